@@ -1,0 +1,181 @@
+"""The story of one recommendation, start to end, as pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from slategym.envs import luck
+from slategym.envs.luck import Luck, purpose
+from slategym.envs.types import (
+    LONG_AGO,
+    Arrival,
+    History,
+    Items,
+    Observation,
+    Outcome,
+    Population,
+    Session,
+    World,
+    where,
+)
+
+LEAVE = purpose("engine.leave")
+
+
+def start(world: World, seed_B: Tensor, user_B: Tensor, visit_B: Tensor) -> Session:
+    """Sessions of the given users, at their first request.
+
+    Args:
+        seed_B: int32, decides what happens. user_B: int32 rows of the population.
+        visit_B: int32, how many sessions these users have had before.
+    """
+    step_B = torch.zeros_like(user_B)
+    person = Luck.at(luck.key(step_B + world.seed, user_B, step_B), step_B)
+    key_B = luck.key(seed_B, user_B, visit_B)
+    now = Luck.at(key_B, step_B)
+    arrival = arrive(world.population, user_B)
+    context = world.context.initial(arrival, now)
+    return Session(
+        user=world.users.initial(arrival, person),
+        user_id=user_B,
+        visit=visit_B,
+        seed=seed_B,
+        key=key_B,
+        step=step_B,
+        context=context,
+        offer=world.candidates.initial(world.catalogue, arrival, now),
+        history=_first_history(world, arrival),
+        view=world.observer.initial(arrival, context) if world.observer else None,
+    )
+
+
+def transition(world: World, session: Session, slate_BK: Tensor) -> tuple[Session, Outcome]:
+    """Show a slate; return the sessions after it and what it caused.
+
+    Args:
+        slate_BK: int32 positions in [0, C). A repeated position, or one that the candidates do
+            not allow, is an empty slot: it is never clicked.
+    """
+    users, catalogue, context = world.users, world.catalogue, session.context
+    now = Luck.at(session.key, session.step)
+
+    items, shown_BK = pick(world, session, slate_BK)
+    appeal_BK = users.appeal(session.user, items, context)
+    prob_BK, click_BK = world.choice(appeal_BK.masked_fill(~shown_BK, -torch.inf), now)
+    value_BKM, mean_BKM = users.respond(session.user, items, context, now)
+    feedback_BKM = click_BK[..., None] * value_BKM
+    expected_BKM = prob_BK[..., None] * mean_BKM
+    user = users.evolve(session.user, items, feedback_BKM, context, now)
+
+    step_B = session.step + 1
+    soon = Luck.at(session.key, step_B)
+    later = world.context.advance(context, soon)
+    objective_M = feedback_BKM.new_tensor(world.objective)
+    leave_B = users.leave(user)
+    after = replace(
+        session,
+        user=user,
+        step=step_B,
+        context=later,
+        offer=world.candidates.renew(session.offer, catalogue, items, feedback_BKM, soon),
+        history=_next_history(session.history, items.id, feedback_BKM),
+        view=world.observer.update(session.view, items, feedback_BKM, context)
+        if world.observer
+        else None,
+    )
+    return after, Outcome(
+        feedback=feedback_BKM,
+        expected=expected_BKM,
+        reward=(feedback_BKM * objective_M).sum((1, 2)),
+        expected_reward=(expected_BKM * objective_M).sum((1, 2)),
+        left=torch.zeros_like(step_B, dtype=torch.bool)
+        if leave_B is None
+        else now.uniform(LEAVE, 1)[:, 0] < leave_B,
+        cut=step_B >= world.horizon,
+    )
+
+
+def replace_finished(world: World, session: Session, done_B: Tensor) -> Session:
+    """Seat the next user wherever a session is over.
+
+    Lane b of B meets users b, b + B, b + 2B, ... of the population, then the same people on their
+    second visit: the same order under any policy.
+    """
+    arrival_B = session.user_id + session.user_id.shape[0]
+    size = world.population.size
+    return where(
+        done_B,
+        start(world, session.seed, arrival_B % size, session.visit + arrival_B // size),
+        session,
+    )
+
+
+def observe(world: World, session: Session) -> Observation:
+    """What a policy may see of these sessions."""
+    profile_UF = world.population.profile
+    return Observation(
+        profile=None if profile_UF is None else profile_UF[session.user_id],
+        history=session.history,
+        context=session.context,
+        candidates=world.candidates.ids(session.offer),
+        allowed=world.candidates.allowed(session.offer),
+        state=world.observer.embed(session.view, session.context) if world.observer else None,
+        step=session.step,
+    )
+
+
+def arrive(population: Population, user_B: Tensor) -> Arrival:
+    """The rows of these users."""
+
+    def rows(table: Tensor | None) -> Tensor | None:
+        return None if table is None else table.index_select(0, user_B)
+
+    p = population
+    columns = (p.profile, p.history, p.feedback, p.gap, p.hour, p.weekday)
+    return Arrival(user_B, *(rows(column) for column in columns))
+
+
+def pick(world: World, session: Session, slate_BK: Tensor) -> tuple[Items, Tensor]:
+    """The items at the slate's positions, and which slots are shown (B, K): no repeats, allowed."""
+    ids_BC, allowed_BC = (f(session.offer) for f in (world.candidates.ids, world.candidates.allowed))
+    same_BKK = (slate_BK[:, :, None] == slate_BK[:, None, :]).tril(-1)
+    shown_BK = ~same_BKK.any(2)
+    position_BK = slate_BK.long()
+    if allowed_BC is not None:
+        shown_BK = shown_BK & allowed_BC.gather(1, position_BK)
+    id_BK = slate_BK.int() if ids_BC is None else ids_BC.gather(1, position_BK)
+    return Items(id_BK, world.catalogue), shown_BK
+
+
+def _first_history(world: World, arrival: Arrival) -> History:
+    """What is remembered on arrival, cut or padded to the world's length."""
+    B, H, M = arrival.user_id.shape[0], world.history_size, world.num_signals
+    device = arrival.user_id.device
+    id_BH = torch.full((B, H), -1, dtype=torch.int32, device=device)
+    feedback_BHM = torch.zeros(B, H, M, device=device)
+    if arrival.history is not None and arrival.feedback is not None and H:
+        id_BH = torch.cat([id_BH, arrival.history], 1)[:, -H:].contiguous()
+        feedback_BHM = torch.cat([feedback_BHM, arrival.feedback], 1)[:, -H:].contiguous()
+    return History(id_BH, feedback_BHM, torch.full_like(id_BH, LONG_AGO))
+
+
+def _next_history(history: History, id_BK: Tensor, feedback_BKM: Tensor) -> History:
+    """Append the clicked items in slot order; forget the oldest."""
+    H = history.id.shape[1]
+    if H == 0:
+        return history
+    click_BK = feedback_BKM[..., 0] > 0
+    order_BK = (~click_BK).int().argsort(1, stable=True)  # clicked slots first
+    new_BKM = feedback_BKM.gather(1, order_BK[..., None].expand_as(feedback_BKM))
+    keep_BH = torch.arange(H, device=id_BK.device) + click_BK.sum(1, keepdim=True)
+    id_BH = torch.cat([history.id, id_BK.gather(1, order_BK)], 1).gather(1, keep_BH)
+    age_BH = torch.cat([history.age + 1, torch.ones_like(id_BK)], 1).gather(1, keep_BH)
+    keep_BHM = keep_BH[..., None].expand(-1, -1, feedback_BKM.shape[2])
+    return History(
+        id_BH,
+        torch.cat([history.feedback, new_BKM], 1).gather(1, keep_BHM),
+        age_BH.clamp(max=LONG_AGO),
+    )

@@ -1,0 +1,338 @@
+"""The nouns of the simulator: tensors in frozen dataclasses, and the protocols between them.
+
+Axis letters, defined here once and used as name suffixes everywhere:
+    B users in parallel       C candidates per request   K slots in a slate
+    N items in the catalogue  U users in the population  D embedding width
+    M signals                 H remembered events        F profile columns
+    X context features        T time, L tokens           G topics
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from slategym.envs.luck import Luck
+
+T = TypeVar("T")
+S = TypeVar("S")  # a state: a frozen dataclass of tensors whose first axis is B, a tensor, or None
+
+Provenance = Literal["logged", "derived", "assumed", "synthetic"]
+
+
+class Signal(NamedTuple):
+    """One kind of feedback, per slot; zero wherever the item was not clicked."""
+
+    name: str
+    kind: Literal["binary", "nonnegative", "ordinal", "real"]
+    unit: str
+    low: float
+    high: float
+    provenance: Provenance = "synthetic"
+
+
+CLICK = Signal("click", "binary", "count", 0.0, 1.0)  # always a model's first signal, by name
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Everything that can be shown. Row = item id."""
+
+    topic: Tensor  # (N,) int32, main topic, in [0, G)
+    embedding: Tensor  # (N, D) float32
+    quality: Tensor  # (N,) float32, mean over copies of the item; 0 where the world has none
+    topics: tuple[str, ...] = ()  # G names, for people
+    title: tuple[str, ...] = ()  # N titles, for people
+    text: tuple[str, ...] = ()  # N descriptions, for text encoders
+
+    @property
+    def num_items(self) -> int:
+        return self.topic.shape[0]
+
+    @property
+    def num_topics(self) -> int:
+        return len(self.topics) or int(self.topic.max()) + 1
+
+
+@dataclass(frozen=True)
+class Items:
+    """Items by id, any leading shape. Attributes are looked up when read, not before."""
+
+    id: Tensor  # (...,) int32, row of the catalogue
+    catalogue: Catalogue
+
+    @property
+    def topic(self) -> Tensor:  # (...,) int32
+        return self.catalogue.topic.index_select(0, self.id.flatten()).view(self.id.shape)
+
+    @property
+    def quality(self) -> Tensor:  # (...,) float32
+        return self.catalogue.quality.index_select(0, self.id.flatten()).view(self.id.shape)
+
+    @property
+    def embedding(self) -> Tensor:  # (..., D) float32
+        return torch.nn.functional.embedding(self.id, self.catalogue.embedding)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is true at this request. A world shows the fields that its process names."""
+
+    hour: Tensor  # (B,) float32, local time, in [0, 24)
+    weekday: Tensor  # (B,) int32, 0 = Monday
+    device: Tensor  # (B,) int32, index into the process's device names
+    place: Tensor  # (B,) int32, index into the process's place names
+    weather: Tensor  # (B,) int32, index into the process's weather names
+    gap: Tensor  # (B,) float32, days since the user's last visit
+
+
+@dataclass(frozen=True)
+class Population:
+    """Everyone who may arrive. Row = user id; user 7 is the same person in every run.
+
+    A row is one arrival of one person: a log gives several rows (starting points) to a person, and
+    `person` says which rows belong together, so that intervals can respect it. Hand-written worlds
+    need no table: their users are drawn from luck, and every optional field is None.
+    """
+
+    size: int  # U
+    person: Tensor | None = None  # (U,) int32; None: every row is a person of its own
+    profile: Tensor | None = None  # (U, F) int32, categories
+    profile_names: tuple[str, ...] = ()  # F
+    profile_sizes: tuple[int, ...] = ()  # F, number of categories of each column
+    history: Tensor | None = None  # (U, H) int32 item ids before arrival, oldest first, -1: none
+    feedback: Tensor | None = None  # (U, H, M) float32, the feedback to those
+    gap: Tensor | None = None  # (U, H) float32, seconds between each event and the one before
+    hour: Tensor | None = None  # (U,) float32, at arrival
+    weekday: Tensor | None = None  # (U,) int32, at arrival
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """B rows of the population, as they come in: what anyone may know of them beforehand."""
+
+    user_id: Tensor  # (B,) int32
+    profile: Tensor | None  # (B, F) int32
+    history: Tensor | None  # (B, H) int32, -1: none
+    feedback: Tensor | None  # (B, H, M) float32
+    gap: Tensor | None  # (B, H) float32, seconds
+    hour: Tensor | None  # (B,) float32
+    weekday: Tensor | None  # (B,) int32
+
+
+@dataclass(frozen=True)
+class History:
+    """The last clicked items of each user and the feedback to them, newest last."""
+
+    id: Tensor  # (B, H) int32, -1: none yet
+    feedback: Tensor  # (B, H, M) float32
+    age: Tensor  # (B, H) int32, slates since; LONG_AGO for events before the session
+
+
+LONG_AGO = 10_000  # slates; the age of what happened before the session
+
+
+class UserModel(Protocol[S]):
+    """How people judge and change. Pure: nothing is assigned after __init__.
+
+    The simplest model writes `initial` and `appeal` and derives from this class for the rest.
+    """
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """M of them, "click" first."""
+        return (CLICK,)
+
+    def initial(self, arrival: Arrival, luck: Luck) -> S:
+        """State on arrival. `luck` is the person's: the same whatever the run's seed."""
+        ...
+
+    def appeal(self, state: S, items: Items, context: Context) -> Tensor:
+        """Log-odds of each shown item, (B, K)."""
+        ...
+
+    def respond(
+        self, state: S, items: Items, context: Context, luck: Luck
+    ) -> tuple[Tensor, Tensor]:
+        """Every signal's value if the item is clicked: sampled and mean, both (B, K, M).
+
+        Either may be broadcastable to that shape. The click's own value is 1.
+        """
+        one_111 = torch.ones(1, 1, 1, device=items.id.device)
+        return one_111, one_111
+
+    def evolve(
+        self, state: S, items: Items, feedback_BKM: Tensor, context: Context, luck: Luck
+    ) -> S:
+        """State after the slate and the feedback to it."""
+        return state
+
+    def leave(self, state: S) -> Tensor | None:
+        """Probability of leaving now, (B,); None: users of this model never leave."""
+        return None
+
+
+class ChoiceModel(Protocol):
+    """How appeal becomes clicks: their probability (B, K) float, and a sample (B, K) bool.
+
+    An appeal of -inf is an empty slot: never clicked.
+    """
+
+    def __call__(self, appeal_BK: Tensor, luck: Luck) -> tuple[Tensor, Tensor]: ...
+
+
+class Candidates(Protocol[S]):
+    """What may be shown at a request."""
+
+    def count(self, catalogue: Catalogue) -> int:
+        """C, the number of positions a slate may name."""
+        ...
+
+    def initial(self, catalogue: Catalogue, arrival: Arrival, luck: Luck) -> S: ...
+
+    def renew(
+        self, offer: S, catalogue: Catalogue, items: Items, feedback_BKM: Tensor, luck: Luck
+    ) -> S:
+        """The offer of the next request."""
+        ...
+
+    def ids(self, offer: S) -> Tensor | None:
+        """Item ids by position, (B, C) int32; None: a position is an item id."""
+        ...
+
+    def allowed(self, offer: S) -> Tensor | None:
+        """Positions that may be shown, (B, C) bool; None: all."""
+        ...
+
+
+class ContextProcess(Protocol):
+    """How context begins and moves."""
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Names of the Context fields that mean something in this world."""
+        ...
+
+    def initial(self, arrival: Arrival, luck: Luck) -> Context: ...
+
+    def advance(self, context: Context, luck: Luck) -> Context: ...
+
+
+class Observer(Protocol[S]):
+    """What the agent's own model makes of what the agent has seen, event by event.
+
+    It lives in the session so that nothing is encoded twice, and is given nothing hidden.
+    """
+
+    @property
+    def width(self) -> int:
+        """D, of the state embedding."""
+        ...
+
+    def initial(self, arrival: Arrival, context: Context) -> S: ...
+
+    def update(self, view: S, items: Items, feedback_BKM: Tensor, context: Context) -> S: ...
+
+    def embed(self, view: S, context: Context) -> Tensor:
+        """State embedding, (B, D) float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that never changes. `seed` decides who people are, not what happens to them."""
+
+    name: str
+    catalogue: Catalogue
+    population: Population
+    users: UserModel[Any]
+    choice: ChoiceModel
+    context: ContextProcess
+    candidates: Candidates[Any]
+    slate_size: int  # K
+    horizon: int  # slates after which a session is cut off
+    objective: tuple[float, ...]  # reward per unit of each signal, M of them
+    history_size: int = 0  # H remembered clicks in the observation
+    observer: Observer[Any] | None = None
+    seed: int = 0
+    labels: tuple[tuple[str, Provenance, str], ...] = ()  # (what, label, why) for report and card
+
+    @property
+    def num_candidates(self) -> int:
+        return self.candidates.count(self.catalogue)
+
+    @property
+    def num_signals(self) -> int:
+        return len(self.users.signals)
+
+    @property
+    def device(self) -> torch.device:
+        return self.catalogue.embedding.device
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything that does change: B users at one instant."""
+
+    user: Any  # the user model's state, never shown to agents
+    user_id: Tensor  # (B,) int32, row of the population
+    visit: Tensor  # (B,) int32, earlier sessions of this user
+    seed: Tensor  # (B,) int32, decides what happens
+    key: Tensor  # (B,) int32, hash of the three above
+    step: Tensor  # (B,) int32, slates seen
+    context: Context
+    offer: Any  # the candidates' state
+    history: History
+    view: Any  # the observer's state
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one slate caused."""
+
+    feedback: Tensor  # (B, K, M) sampled
+    expected: Tensor  # (B, K, M) its mean given the state, for low-variance evaluation
+    reward: Tensor  # (B,) objective . feedback, summed over the slate
+    expected_reward: Tensor  # (B,) objective . expected
+    left: Tensor  # (B,) bool, the user ended the session
+    cut: Tensor  # (B,) bool, the horizon ended it
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a policy may see. Raw fields and, where the world has an observer, its embedding."""
+
+    profile: Tensor | None  # (B, F) int32
+    history: History
+    context: Context
+    candidates: Tensor | None  # (B, C) int32 item ids; None: a position is an item id
+    allowed: Tensor | None  # (B, C) bool, positions that may be shown; None: all
+    state: Tensor | None  # (B, D) float32, the observer's embedding
+    step: Tensor  # (B,) int32, slates seen
+    hidden: Session | None = None  # handed to references that declare themselves privileged
+
+
+def map_tensors(fn: Callable[..., Tensor], first: T, *rest: T) -> T:
+    """Apply fn leaf by leaf over equal nested dataclasses and tuples; other values are kept."""
+    if isinstance(first, Tensor):
+        return fn(first, *rest)  # type: ignore[return-value]
+    if isinstance(first, tuple) and first and not hasattr(first, "_fields"):
+        return tuple(map_tensors(fn, *parts) for parts in zip(first, *rest, strict=True))  # type: ignore[return-value]
+    if not is_dataclass(first) or isinstance(first, type):
+        return first
+    leaves = {
+        f.name: map_tensors(fn, getattr(first, f.name), *(getattr(r, f.name) for r in rest))
+        for f in fields(first)
+    }
+    return replace(first, **leaves)
+
+
+def where(mask_B: Tensor, yes: T, no: T) -> T:
+    """Row-by-row choice between two states; this is all that auto-reset is."""
+    return map_tensors(
+        lambda a, b: torch.where(mask_B.view(-1, *[1] * (a.dim() - 1)), a, b), yes, no
+    )

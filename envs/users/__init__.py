@@ -1,0 +1,1 @@
+"""User models, one file each, and the pieces they share."""

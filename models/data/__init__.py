@@ -1,0 +1,1 @@
+"""Logs of real people: one schema, loaders, splits."""
