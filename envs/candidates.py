@@ -89,7 +89,9 @@ class UnseenCatalogue:
         return catalogue.num_items
 
     def initial(self, catalogue: Catalogue, arrival: Arrival, luck: Luck) -> Tensor:
-        """What the user's history holds, (B, N) bool."""
+        """What the user has consumed before, (B, N) bool: all of it, else what is remembered."""
+        if arrival.seen is not None:
+            return arrival.seen
         N, B = catalogue.num_items, arrival.user_id.shape[0]
         seen_BN = torch.zeros(B, N, dtype=torch.bool, device=arrival.user_id.device)
         if arrival.history is None:

@@ -134,7 +134,7 @@ def arrive(population: Population, user_B: Tensor) -> Arrival:
         return None if table is None else table.index_select(0, user_B)
 
     p = population
-    columns = (p.profile, p.history, p.feedback, p.gap, p.hour, p.weekday)
+    columns = (p.profile, p.history, p.feedback, p.gap, p.hour, p.weekday, p.seen)
     return Arrival(user_B, *(rows(column) for column in columns))
 
 

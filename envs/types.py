@@ -109,6 +109,7 @@ class Population:
     gap: Tensor | None = None  # (U, H) float32, seconds between each event and the one before
     hour: Tensor | None = None  # (U,) float32, at arrival
     weekday: Tensor | None = None  # (U,) int32, at arrival
+    seen: Tensor | None = None  # (U, N) bool, everything consumed before; None: `history` is all
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class Arrival:
     gap: Tensor | None  # (B, H) float32, seconds
     hour: Tensor | None  # (B,) float32
     weekday: Tensor | None  # (B,) int32
+    seen: Tensor | None = None  # (B, N) bool, consumed before; None: `history` is all
 
 
 @dataclass(frozen=True)

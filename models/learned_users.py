@@ -1,0 +1,139 @@
+"""Users learned from a log: appeal, likes and ratings from a fitted model, choice left to the world.
+
+Two families share the code below and differ in their `Taste`: the multi-task BERT (`models/state`)
+and the judge's factor model (`models/judge`). What is learned is what a person would do with an
+item; that people tire of a genre or run out of patience is not in the log and is added, labelled
+assumed, by `slategym.envs.users.assumed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from slategym.envs.luck import Luck, purpose
+from slategym.envs.types import Arrival, Context, Items, Signal, UserModel
+
+LIKE, STARS = purpose("learned.like"), purpose("learned.stars")
+S = TypeVar("S")
+
+SIGNALS = (
+    Signal("click", "binary", "count", 0.0, 1.0, "derived"),
+    Signal("like", "binary", "count", 0.0, 1.0, "derived"),
+    Signal("rating", "ordinal", "stars", 0.0, 5.0, "logged"),
+)
+
+
+class Scores(NamedTuple):
+    """What a model expects of a user and some items, any leading shape."""
+
+    click: Tensor  # log-odds of taking up the item, against sampled others
+    like: Tensor  # log-odds of at least four stars, given a click
+    rating: Tensor  # stars, given a click
+
+
+class Taste(Protocol[S]):
+    """A fitted model of one user's taste, moved event by event."""
+
+    def initial(self, arrival: Arrival) -> S:
+        """State after the history with which users arrive."""
+        ...
+
+    def after(
+        self, state: S, item_B: Tensor, rating_B: Tensor, took_B: Tensor, context: Context
+    ) -> S:
+        """State after one more event; rows where took_B is False stay as they are.
+
+        Args:
+            item_B: int ids. rating_B: stars, 1 to 5. took_B: bool.
+        """
+        ...
+
+    def score(self, state: S, id_BC: Tensor | None, context: Context) -> Scores:
+        """Scores of these items, or of all N where id_BC is None."""
+        ...
+
+
+@dataclass(frozen=True)
+class LearnedUsers(UserModel[Any]):
+    """People who choose, like and rate as a fitted model says.
+
+    Appeal is (click + like_weight * like - skip) / temperature, in log-odds against taking nothing:
+    the two constants are calibrated on stated click rates (`models/calibrated_choice`), since no
+    log of ratings holds the slates that were passed over. A clicked item is liked with the model's
+    calibrated probability, and its stars are drawn from a normal around the model's rating, cut at
+    the half stars and at the like (>= 4 stars).
+    """
+
+    taste: Taste[Any]
+    skip: float  # log-odds at which an item is as good as nothing
+    temperature: float  # > 0
+    like_weight: float = 0.5
+    spread: float = 0.9  # standard deviation of a rating around the model's mean, stars
+    static: bool = False  # True: nothing that happens changes anyone
+    signals: tuple[Signal, ...] = SIGNALS  # type: ignore[misc]
+
+    def initial(self, arrival: Arrival, luck: Luck) -> Any:
+        """Everything known of a person is in the log; nothing is drawn."""
+        return self.taste.initial(arrival)
+
+    def appeal(self, state: Any, items: Items, context: Context) -> Tensor:
+        """Log-odds against taking nothing, (B, K)."""
+        return self.combine(self.taste.score(state, items.id, context))
+
+    def combine(self, scores: Scores) -> Tensor:
+        """Appeal from a model's scores, same shape."""
+        return (scores.click + self.like_weight * scores.like - self.skip) / self.temperature
+
+    def respond(
+        self, state: Any, items: Items, context: Context, luck: Luck
+    ) -> tuple[Tensor, Tensor]:
+        """Click 1; like; stars, consistent with the like."""
+        scores = self.taste.score(state, items.id, context)
+        K = items.id.shape[1]
+        like_prob_BK = scores.like.sigmoid()
+        like_BK = luck.uniform(LIKE, K) < like_prob_BK
+        high, low = _levels(scores.rating, self.spread)
+        u_BK = luck.uniform(STARS, K)
+        five_BK = u_BK < high
+        one_BK, two_BK = u_BK < low[0], u_BK < low[0] + low[1]
+        stars_BK = torch.where(like_BK, 4.0 + five_BK.float(), 3.0 - one_BK.float() - two_BK.float())
+        mean_BK = like_prob_BK * (4.0 + high) + (1.0 - like_prob_BK) * (
+            3.0 - 2.0 * low[0] - low[1]
+        )
+        one = torch.ones_like(mean_BK)
+        return (
+            torch.stack([one, like_BK.float(), stars_BK], -1),
+            torch.stack([one, like_prob_BK, mean_BK], -1),
+        )
+
+    def evolve(
+        self, state: Any, items: Items, feedback_BKM: Tensor, context: Context, luck: Luck
+    ) -> Any:
+        """The clicked item joins the history."""
+        if self.static:
+            return state
+        return self.taste.after(state, *clicked(items, feedback_BKM), context)
+
+
+def clicked(items: Items, feedback_BKM: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The one clicked item of each slate: id (B,) int64, stars (B,), whether there is one (B,)."""
+    took_B = feedback_BKM[..., 0].sum(1) > 0
+    slot_B1 = feedback_BKM[..., 0].argmax(1, keepdim=True)
+    item_B = items.id.gather(1, slot_B1)[:, 0].long()
+    return item_B, feedback_BKM[..., 2].gather(1, slot_B1)[:, 0], took_B
+
+
+def _levels(mean: Tensor, spread: float) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """P(5 | 4 or 5) and (P(1 | 1 to 3), P(2 | 1 to 3)) of a rounded normal."""
+
+    def below(cut: float) -> Tensor:
+        return torch.special.ndtr((cut - mean) / spread)
+
+    tiny = 1e-6
+    up, low = 1.0 - below(3.5) + tiny, below(3.5) + tiny
+    five = (1.0 - below(4.5) + 0.5 * tiny) / up
+    return five, ((below(1.5)) / low, (below(2.5) - below(1.5)) / low)
