@@ -4,4 +4,8 @@ Importing this registers the worlds with Gymnasium, by name only: torch is impor
 world is made.
 """
 
+from slategym.envs.registry import register_worlds
+
 __version__ = "0.1.0"
+
+register_worlds()

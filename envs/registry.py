@@ -1,0 +1,133 @@
+"""Worlds and user models by name. Strings only: nothing heavy is imported before it is asked for.
+
+A new world is one function and one line in WORLDS. A new user model is one file and one line in
+USER_MODELS, or an entry point `slategym.user_models` in another package.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from slategym.envs.names import UsageError, lookup
+
+if TYPE_CHECKING:
+    from slategym.envs.types import UserModel, World
+
+NAMESPACE = "slategym/"
+PLUG_INS = "slategym.user_models"
+
+
+class WorldEntry(NamedTuple):
+    """Where a world is built, and what it is in a line."""
+
+    builder: str  # "module:function"; its parameters are the world's settings, its docstring a page
+    one_line: str
+    fixed: tuple[tuple[str, Any], ...] = ()  # settings that the id decides
+
+
+WORLDS: dict[str, WorldEntry] = {
+    "slategym/MovieLens-v0": WorldEntry(
+        "slategym.models.movielens_world:movielens",
+        "people fitted on MovieLens-100K who tire of genres and lose patience (assumed)",
+    ),
+    "slategym/MovieLens-Judge-v0": WorldEntry(
+        "slategym.models.movielens_world:movielens_judge",
+        "the same films before an independent model, of another family, fitted on other people",
+    ),
+}
+
+USER_MODELS: dict[str, str] = {}
+
+
+def make_world(id: str, /, **settings: Any) -> World:
+    """Build a registered world.
+
+    Args:
+        id: such as "slategym/MovieLens-v0"; the prefix may be left out.
+        **settings: arguments of its builder.
+
+    Raises:
+        UsageError: the id or a setting is unknown; the nearest name is offered.
+    """
+    name, entry = find_world(id)
+    build, fixed = _load(entry.builder), dict(entry.fixed)
+    allowed = [name for name in inspect.signature(build).parameters if name not in fixed]
+    for setting in settings:
+        if setting not in allowed:
+            raise UsageError(_refusal(name, setting, allowed, fixed))
+    world: World = build(**settings, **fixed)
+    return world
+
+
+def find_world(id: str) -> tuple[str, WorldEntry]:
+    """The full id and the entry of a world named with or without the prefix.
+
+    Raises:
+        UsageError: there is no such world; the nearest is offered.
+    """
+    bare = id.removeprefix(NAMESPACE)
+    entry = lookup("world", bare, {name.removeprefix(NAMESPACE): e for name, e in WORLDS.items()})
+    return NAMESPACE + bare, entry
+
+
+def find_user_model(name: str) -> Callable[..., UserModel[Any]]:
+    """A user model's class or function, by registered name, plug-in name or "module:Name".
+
+    Raises:
+        UsageError: there is none of that name; the nearest is offered.
+    """
+    if ":" in name:
+        found: Callable[..., UserModel[Any]] = _load(name)
+        return found
+    plug_ins = {point.name: point.value for point in entry_points(group=PLUG_INS)}
+    model: Callable[..., UserModel[Any]] = _load(
+        lookup("user model", name, {**plug_ins, **USER_MODELS})
+    )
+    return model
+
+
+def register_worlds() -> None:
+    """Tell Gymnasium of every world, with and without the prefix, by strings alone.
+
+    The bare name serves `gym.make("slategym:MovieLens-v0")`, which imports this package first.
+    """
+    from gymnasium.envs.registration import register, registry
+
+    for full in WORLDS:
+        for id in (full, full.removeprefix(NAMESPACE)):
+            if id not in registry:
+                register(
+                    id,
+                    entry_point="slategym.envs.gym:make_env",
+                    vector_entry_point="slategym.envs.gym:make_vector_env",
+                    kwargs={"world": full},
+                )
+
+
+def _load(path: str) -> Any:
+    """The object at "module:name"."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        if isinstance(error, ImportError) and error.name not in (module, *_parents(module)):
+            raise  # something that the module itself needs is missing: say that instead
+        raise UsageError(f"cannot find {path!r}: {error}") from error
+
+
+def _parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts))]
+
+
+def _refusal(world: str, setting: str, allowed: list[str], fixed: dict[str, Any]) -> str:
+    if setting in fixed:
+        return f"{world} fixes {setting}={fixed[setting]!r}; choose another id instead"
+    near = get_close_matches(setting, allowed, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{world} has no setting {setting!r}{hint} It has: {', '.join(allowed) or 'none'}"
