@@ -123,6 +123,7 @@ def observe(world: World, session: Session) -> Observation:
         candidates=world.candidates.ids(session.offer),
         allowed=world.candidates.allowed(session.offer),
         state=world.observer.embed(session.view, session.context) if world.observer else None,
+        revealed=world.users.reveal(session.user),
         step=session.step,
     )
 

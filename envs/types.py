@@ -177,6 +177,10 @@ class UserModel(Protocol[S]):
         """Probability of leaving now, (B,); None: users of this model never leave."""
         return None
 
+    def reveal(self, state: S) -> Tensor | None:
+        """What agents are told of the state, (B, R) float32; None: nothing."""
+        return None
+
 
 class ChoiceModel(Protocol):
     """How appeal becomes clicks: their probability (B, K) float, and a sample (B, K) bool.
@@ -314,6 +318,7 @@ class Observation:
     candidates: Tensor | None  # (B, C) int32 item ids; None: a position is an item id
     allowed: Tensor | None  # (B, C) bool, positions that may be shown; None: all
     state: Tensor | None  # (B, D) float32, the observer's embedding
+    revealed: Tensor | None  # (B, R) float32, what the user model tells everyone of its state
     step: Tensor  # (B,) int32, slates seen
     hidden: Session | None = None  # handed to references that declare themselves privileged
 

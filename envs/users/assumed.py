@@ -83,3 +83,7 @@ class Assumed(UserModel[AssumedState]):
             return leave_B
         impatient_B = self.patience.leave(state.patience)
         return impatient_B if leave_B is None else 1.0 - (1.0 - leave_B) * (1.0 - impatient_B)
+
+    def reveal(self, state: AssumedState) -> Tensor | None:
+        """The inner model's; boredom and patience stay hidden."""
+        return self.inner.reveal(state.inner)

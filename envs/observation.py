@@ -1,0 +1,93 @@
+"""Observations as every face shows them: a dictionary of tensors, and the space they lie in."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from slategym.envs.types import LONG_AGO, Items, Observation, World
+
+CONTEXT_HIGH = {"hour": 24.0, "weekday": 6.0}  # the others count names, or days, without a limit
+
+
+def show(world: World, seen: Observation) -> dict[str, Tensor]:
+    """The parts of an observation that this world has, by name; see `observation_space`."""
+    shown: dict[str, Tensor] = {"step": seen.step[:, None]}
+    if world.history_size:
+        shown["history_item"] = seen.history.id
+        shown["history_feedback"] = seen.history.feedback
+        shown["history_age"] = seen.history.age
+    if world.context.shown:
+        fields = [getattr(seen.context, name).float() for name in world.context.shown]
+        shown["context"] = torch.stack(fields, 1)
+    if seen.profile is not None:
+        shown["profile"] = seen.profile
+    if seen.candidates is not None:
+        shown["candidate_item"] = seen.candidates
+        shown["candidate_embedding"] = Items(seen.candidates, world.catalogue).embedding
+    if seen.allowed is not None:
+        shown["action_mask"] = seen.allowed.to(torch.int8)
+    if seen.state is not None:
+        shown["state"] = seen.state
+    if seen.revealed is not None:
+        shown["user"] = seen.revealed
+    return shown
+
+
+def observation_space(world: World, first: Observation) -> spaces.Dict:
+    """The space of one user's observation.
+
+    Args:
+        world: decides which of the keys there are.
+        first: any observation of it, for the shapes.
+
+    Returns:
+        step (1,) slates seen; history_item (H,), history_feedback (H, M), history_age (H,): the
+        last clicked items, newest last, -1 where there is none; context (X,): the fields that the
+        world's context names, in that order; profile (F,); candidate_item (C,) and
+        candidate_embedding (C, D) where the candidates change; action_mask (C,): 1 where a
+        position may be shown; state (D,): the observer's embedding; user (R,): what the user
+        model reveals.
+    """
+    H, N, C = world.history_size, world.catalogue.num_items, world.num_candidates
+    parts: dict[str, spaces.Space] = {"step": _box(0, 2**31 - 1, (1,), np.int32)}
+    if H:
+        parts["history_item"] = _box(-1, N - 1, (H,), np.int32)
+        parts["history_feedback"] = _feedback(world, H)
+        parts["history_age"] = _box(0, LONG_AGO, (H,), np.int32)
+    if world.context.shown:
+        high_X = [CONTEXT_HIGH.get(name, np.inf) for name in world.context.shown]
+        parts["context"] = spaces.Box(np.zeros(len(high_X), np.float32), np.float32(high_X))
+    if first.profile is not None:
+        sizes_F = np.array(world.population.profile_sizes)
+        parts["profile"] = spaces.MultiDiscrete(sizes_F, dtype=np.int32)
+    if first.candidates is not None:
+        D = world.catalogue.embedding.shape[1]
+        low, high = (float(x) for x in world.catalogue.embedding.aminmax())
+        parts["candidate_item"] = _box(0, N - 1, (C,), np.int32)
+        parts["candidate_embedding"] = _box(low, high, (C, D), np.float32)
+    if first.allowed is not None:
+        parts["action_mask"] = _box(0, 1, (C,), np.int8)
+    if first.state is not None:
+        parts["state"] = _box(-np.inf, np.inf, tuple(first.state.shape[1:]), np.float32)
+    if first.revealed is not None:
+        parts["user"] = _box(-np.inf, np.inf, tuple(first.revealed.shape[1:]), np.float32)
+    return spaces.Dict(parts)
+
+
+def action_space(world: World) -> spaces.MultiDiscrete:
+    """A position in [0, C) for each of K slots, best first; a repeat is an empty slot."""
+    return spaces.MultiDiscrete([world.num_candidates] * world.slate_size, dtype=np.int32)
+
+
+def _box(low: float, high: float, shape: tuple[int, ...], dtype: type) -> spaces.Box:
+    return spaces.Box(low, high, shape, dtype)
+
+
+def _feedback(world: World, H: int) -> spaces.Box:
+    """H rows of signals; what was not clicked is zero, so zero is always inside."""
+    low_M = np.array([min(signal.low, 0.0) for signal in world.users.signals], np.float32)
+    high_M = np.array([max(signal.high, 0.0) for signal in world.users.signals], np.float32)
+    return spaces.Box(np.tile(low_M, (H, 1)), np.tile(high_M, (H, 1)), dtype=np.float32)
