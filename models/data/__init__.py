@@ -1,1 +1,1 @@
-"""Logs of real people: one schema, loaders, splits."""
+"""Logs of what people were shown and did: one schema, its validation, data sets and splits."""
