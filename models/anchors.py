@@ -53,8 +53,9 @@ def item_biases(events: pd.DataFrame, num_users: int, num_items: int) -> ItemBia
     clicked = events[events["click"] == 1]
     count_N = np.bincount(clicked["item"], minlength=num_items)
     share_N = (count_N + 0.5) / (count_N.sum() + 0.5 * num_items)
-    judged = clicked[clicked["like"].notna()]
-    rated = events[events["rating"].notna()]
+    empty = events.iloc[:0].assign(like=0.0, rating=0.0)  # a log need not have every signal
+    judged = clicked[clicked["like"].notna()] if "like" in events else empty
+    rated = events[events["rating"].notna()] if "rating" in events else empty
     mean, _, rating_N = rating_biases(
         rated["user"].to_numpy(),
         rated["item"].to_numpy(),
