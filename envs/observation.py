@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -9,7 +11,15 @@ from torch import Tensor
 
 from slategym.envs.types import LONG_AGO, Items, Observation, World
 
-CONTEXT_HIGH = {"hour": 24.0, "weekday": 6.0}  # the others count names, or days, without a limit
+CONTEXT_HIGH = {  # in the units of Context; names are counted in a byte
+    "hour": 24.0,
+    "weekday": 6.0,
+    "device": 255.0,
+    "place": 255.0,
+    "weather": 255.0,
+    "gap": 10_000.0,
+}
+STATE_LIMIT = 1e6  # no embedding comes near; Gymnasium asks for finite bounds
 
 
 def show(world: World, seen: Observation) -> dict[str, Tensor]:
@@ -48,21 +58,21 @@ def observation_space(world: World, first: Observation) -> spaces.Dict:
         last clicked items, newest last, -1 where there is none; context (X,): the fields that the
         world's context names, in that order; profile (F,); candidate_item (C,) and
         candidate_embedding (C, D) where the candidates change; action_mask (C,): 1 where a
-        position may be shown; state (D,): the observer's embedding; user (R,): what the user
-        model reveals.
+        position may be shown; state (D,): the observer's embedding; user (R,) in [-1, 1]: what the
+        user model reveals.
     """
     H, N, C = world.history_size, world.catalogue.num_items, world.num_candidates
-    parts: dict[str, spaces.Space] = {"step": _box(0, 2**31 - 1, (1,), np.int32)}
+    parts: dict[str, spaces.Space[Any]] = {"step": _box(0, 2**31 - 1, (1,), np.int32)}
     if H:
         parts["history_item"] = _box(-1, N - 1, (H,), np.int32)
         parts["history_feedback"] = _feedback(world, H)
         parts["history_age"] = _box(0, LONG_AGO, (H,), np.int32)
     if world.context.shown:
-        high_X = [CONTEXT_HIGH.get(name, np.inf) for name in world.context.shown]
-        parts["context"] = spaces.Box(np.zeros(len(high_X), np.float32), np.float32(high_X))
+        high_X = np.array([CONTEXT_HIGH[x] for x in world.context.shown], np.float32)
+        parts["context"] = spaces.Box(np.zeros_like(high_X), high_X)
     if first.profile is not None:
         sizes_F = np.array(world.population.profile_sizes)
-        parts["profile"] = spaces.MultiDiscrete(sizes_F, dtype=np.int32)
+        parts["profile"] = spaces.MultiDiscrete(sizes_F, dtype=np.int32)  # type: ignore[arg-type]
     if first.candidates is not None:
         D = world.catalogue.embedding.shape[1]
         low, high = (float(x) for x in world.catalogue.embedding.aminmax())
@@ -71,15 +81,16 @@ def observation_space(world: World, first: Observation) -> spaces.Dict:
     if first.allowed is not None:
         parts["action_mask"] = _box(0, 1, (C,), np.int8)
     if first.state is not None:
-        parts["state"] = _box(-np.inf, np.inf, tuple(first.state.shape[1:]), np.float32)
+        parts["state"] = _box(-STATE_LIMIT, STATE_LIMIT, tuple(first.state.shape[1:]), np.float32)
     if first.revealed is not None:
-        parts["user"] = _box(-np.inf, np.inf, tuple(first.revealed.shape[1:]), np.float32)
+        parts["user"] = _box(-1, 1, tuple(first.revealed.shape[1:]), np.float32)
     return spaces.Dict(parts)
 
 
 def action_space(world: World) -> spaces.MultiDiscrete:
     """A position in [0, C) for each of K slots, best first; a repeat is an empty slot."""
-    return spaces.MultiDiscrete([world.num_candidates] * world.slate_size, dtype=np.int32)
+    sizes_K = np.full(world.slate_size, world.num_candidates)
+    return spaces.MultiDiscrete(sizes_K, dtype=np.int32)  # type: ignore[arg-type]
 
 
 def _box(low: float, high: float, shape: tuple[int, ...], dtype: type) -> spaces.Box:

@@ -30,6 +30,10 @@ class WorldEntry(NamedTuple):
     fixed: tuple[tuple[str, Any], ...] = ()  # settings that the id decides
 
 
+def _sardine(variant: str, one_line: str) -> WorldEntry:
+    return WorldEntry("slategym.envs.worlds.sardine:sardine", one_line, (("variant", variant),))
+
+
 WORLDS: dict[str, WorldEntry] = {
     "slategym/MovieLens-v0": WorldEntry(
         "slategym.models.movielens_world:movielens",
@@ -39,9 +43,40 @@ WORLDS: dict[str, WorldEntry] = {
         "slategym.models.movielens_world:movielens_judge",
         "the same films before an independent model, of another family, fitted on other people",
     ),
+    "slategym/InterestEvolution-v0": WorldEntry(
+        "slategym.envs.worlds.interest_evolution:interest_evolution",
+        "SlateQ: a time budget, good topics that few like, interests that follow clicks",
+    ),
+    "slategym/Sardine-SingleItem-Static-v0": _sardine(
+        "SingleItem-Static", "SARDINE: one item a time, nothing changes"
+    ),
+    "slategym/Sardine-SingleItem-BoredInf-v0": _sardine(
+        "SingleItem-BoredInf", "SARDINE: one item a time, boredom and influence"
+    ),
+    "slategym/Sardine-SingleItem-Uncertain-v0": _sardine(
+        "SingleItem-Uncertain", "SARDINE: one item a time, noisy clicks"
+    ),
+    "slategym/Sardine-SlateTopK-Bored-v0": _sardine(
+        "SlateTopK-Bored", "SARDINE: ten of a thousand items, boredom"
+    ),
+    "slategym/Sardine-SlateTopK-BoredInf-v0": _sardine(
+        "SlateTopK-BoredInf", "SARDINE: ten of a thousand items, boredom and influence"
+    ),
+    "slategym/Sardine-SlateTopK-Uncertain-v0": _sardine(
+        "SlateTopK-Uncertain", "SARDINE: ten of a thousand items, all that and noisy clicks"
+    ),
+    "slategym/Sardine-SlateRerank-Static-v0": _sardine(
+        "SlateRerank-Static", "SARDINE: ten items in the best order, nothing changes"
+    ),
+    "slategym/Sardine-SlateRerank-Bored-v0": _sardine(
+        "SlateRerank-Bored", "SARDINE: ten items in the best order, boredom"
+    ),
 }
 
-USER_MODELS: dict[str, str] = {}
+USER_MODELS: dict[str, str] = {
+    "interest-evolution": "slategym.envs.users.interest_evolution:InterestEvolution",
+    "boredom": "slategym.envs.users.boredom:Boredom",
+}
 
 
 def make_world(id: str, /, **settings: Any) -> World:

@@ -48,6 +48,7 @@ class Catalogue:
     topics: tuple[str, ...] = ()  # G names, for people
     title: tuple[str, ...] = ()  # N titles, for people
     text: tuple[str, ...] = ()  # N descriptions, for text encoders
+    popularity: Tensor | None = None  # (N,) float32, clicks in the log that agents may read
 
     @property
     def num_items(self) -> int:
@@ -178,7 +179,7 @@ class UserModel(Protocol[S]):
         return None
 
     def reveal(self, state: S) -> Tensor | None:
-        """What agents are told of the state, (B, R) float32; None: nothing."""
+        """What agents are told of the state, (B, R) float32 in [-1, 1]; None: nothing."""
         return None
 
 

@@ -1,0 +1,382 @@
+"""Gymnasium's face of the engine: a vector environment, and a single one that is its B = 1 view."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from torch import Tensor
+
+from slategym.envs import engine
+from slategym.envs.compiling import compiled
+from slategym.envs.names import UsageError, lookup
+from slategym.envs.observation import action_space, observation_space, show
+from slategym.envs.registry import make_world
+from slategym.envs.render import RENDER_FPS, RENDER_MODES, Film
+from slategym.envs.types import Outcome, Session, World, map_tensors
+
+MODES = {mode.name: mode for mode in AutoresetMode}
+Turn = Callable[[Session, Tensor], tuple[Session, Outcome, dict[str, Tensor], Tensor]]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An environment at one instant."""
+
+    session: Session
+    ended: Tensor  # (B,) bool, sessions that the last step ended
+
+
+class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
+    """B users at once.
+
+    Observation space: a Dict; which keys there are depends on the world, see
+        `slategym.envs.observation.observation_space`.
+    Action space: slate (K,) positions in [0, C), best first: into the candidates, or item ids where
+        the whole catalogue is on offer. A repeat, or a position that the mask forbids, is an empty
+        slot.
+    Reward: world.objective . feedback, summed over the slate.
+    Start: lane b meets users b, b + B, b + 2B, ... of the population. reset(seed=...) starts over
+        at user b; reset() without a seed goes on with the next users.
+    End: terminated when the user leaves, truncated after `max_episode_steps` slates.
+    Auto-reset: SAME_STEP: every row is a real response, and infos["final_obs"] holds the last
+        observations of ended sessions; NEXT_STEP: the step after an end ignores its action;
+        DISABLED: call reset(options={"reset_mask": ended_B}).
+    Infos: feedback (B, K, M) and its mean given the hidden state, expected (B, K, M);
+        expected_reward (B,).
+
+    Arrays and tensors returned may be views of the simulator's own: do not write into them.
+
+    Args:
+        world: a World, or the id of a registered one.
+        num_envs: B.
+        max_episode_steps: slates after which a session is cut; None: the world's horizon.
+        autoreset_mode: SAME_STEP, NEXT_STEP or DISABLED, by name or as Gymnasium's enum.
+        as_tensor: True: tensors on the world's device; False: numpy arrays.
+        compile: run each step as one compiled graph: 10 to 30 s once, then two to four times
+            faster on CPU.
+        render_mode: None, "ansi" or "rgb_array"; shows the first lane.
+    """
+
+    def __init__(
+        self,
+        world: World | str,
+        num_envs: int = 1,
+        *,
+        max_episode_steps: int | None = None,
+        autoreset_mode: str | AutoresetMode = "SAME_STEP",
+        as_tensor: bool = False,
+        compile: bool = False,
+        render_mode: str | None = None,
+    ):
+        self.world = world = _cut(
+            make_world(world) if isinstance(world, str) else world, max_episode_steps
+        )
+        if num_envs < 1:
+            raise UsageError(f"num_envs must be positive, got {num_envs}")
+        if isinstance(autoreset_mode, AutoresetMode):
+            autoreset_mode = autoreset_mode.name
+        self.num_envs, self.as_tensor = num_envs, as_tensor
+        self.autoreset_mode = lookup("autoreset mode", autoreset_mode, MODES)
+        self.metadata = {
+            "autoreset_mode": self.autoreset_mode,
+            "render_modes": RENDER_MODES,
+            "render_fps": RENDER_FPS,
+        }
+        self.device = world.device
+        self.render_mode = render_mode
+        self._film = Film(world, render_mode) if render_mode is not None else None
+
+        first = engine.observe(world, self._start(self._seeds(0)))
+        self.single_observation_space = observation_space(world, first)
+        self.single_action_space = action_space(world)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+        self._turn = turn_of(world, compile)
+        self._session: Session | None = None
+        self._shown: dict[str, Tensor] = {}
+        self._ended_B = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
+        self._all_B = np.ones(num_envs, dtype=np.bool_)
+
+    @torch.no_grad()
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Seat users: the first ones if seeded, else the next, or the next where masked.
+
+        Args:
+            seed: decides what happens (not who the users are); one for all lanes or one per lane.
+            options: {"reset_mask": (B,) bool} begins anew only there.
+        """
+        mask = (options or {}).get("reset_mask")
+        if mask is not None and self._session is not None:
+            self._seat(torch.as_tensor(mask, dtype=torch.bool, device=self.device))
+        elif seed is not None or self._session is None:
+            super().reset(seed=seed if isinstance(seed, int) else None)
+            seed = int(self.np_random.integers(2**31)) if seed is None else seed
+            self._session = self._start(self._seeds(seed))
+        else:
+            self._seat(torch.ones_like(self._ended_B))
+        self._ended_B = torch.zeros_like(self._ended_B)
+        self._shown = show(self.world, engine.observe(self.world, self._the_session()))
+        if self._film is not None:
+            self._film.begin(self._the_session())
+        return self._faces(self._shown), {}
+
+    @torch.no_grad()
+    def step(self, actions: Any) -> tuple[dict[str, Any], Any, Any, Any, dict[str, Any]]:
+        """Show each user a slate.
+
+        Args:
+            actions: (B, K) integer positions, an array or a tensor on the world's device.
+
+        Raises:
+            ValueError: the slates have a wrong shape, type, device or range.
+            gymnasium.error.ResetNeeded: before the first reset.
+        """
+        before, skipped_B = self._the_session(), self._ended_B
+        slate_BK = check_slates(self.world, actions, self.num_envs)
+        self._session, outcome, self._shown, ended_B = self._turn(before, slate_BK)
+        terminated_B, truncated_B, reward_B = outcome.left, outcome.cut, outcome.reward
+        if self._film is not None:
+            self._film.record(before, slate_BK, outcome, self._session)
+
+        told = {
+            "feedback": self._face(outcome.feedback),
+            "expected": self._face(outcome.expected),
+            "expected_reward": self._face(outcome.expected_reward),
+        }
+        infos = told | {f"_{name}": self._all_B for name in told}
+        if self.autoreset_mode is AutoresetMode.NEXT_STEP and bool(skipped_B.any()):
+            self._seat(skipped_B)  # these begin anew instead
+            reward_B = reward_B.masked_fill(skipped_B, 0.0)
+            terminated_B, truncated_B, ended_B = (
+                x & ~skipped_B for x in (terminated_B, truncated_B, ended_B)
+            )
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and bool(ended_B.any()):
+            infos["final_obs"] = self._final(ended_B)
+            infos["final_info"] = dict(infos)
+            infos["_final_obs"] = infos["_final_info"] = self._face(ended_B)
+            self._seat(ended_B)
+        self._ended_B = ended_B
+        results = (reward_B, terminated_B, truncated_B)
+        return self._faces(self._shown), *(self._face(x) for x in results), infos
+
+    def get_state(self) -> Snapshot:
+        """Everything that moves, copied; `set_state` goes on from it exactly."""
+        return map_tensors(torch.clone, Snapshot(self._the_session(), self._ended_B))
+
+    @torch.no_grad()
+    def set_state(self, state: Snapshot) -> dict[str, Any]:
+        """Return to a saved instant, of this environment or of an equal one.
+
+        Returns:
+            the observation at that instant.
+
+        Raises:
+            ValueError: it was saved with another number of users.
+        """
+        saved = state.ended.shape[0]
+        if saved != self.num_envs:
+            raise ValueError(
+                f"this state holds {saved} users, this environment {self.num_envs}; "
+                f"make one with num_envs={saved}"
+            )
+        copy = map_tensors(torch.clone, state)
+        self._session, self._ended_B = copy.session, copy.ended
+        self._shown = show(self.world, engine.observe(self.world, copy.session))
+        if self._film is not None:
+            self._film.begin(copy.session)
+        return self._faces(self._shown)
+
+    def render(self) -> tuple[Any, ...] | None:
+        """The first lane's session so far: text, or an image (height, width, 3) uint8."""
+        return None if self._film is None else (self._film.show(),)
+
+    def _start(self, seed_B: Tensor) -> Session:
+        lane_B = torch.arange(self.num_envs, dtype=torch.int32, device=self.device)
+        size = self.world.population.size
+        return engine.start(self.world, seed_B, lane_B % size, lane_B // size)
+
+    def _seeds(self, seed: int | Sequence[int]) -> Tensor:
+        """One int32 seed per lane; a single seed serves all, as users already differ."""
+        seed_B = torch.as_tensor(seed, dtype=torch.int64, device=self.device)
+        return (seed_B & 0x7FFFFFFF).int().expand(self.num_envs).contiguous()
+
+    def _seat(self, done_B: Tensor) -> None:
+        """Seat the next user where done."""
+        session = self._the_session()
+        self._session = engine.replace_finished(self.world, session, done_B)
+        self._shown = show(self.world, engine.observe(self.world, self._session))
+        if self._film is not None and bool(done_B[0]):
+            self._film.begin(self._session)
+
+    def _final(self, ended_B: Tensor) -> Any:
+        """Last observations: dense as tensors; as Gymnasium has it, one dict per ended lane."""
+        if self.as_tensor:
+            return self._shown
+        final_B = np.full(self.num_envs, None, dtype=object)
+        arrays = self._faces(self._shown)
+        for lane in ended_B.nonzero()[:, 0].tolist():
+            final_B[lane] = {name: x[lane] for name, x in arrays.items()}
+        return final_B
+
+    def _the_session(self) -> Session:
+        if self._session is None:
+            raise gymnasium.error.ResetNeeded("call reset() before step()")
+        return self._session
+
+    def _faces(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
+        return {name: self._face(x) for name, x in tensors.items()}
+
+    def _face(self, x: Tensor) -> Any:
+        return x if self.as_tensor else x.cpu().numpy()
+
+
+class SlateEnv(gymnasium.Env[dict[str, Any], Any]):
+    """One user: the vector environment with B = 1; nothing is implemented twice."""
+
+    metadata = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}  # noqa: RUF012
+
+    def __init__(self, world: World | str, **options: Any):
+        self._batch = SlateVectorEnv(world, 1, autoreset_mode="DISABLED", **options)
+        self.world, self.render_mode = self._batch.world, self._batch.render_mode
+        self.observation_space = self._batch.single_observation_space
+        self.action_space = self._batch.single_action_space
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Seat a user: the first one if seeded, else the next."""
+        super().reset(seed=seed)
+        shown, _ = self._batch.reset(seed=seed, options=options)
+        return _first(shown), {}
+
+    def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Show a slate of K positions."""
+        if not isinstance(action, Tensor):
+            action = np.asarray(action)
+        shown, reward_B, left_B, cut_B, infos = self._batch.step(action[None])
+        info = {name: x[0] for name, x in infos.items() if not name.startswith("_")}
+        return _first(shown), float(reward_B[0]), bool(left_B[0]), bool(cut_B[0]), info
+
+    def render(self) -> Any:
+        """The session so far: text, or an image (height, width, 3) uint8."""
+        frames = self._batch.render()
+        return frames[0] if frames else None
+
+    def get_state(self) -> Snapshot:
+        """Everything that moves, copied."""
+        return self._batch.get_state()
+
+    def set_state(self, state: Snapshot) -> dict[str, Any]:
+        """Return to a saved instant; gives the observation there."""
+        return _first(self._batch.set_state(state))
+
+
+def make_env(world: str, **options: Any) -> SlateEnv:
+    """Gymnasium's entry point: a registered world; options of SlateEnv or of the world."""
+    own, settings = _divide(options)
+    return SlateEnv(make_world(world, **settings), **own)
+
+
+def make_vector_env(world: str, num_envs: int = 1, **options: Any) -> SlateVectorEnv:
+    """Gymnasium's vector entry point: options of SlateVectorEnv or of the world."""
+    own, settings = _divide(options)
+    return SlateVectorEnv(make_world(world, **settings), num_envs, **own)
+
+
+def turn_of(world: World, compile: bool = False) -> Turn:
+    """A transition of this world and all that is read off it, in one function."""
+
+    def turn(
+        session: Session, slate_BK: Tensor
+    ) -> tuple[Session, Outcome, dict[str, Tensor], Tensor]:
+        after, outcome = engine.transition(world, session, slate_BK)
+        shown = show(world, engine.observe(world, after))
+        return after, outcome, shown, outcome.left | outcome.cut
+
+    return compiled(turn) if compile else turn
+
+
+def check_slates(world: World, slates: Any, num_envs: int) -> Tensor:
+    """Slates as the engine takes them.
+
+    Args:
+        world: what they are for.
+        slates: (B, K) integers, an array or a tensor on the world's device.
+        num_envs: B.
+
+    Returns:
+        (B, K) int32 positions on the world's device.
+
+    Raises:
+        ValueError: naming the rule, the value and the fix.
+    """
+    C, shape = world.num_candidates, (num_envs, world.slate_size)
+    array = slates if isinstance(slates, Tensor) else np.asarray(slates)
+    if tuple(array.shape) != shape:
+        raise ValueError(
+            f"slates must have shape (users, slots) = {shape}, got {tuple(array.shape)}"
+        )
+    if isinstance(array, Tensor):
+        if array.device != world.device:
+            raise ValueError(
+                f"slates must be on the world's device {world.device}, got {array.device}; "
+                f"use slates.to({str(world.device)!r})"
+            )
+        integral = not (array.dtype.is_floating_point or array.dtype.is_complex)
+        integral = integral and array.dtype is not torch.bool
+    else:
+        integral = array.dtype.kind in "iu"
+    if not integral:
+        raise ValueError(
+            f"slates hold integer positions in [0, {C}), got {array.dtype}"
+            f"{_nans(array)}; round or rank the scores first"
+        )
+    if isinstance(array, Tensor):
+        low, high = torch.stack(array.aminmax()).tolist()
+    else:
+        low, high = int(array.min()), int(array.max())
+    if low < 0 or high >= C:
+        raise ValueError(
+            f"slate positions must be in [0, {C}), the candidates of {world.name}; "
+            f"got {low if low < 0 else high}"
+        )
+    return torch.as_tensor(array, device=world.device).to(torch.int32)
+
+
+def _nans(array: Any) -> str:
+    return " with NaN" if bool((array != array).any()) else ""
+
+
+def _cut(world: World, max_episode_steps: int | None) -> World:
+    if max_episode_steps is None:
+        return world
+    if max_episode_steps < 1:
+        raise UsageError(f"max_episode_steps must be positive, got {max_episode_steps}")
+    return replace(world, horizon=max_episode_steps)
+
+
+def _divide(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the environment, and settings of the world."""
+    own = inspect.signature(SlateVectorEnv).parameters
+    return (
+        {name: x for name, x in options.items() if name in own},
+        {name: x for name, x in options.items() if name not in own},
+    )
+
+
+def _first(batch: dict[str, Any]) -> dict[str, Any]:
+    return {name: x[0] for name, x in batch.items()}

@@ -1,0 +1,267 @@
+"""A session as people can look at it: slates with titles, clicks, and what moved in the user.
+
+A Film keeps what happened to the first lane since its session began, and shows it as text or as a
+picture. The user's hidden state is shown as well: this is for people, not for agents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from slategym.envs import engine
+from slategym.envs.names import lookup
+from slategym.envs.types import Outcome, Session, World, map_tensors
+
+RENDER_MODES = ["ansi", "rgb_array"]
+RENDER_FPS = 2  # slates per second
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+LARGEST_LEAF = 24  # numbers; larger parts of a state (caches, catalogues) are not drawn
+WIDTH, ROW, LEFT, MARGIN = 1000, 22, 520, 16  # pixels: picture, text row, left column, border
+INK, FAINT, PAPER = (32, 33, 36), (120, 124, 130), (255, 255, 255)
+CLICKED, BAR, NEGATIVE = (217, 242, 221), (66, 133, 190), (205, 92, 72)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One slot of one slate, as it was seen."""
+
+    item: int
+    name: str  # title, or the item's number
+    topic: str
+    shown: bool  # False: an empty slot
+    chance: float  # probability of a click given the hidden state
+    feedback: tuple[float, ...]  # M
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One slate and the state after it."""
+
+    context: str
+    slots: tuple[Slot, ...]
+    reward: float
+    state: dict[str, NDArray[np.float32]]
+
+
+Drawing = Callable[
+    [str, tuple[str, ...], list[dict[str, NDArray[np.float32]]], list[Moment]],
+    str | NDArray[np.uint8],
+]
+
+
+class Film:
+    """What happened to the first lane since its session began."""
+
+    def __init__(self, world: World, mode: str):
+        self._world = world
+        modes: dict[str, Drawing] = {"ansi": _text, "rgb_array": _picture}
+        self._draw = lookup("render mode", mode, modes)
+        self._user, self._context = 0, ""
+        self._begin: dict[str, NDArray[np.float32]] = {}
+        self._moments: list[Moment] = []
+
+    def begin(self, session: Session) -> None:
+        """A session begins, or is returned to."""
+        lane = _lane(session)
+        self._user, self._context = int(lane.user_id[0]), _context(self._world, lane)
+        self._begin, self._moments = _state(lane), []
+
+    def record(self, before: Session, slate_BK: Tensor, outcome: Outcome, after: Session) -> None:
+        """One more slate."""
+        world, lane, seen = self._world, _lane(before), _lane(outcome)
+        items, shown_1K = engine.pick(world, lane, slate_BK[:1])
+        catalogue, slots = world.catalogue, []
+        for k, item in enumerate(items.id[0].tolist()):
+            topic = int(catalogue.topic[item])
+            slots.append(
+                Slot(
+                    item=item,
+                    name=catalogue.title[item] if catalogue.title else f"item {item}",
+                    topic=catalogue.topics[topic] if catalogue.topics else f"topic {topic}",
+                    shown=bool(shown_1K[0, k]),
+                    chance=float(seen.expected[0, k, 0]),
+                    feedback=tuple(seen.feedback[0, k].tolist()),
+                )
+            )
+        context, reward = _context(world, lane), float(seen.reward[0])
+        self._moments.append(Moment(context, tuple(slots), reward, _state(_lane(after))))
+
+    def show(self) -> str | NDArray[np.uint8]:
+        """The session so far, in the mode chosen."""
+        head = f"{self._world.name} · user {self._user} · {len(self._moments)} slates"
+        signals = tuple(signal.name for signal in self._world.users.signals)
+        if not self._moments:
+            return self._draw(f"{head} · {self._context}", signals, [self._begin], self._moments)
+        total = sum(moment.reward for moment in self._moments)
+        head = f"{head} · return {total:.4g}"
+        states = [self._begin, *(moment.state for moment in self._moments)]
+        return self._draw(head, signals, states, self._moments)
+
+
+def _text(
+    head: str,
+    signals: tuple[str, ...],
+    states: list[dict[str, NDArray[np.float32]]],
+    moments: list[Moment],
+) -> str:
+    """Header, the last slate as a table, the state as small bars."""
+    lines = [head]
+    if moments:
+        last = moments[-1]
+        lines.append(f"{last.context}   reward {last.reward:.4g}".strip())
+        for k, slot in enumerate(last.slots):
+            lines.append(f"{k + 1:3d} {_describe(slot, signals)}")
+    for name, values in states[-1].items():
+        shown = f"{values[0]:.4g}" if len(values) == 1 else _sparks(values)
+        lines.append(f"    {name}: {shown}")
+    return "\n".join(lines) + "\n"
+
+
+def _picture(
+    head: str,
+    signals: tuple[str, ...],
+    states: list[dict[str, NDArray[np.float32]]],
+    moments: list[Moment],
+) -> NDArray[np.uint8]:
+    """Left: the last slates. Right: the state's parts over the session, newest at the right."""
+    recent = moments[-4:][::-1]
+    left_rows = 2 + sum(len(moment.slots) + 2 for moment in recent)
+    right_rows = 2 + sum(_strip_rows(values) + 2 for values in states[-1].values())
+    height = 2 * MARGIN + ROW * max(left_rows, right_rows, 6)
+    image = Image.new("RGB", (WIDTH, height), PAPER)
+    draw = ImageDraw.Draw(image)
+    plain, bold = ImageFont.load_default(13), ImageFont.load_default(16)
+    draw.text((MARGIN, MARGIN), head, INK, bold)
+
+    y = MARGIN + 2 * ROW
+    for age, moment in enumerate(recent):
+        title = f"slate {len(moments) - age}   {moment.context}   reward {moment.reward:.4g}"
+        draw.text((MARGIN, y), title, FAINT, plain)
+        y += ROW
+        for slot in moment.slots:
+            if slot.feedback[0] > 0:
+                draw.rectangle((MARGIN, y, LEFT - 10, y + ROW - 3), CLICKED)
+            bar = MARGIN + round(60 * min(slot.chance, 1.0))
+            draw.rectangle((MARGIN, y + ROW - 6, bar, y + ROW - 4), BAR)
+            text = _fit(draw, _describe(slot, signals), LEFT - MARGIN - 14, plain)
+            draw.text((MARGIN + 2, y), text, INK if slot.shown else FAINT, plain)
+            y += ROW
+        y += ROW
+    y = MARGIN + 2 * ROW
+    for name in states[-1]:
+        y = _strip(draw, name, [state[name] for state in states], y, plain)
+    picture: NDArray[np.uint8] = np.asarray(image, dtype=np.uint8).copy()
+    return picture
+
+
+def _strip(
+    draw: ImageDraw.ImageDraw,
+    name: str,
+    history: list[NDArray[np.float32]],
+    y: int,
+    font: Any,
+) -> int:
+    """One part of the state over time: a line if it is a number, a heat map if a vector."""
+    values_TD = np.stack(history)
+    low, high = float(values_TD.min()), float(values_TD.max())
+    label = f"{name}: {values_TD[-1, 0]:.4g}" if values_TD.shape[1] == 1 else name
+    draw.text((LEFT, y), f"{label}   [{low:.3g}, {high:.3g}]", FAINT, font)
+    y += ROW
+    tall, wide = _strip_rows(history[0]) * ROW, WIDTH - MARGIN - LEFT
+    scale_TD = (values_TD - low) / (high - low if high > low else 1.0)
+    T, D = values_TD.shape
+    if D == 1:
+        points = [
+            (LEFT + wide * t / max(T - 1, 1), y + tall - 3 - (tall - 6) * float(scale_TD[t, 0]))
+            for t in range(T)
+        ]
+        draw.line(points if T > 1 else points * 2, BAR, 2)
+    else:
+        for t in range(T):
+            for d in range(D):
+                shade = tuple(
+                    round(p + (b - p) * float(scale_TD[t, d]))
+                    for p, b in zip(PAPER, BAR if values_TD[t, d] >= 0 else NEGATIVE, strict=True)
+                )
+                x, top = LEFT + wide * t // T, y + tall * d // D
+                draw.rectangle(
+                    (x, top, LEFT + wide * (t + 1) // T - 1, y + tall * (d + 1) // D), shade
+                )
+    draw.rectangle((LEFT, y, LEFT + wide, y + tall), outline=(210, 213, 217))
+    return y + tall + ROW // 2
+
+
+def _strip_rows(values: NDArray[np.float32]) -> int:
+    return 2 if len(values) == 1 else max(2, -(-len(values) // 2))
+
+
+def _describe(slot: Slot, signals: tuple[str, ...]) -> str:
+    """One line: what it is, how likely a click was, what came of it."""
+    if not slot.shown:
+        return f"  (empty)  {slot.name}"
+    line = f"{'*' if slot.feedback[0] > 0 else ' '} {slot.name} · {slot.topic} · {slot.chance:.2f}"
+    if slot.feedback[0] > 0:
+        told = zip(signals[1:], slot.feedback[1:], strict=True)
+        line += "  click" + "".join(f" {name} {value:.3g}" for name, value in told)
+    return line
+
+
+def _fit(draw: ImageDraw.ImageDraw, text: str, width: int, font: Any) -> str:
+    """The beginning of a text, as much as fits."""
+    while draw.textlength(text, font) > width:
+        text = text[:-2] + "…"
+    return text
+
+
+def _sparks(values: NDArray[np.float32]) -> str:
+    """A bar per number, from the least to the greatest."""
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) / (high - low if high > low else 1.0)
+    bars = "".join("▁▂▃▄▅▆▇█"[round(float(x) * 7)] for x in scaled)
+    return f"{bars} [{low:.3g}, {high:.3g}]"
+
+
+def _context(world: World, lane: Session) -> str:
+    """The shown fields of the context, in words."""
+    words = []
+    for name in world.context.shown:
+        value = float(getattr(lane.context, name)[0])
+        if name == "hour":
+            words.append(f"{int(value):02d}:{int(value % 1 * 60):02d}")
+        else:
+            words.append(WEEKDAYS[int(value)] if name == "weekday" else f"{name} {value:.3g}")
+    return " ".join(words)
+
+
+def _state(lane: Session) -> dict[str, NDArray[np.float32]]:
+    """The small parts of the user's state by name."""
+    return {
+        name: x[0].reshape(-1).float().cpu().numpy().copy()
+        for name, x in _leaves(lane.user, "")
+        if 0 < x[0].numel() <= LARGEST_LEAF and x.dtype is not torch.bool
+    }
+
+
+def _leaves(part: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor in a state, named by its path."""
+    if isinstance(part, Tensor):
+        yield name or "state", part
+    elif isinstance(part, tuple):
+        for number, inner in enumerate(part):
+            yield from _leaves(inner, f"{name}.{number}")
+    elif is_dataclass(part) and not isinstance(part, type):
+        for field in fields(part):
+            yield from _leaves(getattr(part, field.name), f"{name}.{field.name}".lstrip("."))
+
+
+def _lane(tree: Any) -> Any:
+    """The first user of a batch."""
+    return map_tensors(lambda x: x[:1], tree)

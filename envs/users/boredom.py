@@ -1,0 +1,145 @@
+"""Users who tire of a topic after too many recent clicks on it, as in SARDINE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from slategym.envs.luck import Luck, purpose
+from slategym.envs.types import Arrival, Catalogue, ChoiceModel, Context, Items, UserModel
+
+NUM_TOPICS, TASTE, TOPICS, WARM_UP = (
+    purpose(f"boredom.{n}") for n in ("num_topics", "taste", "topics", "warm_up")
+)
+STEP = 256  # a remembered click is one int32: STEP * slates left + topic
+THREE, FOUR = 0.3226, 0.6989  # Binomial(10, 0.4) given 3, 4 or 5: P(3), P(at most 4)
+
+
+@dataclass(frozen=True)
+class BoredomState:
+    """What one likes, what one clicked lately, and what bores."""
+
+    taste: Tensor  # (B, G) float32, unit norm, >= 0
+    clicks: Tensor  # (B, R + 1) int32, the last R clicks, a ring; column R: a bin, never read
+    next: Tensor  # (B,) int32, ring position of the next click, in [0, R)
+    count: Tensor  # (B, G) float32, remembered clicks by topic
+    bored: Tensor  # (B, G) int32, slates of boredom remaining
+
+
+@dataclass(frozen=True)
+class FirstSlate:
+    """A slate of random items that everyone has seen, and reacted to, before the session."""
+
+    catalogue: Catalogue
+    choice: ChoiceModel
+    size: int  # K
+
+
+@dataclass(frozen=True)
+class Boredom(UserModel[BoredomState]):
+    """Appeal is a steep function of taste match, and vanishes while the user is bored.
+
+    A topic bores for `window` slates once `threshold` of the last `memory` clicks, none older than
+    `window` slates, were on it. After a slate with clicks, taste moves towards the clicked items:
+    taste <- (1 - influence) taste + influence (their mean embedding), scaled to unit norm.
+
+    Source: SARDINE, Deffayet et al. 2024 (github.com/naver/sardine 5093bde).
+    """
+
+    num_topics: int = 10  # G, at most 256
+    slope: float = 100.0  # log-odds per unit of match
+    offset: float = 0.65  # match at which appeal is 0, in [0, 1]
+    memory: int = 10  # R, clicks; at least the slate size
+    window: int = 5  # slates
+    threshold: int = 5  # clicks; above `memory`: nobody is ever bored
+    influence: float = 0.0  # in [0, 1)
+    influence_of_mean: bool = False  # True: the mean over all numbers, a slip of the original
+    whole: bool = True  # True: boredom switches off all interest; False: in the boring topics only
+    first_slate: FirstSlate | None = None
+
+    def initial(self, arrival: Arrival, luck: Luck) -> BoredomState:
+        """Three to five liked topics, weights uniform before scaling to unit norm."""
+        B, G, device = luck.stream.shape[0], self.num_topics, luck.stream.device
+        u_B1 = luck.uniform(NUM_TOPICS, 1)
+        number_B1 = 3 + (u_B1 > THREE).int() + (u_B1 > FOUR).int()
+        rank_BG = luck.uniform(TOPICS, G).argsort(1).argsort(1)
+        taste_BG = luck.uniform(TASTE, G) * (rank_BG < number_B1)
+        state = BoredomState(
+            taste=_unit(taste_BG),
+            clicks=torch.zeros(B, self.memory + 1, dtype=torch.int32, device=device),
+            next=torch.zeros(B, dtype=torch.int32, device=device),
+            count=torch.zeros(B, G, device=device),
+            bored=torch.zeros(B, G, dtype=torch.int32, device=device),
+        )
+        if self.first_slate is None:
+            return state
+        first = self.first_slate
+        ids_BK = luck.integers(WARM_UP, first.size, first.catalogue.num_items)
+        items = Items(ids_BK, first.catalogue)
+        _, click_BK = first.choice(self._match(state, items), luck)
+        return self._react(state, items, click_BK.float())
+
+    def appeal(self, state: BoredomState, items: Items, context: Context) -> Tensor:
+        """Match beyond the offset, times the slope, (B, K); the match of a bored user is 0."""
+        return self._match(state, items)
+
+    def evolve(
+        self, state: BoredomState, items: Items, feedback_BKM: Tensor, context: Context, luck: Luck
+    ) -> BoredomState:
+        """Remember the clicks, grow bored or recover, and drift."""
+        return self._react(state, items, feedback_BKM[..., 0])
+
+    def reveal(self, state: BoredomState) -> Tensor:
+        """Share of the boredom threshold reached per topic, in [0, 1], (B, G)."""
+        return (state.count / self.threshold).clamp(max=1.0)
+
+    def _match(self, state: BoredomState, items: Items) -> Tensor:
+        tired_BG = state.bored > 0
+        if self.whole:
+            tired_BG = tired_BG.any(1, keepdim=True)
+        taste_BG = state.taste.masked_fill(tired_BG, 0.0)
+        match_BK = (items.embedding @ taste_BG[:, :, None]).squeeze(2)
+        return self.slope * (match_BK - self.offset)
+
+    def _react(self, state: BoredomState, items: Items, clicked_BK: Tensor) -> BoredomState:
+        R, click_BK = self.memory, clicked_BK.int()
+        if click_BK.shape[1] > R:
+            raise ValueError(f"memory must hold a slate: {R} clicks, {click_BK.shape[1]} slots")
+
+        # write the clicks into the ring in slot order; what was not clicked goes to the bin
+        place_BK = state.next[:, None] + click_BK.cumsum(1, dtype=torch.int32)
+        next_B = place_BK[:, -1]
+        place_BK = torch.where(place_BK > R, place_BK - R, place_BK) - 1  # modulo R
+        place_BK = torch.where(click_BK > 0, place_BK, R)
+        new_BK = items.topic + STEP * self.window
+        clicks_BR = (state.clicks - STEP).scatter(1, place_BK.long(), new_BK)
+
+        # count what is remembered, by topic
+        ring_BR = clicks_BR[:, :R]
+        count_BG = torch.zeros_like(state.count).scatter_add(
+            1, (ring_BR & (STEP - 1)).long(), (ring_BR >= STEP).float()
+        )
+        bored_BG = (state.bored - 1).clamp(min=0)
+        starts_BG = (count_BG >= self.threshold) & (bored_BG == 0)
+        return replace(
+            state,
+            taste=self._drift(state.taste, items, clicked_BK) if self.influence else state.taste,
+            clicks=clicks_BR,
+            next=torch.where(next_B >= R, next_B - R, next_B),
+            count=count_BG,
+            bored=bored_BG.masked_fill(starts_BG, self.window),
+        )
+
+    def _drift(self, taste_BG: Tensor, items: Items, clicked_BK: Tensor) -> Tensor:
+        number_B1 = clicked_BK.sum(1, keepdim=True)
+        towards_BG = (clicked_BK[:, :, None] * items.embedding).sum(1) / number_B1.clamp(min=1.0)
+        if self.influence_of_mean:
+            towards_BG = towards_BG.mean(1, keepdim=True)
+        moved_BG = (1.0 - self.influence) * taste_BG + self.influence * towards_BG
+        return torch.where(number_B1 > 0, _unit(moved_BG), taste_BG)
+
+
+def _unit(x_BG: Tensor) -> Tensor:
+    return x_BG / torch.linalg.vector_norm(x_BG, dim=1, keepdim=True)
