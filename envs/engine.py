@@ -19,6 +19,7 @@ from slategym.envs.types import (
     Population,
     Session,
     World,
+    map_tensors,
     where,
 )
 
@@ -102,15 +103,18 @@ def replace_finished(world: World, session: Session, done_B: Tensor) -> Session:
     """Seat the next user wherever a session is over.
 
     Lane b of B meets users b, b + B, b + 2B, ... of the population, then the same people on their
-    second visit: the same order under any policy.
+    second visit: the same order under any policy. Of fixed shape, so that it compiles;
+    `replace_rows` is cheaper where few are over.
     """
-    arrival_B = session.user_id + session.user_id.shape[0]
-    size = world.population.size
-    return where(
-        done_B,
-        start(world, session.seed, arrival_B % size, session.visit + arrival_B // size),
-        session,
-    )
+    return where(done_B, _next_session(world, session, session.user_id.shape[0]), session)
+
+
+def replace_rows(world: World, session: Session, row_R: Tensor) -> tuple[Session, Session]:
+    """The same for the lanes row_R, (R,) int64: all sessions, and the R new ones alone."""
+    few = map_tensors(lambda x: x.index_select(0, row_R), replace(session, user=None, offer=None, view=None))
+    fresh = _next_session(world, few, session.user_id.shape[0])
+    merge = lambda old, new: old.index_copy(0, row_R, new)  # noqa: E731
+    return map_tensors(merge, session, fresh), fresh
 
 
 def observe(world: World, session: Session) -> Observation:
@@ -141,7 +145,9 @@ def arrive(population: Population, user_B: Tensor) -> Arrival:
 
 def pick(world: World, session: Session, slate_BK: Tensor) -> tuple[Items, Tensor]:
     """The items at the slate's positions, and which slots are shown (B, K): no repeats, allowed."""
-    ids_BC, allowed_BC = (f(session.offer) for f in (world.candidates.ids, world.candidates.allowed))
+    ids_BC, allowed_BC = (
+        f(session.offer) for f in (world.candidates.ids, world.candidates.allowed)
+    )
     same_BKK = (slate_BK[:, :, None] == slate_BK[:, None, :]).tril(-1)
     shown_BK = ~same_BKK.any(2)
     position_BK = slate_BK.long()
@@ -149,6 +155,13 @@ def pick(world: World, session: Session, slate_BK: Tensor) -> tuple[Items, Tenso
         shown_BK = shown_BK & allowed_BC.gather(1, position_BK)
     id_BK = slate_BK.int() if ids_BC is None else ids_BC.gather(1, position_BK)
     return Items(id_BK, world.catalogue), shown_BK
+
+
+def _next_session(world: World, session: Session, num_lanes: int) -> Session:
+    """Sessions of the users that these lanes meet next."""
+    arrival_B, size = session.user_id + num_lanes, world.population.size
+    visit_B = session.visit + arrival_B // size
+    return start(world, session.seed, arrival_B % size, visit_B)
 
 
 def _first_history(world: World, arrival: Arrival) -> History:
@@ -169,7 +182,7 @@ def _next_history(history: History, id_BK: Tensor, feedback_BKM: Tensor) -> Hist
     if H == 0:
         return history
     click_BK = feedback_BKM[..., 0] > 0
-    order_BK = (~click_BK).int().argsort(1, stable=True)  # clicked slots first
+    order_BK = (~click_BK).int().argsort(dim=1, stable=True)  # clicked slots first
     new_BKM = feedback_BKM.gather(1, order_BK[..., None].expand_as(feedback_BKM))
     keep_BH = torch.arange(H, device=id_BK.device) + click_BK.sum(1, keepdim=True)
     id_BH = torch.cat([history.id, id_BK.gather(1, order_BK)], 1).gather(1, keep_BH)

@@ -20,10 +20,10 @@ from slategym.envs.names import UsageError, lookup
 from slategym.envs.observation import action_space, observation_space, show
 from slategym.envs.registry import make_world
 from slategym.envs.render import RENDER_FPS, RENDER_MODES, Film
-from slategym.envs.types import Outcome, Session, World, map_tensors
+from slategym.envs.types import Observation, Outcome, Session, World, map_tensors
 
 MODES = {mode.name: mode for mode in AutoresetMode}
-Turn = Callable[[Session, Tensor], tuple[Session, Outcome, dict[str, Tensor], Tensor]]
+Turn = Callable[[Session, Tensor], tuple[Session, Outcome, Observation, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         compile: bool = False,
         render_mode: str | None = None,
     ):
-        self.world = world = _cut(
+        self.world = world = cut(
             make_world(world) if isinstance(world, str) else world, max_episode_steps
         )
         if num_envs < 1:
@@ -126,12 +126,12 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
             super().reset(seed=seed if isinstance(seed, int) else None)
             seed = int(self.np_random.integers(2**31)) if seed is None else seed
             self._session = self._start(self._seeds(seed))
+            self._shown = show(self.world, engine.observe(self.world, self._session))
+            if self._film is not None:
+                self._film.begin(self._session)
         else:
             self._seat(torch.ones_like(self._ended_B))
         self._ended_B = torch.zeros_like(self._ended_B)
-        self._shown = show(self.world, engine.observe(self.world, self._the_session()))
-        if self._film is not None:
-            self._film.begin(self._the_session())
         return self._faces(self._shown), {}
 
     @torch.no_grad()
@@ -147,7 +147,8 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         """
         before, skipped_B = self._the_session(), self._ended_B
         slate_BK = check_slates(self.world, actions, self.num_envs)
-        self._session, outcome, self._shown, ended_B = self._turn(before, slate_BK)
+        self._session, outcome, observation, ended_B = self._turn(before, slate_BK)
+        self._shown = show(self.world, observation)
         terminated_B, truncated_B, reward_B = outcome.left, outcome.cut, outcome.reward
         if self._film is not None:
             self._film.record(before, slate_BK, outcome, self._session)
@@ -216,9 +217,10 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
 
     def _seat(self, done_B: Tensor) -> None:
         """Seat the next user where done."""
-        session = self._the_session()
-        self._session = engine.replace_finished(self.world, session, done_B)
-        self._shown = show(self.world, engine.observe(self.world, self._session))
+        row_R = done_B.nonzero()[:, 0]
+        self._session, fresh = engine.replace_rows(self.world, self._the_session(), row_R)
+        first = show(self.world, engine.observe(self.world, fresh))
+        self._shown = {name: x.index_copy(0, row_R, first[name]) for name, x in self._shown.items()}
         if self._film is not None and bool(done_B[0]):
             self._film.begin(self._session)
 
@@ -298,14 +300,11 @@ def make_vector_env(world: str, num_envs: int = 1, **options: Any) -> SlateVecto
 
 
 def turn_of(world: World, compile: bool = False) -> Turn:
-    """A transition of this world and all that is read off it, in one function."""
+    """A transition of this world, what is seen after it and who ended it, as one function."""
 
-    def turn(
-        session: Session, slate_BK: Tensor
-    ) -> tuple[Session, Outcome, dict[str, Tensor], Tensor]:
+    def turn(session: Session, slate_BK: Tensor) -> tuple[Session, Outcome, Observation, Tensor]:
         after, outcome = engine.transition(world, session, slate_BK)
-        shown = show(world, engine.observe(world, after))
-        return after, outcome, shown, outcome.left | outcome.cut
+        return after, outcome, engine.observe(world, after), outcome.left | outcome.cut
 
     return compiled(turn) if compile else turn
 
@@ -361,7 +360,8 @@ def _nans(array: Any) -> str:
     return " with NaN" if bool((array != array).any()) else ""
 
 
-def _cut(world: World, max_episode_steps: int | None) -> World:
+def cut(world: World, max_episode_steps: int | None) -> World:
+    """The same world with another horizon; None: its own."""
     if max_episode_steps is None:
         return world
     if max_episode_steps < 1:

@@ -176,25 +176,29 @@ def _strip(
     draw.text((LEFT, y), f"{label}   [{low:.3g}, {high:.3g}]", FAINT, font)
     y += ROW
     tall, wide = _strip_rows(history[0]) * ROW, WIDTH - MARGIN - LEFT
-    scale_TD = (values_TD - low) / (high - low if high > low else 1.0)
     T, D = values_TD.shape
+    span, largest = (high - low) or 1.0, float(np.abs(values_TD).max()) or 1.0
     if D == 1:
         points = [
-            (LEFT + wide * t / max(T - 1, 1), y + tall - 3 - (tall - 6) * float(scale_TD[t, 0]))
+            (
+                LEFT + wide * t / max(T - 1, 1),
+                y + tall - 3 - (tall - 6) * (float(values_TD[t, 0]) - low) / span,
+            )
             for t in range(T)
         ]
         draw.line(points if T > 1 else points * 2, BAR, 2)
     else:
         for t in range(T):
             for d in range(D):
+                value = float(values_TD[t, d])
+                strong = BAR if value >= 0 else NEGATIVE
                 shade = tuple(
-                    round(p + (b - p) * float(scale_TD[t, d]))
-                    for p, b in zip(PAPER, BAR if values_TD[t, d] >= 0 else NEGATIVE, strict=True)
+                    round(p + (b - p) * abs(value) / largest)
+                    for p, b in zip(PAPER, strong, strict=True)
                 )
-                x, top = LEFT + wide * t // T, y + tall * d // D
-                draw.rectangle(
-                    (x, top, LEFT + wide * (t + 1) // T - 1, y + tall * (d + 1) // D), shade
-                )
+                left, top = LEFT + wide * t // T, y + tall * d // D
+                right, bottom = LEFT + wide * (t + 1) // T - 1, y + tall * (d + 1) // D
+                draw.rectangle((left, top, right, bottom), shade)
     draw.rectangle((LEFT, y, LEFT + wide, y + tall), outline=(210, 213, 217))
     return y + tall + ROW // 2
 

@@ -142,4 +142,5 @@ class Boredom(UserModel[BoredomState]):
 
 
 def _unit(x_BG: Tensor) -> Tensor:
-    return x_BG / torch.linalg.vector_norm(x_BG, dim=1, keepdim=True)
+    norm_B1: Tensor = torch.linalg.vector_norm(x_BG, dim=1, keepdim=True)
+    return x_BG / norm_B1

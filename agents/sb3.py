@@ -1,0 +1,224 @@
+"""stable-baselines3's face of the engine: a native VecEnv, without Python work per environment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from slategym.envs import engine
+from slategym.envs.gym import check_slates, cut, turn_of
+from slategym.envs.observation import action_space, observation_space, show
+from slategym.envs.registry import make_world
+from slategym.envs.types import Observation, Session, World
+
+
+class View(Protocol):
+    """What a learner sees of a world, and how its actions become slates."""
+
+    def space(self, world: World) -> spaces.Dict | spaces.Box:
+        """Of what the learner sees; a Box if `show` gives one entry."""
+        ...
+
+    def action_space(self, world: World) -> spaces.Space[Any]:
+        """Of what the learner does."""
+        ...
+
+    def show(self, world: World, observation: Observation) -> dict[str, Tensor]:
+        """What the learner sees, by name, first axis B.
+
+        Entries that are not in the space are kept for `slate` and not given to the learner.
+        """
+        ...
+
+    def slate(self, world: World, shown: dict[str, Tensor], action: Tensor) -> Tensor:
+        """The slate (B, K) int32, positions, that an action means where this was shown."""
+        ...
+
+
+class RawView:
+    """The observation as Gymnasium's face shows it; an action is a slate of positions."""
+
+    def space(self, world: World) -> spaces.Dict:
+        """See `slategym.envs.observation.observation_space`."""
+        zero_1 = torch.zeros(1, dtype=torch.int32, device=world.device)
+        return observation_space(
+            world, engine.observe(world, engine.start(world, zero_1, zero_1, zero_1))
+        )
+
+    def action_space(self, world: World) -> spaces.MultiDiscrete:
+        """A position per slot."""
+        return action_space(world)
+
+    def show(self, world: World, observation: Observation) -> dict[str, Tensor]:
+        """Everything there is."""
+        return show(world, observation)
+
+    def slate(self, world: World, shown: dict[str, Tensor], action: Tensor) -> Tensor:
+        """The action itself."""
+        return check_slates(world, action, action.shape[0])
+
+
+class SlateVecEnv(VecEnv):
+    """B users at once, for stable-baselines3.
+
+    Finished sessions are replaced in the same step. Only their infos are filled; all the others
+    are one shared empty dict, so do not write into it. With `episode` in the infos no Monitor is
+    needed, and `env_is_wrapped(Monitor)` says so.
+
+    Args:
+        world: a World, or the id of a registered one.
+        num_envs: B.
+        view: what the learner sees and does.
+        seed: decides what happens until `seed()` is called; one for all lanes.
+        max_episode_steps: slates after which a session is cut; None: the world's horizon.
+        bootstrap_at_limit: False: for the learner, a session that is cut has ended.
+        compile: run each transition as one compiled graph.
+    """
+
+    def __init__(
+        self,
+        world: World | str,
+        num_envs: int = 1,
+        view: View | None = None,
+        *,
+        seed: int = 0,
+        max_episode_steps: int | None = None,
+        bootstrap_at_limit: bool = True,
+        compile: bool = False,
+    ):
+        world = make_world(world) if isinstance(world, str) else world
+        self.world = cut(world, max_episode_steps)
+        self.view = RawView() if view is None else view
+        self.bootstrap_at_limit = bootstrap_at_limit
+        super().__init__(num_envs, self.view.space(self.world), self.view.action_space(self.world))
+        self._turn = turn_of(self.world, compile)
+        self._next_seed: int | None = seed
+        self._session: Session | None = None
+        self._shown: dict[str, Tensor] = {}
+        self._slate_BK = torch.zeros(0)
+        self._nothing: dict[str, Any] = {}
+        self._return_B = np.zeros(num_envs)
+        self._length_B = np.zeros(num_envs, dtype=np.int64)
+        self._began = time.time()
+
+    @torch.no_grad()
+    def reset(self) -> Any:
+        """Seat the first users if seeded, else the next."""
+        seed = self._next_seed if self._seeds[0] is None else self._seeds[0]
+        device, B = self.world.device, self.num_envs
+        lane_B = torch.arange(B, dtype=torch.int32, device=device)
+        if seed is not None or self._session is None:
+            size = self.world.population.size
+            seed_B = torch.full_like(lane_B, (seed or 0) & 0x7FFFFFFF)
+            self._session = engine.start(self.world, seed_B, lane_B % size, lane_B // size)
+        else:
+            self._session, _ = engine.replace_rows(self.world, self._session, lane_B.long())
+        self._shown = self.view.show(self.world, engine.observe(self.world, self._session))
+        self._return_B[:], self._length_B[:], self._next_seed = 0.0, 0, None
+        self._reset_seeds()
+        self._reset_options()
+        return self._face(self._shown)
+
+    @torch.no_grad()
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Turn the actions into slates.
+
+        Raises:
+            ValueError: an action is not a number, or no slate comes of it.
+        """
+        if actions.dtype.kind == "f" and not np.isfinite(actions).all():
+            lane = int((~np.isfinite(actions)).reshape(len(actions), -1).any(1).argmax())
+            raise ValueError(
+                f"actions must be finite, got {actions[lane]} for user {lane}; "
+                "has the learner diverged?"
+            )
+        action = torch.as_tensor(actions, device=self.world.device)
+        self._slate_BK = self.view.slate(self.world, self._shown, action)
+
+    @torch.no_grad()
+    def step_wait(self) -> tuple[Any, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+        """Show the slates; replace finished sessions."""
+        if self._session is None:
+            raise RuntimeError("call reset() before step()")
+        self._session, outcome, observation, ended_B = self._turn(self._session, self._slate_BK)
+        self._shown = self.view.show(self.world, observation)
+        reward_B, done_B = outcome.reward.cpu().numpy(), ended_B.cpu().numpy()
+        self._return_B += reward_B
+        self._length_B += 1
+        infos = [self._nothing] * self.num_envs
+        if done_B.any():
+            row_R = ended_B.nonzero()[:, 0]
+            only_cut_B = (outcome.cut & ~outcome.left).cpu().numpy()
+            self._tell(infos, row_R, only_cut_B & self.bootstrap_at_limit)
+            self._session, fresh = engine.replace_rows(self.world, self._session, row_R)
+            first = self.view.show(self.world, engine.observe(self.world, fresh))
+            self._shown = {
+                name: x.index_copy(0, row_R, first[name]) for name, x in self._shown.items()
+            }
+        return self._face(self._shown), reward_B, done_B, infos
+
+    def _tell(self, infos: list[dict[str, Any]], row_R: Tensor, truncated_B: Any) -> None:
+        """Fill in the infos of finished sessions and start counting anew."""
+        last = self._face({name: x.index_select(0, row_R) for name, x in self._shown.items()})
+        elapsed = round(time.time() - self._began, 6)
+        for r, lane in enumerate(row_R.tolist()):
+            infos[lane] = {
+                "episode": {
+                    "r": float(self._return_B[lane]),
+                    "l": int(self._length_B[lane]),
+                    "t": elapsed,
+                },
+                "terminal_observation": {name: x[r] for name, x in last.items()}
+                if isinstance(last, dict)
+                else last[r],
+                "TimeLimit.truncated": bool(truncated_B[lane]),
+            }
+            self._return_B[lane], self._length_B[lane] = 0.0, 0
+
+    def _face(self, shown: dict[str, Tensor]) -> Any:
+        """As arrays: those entries that the space has, or the only one."""
+        if isinstance(self.observation_space, spaces.Dict):
+            return {name: shown[name].cpu().numpy() for name in self.observation_space.spaces}
+        return next(iter(shown.values())).cpu().numpy()
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """The same for every lane."""
+        value = None if attr_name == "render_mode" else getattr(self, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """For all lanes at once.
+
+        Raises:
+            ValueError: only some lanes were asked for; they share everything.
+        """
+        if indices is not None and len(list(self._get_indices(indices))) != self.num_envs:
+            raise ValueError(f"all users share {attr_name!r}; set it without indices")
+        setattr(self, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Called once, on all lanes; the result stands for each."""
+        result = getattr(self, method_name)(*method_args, **method_kwargs)
+        return [result for _ in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:
+        """As if by a Monitor, whose infos these are; by nothing else."""
+        return [wrapper_class is Monitor for _ in self._get_indices(indices)]
+
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
+        """No pictures here; see SlateEnv's render_mode."""
+        return [None] * self.num_envs
