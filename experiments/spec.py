@@ -1,0 +1,64 @@
+"""What determines a result, as canonical JSON, and its short name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from hashlib import sha256
+from typing import Any
+
+ID_LENGTH = 12  # hexadecimal digits; two of a million specs coincide with probability 2e-3
+
+Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
+
+
+def spec_id(spec: Any) -> str:
+    """Short name of a spec: the start of the sha256 of its canonical JSON.
+
+    >>> spec_id({"seed": 1, "width": 64}) == spec_id({"width": 64.0, "seed": 1})
+    True
+    """
+    return sha256(canonical_json(spec).encode()).hexdigest()[:ID_LENGTH]
+
+
+def canonical_json(spec: Any) -> str:
+    """The one JSON text of a spec: sorted keys, no spaces, 1.0 written as 1.
+
+    Args:
+        spec: frozen dataclasses, mappings with string keys, tuples or lists, str, int, finite
+            float, bool and None, nested in any way. A dataclass is written with its class's name.
+
+    Raises:
+        ValueError: naming the place and the value that is none of these.
+    """
+    return json.dumps(_plain(spec, "spec"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def as_json(spec: Any) -> Json:
+    """The same as plain values, for storing beside a result."""
+    return _plain(spec, "spec")
+
+
+def _plain(value: Any, place: str) -> Json:
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise ValueError(f"a spec holds finite numbers; {place} is {value}")
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if isinstance(value, tuple | list):
+        return [_plain(part, f"{place}[{i}]") for i, part in enumerate(value)]
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError(f"a spec's mappings have string keys; {place} has {list(value)}")
+        return {key: _plain(part, f"{place}.{key}") for key, part in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        if not value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            raise ValueError(f"a spec's dataclasses are frozen; {place} is {type(value).__name__}")
+        parts = {f.name: _plain(getattr(value, f.name), f"{place}.{f.name}") for f in fields(value)}
+        return {"spec": type(value).__name__, **parts}
+    raise ValueError(
+        "a spec is made of frozen dataclasses, mappings, tuples, str, int, float, bool and None; "
+        f"{place} is a {type(value).__name__}"
+    )
