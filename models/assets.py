@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ from slategym.models.sources import (
     Archive,
     Layout,
     OwnCopy,
+    Published,
     Site,
     Source,
     Unavailable,
@@ -51,7 +52,7 @@ class Asset:
     what: str
     licence: str
     size: int  # bytes to download, at most
-    sources: tuple[Source, ...]  # in the order to try
+    sources: tuple[Published, ...]  # in the order to try
 
 
 GROUPLENS: Layout = {
@@ -207,9 +208,9 @@ def fetch(name: str, *, progress: bool = True, source: str | Path | None = None)
         logger.warning("%s is damaged: %s", folder, error)
     variable = f"SLATEGYM_SOURCE_{name.upper().replace('-', '_')}"
     own = source or os.environ.get(variable)
-    sources: tuple[Source, ...] = asset.sources
+    sources: Sequence[Source] = asset.sources
     if own:
-        sources = (OwnCopy(Path(own).expanduser(), asset.sources),)
+        sources = [OwnCopy(Path(own).expanduser(), asset.sources)]
     partial = make_folder(folder.parent / ".partial")
     with FileLock(partial / f"{name}.lock"), _bars(progress) as bars:
         if _find(folder, asset):  # another process was quicker

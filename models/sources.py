@@ -26,7 +26,7 @@ from typing import Protocol
 from rich.progress import Progress
 
 CONNECT_SECONDS = 3.0  # a machine without a way out must learn so at once
-READ_SECONDS = 30.0  # but a slow line may stutter
+READ_SECONDS = 15.0  # but a slow line may stutter
 CHUNK_BYTES = 1 << 18
 
 Layout = Mapping[str, str]  # file name -> SHA-256 of its content, in hexadecimal
@@ -37,7 +37,15 @@ class Unavailable(OSError):
 
 
 class Source(Protocol):
-    """Somewhere to get an asset from."""
+    """Somewhere to get an asset from; as a string, where that is."""
+
+    def get(self, folder: Path, progress: Progress) -> Layout:
+        """Put the files into the folder, unchecked, going on from what an earlier try left."""
+        ...
+
+
+class Published(Source, Protocol):
+    """A source that anyone can reach; what it gives is known beforehand."""
 
     @property
     def files(self) -> Layout:
@@ -47,10 +55,6 @@ class Source(Protocol):
     @property
     def inside(self) -> str:
         """The folder that holds those files within an archive: "ml-100k/", or nothing."""
-        ...
-
-    def get(self, folder: Path, progress: Progress) -> Layout:
-        """Put the files into the folder, unchecked, going on from what an earlier try left."""
         ...
 
 
@@ -143,7 +147,7 @@ class OwnCopy:
     """A folder or zip file on this machine, in any of the forms that the other sources have."""
 
     path: Path
-    forms: tuple[Source, ...]
+    forms: tuple[Published, ...]
 
     def __str__(self) -> str:
         return str(self.path)
@@ -173,9 +177,7 @@ def check_file(path: Path, sha256: str) -> None:
     Raises:
         Unavailable: with the name, and the SHA-256 expected and got.
     """
-    with path.open("rb") as stream:
-        got = hashlib.file_digest(stream, "sha256").hexdigest()
-    if got != sha256:
+    if (got := _sha256_of(path)) != sha256:
         path.unlink()
         raise Unavailable(f"{path.name}: sha256 expected {sha256}, got {got}; deleted")
 
@@ -189,6 +191,8 @@ def download(address: str, path: Path, sha256: str, progress: Progress) -> None:
     Raises:
         Unavailable: if it did not come, or was another file.
     """
+    if path.exists() and _sha256_of(path) == sha256:
+        return
     part = path.with_name(path.name + ".part")
     for resumed in (part.exists(), False):
         _receive(address, part, progress)
@@ -254,6 +258,11 @@ def _holds(archive: Path, inside: str, files: Layout) -> bool:
         raise Unavailable("damaged, or neither a folder nor a zip file")
     with zipfile.ZipFile(archive) as opened:
         return {inside + name for name in files} <= set(opened.namelist())
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _size_of(folder: Path) -> int:

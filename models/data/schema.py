@@ -55,6 +55,49 @@ class Tables:
     signals: tuple[Signal, ...] = KNOWN_SIGNALS  # to look for among the columns of events
 
 
+def _signal(signal: Signal) -> pa.Column:
+    """Only a click must be observed in every row: without it a row says nothing."""
+    if signal.kind == "binary":
+        within, rule = pa.Check.isin((0.0, 1.0)), f"a {signal.name} is 0 or 1"
+    else:
+        within = pa.Check.in_range(signal.low, signal.high)
+        rule = (
+            f"a {signal.name} is a number from {signal.low:g} to {signal.high:g} "
+            f"({signal.unit}): rescale, or drop such rows"
+        )
+    return pa.Column(float, within, nullable=signal.name != CLICK.name, coerce=True, title=rule)
+
+
+def _key(rule: str, required: bool = True) -> pa.Column:
+    return pa.Column(str, nullable=False, coerce=True, required=required, title=rule)
+
+
+def _number(low: float, high: float, rule: str, required: bool = True) -> pa.Column:
+    within = pa.Check.in_range(low, high)
+    return pa.Column(float, within, nullable=False, coerce=True, required=required, title=rule)
+
+
+_EVENT_COLUMNS = {
+    "user": _key("every event names its user"),
+    "item": _key("every event names its item"),
+    "time": _number(
+        0, YEAR_2100, "times are unix seconds in UTC, 0 to the year 2100 (milliseconds / 1000)"
+    ),
+    "hour": _number(0, 23.9999, "an hour is local and in [0, 24)", required=False),
+    "weekday": _number(0, 6, "a weekday is 0 (Monday) to 6", required=False),
+    "slate_id": _key("every event names its slate, or the column is left out", required=False),
+    "position": _number(0, 1e6, "a position is a slot of the slate, from 0", required=False),
+    "propensity": _number(1e-12, 1, "a propensity is a probability in (0, 1]", required=False),
+}
+_ITEM_COLUMNS = {
+    "item": _key("every item has an id"),
+    "title": _key("every item has a title"),
+    "text": _key("write a text for every item, or leave the column out", required=False),
+    "year": _number(0, 2100, "a year is 0 (unknown) to 2100", required=False),
+    "topics": _key("write topics as Comedy|Drama, at least one for every item", required=False),
+}
+
+
 def check_events(table: Table, signals: Sequence[Signal]) -> pd.DataFrame:
     """The events with their types settled: keys as text, numbers as float64.
 
@@ -75,20 +118,7 @@ def check_events(table: Table, signals: Sequence[Signal]) -> pd.DataFrame:
             f"{table.name}: no signal; at least one of the columns {names} is needed "
             f"(found: {', '.join(map(str, table.frame.columns))})"
         )
-    columns = {
-        "user": _key("every event names its user"),
-        "item": _key("every event names its item"),
-        "time": _number(
-            0, YEAR_2100, "times are unix seconds in UTC, 0 to the year 2100 (milliseconds / 1000)"
-        ),
-        "hour": _number(0, 23.9999, "an hour is local and in [0, 24)", required=False),
-        "weekday": _number(0, 6, "a weekday is 0 (Monday) to 6", required=False),
-        "slate_id": _key("every event names its slate, or the column is left out", required=False),
-        "position": _number(0, 1e6, "a position is a slot of the slate, from 0", required=False),
-        "propensity": _number(1e-12, 1, "a propensity is a probability in (0, 1]", required=False),
-    }
-    for signal in present:
-        columns[signal.name] = _signal(signal)
+    columns = _EVENT_COLUMNS | {signal.name: _signal(signal) for signal in present}
     checked = _check(table, columns)
     for signal in present:
         if checked[signal.name].isna().all():
@@ -104,14 +134,7 @@ def check_events(table: Table, signals: Sequence[Signal]) -> pd.DataFrame:
 
 def check_items(table: Table) -> pd.DataFrame:
     """The items with their types settled; see `check_events`."""
-    columns = {
-        "item": _key("every item has an id"),
-        "title": _key("every item has a title"),
-        "text": _key("write a text for every item, or leave the column out", required=False),
-        "year": _number(0, 2100, "a year is 0 (unknown) to 2100", required=False),
-        "topics": _key("write topics as Comedy|Drama, at least one for every item", required=False),
-    }
-    checked = _check(table, columns)
+    checked = _check(table, _ITEM_COLUMNS)
     _check_unique(table.with_frame(checked), ["item"])
     return checked
 
@@ -137,6 +160,20 @@ def check_users(table: Table) -> pd.DataFrame:
     return checked
 
 
+def unused_columns(tables: Tables) -> dict[str, list[str]]:
+    """Table name -> columns that the schema does not know and nothing reads."""
+    signals = {signal.name for signal in tables.signals}
+    known = (
+        (tables.events, _EVENT_COLUMNS.keys() | signals),
+        (tables.items, _ITEM_COLUMNS.keys()),
+    )
+    return {
+        table.name: unknown
+        for table, names in known
+        if (unknown := [str(name) for name in table.frame.columns if name not in names])
+    }
+
+
 def check_known(table: Table, column: str, known: pd.Index, where: str) -> None:
     """Every key of that column is one of `known`, the keys of the table called `where`."""
     unknown = ~table.frame[column].isin(known).to_numpy()
@@ -147,28 +184,6 @@ def check_known(table: Table, column: str, known: pd.Index, where: str) -> None:
             f"{table.place(position)}: column {column!r} holds {held}, which is not in {where}; "
             f"add it there or drop such rows ({int(unknown.sum())} of {len(unknown)})"
         )
-
-
-def _signal(signal: Signal) -> pa.Column:
-    """Only a click must be observed in every row: without it a row says nothing."""
-    if signal.kind == "binary":
-        within, rule = pa.Check.isin((0.0, 1.0)), f"a {signal.name} is 0 or 1"
-    else:
-        within = pa.Check.in_range(signal.low, signal.high)
-        rule = (
-            f"a {signal.name} is a number from {signal.low:g} to {signal.high:g} "
-            f"({signal.unit}): rescale, or drop such rows"
-        )
-    return pa.Column(float, within, nullable=signal.name != CLICK.name, coerce=True, title=rule)
-
-
-def _key(rule: str, required: bool = True) -> pa.Column:
-    return pa.Column(str, nullable=False, coerce=True, required=required, title=rule)
-
-
-def _number(low: float, high: float, rule: str, required: bool = True) -> pa.Column:
-    within = pa.Check.in_range(low, high)
-    return pa.Column(float, within, nullable=False, coerce=True, required=required, title=rule)
 
 
 def _check(table: Table, columns: dict[str, pa.Column]) -> pd.DataFrame:
@@ -197,7 +212,7 @@ def _check(table: Table, columns: dict[str, pa.Column]) -> pd.DataFrame:
 
 
 def _readable(held: object) -> str:
-    return repr(held) if isinstance(held, str) else f"{held:.15g}"
+    return f"{held:.15g}" if pd.api.types.is_number(held) else repr(str(held))
 
 
 def _check_unique(table: Table, columns: list[str]) -> None:
