@@ -1,0 +1,51 @@
+# Every target works from a fresh clone: what it needs is installed into .venv first, once.
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+# Named after the content it stands for, so that a changed requirement is installed and a mere
+# checkout is not.
+INSTALLED := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
+
+.PHONY: help setup demo test check fix bench
+
+help:
+	@echo "make setup   install slategym and its tools into $(VENV)"
+	@echo "make demo    from real ratings to a report, in minutes"
+	@echo "make test    the default tests"
+	@echo "make check   format, lint, types and tests, as before a pull request"
+	@echo "make fix     format, and repair what the linter can"
+	@echo "make bench   benchmarks"
+
+setup: $(INSTALLED)
+
+# torch comes first and alone: a range would let the newest build in, with gigabytes for GPUs.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "slategym needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+demo: setup
+	$(BIN)/slategym benchmark movielens --profile quick
+
+test: setup
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+check: setup
+	$(BIN)/ruff format --check slategym tests benchmarks
+	$(BIN)/ruff check slategym tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+fix: setup
+	$(BIN)/ruff format slategym tests benchmarks
+	$(BIN)/ruff check --fix slategym tests benchmarks
+
+bench: setup
+	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
