@@ -1,0 +1,145 @@
+"""The stable-baselines3 face: its own checker, its own learners, and the same story as Gymnasium's."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.env_checker import check_env
+from stable_baselines3.common.evaluation import evaluate_policy
+
+from slategym.agents.sb3 import SlateVecEnv
+from slategym.envs.gym import SlateEnv, SlateVectorEnv
+from slategym.envs.registry import WORLDS, make_world
+
+torch.set_num_threads(1)
+OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
+BORED = "Sardine-SlateTopK-Bored-v0"
+
+
+class Proto:
+    """The topics' counts are seen; a point in topic space is shown its nearest items."""
+
+    def space(self, world):
+        return spaces.Box(0.0, 1.0, (10,), np.float32)
+
+    def action_space(self, world):
+        return spaces.Box(-1.0, 1.0, (10,), np.float32)
+
+    def show(self, world, observation):
+        return {"user": observation.revealed}
+
+    def slate(self, world, shown, action):
+        score_BN = action.float() @ world.catalogue.embedding.T
+        return score_BN.topk(world.slate_size).indices.int()
+
+
+@pytest.mark.parametrize("id", OWN)
+def test_its_checker_passes(id):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*unconventional shape.*")
+        check_env(SlateEnv(id))
+
+
+@pytest.mark.parametrize("id", OWN)
+def test_ppo_learns_from_it(id):
+    env = SlateVecEnv(id, 4, max_episode_steps=3)
+    model = PPO("MultiInputPolicy", env, n_steps=8, batch_size=16, n_epochs=1)
+    model.learn(32)
+    assert len(model.ep_info_buffer) >= 8
+    assert all(episode["l"] <= 3 for episode in model.ep_info_buffer)
+
+
+def test_sac_learns_proto_actions_and_evaluates():
+    env = SlateVecEnv(BORED, 4, Proto(), max_episode_steps=5)
+    model = SAC("MlpPolicy", env, learning_starts=8, batch_size=8, buffer_size=100)
+    model.learn(24)
+    mean, _ = evaluate_policy(model, env, 4)
+    assert mean >= 0
+
+
+def test_it_tells_gymnasiums_story():
+    world = make_world("InterestEvolution-v0", num_candidates=5)
+    ours, theirs = SlateVecEnv(world, 5, seed=3), SlateVectorEnv(world, 5)
+    first, (other, _) = ours.reset(), theirs.reset(seed=3)
+    theirs.action_space.seed(0)
+    assert set(first) == set(other)
+    ended = 0
+    for _ in range(120):
+        action = theirs.action_space.sample()
+        obs, reward_B, done_B, infos = ours.step(action)
+        seen, too_B, left_B, cut_B, told = theirs.step(action)
+        np.testing.assert_allclose(reward_B, too_B, atol=1e-5)
+        assert (done_B == (left_B | cut_B)).all()
+        for name, x in obs.items():
+            np.testing.assert_allclose(x, seen[name], atol=1e-5)
+        for lane in np.flatnonzero(done_B):
+            ended += 1
+            for name, x in infos[lane]["terminal_observation"].items():
+                np.testing.assert_allclose(x, told["final_obs"][lane][name], atol=1e-5)
+    assert ended > 3
+
+
+def test_only_finished_sessions_have_infos_and_the_rest_share_one():
+    env = SlateVecEnv("InterestEvolution-v0", 16)
+    env.reset()
+    totals_B, counts_B, finished = np.zeros(16), np.zeros(16), 0
+    for _ in range(200):
+        _, reward_B, done_B, infos = env.step(np.zeros((16, 3), np.int32))
+        totals_B += reward_B
+        counts_B += 1
+        for lane, info in enumerate(infos):
+            assert bool(info) == bool(done_B[lane])
+            if info:
+                finished += 1
+                assert info["episode"]["r"] == pytest.approx(totals_B[lane], abs=1e-3)
+                assert info["episode"]["l"] == counts_B[lane]
+                assert info["TimeLimit.truncated"] is False  # they left
+                totals_B[lane] = counts_B[lane] = 0
+        assert len({id(info) for info, done in zip(infos, done_B, strict=True) if not done}) <= 1
+    assert finished >= 8
+
+
+@pytest.mark.parametrize("bootstrap", [True, False])
+def test_the_limit_counts_as_an_end_only_on_request(bootstrap):
+    env = SlateVecEnv(BORED, 2, max_episode_steps=2, bootstrap_at_limit=bootstrap)
+    env.reset()
+    env.step(np.zeros((2, 10), np.int32))
+    _, _, done_B, infos = env.step(np.zeros((2, 10), np.int32))
+    assert done_B.all()
+    assert [info["TimeLimit.truncated"] for info in infos] == [bootstrap] * 2
+
+
+def test_seeding_and_going_on():
+    env = SlateVecEnv(BORED, 3)
+    env.reset()
+    assert env._session.user_id.tolist() == [0, 1, 2]
+    env.reset()
+    assert env._session.user_id.tolist() == [3, 4, 5]
+    env.seed(7)
+    env.reset()
+    assert env._session.user_id.tolist() == [0, 1, 2] and env._session.seed.tolist() == [7, 7, 7]
+
+
+def test_a_diverged_learner_and_bad_slates_are_named():
+    env = SlateVecEnv(BORED, 2, Proto())
+    env.reset()
+    action = np.zeros((2, 10), np.float32)
+    action[1, 3] = np.nan
+    with pytest.raises(ValueError, match="actions must be finite, got .*nan.* for user 1"):
+        env.step(action)
+    env = SlateVecEnv(BORED, 2)
+    env.reset()
+    with pytest.raises(ValueError, match=r"in \[0, 1000\)"):
+        env.step(np.full((2, 10), 1000))
+
+
+def test_attributes_are_shared():
+    env = SlateVecEnv(BORED, 3)
+    assert env.get_attr("num_envs") == [3, 3, 3]
+    env.set_attr("bootstrap_at_limit", False)
+    assert env.get_attr("bootstrap_at_limit", [1]) == [False]
+    with pytest.raises(ValueError, match="all users share"):
+        env.set_attr("bootstrap_at_limit", True, [1])

@@ -1,0 +1,77 @@
+"""Names: of worlds, of their settings, of user models; and what an import costs."""
+
+import inspect
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from slategym.envs import registry
+from slategym.envs.names import UsageError
+from slategym.envs.registry import WORLDS, find_user_model, make_world
+
+
+def test_a_world_is_its_id_and_has_a_page(world_id, world):
+    assert world.name == world_id
+    module, name = WORLDS[world_id].builder.split(":")
+    builder = getattr(__import__(module, fromlist=[name]), name)
+    page = inspect.getdoc(builder)
+    sections = ["Description:", "Observation space:", "Action space:", "Reward:", "Start:", "End:"]
+    sections += ["Args:", "Source:", "Version history:"]
+    places = [page.find(section) for section in sections]
+    assert -1 not in places and places == sorted(places)
+    fixed = dict(WORLDS[world_id].fixed)
+    for setting in inspect.signature(builder).parameters:
+        assert f"    {setting}: " in page, f"{setting} is not documented"
+        assert setting in fixed or setting in page.split("Args:")[1]
+    assert "static" in inspect.signature(builder).parameters
+
+
+def test_the_prefix_may_be_left_out():
+    assert (
+        make_world("InterestEvolution-v0").name == make_world("slategym/InterestEvolution-v0").name
+    )
+
+
+@pytest.mark.parametrize(
+    ("id", "settings", "message"),
+    [
+        ("slategym/InterestEvolutoin-v0", {}, "did you mean 'InterestEvolution-v0'"),
+        ("InterestEvolution-v0", {"slate": 2}, "no setting 'slate'; did you mean 'slate_size'"),
+        ("Sardine-SlateTopK-Bored-v0", {"variant": "x"}, "fixes variant='SlateTopK-Bored'"),
+        ("InterestEvolution-v0", {"slate_size": 11}, r"slate_size must be in \[1, 10\], got 11"),
+        ("Sardine-SlateTopK-Bored-v0", {"num_items": 5}, r"slate_size must be in \[1, 5\]"),
+        ("InterestEvolution-v0", {"choice": "logits"}, "did you mean 'logit'"),
+    ],
+)
+def test_unknown_names_and_impossible_settings(id, settings, message):
+    with pytest.raises(UsageError, match=message):
+        make_world(id, **settings)
+
+
+def test_user_models_by_name_path_and_plug_in(monkeypatch):
+    from slategym.envs.users.boredom import Boredom
+
+    assert find_user_model("boredom") is Boredom
+    assert find_user_model("slategym.envs.users.boredom:Boredom") is Boredom
+    point = EntryPoint("theirs", "slategym.envs.users.boredom:Boredom", registry.PLUG_INS)
+    monkeypatch.setattr(
+        registry, "entry_points", lambda group: [point] if group == registry.PLUG_INS else []
+    )
+    assert find_user_model("theirs") is Boredom
+    with pytest.raises(UsageError, match="unknown user model 'bordom'; did you mean 'boredom'"):
+        find_user_model("bordom")
+    with pytest.raises(UsageError, match="cannot find 'nowhere:Model'"):
+        find_user_model("nowhere:Model")
+
+
+def test_importing_registers_by_name_alone():
+    """Neither torch nor anything as heavy comes with `import slategym`; ids are there."""
+    code = (
+        "import sys, slategym, gymnasium;"
+        "assert 'torch' not in sys.modules and 'pandas' not in sys.modules;"
+        "assert 'slategym/InterestEvolution-v0' in gymnasium.registry;"
+        "assert 'InterestEvolution-v0' in gymnasium.registry"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,53 @@
+"""What people see of a session."""
+
+import numpy as np
+
+from slategym.envs.gym import SlateEnv, SlateVectorEnv
+
+
+def played(world, mode, num_steps=4):
+    env = SlateEnv(world, render_mode=mode, max_episode_steps=50)
+    env.reset(seed=1)
+    env.action_space.seed(1)
+    info = {}
+    for _ in range(num_steps):
+        *_, info = env.step(env.action_space.sample())
+    return env, info
+
+
+def test_the_text_tells_slate_clicks_and_state(world):
+    env, info = played(world, "ansi")
+    text = env.render()
+    assert world.name in text and "4 slates" in text
+    lines = [line for line in text.splitlines() if line[:3].strip().isdigit()]
+    assert len(lines) == world.slate_size
+    for line, clicked in zip(lines, info["feedback"][:, 0], strict=True):
+        assert ("  click" in line) == bool(clicked)
+
+
+def test_the_picture_is_one_and_changes(world):
+    env, _ = played(world, "rgb_array")
+    first = env.render()
+    assert first.dtype == np.uint8 and first.shape[1:] == (1000, 3) and first.shape[0] > 100
+    env.step(env.action_space.sample())
+    second = env.render()
+    assert first.shape != second.shape or (first != second).any()
+
+
+def test_titles_and_empty_slots_are_shown():
+    env = SlateEnv("InterestEvolution-v0", render_mode="ansi")
+    env.reset(seed=0)
+    assert "0 slates" in env.render()
+    env.step(np.array([1, 1, 2]))
+    text = env.render()
+    assert "a document, mean quality" in text and "(empty)" in text
+    assert "budget: 199.5" in text or "click watch 4" in text
+
+
+def test_a_new_session_begins_a_new_picture():
+    env = SlateVectorEnv("Sardine-SlateRerank-Static-v0", 2, render_mode="ansi")
+    env.reset(seed=0)
+    for _ in range(10):
+        env.step(env.action_space.sample())
+    (text,) = env.render()
+    assert "user 2" in text and "0 slates" in text
