@@ -9,13 +9,14 @@ assumed, by `slategym.envs.users.assumed`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import Arrival, Context, Items, Signal, UserModel
+from slategym.envs.types import Arrival, Context, Items, Population, Signal, UserModel
+from slategym.models.multitask import Scores
 
 LIKE, STARS = purpose("learned.like"), purpose("learned.stars")
 S = TypeVar("S")
@@ -25,14 +26,6 @@ SIGNALS = (
     Signal("like", "binary", "count", 0.0, 1.0, "derived"),
     Signal("rating", "ordinal", "stars", 0.0, 5.0, "logged"),
 )
-
-
-class Scores(NamedTuple):
-    """What a model expects of a user and some items, any leading shape."""
-
-    click: Tensor  # log-odds of taking up the item, against sampled others
-    like: Tensor  # log-odds of at least four stars, given a click
-    rating: Tensor  # stars, given a click
 
 
 class Taste(Protocol[S]):
@@ -56,13 +49,17 @@ class Taste(Protocol[S]):
         """Scores of these items, or of all N where id_BC is None."""
         ...
 
+    def prepared(self, population: Population) -> Taste[S]:
+        """The same taste with these people's histories read once, so that arrivals are look-ups."""
+        ...
+
 
 @dataclass(frozen=True)
 class LearnedUsers(UserModel[Any]):
     """People who choose, like and rate as a fitted model says.
 
     Appeal is (click + like_weight * like - skip) / temperature, in log-odds against taking nothing:
-    the two constants are calibrated on stated click rates (`models/calibrated_choice`), since no
+    the two constants are calibrated on stated click rates (`models/click_rates`), since no
     log of ratings holds the slates that were passed over. A clicked item is liked with the model's
     calibrated probability, and its stars are drawn from a normal around the model's rating, cut at
     the half stars and at the like (>= 4 stars).
@@ -100,10 +97,10 @@ class LearnedUsers(UserModel[Any]):
         u_BK = luck.uniform(STARS, K)
         five_BK = u_BK < high
         one_BK, two_BK = u_BK < low[0], u_BK < low[0] + low[1]
-        stars_BK = torch.where(like_BK, 4.0 + five_BK.float(), 3.0 - one_BK.float() - two_BK.float())
-        mean_BK = like_prob_BK * (4.0 + high) + (1.0 - like_prob_BK) * (
-            3.0 - 2.0 * low[0] - low[1]
+        stars_BK = torch.where(
+            like_BK, 4.0 + five_BK.float(), 3.0 - one_BK.float() - two_BK.float()
         )
+        mean_BK = like_prob_BK * (4.0 + high) + (1.0 - like_prob_BK) * (3.0 - 2.0 * low[0] - low[1])
         one = torch.ones_like(mean_BK)
         return (
             torch.stack([one, like_BK.float(), stars_BK], -1),

@@ -9,9 +9,7 @@ from slategym.envs.types import Population
 from slategym.models.data.log import Log
 
 
-def population(
-    log: Log, people: np.ndarray, *, starts: int, warm: int, seed: int
-) -> Population:
+def population(log: Log, people: np.ndarray, *, starts: int, warm: int, seed: int) -> Population:
     """Starting points of these people.
 
     Args:

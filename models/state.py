@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from slategym.envs.types import Arrival, Context, Items, Population, map_tensors
-from slategym.models.learned_users import Scores, clicked
-from slategym.models.multitask import MultiTaskBert
+from slategym.models.learned_users import clicked
+from slategym.models.multitask import MultiTaskBert, Scores
 
 PEOPLE_AT_ONCE = 512  # rows of a population that are encoded together
 
@@ -78,8 +78,12 @@ class StateEncoder:
             rows = [
                 None if table is None else table[user]
                 for table in (
-                    population.profile, population.history, population.feedback,
-                    population.gap, population.hour, population.weekday,
+                    population.profile,
+                    population.history,
+                    population.feedback,
+                    population.gap,
+                    population.hour,
+                    population.weekday,
                 )
             ]
             encoded = ready.read(Arrival(user, *rows))
@@ -105,10 +109,10 @@ class StateEncoder:
         if history is None or feedback is None or gap is None:
             raise ValueError("learned users need a population with a history; this one has none")
         B, H = history.shape
-        if H + 1 > self.capacity:
+        if self.capacity < H + 1:
             raise ValueError(f"{H} events of history exceed the model's {self.capacity - 1}")
         used_BH = history >= 0
-        order_BH = (~used_BH).int().argsort(1, stable=True)  # used places first, in order
+        order_BH = (~used_BH).int().argsort(dim=1, stable=True)  # used places first, in order
         rating_BH = feedback[..., 2].round().long()
         id_BH, rating_BH, gap_BH, used_BH = (
             x.gather(1, order_BH) for x in (history.clamp(min=0).long(), rating_BH, gap, used_BH)
@@ -116,7 +120,7 @@ class StateEncoder:
         model = self.model
         context_BD = model.context_token(arrival.profile, arrival.hour, arrival.weekday)
         events_BHD = model.event_tokens(self.items_ND, id_BH, rating_BH, gap_BH)
-        *inputs, out_BPD = model.layer_states(context_BD, events_BHD, used_BH)
+        *inputs, out_BPD = self._layer_outputs(context_BD, events_BHD, used_BH)
         length_B = used_BH.sum(1) + 1
         last_B1D = (length_B - 1)[:, None, None].expand(-1, 1, out_BPD.shape[2])
         return Encoded(
@@ -137,7 +141,7 @@ class StateEncoder:
         rating_B1 = rating_B.round().long()[:, None]
         token_BD = self.model.event_tokens(self.items_ND, item_B[:, None], rating_B1, gap_B1)[:, 0]
         at_B = encoded.length.clamp(max=self.capacity - 1)
-        x_BD = self.model.embedded(token_BD, at_B)
+        x_BD = self._positioned(token_BD, at_B)
         unread_BP = torch.arange(self.capacity, device=at_B.device) > at_B[:, None]
         here_B1D = at_B[:, None, None].expand(-1, 1, x_BD.shape[1])
         inputs = []
@@ -149,6 +153,27 @@ class StateEncoder:
             state=torch.where(took_B[:, None], x_BD, encoded.state),
             length=torch.where(took_B, at_B + 1, encoded.length),
         )
+
+    def _layer_outputs(
+        self, context_BD: Tensor, events_BHD: Tensor, used_BH: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The first layer's input and every layer's output, each (B, H + 1, D)."""
+        tokens_BPD = self.model.input_norm(torch.cat([context_BD[:, None], events_BHD], 1))
+        output = self.model.bert(
+            inputs_embeds=tokens_BPD,
+            attention_mask=F.pad(used_BH.long(), (1, 0), value=1),
+            output_hidden_states=True,
+            use_cache=False,
+        )
+        return tuple(output.hidden_states)
+
+    def _positioned(self, token_BD: Tensor, at_B: Tensor) -> Tensor:
+        """The first layer's input for one token each, at these positions."""
+        normed_B1D = self.model.input_norm(token_BD)[:, None]
+        embedded: Tensor = self.model.bert.embeddings(
+            inputs_embeds=normed_B1D, position_ids=at_B[:, None]
+        )
+        return embedded[:, 0]
 
     def embed(self, encoded: Encoded, context: Context) -> Tensor:
         """State embedding at this request, (B, D)."""

@@ -1,0 +1,135 @@
+"""Reading a policy: the same people with the same luck, one whole session each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from slategym.agents.types import Policy
+from slategym.envs import engine
+from slategym.envs.luck import Luck
+from slategym.envs.types import Items, Outcome, Population, Session, World, map_tensors
+from slategym.envs.users.assumed import AssumedState
+
+BATCH = 512  # users side by side
+
+
+def play(
+    world: World,
+    policy: Policy,
+    user_U: Tensor,
+    *,
+    seed: int,
+    batch: int = BATCH,
+    on_batch: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """One session of each of these users under the policy.
+
+    Args:
+        world: where. policy: who chooses. user_U: int rows of the population.
+        seed: of the luck; two policies with one seed meet the same people with the same luck.
+        batch: users side by side; changes no result.
+        on_batch: called with the number of sessions just finished.
+
+    Returns:
+        A row per user, in order: user, person, return, expected_return, clicks, likes,
+        rating_mean (stars, NaN without a click), length (slates), bored_share (of slates at which
+        something bored), topics (distinct topics clicked).
+    """
+    parts = []
+    for begin in range(0, len(user_U), batch):
+        chosen_B = user_U[begin : begin + batch].to(torch.int32)
+        parts.append(_play_batch(world, policy, chosen_B, seed))
+        if on_batch is not None:
+            on_batch(len(chosen_B))
+    return pd.concat(parts, ignore_index=True)
+
+
+@torch.no_grad()
+def _play_batch(world: World, policy: Policy, user_B: Tensor, seed: int) -> pd.DataFrame:
+    user_B = user_B.to(world.device)
+    session = engine.start(
+        world, torch.full_like(user_B, seed), user_B, torch.zeros_like(user_B)
+    )
+    tally = _Tally(world, user_B)
+    lane_B = torch.arange(len(user_B), device=world.device)
+    while len(lane_B):
+        observation = engine.observe(world, session)
+        if policy.privileged:
+            observation = replace(observation, hidden=session)
+        action = policy.act(observation, Luck.at(session.key, session.step))
+        items, _ = engine.pick(world, session, action.slate)
+        bored_B = _bored(session)
+        session, outcome = engine.transition(world, session, action.slate)
+        tally.add(lane_B, items, outcome, bored_B)
+        going_B = ~(outcome.left | outcome.cut)
+        if not going_B.all():
+            # nobody's luck depends on the others: whoever has finished is dropped
+            session = map_tensors(lambda x, keep_B=going_B: x[keep_B], session)
+            lane_B = lane_B[going_B]
+    return tally.frame()
+
+
+class _Tally:
+    """Sums over a batch of sessions, lane by lane."""
+
+    def __init__(self, world: World, user_B: Tensor) -> None:
+        self.world, self.user_B = world, user_B
+        self.names = [signal.name for signal in world.users.signals]
+        B, M, G = len(user_B), len(self.names), world.catalogue.num_topics
+        zero_B = torch.zeros(B, device=world.device)
+        self.signals = torch.zeros(B, M, device=world.device)
+        self.topics = torch.zeros(B, G, dtype=torch.bool, device=world.device)
+        self.reward, self.expected, self.slates, self.bored = (zero_B.clone() for _ in range(4))
+
+    def add(self, lane_B: Tensor, items: Items, outcome: Outcome, bored_B: Tensor) -> None:
+        """One slate of the lanes that are still at it."""
+        self.signals[lane_B] += outcome.feedback.sum(1)
+        self.reward[lane_B] += outcome.reward
+        self.expected[lane_B] += outcome.expected_reward
+        self.slates[lane_B] += 1.0
+        self.bored[lane_B] += bored_B
+        clicked_BK = outcome.feedback[..., 0] > 0
+        hits_BG = torch.zeros(len(lane_B), self.topics.shape[1], device=lane_B.device)
+        hits_BG.scatter_add_(1, items.topic.long(), clicked_BK.float())
+        self.topics[lane_B] |= hits_BG > 0
+
+    def frame(self) -> pd.DataFrame:
+        """A row per lane."""
+        signals = dict(zip(self.names, self.signals.cpu().numpy().T, strict=True))
+        clicks = signals["click"]
+        slates = self.slates.cpu().numpy()
+        blank = np.full(len(clicks), np.nan, np.float32)
+        stars = signals.get("rating", blank)
+        return pd.DataFrame(
+            {
+                "user": self.user_B.cpu().numpy(),
+                "person": people(self.world.population, self.user_B).cpu().numpy(),
+                "return": self.reward.cpu().numpy(),
+                "expected_return": self.expected.cpu().numpy(),
+                "clicks": clicks,
+                "likes": signals.get("like", blank),
+                "rating_mean": np.divide(stars, clicks, out=blank.copy(), where=clicks > 0),
+                "length": slates,
+                "bored_share": self.bored.cpu().numpy() / slates,
+                "topics": self.topics.sum(1).cpu().numpy(),
+            }
+        )
+
+
+def people(population: Population, user_B: Tensor) -> Tensor:
+    """The person behind each arrival, (B,)."""
+    return user_B if population.person is None else population.person[user_B.long()]
+
+
+def _bored(session: Session) -> Tensor:
+    """Whether something bores each user now, (B,) 0 or 1; 0 in worlds without that rule."""
+    state = session.user
+    bored_BG = state.bored if isinstance(state, AssumedState) else None
+    zero_B = torch.zeros(len(session.step), device=session.step.device)
+    return zero_B if bored_BG is None else bored_BG.any(1).float()

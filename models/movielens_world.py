@@ -1,0 +1,254 @@
+"""MovieLens as a world: learned users who choose films, tire of genres and lose patience.
+
+Built from three models (`models/parties`): A's is the people, B's reads the session for the
+agents, J's is the people of the second opinion. All constants are here, each with its label.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+import torch
+
+from slategym.envs.candidates import UnseenCatalogue
+from slategym.envs.choice import MultinomialLogit
+from slategym.envs.context import Clock
+from slategym.envs.names import UsageError
+from slategym.envs.types import Catalogue, Provenance, UserModel, World
+from slategym.envs.users.assumed import Assumed
+from slategym.envs.users.patience import Patience
+from slategym.envs.users.satiation import GenreSatiation
+from slategym.models.assets import atomic_path, home
+from slategym.models.click_rates import ClickRates, Constants, raw_appeal, solve
+from slategym.models.judge import JudgeTaste
+from slategym.models.learned_users import LearnedUsers, Taste
+from slategym.models.parties import Parties
+from slategym.models.state import BertObserver, StateEncoder
+
+DATASET = "movielens-100k"
+SECONDS_PER_SLATE = 36.0  # derived: median non-zero pause inside a sitting of the log
+HORIZON = 30  # slates
+BOREDOM = 4.0  # log-odds, assumed
+RATES = ClickRates(random=0.15, popular=0.50)  # assumed
+RATES_SLATE = 5  # slots of the slates that the click rates speak of
+OBJECTIVE = (1.0, 1.0, 0.0)  # reward per click, like, star
+
+LABELS: tuple[tuple[str, Provenance, str], ...] = (
+    ("rating", "logged", "stars given on MovieLens"),
+    ("click", "derived", "a film that was rated at all, against sampled films that were not"),
+    ("like", "derived", "a rating of at least 4 stars"),
+    ("hour, weekday", "derived", "UTC time stamps of the ratings"),
+    ("36 s per slate", "derived", "median non-zero pause inside a sitting of the log"),
+    ("click rates .15 / .50", "assumed", "share of random and of popular slates that get a click"),
+    (
+        "boredom",
+        "assumed",
+        "3 of the last 5 clicks on a genre lower it for 8 slates; the log has none",
+    ),
+    ("patience", "assumed", "5; a slate without a click costs 1, a click regains .5"),
+    ("session of 30 slates", "assumed", "the log's mean sitting has 36 ratings"),
+)
+"""What is measured and what is not: (what, label, why)."""
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What is added to the learned users because no log of ratings shows it."""
+
+    boredom: float = BOREDOM  # log-odds taken from a boring genre; 0: no boredom
+    memory: int = 5  # clicks
+    threshold: int = 3  # clicks on one genre
+    duration: int = 8  # slates
+    patience: float = 5.0  # slates without a click
+
+
+def movielens(
+    static: bool = False,
+    users: str = "training",
+    slate_size: int = 5,
+    boredom: float = BOREDOM,
+    state: bool = True,
+    starts: int = 8,
+    device: str = "cpu",
+) -> World:
+    """Films for people who choose, like and rate as a multi-task BERT learned from MovieLens-100K.
+
+    Description: a person arrives with ten rated films behind them and is shown slates of films that
+    they have not rated. They click at most one (multinomial logit over the A-model's click and like,
+    against taking nothing), like it or not, and rate it. The click joins their history, the clock
+    moves on. Three of the last five clicks on one genre make it boring (*assumed*); slates without a
+    click cost patience (*assumed*).
+
+    Observation: see `slategym.envs.observation`; the last 30 clicked films and the feedback to
+    them, age, gender and occupation, hour and weekday, which films may be shown, and the B-model's
+    state embedding (D = 64).
+
+    Action: K film ids. A film shown twice or consumed before is an empty slot.
+
+    Reward: 1 per click and 1 per like.
+
+    Start: at a random point of a real user's history. End: terminated when patience is gone,
+    truncated after 30 slates.
+
+    Args:
+        static: True for the negative control: no boredom, no patience, no drift, no clock.
+        users: "training" (people of A and B), or "calibration", "selection", "evaluation" (of J).
+        slate_size: K.
+        boredom: log-odds that a boring genre loses; 0 for none.
+        state: False leaves out the B-model and its embedding.
+        starts: arrivals per person.
+        device: of all tensors.
+
+    Source: MovieLens-100K (Harper and Konstan 2015); the models' cards say what they were fitted on.
+
+    Version history: v0.
+    """
+    return _world("MovieLens-v0", "A", static, users, slate_size, boredom, state, starts, device)
+
+
+def movielens_judge(
+    static: bool = False,
+    users: str = "training",
+    slate_size: int = 5,
+    boredom: float = BOREDOM,
+    state: bool = True,
+    starts: int = 8,
+    device: str = "cpu",
+) -> World:
+    """The same films for the judge's people: another family of model, fitted on other users.
+
+    As `movielens`, but clicks, likes and ratings come from a factor model with biases and genres
+    fitted on J's people. The assumed rules are the same, so this world tests whether what a policy
+    learned of people's preferences carries over, not whether the rules are true.
+    """
+    return _world(
+        "MovieLens-Judge-v0", "J", static, users, slate_size, boredom, state, starts, device
+    )
+
+
+def _world(
+    name: str,
+    party: str,
+    static: bool,
+    users: str,
+    slate_size: int,
+    boredom: float,
+    state: bool,
+    starts: int,
+    device: str,
+) -> World:
+    assumptions = Assumptions(boredom=boredom)
+    parties = _parties()
+    world = _bare(parties, party, users, starts)
+    most = int(world.population.seen.sum(1).max()) if world.population.seen is not None else 0
+    left = world.catalogue.num_items - most - HORIZON
+    if not 1 <= slate_size <= left:
+        raise UsageError(
+            f"slate_size must be in [1, {left}], got {slate_size}: some users have consumed {most} "
+            f"of {world.catalogue.num_items} films and may take one more in each of {HORIZON} slates"
+        )
+    constants = click_constants(party)
+    people = LearnedUsers(
+        taste=_taste(parties, party).prepared(world.population),
+        skip=constants.skip,
+        temperature=constants.temperature,
+        static=static,
+    )
+    observer = None
+    if state:
+        observer = BertObserver(_encoder(parties, "B").prepared(world.population))
+    return replace(
+        world,
+        name=name if not static else f"{name} (static)",
+        users=people if static else _assumed(people, assumptions, world.catalogue.num_topics),
+        context=Clock(0.0 if static else SECONDS_PER_SLATE / 60.0),
+        slate_size=slate_size,
+        observer=observer,
+    )
+
+
+def _assumed(people: LearnedUsers, assumptions: Assumptions, num_topics: int) -> UserModel[Any]:
+    satiation = GenreSatiation(
+        num_topics,
+        memory=assumptions.memory,
+        threshold=assumptions.threshold,
+        penalty=assumptions.boredom,
+        duration=assumptions.duration,
+    )
+    return Assumed(
+        people, satiation if assumptions.boredom else None, Patience(assumptions.patience)
+    )
+
+
+def _bare(parties: Parties, party: str, users: str, starts: int) -> World:
+    """Everything but the people: filled in by `_world`, enough to calibrate on."""
+    log = parties.log
+    encoder = _encoder(parties, "B")
+    catalogue = Catalogue(
+        topic=torch.as_tensor(log.items["topic"].to_numpy(), dtype=torch.int32),
+        embedding=encoder.items_ND,
+        quality=torch.zeros(len(log.items)),
+        topics=log.topic_names,
+        title=tuple(log.items["title"]),
+        text=tuple(log.items["text"]),
+        popularity=parties.clicks_of("B"),
+    )
+    return World(
+        name=party,
+        catalogue=catalogue,
+        population=parties.population(users, starts),
+        users=LearnedUsers(_taste(parties, party), skip=0.0, temperature=1.0),
+        choice=MultinomialLogit(skip=0.0),
+        context=Clock(SECONDS_PER_SLATE / 60.0),
+        candidates=UnseenCatalogue(),
+        slate_size=RATES_SLATE,
+        horizon=HORIZON,
+        objective=OBJECTIVE,
+        history_size=HORIZON,
+        labels=LABELS,
+    )
+
+
+@lru_cache(maxsize=1)
+def _parties() -> Parties:
+    """One reading of the log a process."""
+    return Parties(DATASET)
+
+
+@lru_cache(maxsize=2)
+def _encoder(parties: Parties, party: str) -> StateEncoder:
+    return StateEncoder(parties.bert(party), seconds_per_event=SECONDS_PER_SLATE)
+
+
+def _taste(parties: Parties, party: str) -> Taste[Any]:
+    return JudgeTaste(parties.judge()) if party == "J" else _encoder(parties, party)
+
+
+@lru_cache(maxsize=2)
+def click_constants(party: str) -> Constants:
+    """Skip and temperature of A's or J's people, solved once on the calibration users and kept."""
+    parties = _parties()
+    decides = json.dumps([parties.folder(party).name, parties.folder("B").name, asdict(RATES)])
+    name = f"{parties.folder(party).name}-{sha256(decides.encode()).hexdigest()[:8]}.json"
+    path = home() / "constants" / name
+    if path.exists():
+        return Constants(**json.loads(path.read_text()))
+    world = _bare(parties, party, "calibration", starts=3)
+    seen_UN = world.population.seen
+    assert seen_UN is not None and isinstance(world.users, LearnedUsers)
+    popular_UN = parties.clicks_of("B").expand(seen_UN.shape).masked_fill(seen_UN, -1.0)
+    shuffled_UN = torch.rand(seen_UN.shape, generator=torch.Generator().manual_seed(0))
+    slates = (
+        score_UN.topk(RATES_SLATE, dim=1).indices
+        for score_UN in (shuffled_UN.masked_fill(seen_UN, -1.0), popular_UN)
+    )
+    random_UK, popular_UK = (raw_appeal(world, world.users, slate_UK) for slate_UK in slates)
+    constants = solve(random_UK, popular_UK, RATES)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(asdict(constants), indent=2))
+    return constants

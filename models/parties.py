@@ -1,0 +1,132 @@
+"""The three independent parties of an honest comparison, and the people each may know.
+
+A simulates, B acts, J judges. Their models are fitted on different people; J's people are also
+the ones on whom policies are read, again in three groups that share nobody: one to calibrate the
+worlds, one to select (caps, checkpoints), one to evaluate.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from slategym.envs.names import UsageError
+from slategym.envs.types import Population
+from slategym.models.assets import home
+from slategym.models.data.datasets import load
+from slategym.models.data.log import Log
+from slategym.models.data.splits import split_users
+from slategym.models.judge import (
+    FactorModel,
+    JudgeSettings,
+    judge_card,
+    load_judge,
+    save_judge,
+    train_judge,
+)
+from slategym.models.multitask import MultiTaskBert, MultiTaskSettings
+from slategym.models.population import population
+from slategym.models.train import TrainingSettings, train_multitask
+
+SHARES = {"A": 1 / 3, "B": 1 / 3, "J": 1 / 3}
+GROUP_SHARES = {"calibration": 0.2, "selection": 0.3, "evaluation": 0.5}
+GROUPS = ("training", *GROUP_SHARES)
+SPLIT_SEED = 7
+
+
+@dataclass(frozen=True)
+class PartySettings:
+    """All that decides the three models besides the data."""
+
+    model: MultiTaskSettings = field(default_factory=MultiTaskSettings)
+    training: TrainingSettings = field(default_factory=lambda: TrainingSettings(epochs=8))
+    judge: JudgeSettings = field(default_factory=JudgeSettings)
+    validation_share: float = 0.1  # of a party's own people, for early stopping
+    warm: int = 10  # events with which everybody arrives
+    starts: int = 8  # arrivals per person
+
+
+class Parties:
+    """A log, its people in their groups, and the models fitted on them, fitted when first needed."""
+
+    def __init__(self, dataset: str, settings: PartySettings = PartySettings()) -> None:
+        """Read the log; nothing is fitted yet."""
+        self.dataset, self.settings = dataset, settings
+        self.log: Log = load(dataset)
+        parts = split_users(len(self.log.users), SHARES, SPLIT_SEED)
+        self.people: dict[str, np.ndarray] = dict(parts)
+        groups = split_users(len(parts["J"]), GROUP_SHARES, SPLIT_SEED + 1)
+        for group, at in groups.items():
+            self.people[group] = parts["J"][at]
+        self.people["training"] = np.sort(np.concatenate([parts["A"], parts["B"]]))
+
+    def population(self, group: str, starts: int | None = None) -> Population:
+        """Starting points of a group's people: training (A and B), or one of J's three groups.
+
+        Raises:
+            UsageError: if there is no such group.
+        """
+        if group not in GROUPS:
+            raise UsageError(f"unknown group of users {group!r}; known: {', '.join(GROUPS)}")
+        return population(
+            self.log,
+            self.people[group],
+            starts=self.settings.starts if starts is None else starts,
+            warm=self.settings.warm,
+            seed=SPLIT_SEED + GROUPS.index(group),
+        )
+
+    def folder(self, party: str) -> Path:
+        """Where this party's model is kept; its name holds the hash of all that decides it."""
+        s = self.settings
+        decides = [asdict(s.judge)] if party == "J" else [asdict(s.model), asdict(s.training)]
+        decides += [self.log.sha256, SHARES, SPLIT_SEED, party, s.validation_share]
+        name = sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+        return home() / "models" / f"{self.dataset}-{party}-{name}"
+
+    def bert(self, party: str, progress: bool = True) -> MultiTaskBert:
+        """The multi-task BERT of A or B, fitted on its own people only."""
+        rng = np.random.default_rng([SPLIT_SEED, ord(party)])
+        people = rng.permutation(self.people[party])
+        held = max(1, round(len(people) * self.settings.validation_share))
+        return train_multitask(
+            self.log,
+            np.sort(people[held:]),
+            self.settings.model,
+            self.settings.training,
+            self.folder(party),
+            validation=np.sort(people[:held]),
+            seed=ord(party),
+            progress=progress,
+        )
+
+    def judge(self) -> FactorModel:
+        """The judge, fitted on J's people."""
+        folder = self.folder("J")
+        if (folder / "model.safetensors").exists():
+            return load_judge(folder)
+        model, metrics = train_judge(self.log, self.people["J"], self.settings.judge)
+        save_judge(model, self.settings.judge, folder, judge_card(self.log, metrics))
+        return model
+
+    def clicks_of(self, party: str) -> torch.Tensor:
+        """How often each item was taken up by a party's people, (N,) float32."""
+        events = self.log.events
+        mine = events["item"].to_numpy()[np.isin(events["user"], self.people[party])]
+        counts = np.bincount(mine, minlength=len(self.log.items))
+        return torch.as_tensor(counts, dtype=torch.float32)
+
+    def prepare(self, party: str, progress: bool = True) -> None:
+        """Fit one party's model if it is not there yet."""
+        work: dict[str, Callable[[], object]] = {
+            "A": lambda: self.bert("A", progress),
+            "B": lambda: self.bert("B", progress),
+            "J": self.judge,
+        }
+        work[party]()
