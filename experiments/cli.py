@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated, Any
@@ -110,22 +110,28 @@ def _root(
     """Options of every command."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
+def main() -> int:
+    """Run the command that this process was started with; return its exit code."""
+    return answer(build, sys.argv[1:])
+
+
+def answer(make_app: Callable[[], typer.Typer], arguments: Sequence[str]) -> int:
+    """Run a command; every error is one line on standard error.
 
     Args:
-        arguments: as typed, without the program's name; None: those of this process.
+        make_app: the app, made inside so that a command that cannot be imported is a line too.
+        arguments: as typed, without the program's name.
 
     Returns:
         Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(arguments)
     options = given[: given.index("--")] if "--" in given else given
     debug = "--debug" in options
     if debug:
         given.remove("--debug")
     try:
-        code = build()(given or ["--help"], prog_name="slategym", standalone_mode=False)
+        code = make_app()(given or ["--help"], prog_name="slategym", standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             traceback.print_exception(error)

@@ -145,7 +145,7 @@ def _death(worker: Worker) -> UnitError:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Processes started inside read these variables when they load their numerical libraries."""
+    """Processes started inside read these when they load torch and numpy, which is not yet."""
     before = {name: os.environ.get(name) for name in THREAD_LIMITS}
     os.environ.update(dict.fromkeys(THREAD_LIMITS, "1"))
     try:
@@ -162,9 +162,6 @@ def _serve(pipe: Connection, store: Store, settings: Mapping[str, Any]) -> None:
     """A worker's life: units in, files out, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, interrupted as well, ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import torch
-
-    torch.set_num_threads(1)
     while True:
         try:
             sent = pipe.recv_bytes()
