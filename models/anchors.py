@@ -1,104 +1,116 @@
-"""What a model must beat: biases of users and items, and popularity. Statistics, no learning."""
+"""What a model must beat: biases of users and items, and popularity. Statistics, no learning.
+
+Each is fitted on training rows only. The online one also reads a user's rows before the one to
+predict, as the model does: that makes it the fair anchor where most test users are new.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
+import torch
 from numpy.typing import NDArray
+
+from slategym.models.biases import USER_PRIOR, rating_biases
+from slategym.models.metrics import auc
+from slategym.models.sequences import Bools, Ints, Sequences, draw_negatives
 
 Floats = NDArray[np.float64]
 
-USER_PRIOR = 15.0  # pseudo-ratings pulling a user's bias to zero
-ITEM_PRIOR = 10.0  # pseudo-ratings pulling an item's bias to zero
-ALS_SWEEPS = 10  # converged to 1e-4 stars on MovieLens-100K
-RUNNING_PRIOR = 5.0  # pseudo-ratings of the running user residual
-LIKE_PRIOR = 10.0  # pseudo-clicks pulling an item's like rate to the mean
+BATCH = 256  # rows ranked together
 
 
 @dataclass(frozen=True)
-class ItemBiases:
-    """Per-item starting points of the heads, from training rows only; N items."""
+class Anchors:
+    """Predictions at every row of the log, E of them, and the popularity of every item."""
 
-    click_N: Floats  # log-odds against a uniformly drawn item: log popularity x N
-    like_N: Floats  # log-odds of a like given a click
-    rating_N: Floats  # stars above the mean
-    next_N: Floats  # log popularity
-    rating_mean: float  # stars
-
-    @property
-    def num_items(self) -> int:
-        """N."""
-        return len(self.click_N)
-
-    def stacked(self) -> Floats:
-        """(4, N): click, like, rating, next."""
-        return np.stack([self.click_N, self.like_N, self.rating_N, self.next_N])
-
-    @staticmethod
-    def neutral(num_items: int) -> ItemBiases:
-        """All zero, for a model whose weights are about to be loaded."""
-        zero_N = np.zeros(num_items)
-        return ItemBiases(zero_N, zero_N, zero_N, zero_N, 0.0)
+    static_E: Floats  # stars: mean + user bias + item bias; an unknown user's bias is 0
+    online_E: Floats  # stars: mean + item bias + the user's running residual before the row
+    count_N: Floats  # clicks in the training rows
 
 
-def item_biases(events: pd.DataFrame, num_users: int, num_items: int) -> ItemBiases:
-    """Starting points of the four heads.
+def fit_anchors(sequences: Sequences, train_E: Bools) -> Anchors:
+    """Fit the three anchors.
 
     Args:
-        events: training rows only: user, item, click, like, rating; NaN where unobserved.
-        num_users: U. num_items: N.
+        sequences: the log; ratings must be observed in every row.
+        train_E: training rows.
+
+    Raises:
+        ValueError: if some row has no rating.
     """
-    clicked = events[events["click"] == 1]
-    count_N = np.bincount(clicked["item"], minlength=num_items)
-    share_N = (count_N + 0.5) / (count_N.sum() + 0.5 * num_items)
-    empty = events.iloc[:0].assign(like=0.0, rating=0.0)  # a log need not have every signal
-    judged = clicked[clicked["like"].notna()] if "like" in events else empty
-    rated = events[events["rating"].notna()] if "rating" in events else empty
-    mean, _, rating_N = rating_biases(
-        rated["user"].to_numpy(),
-        rated["item"].to_numpy(),
-        rated["rating"].to_numpy(),
-        num_users,
-        num_items,
+    user_E, item_E = sequences.user_E.cpu().numpy(), sequences.item_E.cpu().numpy()
+    stars_E = sequences.stars_E.cpu().numpy().astype(np.float64)
+    if np.isnan(stars_E).any():
+        raise ValueError(
+            f"bias-only anchors need a rating in every row; {int(np.isnan(stars_E).sum())} rows "
+            "have none: evaluate without anchors"
+        )
+    mean, user_U, item_N = rating_biases(
+        user_E[train_E],
+        item_E[train_E],
+        stars_E[train_E],
+        sequences.num_users,
+        sequences.num_items,
     )
-    like_rate_N = smoothed_rate(judged["item"].to_numpy(), judged["like"].to_numpy(), num_items)
-    return ItemBiases(
-        click_N=np.log(share_N * num_items),
-        like_N=np.log(like_rate_N / (1 - like_rate_N)),
-        rating_N=rating_N,
-        next_N=np.log(share_N),
-        rating_mean=mean,
+    without_user_E = mean + item_N[item_E]
+    order_E = sequences.order_E.cpu().numpy()
+    first_E = np.arange(len(order_E)) - order_E
+    sums = np.concatenate([[0.0], np.cumsum(stars_E - without_user_E)])
+    before_E = sums[:-1] - sums[first_E]  # sum of the user's residuals before each row
+    clicked_E = train_E & (sequences.click_E.cpu().numpy() > 0)
+    return Anchors(
+        static_E=without_user_E + user_U[user_E],
+        online_E=without_user_E + before_E / (order_E + USER_PRIOR),
+        count_N=np.bincount(item_E[clicked_E], minlength=sequences.num_items).astype(np.float64),
     )
 
 
-def smoothed_rate(item: NDArray[np.int64], hit: Floats, num_items: int) -> Floats:
-    """Each item's rate of hits, (N,), pulled to the overall rate by LIKE_PRIOR pseudo-rows."""
-    total = (hit.sum() + 0.5) / (len(hit) + 1)  # the half row keeps the log-odds finite
-    hits_N = np.bincount(item, hit, num_items)
-    rate_N: Floats = (hits_N + LIKE_PRIOR * total) / (
-        np.bincount(item, minlength=num_items) + LIKE_PRIOR
-    )
-    return rate_N
+def popularity_ranks(sequences: Sequences, count_N: Floats, row_x: Ints) -> Ints:
+    """Place of each row's item by popularity among the items not consumed before it, 0 = first.
 
+    Items of equal count share the place of the first of them.
 
-def rating_biases(
-    user: NDArray[np.int64], item: NDArray[np.int64], rating: Floats, num_users: int, num_items: int
-) -> tuple[float, Floats, Floats]:
-    """Fit rating = mean + user bias + item bias by alternating regularised averages.
-
-    Returns:
-        mean: stars. user_U, item_N: stars above it; 0 for whoever has no row.
-
-    Source: Koren 2010, "Factor in the neighbors", section 2.1; priors as in Surprise's baseline.
+    Args:
+        sequences: the log.
+        count_N: popularity.
+        row_x: rows to rank.
     """
-    mean = float(rating.mean()) if len(rating) else 0.0
-    residual = rating.astype(np.float64) - mean
-    user_U, item_N = np.zeros(num_users), np.zeros(num_items)
-    user_weight_U = USER_PRIOR + np.bincount(user, minlength=num_users)
-    item_weight_N = ITEM_PRIOR + np.bincount(item, minlength=num_items)
-    for _ in range(ALS_SWEEPS):
-        item_N = np.bincount(item, residual - user_U[user], num_items) / item_weight_N
-        user_U = np.bincount(user, residual - item_N[item], num_users) / user_weight_U
-    return mean, user_U, item_N
+    count = torch.as_tensor(count_N, device=sequences.user_E.device)
+    ranks: list[Ints] = []
+    for part in np.split(row_x, range(BATCH, len(row_x), BATCH)):
+        row_B = torch.as_tensor(part, device=count.device)
+        rank_BN = sequences.rank(sequences.user_E[row_B])
+        free_BN = rank_BN >= sequences.order_E[row_B][:, None]
+        ahead_BN = count > count[sequences.item_E[row_B]][:, None]
+        ranks.append((ahead_BN & free_BN).sum(1).cpu().numpy())
+    return np.concatenate(ranks)
+
+
+def popularity_click_auc(
+    sequences: Sequences, count_N: Floats, row_x: Ints, negatives: int, seed: int
+) -> float:
+    """AUC of popularity for clicked rows against items that their users never meet.
+
+    Args:
+        sequences: the log.
+        count_N: popularity.
+        row_x: clicked rows.
+        negatives: uniform draws per row.
+        seed: of the draws.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn: list[Floats] = []
+    for part in np.split(row_x, range(BATCH, len(row_x), BATCH)):
+        user_B = sequences.user_E[torch.as_tensor(part, device=sequences.user_E.device)]
+        line_B = torch.arange(len(part), device=user_B.device)
+        limit_B = sequences.count_U[user_B]
+        id_BC, free_BC = draw_negatives(
+            sequences.rank(user_B), line_B, limit_B, negatives, generator
+        )
+        drawn.append(count_N[id_BC[free_BC].cpu().numpy()])
+    positive_x = count_N[sequences.item_E.cpu().numpy()[row_x]]
+    negative_x = np.concatenate(drawn)
+    label_x = np.repeat([1, 0], [len(positive_x), len(negative_x)])
+    return auc(label_x, np.concatenate([positive_x, negative_x]))

@@ -1,4 +1,4 @@
-"""The README.md of a model folder: what it is, what it was fitted on, and what may be done with it."""
+"""The README.md of a model folder: what it is, what it was fitted on, what may be done with it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def write_card(folder: Path, about: dict[str, Any]) -> None:
     lines = [
         f"# {about['label']}",
         "",
-        "A causal BERT over a user's events with heads for click, like given click, rating and next",
-        "item, by slategym. Item texts enter as frozen vectors, kept in this folder.",
+        "A causal BERT over a user's events with heads for click, like given click, rating and",
+        "next item, by slategym. Item texts enter as frozen vectors, kept in this folder.",
         "",
         "## Data",
         f"- {data['name']}, content sha256 `{data['sha256']}`",

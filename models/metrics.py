@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 def auc(label_x: Array, score_x: Array) -> float:

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
-from slategym.models.anchors import ItemBiases
 from slategym.models.assets import atomic_path
+from slategym.models.biases import ItemBiases
 
 HEADS = ("click", "like", "rating", "next")
 CALIBRATED = ("click", "like")  # heads whose logits a Platt scaling may correct
@@ -74,7 +74,8 @@ def time_features(hour_x: Tensor, weekday_x: Tensor) -> Tensor:
     """The clock as numbers: (x, 9), sine and cosine of the hour, then the weekday one-hot.
 
     Args:
-        hour_x: in [0, 24). weekday_x: integers, 0 = Monday.
+        hour_x: in [0, 24).
+        weekday_x: integers, 0 = Monday.
     """
     angle_x = hour_x * (2 * math.pi / 24)
     days_7 = torch.arange(7, device=weekday_x.device)
@@ -179,7 +180,8 @@ class MultiTaskBert(nn.Module):
 
         Args:
             profile_BF: categories of each profile column, integers.
-            hour_B: in [0, 24). weekday_B: integers, 0 = Monday; of the window's first event.
+            hour_B: in [0, 24), of the window's first event.
+            weekday_B: integers, 0 = Monday, of the window's first event.
 
         Returns:
             (B, D), before the input LayerNorm.
@@ -211,12 +213,14 @@ class MultiTaskBert(nn.Module):
         """Run BERT over the context token and the events, each seeing only what came before it.
 
         Args:
-            context_BD: from `context_token`. events_BHD: from `event_tokens`, oldest first.
+            context_BD: from `context_token`.
+            events_BHD: from `event_tokens`, oldest first.
             mask_BH: True where an event is real; None: all are. Padding goes to the right, because
                 positions are counted from the context token.
 
         Returns:
-            (B, H + 1, D): state [:, h] has seen the context and events before h: it predicts event h.
+            (B, H + 1, D): state [:, h] has seen the context and the events before h, and so
+            predicts event h.
         """
         tokens_BSD = self.input_norm(torch.cat([context_BD[:, None], events_BHD], dim=1))
         mask_BS = None
@@ -232,7 +236,9 @@ class MultiTaskBert(nn.Module):
         """The state at the time of a request, (x, D): what `score` and `next_logits` take.
 
         Args:
-            state_xD: one position of `states`. hour_x: in [0, 24). weekday_x: 0 = Monday.
+            state_xD: positions of `states`.
+            hour_x: in [0, 24), of the request.
+            weekday_x: integers, 0 = Monday, of the request.
         """
         return torch.add(state_xD, self.request_time(time_features(hour_x, weekday_x)))
 
@@ -240,7 +246,8 @@ class MultiTaskBert(nn.Module):
         """Click, like and rating of candidates, calibrated where a calibration was set.
 
         Args:
-            state_xD: from `query`. items_ND: from `item_vectors`.
+            state_xD: from `query`.
+            items_ND: from `item_vectors`.
             id_xC: candidates' item ids; None: all N items in order.
         """
         click_xC, like_xC, rating_xC = (
@@ -267,7 +274,7 @@ class MultiTaskBert(nn.Module):
             logits_xC = match_xC + F.embedding(id_xC, bias_N[:, None]).squeeze(-1)
         if head == "next":
             return logits_xC  # a user's level would cancel in the softmax
-        logits_xC = logits_xC + self.user_levels[index](state_xD)
+        logits_xC = torch.add(logits_xC, self.user_levels[index](state_xD))
         return logits_xC + self.rating_mean if head == "rating" else logits_xC
 
     def set_calibration(self, scale: Mapping[str, float], shift: Mapping[str, float]) -> None:
@@ -280,7 +287,8 @@ class MultiTaskBert(nn.Module):
         """Write model.safetensors, then config.json; a folder with both is complete.
 
         Args:
-            folder: made if absent. about: further JSON to keep in config.json.
+            folder: made if absent.
+            about: further JSON to keep in config.json.
         """
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {
@@ -358,5 +366,5 @@ def _causal_bert(settings: MultiTaskSettings) -> BertModel:
         ),
         add_pooling_layer=False,
     )
-    bert.embeddings.word_embeddings = None
+    bert.set_input_embeddings(None)  # type: ignore[no-untyped-call]
     return bert

@@ -21,6 +21,7 @@ class Predictions:
 
     row_x: Ints  # rows of the log
     user_x: Ints
+    id_xC: Ints  # items
     click_xC: Floats  # log-odds
     used_xC: Bools  # False for negatives of unclicked rows and for failed draws
     clicked_xC: Floats  # 0 or 1
@@ -75,6 +76,7 @@ def predict(
         values = {
             "row_x": targets.row_x,
             "user_x": batch.user_B,
+            "id_xC": id_BC,
             "click_xC": model.logits("click", query_BD, items_ND, id_BC),
             "used_xC": used_BC,
             "clicked_xC": clicked_BC,

@@ -134,15 +134,16 @@ class Sequences:
         )
 
     def rank(self, user_B: Tensor) -> Tensor:
-        """When each user first meets each item: (B, N) int64 in `order_E`; NEVER if never."""
+        """When each user first meets each item: (B, N) int32 in `order_E`; NEVER if never."""
         count_B = self.count_U[user_B]
         line_x = torch.repeat_interleave(torch.arange(len(user_B), device=user_B.device), count_B)
         before_B = count_B.cumsum(0) - count_B
         order_x = torch.arange(len(line_x), device=user_B.device) - before_B[line_x]
         item_x = self.item_E[self.first_U[user_B][line_x] + order_x]
-        rank_BN = torch.full((len(user_B), self.num_items), NEVER, device=user_B.device)
+        shape = (len(user_B), self.num_items)
+        rank_BN = torch.full(shape, NEVER, dtype=torch.int32, device=user_B.device)
         flat_x = line_x * self.num_items + item_x
-        rank_BN.view(-1).scatter_reduce_(0, flat_x, order_x, reduce="amin")
+        rank_BN.view(-1).scatter_reduce_(0, flat_x, order_x.int(), reduce="amin")
         return rank_BN
 
     def prefix_lengths(self, train_E: Bools) -> Ints:
@@ -168,7 +169,8 @@ def as_mask(sequences: Sequences, rows: NDArray[np.generic]) -> Bools:
     if rows.dtype == np.bool_:
         if len(rows) != sequences.num_rows:
             raise ValueError(
-                f"a row mask needs one entry per row of the log, {sequences.num_rows}, got {len(rows)}"
+                f"a row mask needs one entry per row of the log: {sequences.num_rows}, "
+                f"got {len(rows)}"
             )
         return rows.astype(np.bool_)
     if not np.issubdtype(rows.dtype, np.integer):

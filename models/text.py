@@ -1,4 +1,4 @@
-"""Item texts as vectors, by a pretrained BERT that is not trained further. Computed once, cached."""
+"""Item texts as vectors, by a pretrained BERT that is not trained further. Computed once."""
 
 from __future__ import annotations
 
@@ -125,15 +125,21 @@ def _parts(order: list[int]) -> Iterator[list[int]]:
 def _load_encoder(source: str | Path) -> tuple[Any, Any]:
     """Tokenizer and model in evaluation mode; a local folder never asks the network."""
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
 
     local = Path(source).is_dir()
     name = os.fspath(source)
+    had_bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # 0.1 s needs no bar
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
         model = AutoModel.from_pretrained(name, local_files_only=local)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ValueError(
             f"no text encoder at {name!r}: a local folder or a hub id that AutoModel loads is "
             f"needed ({str(error).splitlines()[0]})"
         ) from error
+    finally:
+        if had_bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     return tokenizer, model.eval()

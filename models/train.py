@@ -1,8 +1,8 @@
 """Training the multi-task BERT: one call from a log to a complete model folder.
 
 A folder whose config.json carries the hash of everything that determines the result is complete:
-the same call returns it at once. A killed run goes on from the last whole epoch to the same weights,
-bit for bit on a CPU.
+the same call returns it at once. A killed run goes on from the last whole epoch to the same
+weights, bit for bit on a CPU.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from slategym.models.anchors import item_biases
+from slategym.models.biases import item_biases
 from slategym.models.calibrate import calibrate
 from slategym.models.card import write_card
 from slategym.models.checkpoint import TrainingState, read_checkpoint, write_checkpoint
@@ -55,7 +55,7 @@ class TrainingSettings:
     clip: float = 1.0  # largest norm of the gradient
     negatives: int = 4  # uniform unconsumed items against each click
     patience: int = 2  # epochs without a better validation loss
-    weights: TaskWeights = TaskWeights()
+    weights: TaskWeights = field(default_factory=TaskWeights)
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_events, self.patience) < 1:
@@ -129,7 +129,7 @@ def train_multitask(
         return MultiTaskBert.load(folder).to(device)
 
     calibration = None
-    if refit:
+    if refit and held_E is not None:
         train_multitask(
             log,
             train_E,
@@ -287,7 +287,7 @@ class _Run:
         query_xD = queries(model, items_ND, self.sequences, batch)[batch.real_BS]
         losses = task_losses(model, items_ND, query_xD, self.sequences, targets, weights)
         optimizer.zero_grad()
-        total_loss(losses, weights).backward()
+        total_loss(losses, weights).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), self.training.clip)
         optimizer.step()
         return {head: float(loss.detach()) for head, loss in losses.items()}
@@ -324,7 +324,8 @@ def _seeded(
 
 def _optimizer(model: MultiTaskBert, training: TrainingSettings) -> torch.optim.Optimizer:
     """AdamW; the item biases are a table of numbers, not a matrix, and do not decay."""
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         is_matrix = parameter.dim() > 1 and name != "item_bias_4N"
         (decayed if is_matrix else free).append(parameter)
@@ -332,7 +333,7 @@ def _optimizer(model: MultiTaskBert, training: TrainingSettings) -> torch.optim.
         {"params": decayed, "weight_decay": training.weight_decay},
         {"params": free, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=training.learning_rate)
+    return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
 
 
 def _check_rows(train_E: Bools, held_E: Bools | None, refit: bool) -> None:
