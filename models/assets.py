@@ -95,7 +95,7 @@ ASSETS: dict[str, Asset] = {
         ),
     ),
     "all-minilm-l6-v2": Asset(
-        what="sentence-transformers/all-MiniLM-L6-v2: a text BERT, 6 layers, width 384",
+        what="a text BERT, 6 layers of width 384, for the vectors of item texts",
         licence="Apache-2.0",
         size=91_568_830,
         sources=(
@@ -255,13 +255,14 @@ def _install(files: Layout, work: Path, folder: Path) -> None:
 
 
 def _bars(shown: bool) -> Progress:
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
-        disable=not shown,
+        disable=not (shown and console.is_terminal),
     )

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:  # pandas and torch are imported only by the command that needs them
+    from rich.console import JustifyMethod
+
     from slategym.models.data.log import Log
 
 data = typer.Typer(
@@ -32,7 +34,8 @@ def list_assets() -> None:
 
     table = Table(caption=f"kept in {home() / 'assets'}", caption_justify="left")
     for column in ("name", "what", "size", "licence", "cached"):
-        table.add_column(column, justify="right" if column == "size" else "left")
+        justify: JustifyMethod = "right" if column == "size" else "left"
+        table.add_column(column, justify=justify, overflow="fold")
     for name, asset in ASSETS.items():
         cached = "yes" if is_cached(name) else "no"
         table.add_row(name, asset.what, f"{asset.size / 1e6:.1f} MB", asset.licence, cached)
@@ -117,6 +120,8 @@ def _describe(log: Log) -> Table:
             f"mean {values.mean():.3f} {signal.unit}"
         )
     rows["sha256"] = log.sha256
+    table.add_column()
+    table.add_column(overflow="fold")
     for name, value in rows.items():
         table.add_row(name, value)
     return table

@@ -18,7 +18,7 @@ LIKED_FROM = 4.0  # stars; a film rated so or better counts as liked
 MIN_TOPIC_ITEMS = 100  # a topic rarer than this is no item's main topic if a commoner one is there
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # its identity is `sha256`
 class Log:
     """Who met what, when, and what came of it. Users and items are numbered from 0."""
 

@@ -365,7 +365,7 @@ def test_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert home() == Path.home() / ".cache" / "slategym"
 
 
-def test_two_processes_fetch_once(
+def test_who_comes_second_waits_and_does_not_fetch_again(
     server: Server, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     offer(monkeypatch, Site(server.address, HASHES))

@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,8 @@ import typer
 from typer.testing import CliRunner
 
 from slategym.experiments.commands import data
-from slategym.models.assets import ASSETS
+from slategym.models.assets import ASSETS, Asset
+from slategym.models.sources import Site
 
 app = typer.Typer()
 data.register(app)
@@ -32,6 +34,19 @@ def test_list_names_every_asset_with_its_licence(cache: Path) -> None:
         assert name in output
         assert asset.licence in output
     assert "yes" not in output
+
+
+def test_fetch_prints_where_it_is(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = hashlib.sha256(b"hello").hexdigest()
+    site = Site("http://127.0.0.1:9/", {"a.txt": digest})
+    monkeypatch.setitem(ASSETS, "thing", Asset("a thing", "CC0", 5, (site,)))
+    (tmp_path / "a.txt").write_bytes(b"hello")
+    folder = cache / "assets" / "thing"
+    assert run("fetch", "thing", "--from", str(tmp_path)) == (0, f"{folder}\n")
+    assert (folder / "a.txt").read_bytes() == b"hello"
+    assert "yes" in run("list")[1]
 
 
 def test_fetch_from_a_bad_copy(tmp_path: Path) -> None:
