@@ -34,18 +34,18 @@ class MultinomialLogit:
 
 @dataclass(frozen=True)
 class MultinomialProportional:
-    """At most one click: P(k) = w_k / (skip + sum_j w_j) with w_k = max(a_k - lowest, 0).
+    """At most one click: P(k) = w_k / (w_skip + sum_j w_j) with w_k = max(a_k - lowest, 0).
 
     Source: RecSim 55e50e4, choice_model.py, MultinomialProportionalChoiceModel.
     """
 
     lowest: float = -1.0  # the appeal that is worth nothing
-    skip: float = 1.0  # weight of choosing nothing, > 0
+    skip: float = 1.0  # appeal of choosing nothing, above the lowest: w_skip = skip - lowest
 
     def __call__(self, appeal_BK: Tensor, luck: Luck) -> tuple[Tensor, Tensor]:
         """Click probabilities (B, K) and a sample (B, K) bool."""
         weight_BK = (appeal_BK - self.lowest).clamp(min=0.0)
-        prob_BK = weight_BK / (self.skip + weight_BK.sum(1, keepdim=True))
+        prob_BK = weight_BK / (self.skip - self.lowest + weight_BK.sum(1, keepdim=True))
         return prob_BK, luck.categorical(CHOICE, prob_BK)
 
 

@@ -34,6 +34,11 @@ def _sardine(variant: str, one_line: str) -> WorldEntry:
     return WorldEntry("slategym.envs.worlds.sardine:sardine", one_line, (("variant", variant),))
 
 
+def _topic_rec(click: str, items: str, one_line: str) -> WorldEntry:
+    fixed = (("click", click), ("items", items))
+    return WorldEntry("slategym.envs.worlds.topic_rec:topic_rec", one_line, fixed)
+
+
 WORLDS: dict[str, WorldEntry] = {
     "slategym/MovieLens-v0": WorldEntry(
         "slategym.models.movielens_world:movielens",
@@ -46,6 +51,14 @@ WORLDS: dict[str, WorldEntry] = {
     "slategym/InterestEvolution-v0": WorldEntry(
         "slategym.envs.worlds.interest_evolution:interest_evolution",
         "SlateQ: a time budget, good topics that few like, interests that follow clicks",
+    ),
+    "slategym/InterestExploration-v0": WorldEntry(
+        "slategym.envs.worlds.recsim:interest_exploration",
+        "RecSim: two types of people, hidden, and a niche that only exploration finds",
+    ),
+    "slategym/LongTermSatisfaction-v0": WorldEntry(
+        "slategym.envs.worlds.recsim:long_term_satisfaction",
+        "RecSim: chocolate engages now, kale keeps people satisfied",
     ),
     "slategym/Sardine-SingleItem-Static-v0": _sardine(
         "SingleItem-Static", "SARDINE: one item a time, nothing changes"
@@ -71,11 +84,32 @@ WORLDS: dict[str, WorldEntry] = {
     "slategym/Sardine-SlateRerank-Bored-v0": _sardine(
         "SlateRerank-Bored", "SARDINE: ten items in the best order, boredom"
     ),
+    "slategym/TopicRec-TopDown-Focused-v0": _topic_rec(
+        "TopDown", "Focused", "GeMS: read from the top, items about one topic"
+    ),
+    "slategym/TopicRec-TopDown-Diffuse-v0": _topic_rec(
+        "TopDown", "Diffuse", "GeMS: read from the top, items about several topics"
+    ),
+    "slategym/TopicRec-Mixed-Focused-v0": _topic_rec(
+        "Mixed", "Focused", "GeMS: read from both ends, items about one topic"
+    ),
+    "slategym/TopicRec-Mixed-Diffuse-v0": _topic_rec(
+        "Mixed", "Diffuse", "GeMS: read from both ends, items about several topics"
+    ),
+    "slategym/TopicRec-DivPen-Focused-v0": _topic_rec(
+        "DivPen", "Focused", "GeMS: as Mixed, crowded slates repel, items about one topic"
+    ),
+    "slategym/TopicRec-DivPen-Diffuse-v0": _topic_rec(
+        "DivPen", "Diffuse", "GeMS: as Mixed, crowded slates repel, items about several topics"
+    ),
 }
 
 USER_MODELS: dict[str, str] = {
     "interest-evolution": "slategym.envs.users.interest_evolution:InterestEvolution",
+    "interest-exploration": "slategym.envs.users.interest_exploration:InterestExploration",
+    "long-term-satisfaction": "slategym.envs.users.long_term_satisfaction:LongTermSatisfaction",
     "boredom": "slategym.envs.users.boredom:Boredom",
+    "topic-rec": "slategym.envs.users.topic_rec:TopicRec",
 }
 
 

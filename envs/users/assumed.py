@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from slategym.envs.luck import Luck
-from slategym.envs.types import Arrival, Context, Items, Signal, UserModel
+from slategym.envs.types import Arrival, Catalogue, Context, Items, Signal, UserModel
 from slategym.envs.users.patience import Patience
 from slategym.envs.users.satiation import GenreSatiation, SatiationState
 
@@ -63,6 +63,17 @@ class Assumed(UserModel[AssumedState]):
     ) -> tuple[Tensor, Tensor]:
         """The inner model's: a bored user who clicks nevertheless likes it as ever."""
         return self.inner.respond(state.inner, items, context, luck)
+
+    def outlook(
+        self, state: AssumedState, catalogue: Catalogue, context: Context, luck: Luck
+    ) -> tuple[Tensor, Tensor]:
+        """The inner outlook less the cost of boredom."""
+        appeal_BN, mean_BNM = self.inner.outlook(state.inner, catalogue, context, luck)
+        if self.satiation is None or state.satiation is None:
+            return appeal_BN, mean_BNM
+        topic_BN = catalogue.topic.long().expand(appeal_BN.shape[0], -1)
+        bored_BN = state.satiation.bored.float().gather(1, topic_BN)
+        return appeal_BN - self.satiation.penalty * bored_BN, mean_BNM
 
     def evolve(
         self, state: AssumedState, items: Items, feedback_BKM: Tensor, context: Context, luck: Luck

@@ -57,8 +57,8 @@ def interest_evolution(
         num_topics: topics, of which seven tenths are bad.
         choice: "logit": multinomial logit where no click has log-odds 1, as in the paper's section
             7.1; "proportional": the multinomial-proportional choice that RecSim has by default
-            (least interest -1, weight of no click 1); "cascade": the users of section 7.3, who
-            read from the top and stop at the first click.
+            (least interest -1, no click as attractive as interest 1); "cascade": the users of
+            section 7.3, who read from the top and stop at the first click.
         attention: with "cascade": chance of looking at a slot, in [0, 1].
         scale: with "cascade": chance of a click per unit of exp(interest). The paper does not
             state the two; with .65 and .3 random slates give its 160 minutes.

@@ -22,7 +22,7 @@ SEVERAL = (PositionBased, MixedPositionBased, UserBrowsing, DynamicBayesian)
 
 CASES = [
     (MultinomialLogit(skip=0.0), [0.25, 0.25, 0.25]),
-    (MultinomialProportional(lowest=-1.0, skip=1.0), [0.25, 0.25, 0.25]),
+    (MultinomialProportional(lowest=-1.0, skip=1.0), [0.2, 0.2, 0.2]),
     (PositionBased(decay=0.85), [0.5, 0.5 * 0.85, 0.5 * 0.85**2]),
     (MixedPositionBased(decay=0.5), [0.5 * 0.625, 0.5 * 0.5, 0.5 * 0.625]),
     (Cascade(patience=1.0), [0.5, 0.25, 0.125]),
