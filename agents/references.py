@@ -14,7 +14,7 @@ from slategym.agents.slates import FORBIDDEN, allowed_only, capped_slate, top_sl
 from slategym.agents.types import Action, Policy
 from slategym.envs.choice import MultinomialLogit
 from slategym.envs.luck import Luck
-from slategym.envs.types import Items, Observation, Session, World
+from slategym.envs.types import Observation, Session, World
 from slategym.envs.users.assumed import Assumed, AssumedState
 
 MOST_APPEAL = 60.0  # log-odds: keeps exp finite in float32
@@ -50,11 +50,11 @@ class Myopic(Policy):
 
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The optimal one-step slate."""
-        items, appeal_BC, value_BC = self._truth(observation, luck)
+        topic_BC, appeal_BC, value_BC = self._truth(observation, luck)
         choice, K = self.world.choice, self.world.slate_size
         if not isinstance(choice, MultinomialLogit):
             worth_BC = allowed_only(value_BC * appeal_BC.sigmoid(), observation.allowed)
-            return Action(self._best(worth_BC, items))
+            return Action(self._best(worth_BC, topic_BC))
         weight_BC = allowed_only(appeal_BC, observation.allowed).clamp(max=MOST_APPEAL).exp()
         nothing = math.exp(choice.skip)
         level_B1 = torch.zeros_like(appeal_BC[:, :1])
@@ -64,25 +64,27 @@ class Myopic(Policy):
             weight_BK = weight_BC.gather(1, slate_BK)
             earned_B1 = (weight_BK * value_BC.gather(1, slate_BK)).sum(1, keepdim=True)
             level_B1 = earned_B1 / (nothing + weight_BK.sum(1, keepdim=True))
-        return Action(self._best(worth_BC, items))
+        return Action(self._best(worth_BC, topic_BC))
 
-    def _truth(self, observation: Observation, luck: Luck) -> tuple[Items, Tensor, Tensor]:
-        """Every candidate, its true appeal and the mean reward of a click on it, (B, C)."""
+    def _truth(self, observation: Observation, luck: Luck) -> tuple[Tensor, Tensor, Tensor]:
+        """Every candidate's topic, true appeal and mean reward of a click on it, (B, C)."""
         session, world = _session(observation), self.world
-        id_BC = observation.candidates
-        if id_BC is None:
-            id_C = torch.arange(world.num_candidates, dtype=torch.int32, device=world.device)
-            id_BC = id_C.expand(len(session.step), -1).contiguous()
-        items = Items(id_BC, world.catalogue)
-        appeal_BC = world.users.appeal(session.user, items, session.context)
-        _, mean_BCM = world.users.respond(session.user, items, session.context, luck)
+        appeal_BC, mean_BCM = world.users.outlook(
+            session.user, world.catalogue, session.context, luck
+        )
         value_BC = (mean_BCM * mean_BCM.new_tensor(world.objective)).sum(-1)
-        return items, appeal_BC, value_BC.expand_as(appeal_BC)
+        topic_BC, value_BC = (
+            x.expand_as(appeal_BC) for x in (world.catalogue.topic.long(), value_BC)
+        )
+        if observation.candidates is None:
+            return topic_BC, appeal_BC, value_BC
+        at_BC = observation.candidates.long()
+        return topic_BC.gather(1, at_BC), appeal_BC.gather(1, at_BC), value_BC.gather(1, at_BC)
 
-    def _best(self, worth_BC: Tensor, items: Items) -> Tensor:
+    def _best(self, worth_BC: Tensor, topic_BC: Tensor) -> Tensor:
         if self.cap is None:
             return top_slate(worth_BC, self.world.slate_size)
-        return capped_slate(worth_BC, items.topic, self.world.slate_size, self.cap)
+        return capped_slate(worth_BC, topic_BC, self.world.slate_size, self.cap)
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,19 @@ class UserModel(Protocol[S]):
         one_111 = torch.ones(1, 1, 1, device=items.id.device)
         return one_111, one_111
 
+    def outlook(
+        self, state: S, catalogue: Catalogue, context: Context, luck: Luck
+    ) -> tuple[Tensor, Tensor]:
+        """The truth about every item: appeal (B, N) and mean value if clicked (B, N, M).
+
+        For references that may know it; models that can say it more cheaply write their own.
+        """
+        B, N = context.hour.shape[0], catalogue.num_items
+        id_N = torch.arange(N, dtype=torch.int32, device=context.hour.device)
+        items = Items(id_N.expand(B, N).contiguous(), catalogue)
+        appeal_BN = self.appeal(state, items, context)
+        return appeal_BN, self.respond(state, items, context, luck)[1]
+
     def evolve(
         self, state: S, items: Items, feedback_BKM: Tensor, context: Context, luck: Luck
     ) -> S:

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import Arrival, Context, Items, Population, Signal, UserModel
+from slategym.envs.types import Arrival, Catalogue, Context, Items, Population, Signal, UserModel
 from slategym.models.multitask import Scores
 
+TINY = 1e-6  # keeps a rate finite where its condition is all but impossible
 LIKE, STARS = purpose("learned.like"), purpose("learned.stars")
 S = TypeVar("S")
 
@@ -93,19 +94,27 @@ class LearnedUsers(UserModel[Any]):
         K = items.id.shape[1]
         like_prob_BK = scores.like.sigmoid()
         like_BK = luck.uniform(LIKE, K) < like_prob_BK
-        high, low = _levels(scores.rating, self.spread)
+        five_BK, one_BK, two_BK = _star_rates(scores.rating, self.spread)
         u_BK = luck.uniform(STARS, K)
-        five_BK = u_BK < high
-        one_BK, two_BK = u_BK < low[0], u_BK < low[0] + low[1]
-        stars_BK = torch.where(
-            like_BK, 4.0 + five_BK.float(), 3.0 - one_BK.float() - two_BK.float()
-        )
-        mean_BK = like_prob_BK * (4.0 + high) + (1.0 - like_prob_BK) * (3.0 - 2.0 * low[0] - low[1])
-        one = torch.ones_like(mean_BK)
-        return (
-            torch.stack([one, like_BK.float(), stars_BK], -1),
-            torch.stack([one, like_prob_BK, mean_BK], -1),
-        )
+        liked_BK = 4.0 + (u_BK < five_BK).float()
+        other_BK = 3.0 - (u_BK < one_BK).float() - (u_BK < one_BK + two_BK).float()
+        stars_BK = torch.where(like_BK, liked_BK, other_BK)
+        sampled = (torch.ones_like(stars_BK), like_BK.float(), stars_BK)
+        return torch.stack(sampled, -1), self._means(scores)
+
+    def outlook(
+        self, state: Any, catalogue: Catalogue, context: Context, luck: Luck
+    ) -> tuple[Tensor, Tensor]:
+        """Appeal and means of all items from one product with the item table."""
+        scores = self.taste.score(state, None, context)
+        return self.combine(scores), self._means(scores)
+
+    def _means(self, scores: Scores) -> Tensor:
+        """Expected click, like and stars of a clicked item, (..., M)."""
+        like_prob = scores.like.sigmoid()
+        five, one, two = _star_rates(scores.rating, self.spread)
+        stars = like_prob * (4.0 + five) + (1.0 - like_prob) * (3.0 - 2.0 * one - two)
+        return torch.stack([torch.ones_like(stars), like_prob, stars], -1)
 
     def evolve(
         self, state: Any, items: Items, feedback_BKM: Tensor, context: Context, luck: Luck
@@ -124,13 +133,10 @@ def clicked(items: Items, feedback_BKM: Tensor) -> tuple[Tensor, Tensor, Tensor]
     return item_B, feedback_BKM[..., 2].gather(1, slot_B1)[:, 0], took_B
 
 
-def _levels(mean: Tensor, spread: float) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """P(5 | 4 or 5) and (P(1 | 1 to 3), P(2 | 1 to 3)) of a rounded normal."""
-
-    def below(cut: float) -> Tensor:
-        return torch.special.ndtr((cut - mean) / spread)
-
-    tiny = 1e-6
-    up, low = 1.0 - below(3.5) + tiny, below(3.5) + tiny
-    five = (1.0 - below(4.5) + 0.5 * tiny) / up
-    return five, ((below(1.5)) / low, (below(2.5) - below(1.5)) / low)
+def _star_rates(mean: Tensor, spread: float) -> tuple[Tensor, Tensor, Tensor]:
+    """P(5 | 4 or 5), P(1 | 1 to 3) and P(2 | 1 to 3) of a rounded normal with this mean."""
+    cut = torch.tensor([1.5, 2.5, 3.5, 4.5], device=mean.device)
+    below = torch.special.ndtr((cut - mean[..., None]) / spread)
+    one, two, not_liked, not_five = below.unbind(-1)
+    low, high = not_liked + TINY, 1.0 - not_liked + TINY
+    return (1.0 - not_five) / high, one / low, (two - one) / low

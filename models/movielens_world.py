@@ -189,7 +189,7 @@ def _bare(parties: Parties, party: str, users: str, starts: int) -> World:
     log = parties.log
     encoder = _encoder(parties, "B")
     catalogue = Catalogue(
-        topic=torch.as_tensor(log.items["topic"].to_numpy(), dtype=torch.int32),
+        topic=torch.tensor(log.items["topic"].to_numpy(), dtype=torch.int32),
         embedding=encoder.items_ND,
         quality=torch.zeros(len(log.items)),
         topics=log.topic_names,

@@ -108,7 +108,7 @@ class StateEncoder:
         history, feedback, gap = arrival.history, arrival.feedback, arrival.gap
         if history is None or feedback is None or gap is None:
             raise ValueError("learned users need a population with a history; this one has none")
-        B, H = history.shape
+        H = history.shape[1]
         if self.capacity < H + 1:
             raise ValueError(f"{H} events of history exceed the model's {self.capacity - 1}")
         used_BH = history >= 0
