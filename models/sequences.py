@@ -263,7 +263,7 @@ def draw_negatives(
     def draw(count: int) -> Tensor:
         return torch.randint(num_items, (count,), generator=generator).to(rank_BN.device)
 
-    id_xC = draw(len(line_x) * num).view(-1, num)
+    id_xC = draw(len(line_x) * num).view(len(line_x), num)
     free_xC = ranks[base_x1 + id_xC] >= limit_x[:, None]
     for _ in range(MAX_REDRAWS):
         taken_xC = ~free_xC
