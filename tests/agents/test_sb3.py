@@ -1,4 +1,4 @@
-"""The stable-baselines3 face: its own checker, its own learners, and the same story as Gymnasium's."""
+"""The stable-baselines3 face: its checker, its learners, and the same story as Gymnasium's."""
 
 import warnings
 
@@ -128,7 +128,7 @@ def test_a_diverged_learner_and_bad_slates_are_named():
     env.reset()
     action = np.zeros((2, 10), np.float32)
     action[1, 3] = np.nan
-    with pytest.raises(ValueError, match="actions must be finite, got .*nan.* for user 1"):
+    with pytest.raises(ValueError, match=r"actions must be finite, got .*nan.* for user 1"):
         env.step(action)
     env = SlateVecEnv(BORED, 2)
     env.reset()
