@@ -288,8 +288,8 @@ def anchor_figures(sequences: Sequences, anchors: Anchors, row_x: Ints) -> list[
     stars_x = sequences.stars_E.cpu().numpy()[row_x]
     figures = []
     for name, stars_E in (
-        ("bias-only, static", anchors.static_E),
-        ("bias-only, online", anchors.online_E),
+        ("static biases", anchors.static_E),
+        ("online biases", anchors.online_E),
     ):
         expected_x = stars_E[row_x]
         gauc = metrics.gauc(user_x, liked_x, expected_x)

@@ -8,6 +8,9 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+FIXED_WIDTH = 38  # of bar, epochs and time, with a space between each, in characters
 
 
 class EpochBar:
@@ -21,13 +24,15 @@ class EpochBar:
     """
 
     def __init__(self, label: str, epochs: int, shown: bool, tensorboard: Path | None) -> None:
+        console = Console(stderr=True)
+        left = max(1, console.width - len(label) - FIXED_WIDTH)  # the losses are cut, not the rest
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=12),
-            TextColumn("epoch {task.completed:.1f}/{task.total:.0f}"),
+            BarColumn(bar_width=8),
+            TextColumn("{task.completed:4.1f}/{task.total:.0f} epochs"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}"),
-            console=Console(stderr=True),
+            TextColumn("{task.fields[losses]}", table_column=Column(no_wrap=True, max_width=left)),
+            console=console,
             disable=not shown,
         )
         self._task = self._progress.add_task(label, total=epochs, losses="")
@@ -53,7 +58,7 @@ class EpochBar:
 
     def move(self, epochs: float, losses: dict[str, float]) -> None:
         """Show progress, in epochs done, and losses."""
-        text = " ".join(f"{head} {loss:.3f}" for head, loss in losses.items())
+        text = " ".join(f"{head} {loss:.2f}" for head, loss in losses.items())
         self._progress.update(self._task, completed=epochs, losses=text)
 
     def record(self, epoch: int, losses: dict[str, float]) -> None:

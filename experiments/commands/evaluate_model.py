@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -15,11 +16,10 @@ if TYPE_CHECKING:  # pandas, torch and transformers are imported by the command,
 
 COLUMNS = {  # figure -> heading
     "like_auc": "like AUC",
-    "like_gauc": "like gAUC",
+    "like_gauc": "gAUC",
     "rating_rmse": "RMSE",
     "click_auc": "click AUC",
     "like_ece": "like ECE",
-    "click_ece": "click ECE",
     "hr10": "HR@10",
     "ndcg10": "NDCG@10",
 }
@@ -146,10 +146,13 @@ def _table(evaluation: Evaluation, figures: list[Figures]) -> Table:
         title_justify="left",
         caption="\n".join(caption),
         caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=0,
     )
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for heading in COLUMNS.values():
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in figures:
         values = [getattr(row, name) for name in COLUMNS]
         table.add_row(row.model, *("" if v is None else f"{v:.4f}" for v in values))

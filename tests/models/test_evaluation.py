@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_the_document_holds_what_it_must_and_names_both_protocols(evaluate):
     for words in ("global time split", "leave-one-out", "4 items drawn uniformly", "validation"):
         assert words in found["protocol"]
     names = [row["model"] for row in found["comparison"]["time"]]
-    assert names == ["multi-task BERT", "bias-only, static", "bias-only, online", "popularity"]
+    assert names == ["multi-task BERT", "static biases", "online biases", "popularity"]
 
 
 def test_without_loo_all_figures_are_of_the_split(evaluate):
@@ -115,8 +116,9 @@ def test_an_unknown_split_is_answered_with_the_nearest(evaluate):
         (["movielens-100k", "--device", "gpu"], "unknown device 'gpu'"),
     ],
 )
-def test_wrong_arguments_are_one_line_and_exit_code_2(arguments, message, capsys):
-    assert main(["evaluate-model", *arguments]) == 2
+def test_wrong_arguments_are_one_line_and_exit_code_2(arguments, message, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["slategym", "evaluate-model", *arguments])
+    assert main() == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
