@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from slategym.experiments.results import Constant, StudyResult
 from slategym.experiments.verdict import Roles
 
 WORLD = "slategym/MovieLens-v0"
@@ -91,3 +93,83 @@ def episode_rows(
             )
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def study(rows: pd.DataFrame | None = None, **changes: Any) -> StudyResult:
+    """A whole study result around made-up rows."""
+    rng = np.random.default_rng(5)
+    steps = np.linspace(0, 400_000, 25)
+    curves = [
+        pd.DataFrame(
+            {
+                "policy": agent,
+                "trained_in": place,
+                "seed": seed,
+                "steps": steps,
+                "seconds": steps / 3000,
+                "return_mean": 17 + 2 * (1 - np.exp(-steps / 1e5)) + rng.normal(0, 0.25, 25),
+            }
+        )
+        for agent in ROLES.agents
+        for place in ("world", "static")
+        for seed in range(3)
+    ]
+    bins = np.arange(10)
+    reliability = [
+        pd.DataFrame(
+            {
+                "model": model,
+                "head": head,
+                "bin": bins,
+                "predicted": low + (bins + 0.5) / 10 * span,
+                "observed": low + ((bins + 0.5) / 10) ** power * span,
+                "count": 1000 - 80 * bins,
+            }
+        )
+        for model, power in (("multi-task BERT (agents)", 1.1), ("judge", 0.9))
+        for head, low, span in (("click", 0.0, 1.0), ("like", 0.0, 1.0), ("rating", 1.0, 4.0))
+    ]
+    protocol = "global time split, 80/20; every test event sees the events before it"
+    values: dict[str, Any] = {
+        "title": "MovieLens-100K: does RL beat the supervised ranker?",
+        "question": "For slates of five films shown to people who get bored, does reinforcement "
+        "learning beat a supervised multi-task BERT, and can the answer be believed?",
+        "command": "slategym benchmark movielens --profile quick --seeds 3",
+        "roles": ROLES,
+        "rows": episode_rows() if rows is None else rows,
+        "curves": pd.concat(curves, ignore_index=True),
+        "reliability": pd.concat(reliability, ignore_index=True),
+        "model_metrics": (
+            {
+                "model": "multi-task BERT",
+                "like_auc": 0.7607,
+                "rating_rmse": 0.9546,
+                "hr10": 0.181,
+                "protocol": protocol,
+            },
+            {
+                "model": "online bias only",
+                "like_auc": 0.7506,
+                "rating_rmse": 0.969,
+                "hr10": None,
+                "protocol": protocol,
+            },
+        ),
+        "labels": (
+            ("rating", "logged", "stars as given"),
+            ("click", "derived", "rated at all, against sampled unrated films"),
+            ("boredom", "assumed", "three of the last five clicks in one genre lower it"),
+        ),
+        "constants": (
+            Constant("tau", 2.7, "log-odds", "P(click) .15 on a random slate, .50 on a popular"),
+            Constant("boredom strength", 4.0, "log-odds", "assumed; see the grid"),
+        ),
+        "settings": (
+            ("Evaluation users", "120, disjoint from selection and calibration users"),
+            ("Slates", "5 films, at most 30 slates a session"),
+            ("Luck", "common random numbers: seed 7 for everyone"),
+        ),
+        "timings": (("train multi-task BERT (agents)", 61.2), ("train plackett-luce", 371.0)),
+        "notes": {"sensitivity": "Agents were trained at strength 4 only."},
+    }
+    return StudyResult(**(values | changes))
