@@ -48,6 +48,10 @@ WORLDS: dict[str, WorldEntry] = {
         "slategym.models.movielens_world:movielens_judge",
         "the same films before an independent model, of another family, fitted on other people",
     ),
+    "slategym/Workbench-v0": WorldEntry(
+        "slategym.envs.worlds.workbench:workbench",
+        "any user model, yours too, before a made-up catalogue",
+    ),
     "slategym/InterestEvolution-v0": WorldEntry(
         "slategym.envs.worlds.interest_evolution:interest_evolution",
         "SlateQ: a time budget, good topics that few like, interests that follow clicks",
@@ -105,6 +109,7 @@ WORLDS: dict[str, WorldEntry] = {
 }
 
 USER_MODELS: dict[str, str] = {
+    "likes": "slategym.envs.users.likes:Likes",
     "interest-evolution": "slategym.envs.users.interest_evolution:InterestEvolution",
     "interest-exploration": "slategym.envs.users.interest_exploration:InterestExploration",
     "long-term-satisfaction": "slategym.envs.users.long_term_satisfaction:LongTermSatisfaction",
@@ -142,6 +147,17 @@ def find_world(id: str) -> tuple[str, WorldEntry]:
     bare = id.removeprefix(NAMESPACE)
     entry = lookup("world", bare, {name.removeprefix(NAMESPACE): e for name, e in WORLDS.items()})
     return NAMESPACE + bare, entry
+
+
+def describe_world(id: str) -> str:
+    """A world's page: the docstring of its builder.
+
+    Raises:
+        UsageError: there is no such world; the nearest is offered.
+    """
+    name, entry = find_world(id)
+    page = inspect.getdoc(_load(entry.builder)) or entry.one_line
+    return f"{name}\n\n{page}"
 
 
 def find_user_model(name: str) -> Callable[..., UserModel[Any]]:

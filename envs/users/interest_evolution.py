@@ -64,7 +64,7 @@ class InterestEvolution(UserModel[InterestState]):
         """Minutes watched and quality met, (B, K, 3)."""
         mean_BK = items.quality
         quality_BK = mean_BK + self.noise * luck.normal(NOISE, items.id.shape[1])
-        watch_BK = state.budget.clamp(max=self.length)[:, None].expand_as(mean_BK)
+        watch_BK = state.budget.clamp(0.0, self.length)[:, None].expand_as(mean_BK)
         one_BK = torch.ones_like(mean_BK)
         return (
             torch.stack([one_BK, watch_BK, quality_BK], dim=-1),

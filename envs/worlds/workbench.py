@@ -1,0 +1,116 @@
+"""A plain place to try a user model in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn.functional import one_hot
+
+from slategym.envs.candidates import WholeCatalogue
+from slategym.envs.choice import CHOICES
+from slategym.envs.context import Clock
+from slategym.envs.luck import Luck, purpose
+from slategym.envs.names import UsageError, lookup
+from slategym.envs.registry import find_user_model
+from slategym.envs.types import Catalogue, Population, UserModel, World, map_tensors
+from slategym.envs.users.unchanging import Unchanging
+
+TOPIC, QUALITY = purpose("workbench.topic"), purpose("workbench.quality")
+
+
+def workbench(
+    users: str | UserModel[Any] = "likes",
+    num_items: int = 100,
+    num_topics: int = 10,
+    slate_size: int = 5,
+    choice: str = "multinomial-logit",
+    horizon: int = 50,
+    objective: tuple[float, ...] | None = None,
+    history_size: int = 10,
+    static: bool = False,
+    seed: int = 0,
+    device: str = "cpu",
+) -> World:
+    """Any user model before a made-up catalogue.
+
+    Description:
+        Items have a topic, one of ten, and a quality, standard normal. The clock starts anywhere
+        in the week and moves by five minutes a slate. All else is up to the user model.
+
+    Observation space:
+        step; context (2,): hour and weekday; history_item, history_feedback and history_age of the
+        last clicks; user: whatever the user model reveals.
+
+    Action space:
+        MultiDiscrete([100] * 5), item ids. A repeated item is an empty slot.
+
+    Reward:
+        clicks, unless an objective is given.
+
+    Start:
+        As the user model has it.
+
+    End:
+        Terminated when the user leaves; truncated after `horizon` slates.
+
+    Args:
+        users: a user model, its registered or plug-in name, or "module:Class", which is then made
+            without arguments.
+        num_items: items in the catalogue.
+        num_topics: topics; an item's embedding is its topic as a unit vector.
+        slate_size: slots.
+        choice: one of the choice models, by name.
+        horizon: slates after which a session is cut.
+        objective: reward per unit of each of the user model's signals; None: clicks.
+        history_size: remembered clicks in the observation.
+        static: True: the negative control, in which people never change and never leave.
+        seed: decides who people and what items are.
+        device: of every tensor.
+
+    Source:
+        made up.
+
+    Version history:
+        v0: first.
+    """
+    model = find_user_model(users)() if isinstance(users, str) else users
+    if not 1 <= slate_size <= num_items:
+        raise UsageError(f"slate_size must be in [1, {num_items}], got {slate_size}")
+    weights = (1.0,) + (0.0,) * (len(model.signals) - 1) if objective is None else objective
+    if len(weights) != len(model.signals):
+        names = ", ".join(signal.name for signal in model.signals)
+        raise UsageError(f"objective needs a weight for each of {names}; got {weights}")
+    catalogue = map_tensors(lambda x: x.to(device), plain_catalogue(num_items, num_topics, seed))
+    return World(
+        name="slategym/Workbench-v0",
+        catalogue=catalogue,
+        population=Population(size=2**20),
+        users=Unchanging(model) if static else model,
+        choice=lookup("choice model", choice, CHOICES)(),
+        context=Clock(minutes_per_slate=5.0),
+        candidates=WholeCatalogue(),
+        slate_size=slate_size,
+        horizon=horizon,
+        objective=weights,
+        history_size=history_size,
+        seed=seed,
+        labels=(("everything", "synthetic", "made up"),),
+    )
+
+
+def plain_catalogue(num_items: int, num_topics: int, seed: int = 0) -> Catalogue:
+    """Items with a random topic and quality; the embedding is the topic as a unit vector."""
+    if num_items < 1 or num_topics < 1:
+        raise UsageError(
+            f"num_items and num_topics must be positive, got {num_items} and {num_topics}"
+        )
+    item_N = torch.arange(num_items, dtype=torch.int32)
+    luck = Luck.at(item_N, torch.full_like(item_N, seed))  # items draw as users do
+    topic_N = luck.integers(TOPIC, 1, num_topics)[:, 0]
+    return Catalogue(
+        topic=topic_N,
+        embedding=one_hot(topic_N.long(), num_topics).float(),
+        quality=luck.normal(QUALITY, 1)[:, 0],
+        topics=tuple(f"topic {topic}" for topic in range(num_topics)),
+    )
