@@ -36,12 +36,12 @@ class PPOSettings:
     Source: Schulman et al. 2017, arXiv:1707.06347; the values are those that worked here.
     """
 
-    num_steps: int = 460_800  # slates shown in training
+    num_steps: int = 307_200  # slates shown in training
     num_envs: int = 256  # users side by side
     rollout: int = 30  # slates per user and update
     epochs: int = 3
     minibatch: int = 960
-    learning_rate: float = 1e-3  # Adam's, falling linearly to a tenth
+    learning_rate: float = 2e-3  # Adam's, falling linearly to a tenth
     gamma: float = 0.95
     gae_lambda: float = 0.9
     clip: float = 0.2
@@ -56,11 +56,11 @@ class SACSettings:
     Source: Haarnoja et al. 2018, arXiv:1812.05905, as stable-baselines3 has it.
     """
 
-    num_steps: int = 64_000  # slates shown in training
+    num_steps: int = 38_400  # slates shown in training
     num_envs: int = 64  # users side by side
     updates: int = 8  # gradient steps per slate of every user
     batch: int = 256
-    buffer: int = 64_000
+    buffer: int = 38_400
     warm_up: int = 6_400  # slates shown before the first update
     learning_rate: float = 3e-4
     gamma: float = 0.9

@@ -1,8 +1,10 @@
 """Proto-actions: a point in the item space, and the slate of the items that lie that way.
 
 stable-baselines3's SAC and TD3 act in a box. The box here is the item space of the supervised
-model: an action w ranks the retrieved candidates by their inner product with w, on top of the
-supervised score (`residual`) or alone. With w = 0 a residual agent shows the ranker's own slate.
+model with one more axis per topic: an action w ranks the retrieved candidates by their inner
+product with w, on top of the supervised score (`residual`) or alone. With w = 0 a residual agent
+shows the ranker's own slate. The topic axes are there because the directions of a text model say
+too little about the topics that people tire of.
 
 Source: Dulac-Arnold et al. 2015, arXiv:1512.07679; Zhao et al. 2017, arXiv:1801.00209, for slates.
 """
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
+from torch.nn import functional
 
 from slategym.agents.features import PER_TOPIC, PER_VISIT, RecentTopics
 from slategym.agents.ranker import Ranker
@@ -33,17 +36,18 @@ class ProtoView:
     num_slots: int  # K
     residual: bool = True  # False: the inner product alone ranks
     sharpness: float = 4.0  # weight of the supervised score, as in the residual policy
-    reach: float = 4.0  # log-odds by which the longest action moves an item lying its way
+    reach: float = 4.0  # log-odds by which a whole unit of topic moves an item
 
     @property
     def action_width(self) -> int:
-        """D, of the item space."""
-        return self.ranker.encoder.model.settings.width
+        """D + G, of the item space and its topic axes."""
+        return self.ranker.encoder.model.settings.width + self.recent.num_topics
 
     @property
     def width(self) -> int:
         """Of what the learner sees."""
-        return self.action_width + PER_TOPIC * self.recent.num_topics + PER_VISIT
+        per_topic = PER_TOPIC * self.recent.num_topics
+        return self.ranker.encoder.model.settings.width + per_topic + PER_VISIT
 
     def space(self, world: World) -> spaces.Dict:
         """seen: state embedding, recent topics and the visit, one after the other."""
@@ -51,7 +55,7 @@ class ProtoView:
         return spaces.Dict({"seen": spaces.Box(-limit, limit, (self.width,))})
 
     def action_space(self, world: World) -> spaces.Box:
-        """A direction, (D,) in [-1, 1]."""
+        """A direction, (D + G,) in [-1, 1]."""
         return spaces.Box(-1.0, 1.0, (self.action_width,))
 
     def show(self, world: World, observation: Observation) -> dict[str, Tensor]:
@@ -70,9 +74,11 @@ class ProtoView:
         """
         if not bool(action.isfinite().all()):
             raise ValueError("a proto-action must be finite; the policy produced NaN or infinity")
-        items_BCD = self.ranker.unit_items[shown["id"]]
-        along_BC = torch.bmm(items_BCD, action[..., None].float())[..., 0]
-        along_BC = along_BC * (self.reach / self.action_width)
+        D = self.ranker.encoder.model.settings.width
+        towards_BN = functional.linear(action[:, :D].float(), self.ranker.unit_items) / D
+        topic_BC = self.recent.topic_N[shown["id"]]
+        along_BC = towards_BN.gather(1, shown["id"]) + action[:, D:].float().gather(1, topic_BC)
+        along_BC = self.reach * along_BC
         if self.residual:
             along_BC = along_BC + self.sharpness * shown["score"]
         at_BK = along_BC.topk(self.num_slots, dim=1).indices
@@ -84,7 +90,7 @@ class ActorNetwork(nn.Module):
 
     Args:
         width: of what it sees.
-        action_width: D.
+        action_width: of what it does.
         hidden: widths of the layers between.
     """
 

@@ -10,11 +10,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from slategym.agents.types import Policy
+from slategym.agents.types import Action, Policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.types import Items, Outcome, Population, Session, World, map_tensors
 from slategym.envs.users.assumed import AssumedState
+
+SlateListener = Callable[[Session, Items, Action, Outcome], None]  # before, shown, why, caused
 
 BATCH = 512  # users side by side
 
@@ -27,6 +29,7 @@ def play(
     seed: int,
     batch: int = BATCH,
     on_batch: Callable[[int], None] | None = None,
+    on_slate: SlateListener | None = None,
 ) -> pd.DataFrame:
     """One session of each of these users under the policy.
 
@@ -35,6 +38,7 @@ def play(
         seed: of the luck; two policies with one seed meet the same people with the same luck.
         batch: users side by side; changes no result.
         on_batch: called with the number of sessions just finished.
+        on_slate: called with every slate of a batch and what it caused.
 
     Returns:
         A row per user, in order: user, person, return, expected_return, clicks, likes,
@@ -44,18 +48,18 @@ def play(
     parts = []
     for begin in range(0, len(user_U), batch):
         chosen_B = user_U[begin : begin + batch].to(torch.int32)
-        parts.append(_play_batch(world, policy, chosen_B, seed))
+        parts.append(_play_batch(world, policy, chosen_B, seed, on_slate))
         if on_batch is not None:
             on_batch(len(chosen_B))
     return pd.concat(parts, ignore_index=True)
 
 
 @torch.no_grad()
-def _play_batch(world: World, policy: Policy, user_B: Tensor, seed: int) -> pd.DataFrame:
+def _play_batch(
+    world: World, policy: Policy, user_B: Tensor, seed: int, on_slate: SlateListener | None
+) -> pd.DataFrame:
     user_B = user_B.to(world.device)
-    session = engine.start(
-        world, torch.full_like(user_B, seed), user_B, torch.zeros_like(user_B)
-    )
+    session = engine.start(world, torch.full_like(user_B, seed), user_B, torch.zeros_like(user_B))
     tally = _Tally(world, user_B)
     lane_B = torch.arange(len(user_B), device=world.device)
     while len(lane_B):
@@ -64,8 +68,10 @@ def _play_batch(world: World, policy: Policy, user_B: Tensor, seed: int) -> pd.D
             observation = replace(observation, hidden=session)
         action = policy.act(observation, Luck.at(session.key, session.step))
         items, _ = engine.pick(world, session, action.slate)
-        bored_B = _bored(session)
+        bored_B, before = _bored(session), session
         session, outcome = engine.transition(world, session, action.slate)
+        if on_slate is not None:
+            on_slate(before, items, action, outcome)
         tally.add(lane_B, items, outcome, bored_B)
         going_B = ~(outcome.left | outcome.cut)
         if not going_B.all():

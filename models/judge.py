@@ -185,11 +185,17 @@ def train_judge(
     return model.eval(), _measure(model, log, held, settings)
 
 
-def save_judge(model: FactorModel, settings: JudgeSettings, folder: Path, card: str) -> None:
-    """Write a model folder: weights, settings, card; the weights last, as the sign of wholeness."""
+def save_judge(
+    model: FactorModel,
+    settings: JudgeSettings,
+    figures: dict[str, float],
+    folder: Path,
+    card: str,
+) -> None:
+    """Write a model folder: settings and metrics, card; the weights last, as a sign of wholeness."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "config.json") as path:
-        path.write_text(json.dumps(asdict(settings), indent=2))
+        path.write_text(json.dumps({"settings": asdict(settings), "metrics": figures}, indent=2))
     with atomic_path(folder / "README.md") as path:
         path.write_text(card)
     with atomic_path(folder / "model.safetensors") as path:

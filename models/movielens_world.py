@@ -142,8 +142,8 @@ def _world(
     device: str,
 ) -> World:
     assumptions = Assumptions(boredom=boredom)
-    parties = _parties()
-    world = _bare(parties, party, users, starts)
+    sides = parties()
+    world = _bare(sides, party, users, starts)
     most = int(world.population.seen.sum(1).max()) if world.population.seen is not None else 0
     left = world.catalogue.num_items - most - HORIZON
     if not 1 <= slate_size <= left:
@@ -153,14 +153,14 @@ def _world(
         )
     constants = click_constants(party)
     people = LearnedUsers(
-        taste=_taste(parties, party).prepared(world.population),
+        taste=_taste(sides, party).prepared(world.population),
         skip=constants.skip,
         temperature=constants.temperature,
         static=static,
     )
     observer = None
     if state:
-        observer = BertObserver(_encoder(parties, "B").prepared(world.population))
+        observer = BertObserver(_encoder(sides, "B").prepared(world.population))
     return replace(
         world,
         name=name if not static else f"{name} (static)",
@@ -184,10 +184,10 @@ def _assumed(people: LearnedUsers, assumptions: Assumptions, num_topics: int) ->
     )
 
 
-def _bare(parties: Parties, party: str, users: str, starts: int) -> World:
+def _bare(sides: Parties, party: str, users: str, starts: int) -> World:
     """Everything but the people: filled in by `_world`, enough to calibrate on."""
-    log = parties.log
-    encoder = _encoder(parties, "B")
+    log = sides.log
+    encoder = _encoder(sides, "B")
     catalogue = Catalogue(
         topic=torch.tensor(log.items["topic"].to_numpy(), dtype=torch.int32),
         embedding=encoder.items_ND,
@@ -195,13 +195,13 @@ def _bare(parties: Parties, party: str, users: str, starts: int) -> World:
         topics=log.topic_names,
         title=tuple(log.items["title"]),
         text=tuple(log.items["text"]),
-        popularity=parties.clicks_of("B"),
+        popularity=sides.clicks_of("B"),
     )
     return World(
         name=party,
         catalogue=catalogue,
-        population=parties.population(users, starts),
-        users=LearnedUsers(_taste(parties, party), skip=0.0, temperature=1.0),
+        population=sides.population(users, starts),
+        users=LearnedUsers(_taste(sides, party), skip=0.0, temperature=1.0),
         choice=MultinomialLogit(skip=0.0),
         context=Clock(SECONDS_PER_SLATE / 60.0),
         candidates=UnseenCatalogue(),
@@ -214,33 +214,33 @@ def _bare(parties: Parties, party: str, users: str, starts: int) -> World:
 
 
 @lru_cache(maxsize=1)
-def _parties() -> Parties:
+def parties() -> Parties:
     """One reading of the log a process."""
     return Parties(DATASET)
 
 
 @lru_cache(maxsize=2)
-def _encoder(parties: Parties, party: str) -> StateEncoder:
-    return StateEncoder(parties.bert(party), seconds_per_event=SECONDS_PER_SLATE)
+def _encoder(sides: Parties, party: str) -> StateEncoder:
+    return StateEncoder(sides.bert(party), seconds_per_event=SECONDS_PER_SLATE)
 
 
-def _taste(parties: Parties, party: str) -> Taste[Any]:
-    return JudgeTaste(parties.judge()) if party == "J" else _encoder(parties, party)
+def _taste(sides: Parties, party: str) -> Taste[Any]:
+    return JudgeTaste(sides.judge()) if party == "J" else _encoder(sides, party)
 
 
 @lru_cache(maxsize=2)
 def click_constants(party: str) -> Constants:
     """Skip and temperature of A's or J's people, solved once on the calibration users and kept."""
-    parties = _parties()
-    decides = json.dumps([parties.folder(party).name, parties.folder("B").name, asdict(RATES)])
-    name = f"{parties.folder(party).name}-{sha256(decides.encode()).hexdigest()[:8]}.json"
+    sides = parties()
+    decides = json.dumps([sides.folder(party).name, sides.folder("B").name, asdict(RATES)])
+    name = f"{sides.folder(party).name}-{sha256(decides.encode()).hexdigest()[:8]}.json"
     path = home() / "constants" / name
     if path.exists():
         return Constants(**json.loads(path.read_text()))
-    world = _bare(parties, party, "calibration", starts=3)
+    world = _bare(sides, party, "calibration", starts=3)
     seen_UN = world.population.seen
     assert seen_UN is not None and isinstance(world.users, LearnedUsers)
-    popular_UN = parties.clicks_of("B").expand(seen_UN.shape).masked_fill(seen_UN, -1.0)
+    popular_UN = sides.clicks_of("B").expand(seen_UN.shape).masked_fill(seen_UN, -1.0)
     shuffled_UN = torch.rand(seen_UN.shape, generator=torch.Generator().manual_seed(0))
     slates = (
         score_UN.topk(RATES_SLATE, dim=1).indices

@@ -8,7 +8,6 @@ worlds, one to select (caps, checkpoints), one to evaluate.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -32,7 +31,7 @@ from slategym.models.judge import (
 )
 from slategym.models.multitask import MultiTaskBert, MultiTaskSettings
 from slategym.models.population import population
-from slategym.models.train import TrainingSettings, train_multitask
+from slategym.models.train import FORMAT, Listener, TrainingSettings, train_multitask
 
 SHARES = {"A": 1 / 3, "B": 1 / 3, "J": 1 / 3}
 GROUP_SHARES = {"calibration": 0.2, "selection": 0.3, "evaluation": 0.5}
@@ -86,12 +85,14 @@ class Parties:
         """Where this party's model is kept; its name holds the hash of all that decides it."""
         s = self.settings
         decides = [asdict(s.judge)] if party == "J" else [asdict(s.model), asdict(s.training)]
-        decides += [self.log.sha256, SHARES, SPLIT_SEED, party, s.validation_share]
+        decides += [self.log.sha256, SHARES, SPLIT_SEED, party, s.validation_share, FORMAT]
         name = sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
         return home() / "models" / f"{self.dataset}-{party}-{name}"
 
-    def bert(self, party: str, progress: bool = True) -> MultiTaskBert:
-        """The multi-task BERT of A or B, fitted on its own people only."""
+    def bert(
+        self, party: str, progress: bool = True, listener: Listener | None = None
+    ) -> MultiTaskBert:
+        """The multi-task BERT of A or B, fitted on its own people only, once."""
         rng = np.random.default_rng([SPLIT_SEED, ord(party)])
         people = rng.permutation(self.people[party])
         held = max(1, round(len(people) * self.settings.validation_share))
@@ -103,7 +104,9 @@ class Parties:
             self.folder(party),
             validation=np.sort(people[:held]),
             seed=ord(party),
+            label=f"multi-task BERT of {party}",
             progress=progress,
+            on_epoch=listener,
         )
 
     def judge(self) -> FactorModel:
@@ -111,9 +114,17 @@ class Parties:
         folder = self.folder("J")
         if (folder / "model.safetensors").exists():
             return load_judge(folder)
-        model, metrics = train_judge(self.log, self.people["J"], self.settings.judge)
-        save_judge(model, self.settings.judge, folder, judge_card(self.log, metrics))
+        model, figures = train_judge(self.log, self.people["J"], self.settings.judge)
+        save_judge(model, self.settings.judge, figures, folder, judge_card(self.log, figures))
         return model
+
+    def judge_metrics(self) -> dict[str, float]:
+        """What the judge reached on held-out people of its own."""
+        self.judge()
+        figures: dict[str, float] = json.loads((self.folder("J") / "config.json").read_text())[
+            "metrics"
+        ]
+        return figures
 
     def clicks_of(self, party: str) -> torch.Tensor:
         """How often each item was taken up by a party's people, (N,) float32."""
@@ -122,11 +133,9 @@ class Parties:
         counts = np.bincount(mine, minlength=len(self.log.items))
         return torch.as_tensor(counts, dtype=torch.float32)
 
-    def prepare(self, party: str, progress: bool = True) -> None:
+    def prepare(self, party: str, progress: bool = True, listener: Listener | None = None) -> None:
         """Fit one party's model if it is not there yet."""
-        work: dict[str, Callable[[], object]] = {
-            "A": lambda: self.bert("A", progress),
-            "B": lambda: self.bert("B", progress),
-            "J": self.judge,
-        }
-        work[party]()
+        if party == "J":
+            self.judge()
+        else:
+            self.bert(party, progress, listener)
