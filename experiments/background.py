@@ -11,6 +11,11 @@ from slategym.experiments.progress import duration
 from slategym.experiments.results import StudyResult
 from slategym.experiments.stats import RESAMPLES
 
+ABBREVIATIONS = {
+    **{name: name.upper() for name in ("auc", "rmse", "ece")},
+    **{"gauc": "gAUC", "hr10": "HR@10", "ndcg10": "NDCG@10"},
+}
+
 
 class File(NamedTuple):
     """A file beside the report."""
@@ -55,30 +60,45 @@ def assumptions(result: StudyResult, ledger: Ledger) -> list[Html | None]:
 
 def models(result: StudyResult, pictures: Mapping[str, Html], ledger: Ledger) -> list[Html | None]:
     """How accurate the models are."""
-    names = [
-        n for metrics in result.model_metrics for n in metrics if n not in ("model", "protocol")
-    ]
-    names = list(dict.fromkeys(names))
-    body = []
-    for i, metrics in enumerate(result.model_metrics):
-        cells = [
-            _metric(metrics.get(name), f"{SUMMARY}: model_metrics[{i}].{name}", ledger)
-            for name in names
+    every = (name for metrics in result.model_metrics for name in metrics)
+    names = [name for name in dict.fromkeys(every) if name not in ("model", "protocol")]
+    body = [
+        [
+            str(metrics["model"]),
+            *(_metric(metrics.get(n), f"{SUMMARY}: model_metrics[{i}].{n}", ledger) for n in names),
         ]
-        body.append([str(metrics["model"]), *cells])
-    protocols = dict.fromkeys(str(m["protocol"]) for m in result.model_metrics if "protocol" in m)
+        for i, metrics in enumerate(result.model_metrics)
+    ]
+    caption = "Accuracy on held-out events. ECE: expected calibration error, a share."
     return [
-        table("Accuracy on held-out events.", ["model", *names], body, wide=True) if body else None,
-        element("p", f"Protocol: {'; '.join(protocols)}.", class_="source") if protocols else None,
+        table(caption, ["model", *map(_metric_name, names)], body, wide=True) if body else None,
+        element("ul", *_protocols(result), class_="source"),
         pictures.get("reliability"),
     ]
+
+
+def _protocols(result: StudyResult) -> list[Html]:
+    """How models were measured, those measured alike together."""
+    measured: dict[str, list[str]] = {}
+    for metrics in result.model_metrics:
+        measured.setdefault(str(metrics.get("protocol", "not stated")), []).append(
+            str(metrics["model"])
+        )
+    return [element("li", f"{', '.join(who)}: {how}.") for how, who in measured.items()]
+
+
+def _metric_name(name: str) -> str:
+    """For people: like_auc becomes like AUC."""
+    words = name.split("_")
+    return " ".join(ABBREVIATIONS.get(word, word) for word in words)
 
 
 def _metric(value: object, source: str, ledger: Ledger) -> str:
     if value is None:
         return "–"
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return ledger.number(text, source)
+    if isinstance(value, float):
+        return ledger.number(f"{value:.4f}", source)
+    return ledger.number(f"{value:,}" if isinstance(value, int) else str(value), source)
 
 
 def protocol(result: StudyResult, ledger: Ledger) -> list[Html | None]:

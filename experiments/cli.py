@@ -6,7 +6,6 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -84,9 +83,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     for name in COMMANDS:
-        module = f"slategym.experiments.commands.{name}"
-        if find_spec(module) is not None:
-            import_module(module).register(app)
+        import_module(f"slategym.experiments.commands.{name}").register(app)
     return app
 
 

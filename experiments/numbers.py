@@ -132,7 +132,7 @@ def _ladder(rows: pd.DataFrame, roles: Roles) -> tuple[Rung, ...]:
         return not cell.among(rows).empty
 
     rungs = []
-    for policy in dict.fromkeys(rows["policy"]):
+    for policy in rows["policy"].unique():
         cells = {place: roles.cell(policy, place) for place in PLACES}
         if not there(cells["world"]):
             continue

@@ -17,6 +17,10 @@ EPISODE_COLUMNS = (
     "expected_return",
 )
 CURVE_COLUMNS = ("policy", "trained_in", "seed", "steps", "seconds", "return_mean")
+NOTES = (  # the report's sections, and "capped": which cap was chosen, and how
+    *("verdict", "ladder", "differences", "capped", "control", "judge", "grid", "learning"),
+    *("assumptions", "models", "protocol", "repeat"),
+)
 RELIABILITY_COLUMNS = ("model", "head", "bin", "predicted", "observed", "count")
 
 
@@ -49,7 +53,8 @@ class StudyResult:
     """All that a report says, as data.
 
     Raises:
-        ValueError: if a table lacks a column, or if the rows lack a policy that has a role.
+        ValueError: if a table lacks a column, if the rows lack a policy that has a role, or if
+            there is no section for a note.
     """
 
     title: str
@@ -65,7 +70,7 @@ class StudyResult:
     settings: tuple[tuple[str, str], ...]  # the protocol: what, how
     timings: tuple[tuple[str, float], ...]  # what, seconds
     artefacts: tuple[Artefact, ...] = ()
-    notes: Mapping[str, str] = field(default_factory=dict)  # a remark by section, see report
+    notes: Mapping[str, str] = field(default_factory=dict)  # a remark for some of NOTES
 
     def __post_init__(self) -> None:
         tables = {
@@ -77,7 +82,9 @@ class StudyResult:
             lacking = [column for column in columns if column not in frame.columns]
             if lacking and not (frame.empty and name != "rows"):
                 raise ValueError(f"the study's {name} lack {lacking}; needed: {list(columns)}")
-        known = set(self.rows["policy"])
+        if stray := sorted(set(self.notes) - set(NOTES)):
+            raise ValueError(f"a report has no section for the notes {stray}; it has {list(NOTES)}")
+        known = set(self.rows["policy"].unique())
         roles = self.roles
         needed = [roles.random, roles.supervised, roles.capped, roles.myopic, *roles.agents]
         missing = [policy for policy in needed if policy not in known]

@@ -59,7 +59,7 @@ def all_parts(
         ("differences", "RL against the ranker", _differences(result, numbers, pictures, ledger)),
         ("control", "Negative control", _control(result, numbers, ledger)),
         ("judge", "Before the judge", _judge(result, numbers, pictures, ledger)),
-        ("sensitivity", "Boredom strength", _sensitivity(result, numbers, pictures, ledger)),
+        ("grid", "Boredom strength", _sensitivity(result, numbers, pictures, ledger)),
         ("learning", "Learning", [pictures["curves"]] if "curves" in pictures else []),
         ("assumptions", "What it rests on", background.assumptions(result, ledger)),
         ("models", "The models", background.models(result, pictures, ledger)),
@@ -197,6 +197,7 @@ def _differences(
             body,
             wide=True,
         ),
+        element("p", result.notes["capped"]) if "capped" in result.notes else None,
         _source_note(),
     ]
 

@@ -170,6 +170,6 @@ def study(rows: pd.DataFrame | None = None, **changes: Any) -> StudyResult:
             ("Luck", "common random numbers: seed 7 for everyone"),
         ),
         "timings": (("train multi-task BERT (agents)", 61.2), ("train plackett-luce", 371.0)),
-        "notes": {"sensitivity": "Agents were trained at strength 4 only."},
+        "notes": {"grid": "Agents were trained at strength 4 only.", "capped": "Cap 2 was best."},
     }
     return StudyResult(**(values | changes))

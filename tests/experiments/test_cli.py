@@ -104,8 +104,8 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(build, []) == 0
     text = capsys.readouterr().out
     assert "slategym benchmark movielens --profile quick" in text
-    for name in cli.COMMANDS:
-        assert name.replace("_", "-") in text
+    for name in (*cli.COMMANDS, "agents"):
+        assert f"│ {name.replace('_', '-')} " in text  # in the box of commands
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
