@@ -67,7 +67,7 @@ figure img { display: block; width: 100%; min-width: 34rem; height: auto; }
 figcaption { margin-top: .4rem; max-width: 46rem; }
 code, pre { font: .8125rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { background: var(--shade); padding: .7rem .9rem; border-radius: .3rem; overflow-x: auto; }
-.hash { word-break: break-all; }
+.hash { word-break: break-all; font-size: .72rem; }
 details table td { white-space: normal; }
 summary { cursor: pointer; color: var(--link); }
 tr:target { background: var(--shade); outline: 2px solid var(--link); }
@@ -89,7 +89,6 @@ tr:target { background: var(--shade); outline: 2px solid var(--link); }
   .table, .frame { overflow: visible; } figure img { min-width: 0; }
   table { font-size: 8pt; } th, td { padding-right: .35rem; }
   .interval { font-size: 7pt; }
-  details::details-content { content-visibility: visible; display: block; }
 }
 """
 

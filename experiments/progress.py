@@ -94,7 +94,7 @@ class View:
     @property
     def remaining(self) -> float | None:
         """Seconds to go if the rest goes as fast, measured in stated costs; None: too early."""
-        done = self.done_cost + sum(r.share * r.unit.cost for r in self.running.values())
+        done = self.done_cost + sum(r.share * r.unit.cost for r in list(self.running.values()))
         if self.elapsed < WARM_UP or done <= 0:
             return None
         return self.elapsed * (self.total_cost - done) / done

@@ -92,6 +92,9 @@ def _verdict(result: StudyResult, numbers: Numbers, ledger: Ledger) -> list[Html
         f"judge: minus {roles.capped}",
         f"static twin: minus {roles.supervised}",
     ]
+    several = len(found.facts) > 1
+    if several:
+        head.append("world, selection users: return")
     body = [
         [
             f.agent,
@@ -105,6 +108,7 @@ def _verdict(result: StudyResult, numbers: Numbers, ledger: Ledger) -> list[Html
                     f.static_supervised,
                 )
             ),
+            *([ledger.estimate(f.selection)] if f.selection else []),
         ]
         for f in found.facts
     ]
@@ -117,7 +121,7 @@ def _verdict(result: StudyResult, numbers: Numbers, ledger: Ledger) -> list[Html
     chosen = (
         f"Of the agents, {found.best.agent} speaks for RL: it has the highest return on selection "
         "users, who are not among the evaluation users. "
-        if len(found.facts) > 1
+        if several
         else ""
     )
     return [
