@@ -13,6 +13,12 @@ LICENCES = {
         "commercial use without permission of GroupLens: these weights are for research use."
     )
 }
+PROTOCOL = (
+    "Of {whose} on the validation rows (10,000 of them at most), which also served early stopping "
+    "and calibration: a little flattering. Each row is predicted from the profile, the clock and "
+    "the user's earlier events; clicks against 4 uniform items that the user never meets; hr10 and "
+    "ndcg10 full rank, earlier items masked."
+)
 UNKNOWN_LICENCE = "The terms of the data that these weights were fitted on apply to them too."
 
 
@@ -51,6 +57,11 @@ def write_card(folder: Path, about: dict[str, Any]) -> None:
     lines += [f"- {name}: {value}" for name, value in about["training"].items()]
     lines += [f"- seed: {about['seed']}", "", "## Losses by epoch", "", *_table(about["history"])]
     lines += ["", f"Best epoch: {about['best_epoch'] + 1}. CPU seconds: {about['cpu_seconds']}."]
+    if about["figures"]:
+        whose = "the model in `selection/`" if about["refit"] else "this model"
+        lines += ["", "## Metrics", "", PROTOCOL.format(whose=whose), ""]
+        known = {name: value for name, value in about["figures"].items() if value is not None}
+        lines += [f"- {name}: {value:.4f}" for name, value in known.items()]
     lines += ["", "## Calibration"]
     lines += [f"- {row['sentence']}" for row in about["calibration"]] or ["- none"]
     name = data["name"].split("-")[0]

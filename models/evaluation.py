@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 
 from slategym.envs.names import lookup
 from slategym.models import metrics
@@ -21,16 +20,15 @@ from slategym.models.anchors import (
     popularity_ranks,
 )
 from slategym.models.assets import atomic_path, home
-from slategym.models.calibrate import Platt, labelled
 from slategym.models.data.log import Log
 from slategym.models.data.splits import split_time
+from slategym.models.figures import TOP, Figures, model_figures, platt_of
 from slategym.models.losses import TaskWeights
-from slategym.models.multitask import CALIBRATED, MultiTaskBert, MultiTaskSettings
-from slategym.models.predict import Predictions, predict
+from slategym.models.multitask import MultiTaskBert, MultiTaskSettings
+from slategym.models.predict import predict
 from slategym.models.sequences import Bools, Ints, Sequences
 from slategym.models.train import FORMAT, TrainingSettings, read_about, train_multitask
 
-TOP = 10  # places that count as a hit
 NEGATIVES = 4  # per test click
 DRAW_SEED = 0  # of the negatives: the same for every model and training seed
 
@@ -44,23 +42,6 @@ class Split:
     validation: Bools  # (E,)
     test: Bools  # (E,)
     sentence: str
-
-
-@dataclass(frozen=True)
-class Figures:
-    """One line of the comparison; None where the model has no such output."""
-
-    model: str
-    like_auc: float | None = None
-    like_gauc: float | None = None
-    rating_rmse: float | None = None  # stars
-    click_auc: float | None = None
-    like_ece: float | None = None  # as delivered, calibrated where that helped
-    like_ece_raw: float | None = None
-    click_ece: float | None = None
-    click_ece_raw: float | None = None
-    hr10: float | None = None
-    ndcg10: float | None = None
 
 
 @dataclass(frozen=True)
@@ -213,14 +194,15 @@ class Evaluation:
 
     def _trained(self, label: str, training: TrainingSettings) -> Figures:
         """Figures of a trained model, kept in its folder."""
-        model = self.model(label, training)
         path = self._folder(label, training) / "figures.json"
         if path.exists():
-            return Figures(**json.loads(path.read_text(encoding="utf-8")))
+            return Figures(**json.loads(path.read_text(encoding="utf-8"))["figures"])
+        model = self.model(label, training)
         predictions = predict(model, self.sequences, self.rows, negatives=NEGATIVES, seed=DRAW_SEED)
         figures = model_figures(label, predictions, platt_of(model), training.weights)
+        kept = {"figures": asdict(figures), "protocol": self.protocol()}
         with atomic_path(path) as partial:
-            partial.write_text(json.dumps(asdict(figures), indent=2) + "\n", encoding="utf-8")
+            partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
         return figures
 
     def _folder(self, label: str, training: TrainingSettings) -> Path:
@@ -229,50 +211,6 @@ class Evaluation:
         name = sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
         words = f"{self.log.name} {self.split.name} {label}".lower().replace(" ", "-")
         return home() / "models" / f"{words}-{name}"
-
-
-def platt_of(model: MultiTaskBert) -> dict[str, Platt]:
-    """The scaling that a model's `score` applies, by head."""
-    pairs = zip(model.platt_scale_2.tolist(), model.platt_shift_2.tolist(), strict=True)
-    return {head: Platt(*pair) for head, pair in zip(CALIBRATED, pairs, strict=True)}
-
-
-def model_figures(
-    name: str, predictions: Predictions, platt: dict[str, Platt], weights: TaskWeights
-) -> Figures:
-    """All the figures of the heads that were trained.
-
-    Args:
-        name: of the model.
-        predictions: at the test rows.
-        platt: scaling by head.
-        weights: 0 marks a head that was not trained.
-    """
-    p = predictions
-    values: dict[str, float] = {}
-    if weights.like:
-        logit_x, liked_x, user_x = labelled(p, "like")
-        values |= {
-            "like_auc": metrics.auc(liked_x, logit_x),
-            "like_gauc": metrics.gauc(user_x, liked_x, logit_x),
-            "like_ece": metrics.ece(liked_x, expit(platt["like"](logit_x))),
-            "like_ece_raw": metrics.ece(liked_x, expit(logit_x)),
-        }
-    if weights.click:
-        logit_x, clicked_x, _ = labelled(p, "click")
-        values |= {
-            "click_auc": metrics.auc(clicked_x, logit_x),
-            "click_ece": metrics.ece(clicked_x, expit(platt["click"](logit_x))),
-            "click_ece_raw": metrics.ece(clicked_x, expit(logit_x)),
-        }
-    if weights.rating:
-        rated_x = ~np.isnan(p.stars_x)
-        values["rating_rmse"] = metrics.rmse(p.stars_x[rated_x], p.expected_x[rated_x])
-    if weights.next:
-        clicked_x = p.clicked_xC[:, 0] > 0
-        values["hr10"] = metrics.hit_rate(p.rank_x[clicked_x], TOP)
-        values["ndcg10"] = metrics.ndcg(p.rank_x[clicked_x], TOP)
-    return Figures(name, **{k: v for k, v in values.items() if not np.isnan(v)})
 
 
 def anchor_figures(sequences: Sequences, anchors: Anchors, row_x: Ints) -> list[Figures]:

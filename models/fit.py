@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from slategym.models.calibrate import calibrate
+from slategym.models.calibrate import Platt, calibrate
 from slategym.models.checkpoint import TrainingState, read_checkpoint, write_checkpoint
+from slategym.models.figures import model_figures
 from slategym.models.losses import TaskWeights, batch_targets, task_losses, total_loss
 from slategym.models.multitask import CALIBRATED, MultiTaskBert
 from slategym.models.predict import mean_losses, predict
@@ -23,7 +24,7 @@ from slategym.models.progress import EpochBar
 from slategym.models.sequences import Bools, Ints, Sequences, plan_epoch, queries
 
 WATCHED_ROWS = 3000  # validation rows read after each epoch
-CALIBRATION_ROWS = 10_000  # validation rows that calibration is fitted and judged on
+JUDGED_ROWS = 10_000  # validation rows that calibration and figures are taken on
 
 Listener = Callable[[int, dict[str, float]], None]
 
@@ -88,14 +89,23 @@ class Fit:
         self.model.eval()
         return state
 
-    def calibrate(self) -> list[dict[str, Any]]:
-        """Platt scaling on the validation rows, where there are any."""
+    def judge(self) -> tuple[list[dict[str, Any]], dict[str, float | None]]:
+        """Fit the calibration and measure on the validation rows, where there are any.
+
+        Returns:
+            What calibrating did, per head; and the calibrated model's figures.
+        """
         if self.held_E is None:
-            return []
-        judged = predict(
-            self.model, self.sequences, _sample(self.held_E, CALIBRATION_ROWS), seed=self.seed
-        )
-        return [calibrate(judged, head).to_json() for head in CALIBRATED]
+            return [], {}
+        rows = _sample(self.held_E, JUDGED_ROWS)
+        judged = predict(self.model, self.sequences, rows, seed=self.seed)
+        weights = self.training.weights
+        found = [calibrate(judged, head) for head in CALIBRATED if getattr(weights, head)]
+        platt = {calibration.head: calibration.platt for calibration in found}
+        identity = dict.fromkeys(CALIBRATED, Platt())
+        figures = asdict(model_figures("", judged, identity | platt, weights))
+        del figures["model"]
+        return [calibration.to_json() for calibration in found], figures
 
     def _has_stalled(self, state: TrainingState) -> bool:
         return (

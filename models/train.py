@@ -98,7 +98,8 @@ def train_multitask(
     with FileLock(folder / ".lock"):  # another process may be at it: wait, then load
         if _is_complete(folder, about["spec"]):
             return MultiTaskBert.load(folder).to(device)
-        calibration = None
+        calibration: list[dict[str, Any]] | None = None
+        figures: dict[str, float | None] = {}
         if refit and held_E is not None:
             train_multitask(
                 log,
@@ -117,7 +118,7 @@ def train_multitask(
             )
             selection = read_about(folder / "selection")
             training = replace(training, epochs=selection["best_epoch"] + 1)
-            calibration = selection["calibration"]
+            calibration, figures = selection["calibration"], selection["figures"]
             train_E, held_E = train_E | held_E, None
         model = MultiTaskBert(
             settings,
@@ -130,11 +131,14 @@ def train_multitask(
         fit = Fit(model, sequences, train_E, held_E, training, seed)
         with EpochBar(label, training.epochs, progress, tensorboard) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
+        if calibration is None:
+            calibration, figures = fit.judge()
         about |= {
             "history": state.history,
             "best_epoch": state.best_epoch,
             "cpu_seconds": round(state.cpu_seconds, 1),
-            "calibration": fit.calibrate() if calibration is None else calibration,
+            "calibration": calibration,
+            "figures": figures,
         }
         _write(model, folder, about)
     return model

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:  # pandas, torch and transformers are imported by the command, when it runs
-    from slategym.models.evaluation import Evaluation, Figures
+    from slategym.models.evaluation import Evaluation
+    from slategym.models.figures import Figures
 
 COLUMNS = {  # figure -> heading
     "like_auc": "like AUC",

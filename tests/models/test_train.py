@@ -138,6 +138,8 @@ def test_the_card_says_what_it_is(train, tmp_path):
     assert f"trained on {config['about']['rows']['rows']} rows of 15 users" in card
     assert "width: 16" in card
     assert "held-out ECE" in card
+    assert "- like_auc: 0." in card
+    assert "Of this model on the validation rows" in card
     assert "## Terms" in card
 
 
