@@ -25,7 +25,7 @@ from slategym.envs.worlds.workbench import plain_catalogue
 
 T = TypeVar("T")
 PICK, CLICKED = purpose("check.pick"), purpose("check.clicked")
-B, K, NUM_SLATES, NUM_SAMPLES = 6, 4, 25, 4096
+B, K, NUM_SLATES, NUM_SAMPLES = 6, 4, 12, 4096
 TOLERANCE = 1e-5
 
 

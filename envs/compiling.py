@@ -8,6 +8,11 @@ from typing import Any, TypeVar
 
 import torch
 
+OPTIONS: dict[str, Any] = {  # each world and batch size has a function of its own, so that its
+    # arguments never change in form: no need to look at them anew at every step
+    "guard_filter_fn": lambda guards: [False for _ in guards],
+    "size_asserts": False,
+}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -27,4 +32,6 @@ def compiled(function: F) -> F:
         function.__defaults__,
         function.__closure__,
     )
-    return torch.compile(own, fullgraph=True, dynamic=False)  # type: ignore[return-value]
+    return torch.compile(  # type: ignore[return-value]
+        own, fullgraph=True, dynamic=False, options=OPTIONS
+    )
