@@ -81,6 +81,7 @@ class Fit:
             state.history.append(row)
             state.cpu_seconds += time.process_time() - begun
             write_checkpoint(checkpoint, spec, state, self.model, optimizer)
+            bar.move(state.epoch, losses)
             bar.record(state.epoch, row)
             if on_epoch is not None:
                 on_epoch(state.epoch, row)
