@@ -103,6 +103,11 @@ class _Probe:
             self.shape("leave", leave_B, (B,))
             self.numbers("leave", leave_B)
             self.bounds("leave", leave_B, 0.0, 1.0, "a probability; a logit needs a sigmoid")
+        away_B = self.pure("away", model.away, after)
+        if away_B is not None:
+            self.shape("away", away_B, (B,))
+            self.numbers("away", away_B)
+            self.bounds("away", away_B, 0.0, 10_000.0, "days until the next request")
         revealed = self.pure("reveal", model.reveal, after)
         if revealed is not None:
             self.shape("reveal", revealed, (B, *revealed.shape[1:2]))

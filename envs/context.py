@@ -27,7 +27,7 @@ class Nothing:
         """All zeros."""
         return blank(arrival)
 
-    def advance(self, context: Context, luck: Luck) -> Context:
+    def advance(self, context: Context, away: Tensor | None, luck: Luck) -> Context:
         """Unchanged."""
         return context
 
@@ -61,9 +61,13 @@ class Clock:
             blank(arrival), hour=hour_B.float().contiguous(), weekday=weekday_B.int().contiguous()
         )
 
-    def advance(self, context: Context, luck: Luck) -> Context:
-        """Some minutes later; the weekday turns at midnight."""
+    def advance(self, context: Context, away: Tensor | None, luck: Luck) -> Context:
+        """Some minutes later, or as long as the user was away; the weekday turns at midnight."""
         hour_B, weekday_B = later(context.hour, context.weekday, self.minutes_per_slate)
+        if away is not None:
+            back = later_by_days(context.hour, context.weekday, away)
+            hour_B = torch.where(away > 0, back[0], hour_B)
+            weekday_B = torch.where(away > 0, back[1], weekday_B)
         return replace(context, hour=hour_B, weekday=weekday_B)
 
 
@@ -87,3 +91,12 @@ def later(hour_B: Tensor, weekday_B: Tensor, minutes: float) -> tuple[Tensor, Te
     midnight_B = hour_B >= 24.0
     weekday_B = weekday_B + midnight_B.int()
     return hour_B - 24.0 * midnight_B.float(), weekday_B - 7 * (weekday_B >= 7).int()
+
+
+def later_by_days(hour_B: Tensor, weekday_B: Tensor, days_B: Tensor) -> tuple[Tensor, Tensor]:
+    """Hour and weekday after any number of days, at most some thousands."""
+    hour_B = hour_B + 24.0 * days_B
+    turned_B = (hour_B / 24.0).floor()
+    weekday_B = weekday_B + turned_B.int()
+    hour_B = (hour_B - 24.0 * turned_B).clamp(0.0, 23.9999)
+    return hour_B, weekday_B - 7 * (weekday_B / 7.0).floor().int()

@@ -73,7 +73,7 @@ def transition(world: World, session: Session, slate_BK: Tensor) -> tuple[Sessio
 
     step_B = session.step + 1
     soon = Luck.at(session.key, step_B)
-    later = world.context.advance(context, soon)
+    later = world.context.advance(context, users.away(user), soon)
     objective_M = feedback_BKM.new_tensor(world.objective)
     leave_B = users.leave(user)
     after = replace(

@@ -48,6 +48,10 @@ WORLDS: dict[str, WorldEntry] = {
         "slategym.models.movielens_world:movielens_judge",
         "the same films before an independent model, of another family, fitted on other people",
     ),
+    "slategym/DayInLife-v0": WorldEntry(
+        "slategym.envs.worlds.day_in_life:day_in_life",
+        "context matters: hour, place, device and weather move what people want; five signals",
+    ),
     "slategym/Workbench-v0": WorldEntry(
         "slategym.envs.worlds.workbench:workbench",
         "any user model, yours too, before a made-up catalogue",
@@ -110,6 +114,7 @@ WORLDS: dict[str, WorldEntry] = {
 
 USER_MODELS: dict[str, str] = {
     "likes": "slategym.envs.users.likes:Likes",
+    "day-in-life": "slategym.envs.users.day_in_life:DayInLife",
     "interest-evolution": "slategym.envs.users.interest_evolution:InterestEvolution",
     "interest-exploration": "slategym.envs.users.interest_exploration:InterestExploration",
     "long-term-satisfaction": "slategym.envs.users.long_term_satisfaction:LongTermSatisfaction",

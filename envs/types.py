@@ -191,6 +191,10 @@ class UserModel(Protocol[S]):
         """Probability of leaving now, (B,); None: users of this model never leave."""
         return None
 
+    def away(self, state: S) -> Tensor | None:
+        """Days until the next request, (B,), 0 within a visit; None: always within one."""
+        return None
+
     def reveal(self, state: S) -> Tensor | None:
         """What agents are told of the state, (B, R) float32 in [-1, 1]; None: nothing."""
         return None
@@ -239,7 +243,9 @@ class ContextProcess(Protocol):
 
     def initial(self, arrival: Arrival, luck: Luck) -> Context: ...
 
-    def advance(self, context: Context, luck: Luck) -> Context: ...
+    def advance(self, context: Context, away: Tensor | None, luck: Luck) -> Context:
+        """The next request's, `away` days (B,) after this one; None: at once, for everybody."""
+        ...
 
 
 class Observer(Protocol[S]):

@@ -95,6 +95,10 @@ class Assumed(UserModel[AssumedState]):
         impatient_B = self.patience.leave(state.patience)
         return impatient_B if leave_B is None else 1.0 - (1.0 - leave_B) * (1.0 - impatient_B)
 
+    def away(self, state: AssumedState) -> Tensor | None:
+        """The inner model's."""
+        return self.inner.away(state.inner)
+
     def reveal(self, state: AssumedState) -> Tensor | None:
         """The inner model's; boredom and patience stay hidden."""
         return self.inner.reveal(state.inner)
