@@ -58,7 +58,7 @@ class SACSettings:
 
     num_steps: int = 38_400  # slates shown in training
     num_envs: int = 64  # users side by side
-    updates: int = 8  # gradient steps per slate of every user
+    updates: int = 6  # gradient steps per slate of every user
     batch: int = 256
     buffer: int = 38_400
     warm_up: int = 6_400  # slates shown before the first update
@@ -66,7 +66,7 @@ class SACSettings:
     gamma: float = 0.9
     tau: float = 0.01
     hidden: tuple[int, ...] = (128, 128)
-    entropy: str = "auto_0.05"
+    entropy: float = 0.1  # reward per nat; without it the actor runs after errors of the critic
 
 
 class CurvePoint(NamedTuple):

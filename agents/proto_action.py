@@ -36,7 +36,7 @@ class ProtoView:
     num_slots: int  # K
     residual: bool = True  # False: the inner product alone ranks
     sharpness: float = 4.0  # weight of the supervised score, as in the residual policy
-    reach: float = 4.0  # log-odds by which a whole unit of topic moves an item
+    reach: float = 1.5  # log-odds by which a whole unit of topic moves an item
 
     @property
     def action_width(self) -> int:

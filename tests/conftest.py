@@ -1,0 +1,28 @@
+"""What every test runs under: one torch thread, no hub, a cache folder of its own."""
+
+import os
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_home(tmp_path_factory):
+    """Nothing is read from or written to the user's own cache."""
+    before = os.environ.get("SLATEGYM_HOME")
+    os.environ["SLATEGYM_HOME"] = str(tmp_path_factory.mktemp("home"))
+    yield
+    if before is None:
+        del os.environ["SLATEGYM_HOME"]
+    else:
+        os.environ["SLATEGYM_HOME"] = before
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """Small tensors: more threads than cores only get in each other's way."""
+    import torch
+
+    torch.set_num_threads(1)
