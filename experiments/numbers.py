@@ -121,7 +121,7 @@ def difference(
 
 
 def kind_of(policy: str, roles: Roles) -> str:
-    """What a policy knows: the true model, what it learned by trying, or the log only."""
+    """Whether a policy is told hidden truths, learns by trying, or has the log only."""
     if policy in (roles.myopic, roles.reference):
         return "privileged"
     return "learns" if policy in roles.agents else "baseline"

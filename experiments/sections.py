@@ -146,7 +146,7 @@ def _ladder(
     returns = [
         [
             _name(rung.policy, rung.kind),
-            KINDS[rung.kind],
+            "the boredom rule" if rung.policy == roles.reference else KINDS[rung.kind],
             *(ledger.estimate(rung.mean[p]) if p in rung.mean else "" for p in places),
             ledger.estimate(rung.middle),
             ledger.estimate(rung.score) if rung.score else "",
@@ -164,7 +164,8 @@ def _ladder(
         table(
             f"Mean return ({roles.unit}) with 95 % intervals. Score, in the world: 0 is "
             f"{roles.random}, 1 is {roles.reference}. "
-            "Policies that know the true model are upper references.",
+            f"{roles.myopic} and {roles.reference} are told what no real system knows: upper "
+            "references.",
             [*head, "score"],
             returns,
             wide=True,

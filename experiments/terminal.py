@@ -29,7 +29,7 @@ def print_report(result: StudyResult, numbers: Numbers, console: Console) -> Non
 def _ladder(result: StudyResult, numbers: Numbers) -> Table:
     title = f"Mean return ({result.roles.unit}) [95 % interval]"
     ladder = Table(title=title, caption_justify="left", **LOOK)
-    ladder.caption = "* knows the true model. Bold: learns by RL, in the static twin trained there."
+    ladder.caption = "* told hidden truths. Bold: learns by RL, in the static twin trained there."
     ladder.add_column("policy")
     for place in PLACES:
         ladder.add_column(NAMES[place], justify="right", no_wrap=True)

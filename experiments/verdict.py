@@ -35,7 +35,7 @@ class Roles:
     supervised: str = "supervised"
     capped: str = "supervised-capped"
     myopic: str = "myopic"  # knows the true model; greedy for one step
-    reference: str = "rule-aware"  # knows the true model and the boredom rule
+    reference: str = "rule-aware"  # the supervised ranker told the boredom rule
     unit: str = "reward per session"
 
     def cell(self, policy: str, variant: str, *, boredom: float | None = None) -> Cell:
