@@ -79,8 +79,8 @@ def draw_ladder(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
         "ladder",
         "The ladder of policies",
         "Mean return with 95 % intervals on the same users with the same luck. Circles learn by "
-        "RL (in the static twin: those trained there); squares do not; * diamonds know the true "
-        "model and bound what can be had. The line is the supervised ranker.",
+        "RL (in the static twin: those trained there); squares do not; * diamonds are told hidden "
+        "truths and bound what can be had. The line is the supervised ranker.",
         f"Dot plot of {len(rungs)} policies in {len(places)} places. In the world, from lowest to "
         f"highest: {', '.join(levels)}.",
     )
