@@ -15,9 +15,10 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from slategym.envs import engine
-from slategym.envs.gym import check_slates, cut, turn_of
+from slategym.envs.gym import cut, turn_of
 from slategym.envs.observation import action_space, observation_space, show
 from slategym.envs.registry import make_world
+from slategym.envs.slates import check_slates
 from slategym.envs.types import Observation, Session, World
 
 

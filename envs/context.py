@@ -12,6 +12,7 @@ from slategym.envs.types import Arrival, Context
 
 HOUR, WEEKDAY = purpose("context.hour"), purpose("context.weekday")
 MINUTES_PER_DAY = 1440.0
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class Nothing:
     def shown(self) -> tuple[str, ...]:
         """No field."""
         return ()
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """None."""
+        return {}
 
     def initial(self, arrival: Arrival, luck: Luck) -> Context:
         """All zeros."""
@@ -49,6 +55,11 @@ class Clock:
     def shown(self) -> tuple[str, ...]:
         """Hour and weekday."""
         return ("hour", "weekday")
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """The days of the week."""
+        return {"weekday": WEEKDAYS}
 
     def initial(self, arrival: Arrival, luck: Luck) -> Context:
         """The arrival's own time, else a uniform draw."""

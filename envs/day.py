@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from slategym.envs.context import blank, later, later_by_days
+from slategym.envs.context import WEEKDAYS, blank, later, later_by_days
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.types import Arrival, Context
 
@@ -42,6 +42,11 @@ class Day:
     def shown(self) -> tuple[str, ...]:
         """All fields."""
         return ("hour", "weekday", "device", "place", "weather", "gap")
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """Of weekdays, devices, places and weathers."""
+        return {"weekday": WEEKDAYS, "device": DEVICES, "place": PLACES, "weather": WEATHERS}
 
     def initial(self, arrival: Arrival, luck: Luck) -> Context:
         """Any hour between six and midnight, any day, any weather by its share."""

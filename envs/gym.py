@@ -20,6 +20,7 @@ from slategym.envs.names import UsageError, lookup
 from slategym.envs.observation import action_space, observation_space, show
 from slategym.envs.registry import make_world
 from slategym.envs.render import RENDER_FPS, RENDER_MODES, Film
+from slategym.envs.slates import check_slates
 from slategym.envs.types import Observation, Outcome, Session, World, map_tensors
 
 MODES = {mode.name: mode for mode in AutoresetMode}
@@ -307,57 +308,6 @@ def turn_of(world: World, compile: bool = False) -> Turn:
         return after, outcome, engine.observe(world, after), outcome.left | outcome.cut
 
     return compiled(turn) if compile else turn
-
-
-def check_slates(world: World, slates: Any, num_envs: int) -> Tensor:
-    """Slates as the engine takes them.
-
-    Args:
-        world: what they are for.
-        slates: (B, K) integers, an array or a tensor on the world's device.
-        num_envs: B.
-
-    Returns:
-        (B, K) int32 positions on the world's device.
-
-    Raises:
-        ValueError: naming the rule, the value and the fix.
-    """
-    C, shape = world.num_candidates, (num_envs, world.slate_size)
-    array = slates if isinstance(slates, Tensor) else np.asarray(slates)
-    if tuple(array.shape) != shape:
-        raise ValueError(
-            f"slates must have shape (users, slots) = {shape}, got {tuple(array.shape)}"
-        )
-    if isinstance(array, Tensor):
-        if array.device != world.device:
-            raise ValueError(
-                f"slates must be on the world's device {world.device}, got {array.device}; "
-                f"use slates.to({str(world.device)!r})"
-            )
-        integral = not (array.dtype.is_floating_point or array.dtype.is_complex)
-        integral = integral and array.dtype is not torch.bool
-    else:
-        integral = array.dtype.kind in "iu"
-    if not integral:
-        raise ValueError(
-            f"slates hold integer positions in [0, {C}), got {array.dtype}"
-            f"{_nans(array)}; round or rank the scores first"
-        )
-    if isinstance(array, Tensor):
-        low, high = torch.stack(array.aminmax()).tolist()
-    else:
-        low, high = int(array.min()), int(array.max())
-    if low < 0 or high >= C:
-        raise ValueError(
-            f"slate positions must be in [0, {C}), the candidates of {world.name}; "
-            f"got {low if low < 0 else high}"
-        )
-    return torch.as_tensor(array, device=world.device).to(torch.int32)
-
-
-def _nans(array: Any) -> str:
-    return " with NaN" if bool((array != array).any()) else ""
 
 
 def cut(world: World, max_episode_steps: int | None) -> World:

@@ -22,7 +22,6 @@ from slategym.envs.types import Outcome, Session, World, map_tensors
 
 RENDER_MODES = ["ansi", "rgb_array"]
 RENDER_FPS = 2  # slates per second
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 LARGEST_LEAF = 24  # numbers; larger parts of a state (caches, catalogues) are not drawn
 WIDTH, ROW, LEFT, MARGIN = 1000, 22, 520, 16  # pixels: picture, text row, left column, border
 INK, FAINT, PAPER = (32, 33, 36), (120, 124, 130), (255, 255, 255)
@@ -52,7 +51,7 @@ class Moment:
 
 
 Drawing = Callable[
-    [str, tuple[str, ...], list[dict[str, NDArray[np.float32]]], list[Moment]],
+    [str, World, list[dict[str, NDArray[np.float32]]], list[Moment]],
     str | NDArray[np.uint8],
 ]
 
@@ -72,7 +71,7 @@ class Film:
         """A session begins, or is returned to."""
         lane = _lane(session)
         self._user, self._context = int(lane.user_id[0]), _context(self._world, lane)
-        self._begin, self._moments = _state(lane), []
+        self._begin, self._moments = _state(self._world, lane), []
 
     def record(self, before: Session, slate_BK: Tensor, outcome: Outcome, after: Session) -> None:
         """One more slate."""
@@ -92,23 +91,22 @@ class Film:
                 )
             )
         context, reward = _context(world, lane), float(seen.reward[0])
-        self._moments.append(Moment(context, tuple(slots), reward, _state(_lane(after))))
+        self._moments.append(Moment(context, tuple(slots), reward, _state(world, _lane(after))))
 
     def show(self) -> str | NDArray[np.uint8]:
         """The session so far, in the mode chosen."""
         head = f"{self._world.name} · user {self._user} · {len(self._moments)} slates"
-        signals = tuple(signal.name for signal in self._world.users.signals)
         if not self._moments:
-            return self._draw(f"{head} · {self._context}", signals, [self._begin], self._moments)
+            return self._draw(f"{head} · {self._context}", self._world, [self._begin], [])
         total = sum(moment.reward for moment in self._moments)
         head = f"{head} · return {total:.4g}"
         states = [self._begin, *(moment.state for moment in self._moments)]
-        return self._draw(head, signals, states, self._moments)
+        return self._draw(head, self._world, states, self._moments)
 
 
 def _text(
     head: str,
-    signals: tuple[str, ...],
+    world: World,
     states: list[dict[str, NDArray[np.float32]]],
     moments: list[Moment],
 ) -> str:
@@ -118,7 +116,7 @@ def _text(
         last = moments[-1]
         lines.append(f"{last.context}   reward {last.reward:.4g}".strip())
         for k, slot in enumerate(last.slots):
-            lines.append(f"{k + 1:3d} {_describe(slot, signals)}")
+            lines.append(f"{k + 1:3d} {_describe(slot, world)}")
     for name, values in states[-1].items():
         shown = f"{values[0]:.4g}" if len(values) == 1 else _sparks(values)
         lines.append(f"    {name}: {shown}")
@@ -127,7 +125,7 @@ def _text(
 
 def _picture(
     head: str,
-    signals: tuple[str, ...],
+    world: World,
     states: list[dict[str, NDArray[np.float32]]],
     moments: list[Moment],
 ) -> NDArray[np.uint8]:
@@ -151,13 +149,15 @@ def _picture(
                 draw.rectangle((MARGIN, y, LEFT - 10, y + ROW - 3), CLICKED)
             bar = MARGIN + round(60 * min(slot.chance, 1.0))
             draw.rectangle((MARGIN, y + ROW - 6, bar, y + ROW - 4), BAR)
-            text = _fit(draw, _describe(slot, signals), LEFT - MARGIN - 14, plain)
+            text = _fit(draw, _describe(slot, world), LEFT - MARGIN - 14, plain)
             draw.text((MARGIN + 2, y), text, INK if slot.shown else FAINT, plain)
             y += ROW
         y += ROW
     y = MARGIN + 2 * ROW
     for name in states[-1]:
-        y = _strip(draw, name, [state[name] for state in states], y, plain)
+        history = [state[name] for state in states]
+        topics = world.catalogue.topics if len(history[0]) == len(world.catalogue.topics) else ()
+        y = _strip(draw, name, history, topics, y)
     picture: NDArray[np.uint8] = np.asarray(image, dtype=np.uint8).copy()
     return picture
 
@@ -166,10 +166,11 @@ def _strip(
     draw: ImageDraw.ImageDraw,
     name: str,
     history: list[NDArray[np.float32]],
+    rows: tuple[str, ...],
     y: int,
-    font: Any,
 ) -> int:
     """One part of the state over time: a line if it is a number, a heat map if a vector."""
+    font, small = ImageFont.load_default(13), ImageFont.load_default(9)
     values_TD = np.stack(history)
     low, high = float(values_TD.min()), float(values_TD.max())
     label = f"{name}: {values_TD[-1, 0]:.4g}" if values_TD.shape[1] == 1 else name
@@ -199,6 +200,8 @@ def _strip(
                 left, top = LEFT + wide * t // T, y + tall * d // D
                 right, bottom = LEFT + wide * (t + 1) // T - 1, y + tall * (d + 1) // D
                 draw.rectangle((left, top, right, bottom), shade)
+    for d, row in enumerate(rows):
+        draw.text((LEFT + 3, y + tall * d // D), row, INK, small)
     draw.rectangle((LEFT, y, LEFT + wide, y + tall), outline=(210, 213, 217))
     return y + tall + ROW // 2
 
@@ -207,14 +210,14 @@ def _strip_rows(values: NDArray[np.float32]) -> int:
     return 2 if len(values) == 1 else max(2, -(-len(values) // 2))
 
 
-def _describe(slot: Slot, signals: tuple[str, ...]) -> str:
+def _describe(slot: Slot, world: World) -> str:
     """One line: what it is, how likely a click was, what came of it."""
     if not slot.shown:
         return f"  (empty)  {slot.name}"
     line = f"{'*' if slot.feedback[0] > 0 else ' '} {slot.name} · {slot.topic} · {slot.chance:.2f}"
     if slot.feedback[0] > 0:
-        told = zip(signals[1:], slot.feedback[1:], strict=True)
-        line += "  click" + "".join(f" {name} {value:.3g}" for name, value in told)
+        told = zip(world.users.signals[1:], slot.feedback[1:], strict=True)
+        line += "  click" + "".join(f" {signal.name} {value:.3g}" for signal, value in told)
     return line
 
 
@@ -237,17 +240,21 @@ def _context(world: World, lane: Session) -> str:
     """The shown fields of the context, in words."""
     words = []
     for name in world.context.shown:
-        value = float(getattr(lane.context, name)[0])
+        value, names = float(getattr(lane.context, name)[0]), world.context.names.get(name)
         if name == "hour":
             words.append(f"{int(value):02d}:{int(value % 1 * 60):02d}")
         else:
-            words.append(WEEKDAYS[int(value)] if name == "weekday" else f"{name} {value:.3g}")
+            words.append(names[int(value)] if names else f"{name} {value:.3g}")
     return " ".join(words)
 
 
-def _state(lane: Session) -> dict[str, NDArray[np.float32]]:
-    """The small parts of the user's state by name."""
-    return {
+def _state(world: World, lane: Session) -> dict[str, NDArray[np.float32]]:
+    """The small parts of the user's state, and the context that is shown, by name."""
+    context = {
+        f"context {name}": getattr(lane.context, name).float().cpu().numpy().copy()
+        for name in world.context.shown
+    }
+    return context | {
         name: x[0].reshape(-1).float().cpu().numpy().copy()
         for name, x in _leaves(lane.user, "")
         if 0 < x[0].numel() <= LARGEST_LEAF and x.dtype is not torch.bool

@@ -241,6 +241,11 @@ class ContextProcess(Protocol):
         """Names of the Context fields that mean something in this world."""
         ...
 
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """What the numbers of a field stand for, for people; a field may be missing."""
+        ...
+
     def initial(self, arrival: Arrival, luck: Luck) -> Context: ...
 
     def advance(self, context: Context, away: Tensor | None, luck: Luck) -> Context:

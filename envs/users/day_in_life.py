@@ -59,9 +59,9 @@ class DayInLife(UserModel[DayState]):
     """
 
     num_slots: int = 10  # K of a slate; longer lists are judged as if all were seen
-    reluctance: float = 1.5  # log-odds that any item has to overcome
+    reluctance: float = 2.5  # log-odds that any item has to overcome
     patience: float = 5.0  # slates, at the beginning of a visit
-    inertia: float = 0.85  # of satisfaction, per click
+    inertia: float = 0.85  # of satisfaction, per slate with a click
     minutes_per_slate: float = 3.0
 
     @property
@@ -137,17 +137,17 @@ class DayInLife(UserModel[DayState]):
     ) -> DayState:
         """Be pleased or not, tire, lose patience; and perhaps go, for so many days."""
         click_BK = feedback_BKM[..., 0]
-        clicked_B = click_BK.sum(1).clamp(max=1.0)
+        number_B = click_BK.sum(1)
+        clicked_B = number_B > 0
         pleased_BK = self._satisfied(state, self._worth(state, items))
-        satisfaction_B = torch.where(
-            clicked_B > 0, (click_BK * pleased_BK).sum(1), state.satisfaction
-        )
+        mean_B = (click_BK * pleased_BK).sum(1) / number_B.clamp(min=1.0)
+        satisfaction_B = torch.where(clicked_B, mean_B, state.satisfaction)
         none_BG = torch.zeros_like(state.fatigue)
-        fatigue_BG = 0.9 * state.fatigue + 0.5 * none_BG.scatter_add(
+        fatigue_BG = 0.9 * state.fatigue + 0.4 * none_BG.scatter_add(
             1, items.topic.long(), click_BK
         )
         loss_B = state.patience.new_tensor(IMPATIENCE)[context.place.long()]
-        patience_B = state.patience - torch.where(clicked_B > 0, 0.25, loss_B)
+        patience_B = state.patience - torch.where(clicked_B, 0.25, loss_B)
         goes_B = patience_B <= 0
         rate_B = _return_rate(satisfaction_B)
         days_B = -torch.log1p(-luck.uniform(RETURN, 1)[:, 0]) / rate_B

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from slategym.envs.candidates import WholeCatalogue
-from slategym.envs.choice import MultinomialLogit
+from slategym.envs.choice import PositionBased
 from slategym.envs.day import Day
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
@@ -47,7 +47,8 @@ def day_in_life(
     Description:
         The same person wants news on the morning train, recipes before dinner and a documentary on
         a rainy evening: hour, weekday, device, place and weather move what appeals, the device how
-        much of the slate is seen (3, 5 or 10 slots), the place how fast patience runs out. Loud
+        much of the slate is seen (3, 5 or 10 slots, with less attention from slot to slot, and any
+        number of clicks), the place how fast patience runs out. Loud
         titles are clicked more and are worth less. People tire of topics, and news and sport age
         within days. A visit ends with one's patience; the next begins after a time that depends on
         satisfaction, which follows the worth of what was clicked and not the clicks; whoever stays
@@ -101,7 +102,7 @@ def day_in_life(
         catalogue=map_tensors(lambda x: x.to(device), _draw_items(num_items, seed)),
         population=Population(size=2**20),
         users=Unchanging(users) if static else users,
-        choice=MultinomialLogit(skip=1.0),
+        choice=PositionBased(decay=0.8),
         context=Day(still=static),
         candidates=WholeCatalogue(),
         slate_size=slate_size,
