@@ -9,12 +9,15 @@ step has to move. Equal to the full forward up to float rounding (tested).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from slategym.envs.engine import arrive
 from slategym.envs.types import Arrival, Context, Items, Population, map_tensors
 from slategym.models.learned_users import clicked
 from slategym.models.multitask import MultiTaskBert, Scores
@@ -39,11 +42,11 @@ class Layer:
     query_key_bias: Tensor  # (H, D)
     value_out: Tensor  # (H * D, D): what each head found -> its part of the output
     out_bias: Tensor  # (D,)
-    norm: tuple[Tensor, Tensor]
-    wide: tuple[Tensor, Tensor]
-    narrow: tuple[Tensor, Tensor]
-    last_norm: tuple[Tensor, Tensor]
-    epsilon: float
+    norm: tuple[Tensor, Tensor]  # weight (D,), bias (D,)
+    wide: tuple[Tensor, Tensor]  # weight (W, D), bias (W,); W is the feedforward width
+    narrow: tuple[Tensor, Tensor]  # weight (D, W), bias (D,)
+    last_norm: tuple[Tensor, Tensor]  # weight (D,), bias (D,)
+    epsilon: float  # added to the variances that are normalised
 
 
 class StateEncoder:
@@ -62,33 +65,21 @@ class StateEncoder:
         self.seconds = seconds_per_event
         with torch.no_grad():
             self.items_ND = model.item_vectors()
-            self.layers = [_folded(layer) for layer in model.bert.encoder.layer]
+            self.layers = _folded_layers(model)
         self.capacity = model.settings.max_history + 1
         self._table: Encoded | None = None
 
     @torch.no_grad()
     def prepared(self, population: Population) -> StateEncoder:
         """The same encoder with everybody's history read once, so that arrivals are look-ups."""
-        ready = object.__new__(StateEncoder)
-        ready.__dict__.update(self.__dict__)
-        ready._table = None
+        ready = copy(self)
         parts = []
+        everybody_U = torch.arange(population.size, dtype=torch.int32, device=self.model.device)
         for begin in range(0, population.size, PEOPLE_AT_ONCE):
-            user = torch.arange(begin, min(begin + PEOPLE_AT_ONCE, population.size))
-            rows = [
-                None if table is None else table[user]
-                for table in (
-                    population.profile,
-                    population.history,
-                    population.feedback,
-                    population.gap,
-                    population.hour,
-                    population.weekday,
-                )
-            ]
-            encoded = ready.read(Arrival(user, *rows))
-            longest = int(encoded.length.max())
-            parts.append(replace(encoded, inputs=tuple(x[:, :longest] for x in encoded.inputs)))
+            arrival = arrive(population, everybody_U[begin : begin + PEOPLE_AT_ONCE])
+            encoded = self.read(arrival)
+            P = 1 if arrival.history is None else 1 + arrival.history.shape[1]
+            parts.append(replace(encoded, inputs=tuple(x_BPD[:, :P] for x_BPD in encoded.inputs)))
         ready._table = map_tensors(lambda *x: torch.cat(x), parts[0], *parts[1:])
         return ready
 
@@ -106,8 +97,11 @@ class StateEncoder:
     def read(self, arrival: Arrival) -> Encoded:
         """Encode whole histories, (B, H) with unused places in front."""
         history, feedback, gap = arrival.history, arrival.feedback, arrival.gap
+        profile, hour, weekday = arrival.profile, arrival.hour, arrival.weekday
         if history is None or feedback is None or gap is None:
             raise ValueError("learned users need a population with a history; this one has none")
+        if profile is None or hour is None or weekday is None:
+            raise ValueError("learned users need a population with profiles and arrival times")
         H = history.shape[1]
         if self.capacity < H + 1:
             raise ValueError(f"{H} events of history exceed the model's {self.capacity - 1}")
@@ -118,7 +112,7 @@ class StateEncoder:
             x.gather(1, order_BH) for x in (history.clamp(min=0).long(), rating_BH, gap, used_BH)
         )
         model = self.model
-        context_BD = model.context_token(arrival.profile, arrival.hour, arrival.weekday)
+        context_BD = model.context_token(profile, hour, weekday)
         events_BHD = model.event_tokens(self.items_ND, id_BH, rating_BH, gap_BH)
         *inputs, out_BPD = self._layer_outputs(context_BD, events_BHD, used_BH)
         length_B = used_BH.sum(1) + 1
@@ -221,29 +215,44 @@ def _layer(layer: Layer, x_BD: Tensor, seen_BPD: Tensor, unread_BP: Tensor) -> T
     found_BHD = torch.bmm(weight_BHP, seen_BPD)
     out_BD = found_BHD.reshape(B, -1) @ layer.value_out + layer.out_bias
     x_BD = F.layer_norm(out_BD + x_BD, (D,), *layer.norm, layer.epsilon)
-    wide = F.gelu(F.linear(x_BD, *layer.wide))
-    return F.layer_norm(F.linear(wide, *layer.narrow) + x_BD, (D,), *layer.last_norm, layer.epsilon)
+    narrowed_BD = F.linear(F.gelu(F.linear(x_BD, *layer.wide)), *layer.narrow)
+    return F.layer_norm(narrowed_BD + x_BD, (D,), *layer.last_norm, layer.epsilon)
 
 
-def _folded(layer: torch.nn.Module) -> Layer:
-    """Fold a transformers BertLayer. The key's bias moves all logits alike and drops out."""
-    attention, out = layer.attention.self, layer.attention.output
-    heads = attention.num_attention_heads
-    D = out.dense.weight.shape[0]
+def _folded_layers(model: MultiTaskBert) -> list[Layer]:
+    """Every layer of the network, folded."""
+    epsilon: float = model.bert.config.layer_norm_eps
+    return [
+        _folded(dict(layer.named_parameters()), model.settings.num_heads, epsilon)
+        for layer in model.bert.encoder.layer
+    ]
+
+
+def _folded(weights: Mapping[str, Tensor], heads: int, epsilon: float) -> Layer:
+    """Fold the weights of a transformers BertLayer, H heads of width E = D / H.
+
+    The key's bias moves all logits of a head alike and drops out.
+    """
+
+    def linear(name: str) -> tuple[Tensor, Tensor]:
+        return weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+    query_DD, query_bias_D = linear("attention.self.query")
+    value_DD, value_bias_D = linear("attention.self.value")
+    out_DD, out_bias_D = linear("attention.output.dense")
+    D = out_DD.shape[0]
     E = D // heads
-    query_HED = attention.query.weight.view(heads, E, D)
-    key_HED = attention.key.weight.view(heads, E, D) / math.sqrt(E)
-    value_HED = attention.value.weight.view(heads, E, D)
-    out_DHE = out.dense.weight.view(D, heads, E)
-    query_bias_HE = attention.query.bias.view(heads, E)
+    query_HED, query_bias_HE = query_DD.view(heads, E, D), query_bias_D.view(heads, E)
+    key_HED = weights["attention.self.key.weight"].view(heads, E, D) / math.sqrt(E)
+    value_HED, out_DHE = value_DD.view(heads, E, D), out_DD.view(D, heads, E)
     return Layer(
         query_key=torch.einsum("hed,hef->hdf", query_HED, key_HED),
         query_key_bias=torch.einsum("he,hef->hf", query_bias_HE, key_HED),
         value_out=torch.einsum("hed,fhe->hdf", value_HED, out_DHE).reshape(heads * D, D),
-        out_bias=out.dense.bias + out.dense.weight @ attention.value.bias,
-        norm=(out.LayerNorm.weight, out.LayerNorm.bias),
-        wide=(layer.intermediate.dense.weight, layer.intermediate.dense.bias),
-        narrow=(layer.output.dense.weight, layer.output.dense.bias),
-        last_norm=(layer.output.LayerNorm.weight, layer.output.LayerNorm.bias),
-        epsilon=out.LayerNorm.eps,
+        out_bias=out_bias_D + out_DD @ value_bias_D,
+        norm=linear("attention.output.LayerNorm"),
+        wide=linear("intermediate.dense"),
+        narrow=linear("output.dense"),
+        last_norm=linear("output.LayerNorm"),
+        epsilon=epsilon,
     )
