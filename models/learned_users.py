@@ -1,4 +1,4 @@
-"""Users learned from a log: appeal, likes and ratings from a fitted model, choice left to the world.
+"""Users learned from a log: a fitted model says what they like, the world how they choose.
 
 Two families share the code below and differ in their `Taste`: the multi-task BERT (`models/state`)
 and the judge's factor model (`models/judge`). What is learned is what a person would do with an
@@ -42,7 +42,11 @@ class Taste(Protocol[S]):
         """State after one more event; rows where took_B is False stay as they are.
 
         Args:
-            item_B: int ids. rating_B: stars, 1 to 5. took_B: bool.
+            state: before it.
+            item_B: int64 ids.
+            rating_B: stars, 1 to 5.
+            took_B: bool.
+            context: of the request.
         """
         ...
 
@@ -72,7 +76,11 @@ class LearnedUsers(UserModel[Any]):
     like_weight: float = 0.5
     spread: float = 0.9  # standard deviation of a rating around the model's mean, stars
     static: bool = False  # True: nothing that happens changes anyone
-    signals: tuple[Signal, ...] = SIGNALS  # type: ignore[misc]
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """Click, like, rating."""
+        return SIGNALS
 
     def initial(self, arrival: Arrival, luck: Luck) -> Any:
         """Everything known of a person is in the log; nothing is drawn."""

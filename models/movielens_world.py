@@ -78,10 +78,10 @@ def movielens(
     """Films for people who choose, like and rate as a multi-task BERT learned from MovieLens-100K.
 
     Description: a person arrives with ten rated films behind them and is shown slates of films that
-    they have not rated. They click at most one (multinomial logit over the A-model's click and like,
-    against taking nothing), like it or not, and rate it. The click joins their history, the clock
-    moves on. Three of the last five clicks on one genre make it boring (*assumed*); slates without a
-    click cost patience (*assumed*).
+    they have not rated. They click at most one (multinomial logit over the A-model's click and
+    like, against taking nothing), like it or not, and rate it. The click joins their history, the
+    clock moves on. Three of the last five clicks on one genre make it boring (*assumed*); slates
+    without a click cost patience (*assumed*).
 
     Observation: see `slategym.envs.observation`; the last 30 clicked films and the feedback to
     them, age, gender and occupation, hour and weekday, which films may be shown, and the B-model's
@@ -103,7 +103,8 @@ def movielens(
         starts: arrivals per person.
         device: of all tensors.
 
-    Source: MovieLens-100K (Harper and Konstan 2015); the models' cards say what they were fitted on.
+    Source: MovieLens-100K (Harper and Konstan 2015); the models' cards say what they were fitted
+    on.
 
     Version history: v0.
     """
@@ -149,7 +150,7 @@ def _world(
     if not 1 <= slate_size <= left:
         raise UsageError(
             f"slate_size must be in [1, {left}], got {slate_size}: some users have consumed {most} "
-            f"of {world.catalogue.num_items} films and may take one more in each of {HORIZON} slates"
+            f"of {world.catalogue.num_items} films and take up to one in each of {HORIZON} slates"
         )
     constants = click_constants(party)
     people = LearnedUsers(

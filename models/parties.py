@@ -21,17 +21,18 @@ from slategym.models.assets import home
 from slategym.models.data.datasets import load
 from slategym.models.data.log import Log
 from slategym.models.data.splits import split_users
+from slategym.models.fit import Listener, TrainingSettings
 from slategym.models.judge import (
     FactorModel,
     JudgeSettings,
     judge_card,
     load_judge,
     save_judge,
-    train_judge,
 )
+from slategym.models.judge_fit import train_judge
 from slategym.models.multitask import MultiTaskBert, MultiTaskSettings
 from slategym.models.population import population
-from slategym.models.train import FORMAT, Listener, TrainingSettings, train_multitask
+from slategym.models.train import FORMAT, train_multitask
 
 SHARES = {"A": 1 / 3, "B": 1 / 3, "J": 1 / 3}
 GROUP_SHARES = {"calibration": 0.2, "selection": 0.3, "evaluation": 0.5}
@@ -52,7 +53,7 @@ class PartySettings:
 
 
 class Parties:
-    """A log, its people in their groups, and the models fitted on them, fitted when first needed."""
+    """A log, its people in their groups, and the models fitted on them when first needed."""
 
     def __init__(self, dataset: str, settings: PartySettings = PartySettings()) -> None:
         """Read the log; nothing is fitted yet."""
@@ -84,8 +85,8 @@ class Parties:
     def folder(self, party: str) -> Path:
         """Where this party's model is kept; its name holds the hash of all that decides it."""
         s = self.settings
-        decides = [asdict(s.judge)] if party == "J" else [asdict(s.model), asdict(s.training)]
-        decides += [self.log.sha256, SHARES, SPLIT_SEED, party, s.validation_share, FORMAT]
+        own = [asdict(s.judge)] if party == "J" else [asdict(s.model), asdict(s.training)]
+        decides = [*own, self.log.sha256, SHARES, SPLIT_SEED, party, s.validation_share, FORMAT]
         name = sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
         return home() / "models" / f"{self.dataset}-{party}-{name}"
 

@@ -13,16 +13,22 @@ def population(log: Log, people: np.ndarray, *, starts: int, warm: int, seed: in
     """Starting points of these people.
 
     Args:
-        people: user ids of the log. starts: arrivals per person, at most; the points are distinct.
-        warm: events of history with which everybody arrives. seed: decides the points.
+        log: whose people.
+        people: user ids.
+        starts: arrivals per person, at most; the points are distinct.
+        warm: events of history with which everybody arrives, H.
+        seed: decides the points.
 
     Returns:
         A population of up to len(people) * starts rows, first every person's first point, then
-        every person's second, and so on, so that any prefix is spread over people evenly.
+        every person's second, and so on, so that any prefix is spread over people evenly. The
+        clock of an arrival is that of the last event before it.
 
     Raises:
-        ValueError: if nobody has `warm` events.
+        ValueError: if starts or warm is not positive, or nobody has `warm` events.
     """
+    if starts < 1 or warm < 1:
+        raise ValueError(f"starts and warm must be at least 1, got {starts} and {warm}")
     events = log.events
     user = events["user"].to_numpy()
     first, last = np.searchsorted(user, people, "left"), np.searchsorted(user, people, "right")
