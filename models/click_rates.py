@@ -13,10 +13,14 @@ import torch
 from torch import Tensor
 
 from slategym.envs import engine
+from slategym.envs.luck import Luck
 from slategym.envs.types import Items, World
 from slategym.models.learned_users import LearnedUsers
 
 ROUNDS = 60  # bisections: far below float32 rounding
+COLDEST, HOTTEST = 0.05, 50.0  # temperatures that are tried
+MOST_SKIP = 100.0  # log-odds, either way
+TOLERANCE = 1e-6  # of a rate
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,13 @@ def solve(appeal_random_UK: Tensor, appeal_popular_UK: Tensor, rates: ClickRates
     whose rate rises with it.
 
     Args:
-        appeal_random_UK: raw click + like_weight * like of random slates. appeal_popular_UK: of
-            popular ones, for the same users.
+        appeal_random_UK: raw click + like_weight * like of random slates, log-odds.
+        appeal_popular_UK: of popular ones, for the same users.
+        rates: to reach.
 
     Raises:
-        ValueError: if popular slates do not appeal more than random ones by enough.
+        ValueError: if no temperature in [0.05, 50] gives these rates: popular slates do not appeal
+            more than random ones by enough, or by far too much.
     """
 
     def rate(appeal_UK: Tensor, skip: float, temperature: float) -> float:
@@ -64,28 +70,28 @@ def solve(appeal_random_UK: Tensor, appeal_popular_UK: Tensor, rates: ClickRates
         return float(logits_U.sigmoid().mean())
 
     def skip_for(temperature: float) -> float:
-        low, high = -100.0, 100.0
+        low, high = -MOST_SKIP, MOST_SKIP
         for _ in range(ROUNDS):
             middle = 0.5 * (low + high)
             too_easy = rate(appeal_popular_UK, middle, temperature) > rates.popular
             low, high = (middle, high) if too_easy else (low, middle)
         return 0.5 * (low + high)
 
-    cold, hot = 0.05, 50.0
-    if not rate(appeal_random_UK, skip_for(cold), cold) < rates.random:
-        raise ValueError("random slates appeal as much as popular ones: the rates cannot be met")
+    cold, hot = COLDEST, HOTTEST
     for _ in range(ROUNDS):
         temperature = (cold * hot) ** 0.5
         too_cold = rate(appeal_random_UK, skip_for(temperature), temperature) < rates.random
         cold, hot = (temperature, hot) if too_cold else (cold, temperature)
     temperature = (cold * hot) ** 0.5
     skip = skip_for(temperature)
-    return Constants(
-        skip=skip,
-        temperature=temperature,
-        random_rate=rate(appeal_random_UK, skip, temperature),
-        popular_rate=rate(appeal_popular_UK, skip, temperature),
-    )
+    random, popular = (rate(x, skip, temperature) for x in (appeal_random_UK, appeal_popular_UK))
+    if max(abs(random - rates.random), abs(popular - rates.popular)) > TOLERANCE:
+        raise ValueError(
+            f"click rates {rates.random} and {rates.popular} cannot be met: random slates appeal "
+            f"{'almost as much as' if random > rates.random else 'too little beside'} popular "
+            f"ones; the nearest are {random:.3f} and {popular:.3f}"
+        )
+    return Constants(skip, temperature, random_rate=random, popular_rate=popular)
 
 
 def raw_appeal(world: World, users: LearnedUsers, slate_UK: Tensor) -> Tensor:
@@ -94,5 +100,5 @@ def raw_appeal(world: World, users: LearnedUsers, slate_UK: Tensor) -> Tensor:
     zero_U = torch.zeros_like(user_U)
     session = engine.start(world, zero_U, user_U, zero_U)
     plain = LearnedUsers(users.taste, skip=0.0, temperature=1.0, like_weight=users.like_weight)
-    state = plain.initial(engine.arrive(world.population, user_U), engine.luck.Luck(zero_U))
+    state = plain.initial(engine.arrive(world.population, user_U), Luck(zero_U))
     return plain.appeal(state, Items(slate_UK.int(), world.catalogue), session.context)
