@@ -1,15 +1,16 @@
-"""Policies that do not learn by trial: random, popularity, the supervised ranker plain or capped."""
+"""Policies that do not learn by trial: random, popularity, the supervised ranker."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from slategym.agents.ranker import Ranker
 from slategym.agents.slates import allowed_only, capped_slate, top_slate
-from slategym.agents.types import Action, Policy
+from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.types import Observation, World
@@ -18,12 +19,13 @@ SHUFFLE = purpose("policy.random")
 
 
 @dataclass(frozen=True)
-class Random(Policy):
+class Random:
     """Distinct candidates, uniform among those that may be shown."""
 
     num_candidates: int  # C
     num_slots: int  # K
-    name: str = "random"  # type: ignore[misc]
+    name: ClassVar[str] = "random"
+    privileged: ClassVar[bool] = False
 
     def act(self, observation: Observation, luck: Luck) -> Action:
         """A uniform slate; its log-probability is exact."""
@@ -39,12 +41,13 @@ class Random(Policy):
 
 
 @dataclass(frozen=True)
-class Popularity(Policy):
+class Popularity:
     """The most clicked items of the agent side's log that may be shown, for everybody alike."""
 
     count_N: Tensor  # (N,) clicks in the log
     num_slots: int  # K
-    name: str = "popularity"  # type: ignore[misc]
+    name: ClassVar[str] = "popularity"
+    privileged: ClassVar[bool] = False
 
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The same ranking for all, less what each has consumed."""
@@ -56,7 +59,7 @@ class Popularity(Policy):
 
 
 @dataclass(frozen=True)
-class Supervised(Policy):
+class Supervised:
     """The multi-task ranker's best items, greedily, with at most `cap` of a topic."""
 
     ranker: Ranker
@@ -64,6 +67,7 @@ class Supervised(Policy):
     num_slots: int  # K
     cap: int | None = None  # None: as many of a topic as there are
     pool: int = 100  # items from which a capped slate is filled
+    privileged: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""What a learner reads off the history: which topics were clicked lately, and how the visit goes."""
+"""What a learner reads off the history: topics clicked lately, and how the visit goes."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class RecentTopics:
         topic_BH = self.topic_N[history.id.clamp(min=0).long()].long()
         rank_BH = inside_BH.flip(1).cumsum(1).flip(1)  # 1: the newest click
         age_BH = (history.age - 1).clamp(max=200).float()
-        weights = (
+        weights_BH = (
             (rank_BH <= SHORT) / 3.0,
             (rank_BH <= LONG) / 3.0,
             FAST**age_BH,
             SLOW**age_BH / 2.0,
         )
-        weight_B4H = torch.stack([w * inside_BH for w in weights], 1)
+        weight_B4H = torch.stack([w_BH * inside_BH for w_BH in weights_BH], 1)
         zero_B4G = weight_B4H.new_zeros(*weight_B4H.shape[:2], self.num_topics)
         return zero_B4G.scatter_add(2, topic_BH[:, None].expand_as(weight_B4H), weight_B4H)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from gymnasium import spaces
@@ -26,7 +26,7 @@ from torch.nn import functional
 from slategym.agents.features import PER_TOPIC, PER_VISIT, RecentTopics
 from slategym.agents.ranker import Ranker
 from slategym.agents.slates import FORBIDDEN
-from slategym.agents.types import Action, Policy
+from slategym.agents.types import Action
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.types import Observation, World
 
@@ -57,8 +57,11 @@ class ResidualNetwork(nn.Module):
     """Corrections to a supervised ranking, and a value.
 
     Args:
-        settings: sizes. items_ND: normalised item vectors. topic_N: main topic of each item.
-        num_topics: G. seed: of the initial weights; the global generator is left as it was.
+        settings: sizes.
+        items_ND: normalised item vectors.
+        topic_N: main topic of each item.
+        num_topics: G.
+        seed: of the initial weights; the global generator is left as it was.
     """
 
     items_ND: Tensor
@@ -79,20 +82,16 @@ class ResidualNetwork(nn.Module):
         width, hidden = items_ND.shape[1], settings.hidden
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.topics = nn.Sequential(
-                nn.Linear(PER_TOPIC + PER_VISIT, hidden),
-                nn.Tanh(),
-                nn.Linear(hidden, hidden),
-                nn.Tanh(),
-                nn.Linear(hidden, 2),
-            )
+            first, second = nn.Linear(PER_TOPIC + PER_VISIT, hidden), nn.Linear(hidden, hidden)
+            last = nn.Linear(hidden, 2)
+            self.topics = nn.Sequential(first, nn.Tanh(), second, nn.Tanh(), last)
             self.direction = nn.Linear(width, width)
             self.value = nn.Sequential(
                 nn.Linear(PER_TOPIC * num_topics + PER_VISIT + width, settings.value_hidden),
                 nn.Tanh(),
                 nn.Linear(settings.value_hidden, 1),
             )
-        for layer in (self.topics[-1], self.direction):
+        for layer in (last, self.direction):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.sharpness = nn.Parameter(torch.tensor(float(settings.sharpness)))
@@ -127,7 +126,9 @@ def draw(scored: Scored, num_slots: int, noise: Callable[[int], Tensor] | None) 
     """Fill the slots one by one.
 
     Args:
-        scored: what decides. noise: slot -> standard Gumbel draws (B, C); None: the best each time.
+        scored: what decides.
+        num_slots: K.
+        noise: slot -> standard Gumbel draws (B, C); None: the best each time.
 
     Returns:
         (B, K) int64 positions among the candidates, in order.
@@ -141,7 +142,12 @@ def draw(scored: Scored, num_slots: int, noise: Callable[[int], Tensor] | None) 
 
 
 def slate_logp(scored: Scored, slate_BK: Tensor) -> tuple[Tensor, Tensor]:
-    """Exact log-probability of an ordered slate (B,), and the first slot's entropy (B,), nats."""
+    """Exact log-probability of an ordered slate (B,), and the first slot's entropy (B,), nats.
+
+    Args:
+        scored: what decided.
+        slate_BK: int64 positions among the candidates, distinct.
+    """
     logits_BC = scored.logits
     first_BC = logits_BC.log_softmax(1)
     entropy_B = -(first_BC.exp() * first_BC).sum(1)
@@ -207,14 +213,15 @@ class RankedView:
 
 
 @dataclass(frozen=True)
-class PlackettLuce(Policy):
+class PlackettLuce:
     """A trained residual policy as it serves: the mode of the law, or a draw from it."""
 
     network: ResidualNetwork
     view: RankedView
     world: World
     sample: bool = False  # True: explore, with exact log-probability
-    name: str = "plackett-luce"  # type: ignore[misc]
+    name: ClassVar[str] = "plackett-luce"
+    privileged: ClassVar[bool] = False
 
     def act(self, observation: Observation, luck: Luck) -> Action:
         """A slate of the candidates that the ranker retrieves."""
@@ -232,7 +239,16 @@ class PlackettLucePolicy(ActorCriticPolicy):
     """stable-baselines3's face of a `ResidualNetwork`.
 
     Args:
-        network: shared with whoever serves the policy. num_slots: K. seed: of the exploration.
+        observation_space: of a `RankedView`.
+        action_space: of a `RankedView`.
+        lr_schedule: Adam's learning rate by the share of training that is left.
+        network: shared with whoever serves the policy.
+        num_slots: K.
+        seed: of the exploration.
+        use_sde: must be False.
+
+    Raises:
+        ValueError: state-dependent exploration is asked for.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from gymnasium import spaces
@@ -21,7 +22,7 @@ from torch.nn import functional
 
 from slategym.agents.features import PER_TOPIC, PER_VISIT, RecentTopics
 from slategym.agents.ranker import Ranker
-from slategym.agents.types import Action, Policy
+from slategym.agents.types import Action
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, World
 
@@ -117,13 +118,14 @@ class ActorNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class Proto(Policy):
+class Proto:
     """A trained actor on proto-actions, as it serves."""
 
     network: ActorNetwork
     view: ProtoView
     world: World
-    name: str = "proto-sac"  # type: ignore[misc]
+    name: ClassVar[str] = "proto-sac"
+    privileged: ClassVar[bool] = False
 
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The slate of the mean action."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 
 from slategym.agents.ranker import Ranker
 from slategym.agents.slates import FORBIDDEN, allowed_only, capped_slate, top_slate
-from slategym.agents.types import Action, Policy
+from slategym.agents.types import Action
 from slategym.envs.choice import MultinomialLogit
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, Session, World
@@ -27,7 +28,7 @@ def _session(observation: Observation) -> Session:
 
 
 @dataclass(frozen=True)
-class Myopic(Policy):
+class Myopic:
     """The best slate for this one request under the world's true model.
 
     With multinomial-logit choice the slate of most expected reward is sought by fixed-point
@@ -41,7 +42,7 @@ class Myopic(Policy):
     world: World
     cap: int | None = None  # most items of a topic; None: no cap
     rounds: int = 6  # of the iteration, which settles in fewer
-    privileged: bool = True  # type: ignore[misc]
+    privileged: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -88,7 +89,7 @@ class Myopic(Policy):
 
 
 @dataclass(frozen=True)
-class RuleAware(Policy):
+class RuleAware:
     """The supervised ranker told the boredom rule: it skips topics that bore or are about to.
 
     A topic is about to bore when one more click on it would reach the rule's threshold.
@@ -97,8 +98,8 @@ class RuleAware(Policy):
     ranker: Ranker
     world: World
     pool: int = 150  # items from which the slate is filled
-    name: str = "rule-aware"  # type: ignore[misc]
-    privileged: bool = True  # type: ignore[misc]
+    name: ClassVar[str] = "rule-aware"
+    privileged: ClassVar[bool] = True
 
     def act(self, observation: Observation, luck: Luck) -> Action:
         """Greedy among topics that are safe; the others only when nothing else is left."""
@@ -117,8 +118,8 @@ class RuleAware(Policy):
             return torch.zeros(
                 session.step.shape[0], G, dtype=torch.bool, device=session.step.device
             )
+        assert isinstance(state, AssumedState) and state.satiation is not None
         rule, felt = users.satiation, state.satiation
-        assert isinstance(state, AssumedState) and felt is not None
         last_BWG = F.one_hot((felt.last + 1).long(), G + 1)[..., 1:]
         # the oldest click falls out of the memory when the next one comes in
         return felt.bored | (last_BWG[:, 1:].sum(1) >= rule.threshold - 1)

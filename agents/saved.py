@@ -1,4 +1,4 @@
-"""Trained policies on disk: settings as JSON, weights as safetensors, nothing that runs on loading."""
+"""Trained policies on disk: settings as JSON, weights as safetensors, nothing that runs."""
 
 from __future__ import annotations
 
@@ -67,6 +67,11 @@ def is_saved(folder: Path) -> bool:
 
 def load_policy(folder: Path, world: World, ranker: Ranker) -> PlackettLuce | Proto:
     """Read what `save_policy` wrote, for a world with the same catalogue and slate size.
+
+    Args:
+        folder: that was written.
+        world: where the policy will act.
+        ranker: the supervised ranker of that world's observer.
 
     Raises:
         UsageError: if it was trained for other slates or another catalogue.

@@ -23,7 +23,9 @@ def capped_slate(score_BC: Tensor, topic_BC: Tensor, num_slots: int, cap: int) -
 
     Args:
         score_BC: FORBIDDEN or less where a candidate may not be shown.
-        topic_BC: int, topic of each candidate. cap: at least 1.
+        topic_BC: int, topic of each candidate.
+        num_slots: K, at most C.
+        cap: at least 1.
 
     Returns:
         (B, K) int32 positions, best first. If the cap leaves too few, the best of the rest follow.

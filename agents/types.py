@@ -20,7 +20,10 @@ class Action:
 
 
 class Policy(Protocol):
-    """Chooses slates. Randomness comes in as luck; nothing is remembered between calls."""
+    """Chooses slates. Randomness comes in as luck; nothing is remembered between calls.
+
+    Whatever has these three is a policy; there is nothing to derive from.
+    """
 
     @property
     def name(self) -> str:
@@ -30,7 +33,7 @@ class Policy(Protocol):
     @property
     def privileged(self) -> bool:
         """True: a reference that is handed `observation.hidden`, which no real system has."""
-        return False
+        ...
 
     def act(self, observation: Observation, luck: Luck) -> Action:
         """Slates for these users, (B, K) positions of the candidates."""
