@@ -34,7 +34,9 @@ def play(
     """One session of each of these users under the policy.
 
     Args:
-        world: where. policy: who chooses. user_U: int rows of the population.
+        world: where.
+        policy: who chooses.
+        user_U: int rows of the population.
         seed: of the luck; two policies with one seed meet the same people with the same luck.
         batch: users side by side; changes no result.
         on_batch: called with the number of sessions just finished.

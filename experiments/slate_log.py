@@ -1,4 +1,4 @@
-"""Simulated slates as a log: one row per slot shown, in the schema that data sets are read in."""
+"""Simulated slates as a log: one row per slot shown, columns named as in `models/data/schema`."""
 
 from __future__ import annotations
 
@@ -27,11 +27,19 @@ class SlateLog:
     Columns: user, visit, step, slate_id (unique), position (0 = first), item, the context fields
     that the world shows, propensity (exact probability of the whole ordered slate under the policy
     that showed it; 1 for a policy that does not draw), and one column per signal.
+
+    Args:
+        world: where the slates are shown.
+        path: of the file.
     """
 
     def __init__(self, world: World, path: Path) -> None:
-        self.world, self._writer = world, None
-        self._path, self._parts, self._held, self._slates = path, list[pd.DataFrame](), 0, 0
+        self.world = world
+        self._path = path
+        self._writer: pyarrow.parquet.ParquetWriter | None = None
+        self._parts: list[pd.DataFrame] = []
+        self._held = 0  # rows not written yet
+        self._slates = 0  # slates so far
 
     def add(self, session: Session, items: Items, action: Action, outcome: Outcome) -> None:
         """The slates of a batch, as shown to `session`, and what they caused."""

@@ -21,11 +21,12 @@ import pandas as pd
 from slategym.agents.learning import PPOSettings, SACSettings
 from slategym.agents.plackett_luce import ResidualSettings
 from slategym.envs.names import UsageError, lookup
-from slategym.experiments.results import Artefact, Constant, Roles, StudyResult
+from slategym.experiments.results import Artefact, Constant, StudyResult
 from slategym.experiments.spec import as_json
 from slategym.experiments.store import Store
 from slategym.experiments.studies.movielens_units import Lesson, Reading
 from slategym.experiments.units import Unit, read_rows
+from slategym.experiments.verdict import Roles
 from slategym.models.movielens_world import BOREDOM, HORIZON, LABELS, RATES, Assumptions
 
 HERE = "slategym.experiments.studies.movielens_units"
