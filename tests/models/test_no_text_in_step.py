@@ -1,0 +1,103 @@
+"""Item texts are read once, before anybody steps: no BERT runs whole inside a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
+from transformers import BertModel
+
+from slategym.envs.candidates import UnseenCatalogue
+from slategym.envs.choice import MultinomialLogit
+from slategym.envs.context import Clock
+from slategym.envs.gym import SlateVectorEnv
+from slategym.envs.types import Catalogue, World
+from slategym.envs.users.assumed import Assumed
+from slategym.envs.users.patience import Patience
+from slategym.models.biases import ItemBiases
+from slategym.models.data.log import Log
+from slategym.models.learned_users import LearnedUsers
+from slategym.models.multitask import MultiTaskBert, MultiTaskSettings
+from slategym.models.population import population
+from slategym.models.state import BertObserver, StateEncoder
+
+NUM_ITEMS, WARM = 30, 3
+
+
+@contextmanager
+def bert_calls() -> Iterator[list[BertModel]]:
+    """Every BertModel that is called meanwhile, the network over items and any over texts alike."""
+    called: list[BertModel] = []
+
+    def note(module: torch.nn.Module, inputs: object) -> None:
+        if isinstance(module, BertModel):
+            called.append(module)
+
+    handle = register_module_forward_pre_hook(note)
+    try:
+        yield called
+    finally:
+        handle.remove()
+
+
+@pytest.fixture
+def encoder(tiny_settings: MultiTaskSettings, tiny_vectors: torch.Tensor) -> StateEncoder:
+    model = MultiTaskBert(
+        tiny_settings,
+        text_vectors_ND0=tiny_vectors,
+        biases=ItemBiases(*[np.zeros(NUM_ITEMS)] * 4, rating_mean=3.0),
+        profile_sizes=(3, 2),
+        num_items=NUM_ITEMS,
+    )
+    return StateEncoder(model, seconds_per_event=36.0)
+
+
+@pytest.fixture
+def world(tiny_log: Log, encoder: StateEncoder) -> World:
+    """Learned people who lose patience, read by the agents' network too."""
+    people = population(tiny_log, np.arange(20), starts=1, warm=WARM, seed=0)
+    ready = encoder.prepared(people)
+    return World(
+        name="tiny",
+        catalogue=Catalogue(
+            topic=torch.zeros(NUM_ITEMS, dtype=torch.int32),
+            embedding=encoder.items_ND,
+            quality=torch.zeros(NUM_ITEMS),
+        ),
+        population=people,
+        users=Assumed(LearnedUsers(ready, skip=0.0, temperature=1.0), None, Patience(2.0)),
+        choice=MultinomialLogit(),
+        context=Clock(0.6),
+        candidates=UnseenCatalogue(),
+        slate_size=2,
+        horizon=4,
+        objective=(1.0, 1.0, 0.0),
+        history_size=4,
+        observer=BertObserver(ready),
+    )
+
+
+def test_no_bert_runs_in_steps_and_arrivals(world: World) -> None:
+    env = SlateVectorEnv(world, 8)
+    ended = clicks = 0
+    with bert_calls() as called:
+        before, _ = env.reset(seed=0)
+        for turn in range(10):
+            slates = np.random.default_rng(turn).integers(NUM_ITEMS, size=(8, 2))
+            seen, _, left, cut, infos = env.step(slates)
+            ended += int((left | cut).sum())
+            clicks += int(infos["feedback"][..., 0].sum())
+    assert called == []
+    assert ended >= 8 and clicks >= 8  # people came, went and clicked meanwhile
+    assert not np.array_equal(before["state"], seen["state"])
+
+
+def test_reading_a_whole_history_is_counted(world: World, encoder: StateEncoder) -> None:
+    arrival = world.population
+    with bert_calls() as called:
+        encoder.prepared(arrival)
+    assert called == [encoder.model.bert]
