@@ -24,6 +24,7 @@ from slategym.envs.slates import check_slates
 from slategym.envs.types import Observation, Outcome, Session, World, map_tensors
 
 MODES = {mode.name: mode for mode in AutoresetMode}
+Renewal = Callable[[Session], tuple[Session, Observation]]
 Turn = Callable[[Session, Tensor], tuple[Session, Outcome, Observation, Tensor]]
 
 
@@ -101,11 +102,12 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
-        self._turn = turn_of(world, compile)
+        self._turn, self._renew = turn_of(world, compile), renewal_of(world, num_envs, compile)
         self._session: Session | None = None
         self._shown: dict[str, Tensor] = {}
         self._ended_B = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
-        self._all_B = np.ones(num_envs, dtype=np.bool_)
+        all_B = np.ones(num_envs, dtype=np.bool_)
+        self._told = {f"_{name}": all_B for name in ("feedback", "expected", "expected_reward")}
 
     @torch.no_grad()
     def reset(
@@ -154,12 +156,12 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         if self._film is not None:
             self._film.record(before, slate_BK, outcome, self._session)
 
-        told = {
+        infos = {
             "feedback": self._face(outcome.feedback),
             "expected": self._face(outcome.expected),
             "expected_reward": self._face(outcome.expected_reward),
+            **self._told,
         }
-        infos = told | {f"_{name}": self._all_B for name in told}
         if self.autoreset_mode is AutoresetMode.NEXT_STEP and bool(skipped_B.any()):
             self._seat(skipped_B)  # these begin anew instead
             reward_B = reward_B.masked_fill(skipped_B, 0.0)
@@ -308,6 +310,16 @@ def turn_of(world: World, compile: bool = False) -> Turn:
         return after, outcome, engine.observe(world, after), outcome.left | outcome.cut
 
     return compiled(turn) if compile else turn
+
+
+def renewal_of(world: World, num_envs: int, compile: bool = False) -> Renewal:
+    """The next users for all lanes at once, and what is seen of them, as one function."""
+
+    def renew(session: Session) -> tuple[Session, Observation]:
+        fresh = engine.next_sessions(world, session, num_envs)
+        return fresh, engine.observe(world, fresh)
+
+    return compiled(renew) if compile else renew
 
 
 def cut(world: World, max_episode_steps: int | None) -> World:

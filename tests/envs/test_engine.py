@@ -90,7 +90,7 @@ def test_seed_decides_events_but_not_people(world):
 
 def test_sampled_feedback_agrees_with_its_expectation(world):
     """Difference of means within 5 standard errors, signal by signal."""
-    _, outcomes = walk(world, start(world, range(2048)), 12)
+    _, outcomes = walk(world, start(world, range(768)), 12)
     for m, signal in enumerate(world.users.signals):
         gap = torch.stack([(o.feedback - o.expected)[..., m].sum(1) for o in outcomes])
         assert abs(gap.mean()) <= 5 * gap.std() / gap.numel() ** 0.5 + 1e-7, signal.name
