@@ -18,7 +18,7 @@ from slategym.envs.candidates import UnseenCatalogue
 from slategym.envs.choice import MultinomialLogit
 from slategym.envs.context import Clock
 from slategym.envs.names import UsageError
-from slategym.envs.types import Catalogue, Provenance, UserModel, World
+from slategym.envs.types import Catalogue, Provenance, UserModel, World, map_tensors
 from slategym.envs.users.assumed import Assumed
 from slategym.envs.users.patience import Patience
 from slategym.envs.users.satiation import GenreSatiation
@@ -66,6 +66,25 @@ class Assumptions:
     patience: float = 5.0  # slates without a click
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The settings of both worlds; `movielens` says what they mean."""
+
+    static: bool
+    users: str
+    slate_size: int  # K
+    boredom: float  # log-odds
+    state: bool
+    starts: int
+    device: str
+
+    def __post_init__(self) -> None:
+        if self.boredom < 0:
+            raise UsageError(f"boredom is taken from log-odds and is 0 or more, got {self.boredom}")
+        if self.starts < 1:
+            raise UsageError(f"starts must be at least 1 arrival per person, got {self.starts}")
+
+
 def movielens(
     static: bool = False,
     users: str = "training",
@@ -108,7 +127,8 @@ def movielens(
 
     Version history: v0.
     """
-    return _world("MovieLens-v0", "A", static, users, slate_size, boredom, state, starts, device)
+    asked = Asked(static, users, slate_size, boredom, state, starts, device)
+    return _world("MovieLens-v0", "A", asked)
 
 
 def movielens_judge(
@@ -126,50 +146,46 @@ def movielens_judge(
     fitted on J's people. The assumed rules are the same, so this world tests whether what a policy
     learned of people's preferences carries over, not whether the rules are true.
     """
-    return _world(
-        "MovieLens-Judge-v0", "J", static, users, slate_size, boredom, state, starts, device
+    asked = Asked(static, users, slate_size, boredom, state, starts, device)
+    return _world("MovieLens-Judge-v0", "J", asked)
+
+
+def _world(name: str, party: str, asked: Asked) -> World:
+    """The world of this party's people."""
+    sides, assumptions = parties(), Assumptions(boredom=asked.boredom)
+    constants = click_constants(party)
+    world = _bare(sides, party, asked.users, asked.starts, asked.device)
+    _check_slate_size(world, asked.slate_size)
+    people = LearnedUsers(
+        taste=_taste(sides, party, asked.device).prepared(world.population),
+        skip=constants.skip,
+        temperature=constants.temperature,
+        static=asked.static,
+    )
+    observer = None
+    if asked.state:
+        observer = BertObserver(_encoder(sides, "B", asked.device).prepared(world.population))
+    num_topics = world.catalogue.num_topics
+    return replace(
+        world,
+        name=f"{name} (static)" if asked.static else name,
+        users=people if asked.static else _assumed(people, assumptions, num_topics),
+        context=Clock(0.0 if asked.static else SECONDS_PER_SLATE / 60.0),
+        slate_size=asked.slate_size,
+        observer=observer,
     )
 
 
-def _world(
-    name: str,
-    party: str,
-    static: bool,
-    users: str,
-    slate_size: int,
-    boredom: float,
-    state: bool,
-    starts: int,
-    device: str,
-) -> World:
-    assumptions = Assumptions(boredom=boredom)
-    sides = parties()
-    world = _bare(sides, party, users, starts)
-    most = int(world.population.seen.sum(1).max()) if world.population.seen is not None else 0
+def _check_slate_size(world: World, slate_size: int) -> None:
+    """A slate must be fillable whatever a user has consumed and clicks on the way."""
+    assert world.population.seen is not None
+    most = int(world.population.seen.sum(1).max())
     left = world.catalogue.num_items - most - HORIZON
     if not 1 <= slate_size <= left:
         raise UsageError(
             f"slate_size must be in [1, {left}], got {slate_size}: some users have consumed {most} "
             f"of {world.catalogue.num_items} films and take up to one in each of {HORIZON} slates"
         )
-    constants = click_constants(party)
-    people = LearnedUsers(
-        taste=_taste(sides, party).prepared(world.population),
-        skip=constants.skip,
-        temperature=constants.temperature,
-        static=static,
-    )
-    observer = None
-    if state:
-        observer = BertObserver(_encoder(sides, "B").prepared(world.population))
-    return replace(
-        world,
-        name=name if not static else f"{name} (static)",
-        users=people if static else _assumed(people, assumptions, world.catalogue.num_topics),
-        context=Clock(0.0 if static else SECONDS_PER_SLATE / 60.0),
-        slate_size=slate_size,
-        observer=observer,
-    )
 
 
 def _assumed(people: LearnedUsers, assumptions: Assumptions, num_topics: int) -> UserModel[Any]:
@@ -185,24 +201,24 @@ def _assumed(people: LearnedUsers, assumptions: Assumptions, num_topics: int) ->
     )
 
 
-def _bare(sides: Parties, party: str, users: str, starts: int) -> World:
+def _bare(sides: Parties, party: str, users: str, starts: int, device: str) -> World:
     """Everything but the people: filled in by `_world`, enough to calibrate on."""
     log = sides.log
-    encoder = _encoder(sides, "B")
+    encoder = _encoder(sides, "B", device)
     catalogue = Catalogue(
-        topic=torch.tensor(log.items["topic"].to_numpy(), dtype=torch.int32),
+        topic=torch.tensor(log.items["topic"].to_numpy(), dtype=torch.int32, device=device),
         embedding=encoder.items_ND,
-        quality=torch.zeros(len(log.items)),
+        quality=torch.zeros(log.num_items, device=device),
         topics=log.topic_names,
         title=tuple(log.items["title"]),
         text=tuple(log.items["text"]),
-        popularity=sides.clicks_of("B"),
+        popularity=sides.clicks_of("B").to(device),
     )
     return World(
         name=party,
         catalogue=catalogue,
-        population=sides.population(users, starts),
-        users=LearnedUsers(_taste(sides, party), skip=0.0, temperature=1.0),
+        population=map_tensors(lambda x: x.to(device), sides.population(users, starts)),
+        users=LearnedUsers(_taste(sides, party, device), skip=0.0, temperature=1.0),
         choice=MultinomialLogit(skip=0.0),
         context=Clock(SECONDS_PER_SLATE / 60.0),
         candidates=UnseenCatalogue(),
@@ -221,12 +237,14 @@ def parties() -> Parties:
 
 
 @lru_cache(maxsize=2)
-def _encoder(sides: Parties, party: str) -> StateEncoder:
-    return StateEncoder(sides.bert(party), seconds_per_event=SECONDS_PER_SLATE)
+def _encoder(sides: Parties, party: str, device: str) -> StateEncoder:
+    return StateEncoder(sides.bert(party).to(device), seconds_per_event=SECONDS_PER_SLATE)
 
 
-def _taste(sides: Parties, party: str) -> Taste[Any]:
-    return JudgeTaste(sides.judge()) if party == "J" else _encoder(sides, party)
+def _taste(sides: Parties, party: str, device: str) -> Taste[Any]:
+    if party == "J":
+        return JudgeTaste(sides.judge().to(device))
+    return _encoder(sides, party, device)
 
 
 @lru_cache(maxsize=2)
@@ -238,7 +256,7 @@ def click_constants(party: str) -> Constants:
     path = home() / "constants" / name
     if path.exists():
         return Constants(**json.loads(path.read_text()))
-    world = _bare(sides, party, "calibration", starts=3)
+    world = _bare(sides, party, "calibration", starts=3, device="cpu")
     seen_UN = world.population.seen
     assert seen_UN is not None and isinstance(world.users, LearnedUsers)
     popular_UN = sides.clicks_of("B").expand(seen_UN.shape).masked_fill(seen_UN, -1.0)
