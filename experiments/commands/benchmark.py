@@ -68,7 +68,8 @@ def benchmark(
     from slategym.experiments.report import write_report
     from slategym.experiments.run import default_workers, run_units
     from slategym.experiments.store import open_store, write_json
-    from slategym.experiments.studies.movielens import ABOUT, MovieLensStudy, about, result
+    from slategym.experiments.studies.movielens import MovieLensStudy
+    from slategym.experiments.studies.movielens_result import ABOUT, about, result
     from slategym.experiments.terminal import print_report
 
     asked = MovieLensStudy(profile, seeds, users, slate_size)

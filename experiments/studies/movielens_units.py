@@ -30,6 +30,7 @@ from slategym.experiments.units import Progress, Work
 from slategym.models import metrics
 from slategym.models.assets import fetch
 from slategym.models.calibrate import Platt, labelled, reliability_rows
+from slategym.models.fit import Listener
 from slategym.models.movielens_world import (
     BOREDOM,
     DATASET,
@@ -110,7 +111,8 @@ def data(work: Work) -> dict[str, Any]:
 def fit(work: Work) -> dict[str, Any]:
     """One party's model, kept in the cache folder under a name that is part of the result."""
     party = work.spec["party"]
-    parties().prepare(party, progress=False, listener=_epochs(work.progress))
+    epochs = parties().settings.training.epochs
+    parties().prepare(party, progress=False, listener=_epochs(work.progress, epochs))
     return {"party": party, "folder": parties().folder(party).name}
 
 
@@ -184,9 +186,8 @@ def choose_cap(work: Work) -> dict[str, Any]:
     """The cap per genre that does best on selection users; ties go to the looser one."""
     rows = work.needed(0)
     means = rows.groupby("policy")["return"].mean()
-    caps: list[str] = list(work.spec["caps"])
-    best = max(caps, key=lambda name: (means[name], caps.index(name)))
-    return {"policy": best, "returns": {name: float(means[name]) for name in caps}}
+    returns = {name: float(means[name]) for name in work.spec["caps"]}  # loosest first
+    return {"policy": max(returns, key=lambda name: returns[name]), "returns": returns}
 
 
 def learn(work: Work) -> pd.DataFrame:
@@ -231,10 +232,11 @@ def learn(work: Work) -> pd.DataFrame:
     )
 
 
-def _epochs(progress: Progress) -> Any:
+def _epochs(progress: Progress, epochs: int) -> Listener:
     """Turns a training's epochs into progress."""
 
     def listener(epoch: int, losses: dict[str, float]) -> None:
-        progress(epoch + 1, 8, " ".join(f"{name} {value:.2f}" for name, value in losses.items()))
+        note = " ".join(f"{name} {value:.2f}" for name, value in losses.items())
+        progress(epoch + 1, epochs, note)
 
     return listener
