@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,6 +98,22 @@ class SlateLog:
 
 @contextmanager
 def writing(world: World, path: Path) -> Iterator[SlateLog]:
-    """A log that replaces `path` when it is whole, and leaves nothing if it never is."""
+    """A log that replaces `path` when it is whole, and leaves nothing if it never is.
+
+    Args:
+        world: where the slates are shown.
+        path: of the file; its folder is made if absent.
+
+    Raises:
+        OSError: in one line and at once, if nothing can be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"cannot write slates into {path.parent}: {error.strerror}; choose another folder"
+        ) from error
     with atomic_path(path) as temporary, SlateLog(world, temporary) as log:
         yield log

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +33,8 @@ $ slategym simulate MovieLens-v0 --policy supervised --users 200 --json --out sl
 
 $ slategym simulate MovieLens-v0 --policy myopic --set static=true --set slate_size=10
 """
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 
 
 def register(app: typer.Typer) -> None:
@@ -70,9 +73,11 @@ def simulate(
         raise UsageError(f"--out writes Parquet: give a name ending in .parquet, got {out.name!r}")
     on = resolve_device(device)
     torch.set_num_threads(1)
-    where = make_world(
-        world, **_settings(settings or []), **({} if on == "cpu" else {"device": on})
-    )
+    given = _settings(settings or [])
+    if "device" in given:
+        raise UsageError("--set device: give --device instead")
+    _check_kinds(world, given)
+    where = make_world(world, **given, **({} if on == "cpu" else {"device": on}))
     if users > where.population.size:
         raise UsageError(
             f"{where.name} has {where.population.size} arrivals with these settings, "
@@ -173,6 +178,23 @@ def _print(summary: dict[str, Any], out: Path | None) -> None:
     )
     if out is not None:
         console.print(f"slates: {out}", highlight=False)
+
+
+def _check_kinds(world: str, settings: dict[str, Any]) -> None:
+    """Refuse values of another kind than the default; unknown names are for the registry."""
+    from inspect import signature
+
+    from slategym.envs.registry import find_world
+
+    name, entry = find_world(world)
+    module, _, function = entry.builder.partition(":")
+    parameters = signature(getattr(import_module(module), function)).parameters
+    for setting, value in settings.items():
+        default = parameters[setting].default if setting in parameters else None
+        kind, wanted = type(default), KINDS.get(type(default))
+        fits = type(value) is kind or (kind is float and type(value) is int)
+        if wanted is not None and not fits:
+            raise UsageError(f"{name}: {setting} is {wanted}, got {value!r}")
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:
