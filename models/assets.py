@@ -199,13 +199,13 @@ def fetch(name: str, *, progress: bool = True, source: str | Path | None = None)
     """
     asset = lookup("asset", name, ASSETS)
     folder = home() / "assets" / name
-    failures = []
+    failures, damage = [], None
     try:
         if _find(folder, asset):
             return folder
     except Unavailable as error:
-        failures.append(f"{folder} ({error})")
-        logger.warning("%s is damaged: %s", folder, error)
+        damage = error
+        failures.append(f"{folder} ({error}; deleted)")
     variable = f"SLATEGYM_SOURCE_{name.upper().replace('-', '_')}"
     own = source or os.environ.get(variable)
     sources: Sequence[Source] = asset.sources
@@ -219,12 +219,15 @@ def fetch(name: str, *, progress: bool = True, source: str | Path | None = None)
             work = make_folder(partial / (f"{name}-own" if own else f"{name}-{number}"))
             try:
                 _install(candidate.get(work, bars), work, folder)
-                return folder
             except Unavailable as error:
                 failures.append(f"{candidate} ({error})")
                 logger.info("%s: %s gave nothing: %s", name, candidate, error)
-                if not any(work.iterdir()):
-                    work.rmdir()
+                if own or not any(work.iterdir()):  # a download may go on where it stopped
+                    shutil.rmtree(work)
+            else:
+                if damage:
+                    logger.warning("%s was damaged (%s) and is fetched anew", folder, damage)
+                return folder
     hint = "" if own else f"; or name a copy of your own, a folder or zip file, in {variable}"
     raise OSError(f"could not fetch {name}: tried {'; '.join(failures)}{hint}")
 

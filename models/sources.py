@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,7 +180,7 @@ def check_file(path: Path, sha256: str) -> None:
     """
     if (got := _sha256_of(path)) != sha256:
         path.unlink()
-        raise Unavailable(f"{path.name}: sha256 expected {sha256}, got {got}; deleted")
+        raise Unavailable(f"{path.name}: sha256 expected {sha256}, got {got}")
 
 
 def download(address: str, path: Path, sha256: str, progress: Progress) -> None:
@@ -249,7 +250,7 @@ def unpack(archive: Path, inside: str, files: Layout, folder: Path) -> None:
                     shutil.copyfileobj(source, target)
     except KeyError as error:
         raise Unavailable(f"{archive.name} lacks {inside}{name}") from error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise Unavailable(f"{archive.name} is damaged or no zip file ({error})") from error
 
 

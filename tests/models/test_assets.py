@@ -293,7 +293,24 @@ def test_a_bad_copy_of_ones_own_is_refused_but_not_touched(
     with pytest.raises(OSError, match=re.escape(message)):
         fetch("thing", progress=False, source=own)
     assert sorted(own.rglob("*")) == before
+    assert not list((home() / "assets" / ".partial").glob("thing-own*"))
     assert server.asked == []  # whoever names a copy does not want another
+
+
+def test_a_zip_with_flipped_bytes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    offer(monkeypatch, Archive("http://127.0.0.1:9/a.zip", "0" * 64, "", HASHES))
+    own = tmp_path / "own.zip"
+    with zipfile.ZipFile(own, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in CONTENT.items():
+            archive.writestr(name, body)
+    body = bytearray(own.read_bytes())
+    body[200:260] = bytes(60)  # within the compressed bytes of large.bin
+    own.write_bytes(body)
+    with pytest.raises(OSError, match=r"own\.zip is damaged or no zip file"):
+        fetch("thing", progress=False, source=own)
+    assert not cache.exists()
 
 
 def test_a_damaged_cache_is_mended(
@@ -309,6 +326,21 @@ def test_a_damaged_cache_is_mended(
         fetch("thing", progress=False)
     assert_whole(cache)
     assert "small.txt: sha256 expected" in caplog.text
+
+
+def test_a_damaged_cache_that_cannot_be_mended_is_said_once(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    cache: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    offer(monkeypatch, Site(server.address, HASHES))
+    fetch("thing", progress=False)
+    (cache / "small.txt").write_bytes(b"hell")
+    server.content.clear()
+    with caplog.at_level(logging.WARNING), pytest.raises(OSError, match="sha256 expected"):
+        fetch("thing", progress=False)
+    assert caplog.text == ""  # the error says it all
 
 
 def test_an_unwritable_home_is_one_clear_line(
