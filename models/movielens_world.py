@@ -7,10 +7,11 @@ agents, J's is the people of the second opinion. All constants are here, each wi
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -24,10 +25,14 @@ from slategym.envs.users.patience import Patience
 from slategym.envs.users.satiation import GenreSatiation
 from slategym.models.assets import atomic_path, home
 from slategym.models.click_rates import ClickRates, Constants, raw_appeal, solve
+from slategym.models.data.marginals import mean_sitting, repetition
 from slategym.models.judge import JudgeTaste
 from slategym.models.learned_users import LearnedUsers, Taste
 from slategym.models.parties import Parties
+from slategym.models.session_marginals import PATIENCES, PatienceChosen, choose_patience
 from slategym.models.state import BertObserver, StateEncoder
+
+K = TypeVar("K", Constants, PatienceChosen)
 
 DATASET = "movielens-100k"
 SECONDS_PER_SLATE = 36.0  # derived: median non-zero pause inside a sitting of the log
@@ -49,7 +54,12 @@ LABELS: tuple[tuple[str, Provenance, str], ...] = (
         "assumed",
         "3 of the last 5 clicks on a genre lower it for 8 slates; the log has none",
     ),
-    ("patience", "assumed", "5; a slate without a click costs 1, a click regains .5"),
+    (
+        "patience",
+        "assumed",
+        "a slate without a click costs 1, a click regains .5; how much there is of it is chosen so "
+        "that sessions under popular slates last as long as the log's sittings",
+    ),
     ("session of 30 slates", "assumed", "the log's mean sitting has 36 ratings"),
 )
 """What is measured and what is not: (what, label, why)."""
@@ -63,7 +73,6 @@ class Assumptions:
     memory: int = 5  # clicks
     threshold: int = 3  # clicks on one genre
     duration: int = 8  # slates
-    patience: float = 5.0  # slates without a click
 
 
 @dataclass(frozen=True)
@@ -165,11 +174,15 @@ def _world(name: str, party: str, asked: Asked) -> World:
     observer = None
     if asked.state:
         observer = BertObserver(_encoder(sides, "B", asked.device).prepared(world.population))
-    num_topics = world.catalogue.num_topics
+    users: UserModel[Any] = people
+    if not asked.static:
+        users = _assumed(
+            people, assumptions, patience_chosen().patience, world.catalogue.num_topics
+        )
     return replace(
         world,
         name=f"{name} (static)" if asked.static else name,
-        users=people if asked.static else _assumed(people, assumptions, num_topics),
+        users=users,
         context=Clock(0.0 if asked.static else SECONDS_PER_SLATE / 60.0),
         slate_size=asked.slate_size,
         observer=observer,
@@ -188,7 +201,10 @@ def _check_slate_size(world: World, slate_size: int) -> None:
         )
 
 
-def _assumed(people: LearnedUsers, assumptions: Assumptions, num_topics: int) -> UserModel[Any]:
+def _assumed(
+    people: LearnedUsers, assumptions: Assumptions, patience: float, num_topics: int
+) -> UserModel[Any]:
+    """The people with the two rules that no log shows."""
     satiation = GenreSatiation(
         num_topics,
         memory=assumptions.memory,
@@ -196,9 +212,7 @@ def _assumed(people: LearnedUsers, assumptions: Assumptions, num_topics: int) ->
         penalty=assumptions.boredom,
         duration=assumptions.duration,
     )
-    return Assumed(
-        people, satiation if assumptions.boredom else None, Patience(assumptions.patience)
-    )
+    return Assumed(people, satiation if assumptions.boredom else None, Patience(patience))
 
 
 def _bare(sides: Parties, party: str, users: str, starts: int, device: str) -> World:
@@ -251,23 +265,55 @@ def _taste(sides: Parties, party: str, device: str) -> Taste[Any]:
 def click_constants(party: str) -> Constants:
     """Skip and temperature of A's or J's people, solved once on the calibration users and kept."""
     sides = parties()
-    decides = json.dumps([sides.folder(party).name, sides.folder("B").name, asdict(RATES)])
-    name = f"{sides.folder(party).name}-{sha256(decides.encode()).hexdigest()[:8]}.json"
-    path = home() / "constants" / name
+
+    def solved() -> Constants:
+        world = _bare(sides, party, "calibration", starts=3, device="cpu")
+        seen_UN = world.population.seen
+        assert seen_UN is not None and isinstance(world.users, LearnedUsers)
+        popular_UN = sides.clicks_of("B").expand(seen_UN.shape)
+        shuffled_UN = torch.rand(seen_UN.shape, generator=torch.Generator().manual_seed(0))
+        random_UK, popular_UK = (
+            raw_appeal(world, world.users, score_UN.topk(RATES_SLATE, dim=1).indices)
+            for score_UN in (x.masked_fill(seen_UN, -1.0) for x in (shuffled_UN, popular_UN))
+        )
+        return solve(random_UK, popular_UK, RATES)
+
+    decides = [sides.folder(party).name, sides.folder("B").name, asdict(RATES)]
+    return _kept(f"{sides.folder(party).name}-choice", decides, solved, Constants)
+
+
+@lru_cache(maxsize=1)
+def patience_chosen() -> PatienceChosen:
+    """Everybody's patience, chosen once on A's world and the calibration users, and kept."""
+    sides, assumptions, constants = parties(), Assumptions(), click_constants("A")
+
+    def chosen() -> PatienceChosen:
+        world = _bare(sides, "A", "calibration", starts=8, device="cpu")
+        people = LearnedUsers(
+            _taste(sides, "A", "cpu").prepared(world.population),
+            skip=constants.skip,
+            temperature=constants.temperature,
+        )
+        num_topics = world.catalogue.num_topics
+        return choose_patience(
+            lambda p: replace(world, users=_assumed(people, assumptions, p, num_topics)),
+            sides.clicks_of("B"),
+            length=mean_sitting(sides.log, HORIZON),
+            repetition=repetition(sides.log, assumptions.memory, assumptions.threshold),
+        )
+
+    decides = [asdict(constants), asdict(assumptions), HORIZON, PATIENCES]
+    return _kept(f"{sides.folder('A').name}-patience", decides, chosen, PatienceChosen)
+
+
+def _kept(name: str, decides: list[Any], compute: Callable[[], K], kind: Callable[..., K]) -> K:
+    """What `compute` says, kept as JSON in the cache folder under all that decides it."""
+    digest = sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:8]
+    path = home() / "constants" / f"{name}-{digest}.json"
     if path.exists():
-        return Constants(**json.loads(path.read_text()))
-    world = _bare(sides, party, "calibration", starts=3, device="cpu")
-    seen_UN = world.population.seen
-    assert seen_UN is not None and isinstance(world.users, LearnedUsers)
-    popular_UN = sides.clicks_of("B").expand(seen_UN.shape).masked_fill(seen_UN, -1.0)
-    shuffled_UN = torch.rand(seen_UN.shape, generator=torch.Generator().manual_seed(0))
-    slates = (
-        score_UN.topk(RATES_SLATE, dim=1).indices
-        for score_UN in (shuffled_UN.masked_fill(seen_UN, -1.0), popular_UN)
-    )
-    random_UK, popular_UK = (raw_appeal(world, world.users, slate_UK) for slate_UK in slates)
-    constants = solve(random_UK, popular_UK, RATES)
+        return kind(**json.loads(path.read_text()))
+    found = compute()
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(asdict(constants), indent=2))
-    return constants
+        temporary.write_text(json.dumps(asdict(found), indent=2))  # type: ignore[call-overload]
+    return found

@@ -3,7 +3,7 @@
 One study, from the log to the rows behind a verdict. Everything that decides it stands here and is
 fixed before anything is learned:
 
-    data -> A, B, J fitted apart -> choice constants -> cap chosen on selection users
+    data -> A, B, J fitted apart -> the world's constants -> cap chosen on selection users
          -> agents trained in the world and, as the negative control, in its static twin
          -> everybody read on the same evaluation users with the same luck: in the world, before
             the judge, in the static twin, and over a grid of boredom strengths
@@ -24,7 +24,8 @@ from slategym.envs.names import UsageError, lookup
 from slategym.experiments.store import Store
 from slategym.experiments.studies.movielens_units import Lesson, Reading
 from slategym.experiments.units import Unit, read_rows
-from slategym.models.movielens_world import BOREDOM
+from slategym.models.movielens_world import BOREDOM, RATES, Assumptions
+from slategym.models.session_marginals import PATIENCES
 
 HERE = "slategym.experiments.studies.movielens_units"
 AGENTS = ("plackett-luce", "proto-sac")
@@ -117,7 +118,10 @@ class MovieLensStudy:
             for party in ("A", "B", "J")
         }
         fitted = tuple(parties.values())
-        constants = Unit("choice constants", f"{HERE}:constants", {}, fitted, kind="json", cost=3)
+        sought = {"rates": RATES, "assumptions": Assumptions(), "patiences": PATIENCES}
+        constants = Unit(
+            "world's constants", f"{HERE}:constants", sought, fitted, kind="json", cost=8.0
+        )
         accuracy = Unit("model accuracy", f"{HERE}:accuracy", {}, fitted, kind="json", cost=12)
         caps_read = self._read("caps", self._at("world", "selection"), CAPS, (constants,))
         cap = Unit("cap per genre", f"{HERE}:choose_cap", {"caps": CAPS}, (caps_read,), kind="json")

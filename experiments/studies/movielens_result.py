@@ -30,7 +30,7 @@ def about(study: MovieLensStudy, plan: Plan, store: Store) -> dict[str, Any]:
         "command": study.command,
         "study": as_json(study),
         "assumptions": as_json(Assumptions()),
-        "choice constants": store.read(plan.constants),
+        "constants": store.read(plan.constants),
         "cap": store.read(plan.cap),
         "data": store.read(plan.data),
         "models": {party: store.read(unit)["folder"] for party, unit in plan.parties.items()},
@@ -76,8 +76,10 @@ def result(study: MovieLensStudy, plan: Plan, store: Store, seconds: float) -> S
                 "strengths they meet a world that they were not trained in."
             ),
             "judge": (
-                "The judge shares the assumed rules of boredom and patience. It tests whether what "
-                "was learned of people's preferences carries over, not whether the rules are true."
+                "The judge is fitted on J's people, those on whom policies are read among them: it "
+                "stands for what they would do. It shares the assumed rules of boredom and "
+                "patience, so it tests whether what was learned of people's preferences carries "
+                "over, not whether the rules are true."
             ),
             "capped": f"Of {', '.join(CAPS)}, {cap['policy']} did best on selection users.",
         },
@@ -91,7 +93,7 @@ def _protocol(model: str) -> str:
 
 
 def _constants(solved: Mapping[str, Mapping[str, float]]) -> tuple[Constant, ...]:
-    assumed = Assumptions()
+    assumed, stay = Assumptions(), solved["patience"]
     rows = [
         Constant("click rate, random slate", RATES.random, "", "assumed; sets the two below"),
         Constant("click rate, popular slate", RATES.popular, "", "assumed; sets the two below"),
@@ -112,7 +114,27 @@ def _constants(solved: Mapping[str, Mapping[str, float]]) -> tuple[Constant, ...
         Constant("boredom: clicks of one genre", assumed.threshold, "clicks", "assumed"),
         Constant("boredom: among the last", assumed.memory, "clicks", "assumed"),
         Constant("boredom: lasts", assumed.duration, "slates", "assumed"),
-        Constant("patience", assumed.patience, "slates without a click", "assumed"),
+        Constant(
+            "patience",
+            stay["patience"],
+            "slates without a click",
+            f"chosen on calibration users: sessions under popular slates last "
+            f"{stay['reached_length']:.1f} slates, the log's sittings {stay['wanted_length']:.1f} "
+            f"ratings (cut at {HORIZON})",
+        ),
+        Constant(
+            "stretches on one genre, log",
+            stay["log_repetition"],
+            "",
+            f"derived: share of {assumed.memory} ratings in a row that meet the rule; the log's "
+            "people do not seem to tire",
+        ),
+        Constant(
+            "stretches on one genre, world",
+            stay["world_repetition"],
+            "",
+            "the same for clicks on popular slates, where boredom holds people back",
+        ),
         Constant("session", HORIZON, "slates", "assumed; the log's mean sitting has 36 ratings"),
     )
 

@@ -38,6 +38,7 @@ from slategym.models.movielens_world import (
     movielens,
     movielens_judge,
     parties,
+    patience_chosen,
 )
 from slategym.models.multitask import CALIBRATED
 from slategym.models.predict import predict
@@ -117,8 +118,9 @@ def fit(work: Work) -> dict[str, Any]:
 
 
 def constants(work: Work) -> dict[str, Any]:
-    """Choice constants of the world and of the judge's world, before anything is learned."""
-    return {party: asdict(click_constants(party)) for party in ("A", "J")}
+    """Choice constants of the world and of the judge's world, and patience, before any learning."""
+    chosen = {party: asdict(click_constants(party)) for party in ("A", "J")}
+    return {**chosen, "patience": asdict(patience_chosen())}
 
 
 def accuracy(work: Work) -> dict[str, Any]:
@@ -236,7 +238,7 @@ def _epochs(progress: Progress, epochs: int) -> Listener:
     """Turns a training's epochs into progress."""
 
     def listener(epoch: int, losses: dict[str, float]) -> None:
-        note = " ".join(f"{name} {value:.2f}" for name, value in losses.items())
-        progress(epoch + 1, epochs, note)
+        shown = {name: value for name, value in losses.items() if name != "epoch"}
+        progress(epoch, epochs, " ".join(f"{name} {value:.2f}" for name, value in shown.items()))
 
     return listener
