@@ -38,14 +38,14 @@ test: setup
 	$(BIN)/python -m pytest -q -n $(WORKERS)
 
 check: setup
-	$(BIN)/ruff format --check slategym tests benchmarks
-	$(BIN)/ruff check slategym tests benchmarks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -n $(WORKERS)
 
 fix: setup
-	$(BIN)/ruff format slategym tests benchmarks
-	$(BIN)/ruff check --fix slategym tests benchmarks
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 bench: setup
 	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any, TypeVar
 
 import torch
 
-OPTIONS: dict[str, Any] = {  # each world and batch size has a function of its own, so that its
-    # arguments never change in form: no need to look at them anew at every step
-    "guard_filter_fn": lambda guards: [False for _ in guards],
-    "size_asserts": False,
-}
 F = TypeVar("F", bound=Callable[..., Any])
+OPTIONS: dict[str, Any] = {"size_asserts": False}
 
 
 def compiled(function: F) -> F:
-    """The same function through torch.compile, in one graph, for fixed shapes.
+    """The same function as one compiled graph, for arguments of one form.
 
-    The first call takes 10 to 30 s per world and batch size; the world's tensors are constants.
-    A recompilation would be as slow, so a graph that cannot be kept whole is refused.
+    The first call takes 10 to 30 s; the world's tensors are constants. Afterwards arguments are
+    not looked at: their shapes, types, strides and devices must be those of the first call. That
+    is what sessions promise, and what makes a step of a single user fast. A function that cannot
+    be compiled as one graph is refused.
     """
-    # Dynamo caches by code object, at most 8 entries each: without a copy of the code, all worlds
-    # and batch sizes would share one cache, slow down one another and soon exceed it
-    assert isinstance(function, FunctionType)
-    own = FunctionType(
-        function.__code__.replace(),
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    return torch.compile(  # type: ignore[return-value]
-        own, fullgraph=True, dynamic=False, options=OPTIONS
-    )
+    found: list[Callable[..., Any]] = []
+
+    def run(*arguments: Any) -> Any:
+        if not found:
+            found.append(_ahead_of_time(function, arguments))
+        return found[0](*arguments)
+
+    return run  # type: ignore[return-value]
+
+
+def _ahead_of_time(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    lazy: Any = torch.compile(function, fullgraph=True, dynamic=False, options=OPTIONS)
+    try:
+        ready: Any = lazy.aot_compile((arguments, {}))
+        ready.disable_guard_check()
+    except AttributeError:  # an older torch: the same results, with some 40 us more per call
+        return lazy  # type: ignore[no-any-return]
+    return ready  # type: ignore[no-any-return]

@@ -30,7 +30,9 @@ def start(world: World, seed_B: Tensor, user_B: Tensor, visit_B: Tensor) -> Sess
     """Sessions of the given users, at their first request.
 
     Args:
-        seed_B: int32, decides what happens. user_B: int32 rows of the population.
+        world: where they are.
+        seed_B: int32, decides what happens.
+        user_B: int32, rows of the population.
         visit_B: int32, how many sessions these users have had before.
     """
     step_B = torch.zeros_like(user_B)
@@ -57,6 +59,8 @@ def transition(world: World, session: Session, slate_BK: Tensor) -> tuple[Sessio
     """Show a slate; return the sessions after it and what it caused.
 
     Args:
+        world: where they are.
+        session: before the slate.
         slate_BK: int32 positions in [0, C). A repeated position, or one that the candidates do
             not allow, is an empty slot: it is never clicked.
     """

@@ -21,7 +21,8 @@ def lookup(kind: str, name: str, table: Mapping[str, V]) -> V:
 
     Args:
         kind: what is looked up, for the message: "world", "policy".
-        name: as the caller wrote it. table: everything known.
+        name: as the caller wrote it.
+        table: everything known.
 
     Raises:
         UsageError: naming the nearest known name and all the others.

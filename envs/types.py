@@ -52,10 +52,12 @@ class Catalogue:
 
     @property
     def num_items(self) -> int:
+        """N."""
         return self.topic.shape[0]
 
     @property
     def num_topics(self) -> int:
+        """G."""
         return len(self.topics) or int(self.topic.max()) + 1
 
 
@@ -67,15 +69,18 @@ class Items:
     catalogue: Catalogue
 
     @property
-    def topic(self) -> Tensor:  # (...,) int32
+    def topic(self) -> Tensor:
+        """Main topic, (...,) int32."""
         return self.catalogue.topic.index_select(0, self.id.flatten()).view(self.id.shape)
 
     @property
-    def quality(self) -> Tensor:  # (...,) float32
+    def quality(self) -> Tensor:
+        """Mean quality, (...,) float32."""
         return self.catalogue.quality.index_select(0, self.id.flatten()).view(self.id.shape)
 
     @property
-    def embedding(self) -> Tensor:  # (..., D) float32
+    def embedding(self) -> Tensor:
+        """Vectors, (..., D) float32."""
         return torch.nn.functional.embedding(self.id, self.catalogue.embedding)
 
 
@@ -206,7 +211,9 @@ class ChoiceModel(Protocol):
     An appeal of -inf is an empty slot: never clicked.
     """
 
-    def __call__(self, appeal_BK: Tensor, luck: Luck) -> tuple[Tensor, Tensor]: ...
+    def __call__(self, appeal_BK: Tensor, luck: Luck) -> tuple[Tensor, Tensor]:
+        """Probabilities and a sample."""
+        ...
 
 
 class Candidates(Protocol[S]):
@@ -216,7 +223,9 @@ class Candidates(Protocol[S]):
         """C, the number of positions a slate may name."""
         ...
 
-    def initial(self, catalogue: Catalogue, arrival: Arrival, luck: Luck) -> S: ...
+    def initial(self, catalogue: Catalogue, arrival: Arrival, luck: Luck) -> S:
+        """The first request's offer."""
+        ...
 
     def renew(
         self, offer: S, catalogue: Catalogue, items: Items, feedback_BKM: Tensor, luck: Luck
@@ -246,7 +255,9 @@ class ContextProcess(Protocol):
         """What the numbers of a field stand for, for people; a field may be missing."""
         ...
 
-    def initial(self, arrival: Arrival, luck: Luck) -> Context: ...
+    def initial(self, arrival: Arrival, luck: Luck) -> Context:
+        """The first request's."""
+        ...
 
     def advance(self, context: Context, away: Tensor | None, luck: Luck) -> Context:
         """The next request's, `away` days (B,) after this one; None: at once, for everybody."""
@@ -264,9 +275,13 @@ class Observer(Protocol[S]):
         """D, of the state embedding."""
         ...
 
-    def initial(self, arrival: Arrival, context: Context) -> S: ...
+    def initial(self, arrival: Arrival, context: Context) -> S:
+        """What there is to know on arrival."""
+        ...
 
-    def update(self, view: S, items: Items, feedback_BKM: Tensor, context: Context) -> S: ...
+    def update(self, view: S, items: Items, feedback_BKM: Tensor, context: Context) -> S:
+        """After a slate, shown in that context, and the feedback to it."""
+        ...
 
     def embed(self, view: S, context: Context) -> Tensor:
         """State embedding, (B, D) float32."""
@@ -294,14 +309,17 @@ class World:
 
     @property
     def num_candidates(self) -> int:
+        """C."""
         return self.candidates.count(self.catalogue)
 
     @property
     def num_signals(self) -> int:
+        """M."""
         return len(self.users.signals)
 
     @property
     def device(self) -> torch.device:
+        """Where the catalogue is, and so everything."""
         return self.catalogue.embedding.device
 
 

@@ -1,9 +1,12 @@
 """What every test runs under: one torch thread, no hub, a cache folder of its own."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # for `import small_worlds`
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
