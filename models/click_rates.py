@@ -61,8 +61,8 @@ def solve(appeal_random_UK: Tensor, appeal_popular_UK: Tensor, rates: ClickRates
         rates: to reach.
 
     Raises:
-        ValueError: if no temperature in [0.05, 50] gives these rates: popular slates do not appeal
-            more than random ones by enough, or by far too much.
+        ValueError: if no temperature in [0.05, 50] and skip in [-100, 100] give these rates:
+            popular slates do not appeal more than random ones by enough, or by far too much.
     """
 
     def rate(appeal_UK: Tensor, skip: float, temperature: float) -> float:
@@ -87,9 +87,9 @@ def solve(appeal_random_UK: Tensor, appeal_popular_UK: Tensor, rates: ClickRates
     random, popular = (rate(x, skip, temperature) for x in (appeal_random_UK, appeal_popular_UK))
     if max(abs(random - rates.random), abs(popular - rates.popular)) > TOLERANCE:
         raise ValueError(
-            f"click rates {rates.random} and {rates.popular} cannot be met: random slates appeal "
-            f"{'almost as much as' if random > rates.random else 'too little beside'} popular "
-            f"ones; the nearest are {random:.3f} and {popular:.3f}"
+            f"click rates of {rates.random} for random and {rates.popular} for popular slates "
+            f"cannot be met, the nearest are {random:.3f} and {popular:.3f}: the appeals of the "
+            "two differ too little or too much"
         )
     return Constants(skip, temperature, random_rate=random, popular_rate=popular)
 
