@@ -1,0 +1,83 @@
+"""MovieLens in miniature under MovieLens' own name: a fake log and a fake text encoder, no network.
+
+Only the tables that name data sets and assets are exchanged; all code is the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import torch
+from small_worlds import small_log
+from transformers import BertConfig, BertModel, BertTokenizer
+
+from slategym.experiments.studies import movielens_units
+from slategym.models import movielens_world
+from slategym.models.assets import ASSETS, Asset
+from slategym.models.data.datasets import DATASETS, DataSet
+from slategym.models.data.log import Log
+from slategym.models.sources import Site
+from slategym.models.text import DEFAULT_ENCODER
+
+NUM_USERS, NUM_ITEMS = 90, 160
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "film"]
+
+
+@contextmanager
+def small_movielens(home: Path, log: Log | None = None) -> Iterator[Log]:
+    """Within, "movielens-100k" is this log, and everything that is kept is kept in `home`."""
+    log = small_log(NUM_USERS, NUM_ITEMS) if log is None else log
+    forget()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLATEGYM_HOME", str(home))
+        data = home / "assets" / movielens_world.DATASET
+        data.mkdir(parents=True, exist_ok=True)
+        (data / "nothing.txt").write_text("the log is made up in memory")
+        patch.setitem(ASSETS, movielens_world.DATASET, _asset(data))
+        source = DataSet(movielens_world.DATASET, lambda folder: log)
+        patch.setitem(DATASETS, movielens_world.DATASET, source)
+        patch.setitem(ASSETS, DEFAULT_ENCODER, _encoder(home / "assets" / DEFAULT_ENCODER))
+        yield log
+    forget()
+
+
+def forget() -> None:
+    """Empty the caches of a process, as a new one would find them."""
+    for cached in (
+        movielens_world.parties,
+        movielens_world._encoder,
+        movielens_world.click_constants,
+        movielens_units.world_of,
+    ):
+        cached.cache_clear()
+
+
+def _encoder(folder: Path) -> Asset:
+    """A random BERT that knows the numbers of the films."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        words = [*WORDS, *(str(n) for n in range(NUM_ITEMS))]
+        (folder / "vocab.txt").write_text("\n".join(words))
+        BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+        settings = BertConfig(
+            vocab_size=len(words),
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+            initializer_range=0.5,
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            BertModel(settings).save_pretrained(folder)
+    return _asset(folder)
+
+
+def _asset(folder: Path) -> Asset:
+    """An asset whose files are those already there."""
+    files = {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    return Asset("made up", "none", 0, (Site("https://nowhere.invalid/", files),))
