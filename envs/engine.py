@@ -103,13 +103,6 @@ def transition(world: World, session: Session, slate_BK: Tensor) -> tuple[Sessio
     )
 
 
-def next_sessions(world: World, session: Session, num_lanes: int) -> Session:
-    """Sessions of the users that these lanes, of num_lanes, meet next."""
-    arrival_B, size = session.user_id + num_lanes, world.population.size
-    visit_B = session.visit + arrival_B // size
-    return start(world, session.seed, arrival_B % size, visit_B)
-
-
 def replace_finished(world: World, session: Session, done_B: Tensor) -> Session:
     """Seat the next user wherever a session is over.
 
@@ -117,14 +110,14 @@ def replace_finished(world: World, session: Session, done_B: Tensor) -> Session:
     second visit: the same order under any policy. Of fixed shape, so that it compiles;
     `replace_rows` is cheaper where few are over.
     """
-    return where(done_B, next_sessions(world, session, session.user_id.shape[0]), session)
+    return where(done_B, _next_sessions(world, session, session.user_id.shape[0]), session)
 
 
 def replace_rows(world: World, session: Session, row_R: Tensor) -> tuple[Session, Session]:
     """The same for the lanes row_R, (R,) int64: all sessions, and the R new ones alone."""
     over = replace(session, user=None, offer=None, view=None)
     few = map_tensors(lambda x: x.index_select(0, row_R), over)
-    fresh = next_sessions(world, few, session.user_id.shape[0])
+    fresh = _next_sessions(world, few, session.user_id.shape[0])
     merge = lambda old, new: old.index_copy(0, row_R, new)  # noqa: E731
     return map_tensors(merge, session, fresh), fresh
 
@@ -167,6 +160,13 @@ def pick(world: World, session: Session, slate_BK: Tensor) -> tuple[Items, Tenso
         shown_BK = shown_BK & allowed_BC.gather(1, position_BK)
     id_BK = slate_BK.int() if ids_BC is None else ids_BC.gather(1, position_BK)
     return Items(id_BK, world.catalogue), shown_BK
+
+
+def _next_sessions(world: World, session: Session, num_lanes: int) -> Session:
+    """Sessions of the users that these lanes, of num_lanes, meet next."""
+    arrival_B, size = session.user_id + num_lanes, world.population.size
+    visit_B = session.visit + arrival_B // size
+    return start(world, session.seed, arrival_B % size, visit_B)
 
 
 def _first_history(world: World, arrival: Arrival) -> History:

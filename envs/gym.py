@@ -24,7 +24,6 @@ from slategym.envs.slates import check_slates
 from slategym.envs.types import Observation, Outcome, Session, World, map_tensors
 
 MODES = {mode.name: mode for mode in AutoresetMode}
-Renewal = Callable[[Session], tuple[Session, Observation]]
 Turn = Callable[[Session, Tensor], tuple[Session, Outcome, Observation, Tensor]]
 
 
@@ -102,7 +101,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
-        self._turn, self._renew = turn_of(world, compile), renewal_of(world, num_envs, compile)
+        self._turn = turn_of(world, compile)
         self._session: Session | None = None
         self._shown: dict[str, Tensor] = {}
         self._ended_B = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
@@ -310,16 +309,6 @@ def turn_of(world: World, compile: bool = False) -> Turn:
         return after, outcome, engine.observe(world, after), outcome.left | outcome.cut
 
     return compiled(turn) if compile else turn
-
-
-def renewal_of(world: World, num_envs: int, compile: bool = False) -> Renewal:
-    """The next users for all lanes at once, and what is seen of them, as one function."""
-
-    def renew(session: Session) -> tuple[Session, Observation]:
-        fresh = engine.next_sessions(world, session, num_envs)
-        return fresh, engine.observe(world, fresh)
-
-    return compiled(renew) if compile else renew
 
 
 def cut(world: World, max_episode_steps: int | None) -> World:
