@@ -51,6 +51,7 @@ def forget() -> None:
         movielens_world.parties,
         movielens_world._encoder,
         movielens_world.click_constants,
+        movielens_world.patience_chosen,
         movielens_units.world_of,
     ):
         cached.cache_clear()

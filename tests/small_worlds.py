@@ -38,7 +38,8 @@ def small_log(num_users: int = 24, num_items: int = 40, seed: int = 0) -> Log:
         count = int(rng.integers(8, 25))
         item = rng.choice(num_items, count, replace=False, p=popularity_N / popularity_N.sum())
         rating = np.where((item + user) % 2 == 0, 5, 2) - (rng.random(count) < 0.3)
-        time = 880_000_000 + np.sort(rng.integers(0, 10**7, count))
+        pause = np.where(rng.random(count) < 0.9, rng.integers(5, 300, count), 50_000)  # seconds
+        time = 880_000_000 + rng.integers(0, 10**7) + np.cumsum(pause)
         parts.append(pd.DataFrame({"user": user, "item": item, "time": time, "rating": rating}))
     events = pd.concat(parts, ignore_index=True).astype({"user": np.int32, "item": np.int32})
     events["hour"] = (events["time"] % 86_400 / 3_600).astype(np.float32)
