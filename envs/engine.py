@@ -115,9 +115,13 @@ def replace_finished(world: World, session: Session, done_B: Tensor) -> Session:
 
 def replace_rows(world: World, session: Session, row_R: Tensor) -> tuple[Session, Session]:
     """The same for the lanes row_R, (R,) int64: all sessions, and the R new ones alone."""
+    num_lanes = session.user_id.shape[0]
+    if row_R.shape[0] == num_lanes:
+        fresh = _next_sessions(world, session, num_lanes)
+        return fresh, fresh
     over = replace(session, user=None, offer=None, view=None)
     few = map_tensors(lambda x: x.index_select(0, row_R), over)
-    fresh = _next_sessions(world, few, session.user_id.shape[0])
+    fresh = _next_sessions(world, few, num_lanes)
     merge = lambda old, new: old.index_copy(0, row_R, new)  # noqa: E731
     return map_tensors(merge, session, fresh), fresh
 

@@ -222,7 +222,12 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         row_R = done_B.nonzero()[:, 0]
         self._session, fresh = engine.replace_rows(self.world, self._the_session(), row_R)
         first = show(self.world, engine.observe(self.world, fresh))
-        self._shown = {name: x.index_copy(0, row_R, first[name]) for name, x in self._shown.items()}
+        if fresh is self._session:
+            self._shown = first
+        else:
+            self._shown = {
+                name: x.index_copy(0, row_R, first[name]) for name, x in self._shown.items()
+            }
         if self._film is not None and bool(done_B[0]):
             self._film.begin(self._session)
 
@@ -245,7 +250,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         return {name: self._face(x) for name, x in tensors.items()}
 
     def _face(self, x: Tensor) -> Any:
-        return x if self.as_tensor else x.cpu().numpy()
+        return x if self.as_tensor else x.numpy(force=True)
 
 
 class SlateEnv(gymnasium.Env[dict[str, Any], Any]):

@@ -49,7 +49,7 @@ def check_slates(world: World, slates: Any, num_envs: int) -> Tensor:
     if isinstance(array, Tensor):
         low, high = torch.stack(array.aminmax()).tolist()
     else:
-        low, high = int(array.min()), int(array.max())
+        low, high = int(np.minimum.reduce(array, None)), int(np.maximum.reduce(array, None))
     if low < 0 or high >= C:
         raise ValueError(
             f"slate positions must be in [0, {C}), the candidates of {world.name}; "

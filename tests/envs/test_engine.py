@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -142,12 +146,44 @@ def test_a_population_returns_for_a_second_visit(world):
     assert not torch.equal(session.key[4:], start(world, range(4)).key)
 
 
-def test_arguments_and_global_generator_are_untouched(world):
-    session, state = start(world, range(8)), torch.get_rng_state()
+def test_arguments_and_global_generators_are_untouched(world):
+    def generators():
+        theirs = np.random.get_state()  # noqa: NPY002
+        return torch.get_rng_state().tolist(), random.getstate(), str(theirs)
+
+    before = generators()
+    session = start(world, range(8))
     copy = map_tensors(torch.clone, session)
     walk(world, session, 5)
     assert_equal(session, copy, tolerance=0.0)
-    assert torch.equal(state, torch.get_rng_state())
+    assert generators() == before
+
+
+SPLIT = """
+import sys, torch
+from slategym.envs import engine
+from slategym.envs.registry import make_world
+torch.set_num_threads(1)
+world = make_world("DayInLife-v0", horizon=1000)
+user_B = torch.arange(int(sys.argv[1]), int(sys.argv[2]), dtype=torch.int32)
+session = engine.start(world, 0 * user_B + 3, user_B, 0 * user_B)
+slate_BK = torch.arange(10, dtype=torch.int32).repeat(len(user_B), 1)
+total_B = torch.zeros(len(user_B))
+for _ in range(15):
+    session, outcome = engine.transition(world, session, slate_BK)
+    total_B += outcome.reward
+print(*(f"{total:.3f}" for total in total_B.tolist()))
+"""
+
+
+def test_two_processes_tell_what_one_does():
+    def told(first, last):
+        command = [sys.executable, "-c", SPLIT, str(first), str(last)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    whole = told(0, 12)
+    assert len(set(whole)) > 5
+    assert told(0, 5) + told(5, 12) == whole
 
 
 def test_every_session_has_the_same_layout(world):
