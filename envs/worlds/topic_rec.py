@@ -70,7 +70,9 @@ def topic_rec(
 
     Source:
         Deffayet et al. 2023, GeMS, arXiv:2301.08632; github.com/naver/gems 277a85f. Items are
-        drawn anew by its recipe.
+        drawn anew by its recipe. The paper's short-term oracle earns 107.7 clicks in
+        TopDown-focused. With items sharpened by the power 1.5, as the published program does, a
+        plain re-telling of it earns 68 and this world 69; without, 110 and 103 (our Diffuse).
 
     Version history:
         v0: first.
