@@ -7,6 +7,8 @@ USER_MODELS, or an entry point `slategym.user_models` in another package.
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
@@ -168,11 +170,18 @@ def describe_world(id: str) -> str:
 def find_user_model(name: str) -> Callable[..., UserModel[Any]]:
     """A user model's class or function, by registered name, plug-in name or "module:Name".
 
+    A module is looked for in the current folder as well, as `python -m` would.
+
     Raises:
         UsageError: there is none of that name; the nearest is offered.
     """
     if ":" in name:
-        found: Callable[..., UserModel[Any]] = _load(name)
+        here = os.getcwd()
+        sys.path.append(here)
+        try:
+            found: Callable[..., UserModel[Any]] = _load(name)
+        finally:
+            sys.path.remove(here)
         return found
     plug_ins = {point.name: point.value for point in entry_points(group=PLUG_INS)}
     model: Callable[..., UserModel[Any]] = _load(

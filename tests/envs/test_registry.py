@@ -66,6 +66,20 @@ def test_user_models_by_name_path_and_plug_in(monkeypatch):
         find_user_model("nowhere:Model")
 
 
+def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
+    text = "from slategym.envs.users.likes import Likes as Mine\nimport not_there_at_all\n"
+    (tmp_path / "broken_users.py").write_text(text)
+    (tmp_path / "my_users.py").write_text(text.splitlines()[0])
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    assert find_user_model("my_users:Mine").__name__ == "Likes"
+    with pytest.raises(ModuleNotFoundError, match="not_there_at_all"):
+        find_user_model("broken_users:Mine")
+    with pytest.raises(UsageError, match="cannot find 'my_users:Yours'"):
+        find_user_model("my_users:Yours")
+    assert sys.path == before
+
+
 def test_importing_registers_by_name_alone():
     """Neither torch nor anything as heavy comes with `import slategym`; ids are there."""
     code = (
