@@ -163,7 +163,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(6)}{path.suffix}")
     try:
         yield temporary
-        if path.is_dir():  # a folder cannot be replaced in one go
+        if path.is_dir() and temporary.is_dir():  # a folder cannot be replaced in one go
             shutil.rmtree(path)
         os.replace(temporary, path)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from importlib import import_module
 from pathlib import Path
@@ -49,7 +50,10 @@ def simulate(
         typer.Option(help="A policy's name, see slategym agents, or a trained policy's folder."),
     ] = "random",
     users: Annotated[int, typer.Option(help="Simulated users, one session each.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Decides what happens, not who the users are.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**31 - 1, help="Decides what happens, not who the users are."),
+    ] = 0,
     batch: Annotated[int, typer.Option(help="Users side by side; changes no result.")] = 512,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     settings: Annotated[
@@ -60,18 +64,27 @@ def simulate(
         Path | None, typer.Option(help="Write every slate and its feedback to this Parquet file.")
     ] = None,
 ) -> None:
-    """Let people meet a policy, session by session, and say how it went."""
+    """Let people meet a policy, one session each, and say how it went.
+
+    The same seed gives the same people with the same luck whatever the policy, so two calls can be
+    compared user by user. Standard output holds the result and nothing else.
+    """
     import torch
 
     from slategym.agents.policies import make_policy
-    from slategym.envs.registry import make_world
+    from slategym.envs.registry import find_world, make_world
     from slategym.experiments.cli import resolve_device
+    from slategym.experiments.slate_log import check_place
 
-    if users < 1 or batch < 1:
-        raise UsageError(f"users and batch must be at least 1, got {users} and {batch}")
-    if out is not None and out.suffix != ".parquet":
-        raise UsageError(f"--out writes Parquet: give a name ending in .parquet, got {out.name!r}")
+    for option, number in (("--users", users), ("--batch", batch)):
+        if number < 1:
+            raise UsageError(f"{option} must be at least 1, got {number}")
+    id, _ = find_world(world)
     on = resolve_device(device)
+    if out is not None:
+        if out.suffix != ".parquet":
+            raise UsageError(f"--out writes Parquet: give a name in .parquet, got {out.name!r}")
+        check_place(out)
     torch.set_num_threads(1)
     given = _settings(settings or [])
     if "device" in given:
@@ -80,16 +93,17 @@ def simulate(
     where = make_world(world, **given, **({} if on == "cpu" else {"device": on}))
     if users > where.population.size:
         raise UsageError(
-            f"{where.name} has {where.population.size} arrivals with these settings, "
-            f"got --users {users}"
+            f"--users must be in [1, {where.population.size}], the people of {id} with these "
+            f"settings; got {users}"
         )
     chosen = make_policy(policy, where)
     began = time.perf_counter()
-    rows, slates = _run(where, chosen, users, seed, batch, out)
+    rows, sums = _run(where, chosen, users, seed, batch, out)
     seconds = time.perf_counter() - began
-    summary = _summary(where.name, chosen.name, seed, rows, slates, seconds)
+    asked = {"world": id, "settings": given, "policy": _name(policy, chosen), "seed": seed}
+    summary = asked | _figures(rows, sums, seconds)
     if as_json:
-        typer.echo(json.dumps(summary))
+        typer.echo(json.dumps(summary, allow_nan=False))
     else:
         _print(summary, out)
 
@@ -107,6 +121,7 @@ def _run(
 
     names = [signal.name for signal in world.users.signals]
     sums = dict.fromkeys(names, 0.0)
+    screen = Console(stderr=True)
     with ExitStack() as stack:
         bar = stack.enter_context(
             Progress(
@@ -114,15 +129,18 @@ def _run(
                 BarColumn(),
                 TextColumn("{task.completed}/{task.total} users"),
                 TimeRemainingColumn(),
-                console=Console(stderr=True),
+                console=screen,
                 transient=True,
+                disable=not screen.is_terminal,
             )
         )
         task = bar.add_task(policy.name, total=users)
         log = stack.enter_context(writing(world, out)) if out is not None else None
 
         def on_slate(session: Any, items: Any, action: Any, outcome: Any) -> None:
-            for name, value in zip(names, outcome.feedback.sum((0, 1)).tolist(), strict=True):
+            for name, value in zip(
+                names, outcome.feedback.double().sum((0, 1)).tolist(), strict=True
+            ):
                 sums[name] += value
             if log is not None:
                 log.add(session, items, action, outcome)
@@ -139,45 +157,50 @@ def _run(
     return rows, sums
 
 
-def _summary(
-    world: str, policy: str, seed: int, rows: pd.DataFrame, sums: dict[str, float], seconds: float
-) -> dict[str, Any]:
-    """One flat record."""
-    steps = int(rows["length"].sum())
-    clicks = float(rows["clicks"].sum())
-    half = 1.96 * float(rows["return"].std(ddof=1)) / len(rows) ** 0.5 if len(rows) > 1 else None
+def _name(asked: str, policy: Policy) -> str:
+    """The policy's name as `slategym agents` has it; of a trained one, what it calls itself."""
+    from slategym.agents.policies import POLICIES
+
+    return asked if asked in POLICIES else policy.name
+
+
+def _figures(rows: pd.DataFrame, sums: dict[str, float], seconds: float) -> dict[str, Any]:
+    """What came of it. Means are per user, of rating and quality per click."""
+    rows = rows.astype(float)  # from float32, in which a mean has seven digits
+    means, half = rows.mean(), None
+    if len(rows) > 1:
+        half = 1.96 * float(rows["return"].std(ddof=1)) / len(rows) ** 0.5
+    clicks, steps = sums["click"], int(rows["length"].sum())
     per_click = {
-        f"{name}_mean": total / clicks
+        f"{name}_mean": total / clicks if clicks else None
         for name, total in sums.items()
-        if name in ("quality", "rating") and clicks
+        if name in ("rating", "quality")
     }
     return {
-        "world": world,
-        "policy": policy,
         "users": len(rows),
-        "seed": seed,
-        "return_mean": float(rows["return"].mean()),
+        "return_mean": float(means["return"]),
         "return_ci95": half,
-        "clicks_mean": float(rows["clicks"].mean()),
+        "clicks_mean": float(means["clicks"]),
+        **({"likes_mean": float(means["likes"])} if "like" in sums else {}),
         **per_click,
-        "episode_length_mean": float(rows["length"].mean()),
+        "episode_length_mean": float(means["length"]),
         "user_steps": steps,
         "user_steps_per_second": steps / seconds,
     }
 
 
 def _print(summary: dict[str, Any], out: Path | None) -> None:
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     half = "" if summary["return_ci95"] is None else f" ± {summary['return_ci95']:.2f}"
     console.print(
         f"{summary['policy']} in {summary['world']}: "
         f"return {summary['return_mean']:.2f}{half} over {summary['users']} users "
         f"({summary['clicks_mean']:.2f} clicks in {summary['episode_length_mean']:.1f} slates); "
         f"{summary['user_steps_per_second']:,.0f} user-steps/s",
-        highlight=False,
+        markup=False,
     )
     if out is not None:
-        console.print(f"slates: {out}", highlight=False)
+        console.print(f"slates: {out}", markup=False)
 
 
 def _check_kinds(world: str, settings: dict[str, Any]) -> None:
@@ -204,8 +227,12 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise UsageError(f"--set takes NAME=VALUE, got {pair!r}")
+        if name in settings:
+            raise UsageError(f"--set {name} is given twice; give it once")
         try:
             settings[name] = json.loads(value)
         except json.JSONDecodeError:
             settings[name] = value
+        if isinstance(settings[name], float) and not math.isfinite(settings[name]):
+            raise UsageError(f"--set {name}: a finite number is needed, got {value}")
     return settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,7 +54,15 @@ def _read(folder: Path, name: str) -> Table | None:
         keys = {"user": str}
     try:
         # "NA" is somebody's item id, and Null somebody's surname: only an empty cell is empty.
-        frame = pd.read_csv(text, dtype=keys, keep_default_na=False, na_values=[""])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # longer lines than the header
+            frame = pd.read_csv(
+                text, dtype=keys, keep_default_na=False, na_values=[""], index_col=False
+            )
+    except pd.errors.ParserWarning as error:
+        raise ValueError(
+            f"{text.name}: some line has more cells than the header; quote cells with commas"
+        ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{text.name}: not a CSV file in UTF-8 ({str(error).strip()})") from error
     if text.read_bytes().rstrip().count(b"\n") != len(frame):  # blank lines, or breaks inside cells

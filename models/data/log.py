@@ -25,7 +25,7 @@ class Log:
     name: str
     # Sorted by user, then time, ties as they came. user, item int32; time int64, unix seconds UTC;
     # hour float32 in [0, 24); weekday int32, 0 = Monday; where logged slate_id, position int32 and
-    # propensity float32; one float32 column per signal, NaN where it was not observed.
+    # propensity float64; one float32 column per signal, NaN where it was not observed.
     events: pd.DataFrame
     items: pd.DataFrame  # row = item: key, title, text, topic (int32), topics (list), year (int32)
     users: pd.DataFrame  # row = user: key, then an int32 category per profile column
@@ -112,7 +112,7 @@ def _number_events(
     if "position" in events:
         numbered["position"] = events["position"].astype(np.int32)
     if "propensity" in events:
-        numbered["propensity"] = events["propensity"].astype(np.float32)
+        numbered["propensity"] = events["propensity"]  # of a long slate: too small for float32
     values, signals = _derive_signals(events, known)
     numbered = pd.concat([numbered, values], axis=1)
     order = np.lexsort((numbered["time"], numbered["user"]))

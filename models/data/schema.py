@@ -83,11 +83,11 @@ _EVENT_COLUMNS = {
     "time": _number(
         0, YEAR_2100, "times are unix seconds in UTC, 0 to the year 2100 (milliseconds / 1000)"
     ),
-    "hour": _number(0, 23.9999, "an hour is local and in [0, 24)", required=False),
+    "hour": _number(0, 23.999999, "an hour is local and in [0, 24)", required=False),
     "weekday": _number(0, 6, "a weekday is 0 (Monday) to 6", required=False),
     "slate_id": _key("every event names its slate, or the column is left out", required=False),
     "position": _number(0, 1e6, "a position is a slot of the slate, from 0", required=False),
-    "propensity": _number(1e-12, 1, "a propensity is a probability in (0, 1]", required=False),
+    "propensity": _number(5e-324, 1, "a propensity is a probability in (0, 1]", required=False),
 }
 _ITEM_COLUMNS = {
     "item": _key("every item has an id"),

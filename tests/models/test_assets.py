@@ -386,6 +386,15 @@ def test_atomic_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    kept = tmp_path / "rows.parquet" / "precious.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    with pytest.raises(OSError), atomic_path(kept.parent) as temporary:
+        temporary.write_text("rows")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [kept]
+
+
 def test_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SLATEGYM_HOME", "~/own")
     assert home() == Path.home() / "own"

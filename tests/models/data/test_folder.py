@@ -92,6 +92,12 @@ def test_no_folder(tmp_path: Path) -> None:
     refuse(tmp_path / "nowhere", "nowhere: no such folder")
 
 
+@pytest.mark.parametrize("lines", ["8,x,881250949,5,1\n", "8,x,881250949,5,1\n7,x,881250949,5,1\n"])
+def test_a_cell_too_many_moves_no_column(folder: Path, lines: str) -> None:
+    (folder / "events.csv").write_text("user,item,time,rating\n" + lines)
+    refuse(folder, "events.csv: some line has more cells than the header; quote cells with commas")
+
+
 @pytest.mark.parametrize("content", [b"", b"user,item\n1,2\n1,2,3,4\n", b"user,item\n\xe9,2\n"])
 def test_no_csv(folder: Path, content: bytes) -> None:
     (folder / "events.csv").write_bytes(content)

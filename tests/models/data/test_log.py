@@ -74,11 +74,16 @@ def test_types_are_what_the_tensors_need() -> None:
         "weekday": "int32",
         "slate_id": "int32",
         "position": "int32",
-        "propensity": "float32",
+        "propensity": "float64",
         "click": "float32",
         "like": "float32",
         "rating": "float32",
     }
+
+
+def test_the_propensity_of_a_long_slate_is_kept() -> None:
+    events = build(EVENTS.assign(propensity=1e-160)).events
+    assert events["propensity"].tolist() == [1e-160] * 4
 
 
 def test_users_may_be_left_out() -> None:
