@@ -102,7 +102,7 @@ def make_policy(name: str, world: World) -> Policy:
     if entry.build is None:
         raise UsageError(
             f"{name} must be trained before it can act: give the folder of a trained one, such as "
-            "those that `slategym benchmark movielens` leaves under policies/"
+            "those that `slategym benchmark movielens` leaves under OUT/work/"
         )
     with torch.no_grad():
         return entry.build(world)

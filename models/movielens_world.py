@@ -88,7 +88,7 @@ class Asked:
     device: str
 
     def __post_init__(self) -> None:
-        if self.boredom < 0:
+        if not 0 <= self.boredom < float("inf"):
             raise UsageError(f"boredom is taken from log-odds and is 0 or more, got {self.boredom}")
         if self.starts < 1:
             raise UsageError(f"starts must be at least 1 arrival per person, got {self.starts}")

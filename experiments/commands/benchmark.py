@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from slategym.envs.names import lookup
+from slategym.envs.names import UsageError, lookup
 
 EPILOG = """
 [bold]A first answer, in minutes on two cores[/bold]
@@ -74,6 +74,8 @@ def benchmark(
 
     asked = MovieLensStudy(profile, seeds, users, slate_size)
     on = resolve_device(device)
+    if workers is not None and workers < 0:
+        raise UsageError(f"--workers must be 0 (this process) or more, got {workers}")
     store = open_store(out or Path("runs") / f"{study}-{profile}")
     console = Console(stderr=True)
     plan = asked.plan()
