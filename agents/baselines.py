@@ -88,10 +88,15 @@ def clicks_under_random_slates(world: World, num_users: int = 500, num_slates: i
     """How often each item is clicked when slates are random, (N,) float32.
 
     What a log of a random policy would say of popularity, for worlds that come without a log.
+
+    Args:
+        world: where.
+        num_users: who meet the policy; on further visits where there are not so many people.
+        num_slates: of each user, whoever has left included.
     """
-    user_B = torch.arange(num_users, dtype=torch.int32, device=world.device) % world.population.size
-    zero_B = torch.zeros_like(user_B)
-    session = engine.start(world, zero_B, user_B, zero_B)
+    size = world.population.size
+    lane_B = torch.arange(num_users, dtype=torch.int32, device=world.device)
+    session = engine.start(world, torch.zeros_like(lane_B), lane_B % size, lane_B // size)
     policy = Random(world.num_candidates, world.slate_size)
     count_N = torch.zeros(world.catalogue.num_items, device=world.device)
     for _ in range(num_slates):
