@@ -38,14 +38,14 @@ class PPOSettings:
 
     num_steps: int = 307_200  # slates shown in training
     num_envs: int = 256  # users side by side
-    rollout: int = 30  # slates per user and update
+    rollout: int = 15  # slates per user and update
     epochs: int = 3
     minibatch: int = 960
-    learning_rate: float = 2e-3  # Adam's, falling linearly to a tenth
+    learning_rate: float = 3e-3  # Adam's, falling linearly to a tenth
     gamma: float = 0.95
     gae_lambda: float = 0.9
     clip: float = 0.2
-    entropy: float = 0.003
+    entropy: float = 0.001
     target_kl: float = 0.1  # epochs stop beyond 1.5 times this
 
 
@@ -56,11 +56,11 @@ class SACSettings:
     Source: Haarnoja et al. 2018, arXiv:1812.05905, as stable-baselines3 has it.
     """
 
-    num_steps: int = 38_400  # slates shown in training
+    num_steps: int = 32_000  # slates shown in training
     num_envs: int = 64  # users side by side
     updates: int = 6  # gradient steps per slate of every user
     batch: int = 256
-    buffer: int = 38_400
+    buffer: int = 32_000
     warm_up: int = 6_400  # slates shown before the first update
     learning_rate: float = 3e-4
     gamma: float = 0.9

@@ -1,12 +1,16 @@
 """A residual slate policy: the supervised ranking plus learned corrections that start at zero.
 
 logits = sharpness * supervised score                       how the ranker would have it
-       + topic correction (shared over topics)              what the last clicks say
-       + item vector . W state                              what the user's state says
+       + topic correction (one network for all topics)      what the last clicks and the offer say
 and, slot after slot, a learned penalty on topics that the slate already holds. Slots are drawn
 without replacement from the softmax of what is left (Plackett-Luce, by Gumbel noise per slot), so
 the log-probability of the shown slate is exact. All corrections are zero at first: the policy
 begins as the ranker it has to beat, since from scratch it would lose.
+
+The corrections re-weigh topics in the light of the session and leave the ranking inside a topic to
+the ranker. `item_correction` lets them relearn that too, along the item vectors: in a learned world
+this wins even where looking ahead is worth nothing (+.38 [.20, .55] in MovieLens's static twin,
+three seeds), by mending the ranker's errors, and a gain then no longer answers the question.
 
 Trained by stable-baselines3's PPO (`PlackettLucePolicy`); served without it (`PlackettLuce`).
 """
@@ -33,6 +37,9 @@ from slategym.envs.types import Observation, World
 SLOT = purpose("policy.plackett_luce")
 EMBEDDING_SCALE = 8.0  # root of the width: keeps a correction of order one
 TOPIC_SCALE = 3.0  # log-odds per unit of the topic network's output
+PER_OFFER = 2  # what the network is told of a topic among the candidates
+FAR = 3.0  # supervised score below the best at which a topic counts as not offered
+FRONT = 20  # best candidates, of which a topic holds a share
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class ResidualSettings:
     sharpness: float = 4.0  # log-odds per unit of supervised score, at the start
     hidden: int = 32  # of the topic network
     value_hidden: int = 128  # of the value network
+    item_correction: bool = False  # True: relearn the ranking itself as well
 
 
 class Scored(NamedTuple):
@@ -82,38 +90,45 @@ class ResidualNetwork(nn.Module):
         width, hidden = items_ND.shape[1], settings.hidden
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            first, second = nn.Linear(PER_TOPIC + PER_VISIT, hidden), nn.Linear(hidden, hidden)
+            first = nn.Linear(PER_TOPIC + PER_VISIT + PER_OFFER, hidden)
+            second = nn.Linear(hidden, hidden)
             last = nn.Linear(hidden, 2)
             self.topics = nn.Sequential(first, nn.Tanh(), second, nn.Tanh(), last)
-            self.direction = nn.Linear(width, width)
+            self.direction = nn.Linear(width, width) if settings.item_correction else None
             self.value = nn.Sequential(
                 nn.Linear(PER_TOPIC * num_topics + PER_VISIT + width, settings.value_hidden),
                 nn.Tanh(),
                 nn.Linear(settings.value_hidden, 1),
             )
         for layer in (last, self.direction):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            if layer is not None:
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
         self.sharpness = nn.Parameter(torch.tensor(float(settings.sharpness)))
 
     def scored(self, shown: dict[str, Tensor]) -> Scored:
         """Logits and penalties of the candidates that a `RankedView` shows."""
-        id_BC, score_BC, by_topic_B4G = shown["id"].long(), shown["score"], shown["topics"]
+        id_BC, score_BC = shown["id"].long(), shown["score"]
+        topic_BC, below_BC = self.topic_N[id_BC], score_BC - score_BC[:, :1]
         visit_BG3 = shown["visit"][:, None].expand(-1, self.num_topics, -1)
-        correction_BG2 = TOPIC_SCALE * self.topics(
-            torch.cat([by_topic_B4G.transpose(1, 2), visit_BG3], 2)
-        )
-        topic_BC = self.topic_N[id_BC]
-        own_BC = correction_BG2[..., 0].gather(1, topic_BC)
-        towards_BD = self.direction(shown["state"]) / EMBEDDING_SCALE
-        # against all items and then picked: much less memory moves than by gathering vectors
-        along_BC = functional.linear(towards_BD, self.items_ND).gather(1, id_BC)
-        supervised_BC = self.sharpness * (score_BC - score_BC[:, :1])
-        return Scored(
-            logits=supervised_BC + own_BC + along_BC,
-            penalty=correction_BG2[..., 1].gather(1, topic_BC),
-            topic=topic_BC,
-        )
+        recent_BG4 = shown["topics"].transpose(1, 2)
+        seen_BGX = torch.cat([recent_BG4, visit_BG3, self._offer(topic_BC, below_BC)], 2)
+        correction_BG2 = TOPIC_SCALE * self.topics(seen_BGX)
+        logits_BC = self.sharpness * below_BC + correction_BG2[..., 0].gather(1, topic_BC)
+        if self.direction is not None:
+            towards_BD = self.direction(shown["state"]) / EMBEDDING_SCALE
+            # against all items and then picked: much less memory moves than by gathering vectors
+            logits_BC = logits_BC + functional.linear(towards_BD, self.items_ND).gather(1, id_BC)
+        return Scored(logits_BC, correction_BG2[..., 1].gather(1, topic_BC), topic_BC)
+
+    def _offer(self, topic_BC: Tensor, below_BC: Tensor) -> Tensor:
+        """How far each topic's best candidate is below the best, and its share of the front."""
+        worst_BG = torch.full((len(topic_BC), self.num_topics), -FAR, device=topic_BC.device)
+        best_BG = worst_BG.scatter_reduce(1, topic_BC, below_BC.clamp(min=-FAR), "amax")
+        front_BC = topic_BC[:, :FRONT]
+        place_BC = torch.full_like(below_BC[:, :FRONT], 2.0 / FRONT)
+        share_BG = torch.zeros_like(best_BG).scatter_add(1, front_BC, place_BC)
+        return torch.stack([best_BG + FAR / 2, share_BG], 2)
 
     def worth(self, shown: dict[str, Tensor]) -> Tensor:
         """Value of these requests, (B,) discounted reward."""

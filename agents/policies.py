@@ -90,19 +90,31 @@ POLICIES: dict[str, PolicyEntry] = {
 }
 
 
-def make_policy(name: str, world: World) -> Policy:
-    """The policy of that name, or the one saved in that folder, for this world.
+def find_policy(name: str) -> PolicyEntry | None:
+    """The policy of that name; None where the name is a folder that holds a trained one.
 
     Raises:
-        UsageError: if there is none; if it must be trained first; if it does not fit the world.
+        UsageError: if there is none; if it must be trained first.
     """
     if is_saved(Path(name)):
-        return load_policy(Path(name), world, ranker_of(world))
+        return None
     entry = lookup("policy", name, POLICIES)
     if entry.build is None:
         raise UsageError(
             f"{name} must be trained before it can act: give the folder of a trained one, such as "
             "those that `slategym benchmark movielens` leaves under OUT/work/"
         )
+    return entry
+
+
+def make_policy(name: str, world: World) -> Policy:
+    """The policy of that name, or the one saved in that folder, for this world.
+
+    Raises:
+        UsageError: see `find_policy`; if it does not fit the world.
+    """
+    entry = find_policy(name)
+    if entry is None or entry.build is None:
+        return load_policy(Path(name), world, ranker_of(world))
     with torch.no_grad():
         return entry.build(world)

@@ -39,7 +39,7 @@ def world() -> World:
 def network_for(world: World, *, shaken: bool) -> ResidualNetwork:
     """A fresh network, or one whose every weight has been moved."""
     recent, ranker = recent_in(world), ranker_in(world)
-    settings = ResidualSettings(num_candidates=C, hidden=8, value_hidden=8)
+    settings = ResidualSettings(num_candidates=C, hidden=8, value_hidden=8, item_correction=True)
     network = ResidualNetwork(settings, ranker.unit_items, recent.topic_N, recent.num_topics, 3)
     if shaken:
         generator = torch.Generator().manual_seed(1)
@@ -173,6 +173,24 @@ def test_corrections_go_to_topics_and_to_directions(world: World) -> None:
     torch.testing.assert_close(
         network.scored(shown).logits - before.logits, along_N[shown["id"]], atol=1e-3, rtol=0
     )
+
+
+def test_the_default_leaves_the_ranking_inside_a_topic_alone(world: World) -> None:
+    """However far its weights have moved, two candidates of a topic keep their order."""
+    recent, ranker = recent_in(world), ranker_in(world)
+    settings = ResidualSettings(num_candidates=C, hidden=8, value_hidden=8)
+    network = ResidualNetwork(settings, ranker.unit_items, recent.topic_N, recent.num_topics, 3)
+    with torch.no_grad():
+        for parameter in network.topics.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
+    shown = RankedView(ranker, recent, C, K).show(world, observed(world)[0])
+    scored = network.scored(shown)
+    same_BCC = scored.topic[:, :, None] == scored.topic[:, None, :]
+    gap_BCC = scored.logits[:, :, None] - scored.logits[:, None, :]
+    score_BC = network.sharpness.detach() * shown["score"]
+    want_BCC = score_BC[:, :, None] - score_BC[:, None, :]
+    assert same_BCC.sum() > same_BCC.shape[0] * C  # some topics hold several candidates
+    torch.testing.assert_close(gap_BCC[same_BCC], want_BCC[same_BCC], atol=1e-4, rtol=0)
 
 
 def test_gradients_reach_every_weight(world: World) -> None:
