@@ -141,6 +141,8 @@ def make_world(id: str, /, **settings: Any) -> World:
     for setting in settings:
         if setting not in allowed:
             raise UsageError(_refusal(name, setting, allowed, fixed))
+    if not 0 <= settings.get("seed", 0) < 2**31:  # before a builder draws from it
+        raise UsageError(f"seed must be in [0, 2^31), got {settings['seed']}")
     world: World = build(**settings, **fixed)
     return world
 

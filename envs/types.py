@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck
+from slategym.envs.names import UsageError
 
 T = TypeVar("T")
 S = TypeVar("S")  # a state: a frozen dataclass of tensors whose first axis is B, a tensor, or None
@@ -306,6 +307,11 @@ class World:
     observer: Observer[Any] | None = None
     seed: int = 0
     labels: tuple[tuple[str, Provenance, str], ...] = ()  # (what, label, why) for report and card
+
+    def __post_init__(self) -> None:
+        for name, low in (("slate_size", 1), ("horizon", 1), ("history_size", 0), ("seed", 0)):
+            if not low <= (value := getattr(self, name)) < 2**31:
+                raise UsageError(f"{name} must be in [{low}, 2^31), got {value}")
 
     @property
     def num_candidates(self) -> int:

@@ -103,41 +103,57 @@ def movielens(
     starts: int = 8,
     device: str = "cpu",
 ) -> World:
-    """Films for people who choose, like and rate as a multi-task BERT learned from MovieLens-100K.
+    """Films for people who choose, like and rate as a BERT learned from MovieLens-100K.
 
-    Description: a person arrives with ten rated films behind them and is shown slates of films that
-    they have not rated. They click at most one (multinomial logit over the A-model's click and
-    like, against taking nothing), like it or not, and rate it. The click joins their history, the
-    clock moves on. Three of the last five clicks on one genre make it boring (*assumed*); slates
-    without a click cost patience (*assumed*).
+    Description:
+        A person arrives with ten rated films behind them and is shown slates of films that they
+        have not rated. They click at most one (multinomial logit over click and like of a
+        multi-task BERT, against taking nothing), like it or not, and rate it. The click joins their
+        history, the clock moves on. Assumed, since no log of ratings shows it: three of the last
+        five clicks on one genre make it boring for eight slates, and slates without a click cost
+        patience.
 
-    Observation: see `slategym.envs.observation`; the last 30 clicked films and the feedback to
-    them, age, gender and occupation, hour and weekday, which films may be shown, and the B-model's
-    state embedding (D = 64).
+        Three models are fitted on different people: A's is the simulated people, B's is the
+        supervised ranker and reads the session for the agents, J's is the judge's people.
 
-    Action: K film ids. A film shown twice or consumed before is an empty slot.
+    Observation space:
+        step; context (2,): hour and weekday; profile (3,): age, gender, occupation; history_item
+        (30,), history_feedback (30, 3), history_age (30,): the last clicked films, with click, like
+        and stars; action_mask (1682,): which films may be shown; state (64,): the B-model's
+        embedding of all that. Boredom and patience are hidden.
 
-    Reward: 1 per click and 1 per like.
+    Action space:
+        MultiDiscrete([1682] * slate_size), film ids. A film shown twice or consumed before is an
+        empty slot.
 
-    Start: at a random point of a real user's history. End: terminated when patience is gone,
-    truncated after 30 slates.
+    Reward:
+        1 per click and 1 per like.
+
+    Start:
+        At a random point of a real person's history.
+
+    End:
+        Terminated when patience is gone; truncated after 30 slates.
 
     Args:
-        static: True for the negative control: no boredom, no patience, no drift, no clock.
-        users: "training" (people of A and B), or "calibration", "selection", "evaluation" (of J).
-        slate_size: K.
+        static: True: the negative control, without boredom, patience, drift and clock.
+        users: whose histories: "training" (people of A and B), or "calibration", "selection",
+            "evaluation" (three groups of J's people).
+        slate_size: slots.
         boredom: log-odds that a boring genre loses; 0 for none.
-        state: False leaves out the B-model and its embedding.
-        starts: arrivals per person.
-        device: of all tensors.
+        state: False leaves out the B-model and its embedding, which is faster.
+        starts: points of each person's history at which they may arrive.
+        device: of every tensor.
 
-    Source: MovieLens-100K (Harper and Konstan 2015); the models' cards say what they were fitted
-    on.
+    Source:
+        MovieLens-100K (Harper and Konstan 2015, doi:10.1145/2827872); the models' cards say what
+        they were fitted on.
 
-    Version history: v0.
+    Version history:
+        v0: first.
     """
     asked = Asked(static, users, slate_size, boredom, state, starts, device)
-    return _world("MovieLens-v0", "A", asked)
+    return _world("slategym/MovieLens-v0", "A", asked)
 
 
 def movielens_judge(
@@ -149,14 +165,48 @@ def movielens_judge(
     starts: int = 8,
     device: str = "cpu",
 ) -> World:
-    """The same films for the judge's people: another family of model, fitted on other users.
+    """The same films before independent people: another family of model, fitted on others.
 
-    As `movielens`, but clicks, likes and ratings come from a factor model with biases and genres
-    fitted on J's people. The assumed rules are the same, so this world tests whether what a policy
-    learned of people's preferences carries over, not whether the rules are true.
+    Description:
+        As slategym/MovieLens-v0, but clicks, likes and ratings come from a factor model with biases
+        and genres fitted on J's people, whom no other model has met. The assumed rules are the
+        same, so this world tests whether what a policy learned of people's preferences carries
+        over, not whether the rules are true.
+
+    Observation space:
+        As slategym/MovieLens-v0; the state embedding is the B-model's here too.
+
+    Action space:
+        MultiDiscrete([1682] * slate_size), film ids. A film shown twice or consumed before is an
+        empty slot.
+
+    Reward:
+        1 per click and 1 per like.
+
+    Start:
+        At a random point of a real person's history.
+
+    End:
+        Terminated when patience is gone; truncated after 30 slates.
+
+    Args:
+        static: True: the negative control, without boredom, patience, drift and clock.
+        users: whose histories: "training" (people of A and B), or "calibration", "selection",
+            "evaluation" (three groups of J's people).
+        slate_size: slots.
+        boredom: log-odds that a boring genre loses; 0 for none.
+        state: False leaves out the B-model and its embedding, which is faster.
+        starts: points of each person's history at which they may arrive.
+        device: of every tensor.
+
+    Source:
+        MovieLens-100K (Harper and Konstan 2015, doi:10.1145/2827872); factor model: Koren 2009.
+
+    Version history:
+        v0: first.
     """
     asked = Asked(static, users, slate_size, boredom, state, starts, device)
-    return _world("MovieLens-Judge-v0", "J", asked)
+    return _world("slategym/MovieLens-Judge-v0", "J", asked)
 
 
 def _world(name: str, party: str, asked: Asked) -> World:

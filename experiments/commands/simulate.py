@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,8 +32,6 @@ $ slategym simulate MovieLens-v0 --policy supervised --users 200 --json --out sl
 
 $ slategym simulate MovieLens-v0 --policy myopic --set static=true --set slate_size=10
 """
-
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 
 
 def register(app: typer.Typer) -> None:
@@ -71,25 +67,23 @@ def simulate(
     """
     import torch
 
-    from slategym.agents.policies import make_policy
+    from slategym.agents.policies import find_policy, make_policy
     from slategym.envs.registry import find_world, make_world
     from slategym.experiments.cli import resolve_device
     from slategym.experiments.slate_log import check_place
+    from slategym.experiments.world_settings import read_settings
 
     for option, number in (("--users", users), ("--batch", batch)):
         if number < 1:
             raise UsageError(f"{option} must be at least 1, got {number}")
+    if out is not None and out.suffix != ".parquet":
+        raise UsageError(f"--out writes Parquet: give a name in .parquet, got {out.name!r}")
     id, _ = find_world(world)
-    on = resolve_device(device)
+    given, on = read_settings(world, settings or []), resolve_device(device)
+    find_policy(policy)  # before a world is built, which may mean to fit its models
     if out is not None:
-        if out.suffix != ".parquet":
-            raise UsageError(f"--out writes Parquet: give a name in .parquet, got {out.name!r}")
         check_place(out)
     torch.set_num_threads(1)
-    given = _settings(settings or [])
-    if "device" in given:
-        raise UsageError("--set device: give --device instead")
-    _check_kinds(world, given)
     where = make_world(world, **given, **({} if on == "cpu" else {"device": on}))
     if users > where.population.size:
         raise UsageError(
@@ -201,38 +195,3 @@ def _print(summary: dict[str, Any], out: Path | None) -> None:
     )
     if out is not None:
         console.print(f"slates: {out}", markup=False)
-
-
-def _check_kinds(world: str, settings: dict[str, Any]) -> None:
-    """Refuse values of another kind than the default; unknown names are for the registry."""
-    from inspect import signature
-
-    from slategym.envs.registry import find_world
-
-    name, entry = find_world(world)
-    module, _, function = entry.builder.partition(":")
-    parameters = signature(getattr(import_module(module), function)).parameters
-    for setting, value in settings.items():
-        default = parameters[setting].default if setting in parameters else None
-        kind, wanted = type(default), KINDS.get(type(default))
-        fits = type(value) is kind or (kind is float and type(value) is int)
-        if wanted is not None and not fits:
-            raise UsageError(f"{name}: {setting} is {wanted}, got {value!r}")
-
-
-def _settings(pairs: list[str]) -> dict[str, Any]:
-    """NAME=VALUE pairs; values are read as JSON where they are JSON, else as text."""
-    settings: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--set takes NAME=VALUE, got {pair!r}")
-        if name in settings:
-            raise UsageError(f"--set {name} is given twice; give it once")
-        try:
-            settings[name] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[name] = value
-        if isinstance(settings[name], float) and not math.isfinite(settings[name]):
-            raise UsageError(f"--set {name}: a finite number is needed, got {value}")
-    return settings

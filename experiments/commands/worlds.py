@@ -21,30 +21,39 @@ def worlds(
         str | None, typer.Argument(help="Show this world's page instead of the list.")
     ] = None,
 ) -> None:
-    """List the worlds, or show one world's page: what it is, observes, rewards and assumes."""
-    from slategym.envs.registry import WORLDS, describe_world
+    """List the worlds, or show one's page: what people do, what is seen, rewarded and assumed."""
+    from slategym.envs.registry import NAMESPACE, WORLDS
+    from slategym.experiments.world_page import page
 
-    console = Console()
+    console = Console(highlight=False)
     if world is not None:
-        console.print(describe_world(world), markup=False, highlight=False)
+        console.print(page(world))
         return
-    table = Table("world", "what it is", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("world", no_wrap=True)
+    table.add_column("what it is")
     for name, entry in WORLDS.items():
-        table.add_row(name, entry.one_line)
+        table.add_row(name.removeprefix(NAMESPACE), entry.one_line)
     console.print(table)
-    console.print('Make one with gymnasium.make("slategym:NAME") or slategym simulate NAME.')
+    console.print("One of them, with its settings: slategym worlds NAME")
+    console.print('To step it: gymnasium.make("slategym:NAME"), or slategym simulate NAME')
 
 
 def agents() -> None:
-    """List the policies that can be simulated, and those that can be trained."""
+    """List the policies: baselines, the supervised ranker, references, and learners."""
     from slategym.agents.policies import POLICIES
 
-    table = Table("policy", "kind", "what it does", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("policy", "kind"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("what it does")
     for name, entry in POLICIES.items():
         table.add_row(name, entry.kind, entry.one_line)
-    console = Console()
+    console = Console(highlight=False)
     console.print(table)
     console.print(
-        "References are told what no real system knows. Learners are named by the folder that "
-        "their training left."
+        "Supervised policies and learners need a world with a learned state: MovieLens-v0 or "
+        "MovieLens-Judge-v0. References are told what no real system knows. Learners must be "
+        "trained first (slategym benchmark does), and are named by the folder that training left."
     )
+    console.print("To let one act: slategym simulate WORLD --policy NAME")

@@ -28,6 +28,15 @@ def test_a_world_is_its_id_and_has_a_page(world_id, world):
     assert "static" in inspect.signature(builder).parameters
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "low"),
+    [("horizon", 0, 1), ("history_size", -1, 0), ("seed", -1, 0), ("seed", 2**31, 0)],
+)
+def test_numbers_out_of_range_are_refused(setting, value, low):
+    with pytest.raises(UsageError, match=rf"{setting} must be in \[{low}, 2\^31\), got {value}"):
+        make_world("Workbench-v0", **{setting: value})
+
+
 def test_the_prefix_may_be_left_out():
     assert (
         make_world("InterestEvolution-v0").name == make_world("slategym/InterestEvolution-v0").name
