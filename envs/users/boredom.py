@@ -85,6 +85,13 @@ class Boredom(UserModel[BoredomState]):
         """Match beyond the offset, times the slope, (B, K); the match of a bored user is 0."""
         return self._match(state, items)
 
+    def outlook(
+        self, state: BoredomState, catalogue: Catalogue, context: Context, luck: Luck
+    ) -> tuple[Tensor, Tensor]:
+        """Every item's appeal, (B, N), by one matrix product."""
+        match_BN = self._open_to(state) @ catalogue.embedding.T
+        return self.slope * (match_BN - self.offset), match_BN.new_ones(1, 1, 1)
+
     def evolve(
         self, state: BoredomState, items: Items, feedback_BKM: Tensor, context: Context, luck: Luck
     ) -> BoredomState:
@@ -96,12 +103,15 @@ class Boredom(UserModel[BoredomState]):
         return (state.count / self.threshold).clamp(max=1.0)
 
     def _match(self, state: BoredomState, items: Items) -> Tensor:
+        match_BK = (items.embedding @ self._open_to(state)[:, :, None]).squeeze(2)
+        return self.slope * (match_BK - self.offset)
+
+    def _open_to(self, state: BoredomState) -> Tensor:
+        """Taste, with what bores left out, (B, G)."""
         tired_BG = state.bored > 0
         if self.whole:
             tired_BG = tired_BG.any(1, keepdim=True)
-        taste_BG = state.taste.masked_fill(tired_BG, 0.0)
-        match_BK = (items.embedding @ taste_BG[:, :, None]).squeeze(2)
-        return self.slope * (match_BK - self.offset)
+        return state.taste.masked_fill(tired_BG, 0.0)
 
     def _react(self, state: BoredomState, items: Items, clicked_BK: Tensor) -> BoredomState:
         R, click_BK = self.memory, clicked_BK.int()

@@ -88,6 +88,13 @@ class TopicRec(UserModel[TopicState]):
         """As above, (B, K); all items are taken for one slate."""
         return self._match(state, items)
 
+    def outlook(
+        self, state: TopicState, catalogue: Catalogue, context: Context, luck: Luck
+    ) -> tuple[Tensor, Tensor]:
+        """Every item's own appeal, (B, N): whom a slate would crowd depends on the slate."""
+        match_BN = self._open_to(state) @ catalogue.embedding.T
+        return self.slope * (match_BN - self.offset), match_BN.new_ones(1, 1, 1)
+
     def evolve(
         self, state: TopicState, items: Items, feedback_BKM: Tensor, context: Context, luck: Luck
     ) -> TopicState:
@@ -109,9 +116,7 @@ class TopicRec(UserModel[TopicState]):
         return TopicState(taste_BD, topic_BR, age_BR, self._boredom(state.bored, topic_BR))
 
     def _match(self, state: TopicState, items: Items) -> Tensor:
-        interested_BD = (state.bored == 0).repeat_interleave(self.topic_size, 1)
-        taste_BD1 = (state.taste * interested_BD)[:, :, None]
-        match_BK = (items.embedding @ taste_BD1).squeeze(2)
+        match_BK = (items.embedding @ self._open_to(state)[:, :, None]).squeeze(2)
         appeal_BK = self.slope * (match_BK - self.offset)
         if self.penalty == 1.0:
             return appeal_BK
@@ -124,6 +129,11 @@ class TopicRec(UserModel[TopicState]):
             - torch.log1p(-appeal_BK.sigmoid() / self.penalty)
         )
         return torch.where(crowded_B1, fewer_BK, appeal_BK)
+
+    def _open_to(self, state: TopicState) -> Tensor:
+        """Taste, with the topics that bore left out, (B, G * E)."""
+        interested_BD = (state.bored == 0).repeat_interleave(self.topic_size, 1)
+        return state.taste * interested_BD
 
     def _boredom(self, bored_BG: Tensor, topic_BR: Tensor) -> Tensor:
         """Recover by a slate; then what was clicked too often bores."""
