@@ -8,6 +8,8 @@ from typing import TypeVar
 
 V = TypeVar("V")
 
+LISTED = 12  # names in a message, at most
+
 
 class UsageError(ValueError):
     """The caller asked for something that cannot be: an unknown name, a size out of range.
@@ -25,11 +27,15 @@ def lookup(kind: str, name: str, table: Mapping[str, V]) -> V:
         table: everything known.
 
     Raises:
-        UsageError: naming the nearest known name and all the others.
+        UsageError: naming the nearest known name, and the others; of many, the next nearest.
     """
     if name in table:
         return table[name]
     lowered = {known.lower(): known for known in table}
-    near = get_close_matches(name.lower(), lowered, n=1, cutoff=0.4)
-    hint = f"; did you mean {lowered[near[0]]!r}?" if near else ";"
-    raise UsageError(f"unknown {kind} {name!r}{hint} Known: {', '.join(sorted(table))}")
+    near = [lowered[n] for n in get_close_matches(name.lower(), lowered, n=LISTED, cutoff=0.4)]
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    known = sorted(table)
+    if len(known) > LISTED:
+        listed = near or known[:LISTED]
+        known = [*listed, f"... ({len(known)} in all)"]
+    raise UsageError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
