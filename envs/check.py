@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -168,7 +169,7 @@ class _Probe:
         """The result, once it is known to depend on the arguments alone, user by user."""
         before = [map_tensors(torch.clone, argument) for argument in arguments]
         generators = _generators()
-        result = method(*arguments)
+        result = self.attempt(what, method, arguments)
         for leaf in _leaves(result):
             if leaf.device != self.device:
                 self.fail(
@@ -184,10 +185,11 @@ class _Probe:
             )
         if not _same(before, list(arguments), tolerance=0.0):
             self.fail(what, "changed its arguments in place. An operation ending in _, or x[i] =?")
-        if not _same(result, method(*arguments), tolerance=0.0):
+        if not _same(result, self.attempt(what, method, arguments), tolerance=0.0):
             self.fail(what, "gave two results for the same arguments. Something kept in self?")
         row = slice(2, 3)
-        alone = method(*(_users(argument, row) for argument in before))
+        users = [_users(argument, row) for argument in before]
+        alone = self.attempt(what, method, users, " with one user. A size written out?")
         ours = map_tensors(lambda x: x[row] if x.shape[:1] == (B,) else x, result)
         if not _same(ours, alone, TOLERANCE):
             self.fail(
@@ -197,13 +199,33 @@ class _Probe:
             )
         return result
 
+    def attempt(
+        self, what: str, method: Callable[..., T], arguments: Sequence[Any], when: str = ""
+    ) -> T:
+        """The result; an exception of the model's own is told with its line."""
+        try:
+            return method(*arguments)
+        except Exception as error:
+            file = getattr(sys.modules[type(self.model).__module__], "__file__", None)
+            lines = [
+                f" (line {frame.lineno}: {frame.line})"
+                for frame in traceback.extract_tb(error.__traceback__)
+                if frame.filename == file
+            ]
+            said = " ".join(str(error).split())
+            place = lines[-1] if lines else ""
+            raise ContractError(
+                f"{self.name}.{what} failed{when}: {type(error).__name__}: {said}{place}"
+            ) from error
+
     def check_means(self, state: Any) -> None:
         """The mean feedback of one user, against many samples of it."""
         one = map_tensors(lambda x: x[:1].expand(NUM_SAMPLES, *x.shape[1:]).contiguous(), state)
         lane = torch.arange(NUM_SAMPLES, dtype=torch.int32, device=self.device)
         items = Items((lane[:, None] * 0).expand(-1, K).contiguous(), self.catalogue)
         context: Context = map_tensors(lambda x: x[:1].expand(NUM_SAMPLES), self.context)
-        value, mean = self.model.respond(one, items, context, Luck.at(lane, lane))
+        given = one, items, context, Luck.at(lane, lane)
+        value, mean = self.attempt("respond", self.model.respond, given)
         shape = (NUM_SAMPLES, K, len(self.model.signals))
         sample_M, mean_M = value.expand(shape).flatten(0, 1), mean.expand(shape).flatten(0, 1)
         error_M = sample_M.std(0) / NUM_SAMPLES**0.5

@@ -16,7 +16,7 @@ from slategym import __version__
 from slategym.envs.names import UsageError, lookup
 from slategym.experiments.errors import DEFECTS, describe
 
-COMMANDS = ("data", "evaluate_model", "worlds", "simulate", "benchmark")  # in the order of --help
+COMMANDS = ("data", "evaluate_model", "worlds", "check", "simulate", "benchmark")  # as in --help
 DEVICES = {
     "auto": "a GPU if there is one",
     "cpu": "the processor",
@@ -31,26 +31,20 @@ HELP = (
     "Does reinforcement learning beat a good supervised ranker for slates shown to people whose "
     "state changes, and can the answer be believed?"
 )
-EPILOG = """
-[bold]From ratings to a verdict, in minutes[/bold]
+EPILOG = r"""
+**From ratings to a verdict, in minutes**\
+`slategym benchmark movielens --profile quick`
 
-$ slategym benchmark movielens --profile quick
+**How good is the supervised ranker?**\
+`slategym evaluate-model movielens-100k --split time`
 
-[bold]How good is the supervised ranker?[/bold]
+**What happens to 200 people under one policy?**\
+`slategym simulate MovieLens-v0 --policy supervised --users 200`
 
-$ slategym evaluate-model movielens-100k --split time
-
-[bold]What happens to 200 people under one policy?[/bold]
-
-$ slategym simulate slategym/MovieLens-v0 --policy supervised --users 200
-
-[bold]What is there?[/bold]
-
-$ slategym worlds
-
-$ slategym agents
-
-$ slategym data list
+**What is there?**\
+`slategym worlds`\
+`slategym agents`\
+`slategym data list`
 
 Exit code 0: done. 1: failed. 2: asked for something that cannot be. 130: interrupted.
 """
@@ -58,6 +52,11 @@ Exit code 0: done. 1: failed. 2: asked for something that cannot be. 130: interr
 
 class Commands(TyperGroup):
     """The commands; an unknown one is answered with the nearest."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Groups first, then commands as they were added."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: not isinstance(self.commands[name], TyperGroup))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command named first in args.
@@ -75,7 +74,7 @@ def build() -> typer.Typer:
         name="slategym",
         cls=Commands,
         help=HELP,
-        rich_markup_mode="rich",
+        rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
         add_completion=False,
         epilog=EPILOG,

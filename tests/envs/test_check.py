@@ -149,6 +149,16 @@ class Remembers(Likes):
         return super().appeal(state, items, context) + self.seen
 
 
+class Breaks(Likes):
+    def appeal(self, state, items, context):
+        return state + items.quality
+
+
+class SizeWritten(Likes):
+    def appeal(self, state, items, context):
+        return super().appeal(state, items, context).view(6, 4)
+
+
 SLIPS = [
     (MissingAxis, r"evolve.*affect one another.*dim="),
     (TorchGenerator, r"evolve advanced a global random generator.*luck"),
@@ -169,6 +179,8 @@ SLIPS = [
     (WrongMean, r"rating has mean 4, but its samples have (2\.9|3)"),
     (SixStars, r"returned 6, outside \[1, 5\]: declared of rating"),
     (NoClickValue, r"the click, the first signal, the value 1"),
+    (Breaks, r"appeal failed: RuntimeError: .*\(line \d+: return state \+ items.quality\)"),
+    (SizeWritten, r"appeal failed with one user. A size written out\?: RuntimeError"),
     (Remembers, r"appeal gave two results.*self"),
 ]
 
@@ -223,6 +235,16 @@ def test_a_model_from_another_installed_package(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert float(run.stdout) > 10
+    for name in ("weary", "weary_users:Weary"):
+        checked = subprocess.run(
+            [sys.executable, "-m", "slategym.experiments.cli", "check", name],
+            env={"PYTHONPATH": str(site), "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert checked.returncode == 0, checked.stderr
+        assert f"OK: {name} keeps the contract" in checked.stdout
 
 
 def test_the_example_is_short():
