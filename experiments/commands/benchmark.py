@@ -12,21 +12,19 @@ from rich.console import Console
 
 from slategym.envs.names import UsageError, lookup
 
-EPILOG = """
-[bold]A first answer, in minutes on two cores[/bold]
+EPILOG = r"""
+**A first answer, in minutes on two cores: 3 seeds, 600 users**\
+`slategym benchmark movielens`
 
-$ slategym benchmark movielens
+**The answer to quote: 10 seeds, 1256 users, longer training**\
+`slategym benchmark movielens --profile full --out runs/movielens-full`
 
-[bold]The answer to quote: ten seeds, all evaluation users[/bold]
-
-$ slategym benchmark movielens --profile full --out runs/movielens-full
-
-[bold]A quick look at another slate size[/bold]
-
-$ slategym benchmark movielens --slate-size 10 --seeds 1 --users 200
+**A quick look at another slate size**\
+`slategym benchmark movielens --slate-size 10 --seeds 1 --users 200`
 
 Interrupt it at any time: the same call goes on where it stopped, and a finished one computes
-nothing. The report is OUT/report.html, its numbers are OUT/rows.parquet.
+nothing. The report is `OUT/report.html`, its numbers are `OUT/rows.parquet`, the trained policies
+lie under `OUT/work/`, and `tensorboard --logdir OUT/tensorboard` shows the training.
 """
 STUDIES = {"movielens": "RL against the supervised multi-task ranker on MovieLens-100K"}
 
@@ -38,12 +36,12 @@ def register(app: typer.Typer) -> None:
 
 def benchmark(
     study: Annotated[str, typer.Argument(help="Which study: movielens.")],
-    profile: Annotated[str, typer.Option(help="How much of everything: quick or full.")] = "quick",
+    profile: Annotated[str, typer.Option(help="How much of everything: quick, full.")] = "quick",
     seeds: Annotated[
-        int | None, typer.Option(help="Training seeds per agent; the profile decides.")
+        int | None, typer.Option(help="Training seeds per agent; by default the profile's.")
     ] = None,
     users: Annotated[
-        int | None, typer.Option(help="Simulated evaluation users; the profile decides.")
+        int | None, typer.Option(help="Simulated evaluation users; by default the profile's.")
     ] = None,
     slate_size: Annotated[int, typer.Option(help="Films per slate.")] = 5,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -51,7 +49,8 @@ def benchmark(
         Path | None, typer.Option(help="Run folder; runs/STUDY-PROFILE by default.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes; one per processor by default.")
+        int | None,
+        typer.Option(help="Processes, 0 for this one only; by default one per processor."),
     ] = None,
     open_report: Annotated[
         bool, typer.Option("--open", help="Open the report in a browser at the end.")

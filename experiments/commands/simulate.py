@@ -19,18 +19,21 @@ if TYPE_CHECKING:
     from slategym.agents.types import Policy
     from slategym.envs.types import World
 
-EPILOG = """
-[bold]A random slate of MovieLens films for 200 people[/bold]
+EPILOG = r"""
+**Random slates, in a world that needs no download**\
+`slategym simulate InterestEvolution-v0 --users 200`
 
-$ slategym simulate slategym/MovieLens-v0 --policy random --users 200
+**The supervised ranker, one JSON object, every slate kept**\
+`slategym simulate MovieLens-v0 --policy supervised --json --out slates.parquet`
 
-[bold]The same people, the ranker, one JSON object, and every slate kept[/bold]
+**Another slate size in the static twin** (`slategym worlds MovieLens-v0` lists the settings)\
+`slategym simulate MovieLens-v0 --set static=true --set slate_size=10`
 
-$ slategym simulate MovieLens-v0 --policy supervised --users 200 --json --out slates.parquet
+**What a benchmark has trained**\
+`slategym simulate MovieLens-v0 --policy runs/movielens-quick/work/plackett-luce-...`
 
-[bold]A world with other settings[/bold]
-
-$ slategym simulate MovieLens-v0 --policy myopic --set static=true --set slate_size=10
+A log of slates has one row per slot: user, item, time, slate_id, position, context, propensity and
+signals, under the names that `slategym data check` knows.
 """
 
 
@@ -40,10 +43,10 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
-    world: Annotated[str, typer.Argument(help="A world's id; see slategym worlds.")],
+    world: Annotated[str, typer.Argument(help="A world's name, as slategym worlds lists it.")],
     policy: Annotated[
         str,
-        typer.Option(help="A policy's name, see slategym agents, or a trained policy's folder."),
+        typer.Option(help="A name that slategym agents lists, or a trained policy's folder."),
     ] = "random",
     users: Annotated[int, typer.Option(help="Simulated users, one session each.")] = 1000,
     seed: Annotated[
@@ -53,9 +56,12 @@ def simulate(
     batch: Annotated[int, typer.Option(help="Users side by side; changes no result.")] = 512,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="NAME=VALUE, a setting of the world.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the world; repeatable."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Write every slate and its feedback to this Parquet file.")
     ] = None,

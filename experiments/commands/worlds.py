@@ -9,10 +9,16 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+WORLDS_EPILOG = r"""
+**All worlds; then one of them, with its settings**\
+`slategym worlds`\
+`slategym worlds MovieLens-v0`
+"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the two commands."""
-    app.command("worlds")(worlds)
+    app.command("worlds", epilog=WORLDS_EPILOG)(worlds)
     app.command("agents")(agents)
 
 
