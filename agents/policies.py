@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from slategym.agents.agent import ABOUT, Agent
 from slategym.agents.baselines import Popularity, Random, Supervised, clicks_under_random_slates
 from slategym.agents.ranker import Ranker
 from slategym.agents.references import Myopic, RuleAware
@@ -24,6 +27,7 @@ class PolicyEntry(NamedTuple):
     kind: str  # baseline | supervised | reference | learner
     one_line: str
     build: Callable[[World], Policy] | None  # None: must be trained, and is named by its folder
+    agent: str | None = None  # "module:Class" of what trains it, see agents/agent.py
 
 
 def ranker_of(world: World) -> Ranker:
@@ -90,19 +94,41 @@ POLICIES: dict[str, PolicyEntry] = {
 }
 
 
+def find_agent(name: str) -> type[Agent]:
+    """The class of the learner of that name.
+
+    Raises:
+        UsageError: if there is none; the nearest is offered.
+    """
+    learners = {name: entry.agent for name, entry in POLICIES.items() if entry.agent}
+    module, _, attribute = lookup("agent", name, learners).partition(":")
+    found: type[Agent] = getattr(import_module(module), attribute)
+    return found
+
+
+def load_agent(folder: Path, world: World) -> Agent:
+    """A trained agent as `Agent.save` left it, to act in this world.
+
+    Raises:
+        UsageError: it was trained for another catalogue or other slates.
+    """
+    name = json.loads((folder / ABOUT).read_text())["agent"]
+    return find_agent(name).load(folder, world)
+
+
 def find_policy(name: str) -> PolicyEntry | None:
     """The policy of that name; None where the name is a folder that holds a trained one.
 
     Raises:
         UsageError: if there is none; if it must be trained first.
     """
-    if is_saved(Path(name)):
+    if is_saved(Path(name)) or (Path(name) / ABOUT).is_file():
         return None
     entry = lookup("policy", name, POLICIES)
     if entry.build is None:
         raise UsageError(
             f"{name} must be trained before it can act: give the folder of a trained one, such as "
-            "those that `slategym benchmark movielens` leaves under OUT/work/"
+            "those that `slategym train` and `slategym benchmark movielens` (under OUT/work/) leave"
         )
     return entry
 
@@ -114,6 +140,8 @@ def make_policy(name: str, world: World) -> Policy:
         UsageError: see `find_policy`; if it does not fit the world.
     """
     entry = find_policy(name)
+    if (Path(name) / ABOUT).is_file():
+        return load_agent(Path(name), world)
     if entry is None or entry.build is None:
         return load_policy(Path(name), world, ranker_of(world))
     with torch.no_grad():

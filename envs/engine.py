@@ -103,25 +103,38 @@ def transition(world: World, session: Session, slate_BK: Tensor) -> tuple[Sessio
     )
 
 
-def replace_finished(world: World, session: Session, done_B: Tensor) -> Session:
+def replace_finished(
+    world: World, session: Session, done_B: Tensor, stride: int | None = None
+) -> Session:
     """Seat the next user wherever a session is over.
 
     Lane b of B meets users b, b + B, b + 2B, ... of the population, then the same people on their
     second visit: the same order under any policy. Of fixed shape, so that it compiles;
     `replace_rows` is cheaper where few are over.
+
+    Args:
+        world: where they are.
+        session: B of them.
+        done_B: bool, which are over.
+        stride: users by which a lane moves on; None: B. Less where several groups of lanes, each
+            with a luck of its own, stand side by side.
     """
-    return where(done_B, _next_sessions(world, session, session.user_id.shape[0]), session)
+    stride = session.user_id.shape[0] if stride is None else stride
+    return where(done_B, _next_sessions(world, session, stride), session)
 
 
-def replace_rows(world: World, session: Session, row_R: Tensor) -> tuple[Session, Session]:
+def replace_rows(
+    world: World, session: Session, row_R: Tensor, stride: int | None = None
+) -> tuple[Session, Session]:
     """The same for the lanes row_R, (R,) int64: all sessions, and the R new ones alone."""
     num_lanes = session.user_id.shape[0]
+    stride = num_lanes if stride is None else stride
     if row_R.shape[0] == num_lanes:
-        fresh = _next_sessions(world, session, num_lanes)
+        fresh = _next_sessions(world, session, stride)
         return fresh, fresh
     over = replace(session, user=None, offer=None, view=None)
     few = map_tensors(lambda x: x.index_select(0, row_R), over)
-    fresh = _next_sessions(world, few, num_lanes)
+    fresh = _next_sessions(world, few, stride)
     merge = lambda old, new: old.index_copy(0, row_R, new)  # noqa: E731
     return map_tensors(merge, session, fresh), fresh
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from slategym.envs.types import LONG_AGO, Items, Observation, World
+from slategym.envs.types import LONG_AGO, Context, History, Items, Observation, World
 
 CONTEXT_HIGH = {  # in the units of Context; names are counted in a byte
     "hour": 24.0,
@@ -44,6 +45,64 @@ def show(world: World, seen: Observation) -> dict[str, Tensor]:
     if seen.revealed is not None:
         shown["user"] = seen.revealed
     return shown
+
+
+def read(world: World, shown: Mapping[str, Any]) -> Observation:
+    """An observation from what `show` made of it, as arrays or tensors; the inverse of `show`.
+
+    Args:
+        world: that it came from.
+        shown: batched, every entry (B, ...). What the world does not show is zero.
+
+    Raises:
+        ValueError: an entry is missing.
+    """
+
+    def entry(name: str, dtype: torch.dtype) -> Tensor:
+        if name not in shown:
+            raise ValueError(
+                f"observations of {world.name} have an entry {name!r}; got {', '.join(shown)}"
+            )
+        return torch.as_tensor(shown[name], device=world.device).to(dtype)
+
+    def optional(name: str, dtype: torch.dtype) -> Tensor | None:
+        return entry(name, dtype) if name in shown else None
+
+    step_B = entry("step", torch.int32)[:, 0]
+    B, H, M = step_B.shape[0], world.history_size, world.num_signals
+    if H:
+        history = History(
+            entry("history_item", torch.int32),
+            entry("history_feedback", torch.float32),
+            entry("history_age", torch.int32),
+        )
+    else:
+        none_BH = torch.full((B, 0), -1, dtype=torch.int32, device=world.device)
+        history = History(none_BH, torch.zeros(B, 0, M, device=world.device), none_BH)
+    zero_B, fields = torch.zeros(B, device=world.device), {}
+    if world.context.shown:
+        fields = dict(
+            zip(world.context.shown, entry("context", torch.float32).unbind(1), strict=True)
+        )
+    context = {name: fields.get(name, zero_B) for name in CONTEXT_HIGH}
+    mask_BC = optional("action_mask", torch.int8)
+    return Observation(
+        profile=optional("profile", torch.int32),
+        history=history,
+        context=Context(
+            hour=context["hour"],
+            weekday=context["weekday"].int(),
+            device=context["device"].int(),
+            place=context["place"].int(),
+            weather=context["weather"].int(),
+            gap=context["gap"],
+        ),
+        candidates=optional("candidate_item", torch.int32),
+        allowed=None if mask_BC is None else mask_BC > 0,
+        state=optional("state", torch.float32),
+        revealed=optional("user", torch.float32),
+        step=step_B,
+    )
 
 
 def observation_space(world: World, first: Observation) -> spaces.Dict:

@@ -1,0 +1,126 @@
+"""S copies of a network, each with weights of its own, run and trained as one.
+
+The leading axis S is the training seed, everywhere. Nothing crosses it: member s of S is trained
+exactly as it would be alone (up to the rounding of a batched matrix product).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+
+class Cohort:
+    """Stacked weights of S networks of one shape.
+
+    Args:
+        build: makes one network, its initial weights from torch's global generator, which is set
+            for it and left as it was.
+        seeds: of the initial weights, one per member.
+        device: of the weights.
+    """
+
+    def __init__(
+        self, build: Callable[[], nn.Module], seeds: Sequence[int], device: torch.device
+    ) -> None:
+        members = []
+        for seed in seeds:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                members.append(build())
+        self.skeleton = deepcopy(members[0]).to("meta")
+        weights, self.constants = stack_module_state(members)
+        self.weights: dict[str, Tensor] = {
+            name: x.detach().to(device).requires_grad_() for name, x in weights.items()
+        }
+        self.constants = {name: x.to(device) for name, x in self.constants.items()}
+        self.num_seeds = len(members)
+
+    def __call__(self, *inputs: Tensor, shared: tuple[Tensor, ...] = ()) -> Any:
+        """Every member on its own inputs.
+
+        Args:
+            *inputs: (S, ...) each.
+            shared: given to every member alike, after the inputs.
+
+        Returns:
+            What the network returns, with a leading S.
+        """
+
+        def one(weights: dict[str, Tensor], constants: dict[str, Tensor], *given: Tensor) -> Any:
+            return functional_call(self.skeleton, (weights, constants), (*given, *shared))
+
+        return vmap(one)(self.weights, self.constants, *inputs)
+
+    def parameters(self) -> list[Tensor]:
+        """The stacked weights, (S, ...) each."""
+        return list(self.weights.values())
+
+    def frozen_copy(self) -> Cohort:
+        """The same weights, without gradients: a target network."""
+        twin = object.__new__(Cohort)
+        twin.skeleton, twin.constants, twin.num_seeds = (
+            self.skeleton,
+            self.constants,
+            self.num_seeds,
+        )
+        twin.weights = {name: x.detach().clone() for name, x in self.weights.items()}
+        return twin
+
+    @torch.no_grad()
+    def follow(self, other: Cohort, rate: float) -> None:
+        """Move towards another's weights by this share (Polyak averaging)."""
+        mine, theirs = self.parameters(), other.parameters()
+        torch._foreach_lerp_(mine, theirs, rate)
+
+    @torch.no_grad()
+    def load(self, weights: dict[str, Tensor]) -> None:
+        """Take over weights, (S, ...) each, in place, so that optimisers keep them."""
+        for name, x in self.weights.items():
+            x.copy_(weights[name])
+
+    def member(self, seed_index: int) -> dict[str, Tensor]:
+        """The weights of one member, detached copies without the leading axis."""
+        return {name: x.detach()[seed_index].clone() for name, x in self.weights.items()}
+
+
+def ready_adam(parameters: Sequence[Tensor], learning_rate: float, eps: float = 1e-8) -> Any:
+    """Adam whose moments exist from the start, so that all of its state can be saved."""
+    adam = torch.optim.Adam(list(parameters), lr=learning_rate, eps=eps, foreach=True)
+    for x in parameters:
+        adam.state[x] = {
+            "step": torch.zeros((), dtype=torch.float32),
+            "exp_avg": torch.zeros_like(x),
+            "exp_avg_sq": torch.zeros_like(x),
+        }
+    return adam
+
+
+def adam_state(adam: torch.optim.Optimizer) -> tuple[dict[str, Tensor], ...]:
+    """Its moments, parameter by parameter, as a tree of live tensors."""
+    return tuple(adam.state[x] for group in adam.param_groups for x in group["params"])
+
+
+@torch.no_grad()
+def load_adam(adam: torch.optim.Optimizer, saved: Sequence[dict[str, Tensor]]) -> None:
+    """Take over what `adam_state` gave, in place."""
+    for mine, theirs in zip(adam_state(adam), saved, strict=True):
+        for name, x in mine.items():
+            x.copy_(theirs[name])
+
+
+@torch.no_grad()
+def clip_each(parameters: Sequence[Tensor], limit: float) -> Tensor:
+    """Scale every member's gradient to at most this norm; their norms before, (S,)."""
+    grads = [x.grad for x in parameters if x.grad is not None]
+    square_S = torch.stack([g.flatten(1).square().sum(1) for g in grads]).sum(0)
+    norm_S = square_S.sqrt()
+    scale_S = (limit / (norm_S + 1e-6)).clamp(max=1.0)
+    for g in grads:
+        g.mul_(scale_S.view(-1, *[1] * (g.dim() - 1)))
+    return norm_S

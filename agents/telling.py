@@ -1,0 +1,64 @@
+"""How a training is seen from outside: a progress bar, and TensorBoard's event files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+Tell = Callable[[int, Mapping[str, float]], None]  # slates so far, figures by tag
+LOSSES = ("train/loss", "train/value_loss", "train/critic_loss")  # the first that there is
+
+
+@contextmanager
+def bar(name: str, total: int, wanted: bool) -> Iterator[Tell]:
+    """A bar on standard error with return, loss and user-steps per second."""
+    if not wanted:
+        yield lambda steps, figures: None
+        return
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,}/{task.total:,} slates"),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=False,
+    ) as progress:
+        task = progress.add_task(name, total=total, figures="")
+        earned = ""
+
+        def tell(steps: int, figures: Mapping[str, float]) -> None:
+            nonlocal earned
+            if "rollout/ep_rew_mean" in figures:
+                earned = f"return {figures['rollout/ep_rew_mean']:.1f}  "
+            losses = [figures[tag] for tag in LOSSES if tag in figures]
+            loss = f"loss {losses[0]:.3g}  " if losses else ""
+            text = f"{earned}{loss}{figures['time/fps']:,.0f} user-steps/s"
+            progress.update(task, completed=min(steps, total), figures=text)
+
+        yield tell
+
+
+@contextmanager
+def events(folder: Path | None) -> Iterator[Tell]:
+    """Event files for TensorBoard, under stable-baselines3's tag names."""
+    if folder is None:
+        yield lambda steps, figures: None
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(folder))
+
+    def tell(steps: int, figures: Mapping[str, float]) -> None:
+        for tag, value in figures.items():
+            writer.add_scalar(tag, value, steps)
+
+    try:
+        yield tell
+    finally:
+        writer.close()
