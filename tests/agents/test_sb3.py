@@ -5,49 +5,18 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from gymnasium import spaces
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
+from slategym.agents.proto_wrapper import ItemSpaceView
 from slategym.agents.sb3 import SlateVecEnv
-from slategym.envs import engine
 from slategym.envs.gym import SlateEnv, SlateVectorEnv
-from slategym.envs.observation import show
 from slategym.envs.registry import WORLDS, make_world
 
 torch.set_num_threads(1)
 OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
 BORED = "Sardine-SlateTopK-Bored-v0"
-
-
-class Proto:
-    """All that is seen, as one vector; a point in embedding space is shown its nearest items."""
-
-    def space(self, world):
-        zero_1 = torch.zeros(1, dtype=torch.int32)
-        first = engine.observe(world, engine.start(world, zero_1, zero_1, zero_1))
-        width = self.show(world, first)["seen"].shape[1]
-        return spaces.Box(-1e6, 1e6, (width,), np.float32)
-
-    def action_space(self, world):
-        return spaces.Box(-1.0, 1.0, (world.catalogue.embedding.shape[1],), np.float32)
-
-    def show(self, world, observation):
-        parts = show(world, observation).values()
-        shown = {"seen": torch.cat([part.flatten(1).float() for part in parts], 1)}
-        if observation.candidates is not None:
-            shown["candidates"] = observation.candidates
-        return shown
-
-    def slate(self, world, shown, action):
-        embedding = world.catalogue.embedding
-        if "candidates" in shown:
-            embedding = embedding[shown["candidates"].long()]
-            score_BC = (embedding * action.float()[:, None]).sum(2)
-        else:
-            score_BC = action.float() @ embedding.T
-        return score_BC.topk(world.slate_size).indices.int()
 
 
 @pytest.mark.parametrize("id", OWN)
@@ -68,13 +37,13 @@ def test_ppo_learns_from_it(id):
 
 @pytest.mark.parametrize("id", OWN)
 def test_sac_learns_proto_actions(id):
-    env = SlateVecEnv(id, 2, Proto(), max_episode_steps=3)
-    SAC("MlpPolicy", env, learning_starts=4, batch_size=4, buffer_size=50).learn(10)
+    env = SlateVecEnv(id, 2, ItemSpaceView(), max_episode_steps=3)
+    SAC("MultiInputPolicy", env, learning_starts=4, batch_size=4, buffer_size=50).learn(10)
 
 
 def test_evaluate_policy_needs_no_monitor():
-    env = SlateVecEnv(BORED, 4, Proto(), max_episode_steps=5)
-    model = SAC("MlpPolicy", env, buffer_size=10)
+    env = SlateVecEnv(BORED, 4, ItemSpaceView(), max_episode_steps=5)
+    model = SAC("MultiInputPolicy", env, buffer_size=10)
     returns, lengths = evaluate_policy(model, env, 4, return_episode_rewards=True)
     assert len(returns) >= 4 and set(lengths) == {5}
 
@@ -143,7 +112,7 @@ def test_seeding_and_going_on():
 
 
 def test_a_diverged_learner_and_bad_slates_are_named():
-    env = SlateVecEnv(BORED, 2, Proto())
+    env = SlateVecEnv(BORED, 2, ItemSpaceView())
     env.reset()
     action = np.zeros((2, 10), np.float32)
     action[1, 3] = np.nan
