@@ -41,6 +41,12 @@ class Inputs:
         catalogue = self.world.catalogue
         return RecentTopics(catalogue.topic.long(), catalogue.num_topics, self.world.horizon)
 
+    @cached_property
+    def _items_ND(self) -> Tensor:
+        """Item vectors, of norm one on average."""
+        embedding_ND = self.world.catalogue.embedding
+        return embedding_ND / torch.linalg.vector_norm(embedding_ND, dim=1).mean()
+
     def vector(self, observation: Observation) -> Tensor:
         """(B, X) float32, entries of order one."""
         gone_B1 = (observation.step.float() / self.world.horizon)[:, None]
@@ -79,11 +85,11 @@ class Inputs:
 
     def _taste(self, observation: Observation) -> Tensor:
         """Sums of the clicked items' vectors: all remembered alike, and fading slow and fast."""
-        history, embedding_ND = observation.history, self.world.catalogue.embedding
+        history = observation.history
         known_BH = (history.id >= 0).float()
         age_BH = (history.age - 1).clamp(max=LONG_AGO).float()
         weight_B3H = torch.stack(
             [known_BH / LATELY, known_BH * SLOW**age_BH / 8, known_BH * FAST**age_BH / 3], 1
         )
-        clicked_BHD = F.embedding(history.id.clamp(min=0), embedding_ND)
+        clicked_BHD = F.embedding(history.id.clamp(min=0), self._items_ND)
         return (weight_B3H @ clicked_BHD).flatten(1)
