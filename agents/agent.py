@@ -13,12 +13,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -35,6 +36,7 @@ from slategym.models.assets import atomic_path
 A = TypeVar("A", bound="Agent")
 
 ABOUT, WEIGHTS, CHECKPOINT = "agent.json", "agent.safetensors", "checkpoint.safetensors"
+BEGUN = "training.json"  # which training the folder holds
 CURVE_POINTS = 60  # of a whole training
 
 
@@ -56,7 +58,7 @@ class CurvePoint:
     """Where a learner stood when it had seen so much."""
 
     steps: int  # slates shown so far, of each seed
-    seconds: float  # since this call began
+    seconds: float  # of training so far, wall clock
     return_mean: float  # of the sessions that ended since the last point, exploring
 
 
@@ -81,6 +83,8 @@ class Agent(ABC):
         self.steps = 0  # slates learnt from, of each seed
         self.serving = 0  # which of the seeds `act` speaks for
         self.curve: list[CurvePoint] = []
+        self.seconds = 0.0  # of training so far, wall clock
+        self.cpu_seconds = 0.0  # of training so far, of this process
         if not self.seeds or (len(self.seeds) > 1 and not self.several_seeds):
             raise UsageError(
                 f"{self.name} trains {'one seed or more' if self.several_seeds else 'one seed'} at "
@@ -212,6 +216,7 @@ class Agent(ABC):
         if folder is not None:
             self._take_up(folder, about or {})
         began, saved, first = time.monotonic(), time.monotonic(), self.steps
+        clock, cpu_clock = began - self.seconds, time.process_time() - self.cpu_seconds
         with ExitStack() as stack:
             show = stack.enter_context(bar(self.name, total, progress))
             write = stack.enter_context(events(tensorboard))
@@ -225,7 +230,9 @@ class Agent(ABC):
                     "time/fps": rate,
                     "time/total_timesteps": float(self.steps),
                 }
-                self._note(figures, total, seconds)
+                self.seconds = time.monotonic() - clock
+                self.cpu_seconds = time.process_time() - cpu_clock
+                self._note(figures, total)
                 show(self.steps, figures)
                 write(self.steps, figures)
                 if folder is not None and time.monotonic() - saved > checkpoint_every:
@@ -295,32 +302,41 @@ class Agent(ABC):
     def _checkpoint(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         flat = {name: x.detach().cpu().contiguous() for name, x in self.state_dict().items()}
+        curve = [astuple(point) for point in self.curve]
+        so_far = {"curve": curve, "seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
         with atomic_path(folder / CHECKPOINT) as path:
-            save_file(flat, path)
+            save_file(flat, path, metadata={"so_far": json.dumps(so_far)})
+
+    def _resume(self, checkpoint: Path) -> None:
+        self.load_state_dict(load_file(checkpoint))
+        with safe_open(checkpoint, framework="pt") as file:
+            so_far = json.loads(file.metadata()["so_far"])
+        self.curve = [CurvePoint(*point) for point in so_far["curve"]]
+        self.seconds, self.cpu_seconds = so_far["seconds"], so_far["cpu_seconds"]
 
     def _take_up(self, folder: Path, about: Mapping[str, Any]) -> None:
         """Go on from the folder's checkpoint, or write down what is about to begin there."""
-        begun = folder / "training.json"
+        begun = folder / BEGUN
         mine = {**self._about(about), "fingerprint": self._fingerprint(about)}
         if begun.is_file():
             theirs = json.loads(begun.read_text())
             if theirs["fingerprint"] != mine["fingerprint"]:
-                changed = _differences(theirs, mine)
+                changed = differences(theirs, mine)
                 raise UsageError(
                     f"{folder} holds a training with other settings ({changed}); resume with the "
                     "same ones, or choose another folder"
                 )
             if (folder / CHECKPOINT).is_file():
-                self.load_state_dict(load_file(folder / CHECKPOINT))
+                self._resume(folder / CHECKPOINT)
             return
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(begun) as path:
             path.write_text(json.dumps(mine, indent=2, sort_keys=True))
 
-    def _note(self, figures: Mapping[str, float], total: int, seconds: float) -> None:
+    def _note(self, figures: Mapping[str, float], total: int) -> None:
         due = self.curve[-1].steps + total / CURVE_POINTS if self.curve else 0
         if self.steps >= due and "rollout/ep_rew_mean" in figures:
-            self.curve.append(CurvePoint(self.steps, seconds, figures["rollout/ep_rew_mean"]))
+            self.curve.append(CurvePoint(self.steps, self.seconds, figures["rollout/ep_rew_mean"]))
 
     def _check_same_sizes(self, world: World) -> None:
         for what, ours, theirs in (
@@ -340,7 +356,7 @@ def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(x) if isinstance(x, list) else x for name, x in settings.items()}
 
 
-def _differences(theirs: Mapping[str, Any], mine: Mapping[str, Any], limit: int = 3) -> str:
+def differences(theirs: Mapping[str, Any], mine: Mapping[str, Any], limit: int = 3) -> str:
     """The first few values in which two descriptions differ, for people."""
     found = []
     for name in sorted(theirs.keys() | mine.keys()):
@@ -348,7 +364,7 @@ def _differences(theirs: Mapping[str, Any], mine: Mapping[str, Any], limit: int 
         if a == b or name in ("fingerprint", "steps"):
             continue
         if isinstance(a, dict) and isinstance(b, dict):
-            found.append(_differences(a, b, limit))
+            found.append(differences(a, b, limit))
         else:
             found.append(f"{name} {a} there, {b} here")
     return "; ".join(found[:limit])
