@@ -15,10 +15,13 @@ from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.types import Items, Outcome, Population, Session, World, map_tensors
 from slategym.envs.users.assumed import AssumedState
+from slategym.envs.users.boredom import BoredomState
+from slategym.envs.users.topic_rec import TopicState
 
 SlateListener = Callable[[Session, Items, Action, Outcome], None]  # before, shown, why, caused
 
 BATCH = 512  # users side by side
+TIRING = AssumedState | BoredomState | TopicState  # what says of its users which topics bore them
 
 
 def play(
@@ -45,7 +48,8 @@ def play(
     Returns:
         A row per user, in order: user, person, return, expected_return, clicks, likes,
         rating_mean (stars, NaN without a click), length (slates), bored_share (of slates at which
-        something bored), topics (distinct topics clicked).
+        something bored), topics (distinct topics clicked), slate_topics (distinct topics of a
+        slate, mean).
     """
     parts = []
     for begin in range(0, len(user_U), batch):
@@ -93,7 +97,9 @@ class _Tally:
         zero_B = torch.zeros(B, device=world.device)
         self.signals = torch.zeros(B, M, device=world.device)
         self.topics = torch.zeros(B, G, dtype=torch.bool, device=world.device)
-        self.reward, self.expected, self.slates, self.bored = (zero_B.clone() for _ in range(4))
+        self.reward, self.expected, self.slates, self.bored, self.spread = (
+            zero_B.clone() for _ in range(5)
+        )
 
     def add(self, lane_B: Tensor, items: Items, outcome: Outcome, bored_B: Tensor) -> None:
         """One slate of the lanes that are still at it."""
@@ -102,10 +108,10 @@ class _Tally:
         self.expected[lane_B] += outcome.expected_reward
         self.slates[lane_B] += 1.0
         self.bored[lane_B] += bored_B
-        clicked_BK = outcome.feedback[..., 0] > 0
-        hits_BG = torch.zeros(len(lane_B), self.topics.shape[1], device=lane_B.device)
-        hits_BG.scatter_add_(1, items.topic.long(), clicked_BK.float())
-        self.topics[lane_B] |= hits_BG > 0
+        topic_BK, clicked_BK = items.topic.long(), outcome.feedback[..., 0] > 0
+        none_BG = torch.zeros(len(lane_B), self.topics.shape[1], device=lane_B.device)
+        self.topics[lane_B] |= none_BG.scatter_add(1, topic_BK, clicked_BK.float()) > 0
+        self.spread[lane_B] += none_BG.scatter(1, topic_BK, 1.0).sum(1)
 
     def frame(self) -> pd.DataFrame:
         """A row per lane."""
@@ -126,6 +132,7 @@ class _Tally:
                 "length": slates,
                 "bored_share": self.bored.cpu().numpy() / slates,
                 "topics": self.topics.sum(1).cpu().numpy(),
+                "slate_topics": self.spread.cpu().numpy() / slates,
             }
         )
 
@@ -138,6 +145,6 @@ def people(population: Population, user_B: Tensor) -> Tensor:
 def _bored(session: Session) -> Tensor:
     """Whether something bores each user now, (B,) 0 or 1; 0 in worlds without that rule."""
     state = session.user
-    bored_BG = state.bored if isinstance(state, AssumedState) else None
+    bored_BG = state.bored if isinstance(state, TIRING) else None
     zero_B = torch.zeros(len(session.step), device=session.step.device)
-    return zero_B if bored_BG is None else bored_BG.any(1).float()
+    return zero_B if bored_BG is None else (bored_BG > 0).any(1).float()

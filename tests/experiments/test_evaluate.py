@@ -78,12 +78,13 @@ def test_a_row_is_the_walk_through_one_session(world: World) -> None:
         user_1 = torch.tensor([user], dtype=torch.int32)
         session = engine.start(world, torch.tensor([3], dtype=torch.int32), user_1, 0 * user_1)
         total, expected, slates, bored, stars = 0.0, 0.0, 0, 0, []
-        likes, topics = 0, set()
+        likes, topics, spread = 0, set(), 0
         while True:
             now = Luck.at(session.key, session.step)
             slate_1K = policy.act(engine.observe(world, session), now).slate
             bored += bool(session.user.satiation.bored.any())
             items, _ = engine.pick(world, session, slate_1K)
+            spread += len(set(items.topic[0].tolist()))
             session, outcome = engine.transition(world, session, slate_1K)
             slates += 1
             total += float(outcome.reward)
@@ -99,12 +100,23 @@ def test_a_row_is_the_walk_through_one_session(world: World) -> None:
         assert row["return"] == pytest.approx(total) and row["topics"] == len(topics)
         assert row["expected_return"] == pytest.approx(expected, abs=1e-4)
         assert row["bored_share"] == pytest.approx(bored / slates)
+        assert row["slate_topics"] == pytest.approx(spread / slates)
         if stars:
             walked += 1
             assert row["rating_mean"] == pytest.approx(sum(stars) / len(stars))
         else:
             assert pd.isna(row["rating_mean"])
     assert walked > U / 2 and rows["bored_share"].max() > 0
+
+
+@pytest.mark.parametrize("name", ["Sardine-SlateTopK-Bored", "TopicRec-TopDown-Focused"])
+def test_worlds_with_boredom_of_their_own_say_who_is_bored(name: str) -> None:
+    sardine = make_world(f"slategym/{name}-v0", num_items=60)
+    rows = play(sardine, Myopic(sardine), torch.arange(20, dtype=torch.int32), seed=0)
+    assert 0.2 < rows["bored_share"].mean() < 1.0
+    never = make_world(f"slategym/{name}-v0", num_items=60, static=True)
+    rows = play(never, Myopic(never), torch.arange(20, dtype=torch.int32), seed=0)
+    assert (rows["bored_share"] == 0.0).all()
 
 
 def test_equal_slates_meet_equal_luck(world: World) -> None:
