@@ -72,6 +72,15 @@ class Cohort:
         twin.weights = {name: x.detach().clone() for name, x in self.weights.items()}
         return twin
 
+    def fixed(self, members: slice = slice(None)) -> Cohort:
+        """These members' weights, shared and not copied, without gradients."""
+        twin = object.__new__(Cohort)
+        twin.skeleton = self.skeleton
+        twin.weights = {name: x.detach()[members] for name, x in self.weights.items()}
+        twin.constants = {name: x[members] for name, x in self.constants.items()}
+        twin.num_seeds = len(range(self.num_seeds)[members])
+        return twin
+
     @torch.no_grad()
     def follow(self, other: Cohort, rate: float) -> None:
         """Move towards another's weights by this share (Polyak averaging)."""
