@@ -59,11 +59,11 @@ def draw_ladder(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
     """Mean return of every policy in every place."""
     rungs, roles = numbers.ladder, result.roles
     places = [p for p in PLACES if any(p in rung.mean for rung in rungs)]
-    figure, panels = _panels(1, len(places), 1.3 + 0.36 * len(rungs), sharex=True, sharey=True)
+    figure, panels = panels_of(1, len(places), 1.3 + 0.36 * len(rungs), sharex=True, sharey=True)
     for panel, place in zip(panels, places, strict=True):
         for y, rung in enumerate(rungs):
             if place in rung.mean:
-                _interval(panel, rung.mean[place], y, *_style(rung.policy, roles))
+                draw_interval(panel, rung.mean[place], y, *_style(rung.policy, roles))
             if rung.policy == roles.supervised and place in rung.mean:
                 panel.axvline(rung.mean[place].value, color=GRID, linewidth=1.2, zorder=0)
         panel.set_title(PLACE_NAMES[place])
@@ -73,7 +73,7 @@ def draw_ladder(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
     for label, rung in zip(panels[0].get_yticklabels(), rungs, strict=True):
         label.set_fontweight("bold" if rung.kind == "learns" else "normal")
     levels = [f"{rung.policy} {rung.mean['world'].value:.1f}" for rung in rungs]
-    return _save(
+    return save_picture(
         figure,
         folder,
         "ladder",
@@ -93,7 +93,7 @@ def draw_differences(result: StudyResult, numbers: Numbers, folder: Path) -> Pic
     every = numbers.differences + numbers.control
     agents = list(dict.fromkeys(d.agent for d in every))
     lines = [(agent, place) for agent in agents for place in PLACES]
-    figure, panels = _panels(1, 2, 1.3 + 0.42 * len(lines), sharex=True, sharey=True)
+    figure, panels = panels_of(1, 2, 1.3 + 0.42 * len(lines), sharex=True, sharey=True)
     for panel, baseline in zip(panels, baselines, strict=True):
         panel.axvline(0, color=INK, linewidth=1)
         for d in every:
@@ -106,13 +106,13 @@ def draw_differences(result: StudyResult, numbers: Numbers, folder: Path) -> Pic
                     color=PLACE_COLOURS[d.place],
                     markersize=7,
                 )
-                _interval(panel, d.estimate, y, PLACE_COLOURS[d.place], "o")
+                draw_interval(panel, d.estimate, y, PLACE_COLOURS[d.place], "o")
         panel.set_title(f"minus {baseline}")
         panel.set_xlabel(f"difference ({roles.unit})")
     names = [f"{agent} · {PLACE_NAMES[place].split(' (')[0]}" for agent, place in lines]
     panels[0].set_yticks([-y for y in range(len(lines))], names)
     world = [d for d in numbers.differences if d.baseline == roles.supervised]
-    return _save(
+    return save_picture(
         figure,
         folder,
         "differences",
@@ -131,7 +131,7 @@ def draw_curves(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
     curves, roles = result.curves, result.roles
     places = [p for p in ("world", "static") if (curves["trained_in"] == p).any()]
     agents = [a for a in roles.agents if (curves["policy"] == a).any()]
-    figure, panels = _panels(len(places), len(agents), 2.9 * len(places), sharey="row")
+    figure, panels = panels_of(len(places), len(agents), 2.9 * len(places), sharey="row")
     level = next(rung for rung in numbers.ladder if rung.policy == roles.supervised).mean
     for i, (place, agent) in enumerate((p, a) for p in places for a in agents):
         panel = panels[i]
@@ -144,11 +144,11 @@ def draw_curves(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
             panel.axhline(level[place].value, color=colour, linestyle="--", linewidth=1.4)
         panel.set_title(f"{agent}, {PLACE_NAMES[place].split(' (')[0]}")
         panel.set_xlabel("user-steps (slates shown)")
-        panel.xaxis.set_major_formatter(FuncFormatter(_thousands))
+        panel.xaxis.set_major_formatter(FuncFormatter(thousands))
         if i % len(agents) == 0:
             panel.set_ylabel(f"return\n({roles.unit})")
     seeds = curves.groupby(["policy", "trained_in"])["seed"].nunique().max()
-    return _save(
+    return save_picture(
         figure,
         folder,
         "curves",
@@ -164,7 +164,7 @@ def draw_reliability(result: StudyResult, folder: Path) -> Picture:
     """Predicted against observed, by model and head."""
     table = result.reliability
     heads, models = (list(dict.fromkeys(table[name])) for name in ("head", "model"))
-    figure, panels = _panels(1, len(heads), 3.4)
+    figure, panels = panels_of(1, len(heads), 3.4)
     colours = ("#0072B2", *AGENT_COLOURS, "#009E73")
     for panel, head in zip(panels, heads, strict=True):
         mine = table[table["head"] == head]
@@ -186,7 +186,7 @@ def draw_reliability(result: StudyResult, folder: Path) -> Picture:
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
     )
-    return _save(
+    return save_picture(
         figure,
         folder,
         "reliability",
@@ -207,13 +207,13 @@ def draw_judge(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
         if rung.policy == roles.supervised or rung.kind == "learns"
     )
     upper = [rung for rung in both if rung.mean["world"].value >= least]
-    figure, panels = _panels(1, 2, 4.0)
+    figure, panels = panels_of(1, 2, 4.0)
     for panel, shown in zip(panels, (both, upper), strict=True):
         for rung in shown:
             x, y = rung.mean["world"], rung.mean["judge"]
             colour, shape = _style(rung.policy, roles)
             panel.plot([x.value] * 2, [y.low, y.high], color=colour, linewidth=2)
-            _interval(panel, x, y.value, colour, shape, rung.policy)
+            draw_interval(panel, x, y.value, colour, shape, rung.policy)
         panel.set_xlabel(f"return in the simulated world\n({roles.unit})")
     panels[0].set_title("all policies")
     panels[1].set_title("the upper end")
@@ -221,7 +221,7 @@ def draw_judge(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=4, frameon=False)
     order = sorted(both, key=lambda rung: rung.mean["judge"].value)
-    return _save(
+    return save_picture(
         figure,
         folder,
         "judge",
@@ -241,7 +241,7 @@ def draw_sensitivity(result: StudyResult, numbers: Numbers, folder: Path) -> Pic
     for d in numbers.sensitivity:
         grid.setdefault((d.place, d.agent, d.baseline), []).append(d)
     places = list(dict.fromkeys(place for place, _, _ in grid))
-    figure, panels = _panels(len(places), len(roles.agents), 0.7 + 2.8 * len(places), sharey=True)
+    figure, panels = panels_of(len(places), len(roles.agents), 0.7 + 2.8 * len(places), sharey=True)
     for i, (place, agent) in enumerate((p, a) for p in places for a in roles.agents):
         panel = panels[i]
         panel.axhline(0, color=INK, linewidth=1)
@@ -261,7 +261,7 @@ def draw_sensitivity(result: StudyResult, numbers: Numbers, folder: Path) -> Pic
         f"{d.estimate.value:+.2f} at {d.boredom:g}"
         for d in grid.get((places[0], best, roles.supervised), [])
     ]
-    return _save(
+    return save_picture(
         figure,
         folder,
         "sensitivity",
@@ -288,9 +288,10 @@ def _style(policy: str, roles: Roles) -> tuple[str, str]:
     return fixed.get(policy, "#56B4E9"), marker
 
 
-def _interval(
+def draw_interval(
     panel: Axes, estimate: Estimate, y: float, colour: str, marker: str, name: str | None = None
 ) -> None:
+    """A mark and its interval, across the panel at this height."""
     panel.plot([estimate.low, estimate.high], [y, y], color=colour, linewidth=2)
     face = "white" if marker == "D" else colour
     panel.plot(
@@ -315,7 +316,7 @@ def _band(
     )
 
 
-def _panels(rows: int, columns: int, height: float, **share: Any) -> tuple[Figure, list[Axes]]:
+def panels_of(rows: int, columns: int, height: float, **share: Any) -> tuple[Figure, list[Axes]]:
     """A figure of one size and look, without pyplot's global state."""
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -328,14 +329,18 @@ def _panels(rows: int, columns: int, height: float, **share: Any) -> tuple[Figur
     return figure, panels
 
 
-def _save(figure: Figure, folder: Path, name: str, title: str, caption: str, alt: str) -> Picture:
+def save_picture(
+    figure: Figure, folder: Path, name: str, title: str, caption: str, alt: str
+) -> Picture:
+    """Write a figure whole or not at all."""
     path = folder / f"{name}.png"
     with atomic_path(path) as temporary:
         figure.savefig(temporary, metadata={"Software": None, "Title": title, "Description": alt})
     return Picture(name, title, caption, alt, path)
 
 
-def _thousands(value: float, position: int) -> str:
+def thousands(value: float, position: int) -> str:
+    """Tick labels of large counts."""
     if value >= 1e6:
         return f"{value / 1e6:g} M"
     return f"{value / 1e3:g} k" if value else "0"

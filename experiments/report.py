@@ -55,10 +55,10 @@ def write_report(result: StudyResult, folder: Path) -> Report:
     numbers = compute_numbers(result)
     files = _write_tables(result, folder)
     pictures = {
-        picture.name: _image(picture.path, picture.alt, picture.title, picture.caption)
+        picture.name: figure_of(picture.path, picture.alt, picture.title, picture.caption)
         for picture in draw_all(result, numbers, folder / "figures")
     }
-    environment = _environment()
+    environment = made_with()
     ledger = Ledger()
     parts = sections.all_parts(result, numbers, pictures, ledger, files, environment)
     path = folder / "report.html"
@@ -74,7 +74,8 @@ def _document(result: StudyResult, parts: list[Part]) -> str:
     return page(result.title, header, contents, [part.html for part in parts])
 
 
-def _image(path: Path, alt: str, title: str, caption: str) -> Html:
+def figure_of(path: Path, alt: str, title: str, caption: str) -> Html:
+    """A picture inside the page, with its caption."""
     data = b64encode(path.read_bytes()).decode()
     stop = " " if title.endswith("?") else ". "
     text = element("figcaption", element("strong", title + stop), caption)
@@ -104,7 +105,7 @@ def _relative(path: Path, folder: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name
 
 
-def _environment() -> dict[str, str]:
+def made_with() -> dict[str, str]:
     """What the numbers were made with."""
     return {
         "Python": platform.python_version(),
