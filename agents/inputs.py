@@ -42,7 +42,7 @@ class Inputs:
         return RecentTopics(catalogue.topic.long(), catalogue.num_topics, self.world.horizon)
 
     @cached_property
-    def _items_ND(self) -> Tensor:
+    def items_ND(self) -> Tensor:
         """Item vectors, of norm one on average."""
         embedding_ND = self.world.catalogue.embedding
         return embedding_ND / torch.linalg.vector_norm(embedding_ND, dim=1).mean()
@@ -91,5 +91,5 @@ class Inputs:
         weight_B3H = torch.stack(
             [known_BH / LATELY, known_BH * SLOW**age_BH / 8, known_BH * FAST**age_BH / 3], 1
         )
-        clicked_BHD = F.embedding(history.id.clamp(min=0), self._items_ND)
+        clicked_BHD = F.embedding(history.id.clamp(min=0), self.items_ND)
         return (weight_B3H @ clicked_BHD).flatten(1)
