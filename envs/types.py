@@ -205,6 +205,10 @@ class UserModel(Protocol[S]):
         """What agents are told of the state, (B, R) float32 in [-1, 1]; None: nothing."""
         return None
 
+    def known(self, revealed_BR: Tensor) -> S | None:
+        """The state from what `reveal` told, where that is all of it; None: it is not."""
+        return None
+
 
 class ChoiceModel(Protocol):
     """How appeal becomes clicks: their probability (B, K) float, and a sample (B, K) bool.

@@ -99,3 +99,7 @@ class InterestEvolution(UserModel[InterestState]):
     def reveal(self, state: InterestState) -> Tensor:
         """Interests, and the budget left as a share of the first, (B, G + 1)."""
         return torch.cat([state.interest, state.budget[:, None] / self.budget], 1)
+
+    def known(self, revealed_BR: Tensor) -> InterestState:
+        """Everything is revealed."""
+        return InterestState(revealed_BR[:, :-1], revealed_BR[:, -1] * self.budget)

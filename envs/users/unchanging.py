@@ -39,3 +39,7 @@ class Unchanging(UserModel[Any]):
     def reveal(self, state: Any) -> Tensor | None:
         """The inner model's."""
         return self.inner.reveal(state)
+
+    def known(self, revealed_BR: Tensor) -> Any | None:
+        """The inner model's."""
+        return self.inner.known(revealed_BR)

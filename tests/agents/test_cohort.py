@@ -50,6 +50,12 @@ def test_a_member_is_the_plain_network_of_its_seed():
     torch.testing.assert_close(functional_call(plain, cohort.member(1), (x,)), expected)
 
 
+def test_one_member_alone_says_what_it_says_among_others():
+    cohort, x = Cohort(network, [4, 9, 2], CPU), torch.randn(3, 7, 5)
+    torch.testing.assert_close(cohort.only(1)(x[1:2]), cohort(x)[1:2])
+    assert cohort.only(1).weights["0.bias"].data_ptr() == cohort.weights["0.bias"][1].data_ptr()
+
+
 def test_the_global_generator_is_left_as_it_was():
     torch.manual_seed(0)
     before = torch.get_rng_state()

@@ -217,6 +217,15 @@ def test_the_static_twin_forgets_what_it_was_shown(world_id):
     torch.testing.assert_close(appeal(session), appeal(after))
 
 
+def test_what_is_known_of_a_state_is_that_state(world):
+    """Where a model says that it reveals everything, its appeal follows from what it reveals."""
+    session, _ = walk(world, start(world, range(8)), 5)
+    revealed_BR = engine.observe(world, session).revealed
+    known = None if revealed_BR is None else world.users.known(revealed_BR)
+    if known is not None:
+        map_tensors(lambda a, b: torch.testing.assert_close(a, b), known, session.user)
+
+
 def test_golden_trajectories(world, world_id):
     """20 steps of 32 users, hashed. New behaviour is a new version: then delete its line.
 
