@@ -12,14 +12,14 @@ from slategym.envs.names import UsageError
 if TYPE_CHECKING:
     from slategym.envs.types import UserModel
 
-EPILOG = """
-[bold]A class of your own, in a file of this folder or an installed package[/bold]
+EPILOG = r"""
+**A class of your own, in a file of this folder or an installed package**\
+`slategym check my_users:Weary`
 
-$ slategym check my_users:Weary
+**One that a package registers as an entry point of slategym.user_models**\
+`slategym check weary`
 
-[bold]One that a package registers as an entry point of slategym.user_models[/bold]
-
-$ slategym check weary
+docs/recipes/user_model.md writes one from the first line to the last.
 """
 CHECKED = (
     "signals: the click first, no name twice",

@@ -25,6 +25,32 @@ EPILOG = r"""
 **Is my own log fit to learn from?**\
 `slategym data check my-log/`
 """
+LIST_EPILOG = r"""
+**What is there**\
+`slategym data list`
+
+**Get it, and learn from it**\
+`slategym data fetch movielens-100k`\
+`slategym evaluate-model movielens-100k`
+"""
+FETCH_EPILOG = r"""
+**From the first source that has it**\
+`slategym data fetch movielens-100k`
+
+**A copy that is here, as a zip file or a folder; it is checked like any other**\
+`slategym data fetch movielens-100k --from ~/Downloads/ml-100k.zip`
+"""
+CHECK_EPILOG = r"""
+**The smallest log: my-log/events.csv and my-log/items.csv**\
+`user,item,time,rating` \
+`7,alien,881250949,4`
+
+`item,title` \
+`alien,Alien (1979)`
+
+**Is it fit to learn from?**\
+`slategym data check my-log/`
+"""
 data = typer.Typer(
     help="Data sets and pretrained weights: list, fetch, check.",
     epilog=EPILOG,
@@ -38,7 +64,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(data, name="data")
 
 
-@data.command("list")
+@data.command("list", epilog=LIST_EPILOG)
 def list_assets() -> None:
     """Show what can be fetched by name, and what is already here."""
     from slategym.models.assets import ASSETS, home, is_cached
@@ -53,7 +79,7 @@ def list_assets() -> None:
     Console().print(table)
 
 
-@data.command()
+@data.command(epilog=FETCH_EPILOG)
 def fetch(
     name: Annotated[str, typer.Argument(help="As `slategym data list` shows it.")],
     source: Annotated[
@@ -76,7 +102,7 @@ def fetch(
     typer.echo(assets.fetch(name, progress=not quiet, source=source))
 
 
-@data.command()
+@data.command(epilog=CHECK_EPILOG)
 def check(
     folder: Annotated[
         Path, typer.Argument(help="Holds events.csv, items.csv, users.csv (or .parquet).")

@@ -14,12 +14,19 @@ WORLDS_EPILOG = r"""
 `slategym worlds`\
 `slategym worlds MovieLens-v0`
 """
+AGENTS_EPILOG = r"""
+**All policies**\
+`slategym agents`
+
+**Let one act, and read what comes of it**\
+`slategym simulate MovieLens-v0 --policy supervised --users 200`
+"""
 
 
 def register(app: typer.Typer) -> None:
     """Add the two commands."""
     app.command("worlds", epilog=WORLDS_EPILOG)(worlds)
-    app.command("agents")(agents)
+    app.command("agents", epilog=AGENTS_EPILOG)(agents)
 
 
 def worlds(

@@ -121,11 +121,17 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     assert float(seconds) < 1.0  # of the processor
 
 
-def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_help_page_teaches_by_example(capsys: pytest.CaptureFixture[str]) -> None:
     app = typer.main.get_command(build())
-    for name in app.commands:  # type: ignore[attr-defined]
-        assert answer(build, [name, "--help"]) == 0
-        assert "slategym" in capsys.readouterr().out
+    names = [[name] for name in app.commands if name != "data"]  # type: ignore[attr-defined]
+    for words in (*names, *(["data", name] for name in ("list", "fetch", "check"))):
+        assert answer(build, [*words, "--help"]) == 0
+        page = capsys.readouterr().out
+        usage, _, rest = page.partition("╭")  # the usage line; then boxes and what follows them
+        examples = rest.rpartition("╯")[2]
+        assert f"slategym {' '.join(words)}" in usage
+        assert f"slategym {' '.join(words)}" in examples, words
+        assert "[bold]" not in page and "**" not in page and "`" not in page
 
 
 def test_devices() -> None:
