@@ -1,0 +1,177 @@
+"""A ladder study in miniature: its plan on paper, and all of it from training to report."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+from small_agents import Counting, CountingSettings
+
+from slategym.agents.policies import POLICIES, PolicyEntry
+from slategym.envs.names import UsageError
+from slategym.experiments import stats
+from slategym.experiments.stats import Cell
+from slategym.experiments.store import open_store
+from slategym.experiments.studies.ladder import (
+    FIRST_USER,
+    Ladder,
+    Learner,
+    Place,
+    Profile,
+    Published,
+    Size,
+    plan_of,
+)
+from slategym.experiments.studies.ladder_numbers import compute_numbers
+from slategym.experiments.studies.ladder_report import Found
+from slategym.experiments.studies.ladder_run import run_ladder
+
+WORLD = "Sardine-SlateTopK-Bored-v0"
+SHORT = CountingSettings(num_steps=3200, num_users=32)
+TINY = Ladder(
+    name="tiny",
+    title="A tiny study",
+    question="Does counting beat looking?",
+    places=(
+        Place("Bored", WORLD, {"num_items": 60}),
+        Place("twin", WORLD, {"num_items": 60, "static": True}, control=True),
+    ),
+    policies=("random", "myopic", "capped"),
+    learners=(Learner("counting", SHORT), Learner("counting", SHORT, label="again")),
+    profiles={
+        "quick": Profile("a look", seeds=2, users=12),
+        "full": Profile("more", seeds=3, users=20, training=2.0),
+    },
+    published=(Published("greedy oracle", "Bored", 139.2, "the authors' program"),),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def counting() -> Iterator[None]:
+    POLICIES["counting"] = PolicyEntry("learner", "counts", None, f"{Counting.__module__}:Counting")
+    yield
+    del POLICIES["counting"]
+
+
+def test_the_plan_trains_and_reads_everybody_everywhere() -> None:
+    plan = plan_of(TINY, Size())
+    lessons = [(u.spec.policy, u.spec.place, u.spec.training.seeds) for u in plan.lessons]
+    assert lessons == [
+        (name, place, (seed,))
+        for name in ("counting", "again")
+        for place, seeds in (("Bored", (0, 1)), ("twin", (0,)))
+        for seed in seeds
+    ]
+    assert len(plan.readings) == 2 * 3 + len(lessons)
+    readings = [unit.spec["reading"] for unit in plan.readings]
+    assert {(r.first_user, r.num_users, r.luck) for r in readings} == {(FIRST_USER, 12, 1)}
+    assert len({unit.id for unit in plan.units}) == len(plan.units)
+
+
+def test_more_users_train_nothing_anew_and_a_profile_scales_the_training() -> None:
+    quick, more = plan_of(TINY, Size()), plan_of(TINY, Size(users=40))
+    assert [u.id for u in quick.lessons] == [u.id for u in more.lessons]
+    assert not {u.id for u in quick.readings} & {u.id for u in more.readings}
+    full = plan_of(TINY, Size("full"))
+    assert {u.spec.training.settings.num_steps for u in full.lessons} == {6400}
+    assert Size("full", seeds=2).command(TINY) == "slategym benchmark tiny --profile full --seeds 2"
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (Size("quik"), "unknown profile 'quik'; did you mean 'quick'"),
+        (Size(seeds=0), r"seeds must be in \[1, 100\], got 0"),
+        (Size(users=1), r"users must be in \[2, 500000\], got 1"),
+    ],
+)
+def test_sizes_out_of_range_are_refused(size: Size, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan_of(TINY, size)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Found, Path, str, str]:
+    out = tmp_path_factory.mktemp("ladder")
+    screen, first, second = io.StringIO(), io.StringIO(), io.StringIO()
+    run_ladder(TINY, Size(), out, screen=Console(file=io.StringIO()), progress=Console(file=first))
+    found = run_ladder(
+        TINY, Size(), out, screen=Console(file=screen, width=100), progress=Console(file=second)
+    )
+    assert "computed, 0 reused" in first.getvalue() and second.getvalue() == ""
+    return found, out, screen.getvalue(), first.getvalue()
+
+
+def test_a_second_call_computes_nothing_and_says_the_same(
+    ran: tuple[Found, Path, str, str],
+) -> None:
+    found, out, text, _ = ran
+    assert not [u for u in found.plan.units if not open_store(out).completed(u)]
+    for word in ("Bored", "twin", "counting", "capped*", "greedy oracle, published", "139.2"):
+        assert word in text
+
+
+def test_numbers_are_those_of_the_rows(ran: tuple[Found, Path, str, str]) -> None:
+    found, out, _, _ = ran
+    rows = pd.read_parquet(out / "rows.parquet")
+    means = rows.groupby(["variant", "policy", "trained_in"])["return"].mean()
+    rung = found.numbers.of("Bored", "counting")
+    assert rung.mean.value == pytest.approx(means["Bored", "counting", "Bored"])
+    low, high = means["Bored", "random", ""], means["Bored", "capped", ""]
+    assert rung.score.value == pytest.approx((rung.mean.value - low) / (high - low))
+    assert rung.slates == SHORT.num_steps and rung.cpu_seconds > 0 and len(rung.by_seed) == 2
+    assert found.numbers.of("twin", "myopic").score.value == 1.0  # the reference there
+    assert (rows["user"] >= FIRST_USER).all() and rows.groupby("policy")["user"].nunique().eq(
+        12
+    ).all()
+    again = found.numbers.of("Bored", "again")
+    assert again.mean.value == rung.mean.value  # the same training under another name
+
+
+def test_a_learner_that_beats_the_truth_in_the_twin_is_not_believed(
+    ran: tuple[Found, Path, str, str],
+) -> None:
+    found = ran[0]
+    assert found.numbers.outcome == "not beaten"
+    rows = found.rows.copy()
+    cheat = (rows["policy"] == "counting") & (rows["variant"] == "twin")
+    truth = rows[(rows["policy"] == "myopic") & (rows["variant"] == "twin")]
+    rows.loc[cheat, "return"] = truth["return"].to_numpy() + 5.0
+    caught = compute_numbers(TINY, rows, found.curves)
+    assert caught.outcome == "not believed"
+    assert (
+        "not to be believed" in caught.sentences[-1] and "+5.0 [+5.0, +5.0]" in caught.sentences[-1]
+    )
+    # ... while the same gain where planning can pay is what the study looks for
+    rows = found.rows.copy()
+    won = (rows["policy"] == "counting") & (rows["variant"] == "Bored")
+    best = stats.table(rows, Cell("myopic", "Bored")).value_SU[0]
+    rows.loc[won, "return"] = [*best + 5.0, *best + 5.0]
+    assert compute_numbers(TINY, rows, found.curves).outcome == "beaten"
+
+
+def test_the_report_asks_nothing_of_the_network_and_the_page_has_its_figures(
+    ran: tuple[Found, Path, str, str],
+) -> None:
+    found, out, _, _ = ran
+    html = (out / "report.html").read_text()
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
+    page = (out / "docs" / "tiny.md").read_text()
+    for name in re.findall(r"\]\((\S+\.png)\)", page):
+        assert (out / "docs" / name).is_file()
+    assert "slategym benchmark tiny --profile quick" in page and page.count("![") == 2
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["verdict"] == list(found.numbers.sentences)
+    assert len({line.count("|") for line in page.splitlines() if line.startswith("|")}) == 1
+
+
+def test_a_learner_that_takes_part_in_some_places_only() -> None:
+    some = replace(TINY, learners=(Learner("counting", SHORT, places=("Bored",)),))
+    assert {u.spec.place for u in plan_of(some, Size()).lessons} == {"Bored"}
