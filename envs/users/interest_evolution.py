@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ class InterestEvolution(UserModel[InterestState]):
     refund: float = 0.9 / 3.4  # minutes returned per minute watched and unit of quality
     drift: float = 0.3  # largest move of an interest
     noise: float = 0.1  # standard deviation of a document's quality around its topic's
-    static: bool = False  # True: interests never move
+    static: bool = False  # True: interests never move, and every slate costs `length`
 
     @property
     def signals(self) -> tuple[Signal, ...]:
@@ -80,14 +80,14 @@ class InterestEvolution(UserModel[InterestState]):
         luck: Luck,
     ) -> InterestState:
         """Pay for the slate, and like what was clicked more or less."""
+        if self.static:  # the future is the same whatever is shown and clicked
+            return replace(state, budget=state.budget - self.length)
         topic_BK = items.topic.long()
-        interest_BG = state.interest
-        if not self.static:
-            x_BK = interest_BG.gather(1, topic_BK)
-            up_BK = luck.uniform(FLIP, 1) < (1.0 + x_BK) / 2.0
-            move_BK = self.drift * (1.0 - x_BK.abs()) * (1.0 - x_BK)
-            move_BK = feedback_BKM[..., 0] * torch.where(up_BK, move_BK, -move_BK)
-            interest_BG = interest_BG.scatter_add(1, topic_BK, move_BK).clamp(-1.0, 1.0)
+        x_BK = state.interest.gather(1, topic_BK)
+        up_BK = luck.uniform(FLIP, 1) < (1.0 + x_BK) / 2.0
+        move_BK = self.drift * (1.0 - x_BK.abs()) * (1.0 - x_BK)
+        move_BK = feedback_BKM[..., 0] * torch.where(up_BK, move_BK, -move_BK)
+        interest_BG = state.interest.scatter_add(1, topic_BK, move_BK).clamp(-1.0, 1.0)
         click_B, watch_B, quality_B = feedback_BKM.sum(1).unbind(1)
         cost_B = watch_B * (1.0 - self.refund * quality_B) + self.skip_cost * (1.0 - click_B)
         return InterestState(interest_BG, state.budget - cost_B)

@@ -62,7 +62,10 @@ def interest_evolution(
         attention: with "cascade": chance of looking at a slot, in [0, 1].
         scale: with "cascade": chance of a click per unit of exp(interest). The paper does not
             state the two; with .65 and .3 random slates give its 160 minutes.
-        static: True: the negative control, in which interests never move.
+        static: True: the negative control, in which nothing that is shown or clicked moves the
+            future: interests stay, and every slate costs four minutes of the budget, so that
+            everybody sees fifty. Were the budget still spent by quality, a policy that spares it
+            would beat the best slate of each request without any drift.
         seed: decides who people are.
         device: of every tensor.
 

@@ -150,3 +150,20 @@ def test_kale_pays_only_where_people_are_sensitive():
             returns[sensitivity, sign] = rollout(world, score, 500)[:, 1].mean()
     assert returns[0.01, 1] > 1.2 * returns[0.01, -1]
     assert returns[0.3, -1] > 1.2 * returns[0.3, 1]
+
+
+def test_in_the_static_twin_of_interest_evolution_no_slate_moves_the_future():
+    """Everybody sees fifty slates, and is the same person at the end, whatever was shown."""
+    world = make_world("InterestEvolution-v0", static=True)
+    total_BM = {}
+    for name, policy in (("random", at_random), ("myopic", myopic)):
+        user_B = torch.arange(300, dtype=torch.int32)
+        session = engine.start(world, torch.ones_like(user_B), user_B, user_B * 0)
+        first, total_BM[name] = session.user.interest, torch.zeros(300, 3)
+        for step in range(50):
+            slate_BK = policy(world, session).int()
+            session, outcome = engine.transition(world, session, slate_BK)
+            assert outcome.left.all() == outcome.left.any() == (step == 49)
+            total_BM[name] += outcome.feedback.sum(1)
+        assert torch.equal(session.user.interest, first)
+    assert total_BM["myopic"][:, 1].mean() > total_BM["random"][:, 1].mean() + 5
