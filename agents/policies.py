@@ -24,10 +24,14 @@ from slategym.models.state import BertObserver
 class PolicyEntry(NamedTuple):
     """How a policy is made for a world, and what it is in a line."""
 
-    kind: str  # baseline | supervised | reference | learner
+    kind: str  # baseline | supervised | bandit | reference | learner
     one_line: str
     build: Callable[[World], Policy] | None  # None: must be trained, and is named by its folder
     agent: str | None = None  # "module:Class" of what trains it, see agents/agent.py
+    needs: str = ""  # what a world must have, for people; "": any world will do
+
+
+STATE = "a learned state, as MovieLens-v0 has"
 
 
 def ranker_of(world: World) -> Ranker:
@@ -63,16 +67,28 @@ POLICIES: dict[str, PolicyEntry] = {
     ),
     "popularity": PolicyEntry("baseline", "the most clicked items, the same for all", _popularity),
     "supervised": PolicyEntry(
-        "supervised", "the multi-task model's expected reward, greedily", supervised
+        "supervised",
+        "the multi-task model's expected reward, greedily",
+        supervised,
+        needs=STATE,
     ),
     "supervised-cap1": PolicyEntry(
-        "supervised", "the same with at most one item of a topic", lambda w: supervised(w, 1)
+        "supervised",
+        "the same with at most one item of a topic",
+        lambda w: supervised(w, 1),
+        needs=STATE,
     ),
     "supervised-cap2": PolicyEntry(
-        "supervised", "the same with at most two items of a topic", lambda w: supervised(w, 2)
+        "supervised",
+        "the same with at most two items of a topic",
+        lambda w: supervised(w, 2),
+        needs=STATE,
     ),
     "supervised-cap3": PolicyEntry(
-        "supervised", "the same with at most three items of a topic", lambda w: supervised(w, 3)
+        "supervised",
+        "the same with at most three items of a topic",
+        lambda w: supervised(w, 3),
+        needs=STATE,
     ),
     "myopic": PolicyEntry(
         "reference", "the best slate for one request under the world's true model", Myopic
@@ -84,6 +100,7 @@ POLICIES: dict[str, PolicyEntry] = {
         "reference",
         "the supervised ranker told the boredom rule",
         lambda w: RuleAware(ranker_of(w), w),
+        needs=STATE,
     ),
     "plackett-luce": PolicyEntry(
         "learner", "PPO on a residual slate policy that starts as the supervised ranker", None
