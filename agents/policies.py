@@ -106,7 +106,34 @@ POLICIES: dict[str, PolicyEntry] = {
         "learner", "PPO on a residual slate policy that starts as the supervised ranker", None
     ),
     "proto-sac": PolicyEntry(
-        "learner", "SAC, unchanged, on a direction of the item space; slates by inner product", None
+        "learner",
+        "stable-baselines3's SAC on a point of the item space; slates by inner product",
+        None,
+        "slategym.agents.proto:ProtoSAC",
+    ),
+    "proto-td3": PolicyEntry(
+        "learner",
+        "stable-baselines3's TD3 on a point of the item space; slates by inner product",
+        None,
+        "slategym.agents.proto:ProtoTD3",
+    ),
+    "fusion-sac": PolicyEntry(
+        "learner",
+        "stable-baselines3's SAC on the weights of the multi-task model's heads",
+        None,
+        "slategym.agents.fusion:FusionSAC",
+    ),
+    "fusion-ppo": PolicyEntry(
+        "learner",
+        "stable-baselines3's PPO on the weights of the multi-task model's heads",
+        None,
+        "slategym.agents.fusion:FusionPPO",
+    ),
+    "ppo-multidiscrete": PolicyEntry(
+        "learner",
+        "stable-baselines3's PPO on a position per slot, as most people would try it",
+        None,
+        "slategym.agents.ppo_multidiscrete:PPOMultiDiscrete",
     ),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,10 +17,10 @@ from torch import Tensor
 
 from slategym.envs import engine
 from slategym.envs.gym import cut, turn_of
-from slategym.envs.observation import action_space, observation_space, show
+from slategym.envs.observation import STATE_LIMIT, action_space, observation_space, show
 from slategym.envs.registry import make_world
 from slategym.envs.slates import check_slates
-from slategym.envs.types import Observation, Session, World
+from slategym.envs.types import Observation, Session, World, map_tensors
 
 
 class View(Protocol):
@@ -43,6 +44,21 @@ class View(Protocol):
     def slate(self, world: World, shown: dict[str, Tensor], action: Tensor) -> Tensor:
         """The slate (B, K) int32, positions, that an action means where this was shown."""
         ...
+
+
+@dataclass(frozen=True)
+class VecSnapshot:
+    """A `SlateVecEnv` at one instant."""
+
+    session: Session
+    shown: dict[str, Tensor]  # what the view made of it
+    earned: Tensor  # (B,) float64, reward of the sessions so far
+    slates: Tensor  # (B,) int64, of the sessions so far
+
+
+def seen_space(width: int) -> spaces.Dict:
+    """Of one vector of numbers of order one, under the name `seen`."""
+    return spaces.Dict({"seen": spaces.Box(-STATE_LIMIT, STATE_LIMIT, (width,), np.float32)})
 
 
 class RawView:
@@ -190,6 +206,22 @@ class SlateVecEnv(VecEnv):
         if isinstance(self.observation_space, spaces.Dict):
             return {name: shown[name].cpu().numpy() for name in self.observation_space.spaces}
         return next(iter(shown.values())).cpu().numpy()
+
+    def get_state(self) -> VecSnapshot:
+        """Everything that moves, copied; `set_state` goes on from it exactly."""
+        if self._session is None:
+            raise RuntimeError("call reset() before get_state()")
+        earned_B, slates_B = torch.from_numpy(self._return_B), torch.from_numpy(self._length_B)
+        now = VecSnapshot(self._session, {}, earned_B, slates_B)
+        shown = {name: x.clone() for name, x in self._shown.items()}
+        return replace(map_tensors(torch.clone, now), shown=shown)
+
+    def set_state(self, state: VecSnapshot) -> Any:
+        """Return to a saved instant of an equal environment; gives the observation there."""
+        copy = map_tensors(torch.clone, state)
+        self._session, self._shown = copy.session, dict(state.shown)
+        self._return_B, self._length_B = copy.earned.cpu().numpy(), copy.slates.cpu().numpy()
+        return self._face(self._shown)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -1,0 +1,112 @@
+"""proto-sac and proto-td3: a point of the item space, and the K items that lie furthest that way.
+
+stable-baselines3's SAC and TD3 act in a box, here that of the catalogue's own embeddings: the slate
+is the K candidates of largest inner product with the action (`slate_towards`). Where the world has
+a supervised ranker, the action moves the ranker's scores instead, along its item vectors and the
+topics (`agents/proto_action.py`). The critic is taught the action that was executed: what the
+replay holds is what the slate was made of.
+
+One point draws one kind of items, so that what it earns depends on the embeddings: with those of
+the simulator itself it can turn from topic to topic as people tire.
+
+Source: Dulac-Arnold et al. 2015, arXiv:1512.07679; Zhao et al. 2017, arXiv:1801.00209, for slates;
+SAC with top-K as a baseline: Deffayet et al. 2023, arXiv:2301.08632, section 5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from slategym.agents.inputs import Inputs
+from slategym.agents.policies import ranker_of
+from slategym.agents.proto_action import ProtoView
+from slategym.agents.proto_wrapper import proto_space, slate_towards
+from slategym.agents.saved import recent_topics
+from slategym.agents.sb3 import View, seen_space
+from slategym.agents.sb3_agent import StableAgent
+from slategym.agents.sb3_algorithms import StableSAC, StableTD3
+from slategym.envs.luck import Luck, purpose
+from slategym.envs.types import Observation, World
+
+SAC_NOISE, TD3_NOISE = (purpose(f"proto.{name}") for name in ("sac", "td3"))
+RETRIEVED = 100  # candidates that a ranker offers for re-ranking
+
+
+@dataclass(frozen=True)
+class ItemSpace:
+    """What every learner reads off an observation, and a point of the item space."""
+
+    inputs: Inputs
+
+    def space(self, world: World) -> spaces.Dict:
+        """One entry, seen (X,)."""
+        return seen_space(self.inputs.width)
+
+    def action_space(self, world: World) -> spaces.Box:
+        """A point of the item space, (D,) in [-1, 1]."""
+        return proto_space(world)
+
+    def show(self, world: World, observation: Observation) -> dict[str, Tensor]:
+        """What the learner sees; beside it the offer, which its action will rank."""
+        shown = {"seen": self.inputs.vector(observation)}
+        offer = {"candidates": observation.candidates, "allowed": observation.allowed}
+        return shown | {name: x_BC for name, x_BC in offer.items() if x_BC is not None}
+
+    def slate(self, world: World, shown: dict[str, Tensor], action: Tensor) -> Tensor:
+        """See `slate_towards`."""
+        return slate_towards(world, action, shown.get("candidates"), shown.get("allowed"))
+
+
+def proto_view(world: World) -> View:
+    """The ranker's scores moved, where there is a ranker; else the item space itself."""
+    if world.observer is None:
+        return ItemSpace(Inputs(world))
+    return ProtoView(ranker_of(world), recent_topics(world), RETRIEVED, world.slate_size)
+
+
+class ProtoSAC(StableAgent):
+    """SAC, unchanged, on proto-actions."""
+
+    name = "proto-sac"
+
+    @classmethod
+    def default_settings(cls) -> StableSAC:
+        """For hand-written worlds of a hundred slates; see also the presets."""
+        return StableSAC()
+
+    @classmethod
+    def view_of(cls, world: World) -> View:
+        """See `proto_view`."""
+        return proto_view(world)
+
+    def draw(self, seen: dict[str, Tensor], luck: Luck) -> tuple[Tensor, None]:
+        """A squashed Gaussian. The slate's own probability is an integral without closed form."""
+        mean_BA, log_std_BA, _ = self.model.actor.get_action_dist_params(seen)
+        noise_BA = luck.normal(SAC_NOISE, mean_BA.shape[1])
+        return torch.tanh(mean_BA + log_std_BA.exp() * noise_BA), None
+
+
+class ProtoTD3(StableAgent):
+    """TD3, unchanged, on proto-actions."""
+
+    name = "proto-td3"
+
+    @classmethod
+    def default_settings(cls) -> StableTD3:
+        """For hand-written worlds of a hundred slates."""
+        return StableTD3()
+
+    @classmethod
+    def view_of(cls, world: World) -> View:
+        """See `proto_view`."""
+        return proto_view(world)
+
+    def draw(self, seen: dict[str, Tensor], luck: Luck) -> tuple[Tensor, None]:
+        """The policy's action and some noise. The slate's own probability has no closed form."""
+        action_BA: Tensor = self.model.actor(seen)
+        noise_BA = luck.normal(TD3_NOISE, action_BA.shape[1])
+        return (action_BA + self.settings.noise * noise_BA).clamp(-1.0, 1.0), None
