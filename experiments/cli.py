@@ -16,7 +16,10 @@ from slategym import __version__
 from slategym.envs.names import UsageError, lookup
 from slategym.experiments.errors import DEFECTS, describe
 
-COMMANDS = ("data", "evaluate_model", "worlds", "check", "simulate", "benchmark")  # as in --help
+COMMANDS = (  # as in --help
+    *("data", "evaluate_model", "worlds", "agents", "check"),
+    *("train", "simulate", "benchmark"),
+)
 DEVICES = {
     "auto": "a GPU if there is one",
     "cpu": "the processor",
@@ -40,6 +43,10 @@ EPILOG = r"""
 
 **What happens to 200 people under one policy?**\
 `slategym simulate MovieLens-v0 --policy supervised --users 200`
+
+**Train a learner and let it act**\
+`slategym train slateq --world InterestEvolution-v0`\
+`slategym simulate InterestEvolution-v0 --policy runs/slateq-InterestEvolution-v0-seed0`
 
 **What is there?**\
 `slategym worlds`\

@@ -192,15 +192,25 @@ def open_store(folder: Path) -> Store:
     Raises:
         OSError: in one line, if it cannot be written into.
     """
+    check_folder(folder)
+    check_folder(folder / "units")
+    return Store(folder)
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder that can be written into.
+
+    Raises:
+        OSError: in one line, if that cannot be.
+    """
     try:
-        (folder / "units").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder / "units"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise OSError(
             f"cannot write results into {folder}: {error.strerror}; choose another folder"
         ) from error
-    return Store(folder)
 
 
 def _as_frame(unit: Unit, result: Any) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""slategym worlds, slategym agents: what there is."""
+"""slategym worlds: what there is."""
 
 from __future__ import annotations
 
@@ -9,24 +9,16 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-WORLDS_EPILOG = r"""
+EPILOG = r"""
 **All worlds; then one of them, with its settings**\
 `slategym worlds`\
 `slategym worlds MovieLens-v0`
 """
-AGENTS_EPILOG = r"""
-**All policies**\
-`slategym agents`
-
-**Let one act, and read what comes of it**\
-`slategym simulate MovieLens-v0 --policy supervised --users 200`
-"""
 
 
 def register(app: typer.Typer) -> None:
-    """Add the two commands."""
-    app.command("worlds", epilog=WORLDS_EPILOG)(worlds)
-    app.command("agents", epilog=AGENTS_EPILOG)(agents)
+    """Add the command."""
+    app.command("worlds", epilog=EPILOG)(worlds)
 
 
 def worlds(
@@ -50,23 +42,3 @@ def worlds(
     console.print(table)
     console.print("One of them, with its settings: slategym worlds NAME")
     console.print('To step it: gymnasium.make("slategym:NAME"), or slategym simulate NAME')
-
-
-def agents() -> None:
-    """List the policies: baselines, the supervised ranker, references, and learners."""
-    from slategym.agents.policies import POLICIES
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("policy", "kind"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("what it does")
-    for name, entry in POLICIES.items():
-        table.add_row(name, entry.kind, entry.one_line)
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(
-        "Supervised policies and learners need a world with a learned state: MovieLens-v0 or "
-        "MovieLens-Judge-v0. References are told what no real system knows. Learners must be "
-        "trained first (slategym benchmark does), and are named by the folder that training left."
-    )
-    console.print("To let one act: slategym simulate WORLD --policy NAME")
