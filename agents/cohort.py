@@ -63,12 +63,7 @@ class Cohort:
 
     def only(self, seed_index: int) -> Cohort:
         """One member as a cohort of one, which shares its weights."""
-        one = object.__new__(Cohort)
-        one.skeleton, one.num_seeds = self.skeleton, 1
-        at = slice(seed_index, seed_index + 1)
-        one.weights = {name: x.detach()[at] for name, x in self.weights.items()}
-        one.constants = {name: x[at] for name, x in self.constants.items()}
-        return one
+        return self.fixed(slice(seed_index, seed_index + 1))
 
     def frozen_copy(self) -> Cohort:
         """The same weights, without gradients: a target network."""
