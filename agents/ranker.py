@@ -55,6 +55,19 @@ class Ranker:
             score_BC, at_BC = (click_BW + value_BW).topk(min(count, wide), dim=1)
             return Retrieved(id_BW.gather(1, at_BC), score_BC)
 
+    def click_prob(self, observation: Observation, id_BK: Tensor) -> Tensor:
+        """Calibrated probability of a click on each of these items, (B, K).
+
+        Raises:
+            ValueError: if the observation has no state embedding.
+        """
+        if observation.state is None:
+            raise ValueError("the ranker needs a world with an observer (state=True)")
+        model, items_ND = self.encoder.model, self.encoder.items_ND
+        with torch.no_grad():
+            click_BK = model.logits("click", observation.state, items_ND, id_BK.long())
+            return self._calibrated("click", click_BK).sigmoid()
+
     def _calibrated(self, head: str, logits: Tensor) -> Tensor:
         model, at = self.encoder.model, CALIBRATED.index(head)
         return logits * model.platt_scale_2[at] + model.platt_shift_2[at]
