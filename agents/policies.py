@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from slategym.agents.agent import ABOUT, Agent
+from slategym.agents.agent import ABOUT, BEGUN, Agent
 from slategym.agents.baselines import Popularity, Random, Supervised, clicks_under_random_slates
 from slategym.agents.ranker import Ranker
 from slategym.agents.references import Myopic, RuleAware
 from slategym.agents.saved import is_saved, load_policy
-from slategym.agents.types import Policy
+from slategym.agents.types import Action, Policy
+from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError, lookup
-from slategym.envs.types import World
+from slategym.envs.types import Observation, World
 from slategym.models.state import BertObserver
 
 
@@ -160,6 +162,27 @@ def load_agent(folder: Path, world: World) -> Agent:
     return find_agent(name).load(folder, world)
 
 
+@dataclass(frozen=True)
+class Exploring:
+    """A learner as it acts in training, to write logs with exact propensities where it has them."""
+
+    agent: Agent
+
+    @property
+    def name(self) -> str:
+        """The learner's."""
+        return self.agent.name
+
+    @property
+    def privileged(self) -> bool:
+        """The learner's."""
+        return self.agent.privileged
+
+    def act(self, observation: Observation, luck: Luck) -> Action:
+        """Slates as it explores."""
+        return self.agent.explore(observation, luck)
+
+
 def find_policy(name: str) -> PolicyEntry | None:
     """The policy of that name; None where the name is a folder that holds a trained one.
 
@@ -168,6 +191,8 @@ def find_policy(name: str) -> PolicyEntry | None:
     """
     if is_saved(Path(name)) or (Path(name) / ABOUT).is_file():
         return None
+    if (Path(name) / BEGUN).is_file():
+        raise UsageError(f"the training in {name} is not finished; call slategym train again first")
     entry = lookup("policy", name, POLICIES)
     if entry.build is None:
         raise UsageError(
