@@ -104,6 +104,12 @@ POLICIES: dict[str, PolicyEntry] = {
         lambda w: RuleAware(ranker_of(w), w),
         needs=STATE,
     ),
+    "slateq": PolicyEntry(
+        "learner",
+        "Q-learning of single items whose values add up to a slate's, where one item is chosen",
+        None,
+        "slategym.agents.slateq:SlateQ",
+    ),
     "plackett-luce": PolicyEntry(
         "learner", "PPO on a residual slate policy that starts as the supervised ranker", None
     ),
