@@ -34,6 +34,7 @@ class PolicyEntry(NamedTuple):
 
 
 STATE = "a learned state, as MovieLens-v0 has"
+ONE_CHOICE = "at most one click a slate, as InterestEvolution-v0 has"
 
 
 def ranker_of(world: World) -> Ranker:
@@ -109,6 +110,7 @@ POLICIES: dict[str, PolicyEntry] = {
         "Q-learning of single items whose values add up to a slate's, where one item is chosen",
         None,
         "slategym.agents.slateq:SlateQ",
+        needs=ONE_CHOICE,
     ),
     "plackett-luce": PolicyEntry(
         "learner", "PPO on a residual slate policy that starts as the supervised ranker", None
