@@ -321,7 +321,7 @@ class Agent(ABC):
         if begun.is_file():
             theirs = json.loads(begun.read_text())
             if theirs["fingerprint"] != mine["fingerprint"]:
-                changed = differences(theirs, mine)
+                changed = differences(theirs, json.loads(json.dumps(mine)))  # tuples as lists
                 raise UsageError(
                     f"{folder} holds a training with other settings ({changed}); resume with the "
                     "same ones, or choose another folder"
