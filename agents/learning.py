@@ -125,7 +125,7 @@ def train_plackett_luce(
         seed=seed,
         device=world.device,
     )
-    curve = _learn(algorithm, settings.num_steps, listener)
+    curve = _learn(algorithm, settings.num_steps, settings.num_envs * world.horizon, listener)
     return PlackettLuce(network.eval(), view, world), curve
 
 
@@ -174,23 +174,33 @@ def train_proto_sac(
         seed=seed,
         device=world.device,
     )
-    curve = _learn(algorithm, settings.num_steps, listener)
+    curve = _learn(algorithm, settings.num_steps, settings.num_envs * world.horizon, listener)
     actor = ActorNetwork.of(algorithm.actor, view, settings.hidden)
     return Proto(actor.eval(), view, world), curve
 
 
-def _learn(algorithm: BaseAlgorithm, num_steps: int, listener: Listener | None) -> list[CurvePoint]:
-    recorder = _Recorder(num_steps, listener)
+def _learn(
+    algorithm: BaseAlgorithm, num_steps: int, session_steps: int, listener: Listener | None
+) -> list[CurvePoint]:
+    recorder = _Recorder(num_steps, session_steps, listener)
     algorithm.learn(num_steps, callback=recorder, log_interval=10)
     return recorder.curve
 
 
 class _Recorder(BaseCallback):
-    """Collects the learning curve and passes progress on."""
+    """Collects the learning curve and passes progress on.
 
-    def __init__(self, total: int, listener: Listener | None) -> None:
+    Args:
+        total: slates of the whole training.
+        whole: slates after which every user has had time for a whole session. Sessions that end
+            before are the short ones, so the curve starts here, unless training is shorter still.
+        listener: told of every point.
+    """
+
+    def __init__(self, total: int, whole: int, listener: Listener | None) -> None:
         super().__init__()
         self.total, self.listener = total, listener
+        self.whole = whole if 2 * whole <= total else 0
         self.curve: list[CurvePoint] = []
         self._returns: list[float] = []
         self._began = time.perf_counter()
@@ -198,7 +208,8 @@ class _Recorder(BaseCallback):
 
     def _on_step(self) -> bool:
         infos: list[dict[str, Any]] = self.locals["infos"]
-        self._returns += [info["episode"]["r"] for info in infos if info]
+        if self.num_timesteps >= self.whole:
+            self._returns += [info["episode"]["r"] for info in infos if info]
         due = self.curve[-1].steps + self._every if self.curve else self._every
         if self.num_timesteps >= due and self._returns:
             mean = float(np.mean(self._returns))

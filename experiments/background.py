@@ -34,7 +34,7 @@ def assumptions(result: StudyResult, ledger: Ledger) -> list[Html | None]:
     constants = [
         [
             c.name,
-            ledger.number(f"{c.value:g}", f"{SUMMARY}: constants, {c.name}"),
+            ledger.number(f"{c.value:.4g}", f"{SUMMARY}: constants, {c.name}"),
             c.unit,
             c.origin,
         ]
@@ -143,10 +143,11 @@ def repeat(
         for what, seconds in result.timings
     ]
     made_with = ", ".join(f"{name} {value}" for name, value in environment.items())
+    took = "How long it took: this call, and the work kept from this or earlier ones, side by side."
     listed = [[f.name, f.what, element("code", f.sha256, class_="hash")] for f in files]
     return [
         element("pre", element("code", result.command)),
-        table("How long it took.", ["what", "time"], timings) if timings else None,
+        table(took, ["what", "time"], timings) if timings else None,
         element("p", f"Made with {made_with}.", class_="soft"),
         table("Files beside this report.", ["file", "what", "sha256"], listed),
     ]

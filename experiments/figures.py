@@ -64,10 +64,12 @@ def draw_ladder(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
         for y, rung in enumerate(rungs):
             if place in rung.mean:
                 draw_interval(panel, rung.mean[place], y, *_style(rung.policy, roles))
+                _say(panel, rung.mean[place], y)
             if rung.policy == roles.supervised and place in rung.mean:
                 panel.axvline(rung.mean[place].value, color=GRID, linewidth=1.2, zorder=0)
         panel.set_title(PLACE_NAMES[place])
         panel.set_xlabel(f"return\n({roles.unit})")
+        panel.margins(x=0.16)  # room for the numbers
     names = [rung.policy + ("*" if rung.kind == "privileged" else "") for rung in rungs]
     panels[0].set_yticks(range(len(rungs)), names)
     for label, rung in zip(panels[0].get_yticklabels(), rungs, strict=True):
@@ -153,8 +155,9 @@ def draw_curves(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
         folder,
         "curves",
         "Learning curves",
-        "Return of sessions during training, exploration included, one line per seed. Dashed: the "
-        "supervised ranker on evaluation users.",
+        "Return of the sessions that ended lately, exploration included, one line per seed, from when"
+        " the first users have had time for a whole one. Dashed: the supervised ranker on "
+        "evaluation users.",
         f"Line plots of training return against user-steps for {', '.join(agents)}, up to {seeds} "
         "seeds each, with the supervised ranker's level as a dashed line.",
     )
@@ -206,7 +209,9 @@ def draw_judge(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
         for rung in both
         if rung.policy == roles.supervised or rung.kind == "learns"
     )
-    upper = [rung for rung in both if rung.mean["world"].value >= least]
+    upper = [  # without the one that is told the model of either place, far from all others
+        rung for rung in both if rung.mean["world"].value >= least and rung.policy != roles.myopic
+    ]
     figure, panels = panels_of(1, 2, 4.0)
     for panel, shown in zip(panels, (both, upper), strict=True):
         for rung in shown:
@@ -216,7 +221,7 @@ def draw_judge(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
             draw_interval(panel, x, y.value, colour, shape, rung.policy)
         panel.set_xlabel(f"return in the simulated world\n({roles.unit})")
     panels[0].set_title("all policies")
-    panels[1].set_title("the upper end")
+    panels[1].set_title(f"the upper end, without {roles.myopic}")
     panels[0].set_ylabel(f"return before the judge\n({roles.unit})")
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=4, frameon=False)
@@ -299,6 +304,19 @@ def draw_interval(
     )
 
 
+def _say(panel: Axes, estimate: Estimate, y: float) -> None:
+    """The value in figures, above its mark."""
+    panel.annotate(
+        f"{estimate.value:.1f}",
+        (estimate.value, y),
+        (0, 5),
+        textcoords="offset points",
+        ha="center",
+        fontsize=7,
+        color=INK,
+    )
+
+
 def _band(
     panel: Axes, differences: Sequence[Difference], colour: str, dash: str, name: str
 ) -> None:
@@ -319,6 +337,7 @@ def _band(
 def panels_of(rows: int, columns: int, height: float, **share: Any) -> tuple[Figure, list[Axes]]:
     """A figure of one size and look, without pyplot's global state."""
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(hspace=0.1)  # rows apart: an axis is not the next one's title
     FigureCanvasAgg(figure)
     panels = list(figure.subplots(rows, columns, squeeze=False, **share).flat)
     for panel in panels:

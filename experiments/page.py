@@ -80,6 +80,11 @@ tr:target { background: var(--shade); outline: 2px solid var(--link); }
   nav li { margin: 0 0 .45rem; }
   main { min-width: 0; }
 }
+@media (max-width: 40rem) {
+  .layout { padding: 0 .9rem 3rem; } nav { margin: 0 -.9rem; padding: .45rem .9rem; }
+  h1 { font-size: 1.4rem; } .verdict { padding: .9rem; } .verdict p { font-size: 1rem; }
+  tbody th { white-space: normal; } td:last-child { min-width: 9rem; }
+}
 @media print {
   :root { --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --shade: #f4f4f4;
     --link: #000; }

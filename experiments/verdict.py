@@ -212,9 +212,11 @@ def _against_cap(f: AgentFacts) -> str:
     if sides == (1, 1):
         return f"It also beats the tuned diversity cap ({numbers})"
     if sides == (1, 0) or sides == (1, -1):
-        return f"Against the tuned diversity cap it is ahead in the world only ({numbers})"
+        return f"Against the tuned diversity cap it is clearly ahead in the world only ({numbers})"
     if sides == (0, 1) or sides == (-1, 1):
-        return f"Against the tuned diversity cap it is ahead before the judge only ({numbers})"
+        return (
+            f"Against the tuned diversity cap it is clearly ahead before the judge only ({numbers})"
+        )
     if sides == (0, 0):
         return f"Against the tuned diversity cap there is no clear difference ({numbers})"
     return f"It loses to the tuned diversity cap ({numbers})"

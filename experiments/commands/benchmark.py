@@ -85,9 +85,11 @@ def benchmark(
         settings={"device": on, "tensorboard": str((store.folder / "tensorboard").absolute())},
         console=console,
     )
-    compute(plan.before_learning)
+    before = compute(plan.before_learning)
     write_json(about(asked, plan, store), store.folder / ABOUT)  # fixed before anything is learned
-    compute(plan.units)
+    after = compute(plan.units)
+    if not before.computed + after.computed:
+        console.print(f"nothing to compute: all {after.reused} results are there", highlight=False)
     found = result(asked, plan, store, time.monotonic() - began)
     report = write_report(found, store.folder)
     print_report(found, report.numbers, Console())

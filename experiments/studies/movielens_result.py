@@ -81,8 +81,15 @@ def result(study: MovieLensStudy, plan: Plan, store: Store, seconds: float) -> S
                 "patience, so it tests whether what was learned of people's preferences carries "
                 "over, not whether the rules are true."
             ),
-            "capped": f"Of {', '.join(CAPS)}, {cap['policy']} did best on selection users.",
+            "capped": _capped(cap["policy"]),
         },
+    )
+
+
+def _capped(chosen: str) -> str:
+    others = " and ".join(name for name in CAPS if name != chosen)
+    return (
+        f"supervised-capped stands for {chosen}, which did better on selection users than {others}."
     )
 
 
@@ -94,9 +101,10 @@ def _protocol(model: str) -> str:
 
 def _constants(solved: Mapping[str, Mapping[str, float]]) -> tuple[Constant, ...]:
     assumed, stay = Assumptions(), solved["patience"]
+    rates = "assumed; skip and temperature are solved for it"
     rows = [
-        Constant("click rate, random slate", RATES.random, "", "assumed; sets the two below"),
-        Constant("click rate, popular slate", RATES.popular, "", "assumed; sets the two below"),
+        Constant("click rate, random slate", RATES.random, "", rates),
+        Constant("click rate, popular slate", RATES.popular, "", rates),
     ]
     for party, whose in (("A", "world"), ("J", "judge's world")):
         found = solved[party]

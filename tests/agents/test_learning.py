@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_worlds import fixed_world, plain_taste, ranker_in
+from small_worlds import fixed_world, learned_world, plain_taste, ranker_in
 
 from slategym.agents.baselines import Supervised
 from slategym.agents.learning import (
@@ -133,3 +133,13 @@ def test_the_same_seed_is_the_same_policy_and_the_curve_is_told(tmp_path: Path) 
     assert curve[-1].steps == 1_280 and len(curve) == 8  # sessions of 10 slates end together
     assert all(a.steps < b.steps and a.seconds <= b.seconds for a, b in pairwise(curve))
     assert list(tmp_path.rglob("events.out.tfevents.*"))
+
+
+def test_the_curve_starts_when_everybody_had_time_for_a_whole_session() -> None:
+    world = learned_world()  # whose people may lose patience after two slates of six
+    brief = PPOSettings(num_steps=192, num_envs=8, rollout=3, minibatch=24, epochs=1)
+    _, curve = train_plackett_luce(world, ranker_in(world), brief, SMALL, seed=0)
+    assert curve[0].steps == 8 * 6 < brief.num_steps / 2
+    shorter = replace(brief, num_steps=72)  # not two sessions each: better a short one than none
+    _, curve = train_plackett_luce(world, ranker_in(world), shorter, SMALL, seed=0)
+    assert curve[0].steps < 8 * 6

@@ -30,7 +30,7 @@ def test_wins_in_the_world_and_before_the_judge() -> None:
 def test_wins_but_not_over_the_cap() -> None:
     assert "It loses to the tuned diversity cap (" in judged(0.6, 0.6, num_users=400).sentence
     assert "no clear difference" in judged(1.0, 1.0).sentence
-    assert "ahead in the world only" in judged(1.8, 1.0).sentence
+    assert "clearly ahead in the world only" in judged(1.8, 1.0).sentence
     assert "ahead before the judge only" in judged(1.0, 1.8).sentence
 
 
