@@ -69,7 +69,7 @@ def draw_ladder(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
                 panel.axvline(rung.mean[place].value, color=GRID, linewidth=1.2, zorder=0)
         panel.set_title(PLACE_NAMES[place])
         panel.set_xlabel(f"return\n({roles.unit})")
-        panel.margins(x=0.16)  # room for the numbers
+        panel.margins(x=0.16, y=0.08)  # room for the numbers
     names = [rung.policy + ("*" if rung.kind == "privileged" else "") for rung in rungs]
     panels[0].set_yticks(range(len(rungs)), names)
     for label, rung in zip(panels[0].get_yticklabels(), rungs, strict=True):
@@ -155,8 +155,8 @@ def draw_curves(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
         folder,
         "curves",
         "Learning curves",
-        "Return of the sessions that ended lately, exploration included, one line per seed, from when"
-        " the first users have had time for a whole one. Dashed: the supervised ranker on "
+        "Return of the sessions that ended lately, exploration included, one line per seed, from "
+        "when the first users have had time for a whole one. Dashed: the supervised ranker on "
         "evaluation users.",
         f"Line plots of training return against user-steps for {', '.join(agents)}, up to {seeds} "
         "seeds each, with the supervised ranker's level as a dashed line.",
@@ -337,7 +337,7 @@ def _band(
 def panels_of(rows: int, columns: int, height: float, **share: Any) -> tuple[Figure, list[Axes]]:
     """A figure of one size and look, without pyplot's global state."""
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(hspace=0.1)  # rows apart: an axis is not the next one's title
+    figure.get_layout_engine().set(hspace=0.06)  # rows apart: an axis is not the next one's title
     FigureCanvasAgg(figure)
     panels = list(figure.subplots(rows, columns, squeeze=False, **share).flat)
     for panel in panels:
