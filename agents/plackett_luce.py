@@ -108,6 +108,12 @@ class ResidualNetwork(nn.Module):
 
     def scored(self, shown: dict[str, Tensor]) -> Scored:
         """Logits and penalties of the candidates that a `RankedView` shows."""
+        logits_BC, penalty_BG = self.corrected(shown)
+        topic_BC = self.topic_N[shown["id"].long()]
+        return Scored(logits_BC, penalty_BG.gather(1, topic_BC), topic_BC)
+
+    def corrected(self, shown: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits (B, C) of the candidates, and the penalty of every topic (B, G)."""
         id_BC, score_BC = shown["id"].long(), shown["score"]
         topic_BC, below_BC = self.topic_N[id_BC], score_BC - score_BC[:, :1]
         visit_BG3 = shown["visit"][:, None].expand(-1, self.num_topics, -1)
@@ -119,7 +125,7 @@ class ResidualNetwork(nn.Module):
             towards_BD = self.direction(shown["state"]) / EMBEDDING_SCALE
             # against all items and then picked: much less memory moves than by gathering vectors
             logits_BC = logits_BC + functional.linear(towards_BD, self.items_ND).gather(1, id_BC)
-        return Scored(logits_BC, correction_BG2[..., 1].gather(1, topic_BC), topic_BC)
+        return logits_BC, correction_BG2[..., 1]
 
     def _offer(self, topic_BC: Tensor, below_BC: Tensor) -> Tensor:
         """How far each topic's best candidate is below the best, and its share of the front."""

@@ -113,7 +113,10 @@ POLICIES: dict[str, PolicyEntry] = {
         needs=ONE_CHOICE,
     ),
     "plackett-luce": PolicyEntry(
-        "learner", "PPO on a residual slate policy that starts as the supervised ranker", None
+        "learner",
+        "PPO on slates drawn without replacement, from scratch or from the supervised ranker on",
+        None,
+        agent="slategym.agents.plackett_luce_ppo:PlackettLucePPO",
     ),
     "proto-sac": PolicyEntry(
         "learner",
