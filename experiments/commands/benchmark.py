@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from functools import partial
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -26,7 +26,24 @@ Interrupt it at any time: the same call goes on where it stopped, and a finished
 nothing. The report is `OUT/report.html`, its numbers are `OUT/rows.parquet`, the trained policies
 lie under `OUT/work/`, and `tensorboard --logdir OUT/tensorboard` shows the training.
 """
-STUDIES = {"movielens": "RL against the supervised multi-task ranker on MovieLens-100K"}
+
+
+class StudyEntry(NamedTuple):
+    """What a study is in a line, and what runs it."""
+
+    one_line: str
+    run: str  # "module:function" of a function from Asked to the path of its report
+    also: tuple[str, ...] = ()  # options of its own
+
+
+HERE = "slategym.experiments.studies"
+STUDIES = {
+    "movielens": StudyEntry(
+        "RL against the supervised multi-task ranker on MovieLens-100K",
+        f"{HERE}.movielens_run:run_movielens",
+        also=("slate-size",),
+    ),
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +52,7 @@ def register(app: typer.Typer) -> None:
 
 
 def benchmark(
-    study: Annotated[str, typer.Argument(help="Which study: movielens.")],
+    study: Annotated[str, typer.Argument(help=f"Which study: {', '.join(STUDIES)}.")],
     profile: Annotated[str, typer.Option(help="How much of everything: quick, full.")] = "quick",
     seeds: Annotated[
         int | None, typer.Option(help="Training seeds per agent; by default the profile's.")
@@ -43,7 +60,9 @@ def benchmark(
     users: Annotated[
         int | None, typer.Option(help="Simulated evaluation users; by default the profile's.")
     ] = None,
-    slate_size: Annotated[int, typer.Option(help="Films per slate.")] = 5,
+    slate_size: Annotated[
+        int | None, typer.Option(help="Films per slate (movielens; 5 by default).")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[
         Path | None, typer.Option(help="Run folder; runs/STUDY-PROFILE by default.")
@@ -58,41 +77,32 @@ def benchmark(
 ) -> None:
     """Train what is missing, read every policy on the same people, and say who wins.
 
-    The simulator's, the agents' and the judge's models are fitted on different people; the static
-    twin, in which looking ahead is worth nothing, is the control that RL must not win.
+    Every study has a static twin, in which looking ahead is worth nothing: the control that RL must
+    not win. In `movielens` the simulator's, the agents' and the judge's models are fitted on
+    different people besides.
     """
-    lookup("study", study, STUDIES)
-    began = time.monotonic()
-    from slategym.experiments.cli import resolve_device
-    from slategym.experiments.report import write_report
-    from slategym.experiments.run import default_workers, run_units
-    from slategym.experiments.store import open_store, write_json
-    from slategym.experiments.studies.movielens import MovieLensStudy
-    from slategym.experiments.studies.movielens_result import ABOUT, about, result
-    from slategym.experiments.terminal import print_report
-
-    asked = MovieLensStudy(profile, seeds, users, slate_size)
-    on = resolve_device(device)
+    entry = lookup("study", study, STUDIES)
+    if slate_size is not None and "slate-size" not in entry.also:
+        takers = ", ".join(name for name, other in STUDIES.items() if "slate-size" in other.also)
+        raise UsageError(f"--slate-size is not for {study}, whose slates are given; for: {takers}")
     if workers is not None and workers < 0:
         raise UsageError(f"--workers must be 0 (this process) or more, got {workers}")
-    store = open_store(out or Path("runs") / f"{study}-{profile}")
-    console = Console(stderr=True)
-    plan = asked.plan()
-    compute = partial(
-        run_units,
-        store=store,
+    from slategym.experiments.cli import resolve_device
+    from slategym.experiments.run import default_workers
+    from slategym.experiments.studies.asked import Asked
+
+    asked = Asked(
+        profile=profile,
+        out=out or Path("runs") / f"{study}-{profile}",
         workers=default_workers() if workers is None else workers,
-        settings={"device": on, "tensorboard": str((store.folder / "tensorboard").absolute())},
-        console=console,
+        device=resolve_device(device),
+        seeds=seeds,
+        users=users,
+        slate_size=slate_size,
     )
-    before = compute(plan.before_learning)
-    write_json(about(asked, plan, store), store.folder / ABOUT)  # fixed before anything is learned
-    after = compute(plan.units)
-    if not before.computed + after.computed:
-        console.print(f"nothing to compute: all {after.reused} results are there", highlight=False)
-    found = result(asked, plan, store, time.monotonic() - began)
-    report = write_report(found, store.folder)
-    print_report(found, report.numbers, Console())
-    console.print(f"report: {report.path}", highlight=False, soft_wrap=True)
+    module, _, function = entry.run.partition(":")
+    run: Callable[[Asked], Path] = getattr(import_module(module), function)
+    report = run(asked)
+    Console(stderr=True).print(f"report: {report}", highlight=False, soft_wrap=True)
     if open_report:
-        typer.launch(str(report.path.absolute()))
+        typer.launch(str(report.absolute()))
