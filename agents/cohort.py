@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.utils._pytree import tree_map
 
 
 class Cohort:
@@ -51,11 +52,25 @@ class Cohort:
         Returns:
             What the network returns, with a leading S.
         """
+        tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+        if tracing and self.num_seeds == 1:
+            plain = self._plain()(*(x[0] for x in inputs), *shared)
+            return tree_map(lambda x: x[None], plain)
 
         def one(weights: dict[str, Tensor], constants: dict[str, Tensor], *given: Tensor) -> Any:
             return functional_call(self.skeleton, (weights, constants), (*given, *shared))
 
         return vmap(one)(self.weights, self.constants, *inputs)
+
+    def _plain(self) -> nn.Module:
+        """The only member as a network of its own: what a recording of torch.jit understands."""
+        network = deepcopy(self.skeleton)
+        for name, x in {**self.weights, **self.constants}.items():
+            place, _, leaf = name.rpartition(".")
+            owner = network.get_submodule(place)
+            one = x.detach()[0]
+            setattr(owner, leaf, nn.Parameter(one, False) if name in self.weights else one)
+        return network
 
     def parameters(self) -> list[Tensor]:
         """The stacked weights, (S, ...) each."""

@@ -1,5 +1,7 @@
 """Networks side by side: nothing crosses from one seed to another."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -97,3 +99,12 @@ def test_adam_goes_on_exactly_from_its_saved_state():
         optimiser.step()
     for a, b in zip(cohort.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_cohort_of_one_can_be_recorded():
+    cohort = Cohort(network, [4, 9], CPU).only(1)
+    x = torch.randn(1, 7, 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        recorded = torch.jit.trace(lambda x: cohort(x), (x[:, :2],), check_trace=False)
+    torch.testing.assert_close(recorded(x), cohort(x).detach())
