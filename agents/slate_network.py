@@ -154,7 +154,7 @@ class Whole:
     def topic(self, shown: Shown) -> Tensor:
         """By item."""
         topic_N = self.world.catalogue.topic.long()
-        return topic_N[shown["id"]] if "id" in shown else topic_N.expand(len(shown["x"]), -1)
+        return topic_N[shown["id"]] if "id" in shown else topic_N.expand(shown["x"].shape[0], -1)
 
     def slate(self, shown: Shown, chosen_BK: Tensor) -> Tensor:
         """A candidate's place is its position."""

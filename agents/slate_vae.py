@@ -129,6 +129,6 @@ def fill_slots(score_BKN: Tensor, observation: Observation) -> Tensor:
     for score_BC in score_BKN.unbind(1):
         free_BC = allowed_only(score_BC, observation.allowed).masked_fill(taken_BC, -torch.inf)
         at_B1 = free_BC.argmax(1, keepdim=True)
-        taken_BC = taken_BC.scatter(1, at_B1, True)
+        taken_BC = taken_BC.scatter(1, at_B1, at_B1 >= 0)
         slots.append(at_B1)
     return torch.cat(slots, 1).int()
