@@ -105,6 +105,18 @@ POLICIES: dict[str, PolicyEntry] = {
         lambda w: RuleAware(ranker_of(w), w),
         needs=STATE,
     ),
+    "linucb": PolicyEntry(
+        "learner",
+        "linear bandit with upper confidence bounds, which looks no further than the request",
+        None,
+        "slategym.agents.linear_bandits:LinUCB",
+    ),
+    "thompson": PolicyEntry(
+        "learner",
+        "the same bandit, exploring by draws from its posterior",
+        None,
+        "slategym.agents.linear_bandits:Thompson",
+    ),
     "slateq": PolicyEntry(
         "learner",
         "Q-learning of single items whose values add up to a slate's, where one item is chosen",
