@@ -30,8 +30,10 @@ from slategym.agents.sb3 import seen_space
 from slategym.agents.sb3_agent import StableAgent
 from slategym.agents.sb3_algorithms import StablePPO, StableSAC
 from slategym.envs.luck import Luck, purpose
+from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 from slategym.models.multitask import HEADS
+from slategym.models.state import BertObserver
 
 NOISE = purpose("fusion.noise")
 TINY = 1e-6  # keeps a head that says the same of all candidates at zero
@@ -105,7 +107,7 @@ class FusionSAC(StableAgent):
     @classmethod
     def check_world(cls, world: World) -> None:
         """A world whose observer is the multi-task model."""
-        ranker_of(world)
+        require_heads(cls.name, world)
 
     @classmethod
     def view_of(cls, world: World) -> FusionView:
@@ -132,7 +134,7 @@ class FusionPPO(StableAgent):
     @classmethod
     def check_world(cls, world: World) -> None:
         """A world whose observer is the multi-task model."""
-        ranker_of(world)
+        require_heads(cls.name, world)
 
     @classmethod
     def view_of(cls, world: World) -> FusionView:
@@ -143,6 +145,19 @@ class FusionPPO(StableAgent):
         """A Gaussian. The slate's own probability is an integral without closed form."""
         law = self.model.policy.get_distribution(seen).distribution
         return law.mean + law.stddev * luck.normal(NOISE, law.mean.shape[1]), None
+
+
+def require_heads(name: str, world: World) -> None:
+    """Refuse a world in which there are no heads to weigh.
+
+    Raises:
+        UsageError: naming a world that has them.
+    """
+    if not isinstance(world.observer, BertObserver):
+        raise UsageError(
+            f"{name} weighs the heads of a multi-task model, and {world.name} has none; it needs "
+            "a world with learned state embeddings, such as slategym/MovieLens-v0 with state=True"
+        )
 
 
 def _standard(x_BC: Tensor) -> Tensor:

@@ -147,12 +147,14 @@ POLICIES: dict[str, PolicyEntry] = {
         "stable-baselines3's SAC on the weights of the multi-task model's heads",
         None,
         "slategym.agents.fusion:FusionSAC",
+        needs=STATE,
     ),
     "fusion-ppo": PolicyEntry(
         "learner",
         "stable-baselines3's PPO on the weights of the multi-task model's heads",
         None,
         "slategym.agents.fusion:FusionPPO",
+        needs=STATE,
     ),
     "ppo-multidiscrete": PolicyEntry(
         "learner",

@@ -71,8 +71,13 @@ class ProtoView:
         """Catalogue positions of the K candidates furthest along the action, (B, K) int32.
 
         Raises:
-            ValueError: if the action is not a number everywhere.
+            ValueError: if the action has the wrong width or is not a number everywhere.
         """
+        if action.dim() != 2 or action.shape[1] != self.action_width:
+            raise ValueError(
+                f"a proto-action is a direction of the item space and its topics, (users, "
+                f"{self.action_width}); got shape {tuple(action.shape)}"
+            )
         if not bool(action.isfinite().all()):
             raise ValueError("a proto-action must be finite; the policy produced NaN or infinity")
         D = self.ranker.encoder.model.settings.width
