@@ -63,6 +63,7 @@ class DayInLife(UserModel[DayState]):
     patience: float = 5.0  # slates, at the beginning of a visit
     inertia: float = 0.85  # of satisfaction, per slate with a click
     minutes_per_slate: float = 3.0
+    swayed: bool = True  # False: context moves nothing; every slot is seen, everywhere is home
 
     @property
     def signals(self) -> tuple[Signal, ...]:
@@ -90,12 +91,14 @@ class DayInLife(UserModel[DayState]):
 
     def appeal(self, state: DayState, items: Items, context: Context) -> Tensor:
         """As above, (B, K) log-odds; -inf where the device does not show the slot."""
-        now_BG = state.taste - state.fatigue + _circumstances(context)
+        now_BG = state.taste - state.fatigue
+        if self.swayed:
+            now_BG = now_BG + _circumstances(context)
         embedding_BKD, topic_BK = items.embedding, items.topic.long()
         age_BK = embedding_BKD[..., AGE] + state.day[:, None]
         fading_BK = state.taste.new_tensor(FADING)[topic_BK] * age_BK
         appeal_BK = now_BG.gather(1, topic_BK) + embedding_BKD[..., LOUD] - fading_BK.clamp(max=3.0)
-        if appeal_BK.shape[1] != self.num_slots:
+        if appeal_BK.shape[1] != self.num_slots or not self.swayed:
             return appeal_BK
         slot_K = torch.arange(self.num_slots, device=appeal_BK.device)
         visible_B = torch.tensor(VISIBLE, device=appeal_BK.device)[context.device.long()]
@@ -146,7 +149,8 @@ class DayInLife(UserModel[DayState]):
         fatigue_BG = 0.9 * state.fatigue + 0.4 * none_BG.scatter_add(
             1, items.topic.long(), click_BK
         )
-        loss_B = state.patience.new_tensor(IMPATIENCE)[context.place.long()]
+        place_B = context.place.long() if self.swayed else torch.zeros_like(context.place.long())
+        loss_B = state.patience.new_tensor(IMPATIENCE)[place_B]
         patience_B = state.patience - torch.where(clicked_B, 0.25, loss_B)
         goes_B = patience_B <= 0
         rate_B = _return_rate(satisfaction_B)

@@ -78,8 +78,8 @@ def day_in_life(
         horizon: slates, over all visits.
         history_size: remembered clicks in the observation.
         objective: reward per unit of click, like, rating, dwell and return.
-        static: True: the negative control: time stands still, nothing ages, nobody tires, learns,
-            loses patience or leaves.
+        static: True: the negative control: time stands still and context moves nothing (it is
+            shown, and means nothing), nothing ages, nobody tires, learns, loses patience or leaves.
         seed: decides who people and what items are.
         device: of every tensor.
 
@@ -96,7 +96,7 @@ def day_in_life(
         raise UsageError(
             f"objective needs a weight for click, like, rating, dwell and return, got {objective}"
         )
-    users = DayInLife(num_slots=slate_size)
+    users = DayInLife(num_slots=slate_size, swayed=not static)
     return World(
         name="slategym/DayInLife-v0",
         catalogue=map_tensors(lambda x: x.to(device), _draw_items(num_items, seed)),

@@ -112,6 +112,43 @@ def test_loud_titles_are_worth_less():
     assert 100 < len(loud) < 1000 and len(catalogue.text) == 2000
 
 
+def returns(world, blind, num_users=256, num_slates=16):
+    """Expected reward of the best slates by taste and context; blind: by a stranger's context."""
+    session, earned_B = begin(world, num_users), torch.zeros(num_users)
+    for _ in range(num_slates):
+        context = session.context
+        if blind:
+            context = map_tensors(lambda x: x.roll(1, 0), context)
+        luck = Luck.at(session.key, session.step)
+        appeal_BN, value_BNM = world.users.outlook(session.user, world.catalogue, context, luck)
+        worth_BN = appeal_BN.sigmoid() * (value_BNM * torch.tensor(world.objective)).sum(2)
+        slate_BK = worth_BN.topk(world.slate_size).indices.int()
+        session, outcome = engine.transition(world, session, slate_BK)
+        earned_B += outcome.expected_reward
+    return earned_B
+
+
+def test_whoever_sees_the_context_does_better_but_not_in_the_static_twin():
+    """The same users with the same luck; at least four standard errors of the difference."""
+    world = make_world("DayInLife-v0")
+    blind_B = returns(world, blind=True)
+    gain_B = returns(world, blind=False) - blind_B
+    assert gain_B.mean() > 4 * gain_B.std() / len(gain_B) ** 0.5
+    assert gain_B.mean() > 0.08 * blind_B.mean()
+    twin = make_world("DayInLife-v0", static=True)
+    seeing, blind = (returns(twin, blind, num_slates=4) for blind in (False, True))
+    assert torch.equal(seeing, blind)
+
+
+def test_the_static_twin_shows_every_slot_to_everybody():
+    world = make_world("DayInLife-v0", static=True)
+    session = begin(world, 64)
+    slate_BK = torch.arange(10, dtype=torch.int32).repeat(64, 1)
+    _, outcome = engine.transition(world, session, slate_BK)
+    assert (outcome.expected[:, :, 0] > 0).all()
+    assert len(session.context.device.unique()) == 3  # and the devices still differ
+
+
 def test_time_stands_still_in_the_static_twin():
     world = make_world("DayInLife-v0", static=True)
     session = begin(world, 16)

@@ -1,5 +1,6 @@
 """What every world must satisfy, for every world that is registered here."""
 
+import functools
 import hashlib
 import json
 import random
@@ -11,14 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from slategym.envs import engine
 from slategym.envs.compiling import compiled
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.registry import make_world
+from slategym.envs.registry import WORLDS, make_world
 from slategym.envs.types import Items, Population, map_tensors
 
 POLICY = purpose("test.policy")
+OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
 GOLDEN = Path(__file__).with_name("golden.json")
 
 
@@ -60,6 +64,52 @@ def test_a_user_meets_the_same_fate_in_any_batch(world):
     assert_equal(alone, rows(crowd, slice(7, 8)))
     for a, b in zip(few, many, strict=True):
         assert_equal(a, rows(b, slice(7, 8)))
+
+
+def test_batches_of_1_7_and_4096_tell_one_story(world):
+    session_7, outcomes_7 = walk(world, start(world, range(100, 107)), 4)
+    _, outcomes_1 = walk(world, start(world, [103]), 4)
+    session, outcomes = walk(world, start(world, range(4096)), 4)
+    assert_equal(session_7, rows(session, slice(100, 107)))
+    for one, seven, many in zip(outcomes_1, outcomes_7, outcomes, strict=True):
+        assert_equal(seven, rows(many, slice(100, 107)))
+        assert_equal(one, rows(many, slice(103, 104)))
+
+
+WHOLE = functools.cache(make_world)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    id=st.sampled_from(OWN),
+    user=st.integers(0, 2**20 - 1),
+    seed=st.integers(0, 2**31 - 1),
+    others=st.lists(st.integers(0, 2**20 - 1), max_size=12),
+    place=st.integers(0, 12),
+    stuck=st.booleans(),
+    steps=st.integers(1, 8),
+)
+def test_no_user_depends_on_the_company(id, user, seed, others, place, stuck, steps):
+    """Alone, or anywhere among any others, who see slates of their own or none worth the name."""
+    world, lane = WHOLE(id), min(place, len(others))
+    company = [*others[:lane], user, *others[lane:]]
+
+    def policy(world, session):
+        slate_BK = slates(world, session)
+        if stuck:
+            mine_K = slate_BK[lane].clone()
+            slate_BK = torch.zeros_like(slate_BK)
+            slate_BK[lane] = mine_K
+        return slate_BK
+
+    generators = torch.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002
+    alone, few = walk(world, start(world, [user], seed), steps)
+    crowd, many = walk(world, start(world, company, seed), steps, policy=policy)
+    assert_equal(alone, rows(crowd, slice(lane, lane + 1)))
+    for a, b in zip(few, many, strict=True):
+        assert_equal(a, rows(b, slice(lane, lane + 1)))
+    assert torch.equal(torch.get_rng_state(), generators[0])
+    assert (random.getstate(), str(np.random.get_state())) == generators[1:]  # noqa: NPY002
 
 
 def test_other_users_slates_do_not_matter(world):
