@@ -18,7 +18,7 @@ from slategym.experiments.errors import DEFECTS, describe
 
 COMMANDS = (  # as in --help
     *("data", "evaluate_model", "worlds", "agents", "check"),
-    *("train", "simulate", "benchmark"),
+    *("train", "simulate", "export", "benchmark"),
 )
 DEVICES = {
     "auto": "a GPU if there is one",

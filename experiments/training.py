@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from slategym.agents.agent import ABOUT, BEGUN, Agent, Callback, differences
 from slategym.agents.policies import find_agent
@@ -108,3 +108,24 @@ class Training:
             "seeds": list(self.seeds),
             "about": self.about,
         }
+
+
+class Home(NamedTuple):
+    """Where an agent was trained."""
+
+    world: str  # id
+    settings: dict[str, Any]  # of its builder
+
+
+def trained_in(folder: Path) -> Home | None:
+    """Where the agent in that folder was trained; None where there is none, or it does not say."""
+    about = folder / ABOUT
+    if not about.is_file():
+        return None
+    kept = json.loads(about.read_text())["about"]
+    if "world" not in kept:
+        return None
+    settings = {
+        n: tuple(x) if isinstance(x, list) else x for n, x in kept["world_settings"].items()
+    }
+    return Home(kept["world"], settings)

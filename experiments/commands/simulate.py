@@ -29,8 +29,15 @@ EPILOG = r"""
 **Another slate size in the static twin** (`slategym worlds MovieLens-v0` lists the settings)\
 `slategym simulate MovieLens-v0 --set static=true --set slate_size=10`
 
+**What `slategym train` has trained; as it explores, every slate with its propensity**\
+`slategym simulate InterestEvolution-v0 --policy runs/slateq-InterestEvolution-v0-seed0`\
+`slategym simulate InterestEvolution-v0 --policy runs/slateq-... --explore --out slates.parquet`
+
 **What a benchmark has trained**\
 `slategym simulate MovieLens-v0 --policy runs/movielens-quick/work/plackett-luce-...`
+
+A trained policy meets the world with the settings that it was trained with, unless `--set` says
+otherwise.
 
 A log of slates has one row per slot: user, item, time, slate_id, position, context, propensity and
 signals, under the names that `slategym data check` knows.
@@ -62,6 +69,9 @@ def simulate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object and nothing else.")
     ] = False,
+    explore: Annotated[
+        bool, typer.Option("--explore", help="Let a trained learner act as it does in training.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Write every slate and its feedback to this Parquet file.")
     ] = None,
@@ -73,10 +83,11 @@ def simulate(
     """
     import torch
 
-    from slategym.agents.policies import find_policy, make_policy
+    from slategym.agents.policies import Exploring, find_policy, load_agent, make_policy
     from slategym.envs.registry import find_world, make_world
     from slategym.experiments.cli import resolve_device
     from slategym.experiments.slate_log import check_place
+    from slategym.experiments.training import trained_in
     from slategym.experiments.world_settings import read_settings
 
     for option, number in (("--users", users), ("--batch", batch)):
@@ -87,6 +98,12 @@ def simulate(
     id, _ = find_world(world)
     given, on = read_settings(world, settings or []), resolve_device(device)
     find_policy(policy)  # before a world is built, which may mean to fit its models
+    home = trained_in(Path(policy))
+    if explore and home is None:
+        raise UsageError(f"--explore needs the folder of a trained learner, got {policy!r}")
+    if home is not None and home.world == id and not given.items() >= home.settings.items():
+        given = {**home.settings, **given}
+        _say_settings(given)
     if out is not None:
         check_place(out)
     torch.set_num_threads(1)
@@ -96,16 +113,24 @@ def simulate(
             f"--users must be in [1, {where.population.size}], the people of {id} with these "
             f"settings; got {users}"
         )
-    chosen = make_policy(policy, where)
+    chosen = Exploring(load_agent(Path(policy), where)) if explore else make_policy(policy, where)
     began = time.perf_counter()
     rows, sums = _run(where, chosen, users, seed, batch, out)
     seconds = time.perf_counter() - began
     asked = {"world": id, "settings": given, "policy": _name(policy, chosen), "seed": seed}
-    summary = asked | _figures(rows, sums, seconds)
+    summary = asked | ({"explore": True} if explore else {}) | _figures(rows, sums, seconds)
     if as_json:
         typer.echo(json.dumps(summary, allow_nan=False))
     else:
         _print(summary, out)
+
+
+def _say_settings(settings: dict[str, Any]) -> None:
+    """That they were taken over from training."""
+    listed = ", ".join(f"{name}={json.dumps(value)}" for name, value in settings.items())
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"the world as in training: {listed}", markup=False
+    )
 
 
 def _run(
@@ -116,10 +141,11 @@ def _run(
 
     import torch
 
+    from slategym.agents.policies import Exploring
     from slategym.experiments.evaluate import play
     from slategym.experiments.slate_log import writing
 
-    names = [signal.name for signal in world.users.signals]
+    names, explored = [s.name for s in world.users.signals], isinstance(policy, Exploring)
     sums = dict.fromkeys(names, 0.0)
     screen = Console(stderr=True)
     with ExitStack() as stack:
@@ -143,6 +169,11 @@ def _run(
             ):
                 sums[name] += value
             if log is not None:
+                if explored and action.logp is None:
+                    raise UsageError(
+                        f"{policy.name} cannot say how likely the slates are that it explores "
+                        "with, so that no log of them is exact; leave out --out or --explore"
+                    )
                 log.add(session, items, action, outcome)
 
         rows = play(
