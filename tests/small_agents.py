@@ -75,10 +75,10 @@ class Counting(Agent):
 
     def act(self, observation: Observation, luck: Luck) -> Action:
         best_K = top_slate(self.value_SN[self.serving, None], self.world.slate_size)[0]
-        return Action(best_K.expand(len(observation.step), -1))
+        return Action(best_K.expand(observation.step.shape[0], -1))
 
     def explore(self, observation: Observation, luck: Luck) -> Action:
-        value_BN = self.value_SN[self.serving].expand(len(observation.step), -1)
+        value_BN = self.value_SN[self.serving].expand(observation.step.shape[0], -1)
         return Action(top_slate(self._noisy(value_BN, luck), self.world.slate_size))
 
     def weights(self) -> dict[str, Tensor]:
