@@ -19,7 +19,11 @@ control), policies that need no training, and learners, a line each:
 
 Everything else follows: `plan_of(study, size)` says which trainings and readings there are, each a
 unit that is computed once and taken up where it was killed (`experiments/run.py`);
-`run_ladder` computes them, draws the table and the figures from the rows and writes the report.
+`run_ladder(STUDY, asked)` computes them, draws tables and figures from the rows and writes the
+report. So the function that `commands/benchmark.py` names is one line:
+
+    def run_sardine(asked: Asked) -> Path:
+        return run_ladder(STUDY, asked)
 """
 
 from __future__ import annotations

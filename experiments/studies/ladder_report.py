@@ -33,6 +33,7 @@ from slategym.experiments.studies.ladder_numbers import (
 )
 from slategym.models.assets import atomic_path
 
+REPORT = "report.html"
 TONES = {
     "beaten": ("wins", "planning pays"),
     "not beaten": ("unsure", "not shown"),
@@ -77,7 +78,7 @@ def write_ladder(plan: Plan, command: str, store: Store) -> Found:
     ledger = Ledger()
     html = _document(found, pictures, ledger)
     for path, text in (
-        (store.folder / "report.html", html),
+        (store.folder / REPORT, html),
         (docs / f"{study.name}.md", markdown(found, pictures)),
     ):
         with atomic_path(path) as temporary:

@@ -8,45 +8,42 @@ from rich.console import Console
 
 from slategym.experiments.run import run_units
 from slategym.experiments.store import open_store
+from slategym.experiments.studies.asked import Asked
 from slategym.experiments.studies.ladder import Ladder, Size, plan_of
-from slategym.experiments.studies.ladder_report import Found, print_ladder, write_ladder
+from slategym.experiments.studies.ladder_report import REPORT, print_ladder, write_ladder
 
 
 def run_ladder(
-    study: Ladder,
-    asked: Size,
-    out: Path,
-    *,
-    workers: int = 0,
-    device: str = "cpu",
-    screen: Console | None = None,
-    progress: Console | None = None,
-) -> Found:
+    study: Ladder, asked: Asked, screen: Console | None = None, progress: Console | None = None
+) -> Path:
     """Train and read what is missing in the run folder; a finished study computes nothing.
 
     Args:
         study: what.
-        asked: how much of it.
-        out: run folder.
-        workers: processes; 0: this one.
-        device: to compute on.
+        asked: how much of it, where, and with how many processes.
         screen: for the tables and the verdict; standard output if None.
         progress: for progress; standard error if None.
+
+    Returns:
+        where the report is.
 
     Raises:
         UsageError: the size is out of range, or a learner cannot act in a world.
         UnitError: a training or a reading failed; the next call goes on from there.
     """
-    plan = plan_of(study, asked)
-    store = open_store(out)
+    size, progress = Size(asked.profile, asked.seeds, asked.users), progress or Console(stderr=True)
+    plan = plan_of(study, size)
+    store = open_store(asked.out)
     logs = str((store.folder / "tensorboard").absolute())
-    run_units(
+    ran = run_units(
         plan.units,
         store,
-        workers=workers,
-        settings={"device": device, "tensorboard": logs},
+        workers=asked.workers,
+        settings={"device": asked.device, "tensorboard": logs},
         console=progress,
     )
-    found = write_ladder(plan, asked.command(study), store)
+    if not ran.computed:
+        progress.print(f"nothing to compute: all {ran.reused} results are there", highlight=False)
+    found = write_ladder(plan, size.command(study), store)
     print_ladder(found, screen or Console())
-    return found
+    return store.folder / REPORT

@@ -19,6 +19,7 @@ from slategym.envs.names import UsageError
 from slategym.experiments import stats
 from slategym.experiments.stats import Cell
 from slategym.experiments.store import open_store
+from slategym.experiments.studies.asked import Asked
 from slategym.experiments.studies.ladder import (
     FIRST_USER,
     Ladder,
@@ -30,7 +31,6 @@ from slategym.experiments.studies.ladder import (
     plan_of,
 )
 from slategym.experiments.studies.ladder_numbers import compute_numbers
-from slategym.experiments.studies.ladder_report import Found
 from slategym.experiments.studies.ladder_run import run_ladder
 
 WORLD = "Sardine-SlateTopK-Bored-v0"
@@ -97,29 +97,44 @@ def test_sizes_out_of_range_are_refused(size: Size, message: str) -> None:
         plan_of(TINY, size)
 
 
+class Ran:
+    """The study twice: computed, and found done."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.first, self.second, self.screen = io.StringIO(), io.StringIO(), io.StringIO()
+        self.run(self.first)
+        self.report = self.run(self.second)
+        plan = plan_of(TINY, Size())
+        rows, curves = plan.rows(open_store(out)), plan.curves(open_store(out))
+        self.rows, self.curves = rows, curves
+        self.numbers = compute_numbers(TINY, rows, curves)
+
+    def run(self, told: io.StringIO) -> Path:
+        asked = Asked("quick", self.out, workers=0, device="cpu")
+        screen = Console(file=self.screen, width=100)
+        return run_ladder(TINY, asked, screen, Console(file=told, width=100))
+
+
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Found, Path, str, str]:
-    out = tmp_path_factory.mktemp("ladder")
-    screen, first, second = io.StringIO(), io.StringIO(), io.StringIO()
-    run_ladder(TINY, Size(), out, screen=Console(file=io.StringIO()), progress=Console(file=first))
-    found = run_ladder(
-        TINY, Size(), out, screen=Console(file=screen, width=100), progress=Console(file=second)
-    )
-    assert "computed, 0 reused" in first.getvalue() and second.getvalue() == ""
-    return found, out, screen.getvalue(), first.getvalue()
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    return Ran(tmp_path_factory.mktemp("ladder"))
 
 
 def test_a_second_call_computes_nothing_and_says_the_same(
-    ran: tuple[Found, Path, str, str],
+    ran: Ran,
 ) -> None:
-    found, out, text, _ = ran
-    assert not [u for u in found.plan.units if not open_store(out).completed(u)]
+    assert "18 computed, 0 reused" in ran.first.getvalue()
+    assert ran.second.getvalue() == "nothing to compute: all 18 results are there\n"
+    text = ran.screen.getvalue()
+    half = len(text) // 2
+    assert text[:half] == text[half:]
     for word in ("Bored", "twin", "counting", "capped*", "greedy oracle, published", "139.2"):
         assert word in text
 
 
-def test_numbers_are_those_of_the_rows(ran: tuple[Found, Path, str, str]) -> None:
-    found, out, _, _ = ran
+def test_numbers_are_those_of_the_rows(ran: Ran) -> None:
+    found, out = ran, ran.out
     rows = pd.read_parquet(out / "rows.parquet")
     means = rows.groupby(["variant", "policy", "trained_in"])["return"].mean()
     rung = found.numbers.of("Bored", "counting")
@@ -136,9 +151,9 @@ def test_numbers_are_those_of_the_rows(ran: tuple[Found, Path, str, str]) -> Non
 
 
 def test_a_learner_that_beats_the_truth_in_the_twin_is_not_believed(
-    ran: tuple[Found, Path, str, str],
+    ran: Ran,
 ) -> None:
-    found = ran[0]
+    found = ran
     assert found.numbers.outcome == "not beaten"
     rows = found.rows.copy()
     cheat = (rows["policy"] == "counting") & (rows["variant"] == "twin")
@@ -158,9 +173,10 @@ def test_a_learner_that_beats_the_truth_in_the_twin_is_not_believed(
 
 
 def test_the_report_asks_nothing_of_the_network_and_the_page_has_its_figures(
-    ran: tuple[Found, Path, str, str],
+    ran: Ran,
 ) -> None:
-    found, out, _, _ = ran
+    found, out = ran, ran.out
+    assert ran.report == out / "report.html"
     html = (out / "report.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
     page = (out / "docs" / "tiny.md").read_text()
