@@ -18,6 +18,7 @@ from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, Session, World
 from slategym.envs.users.assumed import Assumed, AssumedState
 
+LARGEST_LOG = 1e3  # nats: bounds a log-worth
 MOST_APPEAL = 60.0  # log-odds: keeps exp finite in float32
 
 
@@ -51,11 +52,15 @@ class Myopic:
 
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The optimal one-step slate."""
+        topic_BC, worth_BC = self.worth(observation, luck)
+        return Action(self._best(worth_BC, topic_BC))
+
+    def worth(self, observation: Observation, luck: Luck) -> tuple[Tensor, Tensor]:
+        """Topic and rank value of every candidate, (B, C): the best K make the best slate."""
         topic_BC, appeal_BC, value_BC = self._truth(observation, luck)
         choice, K = self.world.choice, self.world.slate_size
         if not isinstance(choice, MultinomialLogit):
-            worth_BC = allowed_only(value_BC * appeal_BC.sigmoid(), observation.allowed)
-            return Action(self._best(worth_BC, topic_BC))
+            return topic_BC, allowed_only(_log_worth(appeal_BC, value_BC), observation.allowed)
         weight_BC = allowed_only(appeal_BC, observation.allowed).clamp(max=MOST_APPEAL).exp()
         nothing = math.exp(choice.skip)
         level_B1 = torch.zeros_like(appeal_BC[:, :1])
@@ -65,7 +70,7 @@ class Myopic:
             weight_BK = weight_BC.gather(1, slate_BK)
             earned_B1 = (weight_BK * value_BC.gather(1, slate_BK)).sum(1, keepdim=True)
             level_B1 = earned_B1 / (nothing + weight_BK.sum(1, keepdim=True))
-        return Action(self._best(worth_BC, topic_BC))
+        return topic_BC, worth_BC
 
     def _truth(self, observation: Observation, luck: Luck) -> tuple[Tensor, Tensor, Tensor]:
         """Every candidate's topic, true appeal and mean reward of a click on it, (B, C)."""
@@ -86,6 +91,17 @@ class Myopic:
         if self.cap is None:
             return top_slate(worth_BC, self.world.slate_size)
         return capped_slate(worth_BC, topic_BC, self.world.slate_size, self.cap)
+
+
+def _log_worth(appeal_BC: Tensor, value_BC: Tensor) -> Tensor:
+    """Ranks as value * sigmoid(appeal) does, (B, C).
+
+    By logarithms: where appeal is steep, many sigmoids are 1 in float32, and ties would be broken
+    by position, which in a world of boredom is another policy.
+    """
+    size_BC = value_BC.abs().clamp(min=1e-30).log() + F.logsigmoid(appeal_BC)
+    size_BC = size_BC.clamp(-LARGEST_LOG, LARGEST_LOG)
+    return torch.where(value_BC > 0, size_BC, -3.0 * LARGEST_LOG - size_BC)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from slategym.envs import engine
 from slategym.envs.candidates import FreshDocuments, WholeCatalogue
 from slategym.envs.choice import PositionBased
 from slategym.envs.luck import Luck
+from slategym.envs.registry import make_world
 from slategym.envs.types import Items, Session, World
 from slategym.envs.users.assumed import Assumed, AssumedState
 from slategym.envs.users.satiation import SatiationState
@@ -173,3 +174,25 @@ def test_nothing_hidden_no_reference(world: World) -> None:
         with pytest.raises(ValueError, match=r"needs observation\.hidden"):
             policy.act(engine.observe(world, session), now)
     assert len(GENRES) == 3
+
+
+def test_where_clicks_are_all_but_certain_the_surest_still_come_first() -> None:
+    """Appeals beyond 17 are one in float32; ties would be broken by position, which bores less."""
+    world = make_world("Sardine-SingleItem-BoredInf-v0")
+    session = begin(world)
+    items = Items(torch.arange(1000, dtype=torch.int32).expand(B, -1).contiguous(), world.catalogue)
+    appeal_BN = world.users.appeal(session.user, items, session.context)
+    assert ((appeal_BN > 17).sum(1) > 5).any()
+    torch.testing.assert_close(act(Myopic(world), world, session)[:, 0].long(), appeal_BN.argmax(1))
+
+
+def test_what_is_worth_less_than_nothing_comes_last(world: World) -> None:
+    users_like_it = replace(world, choice=PositionBased(), objective=(-1.0, 0.9, 0.0))
+    session = begin(users_like_it)
+    items = Items(torch.arange(N, dtype=torch.int32).expand(B, -1).contiguous(), world.catalogue)
+    luck = Luck.at(session.key, session.step)
+    appeal_BN = world.users.appeal(session.user, items, session.context)
+    mean_BNM = world.users.respond(session.user, items, session.context, luck)[1]
+    worth_BN = appeal_BN.sigmoid() * (mean_BNM * torch.tensor(users_like_it.objective)).sum(2)
+    slate_BK = act(Myopic(users_like_it), users_like_it, session)
+    assert torch.equal(slate_BK.long(), worth_BN.topk(K).indices) and (worth_BN < 0).any()
