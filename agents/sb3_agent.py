@@ -57,6 +57,7 @@ class StableAgent(Agent):
         )
         for adam in self._adams:
             _start_moments(adam)
+        self.env: SlateVecEnv | None = None
 
     def begin(self, world: World) -> None:
         """Seat the training users."""
@@ -114,7 +115,7 @@ class StableAgent(Agent):
             "adam": tuple(adam_state(adam) for adam in self._adams),
             "memory": self.driver.memory(),
             "counts": torch.tensor([model.num_timesteps, model._n_updates, model._episode_num]),
-            "users": self.env.get_state(),
+            "users": None if self.env is None else self.env.get_state(),
             "generators": self.loan.mine,
             "random_actions": space_state(model.action_space),
         }
@@ -130,7 +131,9 @@ class StableAgent(Agent):
             load_adam(adam, moments)
         self.driver.remember(state["memory"])
         model.num_timesteps, model._n_updates, model._episode_num = state["counts"].tolist()
-        model._last_obs = self.env.set_state(state["users"])
+        if self.env is not None:
+            model._last_obs = self.env.set_state(state["users"])
+            model._last_episode_starts = (state["users"].slates == 0).cpu().numpy()
         self.loan.mine = state["generators"]
         set_space_state(model.action_space, state["random_actions"])
 

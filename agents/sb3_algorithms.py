@@ -98,12 +98,11 @@ class OnPolicy:
         model.train()
 
     def memory(self) -> dict[str, Tensor]:
-        """Whether the users' sessions had just begun."""
-        return {"began": torch.from_numpy(np.asarray(self.model._last_episode_starts))}
+        """Nothing."""
+        return {}
 
     def remember(self, memory: dict[str, Tensor]) -> None:
-        """Take it over."""
-        self.model._last_episode_starts = memory["began"].cpu().numpy().copy()
+        """Nothing."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ class StableSAC:
     batch: int = 256  # transitions per gradient step
     buffer: int = 100_000  # transitions kept, rounded down to whole rounds of all users
     warm_up: int = 2_000  # slates under random actions before the first update
-    learning_rate: float = 3e-4  # Adam's, of all networks
+    learning_rate: float = 3e-4  # Adam's, of all networks, falling linearly to a tenth
     gamma: float = 0.9  # discount per slate, in [0, 1]
     tau: float = 0.01  # share by which the target critics follow, in (0, 1]
     hidden: tuple[int, ...] = (256, 256)  # widths of the layers of every network
@@ -130,7 +129,7 @@ class StableSAC:
         model = SAC(
             POLICY,
             env,
-            learning_rate=self.learning_rate,
+            learning_rate=lambda left: self.learning_rate * max(0.1, left),
             buffer_size=self.buffer,
             learning_starts=self.warm_up,
             batch_size=self.batch,
@@ -160,7 +159,7 @@ class StableTD3:
     batch: int = 256  # transitions per gradient step
     buffer: int = 100_000  # transitions kept, rounded down to whole rounds of all users
     warm_up: int = 2_000  # slates under random actions before the first update
-    learning_rate: float = 3e-4  # Adam's, of all networks
+    learning_rate: float = 3e-4  # Adam's, of all networks, falling linearly to a tenth
     gamma: float = 0.9  # discount per slate, in [0, 1]
     tau: float = 0.01  # share by which the targets follow, in (0, 1]
     hidden: tuple[int, ...] = (256, 256)  # widths of the layers of every network
@@ -173,7 +172,7 @@ class StableTD3:
         model = TD3(
             POLICY,
             env,
-            learning_rate=self.learning_rate,
+            learning_rate=lambda left: self.learning_rate * max(0.1, left),
             buffer_size=self.buffer,
             learning_starts=self.warm_up,
             batch_size=self.batch,
