@@ -33,8 +33,8 @@ class Zipped:
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The slate of that action."""
         shown = self.view.show(self.world, observation)
-        action, _ = self.model.predict(self._seen(shown), deterministic=True)
-        action = torch.as_tensor(action, device=self.world.device)
+        chosen, _ = self.model.predict(self._seen(shown), deterministic=True)
+        action = torch.as_tensor(chosen, device=self.world.device)
         return Action(self.view.slate(self.world, shown, action))
 
     def _seen(self, shown: dict[str, Tensor]) -> Any:
