@@ -63,10 +63,10 @@ class GemsSettings:
     latent_width: int = 32  # Z
     click_weight: float = 0.5  # lambda, of the clicks' cross-entropy, >= 0
     divergence_weight: float = 1.0  # beta, of the Kullback-Leibler divergence, >= 0
-    discount: float = 0.9  # per slate, in [0, 1)
+    gamma: float = 0.9  # discount per slate, in [0, 1)
     updates: int = 2  # of SAC, each time that all training users have seen a slate
     warm_up: int = 5_000  # slates of random latent points before SAC learns
-    replay: int = 200_000  # slates of each seed that SAC draws from
+    buffer: int = 200_000  # slates of each seed that SAC draws from
 
 
 class Gems(Agent):
@@ -96,11 +96,11 @@ class Gems(Agent):
         self.low = torch.full((S, Z), -1.0, device=device)
         self.high = torch.full((S, Z), 1.0, device=device)
         self.sac = SoftActorCritic(
-            self.inputs.width, Z, SacSettings(discount=asked.discount), self.seeds, device
+            self.inputs.width, Z, SacSettings(gamma=asked.gamma), self.seeds, device
         )
         none_K = torch.zeros(K, device=device)
         self.log = Replay(S, asked.num_logged, {"slate": none_K.int(), "click": none_K})
-        self.replay = Replay(S, asked.replay, self._blank())
+        self.replay = Replay(S, asked.buffer, self._blank())
         keys = [seed & 0x7FFFFFFF for seed in self.seeds]
         self.key_S = torch.tensor(keys, dtype=torch.int32, device=device)
         self.lanes: Lanes | None = None
@@ -187,7 +187,7 @@ class Gems(Agent):
         if not warm:
             for _ in range(self.settings.updates):
                 luck_S = self._luck(UPDATE, self.sac.updates)
-                batch = self.replay.draw(luck_S, self.sac.settings.batch_size)
+                batch = self.replay.draw(luck_S, self.sac.settings.batch)
                 figures = self.sac.learn(batch, luck_S)
         self.lanes, earned = lanes.harvest(self.lanes)
         told = {name: float(x) for name, x in figures.items()} if earned else {}

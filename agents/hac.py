@@ -3,7 +3,7 @@
     hyper-action   Z = actor(s), on the unit sphere
     effect action  A = the K items with the largest Z . phi(e_i)
     inferred       Z^(A) = mean of phi(e_i) over the slate, scaled to the sphere
-    critic         (Q(s, Z^(A)) - [r + discount Q'(s', Z'(s'))])^2
+    critic         (Q(s, Z^(A)) - [r + gamma Q'(s', Z'(s'))])^2
     actor          - Q(s, Z) / mean |Q|  +  align |Z^(A(Z)) - Z|^2
     behaviour      cross-entropy of sigmoid(sharpness Z . phi(e_i) + bias) and the feedback to
                    every item shown, with an optimiser of its own; it also teaches phi
@@ -44,9 +44,10 @@ from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 
 NOISE, UPDATE = purpose("hac.noise"), purpose("hac.update")
+WIDEST = 32  # hyper-action, where `width` is not given
 HIDDEN = 256  # width of the one hidden layer of actor and critics
 ACTOR_RATE, CRITIC_RATE, BEHAVIOUR_RATE = 3e-4, 1e-3, 3e-4  # Adam
-POLYAK = 0.01  # share by which the targets follow
+TAU = 0.01  # share by which the targets follow
 HEADS_SHARE = 0.5  # of a label, where `heads` is not given
 
 
@@ -56,16 +57,16 @@ class HacSettings:
 
     num_steps: int = 400_000  # slates, of each seed
     num_users: int = 64  # training users side by side, of each seed
-    width: int = 32  # E, of the hyper-action
+    width: int | None = None  # E, of the hyper-action; None: of the item vectors, at most 32
     noise: float = 0.1  # standard deviation of each coordinate while exploring
-    align: float = 0.1  # weight of the alignment of Z with what it shows, >= 0
+    align: float = 1.0  # weight of the alignment of Z with what it shows, >= 0
     behaviour: float = 1.0  # weight of the behaviour loss, >= 0
     heads: float | None = None  # share of the heads in a label, in [0, 1]; None: half if any
-    discount: float = 0.9  # per slate, in [0, 1)
-    batch_size: int = 256  # transitions of each seed
+    gamma: float = 0.9  # discount per slate, in [0, 1)
+    batch: int = 128  # transitions of each seed
     updates: int = 2  # each time that all training users have seen a slate
     warm_up: int = 5_000  # slates of random hyper-actions before it learns
-    replay: int = 200_000  # slates of each seed that it draws from
+    buffer: int = 200_000  # slates of each seed that it draws from
 
 
 class HyperActor(nn.Module):
@@ -110,9 +111,10 @@ class Hac(Agent):
     def build(self) -> None:
         """Networks, optimisers, replay."""
         world, asked, S = self.world, self.settings, len(self.seeds)
-        self.inputs, device, E = Inputs(world), world.device, asked.width
+        self.inputs, device = Inputs(world), world.device
         self.heads = _share_of_heads(world, asked.heads)
         X, D = self.inputs.width, world.catalogue.embedding.shape[1]
+        self.width = E = _width(asked.width, D)
         self.actor = Cohort(lambda: HyperActor(X, E), self.seeds, device)
         self.kernel = Cohort(lambda: ItemKernel(D, E), self.seeds, device)
         self.critics = Cohort(lambda: TwinCritic(X, E, (HIDDEN,)), self.seeds, device)
@@ -126,7 +128,7 @@ class Hac(Agent):
         zero, K = torch.zeros((), device=device), world.slate_size
         blank = {"seen": zero.expand(X), "next": zero.expand(X), "reward": zero, "alive": zero}
         exposed = {"id": zero.int().expand(K), "shown": zero.expand(K), "label": zero.expand(K)}
-        self.replay = Replay(S, asked.replay, {**blank, **exposed})
+        self.replay = Replay(S, asked.buffer, {**blank, **exposed})
         keys = [seed & 0x7FFFFFFF for seed in self.seeds]
         self.key_S = torch.tensor(keys, dtype=torch.int32, device=device)
         self.lanes: Lanes | None = None
@@ -159,7 +161,7 @@ class Hac(Agent):
         assert self.lanes is not None
         observation = engine.observe(self.where, self.lanes.session)
         seen_LX, luck_L = self.inputs.vector(observation), lanes.luck_of(self.lanes)
-        noise_LE = luck_L.normal(NOISE, self.settings.width)
+        noise_LE = luck_L.normal(NOISE, self.width)
         if self.replay.seen < self.settings.warm_up:
             hyper_SBE = self._by_seed(noise_LE)
         else:
@@ -186,15 +188,15 @@ class Hac(Agent):
     def _learn(self) -> dict[str, Tensor]:
         """One step of the critics, of the actor and of the behaviour loss; figures."""
         luck_S = Luck.at(self.key_S ^ UPDATE, torch.full_like(self.key_S, self.updates))
-        batch = self.replay.draw(luck_S, self.settings.batch_size)
+        batch = self.replay.draw(luck_S, self.settings.batch)
         critic_S = self._critic_loss(batch)
         _step(self.critic_adam, critic_S)
         actor_S, gap_S = self._actor_loss(batch["seen"])
         _step(self.actor_adam, actor_S + self.settings.align * gap_S)
         behaviour_S = self._behaviour_loss(batch)
         _step(self.behaviour_adam, self.settings.behaviour * behaviour_S)
-        self.target_actor.follow(self.actor, POLYAK)
-        self.target_critics.follow(self.critics, POLYAK)
+        self.target_actor.follow(self.actor, TAU)
+        self.target_critics.follow(self.critics, TAU)
         self.updates += 1
         losses = {
             "train/critic_loss": critic_S,
@@ -209,7 +211,7 @@ class Hac(Agent):
         shown_SME = self._inferred(batch["id"], batch["shown"])
         with torch.no_grad():
             after_SM = self.target_critics(batch["next"], self.target_actor(batch["next"])).amin(1)
-            goal_SM = batch["reward"] + self.settings.discount * batch["alive"] * after_SM
+            goal_SM = batch["reward"] + self.settings.gamma * batch["alive"] * after_SM
         value_S2M = self.critics(batch["seen"], shown_SME)
         loss_S: Tensor = (value_S2M - goal_SM[:, None]).square().mean(2).sum(1)
         return loss_S
@@ -253,7 +255,7 @@ class Hac(Agent):
         member = slice(self.serving, self.serving + 1)
         with torch.no_grad():
             hyper_1BE = self.actor.fixed(member)(self.inputs.vector(observation)[None])
-            noise_BE = luck.normal(NOISE, self.settings.width)
+            noise_BE = luck.normal(NOISE, self.width)
             return Action(
                 self._slates(hyper_1BE + self.settings.noise * noise_BE, observation, member)
             )
@@ -325,6 +327,21 @@ def _rows(table_SNE: Tensor, id_SMK: Tensor) -> Tensor:
     S, N, E = table_SNE.shape
     offset_S11 = (torch.arange(S, device=id_SMK.device) * N).view(-1, 1, 1)
     return F.embedding(id_SMK.long() + offset_S11, table_SNE.reshape(S * N, E))
+
+
+def _width(asked: int | None, item_width: int) -> int:
+    """Of the hyper-action.
+
+    Raises:
+        UsageError: it is wider than the item vectors: no slate could stand for most of such space.
+    """
+    if asked is None:
+        return min(item_width, WIDEST)
+    if not 1 <= asked <= item_width:
+        raise UsageError(
+            f"width must be in [1, {item_width}], the width of the item vectors, got {asked}"
+        )
+    return asked
 
 
 def _share_of_heads(world: World, asked: float | None) -> float:

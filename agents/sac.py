@@ -25,17 +25,18 @@ from slategym.envs.luck import Luck, purpose
 
 DRAW, HERE_NOISE, NEXT_NOISE = (purpose(f"sac.{n}") for n in ("draw", "here", "next"))
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
+FIRST_ALPHA = 0.2  # temperature before it tunes itself, reward per nat
 
 
 @dataclass(frozen=True)
 class SacSettings:
     """How the critics and the actor learn."""
 
-    discount: float = 0.9  # per slate, in [0, 1)
-    batch_size: int = 256  # transitions of each seed
-    actor_rate: float = 3e-4  # Adam
+    gamma: float = 0.9  # discount per slate, in [0, 1)
+    batch: int = 128  # transitions of each seed
+    actor_rate: float = 1e-3  # Adam
     critic_rate: float = 1e-3  # Adam; also the temperature's
-    polyak: float = 0.01  # share by which the target critics follow, in (0, 1]
+    tau: float = 0.01  # share by which the target critics follow, in (0, 1]
     hidden: tuple[int, ...] = (256,)  # widths of the hidden layers of every network
 
 
@@ -135,7 +136,8 @@ class SoftActorCritic:
         self.actor = Cohort(lambda: GaussianActor(*shape), seeds, device)
         self.critics = Cohort(lambda: TwinCritic(*shape), seeds, device)
         self.target = self.critics.frozen_copy()
-        self.log_alpha = torch.zeros(len(seeds), device=device, requires_grad=True)  # (S,)
+        first = torch.full((len(seeds),), math.log(FIRST_ALPHA), device=device)
+        self.log_alpha = first.requires_grad_()  # (S,)
         self.actor_adam = ready_adam(self.actor.parameters(), settings.actor_rate)
         self.critic_adam = ready_adam(self.critics.parameters(), settings.critic_rate)
         self.alpha_adam = ready_adam([self.log_alpha], settings.critic_rate)
@@ -161,7 +163,7 @@ class SoftActorCritic:
         with torch.no_grad():  # equation 5: the soft value of what the actor would do next
             after_SMA, logp_SM = sample(self.actor, batch["next"], next_SMA)
             soft_SM = self.target(batch["next"], after_SMA).amin(1) - alpha_S1 * logp_SM
-            goal_SM = batch["reward"] + self.settings.discount * batch["alive"] * soft_SM
+            goal_SM = batch["reward"] + self.settings.gamma * batch["alive"] * soft_SM
         value_S2M = self.critics(batch["seen"], batch["action"])
         critic_loss = (value_S2M - goal_SM[:, None]).square().mean(2).sum()
         _step(self.critic_adam, critic_loss)
@@ -173,7 +175,7 @@ class SoftActorCritic:
 
         surplus_S = logp_SM.detach().mean(1) - self.action_width  # target entropy: -A nats
         _step(self.alpha_adam, -(self.log_alpha * surplus_S).sum())  # equation 18
-        self.target.follow(self.critics, self.settings.polyak)
+        self.target.follow(self.critics, self.settings.tau)
         self.updates += 1
         return {
             "train/critic_loss": critic_loss.detach() / S,
