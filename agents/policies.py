@@ -156,6 +156,18 @@ POLICIES: dict[str, PolicyEntry] = {
         "slategym.agents.fusion:FusionPPO",
         needs=STATE,
     ),
+    "gems": PolicyEntry(
+        "learner",
+        "SAC in the latent space of a slate auto-encoder, fitted on a log",
+        None,
+        "slategym.agents.gems:Gems",
+    ),
+    "hac": PolicyEntry(
+        "learner",
+        "hyper-actor critic: a learned direction ranks, the critic is asked of what was shown",
+        None,
+        "slategym.agents.hac:Hac",
+    ),
     "ppo-multidiscrete": PolicyEntry(
         "learner",
         "stable-baselines3's PPO on a position per slot, as most people would try it",
