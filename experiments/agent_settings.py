@@ -50,8 +50,9 @@ def _check_range(agent: str, name: str, value: Any, default: Any) -> None:
     """What a number's name and its default say of its range; the rest is for the settings."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return
-    if isinstance(default, int) and not isinstance(default, bool) and default >= 1 and value < 1:
-        raise UsageError(f"{agent}: {name} must be at least 1, got {value}")
+    least = min(default, 1) if isinstance(default, int) and not isinstance(default, bool) else None
+    if least is not None and value < least:
+        raise UsageError(f"{agent}: {name} must be at least {least}, got {value}")
     if isinstance(default, float) and default > 0 and value < 0:
         raise UsageError(f"{agent}: {name} must not be negative, got {value}")
     if name.endswith(SHARES) and not name.endswith(SPEEDS) and not 0 <= value <= 1:
