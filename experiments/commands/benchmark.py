@@ -19,6 +19,9 @@ EPILOG = r"""
 **The answer to quote: 10 seeds, 1256 users, longer training**\
 `slategym benchmark movielens --profile full --out runs/movielens-full`
 
+**Bored people: does an agent that sees clicks alone beat one that sees preferences?**\
+`slategym benchmark sardine`
+
 **A quick look at another slate size**\
 `slategym benchmark movielens --slate-size 10 --seeds 1 --users 200`
 
@@ -42,6 +45,10 @@ STUDIES = {
         "RL against the supervised multi-task ranker on MovieLens-100K",
         f"{HERE}.movielens_run:run_movielens",
         also=("slate-size",),
+    ),
+    "sardine": StudyEntry(
+        "agents that see no preferences against a greedy one that does, where people are bored",
+        f"{HERE}.sardine:run_sardine",
     ),
 }
 

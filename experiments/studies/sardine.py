@@ -1,0 +1,84 @@
+"""SARDINE: is planning learned by agents that see neither what people like nor what bores them?
+
+The two environments of the paper in which ten of a thousand items are shown to people who are
+bored by too much of what they like, and their static twin (one for both: without boredom and
+influence they are the same world) as the negative control.
+
+Source: Deffayet et al. 2024, SARDINE; github.com/naver/sardine 5093bde. Boredom is its own, and
+influence draws taste towards what was clicked, which the original means to and does not (see the
+world's page), so that its figures stand beside Bored alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slategym.agents.hac import HacSettings
+from slategym.agents.linear_bandits import LinearBanditSettings
+from slategym.agents.plackett_luce_ppo import PPOSettings
+from slategym.agents.sb3_algorithms import StablePPO, StableSAC
+from slategym.experiments.studies.asked import Asked
+from slategym.experiments.studies.ladder import (
+    Ladder,
+    Learner,
+    Place,
+    Profile,
+    Published,
+)
+from slategym.experiments.studies.ladder_run import run_ladder
+
+HISTORY = 20  # clicks that everybody remembers; boredom looks back on ten
+MEASURED = "the authors' program, measured"
+
+STUDY = Ladder(
+    name="sardine",
+    title="SARDINE: slates for people who are bored by too much of what they like",
+    question=(
+        "Ten of a thousand items, a hundred times; five clicks on a topic within five slates, and "
+        "the person clicks nothing for five slates. Does an agent that sees clicks, but no "
+        "preferences, earn more than a greedy one that sees them?"
+    ),
+    places=(
+        Place("Bored", "Sardine-SlateTopK-Bored-v0", {"history_size": HISTORY}),
+        Place("BoredInf", "Sardine-SlateTopK-BoredInf-v0", {"history_size": HISTORY}),
+        Place(
+            "static twin",
+            "Sardine-SlateTopK-Bored-v0",
+            {"history_size": HISTORY, "static": True},
+            control=True,
+        ),
+    ),
+    policies=("random", "popularity", "myopic", "capped"),
+    learners=(
+        Learner("plackett-luce", PPOSettings(), cost=4e-4),
+        Learner("proto-sac", StableSAC(num_steps=100_000), cost=8e-4),
+        Learner("hac", HacSettings(num_steps=100_000), cost=8e-4),
+        Learner("linucb", LinearBanditSettings(), cost=4e-4),
+        Learner("thompson", LinearBanditSettings(), cost=4e-4),
+        Learner("ppo-multidiscrete", StablePPO(num_steps=100_000, num_users=64), cost=2e-3),
+    ),
+    profiles={
+        "quick": Profile(
+            "1 seed, 200 users, a quarter of the training", seeds=1, users=200, training=0.25
+        ),
+        "full": Profile("5 seeds, 1,000 users", seeds=5, users=1_000, control_seeds=2),
+    },
+    published=(
+        Published("random", "Bored", 43.8, MEASURED),
+        Published("greedy oracle", "Bored", 144.3, MEASURED),
+        Published("capped oracle", "Bored", 423.0, MEASURED),
+    ),
+    notes=(
+        "myopic is SARDINE's greedy oracle; capped shows at most two of its items of a topic, which "
+        "a person who plans by hand would do. Both see what people like; the learners see the last "
+        "clicks and how near each topic is to boring, as in the paper.",
+        "linucb and thompson learn what people like and do not look ahead: the control for the "
+        "question whether planning is needed. ppo-multidiscrete is stable-baselines3 as most "
+        "people would try it, on a position per slot.",
+    ),
+)
+
+
+def run_sardine(asked: Asked) -> Path:
+    """Train and read what is missing; a finished study computes nothing. The report's path."""
+    return run_ladder(STUDY, asked)
