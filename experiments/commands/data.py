@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -69,7 +70,12 @@ def list_assets() -> None:
     """Show what can be fetched by name, and what is already here."""
     from slategym.models.assets import ASSETS, home, is_cached
 
-    table = Table(caption=f"kept in {home() / 'assets'}", caption_justify="left")
+    table = Table(
+        caption=f"kept in {home() / 'assets'}",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for column in ("name", "what", "size", "licence", "cached"):
         justify: JustifyMethod = "right" if column == "size" else "left"
         table.add_column(column, justify=justify, overflow="fold")
@@ -134,7 +140,13 @@ def _describe(log: Log) -> Table:
     """The log in a dozen numbers."""
     import pandas as pd
 
-    table = Table(title=f"{log.name}: a good log", title_justify="left", show_header=False)
+    table = Table(
+        title=f"{log.name}: a good log",
+        title_justify="left",
+        show_header=False,
+        box=None,
+        pad_edge=False,
+    )
     span = pd.to_datetime(log.events["time"].agg(["min", "max"]), unit="s")
     rows = {
         "events": f"{len(log.events):,}",
