@@ -19,6 +19,9 @@ EPILOG = r"""
 **The answer to quote: 10 seeds, 1256 users, longer training**\
 `slategym benchmark movielens --profile full --out runs/movielens-full`
 
+**SlateQ's published table, beside the same agent with a value for no click: 2 seeds**\
+`slategym benchmark slateq`
+
 **Bored people: does an agent that sees clicks alone beat one that sees preferences?**\
 `slategym benchmark sardine`
 
@@ -45,6 +48,10 @@ STUDIES = {
         "RL against the supervised multi-task ranker on MovieLens-100K",
         f"{HERE}.movielens_run:run_movielens",
         also=("slate-size",),
+    ),
+    "slateq": StudyEntry(
+        "SlateQ's published table, and what the value of no click does to it",
+        f"{HERE}.slateq_run:run_slateq",
     ),
     "sardine": StudyEntry(
         "agents that see no preferences against a greedy one that does, where people are bored",
