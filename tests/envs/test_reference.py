@@ -70,6 +70,10 @@ def best_quality(world, session):
     return world.catalogue.quality[session.offer.long()].topk(world.slate_size).indices.int()
 
 
+def most_clickbait(world, session):
+    return world.catalogue.quality[session.offer.long()].topk(world.slate_size).indices.int()
+
+
 def capped(world, session, cap=2):
     """The best matches by the user's own taste, bored or not, with at most `cap` of a topic."""
     match_BN = session.user.taste @ world.catalogue.embedding.T
@@ -80,11 +84,24 @@ def capped(world, session, cap=2):
     return order_BN.gather(1, place_BN.topk(world.slate_size).indices).int()
 
 
+PROPORTIONAL = {"choice": "proportional"}
 ORIGINAL = {"original_influence": True}
 CASES = [  # world, settings, policy, signal, sessions, reference, tolerance
     ("InterestEvolution-v0", {}, at_random, 1, 4000, 159.2, 1.0),  # SlateQ; 159.3 +- .4
     ("InterestEvolution-v0", {}, myopic, 1, 4000, 166.8, 1.5),  # SlateQ 166.3
     ("InterestEvolution-v0", {}, best_quality, 1, 1000, 267.5, 4.0),
+    # RecSim 0.2.4 itself: 1,000 episodes (interest exploration 600 of 100 slates), fresh documents
+    ("InterestEvolution-v0", {"slate_size": 2}, at_random, 1, 1000, 153.02, 2.0),
+    ("InterestEvolution-v0", {"slate_size": 2}, myopic, 1, 1000, 164.7, 4.7),
+    ("InterestEvolution-v0", {"slate_size": 2} | PROPORTIONAL, at_random, 1, 1000, 153.91, 2.0),
+    ("InterestEvolution-v0", {"slate_size": 2} | PROPORTIONAL, myopic, 1, 1000, 165.9, 4.7),
+    ("InterestEvolution-v0", PROPORTIONAL, at_random, 1, 1000, 161.11, 2.2),
+    ("InterestEvolution-v0", {"choice": "cascade"}, at_random, 1, 1000, 159.65, 2.3),
+    ("InterestEvolution-v0", {"choice": "cascade"}, myopic, 1, 1000, 170.9, 4.9),
+    ("InterestExploration-v0", {}, at_random, 0, 600, 23.12, 1.3),
+    ("InterestExploration-v0", {}, myopic, 0, 600, 39.35, 1.9),
+    ("LongTermSatisfaction-v0", {}, at_random, 1, 2000, 954.2, 21.0),
+    ("LongTermSatisfaction-v0", {}, most_clickbait, 1, 1000, 1121.0, 34.0),
     ("LongTermSatisfaction-v0", {"num_candidates": 20}, at_random, 1, 2000, 951.0, 20.0),  # RLlib
     ("Sardine-SingleItem-Static-v0", {}, at_random, 0, 400, 8.65, 0.8),
     ("Sardine-SingleItem-Static-v0", {}, myopic, 0, 50, 100.0, 0.1),
