@@ -131,3 +131,34 @@ def test_attributes_are_shared():
     assert env.get_attr("bootstrap_at_limit", [1]) == [False]
     with pytest.raises(ValueError, match="all users share"):
         env.set_attr("bootstrap_at_limit", True, [1])
+
+
+def test_a_saved_instant_goes_on_exactly_in_an_equal_environment():
+    def steps(env, count):
+        told = []
+        for _ in range(count):
+            observation, reward_B, _, infos = env.step(actions.sample((6,)).numpy())
+            episodes = [(info["episode"]["r"], info["episode"]["l"]) for info in infos if info]
+            told.append((observation["history_item"].tolist(), reward_B.tolist(), episodes))
+        return told
+
+    world = make_world(BORED, history_size=4)
+    uniform = torch.full((10, 1000), 1 / 1000)
+    actions = torch.distributions.Categorical(uniform)
+    env = SlateVecEnv(world, 6, seed=3, max_episode_steps=7)
+    with pytest.raises(RuntimeError, match=r"call reset\(\) before get_state"):
+        env.get_state()
+    env.reset()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        steps(env, 10)
+        saved, generator = env.get_state(), torch.get_rng_state()
+        expected = steps(env, 15)
+        assert any(episodes for *_, episodes in expected)
+        other = SlateVecEnv(world, 6, seed=9, max_episode_steps=7)
+        other.reset()
+        for fresh in (other, env):  # the same state twice: it was not moved along
+            seen = fresh.set_state(saved)
+            assert seen["history_item"].tolist() == saved.shown["history_item"].tolist()
+            torch.set_rng_state(generator)
+            assert steps(fresh, 15) == expected
