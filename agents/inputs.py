@@ -10,16 +10,26 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.agents.features import FAST, SLOW, RecentTopics
+from slategym.agents.features import FAST, PER_TOPIC, PER_VISIT, SLOW, RecentTopics
 from slategym.envs import engine
 from slategym.envs.types import LONG_AGO, Context, Observation, World
 
+PER_TASTE = 3  # sums of clicked items' vectors: of all that is remembered, fading slow, and fast
 LATELY = 30.0  # clicks; makes sums over the history of order one
+
+
+class Remembered(NamedTuple):
+    """Where in the input vector the history is told."""
+
+    topics: slice  # (PER_TOPIC, G), flat
+    visit: slice  # (PER_VISIT,)
+    taste: slice  # (PER_TASTE, D), flat
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,17 @@ class Inputs:
         return self.vector(first).shape[1]
 
     @cached_property
+    def remembered(self) -> Remembered | None:
+        """The last entries of the vector; None: nothing is remembered in this world."""
+        catalogue = self.world.catalogue
+        if not self.world.history_size:
+            return None
+        taste = self.width - PER_TASTE * catalogue.embedding.shape[1]
+        visit = taste - PER_VISIT
+        topics = visit - PER_TOPIC * catalogue.num_topics
+        return Remembered(slice(topics, visit), slice(visit, taste), slice(taste, self.width))
+
+    @cached_property
     def topics(self) -> RecentTopics:
         """Reads the history by topic."""
         catalogue = self.world.catalogue
@@ -45,7 +66,8 @@ class Inputs:
     def items_ND(self) -> Tensor:
         """Item vectors, of norm one on average."""
         embedding_ND = self.world.catalogue.embedding
-        return embedding_ND / torch.linalg.vector_norm(embedding_ND, dim=1).mean()
+        norm_N: Tensor = torch.linalg.vector_norm(embedding_ND, dim=1)
+        return embedding_ND / norm_N.mean()
 
     def vector(self, observation: Observation) -> Tensor:
         """(B, X) float32, entries of order one."""
