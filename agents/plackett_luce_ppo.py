@@ -2,7 +2,8 @@
 
     law        Plackett-Luce with topic penalties inside the slate: `slate_law.py`
     networks   a score for every candidate, and a value: `slate_network.py`
-    here       playing (`_play`), advantages (`advantages`), and the clipped update (`_update`)
+    returns    discounted sums and advantages: `returns.py`
+    here       playing (`_play`), what there is to learn (`_batch`), the clipped update (`_update`)
 
 Whole sessions of users run side by side on the world's device; so do the training seeds, whose
 weights, luck and minibatches never meet.
@@ -15,7 +16,7 @@ Kool et al. 2019, arXiv:1903.06059 (slates without replacement); Wang et al. 202
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -26,15 +27,17 @@ from slategym.agents.cohort import Cohort, clip_each
 from slategym.agents.inputs import Inputs
 from slategym.agents.lanes import Lanes, Step, harvest, luck_of, seat, show
 from slategym.agents.policies import ranker_of
+from slategym.agents.returns import advantages, discounted, normalised
 from slategym.agents.seed_adam import SeedAdam
 from slategym.agents.slate_law import Scores, draw, entropy, log_prob, mode, scores_of
 from slategym.agents.slate_network import Face, Shortlist, Shown, ValueNetwork, Whole
+from slategym.agents.tape import Tape, rows
 from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
-from slategym.envs.types import Observation, World, map_tensors
+from slategym.envs.types import Observation, World
 
 SLOT, SHUFFLE = purpose("plackett_luce_ppo.slot"), purpose("plackett_luce_ppo.shuffle")
 CLIP = 0.2  # of the probability ratio
@@ -74,28 +77,6 @@ class Rollout(NamedTuple):
     last: Tensor  # (S, B, X) input vectors after the last slate
 
 
-class Tape:
-    """Tensors of T steps, kept side by side as they come.
-
-    Args:
-        num_seeds: S.
-        length: T.
-    """
-
-    def __init__(self, num_seeds: int, length: int) -> None:
-        self.num_seeds, self.length = num_seeds, length
-        self.parts: dict[str, Tensor] = {}
-
-    def keep(self, t: int, parts: Mapping[str, Tensor]) -> None:
-        """Write step t of S * B lanes, (L, ...) each, as (S, T, B, ...)."""
-        for name, x_L in parts.items():
-            x_SB = x_L.view(self.num_seeds, -1, *x_L.shape[1:])
-            if name not in self.parts:
-                S, B = x_SB.shape[:2]
-                self.parts[name] = x_SB.new_empty(S, self.length, B, *x_SB.shape[2:])
-            self.parts[name][:, t] = x_SB
-
-
 @dataclass(frozen=True)
 class Batch:
     """Slates to learn from, n of every seed."""
@@ -109,62 +90,19 @@ class Batch:
 
     def at(self, row_SR: Tensor) -> Batch:
         """These R rows of every seed."""
-        S, n = self.target.shape
-        first_S1 = torch.arange(0, S * n, n, device=row_SR.device)[:, None]
-        flat_R = (first_S1 + row_SR).flatten()
-
-        def pick(x_Sn: Tensor) -> Tensor:
-            few: Tensor = x_Sn.flatten(0, 1).index_select(0, flat_R)
-            return few.view(*row_SR.shape, *x_Sn.shape[2:])
-
-        return map_tensors(pick, replace(self, shown={n: pick(x) for n, x in self.shown.items()}))
+        return Batch(
+            shown={name: rows(x_Sn, row_SR) for name, x_Sn in self.shown.items()},
+            slate=rows(self.slate, row_SR),
+            logp=rows(self.logp, row_SR),
+            advantage=rows(self.advantage, row_SR),
+            value=rows(self.value, row_SR),
+            target=rows(self.target, row_SR),
+        )
 
     def explained_variance(self) -> Tensor:
         """Share of the targets' variance that the value foresaw, mean over seeds."""
         unforeseen_S = (self.target - self.value).var(1)
         return (1.0 - unforeseen_S / self.target.var(1).clamp(min=1e-12)).mean()
-
-
-def discounted(reward_STB: Tensor, ended_STB: Tensor, gamma: float) -> Tensor:
-    """Discounted reward to go until the session or the rollout ends, (S, T, B)."""
-    zero_STB = torch.zeros_like(reward_STB)
-    return advantages(reward_STB, zero_STB, zero_STB[:, 0], ended_STB, gamma, 1.0)
-
-
-def advantages(
-    reward_STB: Tensor,
-    value_STB: Tensor,
-    last_SB: Tensor,
-    ended_STB: Tensor,
-    gamma: float,
-    gae_lambda: float,
-) -> Tensor:
-    """Generalised advantage estimates, (S, T, B).
-
-    Args:
-        reward_STB: of every slate.
-        value_STB: of every request.
-        last_SB: value of the request after the last slate.
-        ended_STB: bool, sessions that the slate ended.
-        gamma: discount, in [0, 1].
-        gae_lambda: in [0, 1].
-
-    Source: Schulman et al. 2016, arXiv:1506.02438, equation 16.
-    """
-    advantage_STB = torch.empty_like(reward_STB)
-    ahead_SB, next_SB = torch.zeros_like(last_SB), last_SB
-    for t in reversed(range(reward_STB.shape[1])):
-        on_SB = (~ended_STB[:, t]).float()
-        surprise_SB = reward_STB[:, t] + gamma * on_SB * next_SB - value_STB[:, t]
-        ahead_SB = surprise_SB + gamma * gae_lambda * on_SB * ahead_SB
-        advantage_STB[:, t], next_SB = ahead_SB, value_STB[:, t]
-    return advantage_STB
-
-
-def normalised(advantage_SnK: Tensor) -> Tensor:
-    """Zero mean in every seed and slot, unit spread in every seed."""
-    centred_SnK = advantage_SnK - advantage_SnK.mean(1, keepdim=True)
-    return centred_SnK / (centred_SnK.square().mean((1, 2), keepdim=True).sqrt() + 1e-8)
 
 
 def clipped_gain(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:

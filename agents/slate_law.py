@@ -20,14 +20,16 @@ from torch.nn import functional as F
 
 from slategym.agents.slates import FORBIDDEN
 
-SPAN = 40.0  # nats below the best beyond which no candidate is told apart: weights stay finite
+SPAN = 30.0  # nats below the best beyond which candidates are not told apart: weights stay finite
 NOTHING = 1e-30  # weight of a topic of which nothing is left, relative to the best candidate
+STEEPEST = 20.0  # nats, penalty of either sign
 
 
 class Scores(NamedTuple):
     """What decides a slate. Make it by `scores_of`."""
 
     logits: Tensor  # (B, C) in [-SPAN, 0], 0: the best; FORBIDDEN where a candidate is not allowed
+    weight: Tensor  # (B, C) exp of that
     penalty: Tensor  # (B, G) nats for each earlier slot of that topic
     topic: Tensor  # (B, C) int64
 
@@ -43,12 +45,12 @@ def scores_of(
         topic_BC: int64, of each candidate.
         allowed_BC: bool, candidates that may be shown, at least K of each user; None: all.
     """
-    if allowed_BC is None:
-        best_B1 = logits_BC.amax(1, keepdim=True)
-        return Scores((logits_BC - best_B1).clamp(min=-SPAN), penalty_BG, topic_BC)
-    best_B1 = logits_BC.masked_fill(~allowed_BC, FORBIDDEN).amax(1, keepdim=True)
-    below_BC = (logits_BC - best_B1).clamp(min=-SPAN)
-    return Scores(below_BC.masked_fill(~allowed_BC, FORBIDDEN), penalty_BG, topic_BC)
+    if allowed_BC is not None:
+        logits_BC = logits_BC.masked_fill(~allowed_BC, FORBIDDEN)
+    below_BC = (logits_BC - logits_BC.detach().amax(1, keepdim=True)).clamp(min=-SPAN)
+    if allowed_BC is not None:
+        below_BC = below_BC.masked_fill(~allowed_BC, FORBIDDEN)
+    return Scores(below_BC, below_BC.exp(), penalty_BG.clamp(-STEEPEST, STEEPEST), topic_BC)
 
 
 def draw(scores: Scores, uniform_BK: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,7 +64,8 @@ def draw(scores: Scores, uniform_BK: Tensor) -> tuple[Tensor, Tensor]:
         slate_BK: int64 positions, distinct, in order. logp_BK: of every slot's choice given the
         earlier ones, nats; their sum is the slate's.
     """
-    weight_BC, pay_BG = scores.logits.exp(), (-scores.penalty).exp()
+    weight_BC, pay_BG = scores.weight.clone(), (-scores.penalty).exp()
+    topic_BC = scores.topic.to(torch.uint8) if pay_BG.shape[1] < 256 else scores.topic
     chosen, logp = [], []
     for u_B1 in uniform_BK[..., None].unbind(1):
         upto_BC = weight_BC.cumsum(1)
@@ -71,8 +74,9 @@ def draw(scores: Scores, uniform_BK: Tensor) -> tuple[Tensor, Tensor]:
         logp.append((weight_BC.gather(1, at_B1) / all_B1).log())
         chosen.append(at_B1)
         topic_B1 = scores.topic.gather(1, at_B1)
-        same_BC = scores.topic == topic_B1
-        weight_BC = weight_BC * torch.where(same_BC, pay_BG.gather(1, topic_B1), 1.0)
+        # divided by all that there was, so that weights neither vanish nor grow from slot to slot
+        same_BC, rest_B1 = topic_BC == topic_BC.gather(1, at_B1), 1.0 / all_B1
+        weight_BC *= torch.where(same_BC, pay_BG.gather(1, topic_B1) * rest_B1, rest_B1)
         weight_BC.scatter_(1, at_B1, 0.0)
     return torch.cat(chosen, 1), torch.cat(logp, 1)
 
@@ -102,7 +106,7 @@ def log_prob(scores: Scores, slate_BK: Tensor) -> Tensor:
     G = scores.penalty.shape[1]
     chosen_BK = scores.logits.gather(1, slate_BK)
     topic_BK = scores.topic.gather(1, slate_BK)
-    aside_BC = scores.logits.exp().scatter(1, slate_BK, 0.0)
+    aside_BC = scores.weight.scatter(1, slate_BK, 0.0)
     aside_BG = torch.zeros_like(scores.penalty).scatter_add(1, scores.topic, aside_BC)
 
     holds_BKG = F.one_hot(topic_BK, G)
@@ -118,6 +122,5 @@ def log_prob(scores: Scores, slate_BK: Tensor) -> Tensor:
 
 def entropy(scores: Scores) -> Tensor:
     """Entropy of the first slot, (B,), nats; that of a whole slate has no closed form."""
-    weight_BC = scores.logits.exp()
-    total_B = weight_BC.sum(1)
-    return total_B.log() - (weight_BC * scores.logits).sum(1) / total_B
+    total_B = scores.weight.sum(1)
+    return total_B.log() - (scores.weight * scores.logits).sum(1) / total_B

@@ -13,14 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slategym.agents.inputs import Inputs
+from slategym.agents.features import PER_TOPIC, PER_VISIT
+from slategym.agents.inputs import PER_TASTE, Inputs
 from slategym.agents.plackett_luce import RankedView, ResidualNetwork, ResidualSettings
 from slategym.agents.ranker import Ranker
 from slategym.envs import engine
 from slategym.envs.types import Observation, World
 
 HIDDEN = (128, 128)  # units of every trunk
+TOPIC_HIDDEN = 32  # units of the network that all topics share
 LOGIT_SCALE = 10.0  # nats per unit of the policy's last layer, against items of norm one
+FOND = 1.5  # of what was clicked, in the direction at the start, before LOGIT_SCALE
+VARIED = 0.3  # of every topic's penalty at the start, before LOGIT_SCALE
 TIMID = 0.01  # first weights of the policy's last layer, relative to the usual
 
 Shown = dict[str, Tensor]  # what a request shows, by name, (B, ...) each; "x" always
@@ -54,32 +58,56 @@ class Face(Protocol):
 class PolicyNetwork(nn.Module):
     """Logits as a direction in the space of items, plus a word on every topic.
 
+    The direction is the network's own plus a learned multiple of what the user clicked; the word is
+    the network's own plus what one small network, the same for all topics, makes of the recent
+    clicks on each. So what is learnt of one topic and one taste holds for the others. At first the
+    policy wants more of what was clicked, and not too much of one topic: of a thousand items that
+    all look alike, none would be learnt of in time.
+
     Args:
-        width: X, of the input vector.
-        items_ND: vectors, of norm one on average.
-        topic_N: int64.
-        num_topics: G.
+        inputs: of the world.
     """
 
     features_NW: Tensor
 
-    def __init__(self, width: int, items_ND: Tensor, topic_N: Tensor, num_topics: int) -> None:
+    def __init__(self, inputs: Inputs) -> None:
         super().__init__()
-        self.num_topics = num_topics
-        topic_NG = F.one_hot(topic_N, num_topics).float()
-        self.register_buffer("features_NW", torch.cat([items_ND, topic_NG], 1), persistent=False)
-        self.trunk = trunk(width)
-        self.last = nn.Linear(HIDDEN[-1], self.features_NW.shape[1] + num_topics)
+        catalogue, self.where = inputs.world.catalogue, inputs.remembered
+        self.num_topics, self.width = catalogue.num_topics, catalogue.embedding.shape[1]
+        topic_NG = F.one_hot(catalogue.topic.long(), self.num_topics).float()
+        self.register_buffer("features_NW", torch.cat([inputs.items_ND, topic_NG], 1).clone())
+        self.trunk = trunk(inputs.width)
+        self.last = nn.Linear(HIDDEN[-1], self.width + 2 * self.num_topics + PER_TASTE)
+        word = nn.Linear(TOPIC_HIDDEN, 2)
+        self.by_topic = nn.Sequential(
+            nn.Linear(PER_TOPIC + PER_VISIT, TOPIC_HIDDEN), nn.Tanh(), word
+        )
         with torch.no_grad():
-            self.last.weight.mul_(TIMID)
-            self.last.bias.zero_()
+            for layer in (self.last, word):
+                layer.weight.mul_(TIMID)
+                layer.bias.zero_()
+            self.last.bias[-PER_TASTE] = FOND
+            word.bias[1] = VARIED
 
     def forward(self, x_BX: Tensor, id_BC: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logits (B, C) of the items id_BC, or of all, and penalties (B, G)."""
         out_BW = LOGIT_SCALE * self.last(self.trunk(x_BX))
-        towards_BW, penalty_BG = out_BW.split([self.features_NW.shape[1], self.num_topics], 1)
-        logits_BN = F.linear(towards_BW, self.features_NW)
-        return logits_BN if id_BC is None else logits_BN.gather(1, id_BC), penalty_BG
+        towards_BD, word_B2G, multiple_B3 = out_BW.split(
+            [self.width, 2 * self.num_topics, PER_TASTE], 1
+        )
+        word_BG2 = word_B2G.reshape(-1, self.num_topics, 2)
+        if self.where is not None:
+            taste_B3D = x_BX[:, self.where.taste].reshape(-1, PER_TASTE, self.width)
+            towards_BD = towards_BD + (multiple_B3[:, :, None] * taste_B3D).sum(1)
+            recent_BG4 = (
+                x_BX[:, self.where.topics]
+                .unflatten(1, (PER_TOPIC, self.num_topics))
+                .transpose(1, 2)
+            )
+            visit_BG3 = x_BX[:, None, self.where.visit].expand(-1, self.num_topics, -1)
+            word_BG2 = word_BG2 + LOGIT_SCALE * self.by_topic(torch.cat([recent_BG4, visit_BG3], 2))
+        logits_BN = F.linear(torch.cat([towards_BD, word_BG2[..., 0]], 1), self.features_NW)
+        return logits_BN if id_BC is None else logits_BN.gather(1, id_BC), word_BG2[..., 1]
 
 
 class ValueNetwork(nn.Module):
@@ -138,9 +166,7 @@ class Whole:
 
     def network(self) -> nn.Module:
         """From scratch."""
-        catalogue = self.world.catalogue
-        topic_N = catalogue.topic.long()
-        return PolicyNetwork(self.inputs.width, self.inputs.items_ND, topic_N, catalogue.num_topics)
+        return PolicyNetwork(self.inputs)
 
     def show(self, observation: Observation) -> Shown:
         """The input vector and the offer."""
