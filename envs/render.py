@@ -22,6 +22,7 @@ from slategym.envs.types import Outcome, Session, World, map_tensors
 
 RENDER_MODES = ["ansi", "rgb_array"]
 RENDER_FPS = 2  # slates per second
+CONTEXT = "context "  # before the name of a field of the context, among the parts of a state
 LARGEST_LEAF = 24  # numbers; larger parts of a state (caches, catalogues) are not drawn
 WIDTH, ROW, LEFT, MARGIN = 1000, 22, 520, 16  # pixels: picture, text row, left column, border
 INK, FAINT, PAPER = (32, 33, 36), (120, 124, 130), (255, 255, 255)
@@ -116,9 +117,9 @@ def _text(
         last = moments[-1]
         lines.append(f"{last.context}   reward {last.reward:.4g}".strip())
         for k, slot in enumerate(last.slots):
-            lines.append(f"{k + 1:3d} {_describe(slot, world)}")
+            lines.append(f"{k + 1:3d} {_describe(slot)}  {_told(slot, world)}".rstrip())
     for name, values in states[-1].items():
-        shown = f"{values[0]:.4g}" if len(values) == 1 else _sparks(values)
+        shown = _value(world, name, float(values[0])) if len(values) == 1 else _sparks(values)
         lines.append(f"    {name}: {shown}")
     return "\n".join(lines) + "\n"
 
@@ -136,7 +137,7 @@ def _picture(
     height = 2 * MARGIN + ROW * max(left_rows, right_rows, 6)
     image = Image.new("RGB", (WIDTH, height), PAPER)
     draw = ImageDraw.Draw(image)
-    plain, bold = ImageFont.load_default(13), ImageFont.load_default(16)
+    plain, bold, small = (ImageFont.load_default(size) for size in (13, 16, 11))
     draw.text((MARGIN, MARGIN), head, INK, bold)
 
     y = MARGIN + 2 * ROW
@@ -148,23 +149,30 @@ def _picture(
             if slot.feedback[0] > 0:
                 draw.rectangle((MARGIN, y, LEFT - 10, y + ROW - 3), CLICKED)
             bar = MARGIN + round(60 * min(slot.chance, 1.0))
-            draw.rectangle((MARGIN, y + ROW - 6, bar, y + ROW - 4), BAR)
-            text = _fit(draw, _describe(slot, world), LEFT - MARGIN - 14, plain)
-            draw.text((MARGIN + 2, y), text, INK if slot.shown else FAINT, plain)
+            if bar > MARGIN:
+                draw.rectangle((MARGIN, y + ROW - 6, bar, y + ROW - 4), BAR)
+            told = _told(slot, world)
+            right = LEFT - 14 - round(draw.textlength(told, small))
+            draw.text((right, y + 2), told, FAINT, small)
+            text = _fit(draw, _describe(slot), right - MARGIN - 8, plain)
+            visible = slot.shown and slot.chance > 0
+            draw.text((MARGIN + 2, y), text, INK if visible else FAINT, plain)
             y += ROW
         y += ROW
     y = MARGIN + 2 * ROW
     for name in states[-1]:
         history = [state[name] for state in states]
         topics = world.catalogue.topics if len(history[0]) == len(world.catalogue.topics) else ()
-        y = _strip(draw, name, history, topics, y)
+        last = history[-1]
+        label = f"{name}: {_value(world, name, float(last[0]))}" if len(last) == 1 else name
+        y = _strip(draw, label, history, topics, y)
     picture: NDArray[np.uint8] = np.asarray(image, dtype=np.uint8).copy()
     return picture
 
 
 def _strip(
     draw: ImageDraw.ImageDraw,
-    name: str,
+    label: str,
     history: list[NDArray[np.float32]],
     rows: tuple[str, ...],
     y: int,
@@ -173,7 +181,6 @@ def _strip(
     font, small = ImageFont.load_default(13), ImageFont.load_default(9)
     values_TD = np.stack(history)
     low, high = float(values_TD.min()), float(values_TD.max())
-    label = f"{name}: {values_TD[-1, 0]:.4g}" if values_TD.shape[1] == 1 else name
     draw.text((LEFT, y), f"{label}   [{low:.3g}, {high:.3g}]", FAINT, font)
     y += ROW
     tall, wide = _strip_rows(history[0]) * ROW, WIDTH - MARGIN - LEFT
@@ -210,15 +217,21 @@ def _strip_rows(values: NDArray[np.float32]) -> int:
     return 2 if len(values) == 1 else max(2, -(-len(values) // 2))
 
 
-def _describe(slot: Slot, world: World) -> str:
-    """One line: what it is, how likely a click was, what came of it."""
+def _describe(slot: Slot) -> str:
+    """What it is, and how likely a click was."""
     if not slot.shown:
         return f"  (empty)  {slot.name}"
-    line = f"{'*' if slot.feedback[0] > 0 else ' '} {slot.name} · {slot.topic} · {slot.chance:.2f}"
-    if slot.feedback[0] > 0:
-        told = zip(world.users.signals[1:], slot.feedback[1:], strict=True)
-        line += "  click" + "".join(f" {signal.name} {value:.3g}" for signal, value in told)
-    return line
+    mark = "*" if slot.feedback[0] > 0 else " "
+    seen = f"{slot.chance:.2f}" if slot.chance > 0 else "not seen"
+    return f"{mark} {slot.name} · {slot.topic} · {seen}"
+
+
+def _told(slot: Slot, world: World) -> str:
+    """What came of a click, signal by signal; nothing without one."""
+    if slot.feedback[0] <= 0:
+        return ""
+    told = zip(world.users.signals[1:], slot.feedback[1:], strict=True)
+    return " ".join(["click", *(f"{signal.name} {value:.3g}" for signal, value in told)])
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, width: int, font: Any) -> str:
@@ -226,6 +239,12 @@ def _fit(draw: ImageDraw.ImageDraw, text: str, width: int, font: Any) -> str:
     while draw.textlength(text, font) > width:
         text = text[:-2] + "…"
     return text
+
+
+def _value(world: World, name: str, value: float) -> str:
+    """A number of the state or the context, by its name where it has one."""
+    words = world.context.names.get(name.removeprefix(CONTEXT))
+    return words[int(value)] if words and name.startswith(CONTEXT) else f"{value:.4g}"
 
 
 def _sparks(values: NDArray[np.float32]) -> str:
@@ -251,7 +270,7 @@ def _context(world: World, lane: Session) -> str:
 def _state(world: World, lane: Session) -> dict[str, NDArray[np.float32]]:
     """The small parts of the user's state, and the context that is shown, by name."""
     context = {
-        f"context {name}": getattr(lane.context, name).float().cpu().numpy().copy()
+        f"{CONTEXT}{name}": getattr(lane.context, name).float().cpu().numpy().copy()
         for name in world.context.shown
     }
     return context | {
@@ -270,6 +289,8 @@ def _leaves(part: Any, name: str) -> Iterator[tuple[str, Tensor]]:
             yield from _leaves(inner, f"{name}.{number}")
     elif is_dataclass(part) and not isinstance(part, type):
         for field in fields(part):
+            if not field.metadata.get("drawn", True):
+                continue
             yield from _leaves(getattr(part, field.name), f"{name}.{field.name}".lstrip("."))
 
 

@@ -376,6 +376,9 @@ class Observation:
     hidden: Session | None = None  # handed to references that declare themselves privileged
 
 
+NOT_DRAWN = {"drawn": False}  # metadata of a state's field that says nothing to people
+
+
 def map_tensors(fn: Callable[..., Tensor], first: T, *rest: T) -> T:
     """Apply fn leaf by leaf over equal nested dataclasses and tuples; other values are kept."""
     if isinstance(first, Tensor):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import Arrival, Catalogue, ChoiceModel, Context, Items, UserModel
+from slategym.envs.types import (
+    NOT_DRAWN,
+    Arrival,
+    Catalogue,
+    ChoiceModel,
+    Context,
+    Items,
+    UserModel,
+)
 
 NUM_TOPICS, TASTE, TOPICS, WARM_UP = (
     purpose(f"boredom.{n}") for n in ("num_topics", "taste", "topics", "warm_up")
@@ -22,8 +30,9 @@ class BoredomState:
     """What one likes, what one clicked lately, and what bores."""
 
     taste: Tensor  # (B, G) float32, unit norm, >= 0
-    clicks: Tensor  # (B, R + 1) int32, the last R clicks, a ring; column R: a bin, never read
-    next: Tensor  # (B,) int32, ring position of the next click, in [0, R)
+    # (B, R + 1) int32, the last R clicks, a ring; column R: a bin, never read
+    clicks: Tensor = field(metadata=NOT_DRAWN)
+    next: Tensor = field(metadata=NOT_DRAWN)  # (B,) int32, ring position of the next, in [0, R)
     count: Tensor  # (B, G) float32, remembered clicks by topic
     bored: Tensor  # (B, G) int32, slates of boredom remaining
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from slategym.envs.types import Items
+from slategym.envs.types import NOT_DRAWN, Items
 
 
 @dataclass(frozen=True)
 class SatiationState:
     """What one remembers of the session's clicks, and which topics have become boring."""
 
-    last: Tensor  # (B, W) int32, topics of the last clicks of the session, newest last; -1: none
+    # (B, W) int32, topics of the last clicks of the session, newest last; -1: none
+    last: Tensor = field(metadata=NOT_DRAWN)
     remaining: Tensor  # (B, G) int32, slates for which the topic stays boring
 
     @property

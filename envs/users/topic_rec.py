@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
 
 import torch
@@ -10,7 +10,15 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import Arrival, Catalogue, ChoiceModel, Context, Items, UserModel
+from slategym.envs.types import (
+    NOT_DRAWN,
+    Arrival,
+    Catalogue,
+    ChoiceModel,
+    Context,
+    Items,
+    UserModel,
+)
 
 PLACE, WEIGHT = (purpose(f"topic_rec.{n}") for n in ("place", "weight"))
 
@@ -20,8 +28,9 @@ class TopicState:
     """What one likes, what one clicked lately, and what bores."""
 
     taste: Tensor  # (B, G * E) float32, >= 0, the topics' norms summing to 1
-    topic: Tensor  # (B, R) int32, topics of remembered clicks, newest last, -1: none
-    age: Tensor  # (B, R) int32, slates since remembered clicks, newest last, -1: none
+    # (B, R) int32, of remembered clicks, newest last, -1: none: topics, and slates since
+    topic: Tensor = field(metadata=NOT_DRAWN)
+    age: Tensor = field(metadata=NOT_DRAWN)
     bored: Tensor  # (B, G) int32, slates of boredom remaining
 
 

@@ -51,3 +51,21 @@ def test_a_new_session_begins_a_new_picture():
         env.step(env.action_space.sample())
     (text,) = env.render()
     assert "user 2" in text and "0 slates" in text
+
+
+def test_what_the_device_hides_is_said_to_be_unseen_and_context_is_in_words():
+    env = SlateEnv("DayInLife-v0", render_mode="ansi")
+    env.reset(seed=3)
+    env.step(np.arange(10))
+    device = env.world.context.names["device"][int(env._batch._session.context.device[0])]
+    text = env.render()
+    assert f"context device: {device}" in text
+    assert text.count("not seen") == 10 - {"phone": 3, "tablet": 5, "screen": 10}[device] > 0
+
+
+def test_the_users_bookkeeping_is_not_drawn():
+    env = SlateEnv("Sardine-SlateTopK-Bored-v0", render_mode="ansi")
+    env.reset(seed=3)
+    env.step(np.arange(10))
+    parts = [line.split(":")[0].strip() for line in env.render().splitlines()[-3:]]
+    assert parts == ["taste", "count", "bored"]
