@@ -122,7 +122,7 @@ class StableSAC:
     gamma: float = 0.9  # discount per slate, in [0, 1]
     tau: float = 0.01  # share by which the target critics follow, in (0, 1]
     hidden: tuple[int, ...] = (256, 256)  # widths of the layers of every network
-    entropy: float | None = None  # reward per nat; None: learned, towards minus the action's width
+    entropy: float | None = None  # reward per nat; None: tuned to minus the action's width, nats
 
     def make(self, env: SlateVecEnv, seed: int) -> OffPolicy:
         """The algorithm on this environment."""
