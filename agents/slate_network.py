@@ -76,38 +76,39 @@ class PolicyNetwork(nn.Module):
         self.num_topics, self.width = catalogue.num_topics, catalogue.embedding.shape[1]
         topic_NG = F.one_hot(catalogue.topic.long(), self.num_topics).float()
         self.register_buffer("features_NW", torch.cat([inputs.items_ND, topic_NG], 1).clone())
+        multiples = PER_TASTE if self.where else 0
         self.trunk = trunk(inputs.width)
-        self.last = nn.Linear(HIDDEN[-1], self.width + 2 * self.num_topics + PER_TASTE)
-        word = nn.Linear(TOPIC_HIDDEN, 2)
-        self.by_topic = nn.Sequential(
-            nn.Linear(PER_TOPIC + PER_VISIT, TOPIC_HIDDEN), nn.Tanh(), word
-        )
+        self.last = nn.Linear(HIDDEN[-1], self.width + 2 * self.num_topics + multiples)
+        self.by_topic = None if self.where is None else _topic_network()
         with torch.no_grad():
-            for layer in (self.last, word):
-                layer.weight.mul_(TIMID)
-                layer.bias.zero_()
-            self.last.bias[-PER_TASTE] = FOND
-            word.bias[1] = VARIED
+            self.last.weight.mul_(TIMID)
+            self.last.bias.zero_()
+            if multiples:
+                self.last.bias[-multiples] = FOND
 
     def forward(self, x_BX: Tensor, id_BC: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logits (B, C) of the items id_BC, or of all, and penalties (B, G)."""
+        D, G = self.width, self.num_topics
         out_BW = LOGIT_SCALE * self.last(self.trunk(x_BX))
-        towards_BD, word_B2G, multiple_B3 = out_BW.split(
-            [self.width, 2 * self.num_topics, PER_TASTE], 1
-        )
-        word_BG2 = word_B2G.reshape(-1, self.num_topics, 2)
-        if self.where is not None:
-            taste_B3D = x_BX[:, self.where.taste].reshape(-1, PER_TASTE, self.width)
-            towards_BD = towards_BD + (multiple_B3[:, :, None] * taste_B3D).sum(1)
-            recent_BG4 = (
-                x_BX[:, self.where.topics]
-                .unflatten(1, (PER_TOPIC, self.num_topics))
-                .transpose(1, 2)
-            )
-            visit_BG3 = x_BX[:, None, self.where.visit].expand(-1, self.num_topics, -1)
+        towards_BD, word_BG2 = out_BW[:, :D], out_BW[:, D : D + 2 * G].reshape(-1, G, 2)
+        if self.where is not None and self.by_topic is not None:
+            multiple_B31 = out_BW[:, D + 2 * G :, None]
+            taste_B3D = x_BX[:, self.where.taste].reshape(-1, PER_TASTE, D)
+            towards_BD = towards_BD + (multiple_B31 * taste_B3D).sum(1)
+            recent_BG4 = x_BX[:, self.where.topics].reshape(-1, PER_TOPIC, G).mT
+            visit_BG3 = x_BX[:, None, self.where.visit].expand(-1, G, -1)
             word_BG2 = word_BG2 + LOGIT_SCALE * self.by_topic(torch.cat([recent_BG4, visit_BG3], 2))
         logits_BN = F.linear(torch.cat([towards_BD, word_BG2[..., 0]], 1), self.features_NW)
         return logits_BN if id_BC is None else logits_BN.gather(1, id_BC), word_BG2[..., 1]
+
+
+def _topic_network() -> nn.Sequential:
+    """A topic's logit and penalty from the recent clicks on it and how the visit goes."""
+    last = nn.Linear(TOPIC_HIDDEN, 2)
+    with torch.no_grad():
+        last.weight.mul_(TIMID)
+        last.bias.copy_(torch.tensor([0.0, VARIED]))
+    return nn.Sequential(nn.Linear(PER_TOPIC + PER_VISIT, TOPIC_HIDDEN), nn.Tanh(), last)
 
 
 class ValueNetwork(nn.Module):
