@@ -106,13 +106,13 @@ POLICIES: dict[str, PolicyEntry] = {
         needs=STATE,
     ),
     "linucb": PolicyEntry(
-        "learner",
+        "bandit",
         "linear bandit with upper confidence bounds, which looks no further than the request",
         None,
         "slategym.agents.linear_bandits:LinUCB",
     ),
     "thompson": PolicyEntry(
-        "learner",
+        "bandit",
         "the same bandit, exploring by draws from its posterior",
         None,
         "slategym.agents.linear_bandits:Thompson",
