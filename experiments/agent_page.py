@@ -45,6 +45,7 @@ def page(name: str) -> RenderableType:
         parts += _described(import_module(found.__module__))
         parts += _described(found)
         parts += ["", Text("Settings", style="bold"), _settings(found.default_settings())]
+        parts += [Text(f"Trains several seeds {seeds_of(found)}.")]
         examples = [
             f"slategym train {name} --world {_world(entry)}",
             f"slategym simulate {_world(entry)} --policy runs/{name}-{_world(entry)}-seed0",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from textwrap import dedent
 from typing import NamedTuple
 
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+INDENT = "    "
 HEADING = re.compile(r"([A-Z][\w ]+):")
 
 
@@ -34,9 +36,17 @@ def sections(lines: list[str]) -> Iterator[Section]:
 
 
 def paragraphs(lines: list[str]) -> list[str]:
-    """Lines between blank ones, each joined to one."""
-    text = "\n".join(line.strip() for line in lines).strip()
-    return [" ".join(part.split()) for part in re.split(r"\n\n+", text) if part]
+    r"""Lines between blank ones, each joined to one; what stands further in keeps its lines.
+
+    >>> paragraphs(["One", "two.", "", "    a = b", "    c = d", "", "Three."])
+    ['One two.', '    a = b\n    c = d', 'Three.']
+    """
+    parts = re.split(r"\n(?:[ ]*\n)+", dedent("\n".join(lines)).strip("\n"))
+    return [
+        part if part.startswith(INDENT) else " ".join(part.split())
+        for part in parts
+        if part.strip()
+    ]
 
 
 def meanings(lines: list[str]) -> Iterator[tuple[str, str]]:

@@ -69,8 +69,8 @@ STUDY = Ladder(
         Published("capped oracle", "Bored", 423.0, MEASURED),
     ),
     notes=(
-        "myopic is SARDINE's greedy oracle; capped shows at most two of its items of a topic, which "
-        "a person who plans by hand would do. Both see what people like; the learners see the last "
+        "myopic is SARDINE's greedy oracle; capped shows at most two of its items of a topic, as "
+        "a person who plans by hand would. Both see what people like; the learners see the last "
         "clicks and how near each topic is to boring, as in the paper.",
         "linucb and thompson learn what people like and do not look ahead: the control for the "
         "question whether planning is needed. ppo-multidiscrete is stable-baselines3 as most "
