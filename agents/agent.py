@@ -219,7 +219,7 @@ class Agent(ABC):
         clock, cpu_clock = began - self.seconds, time.process_time() - self.cpu_seconds
         with ExitStack() as stack:
             show = stack.enter_context(bar(self.name, total, progress))
-            write = stack.enter_context(events(tensorboard))
+            write = stack.enter_context(events(tensorboard, self.steps))
             while self.steps < total:
                 shown, figures = self.cycle()
                 self.steps += shown

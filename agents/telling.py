@@ -45,14 +45,19 @@ def bar(name: str, total: int, wanted: bool) -> Iterator[Tell]:
 
 
 @contextmanager
-def events(folder: Path | None) -> Iterator[Tell]:
-    """Event files for TensorBoard, under stable-baselines3's tag names."""
+def events(folder: Path | None, steps: int = 0) -> Iterator[Tell]:
+    """Event files for TensorBoard, under stable-baselines3's tag names.
+
+    Args:
+        folder: of the files; None: none.
+        steps: slates so far; what a killed training told beyond them is not shown.
+    """
     if folder is None:
         yield lambda steps, figures: None
         return
     from torch.utils.tensorboard import SummaryWriter
 
-    writer = SummaryWriter(str(folder))
+    writer = SummaryWriter(str(folder), purge_step=steps + 1 if steps else None)
 
     def tell(steps: int, figures: Mapping[str, float]) -> None:
         for tag, value in figures.items():

@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from small_agents import Counting, CountingSettings
 
-from slategym.agents.agent import CHECKPOINT, Progress
+from slategym.agents.agent import CHECKPOINT, Callback, Progress
 from slategym.agents.policies import POLICIES, PolicyEntry, load_agent
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
@@ -93,16 +94,16 @@ class Stopped(RuntimeError):
     """As a kill would."""
 
 
+def stop_after(steps: int) -> Callback:
+    def tell(now: Progress) -> None:
+        if now.steps >= steps:
+            raise Stopped
+
+    return tell
+
+
 def test_stopped_anywhere_it_ends_as_the_unbroken_one(tmp_path: Path) -> None:
     whole = training().run(tmp_path / "whole")
-
-    def stop_after(steps: int) -> object:
-        def tell(now: Progress) -> None:
-            if now.steps >= steps:
-                raise Stopped
-
-        return tell
-
     for steps in (80, 240, 640):
         with pytest.raises(Stopped):
             training().run(tmp_path / "broken", callback=stop_after(steps), checkpoint_every=0.0)
@@ -113,6 +114,24 @@ def test_stopped_anywhere_it_ends_as_the_unbroken_one(tmp_path: Path) -> None:
         (p.steps, p.return_mean) for p in whole.curve
     ]
     assert training().finished(tmp_path / "broken")
+
+
+def test_what_a_killed_training_told_beyond_its_checkpoint_is_told_once(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def run(**options: Any) -> None:
+        training().run(tmp_path / "a", tensorboard=tmp_path / "events", **options)
+
+    checkpoint = tmp_path / "a" / CHECKPOINT
+    with pytest.raises(Stopped):
+        run(callback=stop_after(240), checkpoint_every=0.0)
+    kept = checkpoint.read_bytes()
+    with pytest.raises(Stopped):
+        run(callback=stop_after(480), checkpoint_every=0.0)
+    checkpoint.write_bytes(kept)  # as if the last one had come too late
+    run()
+    told = EventAccumulator(str(tmp_path / "events")).Reload().Scalars("time/total_timesteps")
+    assert [event.step for event in told] == list(range(8, 801, 8))
 
 
 def test_the_callback_may_stop_it_early_and_it_goes_on(tmp_path: Path) -> None:
