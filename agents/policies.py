@@ -130,6 +130,12 @@ POLICIES: dict[str, PolicyEntry] = {
         None,
         agent="slategym.agents.plackett_luce_ppo:PlackettLucePPO",
     ),
+    "reinforce-topk": PolicyEntry(
+        "learner",
+        "REINFORCE on logged slates, corrected for who showed them and for the other slots",
+        None,
+        agent="slategym.agents.reinforce_topk:ReinforceTopK",
+    ),
     "proto-sac": PolicyEntry(
         "learner",
         "stable-baselines3's SAC on a point of the item space; slates by inner product",
