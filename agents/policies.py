@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +15,12 @@ import torch
 
 from slategym.agents.agent import ABOUT, BEGUN, Agent
 from slategym.agents.baselines import Popularity, Random, Supervised, clicks_under_random_slates
+from slategym.agents.mmr import SupervisedMMR
+from slategym.agents.planner import Planner
 from slategym.agents.ranker import Ranker
 from slategym.agents.references import Myopic, RuleAware
 from slategym.agents.saved import is_saved, load_policy
+from slategym.agents.tuning import tuned
 from slategym.agents.types import Action, Policy
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError, lookup
@@ -33,6 +38,8 @@ class PolicyEntry(NamedTuple):
     needs: str = ""  # what a world must have, for people; "": any world will do
 
 
+MOST_CAP = 10  # items of a topic, at most, when the cap is tuned
+MMR_STRENGTHS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # log-odds lost beside a twin, when tuned
 STATE = "a learned state, as MovieLens-v0 has"
 ONE_CHOICE = "at most one click a slate, as InterestEvolution-v0 has"
 
@@ -55,6 +62,20 @@ def ranker_of(world: World) -> Ranker:
 def supervised(world: World, cap: int | None = None) -> Supervised:
     """The supervised ranker, with a cap per topic if one is given."""
     return Supervised(ranker_of(world), world.catalogue.topic.long(), world.slate_size, cap)
+
+
+def supervised_mmr(world: World, strength: float) -> SupervisedMMR:
+    """The supervised ranker, re-ranked by maximal marginal relevance."""
+    return SupervisedMMR(ranker_of(world), world.slate_size, strength)
+
+
+def _tuned_cap(world: World) -> Policy:
+    caps = range(min(world.slate_size, MOST_CAP), 0, -1)  # of equals, the loosest
+    return tuned(world, "supervised-capped", lambda w, cap: supervised(w, int(cap)), caps)
+
+
+def _tuned_mmr(world: World) -> Policy:
+    return tuned(world, "supervised-mmr", supervised_mmr, MMR_STRENGTHS)
 
 
 def _popularity(world: World) -> Policy:
@@ -93,11 +114,33 @@ POLICIES: dict[str, PolicyEntry] = {
         lambda w: supervised(w, 3),
         needs=STATE,
     ),
+    "supervised-capped": PolicyEntry(
+        "supervised",
+        "the same with the cap per topic that serves selection users best",
+        _tuned_cap,
+        needs=STATE,
+    ),
+    "supervised-mmr": PolicyEntry(
+        "supervised",
+        "the same made various by maximal marginal relevance, as much as serves them best",
+        _tuned_mmr,
+        needs=STATE,
+    ),
     "myopic": PolicyEntry(
         "reference", "the best slate for one request under the world's true model", Myopic
     ),
     "capped": PolicyEntry(
         "reference", "myopic with at most two items of a topic", lambda w: Myopic(w, cap=2)
+    ),
+    "planner": PolicyEntry(
+        "reference",
+        "the best of some slates by rollouts in the true world, ten slates deep",
+        Planner,
+    ),
+    "planner-one-step": PolicyEntry(
+        "reference",
+        "the same without looking beyond the request",
+        lambda w: Planner(w, depth=1),
     ),
     "rule-aware": PolicyEntry(
         "reference",
@@ -182,6 +225,11 @@ POLICIES: dict[str, PolicyEntry] = {
     ),
 }
 
+FAMILIES: dict[str, Callable[[World, str], Policy]] = {  # named with a number of one's own
+    r"supervised-cap([1-9]\d*)": lambda w, cap: supervised(w, int(cap)),
+    r"supervised-mmr(\d+(?:\.\d+)?)": lambda w, strength: supervised_mmr(w, float(strength)),
+}
+
 
 def find_agent(name: str) -> type[Agent]:
     """The class of the learner of that name.
@@ -236,13 +284,25 @@ def find_policy(name: str) -> PolicyEntry | None:
         return None
     if (Path(name) / BEGUN).is_file():
         raise UsageError(f"the training in {name} is not finished; call slategym train again first")
-    entry = lookup("policy", name, POLICIES)
+    entry = _of_a_family(name) or lookup("policy", name, POLICIES)
     if entry.build is None:
         raise UsageError(
             f"{name} must be trained before it can act: give the folder of a trained one, such as "
             "those that `slategym train` and `slategym benchmark movielens` (under OUT/work/) leave"
         )
     return entry
+
+
+def _of_a_family(name: str) -> PolicyEntry | None:
+    """The entry of a name such as supervised-mmr0.7."""
+    for pattern, make in FAMILIES.items():
+        if given := re.fullmatch(pattern, name):
+            return PolicyEntry("supervised", name, partial(_made, make, given[1]), needs=STATE)
+    return None
+
+
+def _made(make: Callable[[World, str], Policy], number: str, world: World) -> Policy:
+    return make(world, number)
 
 
 def make_policy(name: str, world: World) -> Policy:

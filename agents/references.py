@@ -58,19 +58,23 @@ class Myopic:
     def worth(self, observation: Observation, luck: Luck) -> tuple[Tensor, Tensor]:
         """Topic and rank value of every candidate, (B, C): the best K make the best slate."""
         topic_BC, appeal_BC, value_BC = self._truth(observation, luck)
+        return topic_BC, self.rank(appeal_BC, value_BC, observation.allowed)
+
+    def rank(self, appeal_BC: Tensor, value_BC: Tensor, allowed_BC: Tensor | None) -> Tensor:
+        """Rank value of items of this appeal whose clicks are worth so much, (B, C)."""
         choice, K = self.world.choice, self.world.slate_size
         if not isinstance(choice, MultinomialLogit):
-            return topic_BC, allowed_only(_log_worth(appeal_BC, value_BC), observation.allowed)
-        weight_BC = allowed_only(appeal_BC, observation.allowed).clamp(max=MOST_APPEAL).exp()
+            return allowed_only(_log_worth(appeal_BC, value_BC), allowed_BC)
+        weight_BC = allowed_only(appeal_BC, allowed_BC).clamp(max=MOST_APPEAL).exp()
         nothing = math.exp(choice.skip)
         level_B1 = torch.zeros_like(appeal_BC[:, :1])
         for _ in range(self.rounds):
-            worth_BC = allowed_only(weight_BC * (value_BC - level_B1), observation.allowed)
+            worth_BC = allowed_only(weight_BC * (value_BC - level_B1), allowed_BC)
             slate_BK = worth_BC.topk(K, dim=1).indices
             weight_BK = weight_BC.gather(1, slate_BK)
             earned_B1 = (weight_BK * value_BC.gather(1, slate_BK)).sum(1, keepdim=True)
             level_B1 = earned_B1 / (nothing + weight_BK.sum(1, keepdim=True))
-        return topic_BC, worth_BC
+        return worth_BC
 
     def _truth(self, observation: Observation, luck: Luck) -> tuple[Tensor, Tensor, Tensor]:
         """Every candidate's topic, true appeal and mean reward of a click on it, (B, C)."""

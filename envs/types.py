@@ -311,6 +311,7 @@ class World:
     observer: Observer[Any] | None = None
     seed: int = 0
     labels: tuple[tuple[str, Provenance, str], ...] = ()  # (what, label, why) for report and card
+    selection: Callable[[], World] | None = None  # the same with people on whom choices are made
 
     def __post_init__(self) -> None:
         for name, low in (("slate_size", 1), ("horizon", 1), ("history_size", 0), ("seed", 0)):

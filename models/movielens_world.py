@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -236,6 +236,8 @@ def _world(name: str, party: str, asked: Asked) -> World:
         context=Clock(0.0 if asked.static else SECONDS_PER_SLATE / 60.0),
         slate_size=asked.slate_size,
         observer=observer,
+        # choices are made in the world, whoever asks: the judge has no part in them
+        selection=partial(_world, "slategym/MovieLens-v0", "A", replace(asked, users="selection")),
     )
 
 

@@ -65,6 +65,14 @@ def test_the_rankers_values_are_the_worlds_objective(world: World) -> None:
     assert (ranker.click_value, ranker.like_value) == (0.3, 0.7)
 
 
+def test_strengths_of_ones_own_are_named(world: World) -> None:
+    for name in ("supervised-mmr0.7", "supervised-mmr2", "supervised-cap5"):
+        act_once(world, name)
+    for name in ("supervised-mmr-1", "supervised-cap0", "supervised-cap1.5"):
+        with pytest.raises(UsageError, match="unknown policy"):
+            make_policy(name, world)
+
+
 def test_what_cannot_be_is_refused(world: World) -> None:
     with pytest.raises(UsageError, match=r"unknown policy 'supervized'; did you mean 'supervised'"):
         make_policy("supervized", world)
