@@ -61,7 +61,7 @@ class SlateQSettings:
     serve: How = "os"  # how slates are found, in training and after
     null: Literal["zero", "learned"] = "learned"  # value of no click
     choice: Literal["given", "learned"] = "learned"  # click odds: the world's true ones, or fitted
-    batch: int = 512  # events per update
+    batch: int = 256  # events per update
     learning_rate: float = 1e-3  # Adam's, falling linearly to a twentieth
     tau: float = 0.02  # share by which the target network follows at each update
     gamma: float = 1.0  # discount per slate, in [0, 1]
