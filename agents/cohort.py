@@ -146,7 +146,7 @@ def load_adam(adam: torch.optim.Optimizer, saved: Sequence[dict[str, Tensor]]) -
 def clip_each(parameters: Sequence[Tensor], limit: float) -> Tensor:
     """Scale every member's gradient to at most this norm; their norms before, (S,)."""
     grads = [x.grad for x in parameters if x.grad is not None]
-    square_S = torch.stack([g.flatten(1).square().sum(1) for g in grads]).sum(0)
+    square_S = torch.stack([g.reshape(len(g), -1).square().sum(1) for g in grads]).sum(0)
     norm_S = square_S.sqrt()
     scale_S = (limit / (norm_S + 1e-6)).clamp(max=1.0)
     for g in grads:
