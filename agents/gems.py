@@ -55,18 +55,18 @@ VAE_BATCH = 256  # slates, as published
 class GemsSettings:
     """Twelve numbers. The auto-encoder's are the paper's but for the log's size."""
 
-    num_steps: int = 400_000  # slates that SAC shows, of each seed
-    num_users: int = 64  # training users side by side, of each seed
+    num_steps: int = 60_000  # slates that SAC shows, of each seed
+    num_users: int = 100  # training users side by side, of each seed
     logging: str = "myopic"  # policy of half the log's slots; "random": of all of them
-    num_logged: int = 100_000  # slates of the log, of each seed
-    epochs: int = 10  # of the auto-encoder, on the log
+    num_logged: int = 40_000  # slates of the log, of each seed
+    epochs: int = 5  # of the auto-encoder, on the log
     latent_width: int = 32  # Z
     click_weight: float = 0.5  # lambda, of the clicks' cross-entropy, >= 0
     divergence_weight: float = 1.0  # beta, of the Kullback-Leibler divergence, >= 0
-    gamma: float = 0.9  # discount per slate, in [0, 1)
-    updates: int = 2  # of SAC, each time that all training users have seen a slate
-    warm_up: int = 5_000  # slates of random latent points before SAC learns
-    buffer: int = 200_000  # slates of each seed that SAC draws from
+    gamma: float = 0.8  # discount per slate, in [0, 1)
+    updates: int = 10  # of SAC, each time that all training users have seen a slate
+    warm_up: int = 2_000  # slates of random latent points before SAC learns
+    buffer: int = 100_000  # slates of each seed that SAC draws from
 
 
 class Gems(Agent):

@@ -3,19 +3,23 @@
     hyper-action   Z = actor(s), on the unit sphere
     effect action  A = the K items with the largest Z . phi(e_i)
     inferred       Z^(A) = mean of phi(e_i) over the slate, scaled to the sphere
-    critic         (Q(s, Z^(A)) - [r + gamma Q'(s', Z'(s'))])^2
-    actor          - Q(s, Z) / mean |Q|  +  align |Z^(A(Z)) - Z|^2
+    critic         (Q(s, Z^(A)) - [r + gamma Q'(s', Z^(A'(s')))])^2
+    actor          - Q(s, Z^(A(Z))) / mean |Q|  +  align |Z^(A(Z)) - Z|^2, with the gradient of
+                   the first term handed to Z as if Z^ were Z
     behaviour      cross-entropy of sigmoid(sharpness Z . phi(e_i) + bias) and the feedback to
                    every item shown, with an optimiser of its own; it also teaches phi
 
-The behaviour loss is supervised learning inside the actor. Where the world has multi-task heads,
+The behaviour loss is supervised learning inside the actor: it pulls towards what is clicked now, so
+that where people tire a little of it goes a long way. Where the world has multi-task heads,
 its labels are blended with the click probability that they give to the same exposures.
 
 Source: Liu et al. 2023, "Exploration and regularization of the latent action space in
 recommendation", arXiv:2302.03431, sections 3.2 to 3.4. What differs from the program published with
 it (CharlieMat/Hyper-Actor-Critic 11d0bb8): its exploration noise is uniform on [0, 1) and so pushes
 every coordinate up, ours is Gaussian with mean zero; Z and phi have unit length, so that the two
-hyper-actions lie in one space; critics are twins; the actor's loss is free of the reward's scale.
+hyper-actions lie in one space; critics are twins, and asked about slates only, in targets and by the
+actor too; the actor's loss is free of the reward's scale; training users differ in boldness, so that
+some live as the policy will be served.
 """
 
 from __future__ import annotations
@@ -46,8 +50,8 @@ from slategym.envs.types import Observation, World
 NOISE, UPDATE = purpose("hac.noise"), purpose("hac.update")
 WIDEST = 32  # hyper-action, where `width` is not given
 HIDDEN = 256  # width of the one hidden layer of actor and critics
-ACTOR_RATE, CRITIC_RATE, BEHAVIOUR_RATE = 3e-4, 1e-3, 3e-4  # Adam
-TAU = 0.01  # share by which the targets follow
+ACTOR_RATE, CRITIC_RATE = 3e-4, 1e-3  # Adam
+TAU = 0.005  # share by which the targets follow
 HEADS_SHARE = 0.5  # of a label, where `heads` is not given
 
 
@@ -55,18 +59,18 @@ HEADS_SHARE = 0.5  # of a label, where `heads` is not given
 class HacSettings:
     """Twelve numbers."""
 
-    num_steps: int = 400_000  # slates, of each seed
-    num_users: int = 64  # training users side by side, of each seed
+    num_steps: int = 30_000  # slates, of each seed
+    num_users: int = 100  # training users side by side, of each seed
     width: int | None = None  # E, of the hyper-action; None: of the item vectors, at most 32
-    noise: float = 0.1  # standard deviation of each coordinate while exploring
-    align: float = 1.0  # weight of the alignment of Z with what it shows, >= 0
-    behaviour: float = 1.0  # weight of the behaviour loss, >= 0
+    noise: float = 0.2  # standard deviation of each coordinate, for the boldest training user
+    align: float = 0.3  # weight of the alignment of Z with what it shows, >= 0
+    behaviour_rate: float = 1e-5  # Adam's, of the behaviour loss, >= 0; the actor's is 3e-4
     heads: float | None = None  # share of the heads in a label, in [0, 1]; None: half if any
-    gamma: float = 0.9  # discount per slate, in [0, 1)
+    gamma: float = 0.8  # discount per slate, in [0, 1)
     batch: int = 128  # transitions of each seed
-    updates: int = 2  # each time that all training users have seen a slate
-    warm_up: int = 5_000  # slates of random hyper-actions before it learns
-    buffer: int = 200_000  # slates of each seed that it draws from
+    updates: int = 10  # each time that all training users have seen a slate
+    warm_up: int = 2_000  # slates of random hyper-actions before it learns
+    buffer: int = 100_000  # slates of each seed that it draws from
 
 
 class HyperActor(nn.Module):
@@ -123,7 +127,7 @@ class Hac(Agent):
         taught = [*self.actor.parameters(), *self.kernel.parameters()]
         self.actor_adam = ready_adam(self.actor.parameters(), ACTOR_RATE)
         self.critic_adam = ready_adam(self.critics.parameters(), CRITIC_RATE)
-        self.behaviour_adam = ready_adam(taught, BEHAVIOUR_RATE)
+        self.behaviour_adam = ready_adam(taught, asked.behaviour_rate)
         self.updates = 0
         zero, K = torch.zeros((), device=device), world.slate_size
         blank = {"seen": zero.expand(X), "next": zero.expand(X), "reward": zero, "alive": zero}
@@ -166,7 +170,8 @@ class Hac(Agent):
             hyper_SBE = self._by_seed(noise_LE)
         else:
             hyper_SBE = self.actor(self._by_seed(seen_LX))
-            hyper_SBE = hyper_SBE + self.settings.noise * self._by_seed(noise_LE)
+            boldness_B1 = torch.linspace(0.0, self.settings.noise, hyper_SBE.shape[1])[:, None]
+            hyper_SBE = hyper_SBE + boldness_B1.to(hyper_SBE) * self._by_seed(noise_LE)
         slate_LK = self._slates(hyper_SBE, observation, slice(None))
         items, shown_LK = engine.pick(self.where, self.lanes.session, slate_LK)
         self.lanes, step = lanes.show(self.where, self.turn, self.lanes, slate_LK)
@@ -194,7 +199,7 @@ class Hac(Agent):
         actor_S, gap_S = self._actor_loss(batch["seen"])
         _step(self.actor_adam, actor_S + self.settings.align * gap_S)
         behaviour_S = self._behaviour_loss(batch)
-        _step(self.behaviour_adam, self.settings.behaviour * behaviour_S)
+        _step(self.behaviour_adam, behaviour_S)
         self.target_actor.follow(self.actor, TAU)
         self.target_critics.follow(self.critics, TAU)
         self.updates += 1
@@ -210,7 +215,8 @@ class Hac(Agent):
         """(S,): squared error about what was really shown. Liu et al. 2023, equation 6."""
         shown_SME = self._inferred(batch["id"], batch["shown"])
         with torch.no_grad():
-            after_SM = self.target_critics(batch["next"], self.target_actor(batch["next"])).amin(1)
+            next_SME = self._shows(self.target_actor(batch["next"]))
+            after_SM = self.target_critics(batch["next"], next_SME).amin(1)
             goal_SM = batch["reward"] + self.settings.gamma * batch["alive"] * after_SM
         value_S2M = self.critics(batch["seen"], shown_SME)
         loss_S: Tensor = (value_S2M - goal_SM[:, None]).square().mean(2).sum(1)
@@ -222,12 +228,10 @@ class Hac(Agent):
         What Z shows is taken from the whole catalogue: what was on offer then is not kept.
         """
         hyper_SME = self.actor(seen_SMX)
-        worth_SM = self.critics.fixed()(seen_SMX, hyper_SME).amin(1)
+        shows_SME = self._shows(hyper_SME.detach())
+        executed_SME = shows_SME + hyper_SME - hyper_SME.detach()
+        worth_SM = self.critics.fixed()(seen_SMX, executed_SME).amin(1)
         scale_S = worth_SM.detach().abs().mean(1).clamp(min=1e-3)
-        with torch.no_grad():
-            score_SMN = hyper_SME @ self._phi(slice(None)).transpose(1, 2)
-            id_SMK = score_SMN.topk(self.world.slate_size, dim=2).indices
-            shows_SME = self._inferred(id_SMK, torch.ones_like(score_SMN[:, :, : id_SMK.shape[2]]))
         gap_S = (shows_SME - hyper_SME).square().sum(2).mean(1)
         return -worth_SM.mean(1) / scale_S, gap_S
 
@@ -311,6 +315,16 @@ class Hac(Agent):
         kernel = self.kernel.fixed(members)
         phi_SNE: Tensor = kernel(self.world.catalogue.embedding.expand(kernel.num_seeds, -1, -1))
         return phi_SNE
+
+    def _shows(self, hyper_SME: Tensor) -> Tensor:
+        """The hyper-action that the K items furthest along Z stand for, (S, M, E), no gradient.
+
+        Of the whole catalogue: what was on offer at a request is not kept.
+        """
+        with torch.no_grad():
+            score_SMN = hyper_SME @ self._phi(slice(None)).transpose(1, 2)
+            id_SMK = score_SMN.topk(self.world.slate_size, dim=2).indices
+            return self._inferred(id_SMK, torch.ones_like(id_SMK, dtype=hyper_SME.dtype))
 
     def _inferred(self, id_SMK: Tensor, shown_SMK: Tensor) -> Tensor:
         """The hyper-action that a slate stands for, (S, M, E), of unit length, no gradient."""

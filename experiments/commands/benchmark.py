@@ -57,6 +57,10 @@ STUDIES = {
         "agents that see no preferences against a greedy one that does, where people are bored",
         f"{HERE}.sardine:run_sardine",
     ),
+    "topicrec": StudyEntry(
+        "GeMS and other learners against an oracle that does not look ahead, in GeMS' own world",
+        f"{HERE}.topicrec:run_topicrec",
+    ),
 }
 
 

@@ -42,23 +42,23 @@ STUDY = Ladder(
     ),
     policies=("random", "myopic", "capped"),
     learners=(
-        Learner("proto-sac", StableSAC(num_steps=60_000), cost=2e-3),
-        Learner("gems", GemsSettings(), cost=6e-4),
+        Learner("proto-sac", StableSAC(num_steps=50_000), cost=2e-3),
+        Learner("gems", GemsSettings(), cost=2e-3),
         Learner(
             "gems",
             GemsSettings(logging="random"),
             label="gems, random log",
             places=(OPEN,),
-            cost=6e-4,
+            cost=2e-3,
         ),
-        Learner("hac", HacSettings(), cost=6e-4),
-        Learner("plackett-luce", PPOSettings(num_steps=250_000), cost=3e-4),
+        Learner("hac", HacSettings(), cost=1.7e-3),
+        Learner("plackett-luce", PPOSettings(num_steps=150_000), cost=4e-4),
     ),
     profiles={
-        "quick": Profile(
-            "1 seed, 300 users, half of the training", seeds=1, users=300, training=0.5
+        "quick": Profile("1 seed, 300 users", seeds=1, users=300),
+        "full": Profile(
+            "5 seeds, 2,000 users, four times the training", seeds=5, users=2_000, training=4.0
         ),
-        "full": Profile("5 seeds, 2,000 users", seeds=5, users=2_000),
     },
     published=(
         Published("short-term oracle", OPEN, 107.7, PAPER),
