@@ -22,7 +22,7 @@ from slategym.envs.types import (
     UserModel,
     map_tensors,
 )
-from slategym.envs.worlds.workbench import plain_catalogue
+from slategym.envs.worlds.plain_catalogue import plain_catalogue
 
 T = TypeVar("T")
 PICK, CLICKED = purpose("check.pick"), purpose("check.clicked")
@@ -192,12 +192,24 @@ class _Probe:
         alone = self.attempt(what, method, users, " with one user. A size written out?")
         ours = map_tensors(lambda x: x[row] if x.shape[:1] == (B,) else x, result)
         if not _same(ours, alone, TOLERANCE):
-            self.fail(
-                what,
-                "gives a user another result alone than among others. Users affect one another: a "
-                "sum, mean, max or norm without dim=, or something that depends on the batch size?",
-            )
+            self.fail(what, self.company(what, method, before, ours))
         return result
+
+    def company(
+        self, what: str, method: Callable[..., T], arguments: Sequence[Any], ours: T
+    ) -> str:
+        """Why a user's result is another alone: because of the others, or of their number."""
+        others_B = torch.tensor([0, 0, 2, 0, 0, 0], device=self.device)  # all but user 2 are user 0
+        crowd = self.attempt(what, method, [_users(argument, others_B) for argument in arguments])
+        row = slice(2, 3)
+        theirs = map_tensors(lambda x: x[row] if x.shape[:1] == (B,) else x, crowd)
+        told = "gives a user another result alone than among others. "
+        if _same(ours, theirs, TOLERANCE):
+            return told + (
+                "It depends on the batch size, not on who the others are: shape[0], len or a mean "
+                "over users in the arithmetic?"
+            )
+        return told + "Users affect one another: a sum, mean, max or norm without dim=?"
 
     def attempt(
         self, what: str, method: Callable[..., T], arguments: Sequence[Any], when: str = ""
@@ -260,7 +272,7 @@ class _Probe:
         raise ContractError(f"{self.name}.{what} {message}")
 
 
-def _users(argument: Any, row: slice) -> Any:
+def _users(argument: Any, row: slice | Tensor) -> Any:
     """Some users' part of an argument; the catalogue of items is everybody's."""
     if isinstance(argument, Items):
         return Items(argument.id[row], argument.catalogue)
@@ -294,4 +306,6 @@ def _generators() -> tuple[Any, ...]:
     """The state of every global generator that is loaded."""
     numpy = sys.modules.get("numpy")
     theirs = () if numpy is None else tuple(map(str, numpy.random.get_state()))
-    return (torch.get_rng_state().numpy().tobytes(), random.getstate(), theirs)
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    ours = [state.numpy().tobytes() for state in (torch.get_rng_state(), *gpus)]
+    return (ours, random.getstate(), theirs)

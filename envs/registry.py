@@ -192,6 +192,35 @@ def find_user_model(name: str) -> Callable[..., UserModel[Any]]:
     return model
 
 
+def make_user_model(name: str) -> UserModel[Any]:
+    """A user model by name, made without arguments; see `find_user_model`.
+
+    Raises:
+        UsageError: there is none of that name, or it names nothing that can be called.
+        ValueError: it cannot be made without arguments, or lacks a method of the protocol.
+    """
+    from slategym.envs.types import UserModel
+
+    make = find_user_model(name)
+    if not callable(make):
+        raise UsageError(f"{name} must name a class or a function, got {type(make).__name__}")
+    try:
+        model: UserModel[Any] = make()
+    except Exception as error:
+        raise ValueError(
+            f"{name}() failed: {type(error).__name__}: {error}. A model is made "
+            "without arguments here: give every field a default"
+        ) from error
+    methods = [method for method in vars(UserModel) if not method.startswith("_")]
+    missing = [method for method in methods if method not in dir(model)]
+    if missing:
+        raise ValueError(
+            f"{name} makes a {type(model).__name__}, which lacks {', '.join(missing)}: derive it "
+            "from slategym.envs.types.UserModel"
+        )
+    return model
+
+
 def register_worlds() -> None:
     """Tell Gymnasium of every world, with and without the prefix, by strings alone.
 

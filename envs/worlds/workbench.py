@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch.nn.functional import one_hot
-
 from slategym.envs.candidates import WholeCatalogue
+from slategym.envs.check import check_user_model
 from slategym.envs.choice import CHOICES
 from slategym.envs.context import Clock
-from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError, lookup
-from slategym.envs.registry import find_user_model
-from slategym.envs.types import Catalogue, Population, UserModel, World, map_tensors
+from slategym.envs.registry import USER_MODELS, make_user_model
+from slategym.envs.types import Population, UserModel, World, map_tensors
 from slategym.envs.users.unchanging import Unchanging
-
-TOPIC, QUALITY = purpose("workbench.topic"), purpose("workbench.quality")
+from slategym.envs.worlds.plain_catalogue import plain_catalogue
 
 
 def workbench(
@@ -74,7 +70,7 @@ def workbench(
     Version history:
         v0: first.
     """
-    model = find_user_model(users)() if isinstance(users, str) else users
+    model = make_user_model(users) if isinstance(users, str) else users
     if not 1 <= slate_size <= num_items:
         raise UsageError(f"slate_size must be in [1, {num_items}], got {slate_size}")
     weights = (1.0,) + (0.0,) * (len(model.signals) - 1) if objective is None else objective
@@ -82,6 +78,8 @@ def workbench(
         names = ", ".join(signal.name for signal in model.signals)
         raise UsageError(f"objective needs a weight for each of {names}; got {weights}")
     catalogue = map_tensors(lambda x: x.to(device), plain_catalogue(num_items, num_topics, seed))
+    if users not in USER_MODELS:  # which the tests have checked
+        check_user_model(model, catalogue)
     return World(
         name="slategym/Workbench-v0",
         catalogue=catalogue,
@@ -96,21 +94,4 @@ def workbench(
         history_size=history_size,
         seed=seed,
         labels=(("everything", "synthetic", "made up"),),
-    )
-
-
-def plain_catalogue(num_items: int, num_topics: int, seed: int = 0) -> Catalogue:
-    """Items with a random topic and quality; the embedding is the topic as a unit vector."""
-    if num_items < 1 or num_topics < 1:
-        raise UsageError(
-            f"num_items and num_topics must be positive, got {num_items} and {num_topics}"
-        )
-    item_N = torch.arange(num_items, dtype=torch.int32)
-    luck = Luck.at(item_N, torch.full_like(item_N, seed))  # items draw as users do
-    topic_N = luck.integers(TOPIC, 1, num_topics)[:, 0]
-    return Catalogue(
-        topic=topic_N,
-        embedding=one_hot(topic_N.long(), num_topics).float(),
-        quality=luck.normal(QUALITY, 1)[:, 0],
-        topics=tuple(f"topic {topic}" for topic in range(num_topics)),
     )

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-
-from slategym.envs.names import UsageError
-
-if TYPE_CHECKING:
-    from slategym.envs.types import UserModel
 
 EPILOG = r"""
 **A class of your own, in a file of this folder or an installed package**\
@@ -49,34 +44,11 @@ def check(
     import torch
 
     from slategym.envs.check import check_user_model
-    from slategym.envs.registry import find_user_model
+    from slategym.envs.registry import make_user_model
 
     torch.set_num_threads(1)
-    check_user_model(_made(find_user_model(model), model))
+    check_user_model(make_user_model(model))
     console = Console(highlight=False, soft_wrap=True)
     for line in CHECKED:
         console.print(f"checked: {line}", markup=False)
     console.print(f"OK: {model} keeps the contract of a user model", markup=False)
-
-
-def _made(make: Any, name: str) -> UserModel[Any]:
-    """The model, without arguments."""
-    from slategym.envs.types import UserModel
-
-    if not callable(make):
-        raise UsageError(f"{name} must name a class or a function, got {type(make).__name__}")
-    try:
-        model: UserModel[Any] = make()
-    except Exception as error:
-        raise ValueError(
-            f"{name}() failed: {type(error).__name__}: {error}. A model is made "
-            "without arguments here: give every field a default"
-        ) from error
-    methods = [method for method in vars(UserModel) if not method.startswith("_")]
-    missing = [method for method in methods if method not in dir(model)]
-    if missing:
-        raise ValueError(
-            f"{name} makes a {type(model).__name__}, which lacks {', '.join(missing)}: derive it "
-            "from slategym.envs.types.UserModel"
-        )
-    return model

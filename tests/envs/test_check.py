@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from slategym.envs.check import ContractError, check_user_model
+from slategym.envs.registry import make_world
 from slategym.envs.types import CLICK, Signal
 from slategym.envs.users.assumed import Assumed
 from slategym.envs.users.boredom import Boredom
@@ -159,8 +160,20 @@ class SizeWritten(Likes):
         return super().appeal(state, items, context).view(6, 4)
 
 
+class TooSure(Likes):
+    def leave(self, state):
+        return 1.5 * torch.ones_like(state[:, 0])
+
+
+class HalfPrecision(Likes):
+    def initial(self, arrival, luck):
+        return super().initial(arrival, luck).half()
+
+
 SLIPS = [
-    (MissingAxis, r"evolve.*affect one another.*dim="),
+    (TooSure, r"leave returned 1\.5, outside \[0, 1\]"),
+    (HalfPrecision, r"appeal returned torch.float16, expected torch.float32"),
+    (MissingAxis, r"evolve.*affect one another: a sum, .*dim="),
     (TorchGenerator, r"evolve advanced a global random generator.*luck"),
     (NumpyGenerator, r"initial advanced a global random generator"),
     (PythonGenerator, r"appeal advanced a global random generator"),
@@ -168,7 +181,7 @@ SLIPS = [
     (Promotes, r"from torch.int32 to torch.float32"),
     (Grows, r"shapes from \[\(6, 10\)\] to \[\(6, 11\)\].*may not grow"),
     (NoUsers, r"initial.*alone than among others"),
-    (SizeMatters, r"appeal.*batch size"),
+    (SizeMatters, r"appeal.*depends on the batch size, not on who the others are"),
     (Transposed, r"appeal"),
     (DoublePrecision, r"torch.float64, expected torch.float32"),
     (NotANumber, r"NaN"),
@@ -250,3 +263,9 @@ def test_a_model_from_another_installed_package(tmp_path):
 def test_the_example_is_short():
     lines = (ROOT / "examples/weary_users/weary_users.py").read_text().splitlines()
     assert sum(bool(line.strip()) for line in lines) <= 25
+
+
+@pytest.mark.parametrize(("model", "message"), [(InPlace, "in place"), (NotANumber, "NaN")])
+def test_a_world_takes_no_broken_model(model, message):
+    with pytest.raises(ContractError, match=message):
+        make_world("Workbench-v0", users=model())
