@@ -6,6 +6,7 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers import RecordEpisodeStatistics as OneStatistics
 from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
 
 import slategym  # noqa: F401  registers the worlds
@@ -158,6 +159,16 @@ def test_tensors_stay_tensors_and_train():
     weight = torch.zeros(21, 1, requires_grad=True)
     (obs["user"] @ weight).sum().backward()
     assert weight.grad.any()
+
+
+def test_every_world_has_its_episodes_recorded(world_id):
+    env = OneStatistics(gym.make(world_id, **SHORT))
+    env.reset(seed=0)
+    *_, info = [env.step(env.action_space.sample()) for _ in range(3)][-1]
+    assert info["episode"]["l"] == 3 == env.length_queue[0]
+    envs = RecordEpisodeStatistics(gym.make_vec(world_id, num_envs=2, **SHORT))
+    *_, (_, _, _, _, infos) = run(envs, 3)
+    assert infos["episode"]["l"].tolist() == [3, 3]
 
 
 @pytest.mark.parametrize("mode", MODES)

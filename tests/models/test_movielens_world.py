@@ -12,10 +12,14 @@ import gymnasium
 import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import RecordEpisodeStatistics
+from gymnasium.wrappers.vector import RecordEpisodeStatistics as VectorStatistics
 from small_movielens import NUM_ITEMS, forget, small_movielens
+from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
 from torch import Tensor
 
+from slategym.agents.proto_wrapper import ItemSpaceView, ProtoActionWrapper
 from slategym.agents.sb3 import SlateVecEnv
 from slategym.envs import engine
 from slategym.envs.gym import SlateEnv
@@ -74,6 +78,22 @@ def test_the_checkers_pass(id: str) -> None:
     assert "user" not in observation  # boredom and patience stay hidden
     native = SlateVecEnv(id, 3)
     assert set(native.reset()) == set(observation)
+
+
+@pytest.mark.parametrize("id", ["slategym/MovieLens-v0", "slategym/MovieLens-Judge-v0"])
+def test_learners_of_others_learn_from_it(id: str) -> None:
+    short = {"max_episode_steps": 3}
+    env = RecordEpisodeStatistics(ProtoActionWrapper(gymnasium.make(id, **short)))
+    SAC("MultiInputPolicy", env, learning_starts=4, batch_size=4, buffer_size=20).learn(7)
+    assert list(env.length_queue) == [3, 3]
+    native = SlateVecEnv(id, 4, ItemSpaceView(), **short)
+    SAC("MultiInputPolicy", native, learning_starts=4, batch_size=4, buffer_size=20).learn(8)
+    PPO("MultiInputPolicy", SlateVecEnv(id, 4, **short), n_steps=4, batch_size=16).learn(16)
+    many = VectorStatistics(gymnasium.make_vec(id, num_envs=3, **short))
+    many.reset(seed=0)
+    infos = [many.step(many.action_space.sample())[-1] for _ in range(3)][-1]
+    assert infos["episode"]["l"].tolist() == [3, 3, 3]
+    assert SlateEnv(id, render_mode="ansi").world.name == id
 
 
 @BOTH
