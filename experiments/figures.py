@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter
 
 from slategym.experiments.numbers import PLACES, Difference, Numbers, kind_of
@@ -336,8 +337,8 @@ def _band(
 
 def panels_of(rows: int, columns: int, height: float, **share: Any) -> tuple[Figure, list[Axes]]:
     """A figure of one size and look, without pyplot's global state."""
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(hspace=0.06)  # rows apart: an axis is not the next one's title
+    apart = ConstrainedLayoutEngine(hspace=0.06)  # rows: an axis is not the next one's title
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout=apart, facecolor="white")
     FigureCanvasAgg(figure)
     panels = list(figure.subplots(rows, columns, squeeze=False, **share).flat)
     for panel in panels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from slategym.experiments.terminal import print_report
 def run_movielens(asked: Asked) -> Path:
     """Train and read what is missing; a finished study computes nothing. The report's path."""
     began = time.monotonic()
-    size = {} if asked.slate_size is None else {"slate_size": asked.slate_size}
-    study = MovieLensStudy(asked.profile, asked.seeds, asked.users, **size)
+    study = MovieLensStudy(asked.profile, asked.seeds, asked.users)
+    if asked.slate_size is not None:
+        study = replace(study, slate_size=asked.slate_size)
     store, console = open_store(asked.out), Console(stderr=True)
     plan = study.plan()
     logs = str((store.folder / "tensorboard").absolute())
