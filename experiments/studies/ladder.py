@@ -88,6 +88,7 @@ class Profile:
     users: int  # on whom policies are read, one session each
     training: float = 1.0  # share of each learner's slates
     control_seeds: int = 1  # of training in the controls
+    left_out: tuple[str, ...] = ()  # policies and learners that take too long for it
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,14 @@ class Ladder:
         if policy in (learner.name for learner in self.learners):
             return "learns"
         return "privileged" if POLICIES[policy].kind == "reference" else "baseline"
+
+    def without(self, names: tuple[str, ...]) -> Ladder:
+        """The same study without these policies and learners."""
+        return replace(
+            self,
+            policies=tuple(policy for policy in self.policies if policy not in names),
+            learners=tuple(learner for learner in self.learners if learner.name not in names),
+        )
 
 
 @dataclass(frozen=True)
@@ -208,6 +217,7 @@ def plan_of(study: Ladder, asked: Size) -> Plan:
         UsageError: the size is out of range; the study names what there is not.
     """
     size = asked.of(study)
+    study = study.without(size.left_out)
     lessons = tuple(
         _lesson(learner, place, seed, size)
         for learner in study.learners

@@ -16,6 +16,7 @@ from pathlib import Path
 from slategym.agents.hac import HacSettings
 from slategym.agents.linear_bandits import LinearBanditSettings
 from slategym.agents.plackett_luce_ppo import PPOSettings
+from slategym.agents.reinforce_topk import ReinforceSettings
 from slategym.agents.sb3_algorithms import StablePPO, StableSAC
 from slategym.experiments.studies.asked import Asked
 from slategym.experiments.studies.ladder import (
@@ -48,9 +49,10 @@ STUDY = Ladder(
             control=True,
         ),
     ),
-    policies=("random", "popularity", "myopic", "capped"),
+    policies=("random", "popularity", "myopic", "capped", "planner"),
     learners=(
         Learner("plackett-luce", PPOSettings(), cost=4e-4),
+        Learner("reinforce-topk", ReinforceSettings(), cost=4e-4),
         Learner("proto-sac", StableSAC(num_steps=100_000), cost=8e-4),
         Learner("hac", HacSettings(num_steps=100_000), cost=8e-4),
         Learner("linucb", LinearBanditSettings(), cost=4e-4),
@@ -59,7 +61,11 @@ STUDY = Ladder(
     ),
     profiles={
         "quick": Profile(
-            "1 seed, 200 users, a quarter of the training", seeds=1, users=200, training=0.25
+            "1 seed, 200 users, a quarter of the training, no planner",
+            seeds=1,
+            users=200,
+            training=0.25,
+            left_out=("planner",),
         ),
         "full": Profile("5 seeds, 1,000 users", seeds=5, users=1_000, control_seeds=2),
     },

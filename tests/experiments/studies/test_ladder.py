@@ -188,6 +188,14 @@ def test_the_report_asks_nothing_of_the_network_and_the_page_has_its_figures(
     assert len({line.count("|") for line in page.splitlines() if line.startswith("|")}) == 1
 
 
+def test_a_profile_may_leave_some_out() -> None:
+    short = replace(TINY.profiles["quick"], left_out=("again", "capped"))
+    plan = plan_of(replace(TINY, profiles={"quick": short}), Size())
+    assert {u.spec.policy for u in plan.lessons} == {"counting"}
+    assert plan.study.policies == ("random", "myopic")
+    assert len(plan.readings) == 2 * 2 + 3
+
+
 def test_a_learner_that_takes_part_in_some_places_only() -> None:
     some = replace(TINY, learners=(Learner("counting", SHORT, places=("Bored",)),))
     assert {u.spec.place for u in plan_of(some, Size()).lessons} == {"Bored"}
