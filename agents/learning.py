@@ -74,7 +74,7 @@ class CurvePoint(NamedTuple):
 
     steps: int  # slates shown so far
     seconds: float  # since training began
-    return_mean: float  # of the sessions that ended since the last point, exploring
+    return_mean: float  # of the sessions that ended lately, exploring
 
 
 def train_plackett_luce(
@@ -180,9 +180,9 @@ def train_proto_sac(
 
 
 def _learn(
-    algorithm: BaseAlgorithm, num_steps: int, session_steps: int, listener: Listener | None
+    algorithm: BaseAlgorithm, num_steps: int, stretch: int, listener: Listener | None
 ) -> list[CurvePoint]:
-    recorder = _Recorder(num_steps, session_steps, listener)
+    recorder = _Recorder(num_steps, stretch, listener)
     algorithm.learn(num_steps, callback=recorder, log_interval=10)
     return recorder.curve
 
@@ -190,32 +190,35 @@ def _learn(
 class _Recorder(BaseCallback):
     """Collects the learning curve and passes progress on.
 
+    Users begin together, so sessions end in waves: those that are broken off early, then the whole
+    ones. A point is the mean over a stretch in which every user has time for a whole session, and
+    the first such stretch, in which only the short ones are new, is left out.
+
     Args:
         total: slates of the whole training.
-        whole: slates after which every user has had time for a whole session. Sessions that end
-            before are the short ones, so the curve starts here, unless training is shorter still.
+        stretch: slates in which every user has time for a whole session.
         listener: told of every point.
     """
 
-    def __init__(self, total: int, whole: int, listener: Listener | None) -> None:
+    def __init__(self, total: int, stretch: int, listener: Listener | None) -> None:
         super().__init__()
-        self.total, self.listener = total, listener
-        self.whole = whole if 2 * whole <= total else 0
+        self.total, self.stretch, self.listener = total, stretch, listener
         self.curve: list[CurvePoint] = []
-        self._returns: list[float] = []
+        self._ended: list[tuple[int, float]] = []  # slates shown by then, return
         self._began = time.perf_counter()
         self._every = max(total // 60, 1)
+        self._due = 2 * stretch if 2 * stretch <= total else self._every  # brief: what there is
 
     def _on_step(self) -> bool:
         infos: list[dict[str, Any]] = self.locals["infos"]
-        if self.num_timesteps >= self.whole:
-            self._returns += [info["episode"]["r"] for info in infos if info]
-        due = self.curve[-1].steps + self._every if self.curve else self._every
-        if self.num_timesteps >= due and self._returns:
-            mean = float(np.mean(self._returns))
-            self._returns = []
+        now = self.num_timesteps
+        self._ended += [(now, info["episode"]["r"]) for info in infos if info]
+        if now >= self._due and self._ended:
+            self._ended = [(at, r) for at, r in self._ended if at > now - self.stretch]
+            mean = float(np.mean([r for _, r in self._ended]))
             seconds = time.perf_counter() - self._began
-            self.curve.append(CurvePoint(self.num_timesteps, seconds, mean))
+            self.curve.append(CurvePoint(now, seconds, mean))
+            self._due = now + self._every
             if self.listener is not None:
-                self.listener(self.num_timesteps, self.total, {"return": mean})
+                self.listener(now, self.total, {"return": mean})
         return True
