@@ -156,9 +156,9 @@ def draw_curves(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
         folder,
         "curves",
         "Learning curves",
-        "Return of sessions during training, exploration included, one line per seed; each point is "
-        "over a stretch in which every user has time for a whole session. Dashed: the supervised "
-        "ranker on evaluation users.",
+        "Return of sessions during training, exploration included, one line per seed; each point "
+        "is over a stretch in which every user has time for a whole session. Dashed: the "
+        "supervised ranker on evaluation users.",
         f"Line plots of training return against user-steps for {', '.join(agents)}, up to {seeds} "
         "seeds each, with the supervised ranker's level as a dashed line.",
     )
