@@ -60,6 +60,11 @@ class Cohort:
         def one(weights: dict[str, Tensor], constants: dict[str, Tensor], *given: Tensor) -> Any:
             return functional_call(self.skeleton, (weights, constants), (*given, *shared))
 
+        if self.num_seeds == 1:  # the same without vmap, whose dispatch costs more than a network
+            weights, constants = (
+                {name: x[0] for name, x in parts.items()} for parts in (self.weights, self.constants)
+            )
+            return tree_map(lambda x: x[None], one(weights, constants, *(x[0] for x in inputs)))
         return vmap(one)(self.weights, self.constants, *inputs)
 
     def _plain(self) -> nn.Module:
