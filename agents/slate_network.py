@@ -7,6 +7,7 @@ Two faces. `Whole`: from scratch, every candidate of the request by its vector a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Protocol
 
 import torch
@@ -158,7 +159,7 @@ class Whole:
     world: World
     inputs: Inputs
 
-    @property
+    @cached_property
     def reads(self) -> tuple[str, ...]:
         """The input vector, and the items where they change from request to request."""
         zero_1 = torch.zeros(1, dtype=torch.int32, device=self.world.device)
