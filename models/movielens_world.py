@@ -29,6 +29,7 @@ from slategym.models.data.marginals import mean_sitting, repetition
 from slategym.models.judge import JudgeTaste
 from slategym.models.learned_users import LearnedUsers, Taste
 from slategym.models.parties import Parties
+from slategym.models.pessimism import pessimistic
 from slategym.models.session_marginals import PATIENCES, PatienceChosen, choose_patience
 from slategym.models.state import BertObserver, StateEncoder
 
@@ -86,8 +87,14 @@ class Asked:
     state: bool
     starts: int
     device: str
+    pessimism: float = 0.0  # reward per unit of disagreement
+    ensemble: int = 3  # models that may disagree, the world's own included
 
     def __post_init__(self) -> None:
+        if not 0 <= self.pessimism < float("inf"):
+            raise UsageError(f"pessimism is taken from rewards and is >= 0, got {self.pessimism}")
+        if self.pessimism and self.ensemble < 2:
+            raise UsageError(f"an ensemble needs at least 2 models, got {self.ensemble}")
         if not 0 <= self.boredom < float("inf"):
             raise UsageError(f"boredom is taken from log-odds and is 0 or more, got {self.boredom}")
         if self.starts < 1:
@@ -101,6 +108,8 @@ def movielens(
     boredom: float = BOREDOM,
     state: bool = True,
     starts: int = 8,
+    pessimism: float = 0.0,
+    ensemble: int = 3,
     device: str = "cpu",
 ) -> World:
     """Films for people who choose, like and rate as a BERT learned from MovieLens-100K.
@@ -119,15 +128,15 @@ def movielens(
     Observation space:
         step; context (2,): hour and weekday; profile (3,): age, gender, occupation; history_item
         (30,), history_feedback (30, 3), history_age (30,): the last clicked films, with click, like
-        and stars; action_mask (1682,): which films may be shown; state (64,): the B-model's
-        embedding of all that. Boredom and patience are hidden.
+        and stars (with `pessimism` a fourth, the penalty); action_mask (1682,): which films may be
+        shown; state (64,): the B-model's embedding of all that. Boredom and patience are hidden.
 
     Action space:
         MultiDiscrete([1682] * slate_size), film ids. A film shown twice or consumed before is an
         empty slot.
 
     Reward:
-        1 per click and 1 per like.
+        1 per click and 1 per like; with `pessimism`, less where models of the people disagree.
 
     Start:
         At a random point of a real person's history.
@@ -143,6 +152,10 @@ def movielens(
         boredom: log-odds that a boring genre loses; 0 for none.
         state: False leaves out the B-model and its embedding, which is faster.
         starts: points of each person's history at which they may arrive.
+        pessimism: for training: reward that a click loses per unit of disagreement, the standard
+            deviation of the item's expected reward over an ensemble; 0: none.
+        ensemble: models of A's people that are asked, the world's own included; each is fitted
+            once, in about a minute.
         device: of every tensor.
 
     Source:
@@ -152,7 +165,7 @@ def movielens(
     Version history:
         v0: first.
     """
-    asked = Asked(static, users, slate_size, boredom, state, starts, device)
+    asked = Asked(static, users, slate_size, boredom, state, starts, device, pessimism, ensemble)
     return _world("slategym/MovieLens-v0", "A", asked)
 
 
@@ -211,34 +224,44 @@ def movielens_judge(
 
 def _world(name: str, party: str, asked: Asked) -> World:
     """The world of this party's people."""
-    sides, assumptions = parties(), Assumptions(boredom=asked.boredom)
+    sides = parties()
+    bare = _bare(sides, party, asked.users, asked.starts, asked.device)
+    _check_slate_size(bare, asked.slate_size)
+    observer = None
+    if asked.state:
+        observer = BertObserver(_encoder(sides, "B", asked.device).prepared(bare.population))
+    # choices are made in the world, whoever asks: the judge has no part in them
+    chosen_on = replace(asked, users="selection", pessimism=0.0)
+    world = replace(
+        bare,
+        name=f"{name} (static)" if asked.static else name,
+        users=_people(sides, party, asked, bare),
+        context=Clock(0.0 if asked.static else SECONDS_PER_SLATE / 60.0),
+        slate_size=asked.slate_size,
+        observer=observer,
+        selection=partial(_world, "slategym/MovieLens-v0", "A", chosen_on),
+    )
+    if not asked.pessimism:
+        return world
+    others = [_people(sides, party, asked, bare, member) for member in range(1, asked.ensemble)]
+    return pessimistic(world, others, asked.pessimism)
+
+
+def _people(
+    sides: Parties, party: str, asked: Asked, world: World, member: int = 0
+) -> UserModel[Any]:
+    """The party's people, as this member of its ensemble has them."""
     constants = click_constants(party)
-    world = _bare(sides, party, asked.users, asked.starts, asked.device)
-    _check_slate_size(world, asked.slate_size)
     people = LearnedUsers(
-        taste=_taste(sides, party, asked.device).prepared(world.population),
+        taste=_taste(sides, party, asked.device, member).prepared(world.population),
         skip=constants.skip,
         temperature=constants.temperature,
         static=asked.static,
     )
-    observer = None
-    if asked.state:
-        observer = BertObserver(_encoder(sides, "B", asked.device).prepared(world.population))
-    users: UserModel[Any] = people
-    if not asked.static:
-        users = _assumed(
-            people, assumptions, patience_chosen().patience, world.catalogue.num_topics
-        )
-    return replace(
-        world,
-        name=f"{name} (static)" if asked.static else name,
-        users=users,
-        context=Clock(0.0 if asked.static else SECONDS_PER_SLATE / 60.0),
-        slate_size=asked.slate_size,
-        observer=observer,
-        # choices are made in the world, whoever asks: the judge has no part in them
-        selection=partial(_world, "slategym/MovieLens-v0", "A", replace(asked, users="selection")),
-    )
+    if asked.static:
+        return people
+    assumptions, num_topics = Assumptions(boredom=asked.boredom), world.catalogue.num_topics
+    return _assumed(people, assumptions, patience_chosen().patience, num_topics)
 
 
 def _check_slate_size(world: World, slate_size: int) -> None:
@@ -302,15 +325,16 @@ def parties() -> Parties:
     return Parties(DATASET)
 
 
-@lru_cache(maxsize=2)
-def _encoder(sides: Parties, party: str, device: str) -> StateEncoder:
-    return StateEncoder(sides.bert(party).to(device), seconds_per_event=SECONDS_PER_SLATE)
+@lru_cache(maxsize=4)  # A, B, and two more of an ensemble
+def _encoder(sides: Parties, party: str, device: str, member: int = 0) -> StateEncoder:
+    model = sides.bert(party, member=member).to(device)
+    return StateEncoder(model, seconds_per_event=SECONDS_PER_SLATE)
 
 
-def _taste(sides: Parties, party: str, device: str) -> Taste[Any]:
+def _taste(sides: Parties, party: str, device: str, member: int = 0) -> Taste[Any]:
     if party == "J":
         return JudgeTaste(sides.judge().to(device))
-    return _encoder(sides, party, device)
+    return _encoder(sides, party, device, member)
 
 
 @lru_cache(maxsize=2)

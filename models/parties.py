@@ -82,19 +82,33 @@ class Parties:
             seed=SPLIT_SEED + GROUPS.index(group),
         )
 
-    def folder(self, party: str) -> Path:
+    def folder(self, party: str, member: int = 0) -> Path:
         """Where this party's model is kept; its name holds the hash of all that decides it."""
         s = self.settings
         own = [asdict(s.judge)] if party == "J" else [asdict(s.model), asdict(s.training)]
         decides = [*own, self.log.sha256, SHARES, SPLIT_SEED, party, s.validation_share, FORMAT]
+        decides += [member] if member else []
         name = sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
         return home() / "models" / f"{self.dataset}-{party}-{name}"
 
     def bert(
-        self, party: str, progress: bool = True, listener: Listener | None = None
+        self,
+        party: str,
+        progress: bool = True,
+        listener: Listener | None = None,
+        member: int = 0,
     ) -> MultiTaskBert:
-        """The multi-task BERT of A or B, fitted on its own people only, once."""
-        rng = np.random.default_rng([SPLIT_SEED, ord(party)])
+        """The multi-task BERT of A or B, fitted on its own people only, once.
+
+        Args:
+            party: "A" or "B".
+            progress: show a bar.
+            listener: told of every epoch.
+            member: of an ensemble: others than 0 have other initial weights, other batches and
+                other people held out.
+        """
+        seed = ord(party) + 1000 * member
+        rng = np.random.default_rng([SPLIT_SEED, seed])
         people = rng.permutation(self.people[party])
         held = max(1, round(len(people) * self.settings.validation_share))
         return train_multitask(
@@ -102,10 +116,10 @@ class Parties:
             np.sort(people[held:]),
             self.settings.model,
             self.settings.training,
-            self.folder(party),
+            self.folder(party, member),
             validation=np.sort(people[:held]),
-            seed=ord(party),
-            label=f"multi-task BERT of {party}",
+            seed=seed,
+            label=f"multi-task BERT of {party}" + (f", model {member + 1}" if member else ""),
             progress=progress,
             on_epoch=listener,
         )

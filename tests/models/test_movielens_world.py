@@ -43,6 +43,7 @@ from slategym.models.movielens_world import (
     parties,
     patience_chosen,
 )
+from slategym.models.pessimism import Pessimistic
 from slategym.models.state import BertObserver, StateEncoder
 
 BOTH = pytest.mark.parametrize("build", [movielens, movielens_judge])
@@ -170,6 +171,36 @@ def test_three_models_of_three_parties() -> None:
     assert movielens(users="evaluation", state=False, starts=2).observer is None
 
 
+def test_pessimism_asks_other_models_of_the_same_people() -> None:
+    world = movielens(users="evaluation", starts=2, pessimism=0.5, ensemble=2)
+    plain = movielens(users="evaluation", starts=2)
+    session, other = begin(world), begin(plain)
+    slate_BK = random_slate(plain, other)
+    for _ in range(2):
+        session, outcome = engine.transition(world, session, slate_BK)
+        other, expected = engine.transition(plain, other, slate_BK)
+        torch.testing.assert_close(outcome.feedback[..., :3], expected.feedback)
+        lost_B = -0.5 * outcome.expected[..., 3].sum(1)
+        torch.testing.assert_close(outcome.expected_reward, expected.expected_reward - lost_B)
+        assert lost_B.min() > 0
+        slate_BK = random_slate(plain, other)
+    assert isinstance(world.users, Pessimistic) and len(world.users.others) == 1
+    for users in (world.users.inner, world.users.others[0]):
+        assert isinstance(users, Assumed) and users.satiation == plain.users.satiation
+    assert world.selection is not None and world.selection().users.signals == plain.users.signals
+
+
+def test_choices_are_made_in_the_world_on_selection_people() -> None:
+    for build in (movielens, movielens_judge):
+        world = build(users="evaluation", starts=2, slate_size=4, boredom=2.0)
+        assert world.selection is not None
+        twin = world.selection()
+        assert (twin.name, twin.slate_size) == ("slategym/MovieLens-v0", 4)
+        assert twin.users.satiation.penalty == 2.0
+        mine, theirs = (set(w.population.person.tolist()) for w in (world, twin))
+        assert mine.isdisjoint(theirs)
+
+
 def test_the_constants_are_solved_once_and_kept(home: Path) -> None:
     files = sorted((home / "constants").iterdir())
     first = click_constants("A")
@@ -192,6 +223,10 @@ def test_what_cannot_be_is_refused() -> None:
         movielens(users="judges")
     with pytest.raises(UsageError, match=r"boredom is .* 0 or more, got -1"):
         movielens_judge(boredom=-1.0)
+    with pytest.raises(UsageError, match=r"pessimism is .* >= 0, got -1"):
+        movielens(pessimism=-1.0)
+    with pytest.raises(UsageError, match="at least 2 models, got 1"):
+        movielens(pessimism=1.0, ensemble=1)
     with pytest.raises(UsageError, match="starts must be at least 1 arrival per person, got 0"):
         movielens(starts=0)
     with pytest.raises(UsageError, match=r"MovieLens-v0 has no setting 'slate'.*slate_size"):
