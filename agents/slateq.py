@@ -171,9 +171,8 @@ class SlateQ(Agent):
         error_Sn = (value_SnN.gather(2, event_Sn1)[..., 0] - goal_Sn) / self._unit
         loss_Sn = 0.5 * error_Sn.square()
         if self.settings.null == "zero":  # nothing is learnt from no click
-            loss_Sn = (
-                loss_Sn * clicked_Sn / clicked_Sn.float().mean(1, keepdim=True).clamp(min=0.01)
-            )
+            share_S1 = clicked_Sn.float().mean(1, keepdim=True).clamp(min=0.01)
+            loss_Sn = loss_Sn * clicked_Sn / share_S1
         loss_S = loss_Sn.mean(1)
         self.adam.param_groups[0]["lr"] = self._rate
         self.adam.zero_grad()
