@@ -17,9 +17,9 @@ Source: Liu et al. 2023, "Exploration and regularization of the latent action sp
 recommendation", arXiv:2302.03431, sections 3.2 to 3.4. What differs from the program published with
 it (CharlieMat/Hyper-Actor-Critic 11d0bb8): its exploration noise is uniform on [0, 1) and so pushes
 every coordinate up, ours is Gaussian with mean zero; Z and phi have unit length, so that the two
-hyper-actions lie in one space; critics are twins, and asked about slates only, in targets and by the
-actor too; the actor's loss is free of the reward's scale; training users differ in boldness, so that
-some live as the policy will be served.
+hyper-actions lie in one space; critics are twins, and are asked about slates only, in targets and
+by the actor too; the actor's loss is free of the reward's scale; training users differ in boldness,
+so that some live as the policy will be served.
 """
 
 from __future__ import annotations

@@ -43,6 +43,7 @@ LEARNERS: dict[str, tuple[Any, Any]] = {  # long enough for five items; hardly a
             num_logged=64,
             epochs=24,
             latent_width=4,
+            updates=1,
             warm_up=64,
             buffer=96,
         ),
@@ -51,13 +52,17 @@ LEARNERS: dict[str, tuple[Any, Any]] = {  # long enough for five items; hardly a
         HacSettings(
             num_steps=4_000,
             num_users=32,
-            width=4,
+            noise=0.5,
+            behaviour_rate=1e-3,
             gamma=0.0,
             batch=64,
+            updates=2,
             warm_up=1_000,
             buffer=8_000,
         ),
-        HacSettings(num_steps=160, num_users=8, width=4, warm_up=64, batch=16, buffer=96),
+        HacSettings(
+            num_steps=160, num_users=8, width=4, warm_up=64, batch=16, updates=1, buffer=96
+        ),
     ),
 }
 BOTH = pytest.mark.parametrize("name", LEARNERS)
@@ -82,6 +87,17 @@ def same(one: Agent, other: Agent) -> bool:
 def test_it_finds_the_best_slate_of_five_items(name: str) -> None:
     world = five_items()
     agent = find_agent(name)(world, LEARNERS[name][0]).learn(world)
+    observation, luck = observed(world)
+    slate_BK = agent.act(observation, luck).slate
+    assert {frozenset(slate) for slate in slate_BK.tolist()} == {frozenset(BEST)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_hacs_critic_and_actor_find_it_without_the_behaviour_loss(seed: int) -> None:
+    world, quick = five_items(), LEARNERS["hac"][0]
+    settings = replace(quick, num_steps=9_000, updates=5, behaviour_rate=0.0)
+    agent = Hac(world, settings, seeds=(seed,)).learn(world)
     observation, luck = observed(world)
     slate_BK = agent.act(observation, luck).slate
     assert {frozenset(slate) for slate in slate_BK.tolist()} == {frozenset(BEST)}
