@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from slategym.agents.types import Action
 from slategym.envs.types import Items, Outcome, Session, World
-from slategym.models.assets import atomic_path
+from slategym.experiments.unnamed_file import unnamed_file
 
 FLUSH = 200_000  # rows held in memory before they are written
 MONDAY, DAY = 345_600, 86_400  # unix seconds of the first Monday, and how many a day has
@@ -34,9 +35,9 @@ class SlateLog:
     a policy that does not draw), click, and the other signals, empty where nothing was clicked.
     """
 
-    def __init__(self, world: World, path: Path) -> None:
+    def __init__(self, world: World, file: BinaryIO | Path) -> None:
         self.world = world
-        self._path = path
+        self._file = file
         self._writer: pyarrow.parquet.ParquetWriter | None = None
         self._parts: list[pd.DataFrame] = []
         self._held = 0  # rows not written yet
@@ -99,7 +100,7 @@ class SlateLog:
             pd.concat(self._parts, ignore_index=True), preserve_index=False
         )
         if self._writer is None:
-            self._writer = pyarrow.parquet.ParquetWriter(self._path, table.schema)
+            self._writer = pyarrow.parquet.ParquetWriter(self._file, table.schema)
         self._writer.write_table(table)
         self._parts, self._held = [], 0
 
@@ -130,7 +131,7 @@ def writing(world: World, path: Path) -> Iterator[SlateLog]:
         OSError: see `check_place`.
     """
     check_place(path)
-    with atomic_path(path) as temporary, SlateLog(world, temporary) as log:
+    with unnamed_file(path) as file, SlateLog(world, file) as log:
         yield log
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +147,57 @@ def test_places_that_cannot_be_written_are_one_line_at_once(world: World, tmp_pa
         writing(world, tmp_path / "file" / "log.parquet").__enter__()
     with pytest.raises(OSError, match="it is a folder; choose another name"):
         writing(world, tmp_path).__enter__()
+
+
+KILLED = """
+import sys, torch
+from pathlib import Path
+from slategym.agents.policies import make_policy
+from slategym.envs.registry import make_world
+from slategym.experiments import slate_log
+from slategym.experiments.evaluate import play
+slate_log.FLUSH = 30
+world = make_world("InterestEvolution-v0")
+slates = iter(range(10**9))
+with slate_log.writing(world, Path(sys.argv[1])) as log:
+    def keep(*slate):
+        log.add(*slate)
+        if next(slates) == 20:
+            print("some is written", flush=True)
+            sys.stdin.read()
+    play(world, make_policy("random", world), torch.arange(8), seed=1, on_slate=keep)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_process_leaves_nothing_half_written(tmp_path: Path, how: signal.Signals) -> None:
+    path = tmp_path / "log.parquet"
+    path.write_text("an older log")
+    command = [sys.executable, "-c", KILLED, str(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "some is written\n"
+        process.send_signal(how)
+    assert process.returncode == -how
+    assert path.read_text() == "an older log"
+    if hasattr(os, "O_TMPFILE"):
+        assert [file.name for file in tmp_path.iterdir()] == ["log.parquet"]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="then the other tests show it")
+def test_without_unnamed_files_it_is_written_all_the_same(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = logged(world, tmp_path / "whole.parquet")
+    real = os.open
+
+    def refuses(path: str, flags: int, *rest: int, **more: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError("this file system has no files without a name")
+        return real(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refuses)
+    named, _ = logged(world, tmp_path / "named.parquet")
+    pd.testing.assert_frame_equal(named, whole)
+    assert {file.name for file in tmp_path.iterdir()} == {"whole.parquet", "named.parquet"}
