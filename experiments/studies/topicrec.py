@@ -9,6 +9,7 @@ arXiv:2301.08632.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from slategym.agents.gems import GemsSettings
@@ -28,6 +29,7 @@ from slategym.experiments.studies.ladder_run import run_ladder
 WORLD = "TopicRec-TopDown-Focused-v0"
 OPEN, TWIN = "TopDown-Focused", "static twin"
 PAPER = "Deffayet et al. 2023, ten seeds"
+GEMS = GemsSettings(num_steps=40_000, num_logged=20_000)
 
 STUDY = Ladder(
     name="topicrec",
@@ -42,22 +44,22 @@ STUDY = Ladder(
     ),
     policies=("random", "myopic", "capped"),
     learners=(
-        Learner("proto-sac", StableSAC(num_steps=50_000), cost=2e-3),
-        Learner("gems", GemsSettings(), cost=2e-3),
+        Learner("proto-sac", StableSAC(num_steps=40_000), cost=2e-3),
+        Learner("gems", GEMS, cost=2e-3),
         Learner(
             "gems",
-            GemsSettings(logging="random"),
+            replace(GEMS, logging="random"),
             label="gems, random log",
             places=(OPEN,),
             cost=2e-3,
         ),
-        Learner("hac", HacSettings(), cost=1.7e-3),
-        Learner("plackett-luce", PPOSettings(num_steps=150_000), cost=4e-4),
+        Learner("hac", HacSettings(num_steps=20_000), cost=1.7e-3),
+        Learner("plackett-luce", PPOSettings(num_steps=100_000), cost=4e-4),
     ),
     profiles={
         "quick": Profile("1 seed, 300 users", seeds=1, users=300),
         "full": Profile(
-            "5 seeds, 2,000 users, four times the training", seeds=5, users=2_000, training=4.0
+            "5 seeds, 2,000 users, five times the training", seeds=5, users=2_000, training=5.0
         ),
     },
     published=(
