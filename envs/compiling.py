@@ -34,6 +34,8 @@ def _ahead_of_time(function: Callable[..., Any], arguments: tuple[Any, ...]) -> 
     try:
         ready: Any = lazy.aot_compile((arguments, {}))
         ready.disable_guard_check()
-    except AttributeError:  # an older torch: the same results, with some 40 us more per call
+    except (AttributeError, RuntimeError):
+        # an older torch, or its caches are switched off: the same results, with some 40 us more per
+        # call; and what cannot be compiled says so again there
         return lazy  # type: ignore[no-any-return]
     return ready  # type: ignore[no-any-return]
