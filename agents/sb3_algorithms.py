@@ -118,7 +118,7 @@ class StableSAC:
     batch: int = 256  # transitions per gradient step
     buffer: int = 100_000  # transitions kept, rounded down to whole rounds of all users
     warm_up: int = 2_000  # slates under random actions before the first update
-    learning_rate: float = 3e-4  # Adam's, of all networks, falling linearly to a tenth
+    learning_rate: float = 3e-4  # Adam's, of all networks
     gamma: float = 0.9  # discount per slate, in [0, 1]
     tau: float = 0.01  # share by which the target critics follow, in (0, 1]
     hidden: tuple[int, ...] = (256, 256)  # widths of the layers of every network
@@ -129,7 +129,7 @@ class StableSAC:
         model = SAC(
             POLICY,
             env,
-            learning_rate=lambda left: self.learning_rate * max(0.1, left),
+            learning_rate=self.learning_rate,
             buffer_size=self.buffer,
             learning_starts=self.warm_up,
             batch_size=self.batch,
@@ -159,7 +159,7 @@ class StableTD3:
     batch: int = 256  # transitions per gradient step
     buffer: int = 100_000  # transitions kept, rounded down to whole rounds of all users
     warm_up: int = 2_000  # slates under random actions before the first update
-    learning_rate: float = 3e-4  # Adam's, of all networks, falling linearly to a tenth
+    learning_rate: float = 3e-4  # Adam's, of all networks
     gamma: float = 0.9  # discount per slate, in [0, 1]
     tau: float = 0.01  # share by which the targets follow, in (0, 1]
     hidden: tuple[int, ...] = (256, 256)  # widths of the layers of every network
@@ -172,7 +172,7 @@ class StableTD3:
         model = TD3(
             POLICY,
             env,
-            learning_rate=lambda left: self.learning_rate * max(0.1, left),
+            learning_rate=self.learning_rate,
             buffer_size=self.buffer,
             learning_starts=self.warm_up,
             batch_size=self.batch,
