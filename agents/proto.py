@@ -77,7 +77,7 @@ def topic_rec_settings() -> StableSAC:
         clicks a session   76   110   188   262   351   310   320   325   322    353
 
     in 200 CPU seconds on one thread. The short-term oracle (`myopic`) earns 106, the oracle with a
-    cap per topic (`capped`) 402, on 1,000 of these people; published are 107.7 for that oracle and
+    cap per topic (`capped`) 402, on 1,000 other people; published are 107.7 for that oracle and
     305.3 for GeMS. From reading to reading the served policy moves by some twenty clicks: a small
     turn of the direction exchanges many of the thousand items. A learning rate that fell to a tenth
     ended at 309 instead; twice the updates on 60 k slates, gamma 0.8 and such a rate at 240.
