@@ -1,0 +1,66 @@
+"""The TopicRec study on paper, and all of it in miniature."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slategym.agents.gems import GemsSettings
+from slategym.agents.hac import HacSettings
+from slategym.agents.policies import POLICIES
+from slategym.envs.registry import make_world
+from slategym.experiments.commands.benchmark import STUDIES
+from slategym.experiments.studies.asked import Asked
+from slategym.experiments.studies.ladder import Learner, Place, Profile, Size, plan_of
+from slategym.experiments.studies.ladder_run import run_ladder
+from slategym.experiments.studies.topicrec import OPEN, STUDY, TWIN
+
+
+@pytest.mark.parametrize("profile", STUDY.profiles)
+def test_every_learner_is_trained_and_read(profile: str) -> None:
+    plan = plan_of(STUDY, Size(profile))
+    size = STUDY.profiles[profile]
+    for learner in STUDY.learners:
+        assert POLICIES[learner.agent].agent is not None
+        places = [u.spec.place for u in plan.lessons if u.spec.policy == learner.name]
+        twin = 0 if learner.places else size.control_seeds
+        assert sorted(places) == sorted([OPEN] * size.seeds + [TWIN] * twin)
+    read = {u.spec["policy"] for u in plan.readings} - {None}
+    assert read == {"random", "myopic", "capped"}
+
+
+def test_its_places_are_the_world_of_the_paper_and_its_static_twin() -> None:
+    world, twin = (make_world(place.world, **place.settings) for place in STUDY.places)
+    assert world.users.threshold == 5 and twin.users.threshold > twin.users.memory
+    assert world.users.keep == 0.9 and twin.users.keep == 1.0
+    assert (world.catalogue.num_items, world.slate_size, world.horizon) == (1000, 10, 100)
+    assert not STUDY.places[0].control and STUDY.places[1].control
+
+
+def test_it_is_on_the_command_line() -> None:
+    assert STUDIES["topicrec"].run.endswith("topicrec:run_topicrec")
+
+
+@pytest.mark.slow
+def test_in_miniature_it_goes_from_training_to_page(tmp_path: Path) -> None:
+    gems = GemsSettings(num_steps=800, num_users=8, num_logged=256, updates=1, warm_up=200)
+    hac = HacSettings(num_steps=800, num_users=8, updates=1, warm_up=200)
+    small = {"history_size": 20, "num_items": 60}
+    tiny = replace(
+        STUDY,
+        places=(
+            Place(OPEN, STUDY.places[0].world, small),
+            Place(TWIN, STUDY.places[0].world, {**small, "static": True}, control=True),
+        ),
+        learners=(
+            Learner("gems", gems),
+            Learner("gems", replace(gems, logging="random"), "gems, random log", (OPEN,)),
+            Learner("hac", hac),
+        ),
+        profiles={"quick": Profile("a look", seeds=1, users=8)},
+    )
+    report = run_ladder(tiny, Asked("quick", tmp_path, 0, "cpu"))
+    page = (tmp_path / "docs" / "topicrec.md").read_text()
+    assert report.is_file() and "gems, random log" in page and "305.3" in page
