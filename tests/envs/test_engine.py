@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from slategym.envs import engine
 from slategym.envs.compiling import compiled
 from slategym.envs.luck import Luck, purpose
+from slategym.envs.observation import show
 from slategym.envs.registry import WORLDS, make_world
 from slategym.envs.types import Items, Population, map_tensors
+from slategym.envs.users.likes import Likes
 
 POLICY = purpose("test.policy")
 OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
@@ -249,6 +251,43 @@ def test_every_session_has_the_same_layout(world):
 
     map_tensors(leaf, after, first)
     map_tensors(leaf, mixed, first)
+
+
+def step_elsewhere(world):
+    """A whole step on torch's meta device, which has no numbers: any read of one is refused."""
+    away = map_tensors(lambda x: torch.empty_like(x, device="meta"), world)
+    lane_B = torch.empty(6, dtype=torch.int32, device="meta")
+    slate_BK = torch.empty(6, world.slate_size, dtype=torch.int32, device="meta")
+    after, outcome = engine.transition(away, engine.start(away, lane_B, lane_B, lane_B), slate_BK)
+    fresh = engine.replace_finished(away, after, outcome.left | outcome.cut)
+    return outcome, fresh, show(away, engine.observe(away, fresh))
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_a_step_stays_on_the_worlds_device_and_reads_nothing_back(world_id, static):
+    """What a GPU asks for, without one: no tensor of another device, no synchronisation."""
+    outcome, fresh, shown = step_elsewhere(make_world(world_id, static=static))
+    tensors = list(shown.values())
+    for tree in (outcome, fresh):
+        map_tensors(lambda x: tensors.append(x) or x, tree)
+    assert {x.device.type for x in tensors} == {"meta"}
+
+
+class OnlyAtHome(Likes):
+    def appeal(self, state, items, context):
+        return super().appeal(state, items, context) + torch.ones(items.id.shape[1])
+
+
+class ReadsBack(Likes):
+    def appeal(self, state, items, context):
+        return super().appeal(state, items, context) * float(state[0, 0])
+
+
+@pytest.mark.parametrize("users", [OnlyAtHome(), ReadsBack()])
+def test_the_test_above_sees(users):
+    world = replace(make_world("Workbench-v0"), users=users)
+    with pytest.raises(RuntimeError, match=r"device|meta"):
+        step_elsewhere(world)
 
 
 def test_the_horizon_cuts(world):
