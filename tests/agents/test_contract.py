@@ -30,7 +30,7 @@ from slategym.experiments.agent_page import comments
 
 LEARNERS = [name for name, entry in POLICIES.items() if entry.agent is not None]
 SMALL = {  # settings of those that have them: seconds become milliseconds
-    **{"num_steps": 160, "num_users": 4, "rollout": 4, "minibatch": 16, "batch": 16},
+    **{"num_steps": 96, "num_users": 4, "rollout": 4, "minibatch": 16, "batch": 16},
     **{"buffer": 400, "warm_up": 40, "updates": 1, "epochs": 1, "num_logged": 200},
 }
 LONGER = {"slateq": 300}  # slates, of those that show many between two reports
