@@ -60,12 +60,12 @@ class Cohort:
         def one(weights: dict[str, Tensor], constants: dict[str, Tensor], *given: Tensor) -> Any:
             return functional_call(self.skeleton, (weights, constants), (*given, *shared))
 
-        if self.num_seeds == 1:  # the same without vmap, whose dispatch costs more than a network
-            weights, constants = (
-                {name: x[0] for name, x in parts.items()} for parts in (self.weights, self.constants)
-            )
-            return tree_map(lambda x: x[None], one(weights, constants, *(x[0] for x in inputs)))
-        return vmap(one)(self.weights, self.constants, *inputs)
+        stacked = (self.weights, self.constants)
+        if self.num_seeds == 1:  # without vmap, whose dispatch costs more than a small network
+            weights, constants = ({n: x.squeeze(0) for n, x in parts.items()} for parts in stacked)
+            found = one(weights, constants, *(x.squeeze(0) for x in inputs))
+            return tree_map(lambda x: x[None], found)
+        return vmap(one)(*stacked, *inputs)
 
     def _plain(self) -> nn.Module:
         """The only member as a network of its own: what a recording of torch.jit understands."""

@@ -24,8 +24,8 @@ from slategym.envs.types import Observation, World
 HIDDEN = (128, 128)  # units of every trunk
 TOPIC_HIDDEN = 32  # units of the network that all topics share
 LOGIT_SCALE = 10.0  # nats per unit of the policy's last layer, against items of norm one
-FOND = 1.5  # of what was clicked, in the direction at the start, before LOGIT_SCALE
-VARIED = 0.3  # of every topic's penalty at the start, before LOGIT_SCALE
+FOND = 2.0  # of what was clicked, in the direction at the start, before LOGIT_SCALE
+VARIED = 0.4  # of every topic's penalty at the start, before LOGIT_SCALE
 TIMID = 0.01  # first weights of the policy's last layer, relative to the usual
 
 Shown = dict[str, Tensor]  # what a request shows, by name, (B, ...) each; "x" always
