@@ -3,7 +3,8 @@
 Both take a slot's reward for linear, E[r] = theta . x(u, i), with one theta for everybody, learned
 by ridge regression from every slot that was read:
 
-    V = ridge I + sum e^2 x x'      theta = V^-1 sum e r x      covariance of theta = noise^2 V^-1
+    V = ridge I + sum e^2 x x'
+    theta = V^-1 sum e r x, of covariance noise^2 V^-1
 
 with e the chance that the slot was read (`agents/examination.py`) and noise^2 the mean squared
 error so far. A slate holds the K items of greatest worth. They differ in what they call worth while

@@ -127,21 +127,24 @@ class Planner:
         """Slates to try, the base policy's first, (B, M, K); whether all may be shown, (B, M)."""
         K, (B, P) = self.world.slate_size, offer.worth.shape
         allowed_BP = offer.worth > FORBIDDEN / 2
+        base_B1K = self._capped(offer.worth, offer, self.base_cap)[:, None]
+        base_B1 = torch.ones_like(base_B1K[..., 0], dtype=torch.bool)
         if self._tries_all:
             every = torch.tensor(list(combinations(range(P), K)), device=offer.worth.device)
             worth_BMK = offer.worth[:, every]
             best_first_BMK = worth_BMK.argsort(dim=2, descending=True, stable=True)
             slot_BMK = every.expand(B, -1, -1).gather(2, best_first_BMK)
             position_BMK = offer.position[:, None].expand(-1, len(every), -1).gather(2, slot_BMK)
-            return position_BMK.int(), allowed_BP[:, every].all(2)
+            whole_BM = allowed_BP[:, every].all(2)
+            return torch.cat([base_B1K, position_BMK.int()], 1), torch.cat([base_B1, whole_BM], 1)
         rank_BP = offer.worth.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
         score_BP = torch.where(allowed_BP, -rank_BP.float(), FORBIDDEN)
-        slates = [self._capped(score_BP, offer, cap or K) for cap in (self.base_cap, *CAPS)]
+        slates = [self._capped(score_BP, offer, cap or K) for cap in CAPS]
         for topic_B in self._best_topics(score_BP, offer.topic).unbind(1):
             last_BP = score_BP - P * (offer.topic == topic_B[:, None])
             slates.append(self._capped(last_BP, offer, self.base_cap))
-        slate_BMK = torch.stack(slates, 1)
-        return slate_BMK, torch.ones_like(slate_BMK[..., 0], dtype=torch.bool)
+        slate_BMK = torch.cat([base_B1K, torch.stack(slates, 1)], 1)
+        return slate_BMK, base_B1.expand(-1, slate_BMK.shape[1])
 
     def _best_topics(self, score_BP: Tensor, topic_BP: Tensor) -> Tensor:
         """The topics of the best items, best first, (B, few)."""
@@ -201,7 +204,7 @@ class Planner:
     def _num_candidates(self) -> int:
         """M."""
         if self._tries_all:
-            return comb(self.world.num_candidates, self.world.slate_size)
+            return 1 + comb(self.world.num_candidates, self.world.slate_size)
         return 1 + len(CAPS) + self._num_rested
 
     @cached_property

@@ -129,13 +129,27 @@ def test_offers_that_change_are_answered_with_positions() -> None:
     assert torch.equal(one_step.sort(1).values, act(Myopic(world), world, session).sort(1).values)
 
 
-def test_what_may_not_be_shown_is_not_tried() -> None:
-    world = learned_world(num_items=9)  # all of 84 slates are tried; six items have been seen
+def test_what_may_not_be_shown_is_not_chosen_however_good() -> None:
+    world = learned_world(num_items=9)  # all of 84 slates are candidates; six items have been seen
     session = begin(world, 8)
     allowed_BN = engine.observe(world, session).allowed
     assert allowed_BN is not None and not allowed_BN.all()
-    slate_BK = act(Planner(world, depth=2, rollouts=1), world, session)
-    assert allowed_BN.gather(1, slate_BK.long()).all()
+    planner = Planner(world, depth=2, rollouts=1)
+    slate_BMK, whole_BM = planner._candidates(planner._offer(session))
+    assert slate_BMK.shape == (8, 85, 3)
+    fine_BM = allowed_BN[torch.arange(8)[:, None, None], slate_BMK.long()].all(2)
+    assert torch.equal(whole_BM, fine_BM) and fine_BM.any(1).all() and not fine_BM.all()
+    assert allowed_BN.gather(1, act(planner, world, session).long()).all()
+
+
+@pytest.mark.parametrize("id", ["InterestEvolution-v0", "Sardine-SlateTopK-Bored-v0"])
+def test_the_base_policys_own_slate_is_the_first_candidate(id: str) -> None:
+    """All gains are over it."""
+    world = make_world(id)
+    planner, session = Planner(world), begin(world, 4)
+    slate_BMK, _ = planner._candidates(planner._offer(session))
+    base_BK = act(Myopic(world, cap=2), world, session)
+    assert torch.equal(slate_BMK[:, 0], base_BK) and slate_BMK.shape[1] == planner._num_candidates
 
 
 def test_it_needs_to_be_told_and_to_look() -> None:
