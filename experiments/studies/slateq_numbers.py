@@ -41,6 +41,7 @@ class Numbers:
 
     lines: tuple[Line, ...]  # as ROWS
     answer: tuple[str, str]  # why null value zero caps the table
+    distance: str  # how far the rows are from those that were published
     control: str  # what the static twin says
     believed: bool  # nothing that learned beats the true-model myopic policy there
 
@@ -64,7 +65,7 @@ def compute_numbers(rows: pd.DataFrame, curves: pd.DataFrame) -> Numbers:
     twin = [line for line in lines if line.row.place == "static" and line.row.lesson]
     gain = stats.paired_difference(rows, _cell(world[LEARNED].row), _cell(world[BEST].row))
     over = [line for line in twin if line.over_myopic and line.over_myopic.above_zero]
-    return Numbers(lines, _answer(world, gain), _control(twin, over), not over)
+    return Numbers(lines, _answer(world, gain), _distance(lines), _control(twin, over), not over)
 
 
 def _cell(row: Row) -> Cell:
@@ -116,8 +117,8 @@ def _answer(world: dict[str, Line], gain: Estimate) -> tuple[str, str]:
             f"({gain.signed()} minutes), so the explanation is not shown."
         )
     second = (
-        "Learning that one value as that of any other event, with the same network, data, choice "
-        f"model and search, takes exact slates from {best.mean.value:.1f} to "
+        "Learning that one value as that of any other event, with the same network, slates of "
+        f"training, choice model and search, takes exact slates from {best.mean.value:.1f} to "
         f"{learned.mean.value:.1f} minutes (paired difference {gain.signed()}) and from a mean "
         f"quality of {best.quality.value:+.2f} to {learned.quality.value:+.2f}; and an analytic "
         f"value, which learns nothing, falls from {ceiling.mean.value:.1f} to "
@@ -126,6 +127,21 @@ def _answer(world: dict[str, Line], gain: Estimate) -> tuple[str, str]:
         f"{learned.mean.value - best.mean.value:.0f} minutes more."
     )
     return first, second
+
+
+def _distance(lines: tuple[Line, ...]) -> str:
+    off = {
+        line.row.name: line.mean.value - line.row.published[0]
+        for line in lines
+        if line.row.published and line.row.lesson
+    }
+    top_k = [x for name, x in off.items() if name.endswith("TS")]
+    others = [x for name, x in off.items() if not name.endswith(("TS", "MYOP-GS"))]
+    return (
+        f"Against the published rows, those of top-k slates are off by {min(top_k):+.1f} to "
+        f"{max(top_k):+.1f} minutes, those of greedy and exact slates by {min(others):+.1f} to "
+        f"{max(others):+.1f}."
+    )
 
 
 def _control(twin: list[Line], over: list[Line]) -> str:

@@ -103,6 +103,7 @@ def print_slateq(numbers: Numbers, console: Console) -> None:
         console.print(lines)
     console.print(f"{STAR} Published: {PUBLISHED}.", style="dim", highlight=False)
     tone = "green" if numbers.believed else "red"
+    console.print(numbers.distance, style="dim", highlight=False)
     for sentence in (*numbers.answer, numbers.control):
         console.print(Text(sentence, style=f"bold {tone}"))
 
@@ -148,7 +149,7 @@ def markdown(study: SlateQStudy, numbers: Numbers, picture: Picture) -> str:
         lines += [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *body)] + [""]
     lines += [f"{STAR} Published: {PUBLISHED}.", ""]
     lines += [f"![{picture.alt}]({picture.path.name})", "", f"*{picture.caption}*", ""]
-    lines += [line for note in (*NOTES, _how(study)) for line in (note, "")]
+    lines += [line for note in (numbers.distance, *NOTES, _how(study)) for line in (note, "")]
     made = ", ".join(f"{name} {value}" for name, value in made_with().items())
     day = f"{datetime.now(UTC):%Y-%m-%d}"
     return "\n".join([*lines, f"Written by `{study.command}` on {day} with {made}."]) + "\n"
@@ -220,13 +221,14 @@ def _document(study: SlateQStudy, numbers: Numbers, picture: Picture, ledger: Le
     ]
     image = figure_of(picture.path, picture.alt, picture.title, picture.caption)
     made = ", ".join(f"{name} {value}" for name, value in made_with().items())
+    notes = (numbers.distance, *NOTES, _how(study))
     published = element("p", f"{STAR} Published: {PUBLISHED}.", class_="soft")
     parts: list[tuple[str, str, Sequence[Html | None]]] = [
         ("answer", "Answer", [element("p", QUESTION), answer]),
         ("table", "The table", [table(CAPTION, WORLD_HEADS, world, wide=True), published]),
         ("curves", "Learning", [image]),
         ("control", "Where planning is worth nothing", [table(TWIN_CAPTION, TWIN_HEADS, twin)]),
-        ("notes", "Notes", [element("p", note) for note in (*NOTES, _how(study))]),
+        ("notes", "Notes", [element("p", note) for note in notes]),
         ("learners", "Settings", [table("Of every training.", ["training", "settings"], settings)]),
         (
             "repeat",

@@ -139,6 +139,8 @@ def test_numbers_and_the_two_sentences(numbers: Numbers) -> None:
     first, second = numbers.answer
     assert "under QL-OT-OS 20% of slates end without a click" in first and "about 0.80" in first
     assert f"from {best.mean.value:.1f} to" in second and "quality of -0.30" in second
+    furthest = numbers.of("QL-OT-TS").mean.value - 169.0  # all TS rows are made up alike
+    assert f"top-k slates are off by {furthest:+.1f} to" in numbers.distance
     assert numbers.believed and "nothing that learned beats" in numbers.control
 
 
@@ -164,7 +166,7 @@ def test_the_report_has_everything_and_asks_nothing_of_the_network(
     for text in (html, page, screen.getvalue()):
         assert all(row.name in text for row in ROWS)
         assert "174.6" in text and "-0.31" in text and "best topic quality*" in text
-    assert numbers.answer[0] in page and "![Line plot" in page
+    assert numbers.answer[0] in page and numbers.distance in html and "![Line plot" in page
     assert "<script" not in html and "http" not in html.replace("http-equiv", "")
     assert "data:image/png" in html
     assert (tmp_path / "docs" / "slateq-curves.png").is_file()
