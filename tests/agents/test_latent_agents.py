@@ -119,7 +119,7 @@ def test_it_serves_what_it_served_before_it_was_saved(name: str, tmp_path: Path)
 
 
 @BOTH
-@pytest.mark.parametrize("stop", [5, 10, 15])
+@pytest.mark.parametrize("stop", [5, 10, 19])
 def test_killed_and_resumed_it_ends_where_it_would_have_ended(
     name: str, stop: int, tmp_path: Path
 ) -> None:
