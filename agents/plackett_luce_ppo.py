@@ -41,6 +41,7 @@ from slategym.envs.types import Observation, World
 
 SLOT, SHUFFLE = purpose("plackett_luce_ppo.slot"), purpose("plackett_luce_ppo.shuffle")
 CLIP = 0.2  # of the probability ratio
+GAE_LAMBDA = 0.8  # of advantages; 1: plain returns
 VALUE_WEIGHT = 0.5  # of the value's loss
 MAX_NORM = 0.5  # of the gradient, of policy and value each
 TARGET_KL = 0.02  # nats per slot; a seed's epochs end beyond 1.5 times this
@@ -58,29 +59,30 @@ class PPOSettings:
     minibatch: int = 960  # slates; divides num_users * rollout
     learning_rate: float = 1e-3  # Adam's, falling linearly to a tenth
     gamma: float = 0.95  # discount per slate, in [0, 1]
-    gae_lambda: float = 0.9  # in [0, 1]; 1: plain returns
     entropy: float = 0.001  # reward per nat of the first slot's entropy
     credit: Literal["slate", "item"] = "slate"  # item: a slot is not credited with others' reward
     shortlist: int = 0  # the supervised ranker's candidates, corrected; 0: no ranker, all of them
     bootstrap: bool = False  # False: for the learner, a session that is cut off has ended
+    serve: Literal["mode", "draw"] = "mode"  # the likeliest slate, or one drawn as in training
 
 
 SARDINE = PPOSettings(
-    num_steps=256_000,
+    num_steps=400_000,
     num_users=128,
     rollout=25,
     epochs=3,
     minibatch=800,
     learning_rate=2e-3,
     gamma=0.9,
-    gae_lambda=0.8,
-    entropy=0.02,
+    entropy=0.005,
     credit="item",
+    serve="draw",
 )
 """For the worlds of SARDINE with slates of ten, made with `history_size=20`.
 
-What decides is credit by item: a slot's click is a hundredth part of what its slate and the next
-ten slates bring, and is lost in it when all slots are credited alike.
+Credit by item decides: among what ten slots earn now and later, the click of one is hardly seen
+when all are credited alike. And slates are drawn: whoever has not clicked yet would be shown the
+same likeliest slate again and again, and never be known.
 """
 
 
@@ -134,7 +136,7 @@ def clipped_gain(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
 
 
 class PlackettLucePPO(Agent):
-    """PPO on slates drawn slot by slot without replacement; it serves the likeliest.
+    """PPO on slates drawn slot by slot without replacement.
 
     Source: see the module.
     """
@@ -156,8 +158,9 @@ class PlackettLucePPO(Agent):
                 f"minibatch must divide num_users * rollout = {s.num_users * s.rollout}, "
                 f"got {s.minibatch}"
             )
-        if s.credit not in ("slate", "item"):
-            raise UsageError(f"credit must be slate or item, got {s.credit!r}")
+        for name, allowed in (("credit", ("slate", "item")), ("serve", ("mode", "draw"))):
+            if getattr(s, name) not in allowed:
+                raise UsageError(f"{name} must be {' or '.join(allowed)}, got {getattr(s, name)!r}")
         self.face = face_of(self.world, s.shortlist)
         width, device = Inputs(self.world).width, self.world.device
         self.policy = Cohort(self.face.network, self.seeds, device)
@@ -265,7 +268,7 @@ class PlackettLucePPO(Agent):
             self.value(rollout.last),
             rollout.ended,
             s.gamma,
-            s.gae_lambda,
+            GAE_LAMBDA,
         )
         target_Sn = value_Sn + advantage_STB.flatten(1)
         advantage_SnK = advantage_STB.flatten(1)[..., None]
@@ -313,7 +316,9 @@ class PlackettLucePPO(Agent):
 
     @torch.no_grad()
     def act(self, observation: Observation, luck: Luck) -> Action:
-        """The likeliest slate, slot after slot."""
+        """The likeliest slate, slot after slot; or as `explore`, where that is how it serves."""
+        if self.settings.serve == "draw":
+            return self.explore(observation, luck)
         shown = self.face.show(observation)
         chosen_BK = mode(self._served(shown), self.world.slate_size)
         return Action(self.face.slate(shown, chosen_BK))

@@ -174,7 +174,7 @@ def stable(world: World, settings: PPOSettings, law: Law) -> Callable[[], None]:
         batch_size=settings.minibatch,
         n_epochs=settings.epochs,
         gamma=settings.gamma,
-        gae_lambda=settings.gae_lambda,
+        gae_lambda=plackett_luce_ppo.GAE_LAMBDA,
         ent_coef=settings.entropy,
         policy_kwargs={"face": face, "law": law, "num_slots": world.slate_size},
         device="cpu",

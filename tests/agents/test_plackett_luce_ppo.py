@@ -55,6 +55,16 @@ def test_it_acts_in_any_world_with_exact_log_probabilities(id):
     torch.testing.assert_close(action.logp, log_prob(scores, action.slate.long()).sum(1))
 
 
+def test_it_serves_its_mode_or_draws_as_it_says():
+    world = five_items()
+    _, observation, luck = requests(world, 64)
+    for serve, as_explored in (("mode", False), ("draw", True)):
+        agent = PlackettLucePPO(world, replace(TINY, serve=serve))
+        slate_BK, explored = agent.act(observation, luck).slate, agent.explore(observation, luck)
+        assert torch.equal(slate_BK, explored.slate) == as_explored
+        assert (agent.act(observation, luck).logp is not None) == as_explored
+
+
 def test_as_a_residual_it_begins_as_the_ranker():
     world = learned_world()
     agent = PlackettLucePPO(world, replace(TINY, shortlist=20), seeds=[1, 2])
@@ -133,6 +143,7 @@ def test_time_limits_end_a_session_or_are_looked_beyond():
     [
         ({"minibatch": 100}, r"minibatch must divide num_users \* rollout = 64, got 100"),
         ({"credit": "topic"}, "credit must be slate or item, got 'topic'"),
+        ({"serve": "best"}, "serve must be mode or draw, got 'best'"),
         ({"shortlist": 2}, r"shortlist must be 0 or in \[3, 10\]"),
         ({"shortlist": 5}, "has no supervised model"),
     ],
