@@ -51,13 +51,13 @@ def test_a_bare_import_is_refused(folder: str) -> None:
 
 def test_import_is_quick_and_light(tmp_path: Path) -> None:
     code = (
-        "import sys, time; begin = time.perf_counter(); import slategym; "
-        "print(time.perf_counter() - begin); "
+        "import sys, time; begin = time.process_time(); import slategym; "
+        "print(time.process_time() - begin); "
         "print([m for m in ('torch', 'transformers', 'pandas', 'stable_baselines3', 'matplotlib') "
         "if m in sys.modules])"
     )
-    seconds = []
-    for _ in range(7):
+    seconds = []  # of this process's own time: a busy machine is no slower import
+    for _ in range(3):
         result = python("-c", code, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
         took, heavy = result.stdout.splitlines()
