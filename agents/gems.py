@@ -289,7 +289,7 @@ def half_random(
 ) -> Tensor:
     """The slate with each slot, at even odds, given to a random item that is not in it.
 
-    Source: the epsilon-greedy oracle of Deffayet et al. 2023, section 5.1, epsilon 0.5.
+    Source: the epsilon-greedy oracle of Deffayet et al. 2023, slot by slot, epsilon 0.5.
     """
     K = slate_BK.shape[1]
     kept_BK = luck.uniform(KEEP, K) >= RANDOM_SHARE

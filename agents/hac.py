@@ -14,7 +14,7 @@ that where people tire a little of it goes a long way. Where the world has multi
 its labels are blended with the click probability that they give to the same exposures.
 
 Source: Liu et al. 2023, "Exploration and regularization of the latent action space in
-recommendation", arXiv:2302.03431, sections 3.2 to 3.4. What differs from the program published with
+recommendation", arXiv:2302.03431. What differs from the program published with
 it (CharlieMat/Hyper-Actor-Critic 11d0bb8): its exploration noise is uniform on [0, 1) and so pushes
 every coordinate up, ours is Gaussian with mean zero; Z and phi have unit length, so that the two
 hyper-actions lie in one space; critics are twins, and are asked about slates only, in targets and
@@ -29,16 +29,25 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from slategym.agents import lanes
 from slategym.agents.agent import Agent
 from slategym.agents.cohort import Cohort, adam_state, load_adam, ready_adam
+from slategym.agents.hyper_action import (
+    HIDDEN,
+    HyperActor,
+    ItemKernel,
+    inferred,
+    rows,
+    what_it_shows,
+    width_of,
+)
 from slategym.agents.inputs import Inputs
 from slategym.agents.lanes import Lanes
 from slategym.agents.policies import ranker_of
-from slategym.agents.sac import Replay, TwinCritic, mlp
+from slategym.agents.sac import Replay, TwinCritic
 from slategym.agents.slates import allowed_only, top_slate
 from slategym.agents.types import Action
 from slategym.envs import engine
@@ -48,8 +57,6 @@ from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 
 NOISE, UPDATE = purpose("hac.noise"), purpose("hac.update")
-WIDEST = 32  # hyper-action, where `width` is not given
-HIDDEN = 256  # width of the one hidden layer of actor and critics
 ACTOR_RATE, CRITIC_RATE = 3e-4, 1e-3  # Adam
 TAU = 0.005  # share by which the targets follow
 HEADS_SHARE = 0.5  # of a label, where `heads` is not given
@@ -73,33 +80,6 @@ class HacSettings:
     buffer: int = 100_000  # slates of each seed that it draws from
 
 
-class HyperActor(nn.Module):
-    """What is seen in, a hyper-action out."""
-
-    def __init__(self, input_width: int, width: int) -> None:
-        super().__init__()
-        self.body = mlp(input_width, HIDDEN, width)
-
-    def forward(self, seen_BX: Tensor) -> Tensor:
-        """(B, E), of unit length."""
-        return F.normalize(self.body(seen_BX), dim=1)
-
-
-class ItemKernel(nn.Module):
-    """Item vectors in, their images phi in the space of hyper-actions out."""
-
-    def __init__(self, item_width: int, width: int) -> None:
-        super().__init__()
-        self.map = nn.Linear(item_width, width, bias=False)
-        nn.init.orthogonal_(self.map.weight)
-        self.sharpness = nn.Parameter(torch.tensor(4.0))  # log-odds of a click per unit of cosine
-        self.bias = nn.Parameter(torch.tensor(-3.0))  # log-odds
-
-    def forward(self, vectors_ND: Tensor) -> Tensor:
-        """(N, E), of unit length."""
-        return F.normalize(self.map(vectors_ND), dim=1)
-
-
 class Hac(Agent):
     """Hyper-actor critic."""
 
@@ -118,7 +98,7 @@ class Hac(Agent):
         self.inputs, device = Inputs(world), world.device
         self.heads = _share_of_heads(world, asked.heads)
         X, D = self.inputs.width, world.catalogue.embedding.shape[1]
-        self.width = E = _width(asked.width, D)
+        self.width = E = width_of(asked.width, D)
         self.actor = Cohort(lambda: HyperActor(X, E), self.seeds, device)
         self.kernel = Cohort(lambda: ItemKernel(D, E), self.seeds, device)
         self.critics = Cohort(lambda: TwinCritic(X, E, (HIDDEN,)), self.seeds, device)
@@ -179,7 +159,7 @@ class Hac(Agent):
         if self.ranker is not None:
             believed_LK = self.ranker.click_prob(observation, items.id)
             label_LK = torch.lerp(label_LK, believed_LK, self.heads)
-        rows = {
+        kept = {
             "seen": seen_LX,
             "next": self.inputs.vector(step.last),
             "reward": step.outcome.reward,
@@ -188,7 +168,7 @@ class Hac(Agent):
             "shown": shown_LK.float(),
             "label": label_LK,
         }
-        self.replay.add({name: self._by_seed(x) for name, x in rows.items()})
+        self.replay.add({name: self._by_seed(x) for name, x in kept.items()})
 
     def _learn(self) -> dict[str, Tensor]:
         """One step of the critics, of the actor and of the behaviour loss; figures."""
@@ -212,10 +192,12 @@ class Hac(Agent):
         return {name: x_S.detach().mean() for name, x_S in losses.items()}
 
     def _critic_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """(S,): squared error about what was really shown. Liu et al. 2023, equation 6."""
-        shown_SME = self._inferred(batch["id"], batch["shown"])
+        """(S,): squared error about what was really shown."""
+        phi_SNE = self._phi(slice(None))
+        shown_SME = inferred(phi_SNE, batch["id"], batch["shown"])
         with torch.no_grad():
-            next_SME = self._shows(self.target_actor(batch["next"]))
+            next_SME = self.target_actor(batch["next"])
+            next_SME = what_it_shows(phi_SNE, next_SME, self.world.slate_size)
             after_SM = self.target_critics(batch["next"], next_SME).amin(1)
             goal_SM = batch["reward"] + self.settings.gamma * batch["alive"] * after_SM
         value_S2M = self.critics(batch["seen"], shown_SME)
@@ -223,12 +205,13 @@ class Hac(Agent):
         return loss_S
 
     def _actor_loss(self, seen_SMX: Tensor) -> tuple[Tensor, Tensor]:
-        """(S,) each: the value of Z, scaled; how far what Z shows is from Z. Equations 7 and 8.
+        """(S,) each: the value of Z, scaled; how far what Z shows is from Z.
 
         What Z shows is taken from the whole catalogue: what was on offer then is not kept.
         """
         hyper_SME = self.actor(seen_SMX)
-        shows_SME = self._shows(hyper_SME.detach())
+        phi_SNE = self._phi(slice(None))
+        shows_SME = what_it_shows(phi_SNE, hyper_SME.detach(), self.world.slate_size)
         executed_SME = shows_SME + hyper_SME - hyper_SME.detach()
         worth_SM = self.critics.fixed()(seen_SMX, executed_SME).amin(1)
         scale_S = worth_SM.detach().abs().mean(1).clamp(min=1e-3)
@@ -236,10 +219,10 @@ class Hac(Agent):
         return -worth_SM.mean(1) / scale_S, gap_S
 
     def _behaviour_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """(S,): cross-entropy of the feedback to what was shown, nats. Equation 9."""
+        """(S,): cross-entropy of the feedback to what was shown, nats."""
         vectors_ND = self.world.catalogue.embedding
         phi_SNE = self.kernel(vectors_ND.expand(len(self.seeds), -1, -1))
-        phi_SMKE = _rows(phi_SNE, batch["id"])
+        phi_SMKE = rows(phi_SNE, batch["id"])
         cosine_SMK = (phi_SMKE @ self.actor(batch["seen"])[..., None])[..., 0]
         sharpness_S, bias_S = (self.kernel.weights[name] for name in ("sharpness", "bias"))
         odds_SMK = sharpness_S.view(-1, 1, 1) * cosine_SMK + bias_S.view(-1, 1, 1)
@@ -316,46 +299,9 @@ class Hac(Agent):
         phi_SNE: Tensor = kernel(self.world.catalogue.embedding.expand(kernel.num_seeds, -1, -1))
         return phi_SNE
 
-    def _shows(self, hyper_SME: Tensor) -> Tensor:
-        """The hyper-action that the K items furthest along Z stand for, (S, M, E), no gradient.
-
-        Of the whole catalogue: what was on offer at a request is not kept.
-        """
-        with torch.no_grad():
-            score_SMN = hyper_SME @ self._phi(slice(None)).transpose(1, 2)
-            id_SMK = score_SMN.topk(self.world.slate_size, dim=2).indices
-            return self._inferred(id_SMK, torch.ones_like(id_SMK, dtype=hyper_SME.dtype))
-
-    def _inferred(self, id_SMK: Tensor, shown_SMK: Tensor) -> Tensor:
-        """The hyper-action that a slate stands for, (S, M, E), of unit length, no gradient."""
-        phi_SMKE = _rows(self._phi(slice(None)), id_SMK)
-        return F.normalize((phi_SMKE * shown_SMK[..., None]).sum(2), dim=2)
-
     def _by_seed(self, x_L: Tensor) -> Tensor:
         """Lanes as (S, B)."""
         return x_L.view(len(self.seeds), -1, *x_L.shape[1:])
-
-
-def _rows(table_SNE: Tensor, id_SMK: Tensor) -> Tensor:
-    """Rows of every seed's own table, (S, M, K, E)."""
-    S, N, E = table_SNE.shape
-    offset_S11 = (torch.arange(S, device=id_SMK.device) * N).view(-1, 1, 1)
-    return F.embedding(id_SMK.long() + offset_S11, table_SNE.reshape(S * N, E))
-
-
-def _width(asked: int | None, item_width: int) -> int:
-    """Of the hyper-action.
-
-    Raises:
-        UsageError: it is wider than the item vectors: no slate could stand for most of such space.
-    """
-    if asked is None:
-        return min(item_width, WIDEST)
-    if not 1 <= asked <= item_width:
-        raise UsageError(
-            f"width must be in [1, {item_width}], the width of the item vectors, got {asked}"
-        )
-    return asked
 
 
 def _share_of_heads(world: World, asked: float | None) -> float:

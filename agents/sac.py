@@ -4,8 +4,8 @@ A part, not an agent: it acts in a box (-1, 1)^A and knows nothing of slates. `a
 it choose latent slates. The leading axis S is the training seed everywhere; each seed has networks,
 a replay and noise of its own.
 
-Source: Haarnoja et al. 2018, arXiv:1812.05905, equations 5 (critics), 7 to 9 (actor) and 18
-(temperature); appendix C for the squashed density.
+Source: Haarnoja et al. 2018, "Soft actor-critic algorithms and applications", arXiv:1812.05905:
+soft Bellman residual, reparametrised policy objective, automatic temperature, squashed density.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class SoftActorCritic:
             for what in (HERE_NOISE, NEXT_NOISE)
         )
         alpha_S1 = self.log_alpha.detach().exp()[:, None]
-        with torch.no_grad():  # equation 5: the soft value of what the actor would do next
+        with torch.no_grad():  # the soft value of what the actor would do next
             after_SMA, logp_SM = sample(self.actor, batch["next"], next_SMA)
             soft_SM = self.target(batch["next"], after_SMA).amin(1) - alpha_S1 * logp_SM
             goal_SM = batch["reward"] + self.settings.gamma * batch["alive"] * soft_SM
@@ -170,11 +170,11 @@ class SoftActorCritic:
 
         action_SMA, logp_SM = sample(self.actor, batch["seen"], here_SMA)
         worth_SM = self.critics.fixed()(batch["seen"], action_SMA).amin(1)
-        actor_loss = (alpha_S1 * logp_SM - worth_SM).mean(1).sum()  # equation 9
+        actor_loss = (alpha_S1 * logp_SM - worth_SM).mean(1).sum()
         _step(self.actor_adam, actor_loss)
 
         surplus_S = logp_SM.detach().mean(1) - self.action_width  # target entropy: -A nats
-        _step(self.alpha_adam, -(self.log_alpha * surplus_S).sum())  # equation 18
+        _step(self.alpha_adam, -(self.log_alpha * surplus_S).sum())
         self.target.follow(self.critics, self.settings.tau)
         self.updates += 1
         return {
@@ -220,7 +220,7 @@ def sample(actor: Cohort, seen_SBX: Tensor, noise_SBA: Tensor) -> tuple[Tensor, 
     Returns:
         action_SBA: in (-1, 1). logp_SB: nats.
 
-    Source: Haarnoja et al. 2018, appendix C; log(1 - tanh(u)^2) is written without cancellation.
+    Source: Haarnoja et al. 2018; log(1 - tanh(u)^2) is written without cancellation.
     """
     mean_SBA, log_std_SBA = actor(seen_SBX)
     raw_SBA = mean_SBA + log_std_SBA.exp() * noise_SBA

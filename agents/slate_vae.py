@@ -5,7 +5,7 @@
 Two networks, so that what they share is in sight: the item vectors are the encoder's, and the
 decoder is handed them without gradient. The leading axis S is the training seed.
 
-Source: Deffayet et al. 2023, arXiv:2301.08632, section 4.1. Two things differ from the program
+Source: Deffayet et al. 2023, arXiv:2301.08632. Two things differ from the program
 published with it (naver/gems 277a85f): there the latent sample is mu + noise * sigma^2, here it is
 mu + noise * sigma; and there an item can fill two slots, here the slots are filled in order from
 what is left.
@@ -77,7 +77,7 @@ def vae_losses(
         click_SMK: 0 or 1, float.
         noise_SMZ: standard normal.
 
-    Source: Deffayet et al. 2023, equation 4.
+    Source: Deffayet et al. 2023; means rather than sums, as in its program.
     """
     mean_SMZ, log_var_SMZ = encoder(slate_SMK, click_SMK)
     latent_SMZ = mean_SMZ + (0.5 * log_var_SMZ).exp() * noise_SMZ
@@ -97,7 +97,7 @@ def vae_losses(
 def latent_bounds(encoder: Cohort, slate_SRK: Tensor, click_SRK: Tensor) -> tuple[Tensor, Tensor]:
     """Where slates of a log lie: the least mu - sigma and the greatest mu + sigma, (S, Z) each.
 
-    Source: Deffayet et al. 2023, section 4.2: the box in which the agent acts.
+    Source: Deffayet et al. 2023: the box in which the agent acts.
     """
     mean_SRZ, log_var_SRZ = encoder(slate_SRK, click_SRK)
     sigma_SRZ = (0.5 * log_var_SRZ).exp()
