@@ -83,4 +83,6 @@ def _settings(default: Any) -> Table:
 
 
 def _world(entry: PolicyEntry) -> str:
-    return "MovieLens-v0" if "learned state" in entry.needs else "Sardine-SlateTopK-Bored-v0"
+    """One that it can act in: what it needs ends in "as WORLD has"."""
+    named = re.search(r"as (\S+) has$", entry.needs)
+    return named[1] if named else "Sardine-SlateTopK-Bored-v0"
