@@ -21,7 +21,6 @@ Source: Chen et al. 2019, WSDM, arXiv:1812.02353: section 4 (weights), 4.3 (lamb
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from slategym.agents.agent import Agent
 from slategym.agents.cohort import Cohort, clip_each
 from slategym.agents.inputs import Inputs
 from slategym.agents.lanes import Lanes, harvest, luck_of, seat, show
+from slategym.agents.off_policy import importance, multiplier
 from slategym.agents.replayed_log import replayed
 from slategym.agents.returns import advantages, discounted, normalised
 from slategym.agents.seed_adam import SeedAdam
@@ -91,27 +91,6 @@ class Logged:
             reward=rows(self.reward, row_SR),
             total=rows(self.total, row_SR),
         )
-
-
-def chance(logp: Tensor, num_slots: int) -> Tensor:
-    """Chance that an item is in a slate of K draws, alpha = 1 - (1 - pi)^K, of any shape."""
-    return -torch.expm1(num_slots * torch.log1p(-logp.exp()))
-
-
-def multiplier(logp: Tensor, num_slots: int) -> Tensor:
-    """lambda_K = d alpha / d pi = K (1 - pi)^(K - 1), of any shape.
-
-    Source: Chen et al. 2019, arXiv:1812.02353, section 4.3.
-    """
-    return num_slots * (1.0 - logp.exp()).clamp(min=0.0) ** (num_slots - 1)
-
-
-def importance(logp: Tensor, logged: Tensor, cap: float) -> Tensor:
-    """min(pi / beta, cap), of any shape.
-
-    Source: Chen et al. 2019, arXiv:1812.02353, section 4.4.
-    """
-    return (logp - logged).clamp(max=math.log(cap)).exp()
 
 
 class ReinforceTopK(Agent):

@@ -8,13 +8,8 @@ import torch
 from five_items import BEST, five_items
 
 from slategym.agents.baselines import Random
-from slategym.agents.reinforce_topk import (
-    ReinforceSettings,
-    ReinforceTopK,
-    chance,
-    importance,
-    multiplier,
-)
+from slategym.agents.off_policy import chance, importance, multiplier
+from slategym.agents.reinforce_topk import ReinforceSettings, ReinforceTopK
 from slategym.agents.replayed_log import replayed
 from slategym.envs import engine
 from slategym.envs.luck import Luck
