@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from slategym.experiments.figures import (
     AGENT_COLOURS,
@@ -83,7 +83,9 @@ def draw_curves(study: Ladder, numbers: Numbers, curves: pd.DataFrame, folder: P
         panel.set_title(place)
         panel.set_xlabel("slates shown in training")
         panel.set_ylabel(study.unit)
+        panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         panel.xaxis.set_major_formatter(FuncFormatter(thousands))
+        panel.xaxis.set_minor_formatter(NullFormatter())
     handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     return save_picture(

@@ -95,7 +95,7 @@ def print_ladder(found: Found, console: Console) -> None:
         title = f"{place.name}: {study.unit} [95 % interval]"
         lines = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for number, head in enumerate(heads):
-            lines.add_column(head, justify="right" if number else "left", no_wrap=number > 0)
+            lines.add_column(head, justify="right" if number else "left", no_wrap=True)
         for rung in found.numbers.rungs[place.name]:
             mean, over = rung.mean, rung.over_myopic
             cells = (
@@ -109,12 +109,13 @@ def print_ladder(found: Found, console: Console) -> None:
             style = "bold" if rung.kind == "learns" else ""
             lines.add_row(*(Text(cell) for cell in cells), style=style)
         for published in _published(study, place):
-            told = (f"{published.policy}, published", f"{published.value:.1f}", "", "", "", "")
+            told = (f"({published.policy})", f"{published.value:.1f}", "", "", "", "")
             lines.add_row(*told, style="dim")
         console.print(lines)
     console.print(
         f"* told hidden truths. Bold: learns. Score: 0 is {study.random}, 1 is {study.reference} "
-        f"(where planning is worth nothing: {study.myopic}). Topics: of a slate.",
+        f"(where planning is worth nothing: {study.myopic}). Topics: of a slate. In "
+        "brackets: published.",
         style="dim",
     )
     tone = {"beaten": "green", "not believed": "red"}.get(found.numbers.outcome, "yellow")
