@@ -44,7 +44,7 @@ CLIP = 0.2  # of the probability ratio
 GAE_LAMBDA = 0.8  # of advantages; 1: plain returns
 VALUE_WEIGHT = 0.5  # of the value's loss
 MAX_NORM = 0.5  # of the gradient, of policy and value each
-TARGET_KL = 0.02  # nats per slot; a seed's epochs end beyond 1.5 times this
+MOST_KL = 0.03  # nats per slot; a policy that has moved further waits for the next rollout
 LAST_RATE = 0.1  # of the learning rate, to which it falls linearly
 
 
@@ -67,14 +67,14 @@ class PPOSettings:
 
 
 SARDINE = PPOSettings(
-    num_steps=400_000,
+    num_steps=320_000,
     num_users=128,
     rollout=25,
     epochs=3,
     minibatch=800,
     learning_rate=2e-3,
     gamma=0.9,
-    entropy=0.005,
+    entropy=0.01,
     credit="item",
     serve="draw",
 )
@@ -232,18 +232,16 @@ class PlackettLucePPO(Agent):
         """Epochs of minibatches, each seed's until its policy has moved far enough."""
         s, S = self.settings, len(self.seeds)
         batch = self._batch(rollout)
-        n, num_slots = s.num_users * s.rollout, rollout.slate.shape[3]
         rate = s.learning_rate * max(LAST_RATE, 1.0 - self.steps / s.num_steps)
         going_S = torch.ones(S, dtype=torch.bool, device=self.key_S.device)
-        all_going, told = True, []
+        told = []
         for _ in range(s.epochs):
             luck = Luck.at(self.key_S, self.passes.expand(S))
-            order_Sn = luck.uniform(SHUFFLE, n).argsort(dim=1, stable=True)
+            order_Sn = luck.uniform(SHUFFLE, s.num_users * s.rollout).argsort(dim=1, stable=True)
             self.passes += 1
             for row_SR in order_Sn.view(S, -1, s.minibatch).unbind(1):
-                told.append(self._update(batch.at(row_SR), rate, None if all_going else going_S))
-            going_S = going_S & (told[-1]["train/approx_kl"] <= 1.5 * TARGET_KL * num_slots)
-            all_going = bool(going_S.all())
+                going_S, figures = self._update(batch.at(row_SR), rate, going_S)
+                told.append(figures)
             if not bool(going_S.any()):
                 break
         figures = {name: torch.stack([f[name] for f in told]).mean() for name in told[0]}
@@ -284,8 +282,13 @@ class PlackettLucePPO(Agent):
             target=target_Sn,
         )
 
-    def _update(self, few: Batch, rate: float, going_S: Tensor | None) -> dict[str, Tensor]:
-        """One step of Adam on a minibatch of every seed that is still going."""
+    def _update(self, few: Batch, rate: float, going_S: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """One step of Adam on a minibatch of every seed that is still going.
+
+        Returns:
+            which seeds go on, (S,) bool: those whose policy had not moved too far before this step,
+            the others did not take it; and figures.
+        """
         S = len(self.seeds)
         shown = {name: x.flatten(0, 1) for name, x in few.shown.items()}
         scores = self._scores(self.policy, self.learning_face, shown)
@@ -302,16 +305,18 @@ class PlackettLucePPO(Agent):
         loss_S.sum().backward()  # type: ignore[no-untyped-call]
         clip_each(self.policy.parameters(), MAX_NORM)
         clip_each(self.value.parameters(), MAX_NORM)
-        self.adam.step(rate, going_S)
         with torch.no_grad():
-            change_SR = (logp_SRK - few.logp).sum(2)
-            return {
-                "train/approx_kl": (change_SR.exp() - 1.0 - change_SR).mean(1),
+            moved_SR = (logp_SRK - few.logp).sum(2)
+            kl_S = (moved_SR.exp() - 1.0 - moved_SR).mean(1)
+            going_S = going_S & (kl_S <= MOST_KL * few.slate.shape[2])
+            self.adam.step(rate, going_S)
+            return going_S, {
+                "train/approx_kl": kl_S.mean(),
                 "train/clip_fraction": ((change_SRK.exp() - 1.0).abs() > CLIP).float().mean(),
-                "train/policy_gradient_loss": -gain_S.detach().mean(),
-                "train/value_loss": error_S.detach().mean(),
-                "train/entropy_loss": -entropy_S.detach().mean(),
-                "train/loss": loss_S.detach().mean(),
+                "train/policy_gradient_loss": -gain_S.mean(),
+                "train/value_loss": error_S.mean(),
+                "train/entropy_loss": -entropy_S.mean(),
+                "train/loss": loss_S.mean(),
             }
 
     @torch.no_grad()

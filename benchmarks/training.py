@@ -250,7 +250,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a timing")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    plackett_luce_ppo.TARGET_KL = math.inf  # epochs of both run to their end
+    plackett_luce_ppo.MOST_KL = math.inf  # epochs of both run to their end
     if chosen.device != "cpu":
         return on_gpu(chosen.device, chosen.rounds, chosen.seconds)
     settings = PPOSettings(
