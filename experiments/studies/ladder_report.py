@@ -93,7 +93,7 @@ def print_ladder(found: Found, console: Console) -> None:
     for place in study.places:
         heads = ("policy", "return", "score", f"minus {study.myopic}", "topics", "CPU time")
         title = f"{place.name}: {study.unit} [95 % interval]"
-        lines = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        lines = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
         for number, head in enumerate(heads):
             lines.add_column(head, justify="right" if number else "left", no_wrap=True)
         for rung in found.numbers.rungs[place.name]:

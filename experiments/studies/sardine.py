@@ -15,7 +15,7 @@ from pathlib import Path
 
 from slategym.agents.hac import HacSettings
 from slategym.agents.linear_bandits import LinearBanditSettings
-from slategym.agents.plackett_luce_ppo import SARDINE
+from slategym.agents.plackett_luce_ppo import PPOSettings
 from slategym.agents.reinforce_topk import ReinforceSettings
 from slategym.agents.sb3_algorithms import StablePPO, StableSAC
 from slategym.experiments.studies.asked import Asked
@@ -51,7 +51,7 @@ STUDY = Ladder(
     ),
     policies=("random", "popularity", "myopic", "capped", "planner"),
     learners=(  # slates that cost each about as many minutes, some less
-        Learner("plackett-luce", SARDINE, cost=3e-4),
+        Learner("plackett-luce", PPOSettings(num_steps=75_000), cost=3e-4),
         Learner("reinforce-topk", ReinforceSettings(num_steps=75_000), cost=4e-4),
         Learner("proto-sac", StableSAC(num_steps=25_000), cost=8e-4),
         Learner("hac", HacSettings(num_steps=25_000), cost=8e-4),
