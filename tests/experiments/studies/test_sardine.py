@@ -29,7 +29,7 @@ def test_roles_are_played_by_policies_of_the_registry() -> None:
 @pytest.mark.parametrize("profile", STUDY.profiles)
 def test_everybody_learns_in_both_worlds_and_in_the_control(profile: str) -> None:
     plan, size = plan_of(STUDY, Size(profile)), STUDY.profiles[profile]
-    for learner in STUDY.learners:
+    for learner in plan.study.learners:
         seeds = {
             place.name: sum(
                 u.spec.policy == learner.name and u.spec.place == place.name for u in plan.lessons
