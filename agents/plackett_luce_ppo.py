@@ -44,7 +44,7 @@ CLIP = 0.2  # of the probability ratio
 GAE_LAMBDA = 0.8  # of advantages; 1: plain returns
 VALUE_WEIGHT = 0.5  # of the value's loss
 MAX_NORM = 0.5  # of the gradient, of policy and value each
-MOST_KL = 0.03  # nats per slot; a policy that has moved further waits for the next rollout
+MOST_KL = 0.03  # nats per slot; a seed whose policy has moved further begins no further epoch
 LAST_RATE = 0.1  # of the learning rate, to which it falls linearly
 
 
@@ -67,7 +67,7 @@ class PPOSettings:
 
 
 SARDINE = PPOSettings(
-    num_steps=320_000,
+    num_steps=288_000,
     num_users=128,
     rollout=25,
     epochs=3,
@@ -234,14 +234,16 @@ class PlackettLucePPO(Agent):
         batch = self._batch(rollout)
         rate = s.learning_rate * max(LAST_RATE, 1.0 - self.steps / s.num_steps)
         going_S = torch.ones(S, dtype=torch.bool, device=self.key_S.device)
-        told = []
+        told: list[dict[str, Tensor]] = []
         for _ in range(s.epochs):
             luck = Luck.at(self.key_S, self.passes.expand(S))
             order_Sn = luck.uniform(SHUFFLE, s.num_users * s.rollout).argsort(dim=1, stable=True)
             self.passes += 1
+            # within an epoch the clip pulls back what moved too far; stopping there would keep it
             for row_SR in order_Sn.view(S, -1, s.minibatch).unbind(1):
-                going_S, figures = self._update(batch.at(row_SR), rate, going_S)
-                told.append(figures)
+                told.append(self._update(batch.at(row_SR), rate, going_S))
+            most = MOST_KL * self.learning_world.slate_size
+            going_S = going_S & (told[-1]["train/approx_kl"] <= most)
             if not bool(going_S.any()):
                 break
         figures = {name: torch.stack([f[name] for f in told]).mean() for name in told[0]}
@@ -282,13 +284,8 @@ class PlackettLucePPO(Agent):
             target=target_Sn,
         )
 
-    def _update(self, few: Batch, rate: float, going_S: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """One step of Adam on a minibatch of every seed that is still going.
-
-        Returns:
-            which seeds go on, (S,) bool: those whose policy had not moved too far before this step,
-            the others did not take it; and figures.
-        """
+    def _update(self, few: Batch, rate: float, going_S: Tensor) -> dict[str, Tensor]:
+        """One step of Adam on a minibatch of every seed that is still going."""
         S = len(self.seeds)
         shown = {name: x.flatten(0, 1) for name, x in few.shown.items()}
         scores = self._scores(self.policy, self.learning_face, shown)
@@ -307,11 +304,9 @@ class PlackettLucePPO(Agent):
         clip_each(self.value.parameters(), MAX_NORM)
         with torch.no_grad():
             moved_SR = (logp_SRK - few.logp).sum(2)
-            kl_S = (moved_SR.exp() - 1.0 - moved_SR).mean(1)
-            going_S = going_S & (kl_S <= MOST_KL * few.slate.shape[2])
             self.adam.step(rate, going_S)
-            return going_S, {
-                "train/approx_kl": kl_S.mean(),
+            return {
+                "train/approx_kl": (moved_SR.exp() - 1.0 - moved_SR).mean(1),
                 "train/clip_fraction": ((change_SRK.exp() - 1.0).abs() > CLIP).float().mean(),
                 "train/policy_gradient_loss": -gain_S.mean(),
                 "train/value_loss": error_S.mean(),

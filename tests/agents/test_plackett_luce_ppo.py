@@ -124,8 +124,8 @@ def test_epochs_end_early_where_a_policy_has_moved_far_enough(monkeypatch):
     full = PlackettLucePPO(world, TINY).learn(world)
     monkeypatch.setattr(plackett_luce_ppo, "MOST_KL", 1e-6)
     halted = PlackettLucePPO(world, TINY).learn(world)
-    # of 4 rollouts with 2 epochs of 2 minibatches, the first of each alone
-    assert full.adam.updates_S.tolist() == [16.0] and halted.adam.updates_S.tolist() == [4.0]
+    # of 4 rollouts with 2 epochs of 2 minibatches, the first epoch of each alone
+    assert full.adam.updates_S.tolist() == [16.0] and halted.adam.updates_S.tolist() == [8.0]
 
 
 def test_time_limits_end_a_session_or_are_looked_beyond():
