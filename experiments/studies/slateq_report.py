@@ -123,7 +123,12 @@ def draw_curves(numbers: Numbers, curves: pd.DataFrame, folder: Path) -> Picture
     ):
         panels[0].axhline(value, color="#666666", linestyle="--", linewidth=1)
         panels[0].annotate(
-            f" {name} {value:.1f}", (0, value), xycoords=("axes fraction", "data"), fontsize=7
+            f" {name} {value:.1f}",
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            fontsize=7,
+            ha="right",
+            va="bottom",
         )
     panels[0].set_xlabel("slates shown in training, each seed")
     panels[0].set_ylabel("minutes per session")
