@@ -47,7 +47,9 @@ def scores_of(
     """
     if allowed_BC is not None:
         logits_BC = logits_BC.masked_fill(~allowed_BC, FORBIDDEN)
-    below_BC = (logits_BC - logits_BC.detach().amax(1, keepdim=True)).clamp(min=-SPAN)
+    # the best moves all others, those at the SPAN too: without its gradient, a push on all logits
+    # alike, which changes nothing, would seem to pay and go on for ever
+    below_BC = (logits_BC - logits_BC.amax(1, keepdim=True)).clamp(min=-SPAN)
     if allowed_BC is not None:
         below_BC = below_BC.masked_fill(~allowed_BC, FORBIDDEN)
     return Scores(below_BC, below_BC.exp(), penalty_BG.clamp(-STEEPEST, STEEPEST), topic_BC)

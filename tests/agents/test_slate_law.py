@@ -88,6 +88,15 @@ def test_it_agrees_with_the_law_of_the_study(seed, scale):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-4)
 
 
+def test_a_push_on_all_logits_alike_gains_nothing():
+    """Nor does it where penalties make room for candidates at the end of the span."""
+    logits_BC = torch.tensor([[0.0, -1.0, -50.0, -60.0, -70.0]], requires_grad=True)
+    scores = scores_of(logits_BC, torch.tensor([[20.0, 0.0, 0.0]]), torch.tensor([[0, 0, 0, 1, 2]]))
+    log_prob(scores, torch.tensor([[0, 1, 3]])).sum().backward()
+    assert float(logits_BC.grad.abs().max()) > 0.1
+    assert float(logits_BC.grad.sum()) == pytest.approx(0.0, abs=1e-5)
+
+
 def test_one_candidate_may_dominate_all_others():
     """What is left after it has e^-30 of its weight, and is still told apart."""
     scores = made([0.0, -25.0, -26.0, -27.0, -200.0], [0.0, 0.0, 0.0])
