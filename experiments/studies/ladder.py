@@ -43,8 +43,8 @@ from slategym.experiments.training import Training
 from slategym.experiments.units import Unit, read_rows
 
 UNITS = "slategym.experiments.studies.ladder_units"
-LUCK = 1  # seed of what happens to the evaluation users
-FIRST_USER = 500_000  # of the evaluation users: rows of the population that no training reaches
+LUCK = 3  # seed of what happens to the evaluation users
+FIRST_USER = 600_000  # of the evaluation users, on whom nothing was trained and no setting chosen
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from slategym.experiments.store import open_store
 from slategym.experiments.studies.asked import Asked
 from slategym.experiments.studies.ladder import (
     FIRST_USER,
+    LUCK,
     Ladder,
     Learner,
     Place,
@@ -71,7 +72,7 @@ def test_the_plan_trains_and_reads_everybody_everywhere() -> None:
     ]
     assert len(plan.readings) == 2 * 3 + len(lessons)
     readings = [unit.spec["reading"] for unit in plan.readings]
-    assert {(r.first_user, r.num_users, r.luck) for r in readings} == {(FIRST_USER, 12, 1)}
+    assert {(r.first_user, r.num_users, r.luck) for r in readings} == {(FIRST_USER, 12, LUCK)}
     assert len({unit.id for unit in plan.units}) == len(plan.units)
 
 
