@@ -60,7 +60,13 @@ STUDY = Ladder(
         Learner("ppo-multidiscrete", StablePPO(num_steps=25_000), cost=4e-3),
     ),
     profiles={
-        "quick": Profile("2 seeds, 200 users, no planner", 2, 200, left_out=("planner",)),
+        "quick": Profile(
+            "2 seeds, 200 users, no planner",
+            seeds=2,
+            users=200,
+            left_out=("planner",),
+            control_seeds=1,
+        ),
         "full": Profile(
             "5 seeds, 1,000 users, four times the slates",
             seeds=5,

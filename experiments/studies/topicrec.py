@@ -64,8 +64,8 @@ STUDY = Ladder(
     },
     published=(
         Published("short-term oracle", OPEN, 107.7, PAPER),
-        Published("SAC without looking ahead (gamma 0)", OPEN, 194.3, PAPER),
-        Published("SAC+GeMS (gamma 0.8)", OPEN, 305.3, PAPER),
+        Published("SAC, gamma 0", OPEN, 194.3, PAPER),
+        Published("SAC+GeMS", OPEN, 305.3, PAPER),
     ),
     notes=(
         "myopic is the paper's short-term oracle; capped shows at most two of its items of a "
