@@ -90,7 +90,7 @@ def test_more_users_train_nothing_anew_and_a_profile_scales_the_training() -> No
     [
         (Size("quik"), "unknown profile 'quik'; did you mean 'quick'"),
         (Size(seeds=0), r"seeds must be in \[1, 100\], got 0"),
-        (Size(users=1), r"users must be in \[2, 500000\], got 1"),
+        (Size(users=1), r"users must be in \[2, 600000\], got 1"),
     ],
 )
 def test_sizes_out_of_range_are_refused(size: Size, message: str) -> None:
