@@ -129,7 +129,8 @@ class ResidualNetwork(nn.Module):
 
     def _offer(self, topic_BC: Tensor, below_BC: Tensor) -> Tensor:
         """How far each topic's best candidate is below the best, and its share of the front."""
-        worst_BG = torch.full((len(topic_BC), self.num_topics), -FAR, device=topic_BC.device)
+        shape = (topic_BC.shape[0], self.num_topics)  # not len(), which a recording would fix
+        worst_BG = torch.full(shape, -FAR, device=topic_BC.device)
         best_BG = worst_BG.scatter_reduce(1, topic_BC, below_BC.clamp(min=-FAR), "amax")
         front_BC = topic_BC[:, :FRONT]
         place_BC = torch.full_like(below_BC[:, :FRONT], 2.0 / FRONT)

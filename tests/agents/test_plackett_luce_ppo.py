@@ -9,6 +9,7 @@ from five_items import BEST, five_items
 from small_worlds import learned_world, ranker_in
 
 from slategym.agents import plackett_luce_ppo
+from slategym.agents.export import check, export
 from slategym.agents.plackett_luce_ppo import PlackettLucePPO, PPOSettings, clipped_gain
 from slategym.agents.slate_law import log_prob
 from slategym.envs import engine
@@ -82,6 +83,12 @@ def test_seeds_of_a_residual_policy_begin_apart():
     agent = PlackettLucePPO(world, replace(TINY, shortlist=20), seeds=[1, 2])
     first = agent.weights()["network.topics.0.weight"]
     assert not torch.equal(first[0], first[1])
+
+
+def test_a_residual_policy_can_be_recorded_for_any_number_of_users():
+    world = learned_world()
+    agent = PlackettLucePPO(world, replace(TINY, shortlist=20))
+    assert check(agent, export(agent)) == 100
 
 
 def test_a_slot_is_not_credited_with_what_others_earned():
