@@ -13,17 +13,17 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from slategym.agents.plackett_luce import (
+from slategym.agents.baselines.ranker import Ranker
+from slategym.agents.policy_gradient.residual import (
     PlackettLuce,
     PlackettLucePolicy,
     RankedView,
     ResidualNetwork,
     ResidualSettings,
 )
-from slategym.agents.proto_action import ActorNetwork, Proto, ProtoView
-from slategym.agents.ranker import Ranker
 from slategym.agents.saved import recent_topics
-from slategym.agents.sb3 import SlateVecEnv
+from slategym.agents.sb3.env import SlateVecEnv
+from slategym.agents.sb3.proto_action import ActorNetwork, Proto, ProtoView
 from slategym.envs.types import World
 
 Listener = Callable[[int, int, dict[str, float]], None]  # steps done, steps in all, figures

@@ -9,18 +9,18 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from slategym.agents.features import RecentTopics
-from slategym.agents.plackett_luce import (
+from slategym.agents.baselines.ranker import Ranker
+from slategym.agents.core.features import RecentTopics
+from slategym.agents.policy_gradient.residual import (
     PlackettLuce,
     RankedView,
     ResidualNetwork,
     ResidualSettings,
 )
-from slategym.agents.proto_action import ActorNetwork, Proto, ProtoView
-from slategym.agents.ranker import Ranker
+from slategym.agents.sb3.proto_action import ActorNetwork, Proto, ProtoView
 from slategym.envs.names import UsageError
 from slategym.envs.types import World
-from slategym.models.assets import atomic_path
+from slategym.models.files import atomic_path
 
 SETTINGS, WEIGHTS = "policy.json", "policy.safetensors"
 

@@ -1,10 +1,10 @@
 """Training speed of native PPO beside stable-baselines3's: python benchmarks/training.py.
 
-Both train the same networks (`slategym.agents.slate_network`) on slates of the same law in the same
-world, with the same number of users, rollout, epochs and minibatch; neither stops its epochs early.
-stable-baselines3 is timed with the law as `PlackettLucePolicy` has it, slot by slot over all
-candidates, and with the native learner's one pass lent to it (`slate_law.py`). The native one is
-timed alone and with eight seeds side by side, which stable-baselines3 would train one after
+Both train the same networks (`slategym.agents.policy_gradient.network`) on slates of the same law
+in the same world, with the same number of users, rollout, epochs and minibatch; neither stops its
+epochs early. stable-baselines3 is timed with the law as `PlackettLucePolicy` has it, slot by slot
+over all candidates, and with the native learner's one pass lent to it (`slate_law.py`). The native
+one is timed alone and with eight seeds side by side, which stable-baselines3 would train one after
 another. One torch thread. A figure is slates learnt from, of all seeds, per second of this
 process's CPU time; all take turns, round after round, so that a busy machine harms all alike: read
 the ratios, which are medians of the rounds' own.
@@ -30,13 +30,15 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
-from slategym.agents import plackett_luce, plackett_luce_ppo, slate_law
-from slategym.agents.inputs import Inputs
-from slategym.agents.plackett_luce import Scored
-from slategym.agents.plackett_luce_ppo import PlackettLucePPO, PPOSettings
-from slategym.agents.sb3 import SlateVecEnv
-from slategym.agents.slate_law import Scores
-from slategym.agents.slate_network import ValueNetwork, Whole
+from slategym.agents.core.inputs import Inputs
+from slategym.agents.policy_gradient import ppo as plackett_luce_ppo
+from slategym.agents.policy_gradient import residual as plackett_luce
+from slategym.agents.policy_gradient.network import ValueNetwork, Whole
+from slategym.agents.policy_gradient.ppo import PlackettLucePPO, PPOSettings
+from slategym.agents.policy_gradient.residual import Scored
+from slategym.agents.sb3.env import SlateVecEnv
+from slategym.agents.slates.plackett_luce import Scores
+from slategym.agents.slates.top import plackett_luce as slate_law
 from slategym.envs.registry import make_world
 from slategym.envs.types import Observation, World
 

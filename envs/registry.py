@@ -43,11 +43,11 @@ def _topic_rec(click: str, items: str, one_line: str) -> WorldEntry:
 
 WORLDS: dict[str, WorldEntry] = {
     "slategym/MovieLens-v0": WorldEntry(
-        "slategym.models.movielens_world:movielens",
+        "slategym.models.simulator.movielens:movielens",
         "people fitted on MovieLens-100K who tire of genres and lose patience (assumed)",
     ),
     "slategym/MovieLens-Judge-v0": WorldEntry(
-        "slategym.models.movielens_world:movielens_judge",
+        "slategym.models.simulator.movielens:movielens_judge",
         "the same films before an independent model, of another family, fitted on other people",
     ),
     "slategym/DayInLife-v0": WorldEntry(

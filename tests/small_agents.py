@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from slategym.agents.agent import Agent
-from slategym.agents.lanes import Lanes, harvest, luck_of, seat, show
-from slategym.agents.slates import top_slate
+from slategym.agents.core.agent import Agent
+from slategym.agents.core.sessions import Lanes, harvest, luck_of, seat, show
+from slategym.agents.slates.top import top_slate
 from slategym.agents.types import Action
 from slategym.envs.candidates import WholeCatalogue
 from slategym.envs.gym import turn_of

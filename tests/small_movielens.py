@@ -16,12 +16,12 @@ from small_worlds import small_log
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from slategym.experiments.studies import movielens_units
-from slategym.models import movielens_world
-from slategym.models.assets import ASSETS, Asset
+from slategym.models.assets.registry import ASSETS, Asset
+from slategym.models.assets.sources import Site
 from slategym.models.data.datasets import DATASETS, DataSet
 from slategym.models.data.log import Log
-from slategym.models.sources import Site
-from slategym.models.text import DEFAULT_ENCODER
+from slategym.models.simulator import movielens as movielens_world
+from slategym.models.text.vectors import DEFAULT_ENCODER
 
 NUM_USERS, NUM_ITEMS = 90, 160
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "film"]

@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from slategym.agents.features import RecentTopics
-from slategym.agents.ranker import Ranker
+from slategym.agents.baselines.ranker import Ranker
+from slategym.agents.core.features import RecentTopics
 from slategym.agents.saved import recent_topics
 from slategym.envs.candidates import UnseenCatalogue, WholeCatalogue
 from slategym.envs.choice import MultinomialLogit
@@ -19,11 +19,11 @@ from slategym.envs.types import CLICK, Arrival, Catalogue, Context, Population, 
 from slategym.envs.users.assumed import Assumed
 from slategym.envs.users.patience import Patience
 from slategym.envs.users.satiation import GenreSatiation
-from slategym.models.biases import ItemBiases
 from slategym.models.data.log import Log
-from slategym.models.learned_users import LearnedUsers
-from slategym.models.multitask import MultiTaskBert, MultiTaskSettings, Scores
-from slategym.models.state import BertObserver, StateEncoder
+from slategym.models.multitask.biases import ItemBiases
+from slategym.models.multitask.incremental import BertObserver, StateEncoder
+from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings, Scores
+from slategym.models.simulator.users import LearnedUsers
 
 GAP = 36.0  # seconds from slate to slate
 GENRES = ("Comedy", "Drama", "War")

@@ -9,13 +9,13 @@ import gymnasium
 import pytest
 import torch
 
-from slategym.agents.baselines import Random
+from slategym.agents.baselines.fixed import Random
 from slategym.envs import engine
 from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
-from slategym.experiments.evaluate import play
+from slategym.experiments.measure.play import play
 
 RECIPES = re.findall(
     r"```python\n(.*?)```", (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(), re.DOTALL

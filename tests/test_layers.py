@@ -76,12 +76,12 @@ def test_all_layers_were_read() -> None:
         ("envs/engine.py", "from PIL import Image"),
         ("envs/gym.py", "def f():\n    from stable_baselines3 import PPO"),
         ("envs/engine.py", "from slategym.models.data import log"),
-        ("models/text.py", "from slategym import agents"),
-        ("models/text.py", "import_module('slategym.agents.sb3')"),
-        ("agents/sb3.py", "from ..experiments import run"),
-        ("envs/registry.py", "x = 'slategym.models.text'"),
-        ("envs/registry.py", "x = 'use slategym.models.text:encode'"),
-        ("envs/worlds/one.py", "x = 'slategym.models.text:encode'"),
+        ("models/text/vectors.py", "from slategym import agents"),
+        ("models/text/vectors.py", "import_module('slategym.agents.sb3.env')"),
+        ("agents/sb3/env.py", "from ..experiments import run"),
+        ("envs/registry.py", "x = 'slategym.models.text.vectors'"),
+        ("envs/registry.py", "x = 'use slategym.models.text.vectors:encode'"),
+        ("envs/worlds/one.py", "x = 'slategym.models.text.vectors:encode'"),
         (
             "envs/gym.py",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import transformers",
@@ -95,9 +95,9 @@ def test_the_test_sees(path: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("envs/registry.py", "x = 'slategym.models.movielens_world:movielens'"),
-        ("experiments/run.py", "import pandas\nfrom slategym.envs.engine import start"),
-        ("models/text.py", '"""Read by slategym.agents."""\nimport torch, json'),
+        ("envs/registry.py", "x = 'slategym.models.simulator.movielens:movielens'"),
+        ("experiments/runs/run.py", "import pandas\nfrom slategym.envs.engine import start"),
+        ("models/text/vectors.py", '"""Read by slategym.agents."""\nimport torch, json'),
     ],
 )
 def test_the_test_allows(path: str, source: str) -> None:

@@ -113,7 +113,7 @@ def test_a_wheel_made_from_a_source_archive_runs_from_an_empty_folder(tmp_path: 
     found = python("-c", where, cwd=empty, PYTHONPATH=str(target))
     assert found.stdout.count(str(target)) == 2, found.stdout + found.stderr
     help_page = python(
-        "-m", "slategym.experiments.cli", "--help", cwd=empty, PYTHONPATH=str(target)
+        "-m", "slategym.experiments.cli.main", "--help", cwd=empty, PYTHONPATH=str(target)
     )
     assert help_page.returncode == 0, help_page.stderr
     for command in ("benchmark", "evaluate-model", "simulate", "worlds", "agents", "data"):

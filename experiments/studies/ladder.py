@@ -18,7 +18,7 @@ control), policies that need no training, and learners, a line each:
     )
 
 Everything else follows: `plan_of(study, size)` says which trainings and readings there are, each a
-unit that is computed once and taken up where it was killed (`experiments/run.py`);
+unit that is computed once and taken up where it was killed (`experiments/runs/run.py`);
 `run_ladder(STUDY, asked)` computes them, draws tables and figures from the rows and writes the
 report. So the function that `commands/benchmark.py` names is one line:
 
@@ -35,12 +35,12 @@ from typing import Any
 
 import pandas as pd
 
-from slategym.agents.policies import POLICIES, find_agent
+from slategym.agents.registry import POLICIES, find_agent
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.registry import find_world
-from slategym.experiments.store import Store
-from slategym.experiments.training import Training
-from slategym.experiments.units import Unit, read_rows
+from slategym.experiments.measure.training import Training
+from slategym.experiments.runs.store import Store
+from slategym.experiments.runs.units import Unit, read_rows
 
 UNITS = "slategym.experiments.studies.ladder_units"
 LUCK = 3  # seed of what happens to the evaluation users
@@ -202,7 +202,7 @@ class Plan:
         return [*self.lessons, *self.readings]
 
     def rows(self, store: Store) -> pd.DataFrame:
-        """One row per session, in the columns that `experiments/stats.py` selects by."""
+        """One row per session, in the columns that `experiments/statistics/stats.py` selects by."""
         return read_rows(store, self.readings)
 
     def curves(self, store: Store) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from slategym.experiments.figures import (
+from slategym.experiments.report.figures import (
     AGENT_COLOURS,
     GRID,
     Picture,

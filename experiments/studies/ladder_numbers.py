@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from slategym.experiments import stats
-from slategym.experiments.stats import Cell, Estimate
+from slategym.experiments.statistics import stats
+from slategym.experiments.statistics.stats import Cell, Estimate
 from slategym.experiments.studies.ladder import Ladder, Place
 
 SIDE = {  # columns of the rows that stand beside the return, and their heads

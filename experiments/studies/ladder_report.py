@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from slategym.experiments.background import sources
-from slategym.experiments.figures import Picture
-from slategym.experiments.ledger import ROWS, SUMMARY, Ledger
-from slategym.experiments.markup import Html, element, table
-from slategym.experiments.page import page, section
-from slategym.experiments.progress import duration
-from slategym.experiments.report import figure_of, made_with
-from slategym.experiments.stats import RESAMPLES
-from slategym.experiments.store import Store, write_json, write_parquet
+from slategym.experiments.report.background import sources
+from slategym.experiments.report.figures import Picture
+from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
+from slategym.experiments.report.markup import Html, element, table
+from slategym.experiments.report.page import page, section
+from slategym.experiments.report.report import figure_of, made_with
+from slategym.experiments.runs.progress import duration
+from slategym.experiments.runs.store import Store, write_json, write_parquet
+from slategym.experiments.statistics.stats import RESAMPLES
 from slategym.experiments.studies.ladder import Ladder, Place, Plan, Published
 from slategym.experiments.studies.ladder_figures import draw_curves, draw_ladder
 from slategym.experiments.studies.ladder_numbers import (
@@ -31,7 +31,7 @@ from slategym.experiments.studies.ladder_numbers import (
     compute_numbers,
     reference_of,
 )
-from slategym.models.assets import atomic_path
+from slategym.models.files import atomic_path
 
 REPORT = "report.html"
 TONES = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from slategym.experiments.run import run_units
-from slategym.experiments.store import open_store
+from slategym.experiments.runs.run import run_units
+from slategym.experiments.runs.store import open_store
 from slategym.experiments.studies.asked import Asked
 from slategym.experiments.studies.ladder import Ladder, Size, plan_of
 from slategym.experiments.studies.ladder_report import REPORT, print_ladder, write_ladder

@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from slategym.agents.agent import Progress
-from slategym.agents.policies import make_policy
+from slategym.agents.core.agent import Progress
+from slategym.agents.registry import make_policy
 from slategym.envs.registry import make_world
-from slategym.experiments.evaluate import play
+from slategym.experiments.measure.play import play
+from slategym.experiments.runs.units import Work
 from slategym.experiments.studies.ladder import Lesson, Reading
-from slategym.experiments.units import Work
 
 CHECKPOINT_EVERY = 30.0  # seconds
 CURVE = ("steps", "seconds", "return_mean")

@@ -19,13 +19,13 @@ from typing import Any
 import pandas as pd
 
 from slategym.agents.learning import PPOSettings, SACSettings
-from slategym.agents.plackett_luce import ResidualSettings
+from slategym.agents.policy_gradient.residual import ResidualSettings
 from slategym.envs.names import UsageError, lookup
-from slategym.experiments.store import Store
+from slategym.experiments.runs.store import Store
+from slategym.experiments.runs.units import Unit, read_rows
 from slategym.experiments.studies.movielens_units import Lesson, Reading
-from slategym.experiments.units import Unit, read_rows
-from slategym.models.movielens_world import BOREDOM, RATES, Assumptions
-from slategym.models.session_marginals import PATIENCES
+from slategym.models.simulator.movielens import BOREDOM, RATES, Assumptions
+from slategym.models.simulator.sessions import PATIENCES
 
 HERE = "slategym.experiments.studies.movielens_units"
 AGENTS = ("plackett-luce", "proto-sac")

@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from slategym.experiments.results import Artefact, Constant, StudyResult
-from slategym.experiments.spec import as_json
-from slategym.experiments.store import Store
+from slategym.experiments.report.results import Artefact, Constant, StudyResult
+from slategym.experiments.runs.spec import as_json
+from slategym.experiments.runs.store import Store
+from slategym.experiments.runs.units import Unit
+from slategym.experiments.statistics.verdict import Roles
 from slategym.experiments.studies.movielens import AGENTS, CAPS, MovieLensStudy, Plan
-from slategym.experiments.units import Unit
-from slategym.experiments.verdict import Roles
-from slategym.models.movielens_world import BOREDOM, HORIZON, LABELS, RATES, Assumptions
+from slategym.models.simulator.movielens import BOREDOM, HORIZON, LABELS, RATES, Assumptions
 
 ABOUT = "study.json"
 

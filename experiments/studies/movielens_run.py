@@ -9,13 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from slategym.experiments.report import write_report
-from slategym.experiments.run import run_units
-from slategym.experiments.store import open_store, write_json
+from slategym.experiments.report.report import write_report
+from slategym.experiments.report.terminal import print_report
+from slategym.experiments.runs.run import run_units
+from slategym.experiments.runs.store import open_store, write_json
 from slategym.experiments.studies.asked import Asked
 from slategym.experiments.studies.movielens import MovieLensStudy
 from slategym.experiments.studies.movielens_result import ABOUT, about, result
-from slategym.experiments.terminal import print_report
 
 
 def run_movielens(asked: Asked) -> Path:

@@ -21,17 +21,20 @@ from slategym.agents.learning import (
     train_plackett_luce,
     train_proto_sac,
 )
-from slategym.agents.plackett_luce import ResidualSettings
-from slategym.agents.policies import make_policy, ranker_of
+from slategym.agents.policy_gradient.residual import ResidualSettings
+from slategym.agents.registry import make_policy, ranker_of
 from slategym.agents.saved import save_policy
 from slategym.envs.types import World
-from slategym.experiments.evaluate import play
-from slategym.experiments.units import Progress, Work
+from slategym.experiments.measure.play import play
+from slategym.experiments.runs.units import Progress, Work
 from slategym.models import metrics
-from slategym.models.assets import fetch
-from slategym.models.calibrate import Platt, labelled, reliability_rows
-from slategym.models.fit import Listener
-from slategym.models.movielens_world import (
+from slategym.models.assets.registry import fetch
+from slategym.models.multitask.calibrate import Platt, labelled, reliability_rows
+from slategym.models.multitask.fit import Listener
+from slategym.models.multitask.network import CALIBRATED
+from slategym.models.multitask.predict import predict
+from slategym.models.multitask.sequences import Sequences
+from slategym.models.simulator.movielens import (
     BOREDOM,
     DATASET,
     click_constants,
@@ -40,10 +43,7 @@ from slategym.models.movielens_world import (
     parties,
     patience_chosen,
 )
-from slategym.models.multitask import CALIBRATED
-from slategym.models.predict import predict
-from slategym.models.sequences import Sequences
-from slategym.models.text import item_text_vectors
+from slategym.models.text.vectors import item_text_vectors
 
 PREFIX = "slategym/"
 METRIC_ROWS = 4000  # events of selection people on which A's and B's models are measured

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slategym.agents.hac import HacSettings
-from slategym.agents.linear_bandits import LinearBanditSettings
-from slategym.agents.plackett_luce_ppo import SARDINE
-from slategym.agents.reinforce_topk import ReinforceSettings
-from slategym.agents.sb3_algorithms import StablePPO, StableSAC
+from slategym.agents.bandits.linear import LinearBanditSettings
+from slategym.agents.latent.hac import HacSettings
+from slategym.agents.policy_gradient.ppo import SARDINE
+from slategym.agents.policy_gradient.reinforce import ReinforceSettings
+from slategym.agents.sb3.algorithms import StablePPO, StableSAC
 from slategym.experiments.studies.asked import Asked
 from slategym.experiments.studies.ladder import (
     Ladder,

@@ -20,11 +20,11 @@ from typing import Literal
 
 import pandas as pd
 
-from slategym.agents.slateq import SlateQSettings
+from slategym.agents.slateq.agent import SlateQSettings
 from slategym.envs.names import UsageError, lookup
-from slategym.experiments.store import Store
-from slategym.experiments.training import Training
-from slategym.experiments.units import Unit, read_rows
+from slategym.experiments.measure.training import Training
+from slategym.experiments.runs.store import Store
+from slategym.experiments.runs.units import Unit, read_rows
 
 UNITS = "slategym.experiments.studies.slateq_units"
 WORLD = "slategym/InterestEvolution-v0"
@@ -206,7 +206,7 @@ class Plan:
         return [*self.lessons, *self.readings]
 
     def rows(self, store: Store) -> pd.DataFrame:
-        """One row per session, in the columns that `experiments/stats.py` selects by."""
+        """One row per session, in the columns that `experiments/statistics/stats.py` selects by."""
         return read_rows(store, self.readings)
 
     def curves(self, store: Store) -> pd.DataFrame:

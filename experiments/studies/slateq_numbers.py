@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from slategym.experiments import stats
-from slategym.experiments.stats import Cell, Estimate
+from slategym.experiments.statistics import stats
+from slategym.experiments.statistics.stats import Cell, Estimate
 from slategym.experiments.studies.slateq import LESSONS, PRIVILEGED, ROWS, Place, Row
 
 BEST, LEARNED, CEILING, CAPPED = (

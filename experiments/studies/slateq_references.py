@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from slategym.agents.slate_values import exact_slate, top_k_slate
+from slategym.agents.slates.one_choice import exact_slate, top_k_slate
 from slategym.agents.types import Action
 from slategym.envs.choice import MultinomialLogit
 from slategym.envs.luck import Luck

@@ -14,24 +14,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from slategym.experiments.background import sources
-from slategym.experiments.figures import (
+from slategym.experiments.report.background import sources
+from slategym.experiments.report.figures import (
     AGENT_COLOURS,
     Picture,
     panels_of,
     save_picture,
     thousands,
 )
-from slategym.experiments.ledger import ROWS, SUMMARY, Ledger
-from slategym.experiments.markup import Html, element, table
-from slategym.experiments.page import page, section
-from slategym.experiments.progress import duration
-from slategym.experiments.report import figure_of, made_with
-from slategym.experiments.stats import RESAMPLES
-from slategym.experiments.store import Store, write_json, write_parquet
+from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
+from slategym.experiments.report.markup import Html, element, table
+from slategym.experiments.report.page import page, section
+from slategym.experiments.report.report import figure_of, made_with
+from slategym.experiments.runs.progress import duration
+from slategym.experiments.runs.store import Store, write_json, write_parquet
+from slategym.experiments.statistics.stats import RESAMPLES
 from slategym.experiments.studies.slateq import LESSONS, SlateQStudy
 from slategym.experiments.studies.slateq_numbers import CEILING, Line, Numbers
-from slategym.models.assets import atomic_path
+from slategym.models.files import atomic_path
 
 TITLE = "SlateQ: the published table, and the value of no click"
 QUESTION = (

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from slategym.experiments.run import run_units
-from slategym.experiments.store import open_store
+from slategym.experiments.runs.run import run_units
+from slategym.experiments.runs.store import open_store
 from slategym.experiments.studies.asked import Asked
 from slategym.experiments.studies.slateq import SlateQStudy
 from slategym.experiments.studies.slateq_numbers import compute_numbers

@@ -11,18 +11,18 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from slategym.agents.agent import CHECKPOINT, Progress
-from slategym.agents.baselines import Random
-from slategym.agents.slateq import SlateQ
+from slategym.agents.baselines.fixed import Random
+from slategym.agents.core.agent import CHECKPOINT, Progress
+from slategym.agents.slateq.agent import SlateQ
 from slategym.agents.types import Action, Policy
 from slategym.envs.luck import Luck
 from slategym.envs.registry import make_world
 from slategym.envs.types import Items, Observation, Outcome, Session, World
-from slategym.experiments.evaluate import play
+from slategym.experiments.measure.play import play
+from slategym.experiments.measure.training import Training
+from slategym.experiments.runs.units import Work
 from slategym.experiments.studies.slateq import WORLD, Reading
 from slategym.experiments.studies.slateq_references import Analytic, BestQuality, MostClicked
-from slategym.experiments.training import Training
-from slategym.experiments.units import Work
 
 BATCH = 2_500  # users side by side in a reading; changes no result
 CURVE = ("steps", "seconds", "return_mean")

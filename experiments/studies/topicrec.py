@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from slategym.agents.gems import GemsSettings
-from slategym.agents.hac import HacSettings
-from slategym.agents.plackett_luce_ppo import PPOSettings
-from slategym.agents.proto import topic_rec_settings
+from slategym.agents.latent.gems import GemsSettings
+from slategym.agents.latent.hac import HacSettings
+from slategym.agents.policy_gradient.ppo import PPOSettings
+from slategym.agents.sb3.proto import topic_rec_settings
 from slategym.experiments.studies.asked import Asked
 from slategym.experiments.studies.ladder import (
     Ladder,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slategym.envs.names import lookup
-from slategym.models.assets import fetch
+from slategym.models.assets.registry import fetch
 from slategym.models.data.log import Log
 from slategym.models.data.movielens import load_movielens
 

@@ -18,15 +18,15 @@ from safetensors.torch import load_file
 from small_worlds import learned_world
 from torch import Tensor
 
-from slategym.agents.agent import CHECKPOINT, Agent, Progress
-from slategym.agents.export import check, export
-from slategym.agents.policies import POLICIES, find_agent
+from slategym.agents.core.agent import CHECKPOINT, Agent, Progress
+from slategym.agents.registry import POLICIES, find_agent
+from slategym.agents.serving.export import check, export
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.observation import show
 from slategym.envs.types import Observation, Session, World
-from slategym.experiments.agent_page import comments
+from slategym.experiments.cli.agent_page import comments
 
 LEARNERS = [name for name, entry in POLICIES.items() if entry.agent is not None]
 SMALL = {  # settings of those that have them: seconds become milliseconds

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_worlds import fixed_world, learned_world, plain_taste, ranker_in
 
-from slategym.agents.baselines import Supervised
+from slategym.agents.baselines.fixed import Supervised
 from slategym.agents.learning import (
     CurvePoint,
     PPOSettings,
@@ -18,13 +18,13 @@ from slategym.agents.learning import (
     train_plackett_luce,
     train_proto_sac,
 )
-from slategym.agents.plackett_luce import PlackettLuce, ResidualSettings
-from slategym.agents.references import Myopic
+from slategym.agents.policy_gradient.residual import PlackettLuce, ResidualSettings
+from slategym.agents.references.myopic import Myopic
 from slategym.agents.types import Policy
 from slategym.envs import engine
 from slategym.envs.types import World
 from slategym.envs.users.satiation import GenreSatiation
-from slategym.experiments.evaluate import play
+from slategym.experiments.measure.play import play
 
 SMALL = ResidualSettings(num_candidates=5, hidden=16, value_hidden=16)
 PPO = PPOSettings(

@@ -10,14 +10,14 @@ import pytest
 import torch
 from small_worlds import learned_world, ranker_in, recent_in
 
-from slategym.agents.plackett_luce import (
+from slategym.agents.policy_gradient.residual import (
     PlackettLuce,
     RankedView,
     ResidualNetwork,
     ResidualSettings,
 )
-from slategym.agents.proto_action import ActorNetwork, Proto, ProtoView
 from slategym.agents.saved import SETTINGS, WEIGHTS, is_saved, load_policy, save_policy
+from slategym.agents.sb3.proto_action import ActorNetwork, Proto, ProtoView
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError

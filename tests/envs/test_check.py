@@ -250,7 +250,7 @@ def test_a_model_from_another_installed_package(tmp_path):
     assert float(run.stdout) > 10
     for name in ("weary", "weary_users:Weary"):
         checked = subprocess.run(
-            [sys.executable, "-m", "slategym.experiments.cli", "check", name],
+            [sys.executable, "-m", "slategym.experiments.cli.main", "check", name],
             env={"PYTHONPATH": str(site), "PATH": ""},
             capture_output=True,
             text=True,

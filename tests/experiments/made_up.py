@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from slategym.experiments.results import Constant, StudyResult
-from slategym.experiments.verdict import Roles
+from slategym.experiments.report.results import Constant, StudyResult
+from slategym.experiments.statistics.verdict import Roles
 
 WORLD = "slategym/MovieLens-v0"
 ROLES = Roles(boredom=4.0, agents=("plackett-luce", "proto-sac"))

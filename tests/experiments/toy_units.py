@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from slategym.envs.names import UsageError
-from slategym.experiments.units import Unit, Work
+from slategym.experiments.runs.units import Unit, Work
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 
 from slategym.envs.types import CLICK, Signal
 from slategym.models.data.log import Log
-from slategym.models.multitask import MultiTaskSettings
+from slategym.models.multitask.network import MultiTaskSettings
 
 NUM_USERS, NUM_ITEMS = 20, 30
 

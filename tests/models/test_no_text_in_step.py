@@ -18,12 +18,12 @@ from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.types import Catalogue, World
 from slategym.envs.users.assumed import Assumed
 from slategym.envs.users.patience import Patience
-from slategym.models.biases import ItemBiases
 from slategym.models.data.log import Log
-from slategym.models.learned_users import LearnedUsers
-from slategym.models.multitask import MultiTaskBert, MultiTaskSettings
-from slategym.models.population import population
-from slategym.models.state import BertObserver, StateEncoder
+from slategym.models.multitask.biases import ItemBiases
+from slategym.models.multitask.incremental import BertObserver, StateEncoder
+from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.simulator.population import population
+from slategym.models.simulator.users import LearnedUsers
 
 NUM_ITEMS, WARM = 30, 3
 

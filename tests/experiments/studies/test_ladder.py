@@ -14,11 +14,11 @@ import pytest
 from rich.console import Console
 from small_agents import Counting, CountingSettings
 
-from slategym.agents.policies import POLICIES, PolicyEntry
+from slategym.agents.registry import POLICIES, PolicyEntry
 from slategym.envs.names import UsageError
-from slategym.experiments import stats
-from slategym.experiments.stats import Cell
-from slategym.experiments.store import open_store
+from slategym.experiments.runs.store import open_store
+from slategym.experiments.statistics import stats
+from slategym.experiments.statistics.stats import Cell
 from slategym.experiments.studies.asked import Asked
 from slategym.experiments.studies.ladder import (
     FIRST_USER,

@@ -16,9 +16,10 @@ from small_movielens import forget, small_movielens
 
 from slategym.agents.learning import PPOSettings, SACSettings
 from slategym.envs.names import UsageError
-from slategym.experiments.results import CURVE_COLUMNS, EPISODE_COLUMNS, StudyResult
-from slategym.experiments.run import Summary, run_units
-from slategym.experiments.store import Store, open_store
+from slategym.experiments.report.results import CURVE_COLUMNS, EPISODE_COLUMNS, StudyResult
+from slategym.experiments.runs.run import Summary, run_units
+from slategym.experiments.runs.store import Store, open_store
+from slategym.experiments.runs.units import Unit, Work, closure
 from slategym.experiments.studies import movielens_units
 from slategym.experiments.studies.movielens import (
     AGENTS,
@@ -32,8 +33,7 @@ from slategym.experiments.studies.movielens import (
 )
 from slategym.experiments.studies.movielens_result import about, result
 from slategym.experiments.studies.movielens_units import Reading
-from slategym.experiments.units import Unit, Work, closure
-from slategym.models.movielens_world import BOREDOM, parties
+from slategym.models.simulator.movielens import BOREDOM, parties
 
 TINY = MovieLensStudy(
     seeds=1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slategym.agents.policies import POLICIES, find_agent
+from slategym.agents.registry import POLICIES, find_agent
 from slategym.envs.registry import make_world
 from slategym.experiments.studies.ladder import Place, Size, plan_of
 from slategym.experiments.studies.sardine import STUDY

@@ -12,13 +12,13 @@ import pytest
 import torch
 from rich.console import Console
 
-from slategym.agents.slateq import SlateQ
+from slategym.agents.slateq.agent import SlateQ
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
-from slategym.experiments.cli import answer, build
-from slategym.experiments.evaluate import play
-from slategym.experiments.run import run_units
-from slategym.experiments.store import open_store
+from slategym.experiments.cli.main import answer, build
+from slategym.experiments.measure.play import play
+from slategym.experiments.runs.run import run_units
+from slategym.experiments.runs.store import open_store
 from slategym.experiments.studies.slateq import (
     FIRST_USER,
     HERE,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from slategym.agents.gems import GemsSettings
-from slategym.agents.hac import HacSettings
-from slategym.agents.policies import POLICIES
+from slategym.agents.latent.gems import GemsSettings
+from slategym.agents.latent.hac import HacSettings
+from slategym.agents.registry import POLICIES
 from slategym.envs.registry import make_world
-from slategym.experiments.commands.benchmark import STUDIES
+from slategym.experiments.cli.commands.benchmark import STUDIES
 from slategym.experiments.studies.asked import Asked
 from slategym.experiments.studies.ladder import Learner, Place, Profile, Size, plan_of
 from slategym.experiments.studies.ladder_run import run_ladder

@@ -1,0 +1,1 @@
+"""Linear contextual bandits: learning from interaction without planning."""

@@ -1,0 +1,1 @@
+"""Policies without trial: popularity, the supervised ranker, diversity."""

@@ -1,0 +1,370 @@
+"""What every learner is: a policy that learns, stops anywhere, and goes on exactly there.
+
+An agent file has its settings, its networks and three things that differ: what one cycle of
+playing and learning does (`cycle`), how it chooses (`act`), and which tensors it consists of
+(`state`, `weights`). The loop, the progress bar, the event files, saving and resuming are here,
+once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, astuple, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from slategym.agents.core.reporting import bar, events
+from slategym.agents.core.tree import filled, leaves
+from slategym.agents.types import Action
+from slategym.envs.gym import SlateVectorEnv
+from slategym.envs.luck import Luck
+from slategym.envs.names import UsageError
+from slategym.envs.observation import read
+from slategym.envs.types import Observation, World
+from slategym.models.files import atomic_path
+
+A = TypeVar("A", bound="Agent")
+
+ABOUT, WEIGHTS, CHECKPOINT = "agent.json", "agent.safetensors", "checkpoint.safetensors"
+BEGUN = "training.json"  # which training the folder holds
+CURVE_POINTS = 60  # of a whole training
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training is."""
+
+    steps: int  # slates shown so far, of each seed
+    total: int  # slates in all
+    seconds: float  # since this call began
+    figures: Mapping[str, float]  # under stable-baselines3's tag names
+
+
+Callback = Callable[[Progress], bool | None]  # False: stop here
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Where a learner stood when it had seen so much."""
+
+    steps: int  # slates shown so far, of each seed
+    seconds: float  # of training so far, wall clock
+    return_mean: float  # of the sessions that ended since the last point, exploring
+
+
+class Agent(ABC):
+    """A slate policy that learns. Abstract; the agents themselves are final.
+
+    Args:
+        world: whose slates it is to choose; decides all sizes.
+        settings: a frozen dataclass; None: the agent's own defaults. `num_steps` among them is the
+            length of the whole training, on which schedules depend.
+        seeds: of training, side by side where the agent can; each gets networks of its own.
+    """
+
+    name: ClassVar[str]
+    privileged: ClassVar[bool] = False
+    several_seeds: ClassVar[bool] = False  # whether seeds can be trained side by side
+
+    def __init__(self, world: World, settings: Any = None, *, seeds: Sequence[int] = (0,)) -> None:
+        self.world = world
+        self.settings = self.default_settings() if settings is None else settings
+        self.seeds = tuple(seeds)
+        self.steps = 0  # slates learnt from, of each seed
+        self.serving = 0  # which of the seeds `act` speaks for
+        self.curve: list[CurvePoint] = []
+        self.seconds = 0.0  # of training so far, wall clock
+        self.cpu_seconds = 0.0  # of training so far, of this process
+        if not self.seeds or (len(self.seeds) > 1 and not self.several_seeds):
+            raise UsageError(
+                f"{self.name} trains {'one seed or more' if self.several_seeds else 'one seed'} at "
+                f"a time, got {len(self.seeds)}"
+            )
+        self.check_world(world)
+        self.build()
+
+    @classmethod
+    @abstractmethod
+    def default_settings(cls) -> Any:
+        """A frozen dataclass of at most a dozen fields, with `num_steps`."""
+
+    @classmethod
+    def check_world(cls, world: World) -> None:
+        """Refuse a world that this agent cannot act in.
+
+        Raises:
+            UsageError: saying what is missing.
+        """
+        return None
+
+    @abstractmethod
+    def build(self) -> None:
+        """Networks, optimisers, buffers: everything that `state` names except the lanes."""
+
+    @abstractmethod
+    def begin(self, world: World) -> None:
+        """Seat the training users in this world."""
+
+    @abstractmethod
+    def cycle(self) -> tuple[int, dict[str, float]]:
+        """Play and learn a little; slates shown per seed, and figures under SB3's tag names."""
+
+    @abstractmethod
+    def act(self, observation: Observation, luck: Luck) -> Action:
+        """Slates as it serves: no exploration unless that is the policy."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, Tensor]:
+        """What serving needs."""
+
+    @abstractmethod
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over what `weights` gave."""
+
+    @abstractmethod
+    def state(self) -> Any:
+        """Every tensor on which the rest of a training depends, a tree; see `core/tree.py`."""
+
+    @abstractmethod
+    def restore(self, state: Any) -> None:
+        """Take over such a tree."""
+
+    def explore(self, observation: Observation, luck: Luck) -> Action:
+        """Slates as it explores, with exact log-probability where it has one."""
+        return self.act(observation, luck)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything, flat: with it a training goes on to the same result bit for bit on CPU."""
+        return {**leaves(self.state()), "steps": torch.tensor(self.steps)}
+
+    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
+        """Take over what `state_dict` gave.
+
+        Raises:
+            ValueError: a tensor is missing or does not fit.
+        """
+        self.restore(filled(self.state(), saved))
+        self.steps = int(saved["steps"])
+
+    def predict(
+        self, shown: Mapping[str, Any], deterministic: bool = True, luck: Luck | None = None
+    ) -> Any:
+        """The slate for an observation as the environments show it, one user's or a batch.
+
+        Args:
+            shown: entries as arrays or tensors.
+            deterministic: False: as it explores.
+            luck: of these users; None: that of users 0, 1, ... at their first request.
+
+        Returns:
+            positions (K,) or (B, K), int32, as the observation was: an array or a tensor.
+        """
+        alone = torch.as_tensor(shown["step"]).dim() == 1
+        batch = {name: torch.as_tensor(x)[None] if alone else x for name, x in shown.items()}
+        observation = read(self.world, batch)
+        if luck is None:
+            stream_B = torch.arange(len(observation.step), dtype=torch.int32)
+            luck = Luck(stream_B.to(self.world.device))
+        with torch.no_grad():
+            chosen = (self.act if deterministic else self.explore)(observation, luck).slate
+        chosen = chosen[0] if alone else chosen
+        return chosen if isinstance(shown["step"], Tensor) else chosen.cpu().numpy()
+
+    def learn(
+        self: A,
+        world: World | SlateVectorEnv,
+        num_steps: int | None = None,
+        callback: Callback | None = None,
+        *,
+        folder: Path | None = None,
+        tensorboard: Path | None = None,
+        progress: bool = False,
+        checkpoint_every: float = 60.0,
+        about: Mapping[str, Any] | None = None,
+    ) -> A:
+        """Learn in this world until `num_steps` slates have been shown, in all.
+
+        Args:
+            world: where; of the same sizes as the agent's own.
+            num_steps: slates of each seed, counted from the very beginning; None: the settings'.
+            callback: told of progress after every cycle; returns False to stop.
+            folder: keeps checkpoints and the finished agent. A training that was killed goes on
+                from its last checkpoint there.
+            tensorboard: folder for event files.
+            progress: show a bar on standard error.
+            checkpoint_every: seconds between checkpoints.
+            about: JSON kept beside the agent: the world's id and settings, say.
+
+        Raises:
+            UsageError: the folder holds a training with other settings; the world does not fit.
+        """
+        world = world.world if isinstance(world, SlateVectorEnv) else world
+        self._check_same_sizes(world)
+        self.check_world(world)
+        total = self.settings.num_steps if num_steps is None else num_steps
+        self.begin(world)
+        if folder is not None:
+            self._take_up(folder, about or {})
+        began, saved, first = time.monotonic(), time.monotonic(), self.steps
+        clock, cpu_clock = began - self.seconds, time.process_time() - self.cpu_seconds
+        with ExitStack() as stack:
+            show = stack.enter_context(bar(self.name, total, progress))
+            write = stack.enter_context(events(tensorboard, self.steps))
+            while self.steps < total:
+                shown, figures = self.cycle()
+                self.steps += shown
+                seconds = time.monotonic() - began
+                rate = (self.steps - first) * len(self.seeds) / max(seconds, 1e-9)
+                figures = {
+                    **figures,
+                    "time/fps": rate,
+                    "time/total_timesteps": float(self.steps),
+                }
+                self.seconds = time.monotonic() - clock
+                self.cpu_seconds = time.process_time() - cpu_clock
+                self._note(figures, total)
+                show(self.steps, figures)
+                write(self.steps, figures)
+                if folder is not None and time.monotonic() - saved > checkpoint_every:
+                    self._checkpoint(folder)
+                    saved = time.monotonic()
+                now = Progress(self.steps, total, seconds, figures)
+                if callback is not None and callback(now) is False:
+                    break
+        if folder is not None:
+            self._checkpoint(folder)
+            self.save(folder, about or {})
+        return self
+
+    def save(self, folder: Path, about: Mapping[str, Any] | None = None) -> None:
+        """Write what serving needs: weights first, the settings that name them last.
+
+        Args:
+            folder: made if absent.
+            about: JSON kept beside it.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        flat = {name: x.detach().cpu().contiguous() for name, x in self.weights().items()}
+        with atomic_path(folder / WEIGHTS) as path:
+            save_file(flat, path)
+        with atomic_path(folder / ABOUT) as path:
+            path.write_text(json.dumps(self._about(about or {}), indent=2, sort_keys=True))
+
+    @classmethod
+    def load(cls: type[A], folder: Path, world: World) -> A:
+        """Read what `save` wrote, to act in a world of the same sizes.
+
+        Raises:
+            UsageError: it was trained for another catalogue or other slates.
+        """
+        kept = json.loads((folder / ABOUT).read_text())
+        settings = type(cls.default_settings())(**_tuples(kept["settings"]))
+        if kept["slate_size"] != world.slate_size:
+            raise UsageError(
+                f"{folder} was trained for slates of {kept['slate_size']}, {world.name} shows "
+                f"{world.slate_size}; pass slate_size={kept['slate_size']}"
+            )
+        agent = cls(world, settings, seeds=kept["seeds"])
+        try:
+            agent.load_weights(load_file(folder / WEIGHTS))
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise UsageError(f"{folder} does not fit {world.name}: {reason}") from error
+        agent.steps = kept["steps"]
+        return agent
+
+    def _about(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "agent": self.name,
+            "settings": asdict(self.settings),
+            "seeds": list(self.seeds),
+            "slate_size": self.world.slate_size,
+            "num_items": self.world.catalogue.num_items,
+            "steps": self.steps,
+            "about": dict(about),
+        }
+
+    def _fingerprint(self, about: Mapping[str, Any]) -> str:
+        kept = self._about(about)
+        del kept["steps"]
+        return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+    def _checkpoint(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        flat = {name: x.detach().cpu().contiguous() for name, x in self.state_dict().items()}
+        curve = [astuple(point) for point in self.curve]
+        so_far = {"curve": curve, "seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
+        with atomic_path(folder / CHECKPOINT) as path:
+            save_file(flat, path, metadata={"so_far": json.dumps(so_far)})
+
+    def _resume(self, checkpoint: Path) -> None:
+        self.load_state_dict(load_file(checkpoint))
+        with safe_open(checkpoint, framework="pt") as file:
+            so_far = json.loads(file.metadata()["so_far"])
+        self.curve = [CurvePoint(*point) for point in so_far["curve"]]
+        self.seconds, self.cpu_seconds = so_far["seconds"], so_far["cpu_seconds"]
+
+    def _take_up(self, folder: Path, about: Mapping[str, Any]) -> None:
+        """Go on from the folder's checkpoint, or write down what is about to begin there."""
+        begun = folder / BEGUN
+        mine = {**self._about(about), "fingerprint": self._fingerprint(about)}
+        if begun.is_file():
+            theirs = json.loads(begun.read_text())
+            if theirs["fingerprint"] != mine["fingerprint"]:
+                changed = differences(theirs, json.loads(json.dumps(mine)))  # tuples as lists
+                raise UsageError(
+                    f"{folder} holds a training with other settings ({changed}); resume with the "
+                    "same ones, or choose another folder"
+                )
+            if (folder / CHECKPOINT).is_file():
+                self._resume(folder / CHECKPOINT)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_path(begun) as path:
+            path.write_text(json.dumps(mine, indent=2, sort_keys=True))
+
+    def _note(self, figures: Mapping[str, float], total: int) -> None:
+        due = self.curve[-1].steps + total / CURVE_POINTS if self.curve else 0
+        if self.steps >= due and "rollout/ep_rew_mean" in figures:
+            self.curve.append(CurvePoint(self.steps, self.seconds, figures["rollout/ep_rew_mean"]))
+
+    def _check_same_sizes(self, world: World) -> None:
+        for what, ours, theirs in (
+            ("slots", self.world.slate_size, world.slate_size),
+            ("candidates", self.world.num_candidates, world.num_candidates),
+            ("items", self.world.catalogue.num_items, world.catalogue.num_items),
+        ):
+            if ours != theirs:
+                raise UsageError(
+                    f"this agent was made for {ours} {what}, {world.name} has {theirs}; make it "
+                    "with the world in which it learns"
+                )
+
+
+def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples that they were."""
+    return {name: tuple(x) if isinstance(x, list) else x for name, x in settings.items()}
+
+
+def differences(theirs: Mapping[str, Any], mine: Mapping[str, Any], limit: int = 3) -> str:
+    """The first few values in which two descriptions differ, for people."""
+    found = []
+    for name in sorted(theirs.keys() | mine.keys()):
+        a, b = theirs.get(name), mine.get(name)
+        if a == b or name in ("fingerprint", "steps"):
+            continue
+        if isinstance(a, dict) and isinstance(b, dict):
+            found.append(differences(a, b, limit))
+        else:
+            found.append(f"{name} {a} there, {b} here")
+    return "; ".join(found[:limit])

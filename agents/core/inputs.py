@@ -1,0 +1,117 @@
+"""What native learners read off an observation, in any world: one vector per user.
+
+Only what the observation holds: what the user model reveals, the agent's own state embedding, the
+context, the profile, how far the session is, and what the remembered clicks say: their fading sum
+of item vectors and, by topic, counts and traces.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from slategym.agents.core.features import FAST, PER_TOPIC, PER_VISIT, SLOW, RecentTopics
+from slategym.envs import engine
+from slategym.envs.types import LONG_AGO, Context, Observation, World
+
+PER_TASTE = 3  # sums of clicked items' vectors: of all that is remembered, fading slow, and fast
+LATELY = 30.0  # clicks; makes sums over the history of order one
+
+
+class Remembered(NamedTuple):
+    """Where in the input vector the history is told."""
+
+    topics: slice  # (PER_TOPIC, G), flat
+    visit: slice  # (PER_VISIT,)
+    taste: slice  # (PER_TASTE, D), flat
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The input vector of one world's learners."""
+
+    world: World
+
+    @cached_property
+    def width(self) -> int:
+        """X."""
+        zero_1 = torch.zeros(1, dtype=torch.int32, device=self.world.device)
+        first = engine.observe(self.world, engine.start(self.world, zero_1, zero_1, zero_1))
+        return self.vector(first).shape[1]
+
+    @cached_property
+    def remembered(self) -> Remembered | None:
+        """The last entries of the vector; None: nothing is remembered in this world."""
+        catalogue = self.world.catalogue
+        if not self.world.history_size:
+            return None
+        taste = self.width - PER_TASTE * catalogue.embedding.shape[1]
+        visit = taste - PER_VISIT
+        topics = visit - PER_TOPIC * catalogue.num_topics
+        return Remembered(slice(topics, visit), slice(visit, taste), slice(taste, self.width))
+
+    @cached_property
+    def topics(self) -> RecentTopics:
+        """Reads the history by topic."""
+        catalogue = self.world.catalogue
+        return RecentTopics(catalogue.topic.long(), catalogue.num_topics, self.world.horizon)
+
+    @cached_property
+    def items_ND(self) -> Tensor:
+        """Item vectors, of norm one on average."""
+        embedding_ND = self.world.catalogue.embedding
+        norm_N: Tensor = torch.linalg.vector_norm(embedding_ND, dim=1)
+        return embedding_ND / norm_N.mean()
+
+    def vector(self, observation: Observation) -> Tensor:
+        """(B, X) float32, entries of order one."""
+        gone_B1 = (observation.step.float() / self.world.horizon)[:, None]
+        parts = [gone_B1]
+        if observation.revealed is not None:
+            parts.append(observation.revealed)
+        if observation.state is not None:
+            parts.append(observation.state)
+        if observation.profile is not None:
+            sizes = self.world.population.profile_sizes
+            columns = zip(observation.profile.long().unbind(1), sizes, strict=True)
+            parts += [F.one_hot(x_B, size).float() for x_B, size in columns]
+        parts += self._context(observation.context)
+        if self.world.history_size:
+            parts += [
+                self.topics.by_topic(observation).flatten(1),
+                self.topics.of_visit(observation),
+                self._taste(observation),
+            ]
+        return torch.cat(parts, 1)
+
+    def _context(self, context: Context) -> list[Tensor]:
+        """Hour as a point on a circle, categories one-hot, the gap in log days."""
+        parts, names = [], self.world.context.names
+        for field in self.world.context.shown:
+            x_B = getattr(context, field)
+            if field == "hour":
+                turn_B = x_B * (2 * math.pi / 24)
+                parts.append(torch.stack([turn_B.sin(), turn_B.cos()], 1))
+            elif field == "gap":
+                parts.append(x_B.log1p()[:, None])
+            else:
+                count = 7 if field == "weekday" else len(names[field])
+                parts.append(F.one_hot(x_B.long(), count).float())
+        return parts
+
+    def _taste(self, observation: Observation) -> Tensor:
+        """Sums of the clicked items' vectors: all remembered alike, and fading slow and fast."""
+        history = observation.history
+        known_BH = (history.id >= 0).float()
+        age_BH = (history.age - 1).clamp(max=LONG_AGO).float()
+        weight_B3H = torch.stack(
+            [known_BH / LATELY, known_BH * SLOW**age_BH / 8, known_BH * FAST**age_BH / 3], 1
+        )
+        clicked_BHD = F.embedding(history.id.clamp(min=0), self.items_ND)
+        return (weight_B3H @ clicked_BHD).flatten(1)

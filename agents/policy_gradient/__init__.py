@@ -1,0 +1,1 @@
+"""PPO and REINFORCE on slates drawn without replacement."""

@@ -1,0 +1,231 @@
+"""The networks of slate policies that score every candidate, and what they look at, in any world.
+
+Two faces. `Whole`: from scratch, every candidate of the request by its vector and its topic.
+`Shortlist`: the best candidates of the supervised ranker, whose ranking the network corrects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from slategym.agents.baselines.ranker import Ranker
+from slategym.agents.core.features import PER_TOPIC, PER_VISIT
+from slategym.agents.core.inputs import PER_TASTE, Inputs
+from slategym.agents.policy_gradient.residual import RankedView, ResidualNetwork, ResidualSettings
+from slategym.envs import engine
+from slategym.envs.types import Observation, World
+
+HIDDEN = (128, 128)  # units of every trunk
+TOPIC_HIDDEN = 32  # units of the network that all topics share
+LOGIT_SCALE = 10.0  # nats per unit of the policy's last layer, against items of norm one
+FOND = 2.0  # of what was clicked, in the direction at the start, before LOGIT_SCALE
+VARIED = 0.4  # of every topic's penalty at the start, before LOGIT_SCALE
+TIMID = 0.01  # first weights of the policy's last layer, relative to the usual
+
+Shown = dict[str, Tensor]  # what a request shows, by name, (B, ...) each; "x" always
+
+
+class Face(Protocol):
+    """What a policy network reads of a request, and what its candidates are."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Entries of `show` that the policy network takes, in order."""
+        ...
+
+    def network(self) -> nn.Module:
+        """A new one: logits (B, C) and topic penalties (B, G), nats."""
+        ...
+
+    def show(self, observation: Observation) -> Shown:
+        """Input vector "x"; "id", unless a place is an item id; "allowed", unless all are."""
+        ...
+
+    def topic(self, shown: Shown) -> Tensor:
+        """Of each candidate, (B, C) int64."""
+        ...
+
+    def slate(self, shown: Shown, chosen_BK: Tensor) -> Tensor:
+        """Positions as the world counts them, (B, K) int32, of those chosen candidates."""
+        ...
+
+
+class PolicyNetwork(nn.Module):
+    """Logits as a direction in the space of items, plus a word on every topic.
+
+    The direction is the network's own plus a learned multiple of what the user clicked; the word is
+    the network's own plus what one small network, the same for all topics, makes of the recent
+    clicks on each. So what is learnt of one topic and one taste holds for the others. At first the
+    policy wants more of what was clicked, and not too much of one topic: of a thousand items that
+    all look alike, none would be learnt of in time.
+
+    Args:
+        inputs: of the world.
+    """
+
+    features_NW: Tensor
+
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__()
+        catalogue, self.where = inputs.world.catalogue, inputs.remembered
+        self.num_topics, self.width = catalogue.num_topics, catalogue.embedding.shape[1]
+        topic_NG = F.one_hot(catalogue.topic.long(), self.num_topics).float()
+        self.register_buffer("features_NW", torch.cat([inputs.items_ND, topic_NG], 1).clone())
+        multiples = PER_TASTE if self.where else 0
+        self.trunk = trunk(inputs.width)
+        self.last = nn.Linear(HIDDEN[-1], self.width + 2 * self.num_topics + multiples)
+        self.by_topic = None if self.where is None else _topic_network()
+        with torch.no_grad():
+            self.last.weight.mul_(TIMID)
+            self.last.bias.zero_()
+            if multiples:
+                self.last.bias[-multiples] = FOND
+
+    def forward(self, x_BX: Tensor, id_BC: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits (B, C) of the items id_BC, or of all, and penalties (B, G)."""
+        D, G = self.width, self.num_topics
+        out_BW = LOGIT_SCALE * self.last(self.trunk(x_BX))
+        towards_BD, word_BG2 = out_BW[:, :D], out_BW[:, D : D + 2 * G].reshape(-1, G, 2)
+        if self.where is not None and self.by_topic is not None:
+            multiple_B31 = out_BW[:, D + 2 * G :, None]
+            taste_B3D = x_BX[:, self.where.taste].reshape(-1, PER_TASTE, D)
+            towards_BD = towards_BD + (multiple_B31 * taste_B3D).sum(1)
+            recent_BG4 = x_BX[:, self.where.topics].reshape(-1, PER_TOPIC, G).mT
+            visit_BG3 = x_BX[:, None, self.where.visit].expand(-1, G, -1)
+            word_BG2 = word_BG2 + LOGIT_SCALE * self.by_topic(torch.cat([recent_BG4, visit_BG3], 2))
+        logits_BN = F.linear(torch.cat([towards_BD, word_BG2[..., 0]], 1), self.features_NW)
+        return logits_BN if id_BC is None else logits_BN.gather(1, id_BC), word_BG2[..., 1]
+
+
+def _topic_network() -> nn.Sequential:
+    """A topic's logit and penalty from the recent clicks on it and how the visit goes."""
+    last = nn.Linear(TOPIC_HIDDEN, 2)
+    with torch.no_grad():
+        last.weight.mul_(TIMID)
+        last.bias.copy_(torch.tensor([0.0, VARIED]))
+    return nn.Sequential(nn.Linear(PER_TOPIC + PER_VISIT, TOPIC_HIDDEN), nn.Tanh(), last)
+
+
+class ValueNetwork(nn.Module):
+    """Expected discounted reward from an input vector.
+
+    Args:
+        width: X.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.trunk, self.last = trunk(width), nn.Linear(HIDDEN[-1], 1)
+
+    def forward(self, x_BX: Tensor) -> Tensor:
+        """(B,), in the learner's units of reward."""
+        value_B1: Tensor = self.last(self.trunk(x_BX))
+        return value_B1[:, 0]
+
+
+class CorrectedRanking(nn.Module):
+    """A `ResidualNetwork` as a policy network; the value is a network of its own.
+
+    Args:
+        network: new.
+    """
+
+    def __init__(self, network: ResidualNetwork) -> None:
+        super().__init__()
+        network.value = nn.Sequential()
+        self.network = network
+
+    def forward(self, *shown: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, C) and penalties (B, G) from the entries that `Shortlist` reads."""
+        return self.network.corrected(dict(zip(Shortlist.reads, shown, strict=True)))
+
+
+def trunk(width: int) -> nn.Sequential:
+    """Dense layers with tanh between and after."""
+    first, second = HIDDEN
+    return nn.Sequential(nn.Linear(width, first), nn.Tanh(), nn.Linear(first, second), nn.Tanh())
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Every candidate of the request."""
+
+    world: World
+    inputs: Inputs
+
+    @cached_property
+    def reads(self) -> tuple[str, ...]:
+        """The input vector, and the items where they change from request to request."""
+        zero_1 = torch.zeros(1, dtype=torch.int32, device=self.world.device)
+        first = engine.observe(self.world, engine.start(self.world, zero_1, zero_1, zero_1))
+        return ("x",) if first.candidates is None else ("x", "id")
+
+    def network(self) -> nn.Module:
+        """From scratch."""
+        return PolicyNetwork(self.inputs)
+
+    def show(self, observation: Observation) -> Shown:
+        """The input vector and the offer."""
+        shown = {"x": self.inputs.vector(observation)}
+        if observation.candidates is not None:
+            shown["id"] = observation.candidates.long()
+        if observation.allowed is not None:
+            shown["allowed"] = observation.allowed
+        return shown
+
+    def topic(self, shown: Shown) -> Tensor:
+        """By item."""
+        topic_N = self.world.catalogue.topic.long()
+        return topic_N[shown["id"]] if "id" in shown else topic_N.expand(shown["x"].shape[0], -1)
+
+    def slate(self, shown: Shown, chosen_BK: Tensor) -> Tensor:
+        """A candidate's place is its position."""
+        return chosen_BK.int()
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """The supervised ranker's best candidates, whose ranking is corrected from zero on."""
+
+    view: RankedView
+    world: World
+    inputs: Inputs
+    reads: ClassVar[tuple[str, ...]] = ("id", "score", "topics", "visit", "state")
+
+    @classmethod
+    def of(cls, world: World, inputs: Inputs, ranker: Ranker, num_candidates: int) -> Shortlist:
+        """The face of a ranker's `num_candidates` best."""
+        view = RankedView(ranker, inputs.topics, num_candidates, world.slate_size)
+        return cls(view, world, inputs)
+
+    def network(self) -> nn.Module:
+        """The ranking itself, at first."""
+        catalogue = self.world.catalogue
+        seed = int(torch.randint(2**31 - 1, ()))  # it has a generator of its own
+        return CorrectedRanking(
+            ResidualNetwork(
+                ResidualSettings(num_candidates=self.view.num_candidates),
+                self.view.ranker.unit_items,
+                catalogue.topic.long(),
+                catalogue.num_topics,
+                seed,
+            )
+        )
+
+    def show(self, observation: Observation) -> Shown:
+        """The input vector and what the ranker has found."""
+        return {"x": self.inputs.vector(observation), **self.view.show(self.world, observation)}
+
+    def topic(self, shown: Shown) -> Tensor:
+        """By item."""
+        return self.world.catalogue.topic.long()[shown["id"]]
+
+    def slate(self, shown: Shown, chosen_BK: Tensor) -> Tensor:
+        """The candidates' items, which are positions in the catalogue."""
+        return self.view.slate(self.world, shown, chosen_BK)

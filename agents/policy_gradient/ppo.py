@@ -1,0 +1,380 @@
+"""PPO on slates drawn without replacement, native and batched, in any world.
+
+    law        Plackett-Luce with topic penalties inside the slate: `slate_law.py`
+    networks   a score for every candidate, and a value: `slate_network.py`
+    returns    discounted sums and advantages: `returns.py`
+    here       playing (`_play`), what there is to learn (`_batch`), the clipped update (`_update`)
+
+Whole sessions of users run side by side on the world's device; so do the training seeds, whose
+weights, luck and minibatches never meet.
+
+Source: Schulman et al. 2017, arXiv:1707.06347 (PPO); Schulman et al. 2016, arXiv:1506.02438 (GAE);
+Kool et al. 2019, arXiv:1903.06059 (slates without replacement); Wang et al. 2024, arXiv:2401.16108
+(credit by item).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from slategym.agents.core.adam import SeedAdam
+from slategym.agents.core.agent import Agent
+from slategym.agents.core.ensemble import Cohort, clip_each
+from slategym.agents.core.inputs import Inputs
+from slategym.agents.core.returns import advantages, discounted, normalised
+from slategym.agents.core.rollout import Tape, rows
+from slategym.agents.core.sessions import Lanes, Step, harvest, luck_of, seat, show
+from slategym.agents.policy_gradient.network import Face, Shortlist, Shown, ValueNetwork, Whole
+from slategym.agents.registry import ranker_of
+from slategym.agents.slates.plackett_luce import Scores, draw, entropy, log_prob, mode, scores_of
+from slategym.agents.types import Action
+from slategym.envs import engine
+from slategym.envs.gym import turn_of
+from slategym.envs.luck import Luck, purpose
+from slategym.envs.names import UsageError
+from slategym.envs.types import Observation, World
+
+SLOT, SHUFFLE = purpose("plackett_luce_ppo.slot"), purpose("plackett_luce_ppo.shuffle")
+CLIP = 0.2  # of the probability ratio
+GAE_LAMBDA = 0.8  # of advantages; 1: plain returns
+VALUE_WEIGHT = 0.5  # of the value's loss
+MAX_NORM = 0.5  # of the gradient, of policy and value each
+MOST_KL = 0.03  # nats per slot; a seed whose policy has moved further begins no further epoch
+LAST_RATE = 0.1  # of the learning rate, to which it falls linearly
+
+
+@dataclass(frozen=True)
+class PPOSettings:
+    """How a slate policy is trained by PPO."""
+
+    num_steps: int = 300_000  # slates of each seed, in all
+    num_users: int = 256  # B, side by side, of each seed
+    rollout: int = 15  # slates of every user between updates
+    epochs: int = 3  # passes over a rollout
+    minibatch: int = 960  # slates; divides num_users * rollout
+    learning_rate: float = 1e-3  # Adam's, falling linearly to a tenth
+    gamma: float = 0.95  # discount per slate, in [0, 1]
+    entropy: float = 0.001  # reward per nat of the first slot's entropy
+    credit: Literal["slate", "item"] = "slate"  # item: a slot is not credited with others' reward
+    shortlist: int = 0  # the supervised ranker's candidates, corrected; 0: no ranker, all of them
+    bootstrap: bool = False  # False: for the learner, a session that is cut off has ended
+    serve: Literal["mode", "draw"] = "mode"  # the likeliest slate, or one drawn as in training
+
+
+SARDINE = PPOSettings(
+    num_steps=288_000,
+    num_users=128,
+    rollout=25,
+    epochs=3,
+    minibatch=800,
+    learning_rate=2e-3,
+    gamma=0.9,
+    entropy=0.01,
+    credit="item",
+    serve="draw",
+)
+"""For the worlds of SARDINE with slates of ten, made with `history_size=20`.
+
+Credit by item decides: among what ten slots earn now and later, the click of one is hardly seen
+when all are credited alike. And slates are drawn: whoever has not clicked yet would be shown the
+same likeliest slate again and again, and never be known.
+"""
+
+
+class Rollout(NamedTuple):
+    """What was shown and what came of it; n = T * B slates of every seed."""
+
+    shown: Shown  # (S, T, B, ...) each
+    slate: Tensor  # (S, T, B, K) int64, places among the candidates
+    logp: Tensor  # (S, T, B, K) of every slot's choice, nats
+    reward: Tensor  # (S, T, B, K) by slot
+    ended: Tensor  # (S, T, B) bool
+    beyond: Tensor  # (S, T, B) value after a session that was cut off; 0 elsewhere
+    last: Tensor  # (S, B, X) input vectors after the last slate
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Slates to learn from, n of every seed."""
+
+    shown: Shown  # (S, n, ...) each
+    slate: Tensor  # (S, n, K) int64, places among the candidates
+    logp: Tensor  # (S, n, K) of every slot's choice when it was drawn, nats
+    advantage: Tensor  # (S, n, K) credit by item, or (S, n, 1) by slate; zero mean, unit spread
+    value: Tensor  # (S, n) before the updates, in units of the value
+    target: Tensor  # (S, n) of the value
+
+    def at(self, row_SR: Tensor) -> Batch:
+        """These R rows of every seed."""
+        return Batch(
+            shown={name: rows(x_Sn, row_SR) for name, x_Sn in self.shown.items()},
+            slate=rows(self.slate, row_SR),
+            logp=rows(self.logp, row_SR),
+            advantage=rows(self.advantage, row_SR),
+            value=rows(self.value, row_SR),
+            target=rows(self.target, row_SR),
+        )
+
+    def explained_variance(self) -> Tensor:
+        """Share of the targets' variance that the value foresaw, mean over seeds."""
+        unforeseen_S = (self.target - self.value).var(1)
+        return (1.0 - unforeseen_S / self.target.var(1).clamp(min=1e-12)).mean()
+
+
+def clipped_gain(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """PPO's lower bound of what a changed policy gains, of any shape.
+
+    Source: Schulman et al. 2017, arXiv:1707.06347, equation 7.
+    """
+    bounded = ratio.clamp(1.0 - clip, 1.0 + clip)
+    return torch.minimum(ratio * advantage, bounded * advantage)
+
+
+class PlackettLucePPO(Agent):
+    """PPO on slates drawn slot by slot without replacement.
+
+    Source: see the module.
+    """
+
+    name: ClassVar[str] = "plackett-luce"
+    several_seeds: ClassVar[bool] = True
+    settings: PPOSettings
+
+    @classmethod
+    def default_settings(cls) -> PPOSettings:
+        """From scratch, credit by slate."""
+        return PPOSettings()
+
+    def build(self) -> None:
+        """Policy and value of every seed."""
+        s = self.settings
+        if s.num_users * s.rollout % s.minibatch:
+            raise UsageError(
+                f"minibatch must divide num_users * rollout = {s.num_users * s.rollout}, "
+                f"got {s.minibatch}"
+            )
+        for name, allowed in (("credit", ("slate", "item")), ("serve", ("mode", "draw"))):
+            if getattr(s, name) not in allowed:
+                raise UsageError(f"{name} must be {' or '.join(allowed)}, got {getattr(s, name)!r}")
+        self.face = face_of(self.world, s.shortlist)
+        width, device = Inputs(self.world).width, self.world.device
+        self.policy = Cohort(self.face.network, self.seeds, device)
+        self.value = Cohort(lambda: ValueNetwork(width), self.seeds, device)
+        self.adam = SeedAdam([*self.policy.parameters(), *self.value.parameters()])
+        key_S = torch.tensor([seed & 0x7FFFFFFF for seed in self.seeds], dtype=torch.int32)
+        self.key_S = key_S.to(device)
+        self.passes = torch.zeros((), dtype=torch.int32, device=device)  # epochs begun, ever
+        self.scale_S = torch.zeros(len(self.seeds), device=device)  # reward per unit of value
+
+    def begin(self, world: World) -> None:
+        """Seat the training users."""
+        self.learning_world, self.turn = world, turn_of(world)
+        self.learning_face = face_of(world, self.settings.shortlist)
+        self.lanes: Lanes = seat(world, self.seeds, self.settings.num_users)
+
+    def cycle(self) -> tuple[int, dict[str, float]]:
+        """A rollout, then some epochs of clipped updates on it."""
+        rollout = self._play()
+        self.lanes, figures = harvest(self.lanes)
+        return self.settings.num_users * self.settings.rollout, {**figures, **self._learn(rollout)}
+
+    @torch.no_grad()
+    def _play(self) -> Rollout:
+        """Show everybody slates drawn from the policy."""
+        world, face, T = self.learning_world, self.learning_face, self.settings.rollout
+        S, K = len(self.seeds), world.slate_size
+        reward_M = torch.tensor(world.objective, device=world.device)
+        requests, outcomes = Tape(S, T), Tape(S, T)
+        observation = engine.observe(world, self.lanes.session)
+        for t in range(T):
+            shown = face.show(observation)
+            uniform_LK = luck_of(self.lanes).uniform(SLOT, K)
+            slate_LK, logp_LK = draw(self._scores(self.policy, face, shown), uniform_LK)
+            self.lanes, step = show(world, self.turn, self.lanes, face.slate(shown, slate_LK))
+            requests.keep(t, shown)
+            outcomes.keep(
+                t,
+                {
+                    "slate": slate_LK,
+                    "logp": logp_LK,
+                    "reward": step.outcome.feedback @ reward_M,
+                    "ended": step.ended,
+                    "beyond": self._beyond(step),
+                },
+            )
+            observation = step.next
+        last_LX = face.show(observation)["x"]
+        return Rollout(requests.parts, last=last_LX.view(S, -1, last_LX.shape[1]), **outcomes.parts)
+
+    def _beyond(self, step: Step) -> Tensor:
+        """Value after sessions that were cut off, (L,); 0 where the user left or goes on."""
+        if not self.settings.bootstrap or not bool(step.ended.any()):
+            return torch.zeros_like(step.outcome.reward)
+        x_LX = self.learning_face.show(step.last)["x"]
+        value_SB = self.value(x_LX.view(len(self.seeds), -1, x_LX.shape[1]))
+        value_L: Tensor = (value_SB * self.scale_S[:, None]).flatten()
+        return value_L * (step.ended & ~step.outcome.left)
+
+    def _scores(self, policy: Cohort, face: Face, shown: Shown) -> Scores:
+        """What decides the slates of S * B requests, seed after seed."""
+        S = policy.num_seeds
+        inputs = (shown[name].view(S, -1, *shown[name].shape[1:]) for name in face.reads)
+        logits_SBC, penalty_SBG = policy(*inputs)
+        logits_LC, penalty_LG = logits_SBC.flatten(0, 1), penalty_SBG.flatten(0, 1)
+        return scores_of(logits_LC, penalty_LG, face.topic(shown), shown.get("allowed"))
+
+    def _learn(self, rollout: Rollout) -> dict[str, float]:
+        """Epochs of minibatches, each seed's until its policy has moved far enough."""
+        s, S = self.settings, len(self.seeds)
+        batch = self._batch(rollout)
+        rate = s.learning_rate * max(LAST_RATE, 1.0 - self.steps / s.num_steps)
+        going_S = torch.ones(S, dtype=torch.bool, device=self.key_S.device)
+        told: list[dict[str, Tensor]] = []
+        for _ in range(s.epochs):
+            luck = Luck.at(self.key_S, self.passes.expand(S))
+            order_Sn = luck.uniform(SHUFFLE, s.num_users * s.rollout).argsort(dim=1, stable=True)
+            self.passes += 1
+            # within an epoch the clip pulls back what moved too far; stopping there would keep it
+            for row_SR in order_Sn.view(S, -1, s.minibatch).unbind(1):
+                told.append(self._update(batch.at(row_SR), rate, going_S))
+            most = MOST_KL * self.learning_world.slate_size
+            going_S = going_S & (told[-1]["train/approx_kl"] <= most)
+            if not bool(going_S.any()):
+                break
+        figures = {name: torch.stack([f[name] for f in told]).mean() for name in told[0]}
+        figures["train/explained_variance"] = batch.explained_variance()
+        figures["train/n_updates"] = self.adam.updates_S.mean()
+        values = torch.stack(list(figures.values())).tolist()
+        return {**dict(zip(figures, values, strict=True)), "train/learning_rate": rate}
+
+    @torch.no_grad()
+    def _batch(self, rollout: Rollout) -> Batch:
+        """What there is to learn from a rollout."""
+        s = self.settings
+        reward_STB = rollout.reward.sum(3)
+        first_S = discounted(reward_STB, rollout.ended, s.gamma).square().mean((1, 2)).sqrt()
+        self.scale_S = torch.where(self.scale_S == 0, first_S.clamp(min=1e-6), self.scale_S)
+        scale_S11 = self.scale_S[:, None, None]
+
+        value_Sn = self.value(rollout.shown["x"].flatten(1, 2))
+        advantage_STB = advantages(
+            (reward_STB + s.gamma * rollout.beyond) / scale_S11,
+            value_Sn.view(reward_STB.shape),
+            self.value(rollout.last),
+            rollout.ended,
+            s.gamma,
+            GAE_LAMBDA,
+        )
+        target_Sn = value_Sn + advantage_STB.flatten(1)
+        advantage_SnK = advantage_STB.flatten(1)[..., None]
+        if s.credit == "item":
+            reward_SnK = rollout.reward.flatten(1, 2) / scale_S11
+            advantage_SnK = advantage_SnK - (reward_SnK.sum(2, keepdim=True) - reward_SnK)
+        return Batch(
+            shown={name: x.flatten(1, 2) for name, x in rollout.shown.items()},
+            slate=rollout.slate.flatten(1, 2),
+            logp=rollout.logp.flatten(1, 2),
+            advantage=normalised(advantage_SnK),
+            value=value_Sn,
+            target=target_Sn,
+        )
+
+    def _update(self, few: Batch, rate: float, going_S: Tensor) -> dict[str, Tensor]:
+        """One step of Adam on a minibatch of every seed that is still going."""
+        S = len(self.seeds)
+        shown = {name: x.flatten(0, 1) for name, x in few.shown.items()}
+        scores = self._scores(self.policy, self.learning_face, shown)
+        logp_SRK = log_prob(scores, few.slate.flatten(0, 1)).view(few.logp.shape)
+        change_SRK = logp_SRK - few.logp
+        if self.settings.credit == "slate":
+            change_SRK = change_SRK.sum(2, keepdim=True)
+        gain_S = clipped_gain(change_SRK.exp(), few.advantage, CLIP).sum(2).mean(1)
+        entropy_S = entropy(scores).view(S, -1).mean(1)
+        error_S = (self.value(few.shown["x"]) - few.target).square().mean(1)
+        loss_S = VALUE_WEIGHT * error_S - gain_S - self.settings.entropy * entropy_S
+
+        self.adam.zero_grad()
+        loss_S.sum().backward()  # type: ignore[no-untyped-call]
+        clip_each(self.policy.parameters(), MAX_NORM)
+        clip_each(self.value.parameters(), MAX_NORM)
+        with torch.no_grad():
+            moved_SR = (logp_SRK - few.logp).sum(2)
+            self.adam.step(rate, going_S)
+            return {
+                "train/approx_kl": (moved_SR.exp() - 1.0 - moved_SR).mean(1),
+                "train/clip_fraction": ((change_SRK.exp() - 1.0).abs() > CLIP).float().mean(),
+                "train/policy_gradient_loss": -gain_S.mean(),
+                "train/value_loss": error_S.mean(),
+                "train/entropy_loss": -entropy_S.mean(),
+                "train/loss": loss_S.mean(),
+            }
+
+    @torch.no_grad()
+    def act(self, observation: Observation, luck: Luck) -> Action:
+        """The likeliest slate, slot after slot; or as `explore`, where that is how it serves."""
+        if self.settings.serve == "draw":
+            return self.explore(observation, luck)
+        shown = self.face.show(observation)
+        chosen_BK = mode(self._served(shown), self.world.slate_size)
+        return Action(self.face.slate(shown, chosen_BK))
+
+    @torch.no_grad()
+    def explore(self, observation: Observation, luck: Luck) -> Action:
+        """A slate drawn as in training, with its exact log-probability."""
+        shown = self.face.show(observation)
+        uniform_BK = luck.uniform(SLOT, self.world.slate_size)
+        chosen_BK, logp_BK = draw(self._served(shown), uniform_BK)
+        return Action(self.face.slate(shown, chosen_BK), logp_BK.sum(1))
+
+    def _served(self, shown: Shown) -> Scores:
+        return self._scores(
+            self.policy.fixed(slice(self.serving, self.serving + 1)), self.face, shown
+        )
+
+    def weights(self) -> dict[str, Tensor]:
+        """The policies; values are for learning alone."""
+        return dict(self.policy.weights)
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over policies."""
+        self.policy.load(dict(weights))
+
+    def state(self) -> Any:
+        """Networks, Adam, users, and the count on which minibatches depend."""
+        return {
+            "policy": self.policy.weights,
+            "value": self.value.weights,
+            "adam": self.adam.state(),
+            "lanes": self.lanes,
+            "passes": self.passes,
+            "scale": self.scale_S,
+        }
+
+    def restore(self, state: Any) -> None:
+        """Take over such a tree."""
+        self.policy.load(state["policy"])
+        self.value.load(state["value"])
+        self.adam.load(state["adam"])
+        self.lanes, self.passes, self.scale_S = state["lanes"], state["passes"], state["scale"]
+
+
+def face_of(world: World, shortlist: int) -> Face:
+    """All candidates, or the ranker's best.
+
+    Raises:
+        UsageError: the world has no ranker; the shortlist is shorter than a slate.
+    """
+    inputs = Inputs(world)
+    if not shortlist:
+        return Whole(world, inputs)
+    if not world.slate_size <= shortlist <= world.num_candidates:
+        raise UsageError(
+            f"shortlist must be 0 or in [{world.slate_size}, {world.num_candidates}] in "
+            f"{world.name}, got {shortlist}"
+        )
+    return Shortlist.of(world, inputs, ranker_of(world), shortlist)

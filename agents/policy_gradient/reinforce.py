@@ -1,0 +1,357 @@
+"""REINFORCE with the top-K off-policy correction: learning from slates that another policy showed.
+
+The policy is a softmax over the candidates; a slate is K independent draws from it. A logged draw a
+with propensity beta counts as much as the policy wants it now, and as much as it is still missing
+from the slate:
+
+    gradient = sum  min(pi(a) / beta(a), cap) * lambda_K(a) * R(a) * grad log pi(a)
+    lambda_K(a) = K (1 - pi(a))^(K - 1)
+
+lambda_K is the derivative of alpha = 1 - (1 - pi)^K, the chance that a is in the slate: it falls to
+zero as soon as a is sure to be shown, so that the policy goes on to learn what else should be.
+
+Slates come from the learner itself: draws from a mix of its policy and uniform ones, remembered for
+some rollouts. With one rollout and no uniform draws it learns on-policy. `learn_log` learns from
+the slates of anybody else. In a world that shows slates of distinct items a repeated draw is an
+empty slot while learning; what is served are the K likeliest items.
+
+Source: Chen et al. 2019, WSDM, arXiv:1812.02353: section 4 (weights), 4.3 (lambda_K),
+4.4 (caps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from slategym.agents.core.adam import SeedAdam
+from slategym.agents.core.agent import Agent
+from slategym.agents.core.ensemble import Cohort, clip_each
+from slategym.agents.core.inputs import Inputs
+from slategym.agents.core.returns import advantages, discounted, normalised
+from slategym.agents.core.rollout import Tape, rows
+from slategym.agents.core.sessions import Lanes, harvest, luck_of, seat, show
+from slategym.agents.core.tree import leaves
+from slategym.agents.policy_gradient.network import Shown, ValueNetwork, Whole
+from slategym.agents.policy_gradient.replayed_log import replayed
+from slategym.agents.slates.off_policy import importance, multiplier
+from slategym.agents.slates.top import allowed_only, top_slate
+from slategym.agents.types import Action
+from slategym.envs import engine
+from slategym.envs.gym import turn_of
+from slategym.envs.luck import Luck, purpose
+from slategym.envs.names import UsageError
+from slategym.envs.types import Observation, World
+
+DRAW, PICK = purpose("reinforce_topk.draw"), purpose("reinforce_topk.pick")
+VALUE_WEIGHT = 0.5  # of the baseline's loss
+MAX_NORM = 0.5  # of the gradient, of policy and baseline each
+LAST_RATE = 0.1  # of the learning rate, to which it falls linearly
+
+
+@dataclass(frozen=True)
+class ReinforceSettings:
+    """How a softmax policy learns from logged slates."""
+
+    num_steps: int = 300_000  # slates of each seed, in all
+    num_users: int = 64  # B, side by side, of each seed
+    rollout: int = 25  # slates of every user between updates
+    updates: int = 8  # minibatches after each rollout
+    minibatch: int = 800  # slates
+    remembered: int = 4  # rollouts to learn from; 1: the newest alone
+    uniform_prob: float = 0.1  # of a uniform draw while learning, for each slot
+    learning_rate: float = 3e-4  # Adam's, falling linearly to a tenth
+    gamma: float = 0.95  # discount per slate, in [0, 1]
+    weight_cap: float = 20.0  # largest pi / beta, about e^3
+    entropy: float = 0.001  # reward per nat of the policy's entropy
+    top_k: bool = True  # False: without lambda_K, as if slates had one slot
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Slates and what they brought; leading axes (S, n), or (S, M, T, B) where remembered."""
+
+    shown: Shown  # (..., *) each
+    slate: Tensor  # (..., K) int64, places among the candidates
+    logp: Tensor  # (..., K) log-propensity of every draw, nats; their sum is the slate's
+    reward: Tensor  # (..., K) by slot
+    total: Tensor  # (...,) discounted reward to go, of the whole slate and all that followed
+
+    def at(self, row_SR: Tensor) -> Logged:
+        """These R rows of every seed, of those with axes (S, n)."""
+        return Logged(
+            shown={name: rows(x_Sn, row_SR) for name, x_Sn in self.shown.items()},
+            slate=rows(self.slate, row_SR),
+            logp=rows(self.logp, row_SR),
+            reward=rows(self.reward, row_SR),
+            total=rows(self.total, row_SR),
+        )
+
+
+class ReinforceTopK(Agent):
+    """REINFORCE with the top-K off-policy correction; it serves the K likeliest items.
+
+    Source: see the module.
+    """
+
+    name: ClassVar[str] = "reinforce-topk"
+    several_seeds: ClassVar[bool] = True
+    settings: ReinforceSettings
+
+    @classmethod
+    def default_settings(cls) -> ReinforceSettings:
+        """Four rollouts remembered, a tenth of the draws uniform."""
+        return ReinforceSettings()
+
+    def build(self) -> None:
+        """Policy and baseline of every seed."""
+        s = self.settings
+        if not 0.0 <= s.uniform_prob <= 1.0:
+            raise UsageError(f"uniform_prob must be in [0, 1], got {s.uniform_prob}")
+        inputs, device = Inputs(self.world), self.world.device
+        self.face = Whole(self.world, inputs)
+        self.policy = Cohort(self.face.network, self.seeds, device)
+        self.value = Cohort(lambda: ValueNetwork(inputs.width), self.seeds, device)
+        self.adam_policy = SeedAdam(self.policy.parameters())
+        self.adam_value = SeedAdam(self.value.parameters())
+        key_S = torch.tensor([seed & 0x7FFFFFFF for seed in self.seeds], dtype=torch.int32)
+        self.key_S = key_S.to(device)
+        self.picks = torch.zeros((), dtype=torch.int32, device=device)  # minibatches, ever
+        self.scale_S = torch.zeros(len(self.seeds), device=device)  # reward per unit of value
+
+    def begin(self, world: World) -> None:
+        """Seat the training users, with nothing remembered."""
+        s, S = self.settings, len(self.seeds)
+        self.learning_world, self.turn = world, turn_of(world)
+        self.learning_face = Whole(world, Inputs(world))
+        self.lanes: Lanes = seat(world, self.seeds, s.num_users)
+        shown = self.learning_face.show(engine.observe(world, self.lanes.session))
+        room = (S, s.remembered, s.rollout, s.num_users)
+        slot = torch.zeros(*room, world.slate_size, device=world.device)
+        self.memory = Logged(
+            shown={name: x_L.new_zeros(*room, *x_L.shape[1:]) for name, x_L in shown.items()},
+            slate=slot.long(),
+            logp=slot.clone(),
+            reward=slot.clone(),
+            total=slot[..., 0].clone(),
+        )
+
+    def cycle(self) -> tuple[int, dict[str, float]]:
+        """A rollout to remember, then some minibatches of all that is remembered."""
+        s = self.settings
+        length = s.num_users * s.rollout
+        at, new = self.steps // length % s.remembered, leaves(self._play())
+        for name, ring in leaves(self.memory).items():
+            ring[:, at] = new[name]
+        self.lanes, figures = harvest(self.lanes)
+        known = min(self.steps // length + 1, s.remembered) * length
+        flat = Logged(
+            shown={name: x.flatten(1, 3) for name, x in self.memory.shown.items()},
+            slate=self.memory.slate.flatten(1, 3),
+            logp=self.memory.logp.flatten(1, 3),
+            reward=self.memory.reward.flatten(1, 3),
+            total=self.memory.total.flatten(1, 3),
+        )
+        told = [self._update(flat.at(self._pick(known))) for _ in range(s.updates)]
+        losses = {name: torch.stack([t[name] for t in told]).mean() for name in told[0]}
+        values = torch.stack(list(losses.values())).tolist()
+        return length, {
+            **figures,
+            **dict(zip(losses, values, strict=True)),
+            "train/learning_rate": self._rate,
+            "train/n_updates": float(self.adam_policy.updates_S[0]),
+        }
+
+    @property
+    def _rate(self) -> float:
+        left = 1.0 - self.steps / self.settings.num_steps
+        return self.settings.learning_rate * max(LAST_RATE, left)
+
+    @torch.no_grad()
+    def _play(self) -> Logged:
+        """Show everybody slates of draws from the policy, some of them uniform."""
+        world, T, S = self.learning_world, self.settings.rollout, len(self.seeds)
+        reward_M = torch.tensor(world.objective, device=world.device)
+        requests, outcomes = Tape(S, T), Tape(S, T)
+        observation = engine.observe(world, self.lanes.session)
+        for t in range(T):
+            shown = self.learning_face.show(observation)
+            logp_LC = self._logp(self.policy, shown)
+            slate_LK, logp_LK = self._draw(logp_LC, shown, luck_of(self.lanes))
+            self.lanes, step = show(world, self.turn, self.lanes, slate_LK.int())
+            requests.keep(t, shown)
+            reward_LK = step.outcome.feedback @ reward_M
+            outcome = {"slate": slate_LK, "logp": logp_LK, "reward": reward_LK}
+            outcomes.keep(t, {**outcome, "ended": step.ended})
+            observation = step.next
+        last_SBX = self.learning_face.show(observation)["x"].view(S, self.settings.num_users, -1)
+        ended_STB = outcomes.parts.pop("ended")
+        total_STB = self._totals(outcomes.parts["reward"].sum(3), last_SBX, ended_STB)
+        return Logged(requests.parts, total=total_STB, **outcomes.parts)
+
+    def _totals(self, reward_STB: Tensor, last_SBX: Tensor, ended_STB: Tensor) -> Tensor:
+        """Discounted reward to go; what follows the last slate is what the baseline expects."""
+        gamma, zero_STB = self.settings.gamma, torch.zeros_like(reward_STB)
+        first_S = discounted(reward_STB, ended_STB, gamma).square().mean((1, 2)).sqrt()
+        self.scale_S = torch.where(self.scale_S == 0, first_S.clamp(min=1e-6), self.scale_S)
+        after_SB = self.value(last_SBX) * self.scale_S[:, None]
+        return advantages(reward_STB, zero_STB, after_SB, ended_STB, gamma, 1.0)
+
+    def _logp(self, policy: Cohort, shown: Shown) -> Tensor:
+        """Log-probability of every candidate at S * B requests, seed after seed, (L, C)."""
+        S = policy.num_seeds
+        inputs = (shown[name].view(S, -1, *shown[name].shape[1:]) for name in self.face.reads)
+        logits_LC = policy(*inputs)[0].flatten(0, 1)
+        return allowed_only(logits_LC, shown.get("allowed")).log_softmax(1)
+
+    def _draw(self, logp_BC: Tensor, shown: Shown, luck: Luck) -> tuple[Tensor, Tensor]:
+        """K independent draws of the mix, and their log-propensities, (B, K) each."""
+        K, share = self.world.slate_size, self.settings.uniform_prob
+        allowed_BC = shown.get("allowed", torch.ones_like(logp_BC)).float()
+        even_BC = allowed_BC / allowed_BC.sum(1, keepdim=True)
+        prob_BC = (1.0 - share) * logp_BC.exp() + share * even_BC
+        upto_BC = prob_BC.cumsum(1)
+        slate_BK = torch.searchsorted(upto_BC, luck.uniform(DRAW, K) * upto_BC[:, -1:], right=True)
+        return slate_BK, prob_BC.gather(1, slate_BK).log()
+
+    def _pick(self, num_rows: int) -> Tensor:
+        """Rows of a minibatch of every seed, (S, R), among so many."""
+        luck = Luck.at(self.key_S, self.picks.expand(len(self.seeds)))
+        self.picks += 1
+        return luck.integers(PICK, self.settings.minibatch, num_rows).long()
+
+    def _update(self, few: Logged, whole_slates: bool = False) -> dict[str, Tensor]:
+        """One step of Adam on a minibatch of every seed.
+
+        Args:
+            few: (S, R, ...).
+            whole_slates: True: propensities are known of whole slates alone, which are weighted as
+                wholes.
+        """
+        s, (S, R, K) = self.settings, few.slate.shape
+        all_LC = self._logp(self.policy, {name: x.flatten(0, 1) for name, x in few.shown.items()})
+        logp_SRK = all_LC.gather(1, few.slate.flatten(0, 1)).view(S, R, K)
+        expected_SR = self.value(few.shown["x"])
+        target_SR = few.total / self.scale_S[:, None]
+        with torch.no_grad():
+            others_SRK = (few.reward.sum(2, keepdim=True) - few.reward) / self.scale_S[
+                :, None, None
+            ]
+            gain_SRK = normalised((target_SR - expected_SR)[..., None] - others_SRK)
+            now_SRK, then_SRK = logp_SRK, few.logp
+            if whole_slates:
+                now_SRK, then_SRK = (x.sum(2, keepdim=True) for x in (now_SRK, then_SRK))
+            weight_SRK = importance(now_SRK, then_SRK, s.weight_cap)
+            if s.top_k:
+                weight_SRK = weight_SRK * multiplier(logp_SRK, K)
+        entropy_S = -(all_LC.exp() * all_LC).sum(1).view(S, R).mean(1)
+        policy_S = -(weight_SRK * gain_SRK * logp_SRK).sum(2).mean(1)
+        error_S = (expected_SR - target_SR).square().mean(1)
+        loss_S = policy_S + VALUE_WEIGHT * error_S - s.entropy * entropy_S
+
+        for adam in (self.adam_policy, self.adam_value):
+            adam.zero_grad()
+        loss_S.sum().backward()  # type: ignore[no-untyped-call]
+        for cohort, adam in ((self.policy, self.adam_policy), (self.value, self.adam_value)):
+            clip_each(cohort.parameters(), MAX_NORM)
+            adam.step(self._rate)
+        return {
+            "train/loss": loss_S.detach().mean(),
+            "train/policy_gradient_loss": policy_S.detach().mean(),
+            "train/value_loss": error_S.detach().mean(),
+            "train/entropy_loss": -entropy_S.detach().mean(),
+            "train/importance_weight": weight_SRK.mean(),
+        }
+
+    def learn_log(self, world: World, path: Path, *, seed: int, updates: int) -> None:
+        """Learn from the slates of a log, which somebody else has shown.
+
+        Args:
+            world: where it was written.
+            path: Parquet, as `slategym simulate --out` writes it.
+            seed: that it was simulated with.
+            updates: minibatches.
+
+        Raises:
+            UsageError: see `replayed`.
+        """
+        S, log = len(self.seeds), replayed(world, path, seed, self.face.show)
+        alive_n = log.alive.flatten()
+
+        def each_seed(x_TB: Tensor) -> Tensor:
+            x_n = x_TB.flatten(0, 1)[alive_n]
+            return x_n.expand(S, *x_n.shape)
+
+        zero_1B = torch.zeros_like(log.reward[:1, :, 0])
+        total_1TB = advantages(
+            log.reward.sum(2)[None],
+            torch.zeros_like(log.logp)[None],
+            zero_1B,
+            log.ended[None],
+            self.settings.gamma,
+            1.0,
+        )
+        K = log.slate.shape[2]
+        logged = Logged(
+            shown={name: each_seed(x_TB) for name, x_TB in log.shown.items()},
+            slate=each_seed(log.slate),
+            logp=each_seed((log.logp / K)[..., None].expand(-1, -1, K)),
+            reward=each_seed(log.reward),
+            total=each_seed(total_1TB[0]),
+        )
+        spread = logged.total.square().mean(1).sqrt().clamp(min=1e-6)
+        self.scale_S = torch.where(self.scale_S == 0, spread, self.scale_S)
+        for _ in range(updates):
+            self._update(logged.at(self._pick(logged.total.shape[1])), whole_slates=True)
+
+    @torch.no_grad()
+    def act(self, observation: Observation, luck: Luck) -> Action:
+        """The K likeliest items."""
+        logp_BC = self._logp(self._serving, self.face.show(observation))
+        return Action(top_slate(logp_BC, self.world.slate_size))
+
+    @torch.no_grad()
+    def explore(self, observation: Observation, luck: Luck) -> Action:
+        """Draws of the mix, with the exact log-probability of these draws in this order."""
+        shown = self.face.show(observation)
+        slate_BK, logp_BK = self._draw(self._logp(self._serving, shown), shown, luck)
+        return Action(slate_BK.int(), logp_BK.sum(1))
+
+    @property
+    def _serving(self) -> Cohort:
+        return self.policy.fixed(slice(self.serving, self.serving + 1))
+
+    def weights(self) -> dict[str, Tensor]:
+        """The policies."""
+        return dict(self.policy.weights)
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over policies."""
+        self.policy.load(dict(weights))
+
+    def state(self) -> Any:
+        """Networks, Adam, users, what is remembered, and the count on which minibatches depend."""
+        return {
+            "policy": self.policy.weights,
+            "value": self.value.weights,
+            "adam_policy": self.adam_policy.state(),
+            "adam_value": self.adam_value.state(),
+            "lanes": self.lanes,
+            "memory": self.memory,
+            "picks": self.picks,
+            "scale": self.scale_S,
+        }
+
+    def restore(self, state: Any) -> None:
+        """Take over such a tree."""
+        self.policy.load(state["policy"])
+        self.value.load(state["value"])
+        self.adam_policy.load(state["adam_policy"])
+        self.adam_value.load(state["adam_value"])
+        self.lanes, self.memory = state["lanes"], state["memory"]
+        self.picks, self.scale_S = state["picks"], state["scale"]

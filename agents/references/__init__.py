@@ -1,0 +1,1 @@
+"""Policies that are told the truth: what could be earned at most."""

@@ -1,0 +1,1 @@
+"""Trained policies that run without slategym."""

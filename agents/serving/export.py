@@ -1,0 +1,177 @@
+"""A trained agent as a program of its own: observations in, slates out, nothing but torch needed.
+
+What is exported is exactly `agent.act(read(world, shown))`, recorded by torch.jit.trace. A
+recording knows nothing of branches that depend on numbers, nor of batch sizes turned into numbers
+of Python's; so it is checked against the agent, at other batch sizes, before it is written.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.jit import TracerWarning  # type: ignore[attr-defined]
+
+from slategym.agents.core.agent import Agent
+from slategym.envs import engine
+from slategym.envs.gym import SlateVectorEnv
+from slategym.envs.luck import Luck
+from slategym.envs.names import UsageError
+from slategym.envs.observation import read, show
+from slategym.models.files import atomic_path
+
+RECORDED = 3  # batch size of the recording; the checks use others
+CHECKED = 100  # observations
+KNOWN = ("slategym.", "stable_baselines3.")  # whose objects are searched for weights
+USERS, LEAP = 20, 3  # users side by side in a check, slates between two checks
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A recorded policy and what it takes."""
+
+    program: torch.jit.ScriptModule
+    inputs: dict[str, Tensor]  # by name, in order; an example of RECORDED users
+
+    def slate(self, shown: Mapping[str, Tensor]) -> Tensor:
+        """(B, K) int32 positions."""
+        slate_BK: Tensor = self.program(*(shown[name] for name in self.inputs))
+        return slate_BK
+
+    def write(self, path: Path) -> None:
+        """As a file that `torch.jit.load` reads, whole or not at all."""
+        with atomic_path(path) as temporary, _without_complaints():
+            self.program.save(str(temporary))
+
+
+def export(agent: Agent) -> Exported:
+    """Record how the agent serves, and check the recording.
+
+    Args:
+        agent: trained or not, in the world that decides all sizes.
+
+    Raises:
+        UsageError: it draws its slates, or the recording does not always serve what it serves.
+    """
+    _freeze(vars(agent))
+    example = _first(agent, RECORDED)
+    _refuse_draws(agent, example)
+    serving = _Serving(agent, tuple(example))
+    try:
+        with torch.no_grad(), _without_complaints():
+            program = torch.jit.trace(  # type: ignore[no-untyped-call]
+                serving, tuple(example.values()), check_trace=False
+            )
+    except RuntimeError as error:
+        raise UsageError(
+            f"{agent.name} cannot be recorded: {str(error).strip().splitlines()[0]}"
+        ) from error
+    exported = Exported(program, example)
+    check(agent, exported)
+    return exported
+
+
+@torch.no_grad()
+def check(agent: Agent, exported: Exported) -> int:
+    """Compare slates on observations that the agent's own slates lead to.
+
+    Returns:
+        how many observations were compared.
+
+    Raises:
+        UsageError: the exported program shows another slate.
+    """
+    compared = 0
+    for shown in _observations(agent):
+        ours = _act(agent, shown)
+        sizes = (len(ours), 1, 7) if compared == 0 else (len(ours),)
+        for size in sizes:
+            few = {name: x[:size] for name, x in shown.items()}
+            try:
+                theirs = exported.slate(few)
+            except RuntimeError as error:
+                reason = str(error).strip().splitlines()[-1]
+                raise UsageError(
+                    f"{agent.name} cannot be exported: recorded for {RECORDED} users, it fails for "
+                    f"{size} ({reason})"
+                ) from error
+            if theirs.shape != ours[:size].shape or not torch.equal(theirs, ours[:size]):
+                raise UsageError(
+                    f"{agent.name} cannot be exported: for {size} users at slate "
+                    f"{int(shown['step'][0, 0])} the recording serves other slates than the agent"
+                )
+        compared += len(ours)
+    return compared
+
+
+def _freeze(thing: Any) -> None:
+    """No weight of the agent's asks for gradients any more: a recording holds constants."""
+    if isinstance(thing, Tensor):
+        if thing.is_leaf:
+            thing.requires_grad_(False)
+    elif isinstance(thing, nn.Module):
+        thing.requires_grad_(False)
+    elif isinstance(thing, Mapping | tuple | list):
+        for part in thing.values() if isinstance(thing, Mapping) else thing:
+            _freeze(part)
+    elif type(thing).__module__.startswith(KNOWN) and hasattr(thing, "__dict__"):
+        _freeze(vars(thing))
+
+
+class _Serving(nn.Module):
+    """Observations as tensors in a fixed order; slates."""
+
+    def __init__(self, agent: Agent, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self._agent, self._names = agent, names
+
+    def forward(self, *shown: Tensor) -> Tensor:
+        """(B, K) int32."""
+        slate_BK = _act(self._agent, dict(zip(self._names, shown, strict=True)))
+        return slate_BK.int().contiguous()
+
+
+def _act(agent: Agent, shown: Mapping[str, Tensor], stream: int = 0) -> Tensor:
+    stream_B = torch.zeros_like(shown["step"][:, 0], dtype=torch.int32) + stream
+    return agent.act(read(agent.world, shown), Luck(stream_B)).slate
+
+
+def _first(agent: Agent, num_users: int) -> dict[str, Tensor]:
+    user_B = torch.arange(num_users, dtype=torch.int32, device=agent.world.device)
+    session = engine.start(agent.world, torch.zeros_like(user_B), user_B, torch.zeros_like(user_B))
+    return show(agent.world, engine.observe(agent.world, session))
+
+
+def _observations(agent: Agent) -> Iterator[dict[str, Tensor]]:
+    """CHECKED in all, USERS at a time, LEAP slates apart."""
+    env = SlateVectorEnv(agent.world, USERS, as_tensor=True)
+    shown, _ = env.reset(seed=0)
+    for _ in range(CHECKED // USERS):
+        yield shown
+        for _ in range(LEAP):
+            shown = env.step(_act(agent, shown))[0]
+
+
+@torch.no_grad()
+def _refuse_draws(agent: Agent, shown: Mapping[str, Tensor]) -> None:
+    slates = [_act(agent, shown, stream) for stream in range(4)]
+    if not all(torch.equal(slate, slates[0]) for slate in slates):
+        raise UsageError(
+            f"{agent.name} draws its slates when it serves, and a program without the environment "
+            "has no luck to draw from; export a learner that serves one best slate"
+        )
+
+
+@contextmanager
+def _without_complaints() -> Iterator[None]:
+    """TorchScript is announced as outdated, and the tracer warns of what `check` then tests."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", TracerWarning)
+        yield

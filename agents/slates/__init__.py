@@ -1,0 +1,1 @@
+"""Mathematics of slates: top-k, Plackett-Luce, one choice a slate."""

@@ -1,0 +1,59 @@
+"""Settings of a learner as the command line takes them: NAME=VALUE, checked against its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from typing import Any, get_type_hints
+
+from slategym.agents.registry import find_agent
+from slategym.envs.names import UsageError
+from slategym.experiments.cli.pairs import check_kinds, read_pairs
+
+OPTION = "--agent-set"
+SHARES = ("gamma", "lambda", "tau", "_rate", "_prob", "_share")  # in [0, 1] by what they are
+SPEEDS = ("learning_rate",)  # rates by name that are none
+
+
+def read_agent_settings(agent: str, pairs: Sequence[str], num_steps: int | None = None) -> Any:
+    """The learner's own settings with what `--agent-set` and `--steps` say.
+
+    Args:
+        agent: a learner's name.
+        pairs: NAME=VALUE each; values are read as JSON where they are JSON, else as text.
+        num_steps: slates of the whole training; None: the learner's own number.
+
+    Raises:
+        UsageError: if the learner or a setting is unknown (the nearest is offered), comes twice, or
+            a value is of the wrong kind or out of range.
+    """
+    default = find_agent(agent).default_settings()
+    given = read_pairs(OPTION, pairs)
+    if num_steps is not None:
+        if "num_steps" in given:
+            raise UsageError(f"--steps and {OPTION} num_steps are the same; give one of them")
+        given["num_steps"] = num_steps
+    known = [field.name for field in fields(default)]
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise UsageError(f"{agent} has no setting {name!r}{hint} It has: {', '.join(known)}")
+    values = check_kinds(agent, given, get_type_hints(type(default)))
+    for name, value in values.items():
+        _check_range(agent, name, value, getattr(default, name))
+    return replace(default, **values)
+
+
+def _check_range(agent: str, name: str, value: Any, default: Any) -> None:
+    """What a number's name and its default say of its range; the rest is for the settings."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return
+    least = min(default, 1) if isinstance(default, int) and not isinstance(default, bool) else None
+    if least is not None and value < least:
+        raise UsageError(f"{agent}: {name} must be at least {least}, got {value}")
+    if isinstance(default, float) and default > 0 and value < 0:
+        raise UsageError(f"{agent}: {name} must not be negative, got {value}")
+    if name.endswith(SHARES) and not name.endswith(SPEEDS) and not 0 <= value <= 1:
+        raise UsageError(f"{agent}: {name} must be in [0, 1], got {value}")

@@ -1,0 +1,62 @@
+"""slategym agents: what can choose slates."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+EPILOG = r"""
+**All policies; then one of them, with its settings**\
+`slategym agents`\
+`slategym agents slateq`
+
+**Let one act, and read what comes of it**\
+`slategym simulate MovieLens-v0 --policy supervised --users 200`
+
+**Train a learner**\
+`slategym train slateq --world InterestEvolution-v0`
+"""
+KINDS = {
+    "baseline": "Baselines: no training, no secrets",
+    "supervised": "Supervised: fitted to a log, not to what follows from a slate",
+    "bandit": "Bandits: learn by trial, do not look ahead",
+    "learner": "Learners: learn by trial what follows from a slate",
+    "reference": "References: told what no real system knows",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("agents", epilog=EPILOG)(agents)
+
+
+def agents(
+    agent: Annotated[
+        str | None, typer.Argument(help="Show this one's page instead of the list.")
+    ] = None,
+) -> None:
+    """List what can choose slates, by kind, or show one's page: what it does, and its settings."""
+    from slategym.agents.registry import POLICIES
+    from slategym.experiments.cli.agent_page import page
+
+    console = Console(highlight=False)
+    if agent is not None:
+        console.print(page(agent))
+        return
+    for kind, title in KINDS.items():
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("name", no_wrap=True, min_width=16)
+        table.add_column("what it does")
+        table.add_column("needs")
+        for name, entry in POLICIES.items():
+            if entry.kind == kind:
+                table.add_row(name, entry.one_line, entry.needs)
+        if table.row_count:
+            console.print(table)
+    console.print("One of them, with its settings: slategym agents NAME")
+    console.print("To train a learner or a bandit: slategym train NAME --world WORLD")
+    console.print("To let one act: slategym simulate WORLD --policy NAME, or its folder")

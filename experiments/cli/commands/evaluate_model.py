@@ -1,0 +1,165 @@
+"""slategym evaluate-model: how good the supervised multi-task model is, and against what."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:  # pandas, torch and transformers are imported by the command, when it runs
+    from slategym.models.multitask.scores import Figures
+    from slategym.models.quality.evaluation import Evaluation
+
+COLUMNS = {  # figure -> heading
+    "like_auc": "like AUC",
+    "like_gauc": "gAUC",
+    "rating_rmse": "RMSE",
+    "click_auc": "click AUC",
+    "like_ece": "like ECE",
+    "hr10": "HR@10",
+    "ndcg10": "NDCG@10",
+}
+EPILOG = r"""
+**On what came later, as one JSON object**\
+`slategym evaluate-model movielens-100k --split time --json`
+
+**On each user's last film, beside everything it must beat**\
+`slategym evaluate-model movielens-100k --split loo`
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the `evaluate-model` command."""
+    app.command("evaluate-model", epilog=EPILOG)(evaluate_model)
+
+
+def evaluate_model(
+    dataset: Annotated[str, typer.Argument(help="A data set's name: movielens-100k.")],
+    split: Annotated[
+        str,
+        typer.Option(help="time: test on what came later. loo: test on each user's last event."),
+    ] = "time",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
+    anchors: Annotated[bool, typer.Option(help="Compare with bias-only and popularity.")] = True,
+    single_task: Annotated[
+        bool | None,
+        typer.Option(
+            "--single-task/--no-single-task",
+            help="Compare with one head trained at a time; by default not with --json.",
+        ),
+    ] = None,
+    loo: Annotated[
+        bool,
+        typer.Option(help="With --split time: take HR@10 and NDCG@10 from a leave-one-out model."),
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Train the multi-task BERT on a log and measure it on rows that it has not seen.
+
+    It is printed beside what it must beat: user and item biases (static, and online: with the
+    user's running residual, as the model reads it), popularity, and the same network trained on
+    one task. Every figure comes with its protocol. What was trained once is kept.
+    """
+    from slategym.envs.names import lookup
+    from slategym.experiments.cli.main import resolve_device
+    from slategym.models.data.datasets import DATASETS, load
+    from slategym.models.quality.evaluation import SPLITS, Evaluation
+
+    lookup("data set", dataset, DATASETS)
+    lookup("split", split, SPLITS)
+    chosen = resolve_device(device)
+    use_one_thread()
+    log = load(dataset, progress=not quiet)
+    evaluations = [
+        Evaluation(log, name, seed=seed, device=chosen, progress=not quiet)
+        for name in ([split, "loo"] if split == "time" and loo else [split])
+    ]
+    wants_single = not as_json if single_task is None else single_task
+    results = [_figures(e, anchors, wants_single and e is evaluations[0]) for e in evaluations]
+    if as_json:
+        typer.echo(json.dumps(document(evaluations, results, seed), indent=2))
+        return
+    console = Console()
+    for evaluation, figures in zip(evaluations, results, strict=True):
+        console.print(_table(evaluation, figures))
+
+
+def use_one_thread() -> None:
+    """Keep torch on one thread: faster at this size, and the same numbers on every machine."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def document(
+    evaluations: list[Evaluation], results: list[list[Figures]], seed: int
+) -> dict[str, Any]:
+    """The JSON object: the multi-task model's figures, the protocol, and the whole comparison.
+
+    Args:
+        evaluations: the split asked for; then leave-one-out, if it gives hr10 and ndcg10.
+        results: figures of each, the multi-task model first.
+        seed: of training.
+    """
+    first = evaluations[0]
+    figures: dict[str, Any] = asdict(results[0][0])
+    del figures["model"]
+    protocol = f"{first.protocol()} {' '.join(f'{s}.' for s in first.calibration())}"
+    if len(evaluations) > 1:
+        last = results[-1][0]
+        figures |= {f"{first.split.name}_{name}": figures[name] for name in ("hr10", "ndcg10")}
+        figures |= {"hr10": last.hr10, "ndcg10": last.ndcg10}
+        protocol = (
+            f"All but hr10 and ndcg10: {protocol} hr10 and ndcg10, of a second model: "
+            f"{evaluations[-1].protocol()}"
+        )
+    return {
+        "dataset": first.log.name,
+        "split": first.split.name,
+        "seed": seed,
+        **figures,
+        "protocol": protocol,
+        "comparison": {
+            evaluation.split.name: [asdict(row) for row in rows]
+            for evaluation, rows in zip(evaluations, results, strict=True)
+        },
+    }
+
+
+def _figures(evaluation: Evaluation, anchors: bool, single_task: bool) -> list[Figures]:
+    """The multi-task model's first, then what was asked for."""
+    figures = [evaluation.multi_task()]
+    if single_task:
+        figures += evaluation.single_tasks()
+    if anchors:
+        figures += evaluation.anchors()
+    return figures
+
+
+def _table(evaluation: Evaluation, figures: list[Figures]) -> Table:
+    caption = [evaluation.protocol(), *evaluation.calibration()]
+    table = Table(
+        title=f"{evaluation.log.name}, split {evaluation.split.name}",
+        title_justify="left",
+        caption="\n".join(caption),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=0,
+    )
+    table.add_column("model", no_wrap=True)
+    for heading in COLUMNS.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in figures:
+        values = [getattr(row, name) for name in COLUMNS]
+        table.add_row(row.model, *("" if v is None else f"{v:.4f}" for v in values))
+    return table

@@ -1,0 +1,189 @@
+"""slategym export: a trained policy that runs without the environment, and how fast it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from slategym.envs.names import UsageError, lookup
+
+if TYPE_CHECKING:
+    from slategym.agents.core.agent import Agent
+    from slategym.agents.serving.export import Exported
+    from slategym.experiments.measure.latency import Latency, Unmeasured
+
+EPILOG = r"""
+**Train, export, and look at how fast it is**\
+`slategym train slateq --world InterestEvolution-v0`\
+`slategym export runs/slateq-InterestEvolution-v0-seed0`
+
+**Somewhere else, without timing**\
+`slategym export runs/slateq-InterestEvolution-v0-seed0 --out policy --no-latency`
+
+The folder holds `policy.pt` (TorchScript), `policy.json` (its inputs in order, with shapes and
+types; latencies) and `README.md` (how to call it). To use it, torch is enough:
+`torch.jit.load("policy.pt")(*inputs)`. What is written serves exactly what the agent serves on
+observations that its own slates lead to; what does not is refused.
+"""
+FORMATS = {"torchscript": "a program that torch.jit.load reads"}
+MEANINGS = {
+    "step": "slates that the user has seen in this session",
+    "history_item": "the last clicked items, newest last, -1: none",
+    "history_feedback": "the feedback to them, a column per signal",
+    "history_age": "slates since then",
+    "context": "the context, a column per field of the world's",
+    "profile": "categories of the user's profile",
+    "candidate_item": "ids of the items that may be shown",
+    "candidate_embedding": "their vectors",
+    "action_mask": "1 where a position may be shown",
+    "state": "the state embedding of the world's observer",
+    "user": "what the user model reveals",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("export", epilog=EPILOG)(export)
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="What slategym train left.", metavar="run_folder")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write; RUN_FOLDER/export by default.")
+    ] = None,
+    format: Annotated[str, typer.Option(help="torchscript.")] = "torchscript",
+    latency: Annotated[
+        bool, typer.Option("--latency/--no-latency", help="Time it at 1 k, 10 k and 100 k items.")
+    ] = True,
+) -> None:
+    """Write a trained policy as a program of its own, check it, and time it.
+
+    Observations in, slates out: item ids where the whole catalogue is on offer, positions among the
+    candidates elsewhere. The number of users in a call is free.
+    """
+    lookup("format", format, FORMATS)
+    import torch
+
+    from slategym.agents.registry import find_policy, load_agent
+    from slategym.agents.serving import export as exporting
+    from slategym.envs.registry import make_world
+    from slategym.experiments.measure.latency import measure
+    from slategym.experiments.measure.training import trained_in
+    from slategym.experiments.runs.store import check_folder, write_json
+    from slategym.models.files import atomic_path
+
+    find_policy(str(folder))
+    home = trained_in(folder)
+    if home is None:
+        raise UsageError(f"{folder} does not say where it was trained; slategym train's folders do")
+    target = out or folder / "export"
+    check_folder(target)
+    torch.set_num_threads(1)
+    agent = load_agent(folder, make_world(home.world, **home.settings))
+    exported = exporting.export(agent)
+    exported.write(target / "policy.pt")
+    times = measure(agent, exported, home) if latency else []
+    about = _about(agent, exported, home.world, home.settings, times)
+    write_json(about, target / "policy.json")
+    with atomic_path(target / "README.md") as temporary:
+        temporary.write_text(_readme(about), encoding="utf-8")
+    console = Console(highlight=False, soft_wrap=True)
+    if times:
+        _print(times, console)
+    console.print(
+        f"{target / 'policy.pt'}: the agent's own slates on {exporting.CHECKED} observations",
+        markup=False,
+    )
+
+
+def _about(
+    agent: Agent,
+    exported: Exported,
+    world: str,
+    settings: dict[str, Any],
+    times: list[Latency | Unmeasured],
+) -> dict[str, Any]:
+    import torch
+
+    from slategym.agents.serving.export import CHECKED
+
+    whole = "candidate_item" not in exported.inputs
+    return {
+        "agent": agent.name,
+        "world": world,
+        "world_settings": settings,
+        "seed": agent.seeds[agent.serving],
+        "slates_of_training": agent.steps,
+        "inputs": [
+            {
+                "name": name,
+                "shape": ["B", *x.shape[1:]],
+                "dtype": str(x.dtype).removeprefix("torch."),
+                "meaning": MEANINGS[name],
+            }
+            for name, x in exported.inputs.items()
+        ],
+        "output": {
+            "shape": ["B", agent.world.slate_size],
+            "dtype": "int32",
+            "meaning": "item ids, best first"
+            if whole
+            else "positions in candidate_item, best first",
+        },
+        "observations_checked": CHECKED,
+        "torch": torch.__version__,
+        "latency": [vars(time) for time in times],
+    }
+
+
+def _readme(about: dict[str, Any]) -> str:
+    """How to call it, for who finds the folder."""
+    rows = "\n".join(
+        f"| {x['name']} | ({', '.join(map(str, x['shape']))}) | {x['dtype']} | {x['meaning']} |"
+        for x in about["inputs"]
+    )
+    names = ", ".join(x["name"] for x in about["inputs"])
+    timed = "\n".join(
+        f"| {x['items']:,} | {x['batch']} | {x['p50']:.3f} | {x['p95']:.3f} |"
+        for x in about["latency"]
+        if "p50" in x
+    )
+    table = f"\n| items | users a call | p50, ms | p95, ms |\n|---|---|---|---|\n{timed}\n"
+    return f"""# {about["agent"]}, trained in {about["world"]}
+
+    import torch
+    policy = torch.jit.load("policy.pt")
+    slate = policy({names})
+
+{about["output"]["meaning"]}: ({", ".join(map(str, about["output"]["shape"]))}) int32. B, the number
+of users in a call, is free.
+
+| input | shape | dtype | meaning |
+|---|---|---|---|
+{rows}
+
+It serves what the agent serves on {about["observations_checked"]} observations that were compared.
+Recorded with torch {about["torch"]}.
+{table if timed else ""}"""
+
+
+def _print(times: list[Latency | Unmeasured], console: Console) -> None:
+    """The table, and why some sizes are not in it."""
+    lines = Table(title="Latency of a call, one thread", title_justify="left", box=SIMPLE_HEAD)
+    for head in ("items", "users a call", "p50, ms", "p95, ms"):
+        lines.add_column(head, justify="right")
+    left_out: dict[str, list[str]] = {}
+    for time in (vars(time) for time in times):
+        if "reason" in time:
+            left_out.setdefault(time["reason"], []).append(f"{time['items']:,}")
+        else:
+            numbers = (f"{time['p50']:.3f}", f"{time['p95']:.3f}")
+            lines.add_row(f"{time['items']:,}", str(time["batch"]), *numbers)
+    console.print(lines)
+    for reason, sizes in left_out.items():
+        console.print(f"not measured with {', '.join(sizes)} items: {reason}", markup=False)

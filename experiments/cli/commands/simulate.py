@@ -1,0 +1,234 @@
+"""slategym simulate: people, one policy, and what happens."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from slategym.envs.names import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slategym.agents.types import Policy
+    from slategym.envs.types import World
+
+EPILOG = r"""
+**Random slates, in a world that needs no download**\
+`slategym simulate InterestEvolution-v0 --users 200`
+
+**The supervised ranker, one JSON object, every slate kept**\
+`slategym simulate MovieLens-v0 --policy supervised --json --out slates.parquet`
+
+**Another slate size in the static twin** (`slategym worlds MovieLens-v0` lists the settings)\
+`slategym simulate MovieLens-v0 --set static=true --set slate_size=10`
+
+**What `slategym train` has trained; as it explores, every slate with its propensity**\
+`slategym simulate InterestEvolution-v0 --policy runs/slateq-InterestEvolution-v0-seed0`\
+`slategym simulate InterestEvolution-v0 --policy runs/slateq-... --explore --out slates.parquet`
+
+**What a benchmark has trained**\
+`slategym simulate MovieLens-v0 --policy runs/movielens-quick/work/plackett-luce-...`
+
+A trained policy meets the world with the settings that it was trained with, unless `--set` says
+otherwise.
+
+A log of slates has one row per slot: user, item, time, slate_id, position, context, propensity and
+signals, under the names that `slategym data check` knows.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("simulate", epilog=EPILOG)(simulate)
+
+
+def simulate(
+    world: Annotated[str, typer.Argument(help="A world's name, as slategym worlds lists it.")],
+    policy: Annotated[
+        str,
+        typer.Option(help="A name that slategym agents lists, or a trained policy's folder."),
+    ] = "random",
+    users: Annotated[int, typer.Option(help="Simulated users, one session each.")] = 1000,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**31 - 1, help="Decides what happens, not who the users are."),
+    ] = 0,
+    batch: Annotated[int, typer.Option(help="Users side by side; changes no result.")] = 512,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the world; repeatable."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
+    explore: Annotated[
+        bool, typer.Option("--explore", help="Let a trained learner act as it does in training.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write every slate and its feedback to this Parquet file.")
+    ] = None,
+) -> None:
+    """Let people meet a policy, one session each, and say how it went.
+
+    The same seed gives the same people with the same luck whatever the policy, so two calls can be
+    compared user by user. Standard output holds the result and nothing else.
+    """
+    import torch
+
+    from slategym.agents.registry import Exploring, find_policy, load_agent, make_policy
+    from slategym.envs.registry import find_world, make_world
+    from slategym.experiments.cli.main import resolve_device
+    from slategym.experiments.cli.world_settings import read_settings
+    from slategym.experiments.measure.slate_log import check_place
+    from slategym.experiments.measure.training import trained_in
+
+    for option, number in (("--users", users), ("--batch", batch)):
+        if number < 1:
+            raise UsageError(f"{option} must be at least 1, got {number}")
+    if out is not None and out.suffix != ".parquet":
+        raise UsageError(f"--out writes Parquet: give a name in .parquet, got {out.name!r}")
+    id, _ = find_world(world)
+    given, on = read_settings(world, settings or []), resolve_device(device)
+    find_policy(policy)  # before a world is built, which may mean to fit its models
+    home = trained_in(Path(policy))
+    if explore and home is None:
+        raise UsageError(f"--explore needs the folder of a trained learner, got {policy!r}")
+    if home is not None and home.world == id and not given.items() >= home.settings.items():
+        given = {**home.settings, **given}
+        _say_settings(given)
+    if out is not None:
+        check_place(out)
+    torch.set_num_threads(1)
+    where = make_world(world, **given, **({} if on == "cpu" else {"device": on}))
+    if users > where.population.size:
+        raise UsageError(
+            f"--users must be in [1, {where.population.size}], the people of {id} with these "
+            f"settings; got {users}"
+        )
+    chosen = Exploring(load_agent(Path(policy), where)) if explore else make_policy(policy, where)
+    began = time.perf_counter()
+    rows, sums = _run(where, chosen, users, seed, batch, out)
+    seconds = time.perf_counter() - began
+    asked = {"world": id, "settings": given, "policy": _name(policy, chosen), "seed": seed}
+    summary = asked | ({"explore": True} if explore else {}) | _figures(rows, sums, seconds)
+    if as_json:
+        typer.echo(json.dumps(summary, allow_nan=False))
+    else:
+        _print(summary, out)
+
+
+def _say_settings(settings: dict[str, Any]) -> None:
+    """That they were taken over from training."""
+    listed = ", ".join(f"{name}={json.dumps(value)}" for name, value in settings.items())
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"the world as in training: {listed}", markup=False
+    )
+
+
+def _run(
+    world: World, policy: Policy, users: int, seed: int, batch: int, out: Path | None
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Play, with a progress bar, and write the slates if asked; sums of the signals on the way."""
+    from contextlib import ExitStack
+
+    import torch
+
+    from slategym.agents.registry import Exploring
+    from slategym.experiments.measure.play import play
+    from slategym.experiments.measure.slate_log import writing
+
+    names, explored = [s.name for s in world.users.signals], isinstance(policy, Exploring)
+    sums = dict.fromkeys(names, 0.0)
+    screen = Console(stderr=True)
+    with ExitStack() as stack:
+        bar = stack.enter_context(
+            Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed}/{task.total} users"),
+                TimeRemainingColumn(),
+                console=screen,
+                transient=True,
+                disable=not screen.is_terminal,
+            )
+        )
+        task = bar.add_task(policy.name, total=users)
+        log = stack.enter_context(writing(world, out)) if out is not None else None
+
+        def on_slate(session: Any, items: Any, action: Any, outcome: Any) -> None:
+            for name, value in zip(
+                names, outcome.feedback.double().sum((0, 1)).tolist(), strict=True
+            ):
+                sums[name] += value
+            if log is not None:
+                if explored and action.logp is None:
+                    raise UsageError(
+                        f"{policy.name} cannot say how likely the slates are that it explores "
+                        "with, so that no log of them is exact; leave out --out or --explore"
+                    )
+                log.add(session, items, action, outcome)
+
+        rows = play(
+            world,
+            policy,
+            torch.arange(users, dtype=torch.int32),
+            seed=seed,
+            batch=batch,
+            on_batch=lambda n: bar.advance(task, n),
+            on_slate=on_slate,
+        )
+    return rows, sums
+
+
+def _name(asked: str, policy: Policy) -> str:
+    """The policy's name as `slategym agents` has it; of a trained one, what it calls itself."""
+    from slategym.agents.registry import POLICIES
+
+    return asked if asked in POLICIES else policy.name
+
+
+def _figures(rows: pd.DataFrame, sums: dict[str, float], seconds: float) -> dict[str, Any]:
+    """What came of it. Means are per user, of rating and quality per click."""
+    rows = rows.astype(float)  # from float32, in which a mean has seven digits
+    means, half = rows.mean(), None
+    if len(rows) > 1:
+        half = 1.96 * float(rows["return"].std(ddof=1)) / len(rows) ** 0.5
+    clicks, steps = sums["click"], int(rows["length"].sum())
+    per_click = {
+        f"{name}_mean": total / clicks if clicks else None
+        for name, total in sums.items()
+        if name in ("rating", "quality")
+    }
+    return {
+        "users": len(rows),
+        "return_mean": float(means["return"]),
+        "return_ci95": half,
+        "clicks_mean": float(means["clicks"]),
+        **({"likes_mean": float(means["likes"])} if "like" in sums else {}),
+        **per_click,
+        "episode_length_mean": float(means["length"]),
+        "user_steps": steps,
+        "user_steps_per_second": steps / seconds,
+    }
+
+
+def _print(summary: dict[str, Any], out: Path | None) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    half = "" if summary["return_ci95"] is None else f" ± {summary['return_ci95']:.2f}"
+    console.print(
+        f"{summary['policy']} in {summary['world']}: "
+        f"return {summary['return_mean']:.2f}{half} over {summary['users']} users "
+        f"({summary['clicks_mean']:.2f} clicks in {summary['episode_length_mean']:.1f} slates); "
+        f"{summary['user_steps_per_second']:,.0f} user-steps/s",
+        markup=False,
+    )
+    if out is not None:
+        console.print(f"slates: {out}", markup=False)

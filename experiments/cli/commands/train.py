@@ -1,0 +1,131 @@
+"""slategym train: one learner, one world, from its first slate to the folder that serves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from slategym.envs.names import UsageError
+
+if TYPE_CHECKING:
+    from slategym.agents.core.agent import Agent
+    from slategym.experiments.measure.training import Training
+
+EPILOG = r"""
+**What SlateQ learns in its own world, in a minute**\
+`slategym train slateq --world InterestEvolution-v0`
+
+**Bored people, who show what they clicked; another learning rate**\
+`slategym train plackett-luce --world Sardine-SlateTopK-Bored-v0 --set history_size=20`\
+`slategym train slateq --world InterestEvolution-v0 --agent-set learning_rate=0.002`
+
+**Four seeds side by side, and what TensorBoard shows of them**\
+`slategym train slateq --world InterestEvolution-v0 --seeds 4 --tensorboard`\
+`tensorboard --logdir runs`
+
+**Let it act**\
+`slategym simulate InterestEvolution-v0 --policy runs/slateq-InterestEvolution-v0-seed0`
+
+Interrupt it at any time, or kill it: the same call goes on from its last checkpoint to the same
+result, and a finished one computes nothing. `slategym agents` lists the learners,
+`slategym agents NAME` shows what `--agent-set` takes, `slategym worlds NAME` what `--set` takes.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("train", epilog=EPILOG)(train)
+
+
+def train(
+    agent: Annotated[str, typer.Argument(help="A learner's name, as slategym agents lists it.")],
+    world: Annotated[str, typer.Option(help="Where: a name that slategym worlds lists.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the world; repeatable."),
+    ] = None,
+    agent_settings: Annotated[
+        list[str] | None,
+        typer.Option("--agent-set", metavar="NAME=VALUE", help="One of the learner; repeatable."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Slates shown, of each seed; by default the learner's.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**31 - 1, help="Decides all that is drawn.")
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Train seeds 0, 1, ... side by side, as one model."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="Its folder; runs/AGENT-WORLD-seedS by default.")
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write event files into the folder.")
+    ] = False,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0.0, help="Seconds between checkpoints.")
+    ] = 60.0,
+) -> None:
+    """Train a learner in a world; its folder is what `simulate` and `export` take.
+
+    A training that was stopped goes on where its last checkpoint was, to the same result bit for
+    bit on a CPU. Another training in the same folder is refused.
+    """
+    import torch
+
+    from slategym.agents.registry import find_agent
+    from slategym.envs.registry import find_world
+    from slategym.experiments.cli.agent_settings import read_agent_settings
+    from slategym.experiments.cli.main import resolve_device
+    from slategym.experiments.cli.world_settings import read_settings
+    from slategym.experiments.measure.training import Training
+    from slategym.experiments.runs.store import check_folder
+
+    if seed is not None and seeds is not None:
+        raise UsageError("--seed trains one seed, --seeds N trains 0 to N - 1; give one of them")
+    find_agent(agent)
+    find_world(world)
+    training = Training(
+        agent,
+        world,
+        read_settings(world, settings or []),
+        read_agent_settings(agent, agent_settings or [], steps),
+        tuple(range(seeds)) if seeds is not None else (seed or 0,),
+    )
+    folder = out or Path("runs") / training.name
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if training.finished(folder):
+        console.print(f"{folder} is finished; nothing to do", markup=False)
+        return
+    on = resolve_device(device)
+    check_folder(folder)
+    torch.set_num_threads(1)
+    trained = training.run(
+        folder,
+        device=on,
+        tensorboard=folder / "tensorboard" if tensorboard else None,
+        progress=console.is_terminal,
+        checkpoint_every=checkpoint_every,
+    )
+    _print(training, trained, folder)
+
+
+def _print(training: Training, trained: Agent, folder: Path) -> None:
+    from slategym.experiments.runs.progress import duration
+
+    console = Console(highlight=False, soft_wrap=True)
+    earned = f", return {trained.curve[-1].return_mean:.1f} at the end" if trained.curve else ""
+    rate = trained.steps * len(trained.seeds) / max(trained.seconds, 1e-9)
+    console.print(
+        f"{training.agent} in {training.about['world']}: {trained.steps:,} slates of each of "
+        f"{len(trained.seeds)} seed(s){earned} (exploring); {duration(trained.seconds)}, "
+        f"{rate:,.0f} user-steps/s",
+        markup=False,
+    )
+    console.print(f"agent: {folder}", markup=False)

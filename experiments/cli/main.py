@@ -1,0 +1,196 @@
+"""The command line: commands by name, and one way out for every error."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from slategym import __version__
+from slategym.envs.names import UsageError, lookup
+from slategym.experiments.runs.errors import DEFECTS, describe
+
+COMMANDS = (  # as in --help
+    *("data", "evaluate_model", "worlds", "agents", "check"),
+    *("train", "simulate", "export", "benchmark"),
+)
+DEVICES = {
+    "auto": "a GPU if there is one",
+    "cpu": "the processor",
+    "cuda": "a GPU, or an error",
+}
+
+# click's UsageError and ClickException, wherever the installed typer keeps them
+TyperUsageError: type[Exception] = typer.BadParameter.__mro__[1]
+TyperError: type[Exception] = typer.BadParameter.__mro__[2]
+
+HELP = (
+    "Does reinforcement learning beat a good supervised ranker for slates shown to people whose "
+    "state changes, and can the answer be believed?"
+)
+EPILOG = r"""
+**From ratings to a verdict, in minutes**\
+`slategym benchmark movielens --profile quick`
+
+**How good is the supervised ranker?**\
+`slategym evaluate-model movielens-100k --split time`
+
+**What happens to 200 people under one policy?**\
+`slategym simulate MovieLens-v0 --policy supervised --users 200`
+
+**Train a learner and let it act**\
+`slategym train slateq --world InterestEvolution-v0`\
+`slategym simulate InterestEvolution-v0 --policy runs/slateq-InterestEvolution-v0-seed0`
+
+**What is there?**\
+`slategym worlds`\
+`slategym agents`\
+`slategym data list`
+
+Exit code 0: done. 1: failed. 2: asked for something that cannot be. 130: interrupted.
+"""
+
+
+class Commands(TyperGroup):
+    """The commands; an unknown one is answered with the nearest."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Groups first, then commands as they were added."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: not isinstance(self.commands[name], TyperGroup))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command named first in args.
+
+        Raises:
+            UsageError: if there is none of that name.
+        """
+        lookup("command", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
+def build() -> typer.Typer:
+    """The app with all its commands."""
+    app = typer.Typer(
+        name="slategym",
+        cls=Commands,
+        help=HELP,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        epilog=EPILOG,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in COMMANDS:
+        import_module(f"slategym.experiments.cli.commands.{name}").register(app)
+    return app
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"slategym {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error. Works anywhere.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+def main() -> int:
+    """Run the command that this process was started with; return its exit code."""
+    return answer(build, sys.argv[1:])
+
+
+def answer(make_app: Callable[[], typer.Typer], arguments: Sequence[str]) -> int:
+    """Run a command; every error is one line on standard error.
+
+    Args:
+        make_app: the app, made inside so that a command that cannot be imported is a line too.
+        arguments: as typed, without the program's name.
+
+    Returns:
+        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+    given = list(arguments)
+    options = given[: given.index("--")] if "--" in given else given
+    debug = "--debug" in options
+    if debug:
+        given.remove("--debug")
+    try:
+        code = make_app()(given or ["--help"], prog_name="slategym", standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            traceback.print_exception(error)
+        return _explain(error)
+    if code == 130:  # some versions of typer turn an interrupt into this
+        return _explain(KeyboardInterrupt())
+    return code if isinstance(code, int) else 0
+
+
+def _explain(error: BaseException) -> int:
+    """Say it in one line; return the exit code."""
+    code = 1
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        line, code = "interrupted; what was finished is kept", 130
+    elif isinstance(error, TyperUsageError):
+        line, code = _typer_line(error), 2
+    elif isinstance(error, TyperError):
+        line = _typer_line(error)
+    elif isinstance(error, UsageError):
+        line, code = describe(error), 2
+    elif isinstance(error, DEFECTS):
+        line = f"a defect of slategym: {describe(error)}; --debug shows where"
+    else:
+        line = describe(error)
+    Console(stderr=True, style="bold red" if code == 1 else None).print(
+        f"error: {line}", markup=False, highlight=False, soft_wrap=True
+    )
+    return code
+
+
+def _typer_line(error: Any) -> str:
+    """Typer's message, and where the help is."""
+    message = " ".join(error.format_message().split()).rstrip(".") or "missing command"
+    context = getattr(error, "ctx", None)
+    return f"{message}; see {context.command_path} --help" if context else message
+
+
+def resolve_device(name: str) -> str:
+    """The device to compute on, "cpu" or "cuda".
+
+    Args:
+        name: "auto" takes a GPU if there is one; "cpu"; "cuda".
+
+    Raises:
+        UsageError: if it is none of these, or "cuda" on a machine without.
+    """
+    import torch
+
+    lookup("device", name, DEVICES)
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise UsageError(
+            "--device cuda: torch sees no CUDA device on this machine; use --device auto or cpu"
+        )
+    return "cuda" if found and name != "cpu" else "cpu"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""A world's page for the terminal: the docstring of its builder, its settings, how to make it."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from json import dumps
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from slategym.envs.registry import NAMESPACE, WorldEntry, describe_world, find_world
+from slategym.experiments.cli.docstring import call, meanings, prose, sections
+
+SETTINGS = "Args"  # the section of a docstring that is shown as a table
+
+
+def page(id: str) -> RenderableType:
+    """Everything that is known of a world without building it.
+
+    Args:
+        id: of a registered world, with or without its prefix.
+
+    Raises:
+        UsageError: if there is no such world; the nearest is offered.
+    """
+    name, entry = find_world(id)
+    title, *lines = describe_world(id).splitlines()
+    parts: list[RenderableType] = [Text(title, style="bold")]
+    for section in sections(lines):
+        if section.heading == SETTINGS:
+            parts += ["", Text("Settings", style="bold"), _settings(entry, section.lines)]
+        else:
+            parts += prose(section)
+    parts += ["", Text("Try it", style="bold"), *_examples(name)]
+    return Group(*parts)
+
+
+def _settings(entry: WorldEntry, lines: list[str]) -> Table:
+    """A row for each setting that the id leaves open: name, default, meaning."""
+    module, _, function = entry.builder.partition(":")
+    parameters = inspect.signature(getattr(import_module(module), function)).parameters
+    table = Table("name", "default", "meaning", box=box.SIMPLE_HEAD, pad_edge=True)
+    told = dict(meanings(lines))
+    for name, parameter in parameters.items():
+        if name not in dict(entry.fixed):
+            table.add_row(name, written(parameter.default), Text(told.get(name, "")))
+    return table
+
+
+def written(default: object) -> str:
+    """As `--set` takes it; nothing for what depends on other settings."""
+    return "" if default is None else default if isinstance(default, str) else dumps(default)
+
+
+def _examples(name: str) -> list[RenderableType]:
+    bare = name.removeprefix(NAMESPACE)
+    return [
+        call(f"slategym simulate {bare} --policy random --users 100"),
+        call(f'gymnasium.make_vec("slategym:{bare}", num_envs=64)'),
+    ]

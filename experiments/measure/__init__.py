@@ -1,0 +1,1 @@
+"""Training and reading policies: rows of what happened."""

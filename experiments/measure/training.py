@@ -1,0 +1,131 @@
+"""One training by name: which learner, where, with what. Run again it goes on, or does nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from slategym.agents.core.agent import ABOUT, BEGUN, Agent, Callback, differences
+from slategym.agents.registry import find_agent
+from slategym.envs.names import UsageError
+from slategym.envs.registry import NAMESPACE, find_world, make_world
+from slategym.envs.types import World
+
+DECIDES = ("agent", "settings", "seeds", "about")  # of what a folder keeps, what a training is
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that determines the result of training one learner."""
+
+    agent: str  # a learner's name
+    world: str  # id of a registered world, with or without the prefix
+    world_settings: Mapping[str, Any]  # of its builder, without device
+    settings: Any  # the learner's own frozen dataclass
+    seeds: tuple[int, ...] = (0,)  # side by side where the learner can
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What is kept beside the agent, so that it can be served where it was trained."""
+        return {"world": find_world(self.world)[0], "world_settings": dict(self.world_settings)}
+
+    @property
+    def name(self) -> str:
+        """Of its folder: learner, world, seeds."""
+        first, last = self.seeds[0], self.seeds[-1]
+        seeds = f"seed{first}" if first == last else f"seeds{first}-{last}"
+        return f"{self.agent}-{find_world(self.world)[0].removeprefix(NAMESPACE)}-{seeds}"
+
+    def make_world(self, device: str = "cpu") -> World:
+        """Where it learns."""
+        elsewhere = {} if device == "cpu" else {"device": device}
+        return make_world(self.world, **self.world_settings, **elsewhere)
+
+    def finished(self, folder: Path) -> bool:
+        """Whether this training, and no other, lies there done. Nothing is built to say so.
+
+        Raises:
+            UsageError: another training lies there; how it differs is said.
+        """
+        begun = folder / BEGUN
+        if not begun.is_file():
+            return False
+        theirs = json.loads(begun.read_text())
+        mine = json.loads(json.dumps(self._description()))
+        changed = differences({name: theirs.get(name) for name in DECIDES}, mine)
+        if changed:
+            raise UsageError(
+                f"{folder} holds another training ({changed}); resume with the same settings, or "
+                "choose another folder with --out"
+            )
+        done = folder / ABOUT
+        return done.is_file() and json.loads(done.read_text())["steps"] >= self.settings.num_steps
+
+    def run(
+        self,
+        folder: Path,
+        *,
+        device: str = "cpu",
+        callback: Callback | None = None,
+        tensorboard: Path | None = None,
+        progress: bool = False,
+        checkpoint_every: float = 60.0,
+    ) -> Agent:
+        """Train to the end, from the folder's last checkpoint if there is one.
+
+        Args:
+            folder: keeps checkpoints and, at the end, the agent.
+            device: to compute on.
+            callback: told of progress after every cycle; returns False to stop.
+            tensorboard: folder for event files.
+            progress: show a bar on standard error.
+            checkpoint_every: seconds between checkpoints.
+
+        Raises:
+            UsageError: the learner cannot act in that world; the folder holds another training.
+        """
+        self.finished(folder)  # refuses another training before a world is built
+        world = self.make_world(device)
+        agent = find_agent(self.agent)(world, self.settings, seeds=self.seeds)
+        return agent.learn(
+            world,
+            callback=callback,
+            folder=folder,
+            tensorboard=tensorboard,
+            progress=progress,
+            checkpoint_every=checkpoint_every,
+            about=self.about,
+        )
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "settings": asdict(self.settings),
+            "seeds": list(self.seeds),
+            "about": self.about,
+        }
+
+
+class Home(NamedTuple):
+    """Where an agent was trained."""
+
+    world: str  # id
+    settings: dict[str, Any]  # of its builder
+
+
+def trained_in(folder: Path) -> Home | None:
+    """Where the agent in that folder was trained; None where there is none, or it does not say."""
+    about = folder / ABOUT
+    if not about.is_file():
+        return None
+    kept = json.loads(about.read_text())["about"]
+    if "world" not in kept:
+        return None
+    settings = {
+        n: tuple(x) if isinstance(x, list) else x for n, x in kept["world_settings"].items()
+    }
+    return Home(kept["world"], settings)

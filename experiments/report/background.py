@@ -1,0 +1,175 @@
+"""The parts of a report that say what its answer stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
+from slategym.experiments.report.markup import Html, element, table
+from slategym.experiments.report.results import StudyResult
+from slategym.experiments.runs.progress import duration
+from slategym.experiments.statistics.stats import RESAMPLES
+
+ABBREVIATIONS = {
+    **{name: name.upper() for name in ("auc", "rmse", "ece")},
+    **{"gauc": "gAUC", "hr10": "HR@10", "ndcg10": "NDCG@10"},
+}
+
+
+class File(NamedTuple):
+    """A file beside the report."""
+
+    name: str
+    sha256: str
+    what: str
+
+
+def assumptions(result: StudyResult, ledger: Ledger) -> list[Html | None]:
+    """What is logged, derived and assumed, and the world's constants."""
+    labels = [
+        [what, element("span", label, class_=f"label {label}"), why]
+        for what, label, why in result.labels
+    ]
+    constants = [
+        [
+            c.name,
+            ledger.number(f"{c.value:.4g}", f"{SUMMARY}: constants, {c.name}"),
+            c.unit,
+            c.origin,
+        ]
+        for c in result.constants
+    ]
+    return [
+        table(
+            "What is logged, what is derived from the log, and what is assumed.",
+            ["what", "label", "why"],
+            labels,
+        )
+        if labels
+        else None,
+        table(
+            "Constants of the world, fixed before any policy was trained.",
+            ["constant", "value", "unit", "where it is from"],
+            constants,
+        )
+        if constants
+        else None,
+    ]
+
+
+def models(result: StudyResult, pictures: Mapping[str, Html], ledger: Ledger) -> list[Html | None]:
+    """How accurate the models are."""
+    every = (name for metrics in result.model_metrics for name in metrics)
+    names = [name for name in dict.fromkeys(every) if name not in ("model", "protocol")]
+    body = [
+        [
+            str(metrics["model"]),
+            *(_metric(metrics.get(n), f"{SUMMARY}: model_metrics[{i}].{n}", ledger) for n in names),
+        ]
+        for i, metrics in enumerate(result.model_metrics)
+    ]
+    caption = "Accuracy on held-out events. ECE: expected calibration error, a share."
+    return [
+        table(caption, ["model", *map(_metric_name, names)], body, wide=True) if body else None,
+        element("ul", *_protocols(result), class_="source"),
+        pictures.get("reliability"),
+    ]
+
+
+def _protocols(result: StudyResult) -> list[Html]:
+    """How models were measured, those measured alike together."""
+    measured: dict[str, list[str]] = {}
+    for metrics in result.model_metrics:
+        measured.setdefault(str(metrics.get("protocol", "not stated")), []).append(
+            str(metrics["model"])
+        )
+    return [element("li", f"{', '.join(who)}: {how}.") for how, who in measured.items()]
+
+
+def _metric_name(name: str) -> str:
+    """For people: like_auc becomes like AUC."""
+    words = name.split("_")
+    return " ".join(ABBREVIATIONS.get(word, word) for word in words)
+
+
+def _metric(value: object, source: str, ledger: Ledger) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return ledger.number(f"{value:.4f}", source)
+    return ledger.number(f"{value:,}" if isinstance(value, int) else str(value), source)
+
+
+def protocol(result: StudyResult, ledger: Ledger) -> list[Html | None]:
+    """How it was done."""
+    rows = result.rows
+    counts = []
+    for group, mine in rows.groupby("group", sort=False):
+        source = f"{ROWS}: distinct values where group == {group!r}"
+        counts.append(
+            [
+                str(group),
+                *(
+                    ledger.number(f"{mine[c].nunique():,}", f"{source}, column {c}")
+                    for c in ("user", "person")
+                ),
+                ledger.number(f"{len(mine):,}", f"{ROWS}: rows where group == {group!r}"),
+            ]
+        )
+    how = (
+        f"Intervals hold 95 % of {RESAMPLES:,} bootstrap resamples of people (all rows of a person "
+        "together) and, for policies that learn, of training seeds (S - 1 of S: Rao and Wu 1988; "
+        "both at once: Owen 2007). Comparisons are paired: the same user with the same luck under "
+        "both policies. Interquartile mean and score as in Agarwal et al. 2021."
+    )
+    settings = [[what, how] for what, how in result.settings]
+    return [
+        table("How it was done.", ["what", "how"], settings) if settings else None,
+        table("Sessions in the rows.", ["group", "users", "people", "sessions"], counts),
+        element("p", how),
+    ]
+
+
+def repeat(
+    result: StudyResult,
+    ledger: Ledger,
+    files: Sequence[File],
+    environment: Mapping[str, str],
+) -> list[Html | None]:
+    """How to do it again, and with what."""
+    timings = [
+        [what, ledger.number(duration(seconds), f"{SUMMARY}: timings, {what}")]
+        for what, seconds in result.timings
+    ]
+    made_with = ", ".join(f"{name} {value}" for name, value in environment.items())
+    took = "How long it took: this call, and the work kept from this or earlier ones, side by side."
+    listed = [[f.name, f.what, element("code", f.sha256, class_="hash")] for f in files]
+    return [
+        element("pre", element("code", result.command)),
+        table(took, ["what", "time"], timings) if timings else None,
+        element("p", f"Made with {made_with}.", class_="soft"),
+        table("Files beside this report.", ["file", "what", "sha256"], listed),
+    ]
+
+
+def sources(ledger: Ledger) -> list[Html]:
+    """Where each number is from."""
+    example = (
+        "import pandas\n"
+        f'rows = pandas.read_parquet("{ROWS}")\n'
+        "rows.query(\"policy == 'supervised' and variant == 'world' and …\")[\"return\"].mean()"
+    )
+    return [
+        element(
+            "p",
+            "Each number above is a link to its line here, which names the file and the rows. The "
+            "filters are expressions of pandas:",
+        ),
+        element("pre", element("code", example)),
+        element(
+            "details",
+            element("summary", f"All {len(ledger.entries)} numbers and their rows"),
+            element("div", ledger.listing(), class_="table"),
+        ),
+    ]

@@ -1,0 +1,143 @@
+"""The look of a report: one HTML file that asks nothing of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slategym.experiments.report.markup import Html, element, join
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # no request can leave
+CSS = """
+:root { color-scheme: light dark; --ink: #1c1f23; --soft: #59616b; --line: #d9dde2;
+  --paper: #fff; --shade: #f5f6f8; --link: #0b5cad; --good: #0a7d55; --bad: #b3261e;
+  --unsure: #8a5a00; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --soft: #a4adb8; --line: #353b43;
+  --paper: #14171b; --shade: #1d2126; --link: #7db8f5; --good: #4cc79a; --bad: #ff8a80;
+  --unsure: #e3b25b; } }
+* { box-sizing: border-box; }
+html { scroll-padding-top: 3.2rem; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
+a { color: var(--link); }
+:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
+.skip { position: absolute; left: -99rem; }
+.skip:focus { left: 1rem; top: 1rem; background: var(--paper); padding: .5rem; z-index: 3; }
+.layout { max-width: 76rem; margin: 0 auto; padding: 0 1.25rem 4rem; }
+header { padding: 2rem 0 .5rem; }
+h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 .4rem; letter-spacing: -.01em; }
+h2 { font-size: 1.25rem; margin: 2.75rem 0 .6rem; padding-top: .8rem;
+  border-top: 1px solid var(--line); }
+main > section:first-child h2 { border: 0; margin-top: 1rem; padding: 0; }
+p, li { max-width: 46rem; }
+.soft, .caption, figcaption, .source { color: var(--soft); font-size: .875rem; }
+nav { position: sticky; top: 0; z-index: 2; background: var(--paper);
+  border-bottom: 1px solid var(--line); margin: 0 -1.25rem; padding: .45rem 1.25rem; }
+nav ol { list-style: none; display: flex; gap: 1rem; margin: 0; padding: 0; overflow-x: auto;
+  white-space: nowrap; font-size: .875rem; }
+nav a { text-decoration: none; display: inline-block; padding: .1rem 0; }
+nav a:hover { text-decoration: underline; }
+.verdict { border-left: .35rem solid var(--tone); background: var(--shade);
+  padding: 1.1rem 1.25rem; border-radius: .3rem; margin: 1.2rem 0; }
+.verdict p { font-size: 1.125rem; line-height: 1.5; margin: .35rem 0 0; max-width: none; }
+.tag { color: var(--tone); font-weight: 600; font-size: .8rem; letter-spacing: .05em;
+  text-transform: uppercase; }
+.wins { --tone: var(--good); } .bad { --tone: var(--bad); } .unsure { --tone: var(--unsure); }
+.table { overflow-x: auto; margin: 1rem 0 .3rem; }
+table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
+.wide table { min-width: 100%; }
+.caption { margin: 1.4rem 0 0; } .caption + .table { margin-top: .3rem; }
+th, td { padding: .32rem .8rem .32rem 0; text-align: left; vertical-align: top;
+  border-bottom: 1px solid var(--line); }
+thead th { color: var(--soft); font-weight: 500; vertical-align: bottom;
+  border-bottom: 1.5px solid var(--soft); }
+tbody th { font-weight: 500; white-space: nowrap; }
+td:last-child, th:last-child { padding-right: 0; }
+.number { color: inherit; text-decoration: none; white-space: nowrap; }
+.number:hover, .number:focus { text-decoration: underline dotted; }
+.interval { color: var(--soft); white-space: nowrap; font-size: .8125rem; }
+td .interval { display: block; line-height: 1.2; }
+.strong { font-weight: 600; }
+.label { border: 1px solid var(--line); border-radius: 1rem; padding: 0 .55rem; font-size: .8rem;
+  white-space: nowrap; }
+.label.assumed, .label.synthetic { border-color: var(--unsure); color: var(--unsure); }
+figure { margin: 1.1rem 0; }
+.frame { overflow-x: auto; max-width: 800px; background: #fff; border-radius: .3rem;
+  border: 1px solid var(--line); padding: .5rem; }
+figure img { display: block; width: 100%; min-width: 34rem; height: auto; }
+figcaption { margin-top: .4rem; max-width: 46rem; }
+code, pre { font: .8125rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+pre { background: var(--shade); padding: .7rem .9rem; border-radius: .3rem; overflow-x: auto; }
+.hash { word-break: break-all; font-size: .72rem; }
+details table td { white-space: normal; }
+summary { cursor: pointer; color: var(--link); }
+tr:target { background: var(--shade); outline: 2px solid var(--link); }
+@media (min-width: 75rem) {
+  .layout { display: grid; grid-template-columns: 11.5rem minmax(0, 1fr); column-gap: 2.5rem; }
+  header, .skip { grid-column: 1 / -1; }
+  html { scroll-padding-top: 1rem; }
+  nav { align-self: start; border: 0; margin: 1.2rem 0 0; padding: 0; top: 1.2rem; }
+  nav ol { display: block; white-space: normal; overflow: visible; }
+  nav li { margin: 0 0 .45rem; }
+  main { min-width: 0; }
+}
+@media (max-width: 40rem) {
+  .layout { padding: 0 .9rem 3rem; } nav { margin: 0 -.9rem; padding: .45rem .9rem; }
+  h1 { font-size: 1.4rem; } .verdict { padding: .9rem; } .verdict p { font-size: 1rem; }
+  tbody th { white-space: normal; } td:last-child { min-width: 9rem; }
+}
+@media print {
+  :root { --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --shade: #f4f4f4;
+    --link: #000; }
+  body { font-size: 10pt; } nav, .skip { display: none; }
+  .layout { display: block; max-width: none; padding: 0; }
+  figure, .verdict, tr { break-inside: avoid; } h2 { break-after: avoid; }
+  .table, .frame { overflow: visible; } figure img { min-width: 0; }
+  table { font-size: 8pt; } th, td { padding-right: .35rem; }
+  .interval { font-size: 7pt; }
+}
+"""
+
+
+def section(name: str, title: str, *content: str | None) -> Html:
+    """A part of the report that the table of contents can point at."""
+    return element(
+        "section",
+        element("h2", title, id=f"{name}-title"),
+        *content,
+        id=name,
+        aria_labelledby=f"{name}-title",
+    )
+
+
+def page(
+    title: str, header: Html, contents: Sequence[tuple[str, str]], body: Sequence[Html]
+) -> str:
+    """The whole document.
+
+    Args:
+        title: of the browser's tab.
+        header: what stands above everything.
+        contents: name and title of each section.
+        body: the sections.
+    """
+    links = [element("li", element("a", text, href=f"#{name}")) for name, text in contents]
+    head = join(
+        [
+            element("meta", charset="utf-8"),
+            element("meta", name_="viewport", content_="width=device-width, initial-scale=1"),
+            element("meta", http_equiv="Content-Security-Policy", content_=POLICY),
+            element("link", rel="icon", href="data:,"),
+            element("title", title),
+            element("style", Html(CSS)),
+        ]
+    )
+    layout = element(
+        "div",
+        element("a", "To the report", href="#main", class_="skip"),
+        element("header", header),
+        element("nav", element("ol", *links), aria_label="Contents"),
+        element("main", *body, id="main"),
+        class_="layout",
+    )
+    document = element("html", element("head", head), element("body", layout), lang="en")
+    return f"<!doctype html>\n{document}\n"

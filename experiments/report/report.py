@@ -1,0 +1,140 @@
+"""A study's answer: one self-contained HTML file, a JSON summary, figures and tables beside it.
+
+OUT/report.html     everything, without any outside request
+OUT/summary.json    the verdict and every number with its source
+OUT/rows.parquet    one row per simulated session, from which the numbers are computed
+OUT/curves.parquet, OUT/reliability.parquet, OUT/figures/*.png
+"""
+
+from __future__ import annotations
+
+import platform
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from slategym.experiments.report import sections
+from slategym.experiments.report.background import File
+from slategym.experiments.report.figures import draw_all
+from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
+from slategym.experiments.report.markup import Html, element
+from slategym.experiments.report.page import page
+from slategym.experiments.report.results import Artefact, StudyResult
+from slategym.experiments.report.sections import Part
+from slategym.experiments.runs.store import sha256_of, write_json, write_parquet
+from slategym.experiments.statistics.numbers import Numbers, compute_numbers
+from slategym.models.files import atomic_path
+
+PACKAGES = (
+    *("slategym", "torch", "gymnasium", "stable-baselines3", "transformers"),
+    *("numpy", "pandas", "matplotlib"),
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written."""
+
+    path: Path
+    numbers: Numbers
+
+
+def write_report(result: StudyResult, folder: Path) -> Report:
+    """Write the report and everything it refers to, each file whole or not at all.
+
+    Args:
+        result: the study.
+        folder: the run folder.
+
+    Raises:
+        ValueError: if rows that the verdict needs are missing or do not pair; nothing is written.
+    """
+    numbers = compute_numbers(result)
+    files = _write_tables(result, folder)
+    pictures = {
+        picture.name: figure_of(picture.path, picture.alt, picture.title, picture.caption)
+        for picture in draw_all(result, numbers, folder / "figures")
+    }
+    environment = made_with()
+    ledger = Ledger()
+    parts = sections.all_parts(result, numbers, pictures, ledger, files, environment)
+    path = folder / "report.html"
+    with atomic_path(path) as temporary:
+        temporary.write_text(_document(result, parts), encoding="utf-8")
+    write_json(_summary(result, numbers, ledger, files, environment), folder / SUMMARY)
+    return Report(path, numbers)
+
+
+def _document(result: StudyResult, parts: list[Part]) -> str:
+    header = element("h1", result.title)
+    contents = [(part.name, part.title) for part in parts]
+    return page(result.title, header, contents, [part.html for part in parts])
+
+
+def figure_of(path: Path, alt: str, title: str, caption: str) -> Html:
+    """A picture inside the page, with its caption."""
+    data = b64encode(path.read_bytes()).decode()
+    stop = " " if title.endswith("?") else ". "
+    text = element("figcaption", element("strong", title + stop), caption)
+    image = element("img", src=f"data:image/png;base64,{data}", alt=alt, width="1200")
+    frame = element("div", image, class_="frame", tabindex="0", role="region", aria_label=title)
+    return element("figure", frame, text)
+
+
+def _write_tables(result: StudyResult, folder: Path) -> list[File]:
+    tables = {
+        ROWS: (result.rows, "one row per simulated session"),
+        "curves.parquet": (result.curves, "return while training"),
+        "reliability.parquet": (result.reliability, "predicted and observed, in bins"),
+    }
+    artefacts = []
+    for name, (frame, what) in tables.items():
+        if not frame.empty:
+            write_parquet(frame, folder / name)
+            artefacts.append(Artefact(folder / name, f"{what}; {len(frame):,} rows"))
+    return [
+        File(_relative(path, folder), sha256_of(path), what)
+        for path, what in (*artefacts, *result.artefacts)
+    ]
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name
+
+
+def made_with() -> dict[str, str]:
+    """What the numbers were made with."""
+    return {
+        "Python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        **{name: version(name) for name in PACKAGES},
+    }
+
+
+def _summary(
+    result: StudyResult,
+    numbers: Numbers,
+    ledger: Ledger,
+    files: list[File],
+    environment: Mapping[str, str],
+) -> dict[str, Any]:
+    """The report for programs."""
+    best = numbers.verdict.best
+    return {
+        "title": result.title,
+        "question": result.question,
+        "verdict": numbers.verdict.sentence,
+        "outcome": best.outcome,
+        "agent": best.agent,
+        "command": result.command,
+        "numbers": [entry._asdict() for entry in ledger.entries],
+        "model_metrics": [dict(metrics) for metrics in result.model_metrics],
+        "constants": [constant._asdict() for constant in result.constants],
+        "settings": dict(result.settings),
+        "timings": dict(result.timings),
+        "environment": dict(environment),
+        "files": [file._asdict() for file in files],
+    }

@@ -1,0 +1,130 @@
+"""A unit of work: one spec, one function, one file written whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from slategym.experiments.runs.spec import spec_id
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slategym.experiments.runs.store import Store
+
+
+class Progress(Protocol):
+    """How a unit says how far it is, in any unit, with a word on what is going on."""
+
+    def __call__(self, done: float, total: float, note: str = "") -> None:
+        """At done of total."""
+        ...
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Something to compute once.
+
+    Everything that may change its result is in `function`, `spec` and `needs`; together they make
+    its id. Everything else (device, log folder) is given to `run_units` as settings.
+    """
+
+    label: str  # for people: "plackett-luce, seed 1"
+    function: str  # "package.module:name" of a function from Work to a table, or to JSON values
+    spec: Any  # see spec.canonical_json
+    needs: tuple[Unit, ...] = ()  # done before it
+    kind: Literal["parquet", "json"] = "parquet"  # what the function returns: DataFrame or values
+    cost: float = field(default=1.0, compare=False)  # seconds, roughly: for order and ETA only
+
+    @cached_property
+    def id(self) -> str:
+        """Short name, the same in every process."""
+        return spec_id(
+            {"function": self.function, "spec": self.spec, "needs": [u.id for u in self.needs]}
+        )
+
+    @cached_property
+    def name(self) -> str:
+        """File name without suffix: readable, then the id."""
+        readable = re.sub(r"[^a-z0-9.]+", "-", self.label.lower()).strip("-.")[:60]
+        return f"{readable}-{self.id}"
+
+    def load(self) -> Callable[[Work], Any]:
+        """The function.
+
+        Raises:
+            ValueError: if there is no such function.
+        """
+        module, _, name = self.function.partition(":")
+        try:
+            function: Callable[[Work], Any] = getattr(import_module(module), name)
+        except AttributeError:
+            raise ValueError(f"{self.label}: there is no function {self.function}") from None
+        return function
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a unit's function is given."""
+
+    unit: Unit
+    store: Store
+    settings: Mapping[str, Any]  # may not change a result
+    progress: Progress
+
+    @property
+    def spec(self) -> Any:
+        """All that determines the result."""
+        return self.unit.spec
+
+    @property
+    def folder(self) -> Path:
+        """A folder of this unit's own, for what does not fit one table (weights, checkpoints).
+
+        It survives a kill, so that a checkpoint in it can be taken up. What lies in it when the
+        unit is done belongs to the result: if a file of it is lost, the unit runs again.
+        """
+        return self.store.folder_of(self.unit)
+
+    def needed(self, index: int = 0) -> Any:
+        """Result of the index-th unit that this one needs: a DataFrame or JSON values."""
+        return self.store.read(self.unit.needs[index])
+
+    def needed_folder(self, index: int = 0) -> Path:
+        """That unit's folder."""
+        return self.store.folder_of(self.unit.needs[index])
+
+
+def closure(units: Iterable[Unit]) -> list[Unit]:
+    """These units and all that they need, each id once, what is needed first."""
+    found: dict[str, Unit] = {}
+
+    def visit(unit: Unit) -> None:
+        if unit.id not in found:
+            for needed in unit.needs:
+                visit(needed)
+            found[unit.id] = unit
+
+    for unit in units:
+        visit(unit)
+    return list(found.values())
+
+
+def read_rows(store: Store, units: Iterable[Unit]) -> pd.DataFrame:
+    """The tables of these units, one below the other, in this order."""
+    import pandas as pd
+
+    return pd.concat([store.read(unit) for unit in units], ignore_index=True)
+
+
+def compute(unit: Unit, store: Store, settings: Mapping[str, Any], progress: Progress) -> None:
+    """Run one unit and keep its result."""
+    began = time.monotonic()
+    result = unit.load()(Work(unit, store, settings, progress))
+    store.write(unit, result, time.monotonic() - began)

@@ -1,0 +1,1 @@
+"""Data and pretrained weights by name, fetched once and checked by hash."""

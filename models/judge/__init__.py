@@ -1,0 +1,1 @@
+"""The judge: a factor model, another family than the multi-task BERT."""

@@ -1,0 +1,1 @@
+"""The multi-task BERT: network, sequences, losses, training, incremental state."""

@@ -1,0 +1,77 @@
+"""The README.md of a model folder: what it is, what it was fitted on, what may be done with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from slategym.models.files import atomic_path
+
+LICENCES = {
+    "movielens": (
+        "Fitted on MovieLens data, whose terms allow research use and forbid redistribution and "
+        "commercial use without permission of GroupLens: these weights are for research use."
+    )
+}
+PROTOCOL = (
+    "Of {whose} on the validation rows (10,000 of them at most), which also served early stopping "
+    "and calibration: a little flattering. Each row is predicted from the profile, the clock and "
+    "the user's earlier events; clicks against 4 uniform items that the user never meets; hr10 and "
+    "ndcg10 full rank, earlier items masked."
+)
+UNKNOWN_LICENCE = "The terms of the data that these weights were fitted on apply to them too."
+
+
+def write_card(folder: Path, about: dict[str, Any]) -> None:
+    """Write README.md.
+
+    Args:
+        folder: of the model.
+        about: what `train_multitask` keeps in config.json.
+    """
+    data, rows, validation = about["data"], about["rows"], about["validation"]
+    lines = [
+        f"# {about['label']}",
+        "",
+        "A causal BERT over a user's events with heads for click, like given click, rating and",
+        "next item, by slategym. Item texts enter as frozen vectors, kept in this folder.",
+        "",
+        "## Data",
+        f"- {data['name']}, content sha256 `{data['sha256']}`",
+        f"- trained on {rows['rows']:,} rows of {rows['users']:,} users",
+    ]
+    if validation is None:
+        lines.append("- no validation rows: a fixed number of epochs, heads not calibrated")
+    elif about["refit"]:
+        lines.append(
+            f"- epochs and calibration found on {validation['rows']:,} validation rows of "
+            f"{validation['users']:,} users (model in `selection/`), then trained again on both"
+        )
+    else:
+        lines.append(
+            f"- stopped early and calibrated on {validation['rows']:,} rows of "
+            f"{validation['users']:,} users"
+        )
+    lines += ["", "## Settings"]
+    lines += [f"- {name}: {value}" for name, value in about["settings"].items()]
+    lines += [f"- {name}: {value}" for name, value in about["training"].items()]
+    lines += [f"- seed: {about['seed']}", "", "## Losses by epoch", "", *_table(about["history"])]
+    lines += ["", f"Best epoch: {about['best_epoch'] + 1}. CPU seconds: {about['cpu_seconds']}."]
+    if about["figures"]:
+        whose = "the model in `selection/`" if about["refit"] else "this model"
+        lines += ["", "## Metrics", "", PROTOCOL.format(whose=whose), ""]
+        known = {name: value for name, value in about["figures"].items() if value is not None}
+        lines += [f"- {name}: {value:.4f}" for name, value in known.items()]
+    lines += ["", "## Calibration"]
+    lines += [f"- {row['sentence']}" for row in about["calibration"]] or ["- none"]
+    name = data["name"].split("-")[0]
+    lines += ["", "## Terms", LICENCES.get(name, UNKNOWN_LICENCE), ""]
+    with atomic_path(folder / "README.md") as path:
+        path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _table(rows: list[dict[str, float]]) -> list[str]:
+    """A Markdown table of numbers, one line a row."""
+    names = list(rows[0])
+    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    return lines + [f"| {' | '.join(f'{row[name]:.4g}' for name in names)} |" for row in rows]

@@ -1,0 +1,90 @@
+"""The state of a training run between two epochs, in one safetensors file, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from slategym.models.files import atomic_path
+
+
+@dataclass
+class TrainingState:
+    """How far a run has come. The tensors of the weights are beside it in the file."""
+
+    epoch: int = 0  # whole epochs done
+    step: int = 0  # updates done
+    best_epoch: int = -1
+    best_loss: float = float("inf")  # validation loss of best_epoch
+    cpu_seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)  # one row per epoch
+    best: dict[str, Tensor] = field(default_factory=dict)  # weights of best_epoch, if watched
+
+
+def write_checkpoint(
+    path: Path, spec: str, state: TrainingState, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> None:
+    """Write everything that `read_checkpoint` needs to go on as if nothing had happened.
+
+    Args:
+        path: the file; its folder is made if absent.
+        spec: hash of what is being trained.
+        state: counters, history and the best weights so far.
+        model: its weights.
+        optimizer: its moments.
+    """
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in state.best.items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+    numbers = {name: value for name, value in vars(state).items() if name != "best"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as partial:
+        save_file(
+            {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+            partial,
+            metadata={"spec": spec, "state": json.dumps(numbers)},
+        )
+
+
+def read_checkpoint(
+    path: Path, spec: str, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> TrainingState:
+    """Put the checkpoint's weights and moments in place and return its state.
+
+    Args:
+        path: the file.
+        spec: hash of what is being trained; a checkpoint of anything else is passed over.
+        model: receives the weights.
+        optimizer: receives the moments.
+
+    Returns:
+        The state, a new one if there is no checkpoint of this spec.
+    """
+    if not path.exists():
+        return TrainingState()
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        if metadata["spec"] != spec:
+            return TrainingState()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "optimizer":
+            index, _, moment = rest.partition(".")
+            moments.setdefault(int(index), {})[moment] = value
+    model.load_state_dict(_under(tensors, "model."))
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    return TrainingState(best=_under(tensors, "best."), **json.loads(metadata["state"]))
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,0 +1,219 @@
+"""Fitting weights, epoch by epoch, with a checkpoint after each."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from slategym.models.multitask.calibrate import Platt, calibrate
+from slategym.models.multitask.checkpoint import TrainingState, read_checkpoint, write_checkpoint
+from slategym.models.multitask.losses import TaskWeights, batch_targets, task_losses, total_loss
+from slategym.models.multitask.network import CALIBRATED, MultiTaskBert
+from slategym.models.multitask.predict import mean_losses, predict
+from slategym.models.multitask.progress import EpochBar
+from slategym.models.multitask.scores import model_figures
+from slategym.models.multitask.sequences import Bools, Ints, Sequences, plan_epoch, queries
+
+WATCHED_ROWS = 3000  # validation rows read after each epoch
+JUDGED_ROWS = 10_000  # validation rows that calibration and figures are taken on
+
+Listener = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the weights are found."""
+
+    epochs: int = 5  # at most; fewer where the validation loss stops falling
+    batch_events: int = 736  # positions of a batch, padding included
+    learning_rate: float = 2e-3  # after the warmup, then a half cosine to zero
+    warmup_steps: int = 50
+    weight_decay: float = 0.01  # of matrices only, per step and unit of learning rate
+    clip: float = 1.0  # largest norm of the gradient
+    negatives: int = 4  # uniform unconsumed items against each click
+    patience: int = 2  # epochs without a better validation loss
+    weights: TaskWeights = field(default_factory=TaskWeights)
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch_events, self.patience) < 1:
+            raise ValueError(
+                "epochs, batch_events and patience must be at least 1, got "
+                f"{self.epochs}, {self.batch_events}, {self.patience}"
+            )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One run: what stays the same from epoch to epoch; only the model's weights change."""
+
+    model: MultiTaskBert
+    sequences: Sequences
+    train_E: Bools
+    held_E: Bools | None
+    training: TrainingSettings
+    seed: int
+
+    def run(
+        self, checkpoint: Path, spec: str, bar: EpochBar, on_epoch: Listener | None
+    ) -> TrainingState:
+        """Train from the checkpoint, or from the start; the model ends with its best weights."""
+        optimizer = _optimizer(self.model, self.training)
+        state = read_checkpoint(checkpoint, spec, self.model, optimizer)
+        while state.epoch < self.training.epochs and not self._has_stalled(state):
+            begun = time.process_time()
+            with _seeded(self.seed, state.epoch, self.model.device) as (rng, generator):
+                losses = self._train_epoch(state, optimizer, rng, generator, bar)
+            row = {"epoch": float(state.epoch + 1), **losses}
+            if self.held_E is not None:
+                row |= self._watch(state)
+            else:
+                state.best_epoch = state.epoch
+            state.epoch += 1
+            state.history.append(row)
+            state.cpu_seconds += time.process_time() - begun
+            write_checkpoint(checkpoint, spec, state, self.model, optimizer)
+            bar.move(state.epoch, losses)
+            bar.record(state.epoch, row)
+            if on_epoch is not None:
+                on_epoch(state.epoch, row)
+        if state.best:
+            self.model.load_state_dict(state.best)
+        self.model.eval()
+        return state
+
+    def judge(self) -> tuple[list[dict[str, Any]], dict[str, float | None]]:
+        """Fit the calibration and measure on the validation rows, where there are any.
+
+        Returns:
+            What calibrating did, per head; and the calibrated model's figures.
+        """
+        if self.held_E is None:
+            return [], {}
+        rows = _sample(self.held_E, JUDGED_ROWS)
+        judged = predict(self.model, self.sequences, rows, seed=self.seed)
+        weights = self.training.weights
+        found = [calibrate(judged, head) for head in CALIBRATED if getattr(weights, head)]
+        platt = {calibration.head: calibration.platt for calibration in found}
+        identity = dict.fromkeys(CALIBRATED, Platt())
+        figures = asdict(model_figures("", judged, identity | platt, weights))
+        del figures["model"]
+        return [calibration.to_json() for calibration in found], figures
+
+    def _has_stalled(self, state: TrainingState) -> bool:
+        return (
+            self.held_E is not None and state.epoch - 1 - state.best_epoch >= self.training.patience
+        )
+
+    def _train_epoch(
+        self,
+        state: TrainingState,
+        optimizer: torch.optim.Optimizer,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+        bar: EpochBar,
+    ) -> dict[str, float]:
+        """One pass over the training rows; mean losses by head."""
+        model, training = self.model.train(), self.training
+        length_U = self.sequences.prefix_lengths(self.train_E)
+        limit_U = torch.as_tensor(length_U, device=model.device)
+        first_U = self.sequences.first_U.cpu().numpy()
+        plan = plan_epoch(
+            first_U, length_U, model.settings.max_history + 1, training.batch_events, rng
+        )
+        sums: dict[str, float] = {}
+        for number, (start_B, stop_B) in enumerate(plan):
+            done = (state.epoch + number / len(plan)) / training.epochs
+            warm = min(1.0, (state.step + 1) / training.warmup_steps)
+            for group in optimizer.param_groups:
+                group["lr"] = training.learning_rate * warm * (1 + math.cos(math.pi * done)) / 2
+            losses = self._step(start_B, stop_B, limit_U, optimizer, generator)
+            state.step += 1
+            for head, loss in losses.items():
+                sums[head] = sums.get(head, 0.0) + loss
+            if number % 10 == 0:
+                means = {head: total / (number + 1) for head, total in sums.items()}
+                bar.move(state.epoch + number / len(plan), means)
+        return {head: total / len(plan) for head, total in sums.items()}
+
+    def _step(
+        self,
+        start_B: Ints,
+        stop_B: Ints,
+        limit_U: Tensor,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
+    ) -> dict[str, float]:
+        """One update; losses by head."""
+        model, weights = self.model, self.training.weights
+        batch = self.sequences.batch(start_B, stop_B)
+        targets = batch_targets(
+            self.sequences, batch, limit_U[batch.user_B], self.training.negatives, generator
+        )
+        items_ND = model.item_vectors()
+        query_xD = queries(model, items_ND, self.sequences, batch)[batch.real_BS]
+        losses = task_losses(model, items_ND, query_xD, self.sequences, targets, weights)
+        optimizer.zero_grad()
+        total_loss(losses, weights).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), self.training.clip)
+        optimizer.step()
+        return {head: float(loss.detach()) for head, loss in losses.items()}
+
+    def _watch(self, state: TrainingState) -> dict[str, float]:
+        """Losses on validation rows; keeps the weights if their weighted sum is the best yet."""
+        assert self.held_E is not None
+        rows = _sample(self.held_E, WATCHED_ROWS)
+        weights = self.training.weights
+        predictions = predict(self.model.eval(), self.sequences, rows, seed=self.seed)
+        losses = mean_losses(predictions, weights)
+        total = sum(getattr(weights, head) * loss for head, loss in losses.items())
+        if total < state.best_loss:
+            state.best_loss, state.best_epoch = total, state.epoch
+            state.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        return {**{f"held-out {head}": loss for head, loss in losses.items()}, "held-out": total}
+
+
+@contextmanager
+def _seeded(
+    seed: int, epoch: int, device: torch.device
+) -> Iterator[tuple[np.random.Generator, torch.Generator]]:
+    """Randomness of one epoch, a function of seed and epoch: what makes resuming exact.
+
+    Dropout only knows torch's global generator: it is seeded inside and restored after.
+    """
+    numbers = np.random.SeedSequence([seed, epoch]).generate_state(3)
+    generator = torch.Generator().manual_seed(int(numbers[1]))
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(int(numbers[2]))
+        yield np.random.default_rng(int(numbers[0])), generator
+
+
+def _optimizer(model: MultiTaskBert, training: TrainingSettings) -> torch.optim.Optimizer:
+    """AdamW; the item biases are a table of numbers, not a matrix, and do not decay."""
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        is_matrix = parameter.dim() > 1 and name != "item_bias_4N"
+        (decayed if is_matrix else free).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": training.weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+
+
+def _sample(mask_E: Bools, most: int) -> Ints:
+    """At most so many of the rows, spread evenly, the same every time."""
+    row_x = np.flatnonzero(mask_E)
+    if len(row_x) <= most:
+        return row_x
+    return row_x[np.linspace(0, len(row_x) - 1, most).astype(np.int64)]

@@ -1,0 +1,258 @@
+"""The multi-task BERT event by event: what it has read is kept, only the new event is encoded.
+
+Every layer of a causal transformer sees a position's own input and those before it, so a session
+keeps each layer's inputs and adds one column per event. Keys and values are not stored: with
+q . (W x) = (W' q) . x the attention reads the inputs themselves, which halves the memory that a
+step has to move. Equal to the full forward up to float rounding (tested).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from slategym.envs.engine import arrive
+from slategym.envs.types import Arrival, Context, Items, Population, map_tensors
+from slategym.models.multitask.network import MultiTaskBert, Scores
+from slategym.models.simulator.users import clicked
+
+PEOPLE_AT_ONCE = 512  # rows of a population that are encoded together
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the network has made of each user's events so far."""
+
+    inputs: tuple[Tensor, ...]  # per layer (B, P, D), its input by position; unread past `length`
+    state: Tensor  # (B, D) output at the last position
+    length: Tensor  # (B,) int64, positions in use, the context token included
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One transformer layer, its key and query folded together. H heads of width E = D / H."""
+
+    query_key: Tensor  # (H, D, D): x -> the input-space direction that each head looks for
+    query_key_bias: Tensor  # (H, D)
+    value_out: Tensor  # (H * D, D): what each head found -> its part of the output
+    out_bias: Tensor  # (D,)
+    norm: tuple[Tensor, Tensor]  # weight (D,), bias (D,)
+    wide: tuple[Tensor, Tensor]  # weight (W, D), bias (W,); W is the feedforward width
+    narrow: tuple[Tensor, Tensor]  # weight (D, W), bias (D,)
+    last_norm: tuple[Tensor, Tensor]  # weight (D,), bias (D,)
+    epsilon: float  # added to the variances that are normalised
+
+
+class StateEncoder:
+    """A trained network with its weights folded and its item vectors computed once."""
+
+    def __init__(self, model: MultiTaskBert, *, seconds_per_event: float) -> None:
+        """Take a trained network, in evaluation mode.
+
+        Args:
+            model: the network; its tensors decide the device.
+            seconds_per_event: gap that the network is told between events of a session.
+        """
+        self.model = model.eval()
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        self.seconds = seconds_per_event
+        with torch.no_grad():
+            self.items_ND = model.item_vectors()
+            self.layers = _folded_layers(model)
+        self.capacity = model.settings.max_history + 1
+        self._table: Encoded | None = None
+
+    @torch.no_grad()
+    def prepared(self, population: Population) -> StateEncoder:
+        """The same encoder with everybody's history read once, so that arrivals are look-ups."""
+        ready = copy(self)
+        parts = []
+        everybody_U = torch.arange(population.size, dtype=torch.int32, device=self.model.device)
+        for begin in range(0, population.size, PEOPLE_AT_ONCE):
+            arrival = arrive(population, everybody_U[begin : begin + PEOPLE_AT_ONCE])
+            encoded = self.read(arrival)
+            P = 1 if arrival.history is None else 1 + arrival.history.shape[1]
+            parts.append(replace(encoded, inputs=tuple(x_BPD[:, :P] for x_BPD in encoded.inputs)))
+        ready._table = map_tensors(lambda *x: torch.cat(x), parts[0], *parts[1:])
+        return ready
+
+    def initial(self, arrival: Arrival) -> Encoded:
+        """State after the histories with which users arrive."""
+        if self._table is None:
+            return self.read(arrival)
+        rows = map_tensors(lambda x: x.index_select(0, arrival.user_id), self._table)
+        return replace(rows, inputs=tuple(map(self._widened, rows.inputs)))
+
+    def _widened(self, input_BPD: Tensor) -> Tensor:
+        return F.pad(input_BPD, (0, 0, 0, self.capacity - input_BPD.shape[1]))
+
+    @torch.no_grad()
+    def read(self, arrival: Arrival) -> Encoded:
+        """Encode whole histories, (B, H) with unused places in front."""
+        history, feedback, gap = arrival.history, arrival.feedback, arrival.gap
+        profile, hour, weekday = arrival.profile, arrival.hour, arrival.weekday
+        if history is None or feedback is None or gap is None:
+            raise ValueError("learned users need a population with a history; this one has none")
+        if profile is None or hour is None or weekday is None:
+            raise ValueError("learned users need a population with profiles and arrival times")
+        H = history.shape[1]
+        if self.capacity < H + 1:
+            raise ValueError(f"{H} events of history exceed the model's {self.capacity - 1}")
+        used_BH = history >= 0
+        order_BH = (~used_BH).int().argsort(dim=1, stable=True)  # used places first, in order
+        rating_BH = feedback[..., 2].round().long()
+        id_BH, rating_BH, gap_BH, used_BH = (
+            x.gather(1, order_BH) for x in (history.clamp(min=0).long(), rating_BH, gap, used_BH)
+        )
+        model = self.model
+        context_BD = model.context_token(profile, hour, weekday)
+        events_BHD = model.event_tokens(self.items_ND, id_BH, rating_BH, gap_BH)
+        *inputs, out_BPD = self._layer_outputs(context_BD, events_BHD, used_BH)
+        length_B = used_BH.sum(1) + 1
+        last_B1D = (length_B - 1)[:, None, None].expand(-1, 1, out_BPD.shape[2])
+        return Encoded(
+            inputs=tuple(map(self._widened, inputs)),
+            state=out_BPD.gather(1, last_B1D)[:, 0],
+            length=length_B,
+        )
+
+    @torch.no_grad()
+    def after(
+        self, encoded: Encoded, item_B: Tensor, rating_B: Tensor, took_B: Tensor, context: Context
+    ) -> Encoded:
+        """One more event each; rows where took_B is False are left as they are.
+
+        Every row is computed and the unwanted thrown away: no shape depends on the data.
+        """
+        gap_B1 = torch.full_like(rating_B[:, None], self.seconds)
+        rating_B1 = rating_B.round().long()[:, None]
+        token_BD = self.model.event_tokens(self.items_ND, item_B[:, None], rating_B1, gap_B1)[:, 0]
+        at_B = encoded.length.clamp(max=self.capacity - 1)
+        x_BD = self._positioned(token_BD, at_B)
+        unread_BP = torch.arange(self.capacity, device=at_B.device) > at_B[:, None]
+        here_B1D = at_B[:, None, None].expand(-1, 1, x_BD.shape[1])
+        inputs = []
+        for layer, before_BPD in zip(self.layers, encoded.inputs, strict=True):
+            inputs.append(before_BPD.scatter(1, here_B1D, x_BD[:, None]))
+            x_BD = _layer(layer, x_BD, inputs[-1], unread_BP)
+        return Encoded(
+            inputs=tuple(inputs),
+            state=torch.where(took_B[:, None], x_BD, encoded.state),
+            length=torch.where(took_B, at_B + 1, encoded.length),
+        )
+
+    def _layer_outputs(
+        self, context_BD: Tensor, events_BHD: Tensor, used_BH: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The first layer's input and every layer's output, each (B, H + 1, D)."""
+        tokens_BPD = self.model.input_norm(torch.cat([context_BD[:, None], events_BHD], 1))
+        output = self.model.bert(
+            inputs_embeds=tokens_BPD,
+            attention_mask=F.pad(used_BH.long(), (1, 0), value=1),
+            output_hidden_states=True,
+            use_cache=False,
+        )
+        return tuple(output.hidden_states)
+
+    def _positioned(self, token_BD: Tensor, at_B: Tensor) -> Tensor:
+        """The first layer's input for one token each, at these positions."""
+        normed_B1D = self.model.input_norm(token_BD)[:, None]
+        embedded: Tensor = self.model.bert.embeddings(
+            inputs_embeds=normed_B1D, position_ids=at_B[:, None]
+        )
+        return embedded[:, 0]
+
+    def embed(self, encoded: Encoded, context: Context) -> Tensor:
+        """State embedding at this request, (B, D)."""
+        with torch.no_grad():
+            return self.model.query(encoded.state, context.hour, context.weekday)
+
+    def score(self, encoded: Encoded, id_BC: Tensor | None, context: Context) -> Scores:
+        """Scores of these items, or of all; see `Taste`."""
+        with torch.no_grad():
+            return self.model.score(self.embed(encoded, context), self.items_ND, id_BC)
+
+
+@dataclass(frozen=True)
+class BertObserver:
+    """The agent's own network at work during a session: its state embedding of each user."""
+
+    encoder: StateEncoder
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.encoder.model.settings.width
+
+    def initial(self, arrival: Arrival, context: Context) -> Encoded:
+        """Read the history with which users arrive."""
+        return self.encoder.initial(arrival)
+
+    def update(
+        self, view: Encoded, items: Items, feedback_BKM: Tensor, context: Context
+    ) -> Encoded:
+        """Read the clicked item of each slate, where there is one."""
+        return self.encoder.after(view, *clicked(items, feedback_BKM), context)
+
+    def embed(self, view: Encoded, context: Context) -> Tensor:
+        """State embedding at this request, (B, D)."""
+        return self.encoder.embed(view, context)
+
+
+def _layer(layer: Layer, x_BD: Tensor, seen_BPD: Tensor, unread_BP: Tensor) -> Tensor:
+    """One layer's output at the newest position."""
+    B, D = x_BD.shape
+    look_BHD = torch.einsum("bd,hde->bhe", x_BD, layer.query_key) + layer.query_key_bias
+    logits_BHP = torch.bmm(look_BHD, seen_BPD.transpose(1, 2))
+    weight_BHP = logits_BHP.masked_fill(unread_BP[:, None], -torch.inf).softmax(2)
+    found_BHD = torch.bmm(weight_BHP, seen_BPD)
+    out_BD = found_BHD.reshape(B, -1) @ layer.value_out + layer.out_bias
+    x_BD = F.layer_norm(out_BD + x_BD, (D,), *layer.norm, layer.epsilon)
+    narrowed_BD = F.linear(F.gelu(F.linear(x_BD, *layer.wide)), *layer.narrow)
+    return F.layer_norm(narrowed_BD + x_BD, (D,), *layer.last_norm, layer.epsilon)
+
+
+def _folded_layers(model: MultiTaskBert) -> list[Layer]:
+    """Every layer of the network, folded."""
+    epsilon: float = model.bert.config.layer_norm_eps
+    return [
+        _folded(dict(layer.named_parameters()), model.settings.num_heads, epsilon)
+        for layer in model.bert.encoder.layer
+    ]
+
+
+def _folded(weights: Mapping[str, Tensor], heads: int, epsilon: float) -> Layer:
+    """Fold the weights of a transformers BertLayer, H heads of width E = D / H.
+
+    The key's bias moves all logits of a head alike and drops out.
+    """
+
+    def linear(name: str) -> tuple[Tensor, Tensor]:
+        return weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+    query_DD, query_bias_D = linear("attention.self.query")
+    value_DD, value_bias_D = linear("attention.self.value")
+    out_DD, out_bias_D = linear("attention.output.dense")
+    D = out_DD.shape[0]
+    E = D // heads
+    query_HED, query_bias_HE = query_DD.view(heads, E, D), query_bias_D.view(heads, E)
+    key_HED = weights["attention.self.key.weight"].view(heads, E, D) / math.sqrt(E)
+    value_HED, out_DHE = value_DD.view(heads, E, D), out_DD.view(D, heads, E)
+    return Layer(
+        query_key=torch.einsum("hed,hef->hdf", query_HED, key_HED),
+        query_key_bias=torch.einsum("he,hef->hf", query_bias_HE, key_HED),
+        value_out=torch.einsum("hed,fhe->hdf", value_HED, out_DHE).reshape(heads * D, D),
+        out_bias=out_bias_D + out_DD @ value_bias_D,
+        norm=linear("attention.output.LayerNorm"),
+        wide=linear("intermediate.dense"),
+        narrow=linear("output.dense"),
+        last_norm=linear("output.LayerNorm"),
+        epsilon=epsilon,
+    )

@@ -1,0 +1,370 @@
+"""The multi-task BERT: one causal transformer over a user's events, four heads over the catalogue.
+
+    item text -> frozen text vectors -> LayerNorm -> Linear (D), + a small embedding per item id
+    [context token: profile, hour, weekday] [event: item + rating + gap] ... -> BertModel -> state
+    state + time of this request -> click, like given click, rating, next item
+
+Every head is a dot product with the item vectors plus an item bias, so that scoring the whole
+catalogue costs one matrix product and nothing of BERT runs per (user, item) pair.
+
+Axis letters beyond the legend of `envs/types.py`: x stands for any leading axes, S for the H + 1
+positions of a sequence (the context token, then H events).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import BertConfig, BertModel
+
+from slategym.models.files import atomic_path
+from slategym.models.multitask.biases import ItemBiases
+
+HEADS = ("click", "like", "rating", "next")
+CALIBRATED = ("click", "like")  # heads whose logits a Platt scaling may correct
+RATINGS = 6  # 0 = not rated, 1 to 5 stars
+GAP_BUCKETS = 16  # floor(log1p(seconds)): e^15 seconds are 38 days
+TIME_FEATURES = 9  # sine and cosine of the hour, weekday one-hot
+ID_STD = 0.02  # small: an item without training rows stays where its text puts it
+TOKEN_STD = 0.1
+
+
+@dataclass(frozen=True)
+class MultiTaskSettings:
+    """The architecture, and nothing else."""
+
+    width: int = 64  # D
+    num_layers: int = 2
+    num_heads: int = 2
+    feedforward: int = 128  # width of the layers' inner activations
+    max_history: int = 45  # H, events the model can see
+    dropout: float = 0.2  # probability
+
+    def __post_init__(self) -> None:
+        if self.width % self.num_heads:
+            raise ValueError(
+                f"width must be a multiple of num_heads, got {self.width} and {self.num_heads}; "
+                f"try width={self.num_heads * max(1, round(self.width / self.num_heads))}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is a probability in [0, 1), got {self.dropout}")
+        if self.max_history < 1:
+            raise ValueError(f"max_history must be at least 1 event, got {self.max_history}")
+
+
+class Scores(NamedTuple):
+    """What the model expects of each candidate."""
+
+    click: Tensor  # (x, C) log-odds of a click
+    like: Tensor  # (x, C) log-odds of a like, given a click
+    rating: Tensor  # (x, C) stars, not clipped to [1, 5]
+
+
+def time_features(hour_x: Tensor, weekday_x: Tensor) -> Tensor:
+    """The clock as numbers: (x, 9), sine and cosine of the hour, then the weekday one-hot.
+
+    Args:
+        hour_x: in [0, 24).
+        weekday_x: integers, 0 = Monday.
+    """
+    angle_x = hour_x * (2 * math.pi / 24)
+    days_7 = torch.arange(7, device=weekday_x.device)
+    weekday_x7 = (weekday_x[..., None] == days_7).to(angle_x.dtype)
+    return torch.cat([angle_x.sin()[..., None], angle_x.cos()[..., None], weekday_x7], dim=-1)
+
+
+class MultiTaskBert(nn.Module):
+    """A causal BERT over events with a dot-product head per task.
+
+    Args:
+        settings: the architecture.
+        text_vectors_ND0: frozen vectors of the items' texts, any width D0.
+        biases: where the item biases start; from training rows only.
+        profile_sizes: number of categories of each profile column, F of them.
+        num_items: N, must match text_vectors_ND0.
+        seed: of the initial weights. The global generator is left as it was.
+
+    Raises:
+        ValueError: if the vectors or the biases are not one per item.
+    """
+
+    text_vectors_ND0: Tensor
+    rating_mean: Tensor
+    platt_scale_2: Tensor
+    platt_shift_2: Tensor
+
+    def __init__(
+        self,
+        settings: MultiTaskSettings,
+        *,
+        text_vectors_ND0: Tensor,
+        biases: ItemBiases,
+        profile_sizes: tuple[int, ...],
+        num_items: int,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if text_vectors_ND0.dim() != 2 or text_vectors_ND0.shape[0] != num_items:
+            raise ValueError(
+                f"text vectors must be ({num_items}, width), one row per item, "
+                f"got {tuple(text_vectors_ND0.shape)}"
+            )
+        if biases.num_items != num_items:
+            raise ValueError(
+                f"biases are of {biases.num_items} items, the catalogue has {num_items}"
+            )
+        self.settings = settings
+        self.num_items = num_items
+        self.profile_sizes = tuple(profile_sizes)
+        self.register_buffer("text_vectors_ND0", text_vectors_ND0.detach().clone().float())
+        self.register_buffer("rating_mean", torch.tensor(biases.rating_mean, dtype=torch.float32))
+        self.register_buffer("platt_scale_2", torch.ones(len(CALIBRATED)))
+        self.register_buffer("platt_shift_2", torch.zeros(len(CALIBRATED)))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._build(biases)
+
+    def _build(self, biases: ItemBiases) -> None:
+        width, drop = self.settings.width, self.settings.dropout
+        self.text_norm = nn.LayerNorm(self.text_vectors_ND0.shape[1])
+        self.text_projection = nn.Linear(self.text_vectors_ND0.shape[1], width)
+        self.item_residual = _embedding(self.num_items, width, ID_STD)
+        self.rating_token = _embedding(RATINGS, width, TOKEN_STD)
+        self.gap_token = _embedding(GAP_BUCKETS, width, TOKEN_STD)
+        self.profile_tokens = nn.ModuleList(
+            _embedding(size, width, TOKEN_STD) for size in self.profile_sizes
+        )
+        self.start_time = nn.Linear(TIME_FEATURES, width)
+        self.request_time = nn.Linear(TIME_FEATURES, width)
+        nn.init.zeros_(self.request_time.weight)
+        nn.init.zeros_(self.request_time.bias)
+        self.input_norm = nn.LayerNorm(width)
+        self.input_dropout = nn.Dropout(drop)
+        self.bert = _causal_bert(self.settings)
+        self.query_heads = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(width, width), nn.GELU(), nn.Dropout(drop), nn.Linear(width, width)
+            )
+            for _ in HEADS
+        )
+        self.user_levels = nn.ModuleList(nn.Linear(width, 1) for _ in HEADS[:3])
+        self.item_bias_4N = nn.Parameter(torch.from_numpy(biases.stacked()).float())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.text_vectors_ND0.device
+
+    @property
+    def text_version(self) -> str:
+        """Hash of the text vectors: item vectors of different versions must not be mixed."""
+        return sha256(self.text_vectors_ND0.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
+    def item_vectors(self) -> Tensor:
+        """Every item's vector, (N, D). Constant once trained: compute it once."""
+        text_ND = self.text_projection(self.text_norm(self.text_vectors_ND0))
+        return torch.add(text_ND, self.item_residual.weight)
+
+    def context_token(self, profile_BF: Tensor, hour_B: Tensor, weekday_B: Tensor) -> Tensor:
+        """First token of the sequence: who, and when the window begins.
+
+        Args:
+            profile_BF: categories of each profile column, integers.
+            hour_B: in [0, 24), of the window's first event.
+            weekday_B: integers, 0 = Monday, of the window's first event.
+
+        Returns:
+            (B, D), before the input LayerNorm.
+        """
+        token_BD: Tensor = self.start_time(time_features(hour_B, weekday_B))
+        for column, embedding in enumerate(self.profile_tokens):
+            token_BD = token_BD + embedding(profile_BF[:, column])
+        return token_BD
+
+    def event_tokens(
+        self, items_ND: Tensor, id_BH: Tensor, rating_BH: Tensor, gap_BH: Tensor
+    ) -> Tensor:
+        """One token per event.
+
+        Args:
+            items_ND: what `item_vectors` returned.
+            id_BH: item ids, integers; any valid id where padded.
+            rating_BH: stars 1 to 5, 0 = not rated, integers.
+            gap_BH: seconds between this event and the one before it, 0 for the first.
+
+        Returns:
+            (B, H, D), before the input LayerNorm.
+        """
+        bucket_BH = gap_BH.float().clamp(min=0).log1p().int().clamp(max=GAP_BUCKETS - 1)
+        item_BHD = F.embedding(id_BH, items_ND)
+        return torch.add(item_BHD + self.rating_token(rating_BH), self.gap_token(bucket_BH))
+
+    def states(self, context_BD: Tensor, events_BHD: Tensor, mask_BH: Tensor | None) -> Tensor:
+        """Run BERT over the context token and the events, each seeing only what came before it.
+
+        Args:
+            context_BD: from `context_token`.
+            events_BHD: from `event_tokens`, oldest first.
+            mask_BH: True where an event is real; None: all are. Padding goes to the right, because
+                positions are counted from the context token.
+
+        Returns:
+            (B, H + 1, D): state [:, h] has seen the context and the events before h, and so
+            predicts event h.
+        """
+        tokens_BSD = self.input_norm(torch.cat([context_BD[:, None], events_BHD], dim=1))
+        mask_BS = None
+        if mask_BH is not None:
+            mask_BS = F.pad(mask_BH.long(), (1, 0), value=1)
+        output = self.bert(
+            inputs_embeds=self.input_dropout(tokens_BSD), attention_mask=mask_BS, use_cache=False
+        )
+        states_BSD: Tensor = output.last_hidden_state
+        return states_BSD
+
+    def query(self, state_xD: Tensor, hour_x: Tensor, weekday_x: Tensor) -> Tensor:
+        """The state at the time of a request, (x, D): what `score` and `next_logits` take.
+
+        Args:
+            state_xD: positions of `states`.
+            hour_x: in [0, 24), of the request.
+            weekday_x: integers, 0 = Monday, of the request.
+        """
+        return torch.add(state_xD, self.request_time(time_features(hour_x, weekday_x)))
+
+    def score(self, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None = None) -> Scores:
+        """Click, like and rating of candidates, calibrated where a calibration was set.
+
+        Args:
+            state_xD: from `query`.
+            items_ND: from `item_vectors`.
+            id_xC: candidates' item ids; None: all N items in order.
+        """
+        click_xC, like_xC, rating_xC = (
+            self.logits(head, state_xD, items_ND, id_xC) for head in HEADS[:3]
+        )
+        scale_2, shift_2 = self.platt_scale_2, self.platt_shift_2
+        return Scores(
+            click_xC * scale_2[0] + shift_2[0], like_xC * scale_2[1] + shift_2[1], rating_xC
+        )
+
+    def next_logits(self, state_xD: Tensor, items_ND: Tensor) -> Tensor:
+        """Unnormalised log-probability of being the next event's item, (x, N)."""
+        return self.logits("next", state_xD, items_ND, None)
+
+    def logits(self, head: str, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None) -> Tensor:
+        """One head's uncalibrated output, (x, C): log-odds, or stars for the rating head."""
+        index = HEADS.index(head)
+        query_xD = self.query_heads[index](state_xD) * self.settings.width**-0.5
+        bias_N = self.item_bias_4N[index]
+        if id_xC is None:
+            logits_xC = F.linear(query_xD, items_ND, bias_N)
+        else:
+            match_xC = torch.linalg.vecdot(F.embedding(id_xC, items_ND), query_xD[..., None, :])
+            logits_xC = match_xC + F.embedding(id_xC, bias_N[:, None]).squeeze(-1)
+        if head == "next":
+            return logits_xC  # a user's level would cancel in the softmax
+        logits_xC = torch.add(logits_xC, self.user_levels[index](state_xD))
+        return logits_xC + self.rating_mean if head == "rating" else logits_xC
+
+    def set_calibration(self, scale: Mapping[str, float], shift: Mapping[str, float]) -> None:
+        """Make `score` return scale * logit + shift for the named heads of `CALIBRATED`."""
+        for index, head in enumerate(CALIBRATED):
+            self.platt_scale_2[index] = scale.get(head, 1.0)
+            self.platt_shift_2[index] = shift.get(head, 0.0)
+
+    def save(self, folder: Path, about: Mapping[str, Any] | None = None) -> None:
+        """Write model.safetensors, then config.json; a folder with both is complete.
+
+        Args:
+            folder: made if absent.
+            about: further JSON to keep in config.json.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()
+        }
+        with atomic_path(folder / "model.safetensors") as path:
+            save_file(tensors, path)
+        config = {
+            "class": "MultiTaskBert",
+            "format": 1,
+            "settings": asdict(self.settings),
+            "num_items": self.num_items,
+            "profile_sizes": self.profile_sizes,
+            "text_width": self.text_vectors_ND0.shape[1],
+            "text_version": self.text_version,
+            **(about or {}),
+        }
+        with atomic_path(folder / "config.json") as path:
+            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> MultiTaskBert:
+        """Read what `save` wrote; the model is in evaluation mode.
+
+        Raises:
+            ValueError: if the folder holds no complete model of this class and format.
+        """
+        try:
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(f"{folder} holds no complete model: config.json is missing") from None
+        if (config.get("class"), config.get("format")) != ("MultiTaskBert", 1):
+            raise ValueError(
+                f"{folder} holds class {config.get('class')!r} format {config.get('format')!r}, "
+                "this reads 'MultiTaskBert' format 1; train it again"
+            )
+        num_items = config["num_items"]
+        model = cls(
+            MultiTaskSettings(**config["settings"]),
+            text_vectors_ND0=torch.zeros(num_items, config["text_width"]),
+            biases=ItemBiases.neutral(num_items),
+            profile_sizes=tuple(config["profile_sizes"]),
+            num_items=num_items,
+        )
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+        if model.text_version != config["text_version"]:
+            raise ValueError(
+                f"{folder}: text vectors are of version {model.text_version}, config.json says "
+                f"{config['text_version']}; the folder was altered, train it again"
+            )
+        return model.eval()
+
+
+def _embedding(num: int, width: int, std: float) -> nn.Embedding:
+    embedding = nn.Embedding(num, width)
+    nn.init.normal_(embedding.weight, std=std)
+    return embedding
+
+
+def _causal_bert(settings: MultiTaskSettings) -> BertModel:
+    """BertModel without word embeddings: it is fed vectors, and adds its own positions."""
+    bert = BertModel(
+        BertConfig(
+            vocab_size=1,
+            type_vocab_size=1,
+            pad_token_id=0,
+            hidden_size=settings.width,
+            num_hidden_layers=settings.num_layers,
+            num_attention_heads=settings.num_heads,
+            intermediate_size=settings.feedforward,
+            max_position_embeddings=settings.max_history + 1,
+            hidden_dropout_prob=settings.dropout,
+            attention_probs_dropout_prob=settings.dropout,
+            is_decoder=True,
+        ),
+        add_pooling_layer=False,
+    )
+    bert.set_input_embeddings(None)  # type: ignore[no-untyped-call]
+    return bert

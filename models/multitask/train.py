@@ -1,0 +1,209 @@
+"""Training the multi-task BERT: one call from a log to a complete model folder.
+
+A folder whose config.json carries the hash of everything that determines the result is complete:
+the same call returns it at once. A killed run goes on from the last whole epoch to the same
+weights, bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+from torch import Tensor
+
+from slategym.models.data.log import Log
+from slategym.models.multitask.biases import item_biases
+from slategym.models.multitask.card import write_card
+from slategym.models.multitask.fit import Fit, Listener
+from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
+from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.multitask.progress import EpochBar
+from slategym.models.multitask.sequences import Bools, Sequences, as_mask
+from slategym.models.text.vectors import item_text_vectors
+
+FORMAT = 1  # raise it when the same spec would give other weights
+CHECKPOINT = "checkpoint.safetensors"
+
+Rows = NDArray[np.bool_] | NDArray[np.integer[Any]]
+
+
+def train_multitask(
+    log: Log,
+    rows: Rows,
+    settings: MultiTaskSettings,
+    training: TrainingSettings,
+    folder: Path,
+    *,
+    validation: Rows | None = None,
+    refit: bool = False,
+    text_vectors_ND0: Tensor | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    label: str = "multi-task BERT",
+    progress: bool = True,
+    tensorboard: Path | None = None,
+    on_epoch: Listener | None = None,
+) -> MultiTaskBert:
+    """Train, or load what an equal call trained.
+
+    Args:
+        log: the data.
+        rows: training rows: a bool mask over log.events, or user ids meaning all their rows.
+        settings: the architecture.
+        training: how to train.
+        folder: of the model; made if absent.
+        validation: rows for early stopping and calibration, in the same form; None: neither.
+        refit: train again on rows and validation together, for as many epochs as served best,
+            keeping the calibration; the first model is left in folder/"selection".
+        text_vectors_ND0: of the items; None: MiniLM's, cached.
+        seed: decides everything random.
+        device: "cpu" or "cuda".
+        label: for the progress bar and the card.
+        progress: whether to draw a bar on stderr.
+        tensorboard: folder for scalars; None: none are written.
+        on_epoch: called with the epoch and its losses once its checkpoint is written.
+
+    Returns:
+        The model in evaluation mode, on the device.
+
+    Raises:
+        ValueError: if the rows do not fit together, or the folder holds a model of another spec.
+    """
+    if text_vectors_ND0 is None:
+        text_vectors_ND0 = item_text_vectors(log.items["text"].tolist(), progress=progress)
+    sequences = Sequences.from_log(log, device)
+    train_E = as_mask(sequences, rows)
+    held_E = None if validation is None else as_mask(sequences, validation)
+    _check_rows(train_E, held_E, refit)
+    about: dict[str, Any] = {
+        "data": {"name": log.name, "sha256": log.sha256},
+        "rows": _describe(train_E, sequences),
+        "validation": None if held_E is None else _describe(held_E, sequences),
+        "refit": refit,
+        "settings": asdict(settings),
+        "training": asdict(training),
+        "seed": seed,
+        "text": _digest(text_vectors_ND0.cpu().numpy().tobytes()),
+        "format": FORMAT,
+    }
+    about |= {"spec": _digest(json.dumps(about, sort_keys=True).encode()), "label": label}
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):  # another process may be at it: wait, then load
+        if _is_complete(folder, about["spec"]):
+            return MultiTaskBert.load(folder).to(device)
+        calibration: list[dict[str, Any]] | None = None
+        figures: dict[str, float | None] = {}
+        if refit and held_E is not None:
+            train_multitask(
+                log,
+                train_E,
+                settings,
+                training,
+                folder / "selection",
+                validation=held_E,
+                text_vectors_ND0=text_vectors_ND0,
+                seed=seed,
+                device=device,
+                label=f"{label}, selection",
+                progress=progress,
+                tensorboard=tensorboard,
+                on_epoch=on_epoch,
+            )
+            selection = read_about(folder / "selection")
+            training = replace(training, epochs=selection["best_epoch"] + 1)
+            calibration, figures = selection["calibration"], selection["figures"]
+            train_E, held_E = train_E | held_E, None
+        model = MultiTaskBert(
+            settings,
+            text_vectors_ND0=text_vectors_ND0,
+            biases=item_biases(log.events[train_E], sequences.num_users, sequences.num_items),
+            profile_sizes=log.profile_sizes,
+            num_items=sequences.num_items,
+            seed=seed,
+        ).to(device)
+        fit = Fit(model, sequences, train_E, held_E, training, seed)
+        with EpochBar(label, training.epochs, progress, tensorboard) as bar:
+            state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
+        if calibration is None:
+            calibration, figures = fit.judge()
+        about |= {
+            "history": state.history,
+            "best_epoch": state.best_epoch,
+            "cpu_seconds": round(state.cpu_seconds, 1),
+            "calibration": calibration,
+            "figures": figures,
+        }
+        _write(model, folder, about)
+    return model
+
+
+def _write(model: MultiTaskBert, folder: Path, about: dict[str, Any]) -> None:
+    """Set the calibration and write the folder: card, weights, and config.json last."""
+    platt = {row["head"]: row["platt"] for row in about["calibration"]}
+    model.set_calibration(
+        {head: values["scale"] for head, values in platt.items()},
+        {head: values["shift"] for head, values in platt.items()},
+    )
+    write_card(folder, about)
+    model.save(folder, {"about": about})
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What a complete model folder's config.json says of its training."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    about: dict[str, Any] = config["about"]
+    return about
+
+
+def _check_rows(train_E: Bools, held_E: Bools | None, refit: bool) -> None:
+    if not train_E.any():
+        raise ValueError("there are no training rows: the mask or the list of users is empty")
+    if held_E is None:
+        if refit:
+            raise ValueError(
+                "refit needs validation rows, got none; give validation= or refit=False"
+            )
+        return
+    both = int((train_E & held_E).sum())
+    if both:
+        raise ValueError(f"{both} rows are both training and validation rows; make them disjoint")
+    if not held_E.any():
+        raise ValueError("there are no validation rows; leave validation out to train without")
+
+
+def _describe(mask_E: Bools, sequences: Sequences) -> dict[str, Any]:
+    users = np.unique(sequences.user_E.cpu().numpy()[mask_E])
+    return {
+        "rows": int(mask_E.sum()),
+        "users": len(users),
+        "sha256": _digest(np.packbits(mask_E).tobytes()),
+    }
+
+
+def _digest(content: bytes) -> str:
+    return sha256(content).hexdigest()[:16]
+
+
+def _is_complete(folder: Path, spec: str) -> bool:
+    """Whether the folder holds the model of this spec.
+
+    Raises:
+        ValueError: if it holds another.
+    """
+    if not (folder / "config.json").exists():
+        return False
+    found = read_about(folder)["spec"]
+    if found != spec:
+        raise ValueError(
+            f"{folder} holds a model of another spec ({found}, wanted {spec}); "
+            "choose another folder or delete that one"
+        )
+    return True

@@ -1,0 +1,257 @@
+"""How good the multi-task BERT is on held-out rows, beside what it must beat, with the protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from slategym.envs.names import lookup
+from slategym.models import metrics
+from slategym.models.data.log import Log
+from slategym.models.data.splits import split_time
+from slategym.models.files import atomic_path, home
+from slategym.models.multitask.losses import TaskWeights
+from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.multitask.predict import predict
+from slategym.models.multitask.scores import TOP, Figures, model_figures, platt_of
+from slategym.models.multitask.sequences import Bools, Ints, Sequences
+from slategym.models.multitask.train import FORMAT, TrainingSettings, read_about, train_multitask
+from slategym.models.quality.anchors import (
+    Anchors,
+    fit_anchors,
+    popularity_click_auc,
+    popularity_ranks,
+)
+
+NEGATIVES = 4  # per test click
+DRAW_SEED = 0  # of the negatives: the same for every model and training seed
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows are for what, and how that is said."""
+
+    name: str
+    train: Bools  # (E,)
+    validation: Bools  # (E,)
+    test: Bools  # (E,)
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a split's model is trained."""
+
+    training: TrainingSettings
+    refit: bool
+    sentence: str
+
+
+def time_split(log: Log) -> Split:
+    """Train on the first 70 % of the events, validate on the next 10 %, test on the last 20 %."""
+    parts = split_time(log)
+    known = np.isin(log.events["user"][parts.test], log.events["user"][~parts.test].unique())
+    return Split(
+        "time",
+        parts.train,
+        parts.validation,
+        parts.test,
+        f"global time split: train before {_day(parts.validation_from)}, validation before "
+        f"{_day(parts.test_from)}, test after ({int(parts.test.sum())} rows, "
+        f"{1 - known.mean():.0%} of them by users without any training or validation row)",
+    )
+
+
+def leave_one_out(log: Log) -> Split:
+    """Test on each user's last event, validate on the one before, train on the others."""
+    users = log.events["user"].to_numpy()
+    count_U = np.bincount(users, minlength=len(log.users))
+    order_E = np.arange(len(users)) - (np.cumsum(count_U) - count_U)[users]
+    left_E = count_U[users] - 1 - order_E  # events of the user after this one
+    return Split(
+        "loo",
+        left_E >= 2,
+        left_E == 1,
+        left_E == 0,
+        "leave-one-out: each user's last event is the test, the one before it validation "
+        f"({int((left_E == 0).sum())} test rows)",
+    )
+
+
+SPLITS: dict[str, Callable[[Log], Split]] = {"time": time_split, "loo": leave_one_out}
+RECIPES: dict[str, Recipe] = {
+    "time": Recipe(
+        TrainingSettings(epochs=5),
+        refit=True,
+        sentence=(
+            "epochs and calibration chosen on validation, then refitted on train + validation"
+        ),
+    ),
+    "loo": Recipe(
+        TrainingSettings(epochs=6, weights=TaskWeights(next=1.0)),
+        refit=False,
+        sentence="next-item loss weight 1, stopped early and calibrated on validation",
+    ),
+}
+SINGLE_TASKS = {
+    "like": TaskWeights(click=0, like=1, rating=0, next=0),
+    "rating": TaskWeights(click=0, like=0, rating=1, next=0),
+}
+
+
+class Evaluation:
+    """One log under one split: models are trained, or found trained, when they are asked for.
+
+    Args:
+        log: the data.
+        split: "time" or "loo".
+        settings: the architecture; None: the default.
+        seed: of training.
+        device: "cpu" or "cuda".
+        progress: whether to draw bars on stderr.
+        training: None: the split's recipe.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        split: str,
+        *,
+        settings: MultiTaskSettings | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+        progress: bool = True,
+        training: TrainingSettings | None = None,
+    ) -> None:
+        self.split = lookup("split", split, SPLITS)(log)
+        recipe = RECIPES[split]
+        self.recipe = recipe if training is None else replace(recipe, training=training)
+        self.log, self.settings = log, settings or MultiTaskSettings()
+        self.seed, self.device, self.progress = seed, device, progress
+        self.sequences = Sequences.from_log(log, device)
+        self.rows: Ints = np.flatnonzero(self.split.test)
+
+    def protocol(self) -> str:
+        """What the figures mean."""
+        derived = [s.name for s in self.log.signals if s.provenance == "derived"]
+        history = self.settings.max_history
+        return (
+            f"{self.log.name}, {self.split.sentence}; {self.recipe.sentence}. Each test row is "
+            f"predicted from the profile, its hour and weekday, and up to {history} earlier events "
+            "of its user, test rows included; its own gap to the event before is not an input. "
+            f"Derived signals: {', '.join(derived) or 'none'}. Like is given a click. click_auc: "
+            f"each test click against {NEGATIVES} items drawn uniformly from those that its user "
+            f"never meets. HR@{TOP} and NDCG@{TOP}: full rank over all {len(self.log.items)} "
+            "items, those that the user met before masked. ECE: 15 bins of equal width, "
+            "Platt-scaled where that clearly lowered the error on held-out validation users."
+        )
+
+    def multi_task(self) -> Figures:
+        """The multi-task BERT."""
+        return self._trained("multi-task BERT", self.recipe.training)
+
+    def single_tasks(self) -> list[Figures]:
+        """The same network and budget with one head trained at a time."""
+        return [
+            self._trained(f"{task} only", replace(self.recipe.training, weights=weights))
+            for task, weights in SINGLE_TASKS.items()
+        ]
+
+    def anchors(self) -> list[Figures]:
+        """Static and online bias-only, and popularity; fitted on train + validation if refitted."""
+        known_E = self.split.train
+        if self.recipe.refit:
+            known_E = known_E | self.split.validation
+        anchors = fit_anchors(self.sequences, known_E)
+        return anchor_figures(self.sequences, anchors, self.rows)
+
+    def calibration(self) -> list[str]:
+        """What calibrating the multi-task BERT did, one sentence per head."""
+        model_folder = self._folder("multi-task BERT", self.recipe.training)
+        return [row["sentence"] for row in read_about(model_folder)["calibration"]]
+
+    def model(self, label: str, training: TrainingSettings) -> MultiTaskBert:
+        """Train or load a model of this split."""
+        return train_multitask(
+            self.log,
+            self.split.train,
+            self.settings,
+            training,
+            self._folder(label, training),
+            validation=self.split.validation,
+            refit=self.recipe.refit,
+            seed=self.seed,
+            device=self.device,
+            label=f"{label} ({self.split.name})",
+            progress=self.progress,
+        )
+
+    def _trained(self, label: str, training: TrainingSettings) -> Figures:
+        """Figures of a trained model, kept in its folder."""
+        path = self._folder(label, training) / "figures.json"
+        if path.exists():
+            return Figures(**json.loads(path.read_text(encoding="utf-8"))["figures"])
+        model = self.model(label, training)
+        predictions = predict(model, self.sequences, self.rows, negatives=NEGATIVES, seed=DRAW_SEED)
+        figures = model_figures(label, predictions, platt_of(model), training.weights)
+        kept = {"figures": asdict(figures), "protocol": self.protocol()}
+        with atomic_path(path) as partial:
+            partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        return figures
+
+    def _folder(self, label: str, training: TrainingSettings) -> Path:
+        decides = [self.log.sha256, asdict(self.settings), asdict(training), self.recipe.refit]
+        decides += [self.seed, FORMAT, self.device]
+        name = sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+        words = f"{self.log.name} {self.split.name} {label}".lower().replace(" ", "-")
+        return home() / "models" / f"{words}-{name}"
+
+
+def anchor_figures(sequences: Sequences, anchors: Anchors, row_x: Ints) -> list[Figures]:
+    """Figures of the anchors at clicked rows of the log.
+
+    Args:
+        sequences: the log.
+        anchors: fitted on other rows.
+        row_x: rows to predict.
+    """
+    user_x = sequences.user_E.cpu().numpy()[row_x]
+    liked_x = sequences.like_E.cpu().numpy()[row_x]
+    stars_x = sequences.stars_E.cpu().numpy()[row_x]
+    figures = []
+    for name, stars_E in (
+        ("static biases", anchors.static_E),
+        ("online biases", anchors.online_E),
+    ):
+        expected_x = stars_E[row_x]
+        gauc = metrics.gauc(user_x, liked_x, expected_x)
+        figures.append(
+            Figures(
+                name,
+                like_auc=metrics.auc(liked_x, expected_x),
+                like_gauc=None if np.isnan(gauc) else gauc,
+                rating_rmse=metrics.rmse(stars_x, expected_x.clip(1, 5)),
+            )
+        )
+    rank_x = popularity_ranks(sequences, anchors.count_N, row_x)
+    popular_x = anchors.count_N[sequences.item_E.cpu().numpy()[row_x]]
+    figures.append(
+        Figures(
+            "popularity",
+            like_auc=metrics.auc(liked_x, popular_x),
+            click_auc=popularity_click_auc(sequences, anchors.count_N, row_x, NEGATIVES, DRAW_SEED),
+            hr10=metrics.hit_rate(rank_x, TOP),
+            ndcg10=metrics.ndcg(rank_x, TOP),
+        )
+    )
+    return figures
+
+
+def _day(seconds: int) -> str:
+    return f"{pd.Timestamp(seconds, unit='s'):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,1 @@
+"""Learned worlds: a log's people, played by a fitted model."""

@@ -1,0 +1,156 @@
+"""The three independent parties of an honest comparison, and the people each may know.
+
+A simulates, B acts, J judges. Their models are fitted on different people; J's people are also
+the ones on whom policies are read, again in three groups that share nobody: one to calibrate the
+worlds, one to select (caps, checkpoints), one to evaluate.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from slategym.envs.names import UsageError
+from slategym.envs.types import Population
+from slategym.models.data.datasets import load
+from slategym.models.data.log import Log
+from slategym.models.data.splits import split_users
+from slategym.models.files import home
+from slategym.models.judge.factor import (
+    FactorModel,
+    JudgeSettings,
+    judge_card,
+    load_judge,
+    save_judge,
+)
+from slategym.models.judge.fit import train_judge
+from slategym.models.multitask.fit import Listener, TrainingSettings
+from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.multitask.train import FORMAT, train_multitask
+from slategym.models.simulator.population import population
+
+SHARES = {"A": 1 / 3, "B": 1 / 3, "J": 1 / 3}
+GROUP_SHARES = {"calibration": 0.2, "selection": 0.3, "evaluation": 0.5}
+GROUPS = ("training", *GROUP_SHARES)
+SPLIT_SEED = 7
+
+
+@dataclass(frozen=True)
+class PartySettings:
+    """All that decides the three models besides the data."""
+
+    model: MultiTaskSettings = field(default_factory=MultiTaskSettings)
+    training: TrainingSettings = field(default_factory=lambda: TrainingSettings(epochs=8))
+    judge: JudgeSettings = field(default_factory=JudgeSettings)
+    validation_share: float = 0.1  # of a party's own people, for early stopping
+    warm: int = 10  # events with which everybody arrives
+    starts: int = 8  # arrivals per person
+
+
+class Parties:
+    """A log, its people in their groups, and the models fitted on them when first needed."""
+
+    def __init__(self, dataset: str, settings: PartySettings = PartySettings()) -> None:
+        """Read the log; nothing is fitted yet."""
+        self.dataset, self.settings = dataset, settings
+        self.log: Log = load(dataset)
+        parts = split_users(len(self.log.users), SHARES, SPLIT_SEED)
+        self.people: dict[str, np.ndarray] = dict(parts)
+        groups = split_users(len(parts["J"]), GROUP_SHARES, SPLIT_SEED + 1)
+        for group, at in groups.items():
+            self.people[group] = parts["J"][at]
+        self.people["training"] = np.sort(np.concatenate([parts["A"], parts["B"]]))
+
+    def population(self, group: str, starts: int | None = None) -> Population:
+        """Starting points of a group's people: training (A and B), or one of J's three groups.
+
+        Raises:
+            UsageError: if there is no such group.
+        """
+        if group not in GROUPS:
+            raise UsageError(f"unknown group of users {group!r}; known: {', '.join(GROUPS)}")
+        return population(
+            self.log,
+            self.people[group],
+            starts=self.settings.starts if starts is None else starts,
+            warm=self.settings.warm,
+            seed=SPLIT_SEED + GROUPS.index(group),
+        )
+
+    def folder(self, party: str, member: int = 0) -> Path:
+        """Where this party's model is kept; its name holds the hash of all that decides it."""
+        s = self.settings
+        own = [asdict(s.judge)] if party == "J" else [asdict(s.model), asdict(s.training)]
+        decides = [*own, self.log.sha256, SHARES, SPLIT_SEED, party, s.validation_share, FORMAT]
+        decides += [member] if member else []
+        name = sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+        return home() / "models" / f"{self.dataset}-{party}-{name}"
+
+    def bert(
+        self,
+        party: str,
+        progress: bool = True,
+        listener: Listener | None = None,
+        member: int = 0,
+    ) -> MultiTaskBert:
+        """The multi-task BERT of A or B, fitted on its own people only, once.
+
+        Args:
+            party: "A" or "B".
+            progress: show a bar.
+            listener: told of every epoch.
+            member: of an ensemble: others than 0 have other initial weights, other batches and
+                other people held out.
+        """
+        seed = ord(party) + 1000 * member
+        rng = np.random.default_rng([SPLIT_SEED, seed])
+        people = rng.permutation(self.people[party])
+        held = max(1, round(len(people) * self.settings.validation_share))
+        return train_multitask(
+            self.log,
+            np.sort(people[held:]),
+            self.settings.model,
+            self.settings.training,
+            self.folder(party, member),
+            validation=np.sort(people[:held]),
+            seed=seed,
+            label=f"multi-task BERT of {party}" + (f", model {member + 1}" if member else ""),
+            progress=progress,
+            on_epoch=listener,
+        )
+
+    def judge(self) -> FactorModel:
+        """The judge, fitted on J's people."""
+        folder = self.folder("J")
+        if (folder / "model.safetensors").exists():
+            return load_judge(folder)
+        model, figures = train_judge(self.log, self.people["J"], self.settings.judge)
+        save_judge(model, self.settings.judge, figures, folder, judge_card(self.log, figures))
+        return model
+
+    def judge_metrics(self) -> dict[str, float]:
+        """What the judge reached on held-out people of its own."""
+        self.judge()
+        figures: dict[str, float] = json.loads((self.folder("J") / "config.json").read_text())[
+            "metrics"
+        ]
+        return figures
+
+    def clicks_of(self, party: str) -> torch.Tensor:
+        """How often each item was taken up by a party's people, (N,) float32."""
+        events = self.log.events
+        mine = events["item"].to_numpy()[np.isin(events["user"], self.people[party])]
+        counts = np.bincount(mine, minlength=len(self.log.items))
+        return torch.as_tensor(counts, dtype=torch.float32)
+
+    def prepare(self, party: str, progress: bool = True, listener: Listener | None = None) -> None:
+        """Fit one party's model if it is not there yet."""
+        if party == "J":
+            self.judge()
+        else:
+            self.bert(party, progress, listener)

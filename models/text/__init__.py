@@ -1,0 +1,1 @@
+"""Item texts as vectors of a pretrained text BERT."""

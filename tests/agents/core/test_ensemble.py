@@ -1,0 +1,110 @@
+"""Networks side by side: nothing crosses from one seed to another."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from slategym.agents.core.ensemble import Cohort, adam_state, clip_each, load_adam, ready_adam
+
+CPU = torch.device("cpu")
+
+
+def network():
+    return nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 3))
+
+
+def data(seeds):
+    """Inputs and targets of every seed, (S, 32, 5) and (S, 32, 3)."""
+    draws = [torch.Generator().manual_seed(100 + seed) for seed in seeds]
+    return (torch.stack([torch.randn(32, n, generator=g) for g in draws]) for n in (5, 3))
+
+
+def train(seeds, updates=20):
+    cohort = Cohort(network, seeds, CPU)
+    adam = ready_adam(cohort.parameters(), 1e-2)
+    x, y = data(seeds)
+    for _ in range(updates):
+        loss_S = (cohort(x) - y).square().mean((1, 2))
+        adam.zero_grad()
+        loss_S.sum().backward()
+        clip_each(cohort.parameters(), 0.5)
+        adam.step()
+    return cohort, adam
+
+
+def test_seed_3_of_8_is_trained_as_seed_3_alone():
+    together, _ = train(range(8))
+    alone, _ = train([3])
+    for name, x in alone.member(0).items():
+        torch.testing.assert_close(together.member(3)[name], x, rtol=1e-5, atol=1e-6)
+
+
+def test_a_member_is_the_plain_network_of_its_seed():
+    cohort = Cohort(network, [4, 9], CPU)
+    torch.manual_seed(9)
+    plain = network()
+    x = torch.randn(7, 5)
+    expected = plain(x)
+    torch.testing.assert_close(cohort(x.expand(2, 7, 5))[1], expected)
+    torch.testing.assert_close(functional_call(plain, cohort.member(1), (x,)), expected)
+
+
+def test_one_member_alone_says_what_it_says_among_others():
+    cohort, x = Cohort(network, [4, 9, 2], CPU), torch.randn(3, 7, 5)
+    torch.testing.assert_close(cohort.only(1)(x[1:2]), cohort(x)[1:2])
+    assert cohort.only(1).weights["0.bias"].data_ptr() == cohort.weights["0.bias"][1].data_ptr()
+
+
+def test_the_global_generator_is_left_as_it_was():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    Cohort(network, [1, 2], CPU)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_clipping_is_for_each_member_by_itself():
+    weight = torch.zeros(2, 3, requires_grad=True)
+    weight.grad = torch.tensor([[3.0, 4.0, 0.0], [0.0, 0.3, 0.4]])
+    norm_S = clip_each([weight], 1.0)
+    assert norm_S.tolist() == pytest.approx([5.0, 0.5])
+    assert weight.grad.norm(dim=1).tolist() == pytest.approx([1.0, 0.5], rel=1e-5)
+
+
+def test_a_target_follows():
+    cohort = Cohort(network, [0], CPU)
+    target = cohort.frozen_copy()
+    with torch.no_grad():
+        for x in cohort.parameters():
+            x.add_(1.0)
+    target.follow(cohort, 0.25)
+    for mine, theirs in zip(target.parameters(), cohort.parameters(), strict=True):
+        torch.testing.assert_close(theirs - mine, torch.full_like(mine, 0.75))
+
+
+def test_adam_goes_on_exactly_from_its_saved_state():
+    cohort, adam = train([1], updates=5)
+    weights = {name: x.detach().clone() for name, x in cohort.weights.items()}
+    moments = tuple({n: x.clone() for n, x in parts.items()} for parts in adam_state(adam))
+    other = Cohort(network, [2], CPU)
+    fresh = ready_adam(other.parameters(), 1e-2)
+    other.load(weights)
+    load_adam(fresh, moments)
+    x, y = data([1])
+    for which, optimiser in ((cohort, adam), (other, fresh)):
+        optimiser.zero_grad()
+        (which(x) - y).square().mean().backward()
+        optimiser.step()
+    for a, b in zip(cohort.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_cohort_of_one_can_be_recorded():
+    cohort = Cohort(network, [4, 9], CPU).only(1)
+    x = torch.randn(1, 7, 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        recorded = torch.jit.trace(lambda x: cohort(x), (x[:, :2],), check_trace=False)
+    torch.testing.assert_close(recorded(x), cohort(x).detach())

@@ -1,0 +1,87 @@
+"""What a learner reads off the history, by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from small_worlds import learned_world
+
+from slategym.agents.core.features import FAST, SLOW, RecentTopics
+from slategym.agents.saved import recent_topics
+from slategym.envs import engine
+from slategym.envs.types import LONG_AGO, History, Observation
+
+TOPICS = torch.tensor([0, 0, 1, 2])
+RECENT = RecentTopics(TOPICS, 3, horizon=20)
+
+
+def seen(clicks: list[tuple[int, int]], step: int, *, before: int = 2) -> Observation:
+    """Someone who clicked these (item, slates ago), oldest first, after `before` older events."""
+    world = learned_world(num_items=12)
+    zero_1 = torch.zeros(1, dtype=torch.int32)
+    plain = engine.observe(world, engine.start(world, zero_1, zero_1, zero_1))
+    H = 14
+    id_1H = torch.full((1, H), -1, dtype=torch.int32)
+    age_1H = torch.full((1, H), LONG_AGO, dtype=torch.int32)
+    places = range(H - len(clicks), H)
+    id_1H[0, H - len(clicks) - before : H - len(clicks)] = 3  # of topic 2, before the session
+    for at, (item, age) in zip(places, clicks, strict=True):
+        id_1H[0, at], age_1H[0, at] = item, age
+    history = History(id_1H, torch.zeros(1, H, 3), age_1H)
+    return replace(plain, history=history, step=torch.tensor([step], dtype=torch.int32))
+
+
+def test_counts_and_traces_by_hand() -> None:
+    clicks = [(2, 9), (0, 7), (1, 6), (0, 5), (2, 4), (1, 2), (3, 1)]  # newest last
+    by_topic_4G = RECENT.by_topic(seen(clicks, step=9))[0]
+    last_five = [3 / 3, 1 / 3, 1 / 3]  # of items 1, 0, 2, 1, 3
+    last_ten = [4 / 3, 2 / 3, 1 / 3]
+    torch.testing.assert_close(by_topic_4G[0], torch.tensor(last_five))
+    torch.testing.assert_close(by_topic_4G[1], torch.tensor(last_ten))
+    ages = {0: (7, 6, 5, 2), 1: (9, 4), 2: (1,)}
+    for row, keep, scale in ((2, FAST, 1.0), (3, SLOW, 2.0)):
+        trace = [sum(keep ** (age - 1) for age in ages[g]) / scale for g in range(3)]
+        torch.testing.assert_close(by_topic_4G[row], torch.tensor(trace))
+
+
+def test_more_than_ten_clicks_are_not_counted() -> None:
+    by_topic_4G = RECENT.by_topic(seen([(0, 13 - n) for n in range(12)], step=13))[0]
+    assert by_topic_4G[0].tolist() == pytest.approx([5 / 3, 0, 0])
+    assert by_topic_4G[1].tolist() == pytest.approx([10 / 3, 0, 0])
+
+
+def test_what_happened_before_the_session_is_not_seen() -> None:
+    start = seen([], step=0)
+    assert RECENT.by_topic(start).count_nonzero() == 0
+    assert RECENT.of_visit(start).tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_the_visit_by_hand() -> None:
+    unlucky = RECENT.of_visit(seen([], step=4))
+    assert unlucky[0].tolist() == pytest.approx([4 / 20, 4 / 3, 0.0])
+    lucky = RECENT.of_visit(seen([(0, 6), (1, 3)], step=8))
+    assert lucky[0].tolist() == pytest.approx([8 / 20, 2 / 3, 2 / 10])
+    just_now = RECENT.of_visit(seen([(0, 1)], step=8))
+    assert just_now[0].tolist() == pytest.approx([8 / 20, 0.0, 1 / 10])
+
+
+def test_features_follow_the_engine() -> None:
+    """A click in the world is a click in the features of the next request."""
+    world = learned_world()
+    recent = recent_topics(world)
+    user_B = torch.arange(20, dtype=torch.int32)
+    session = engine.start(world, user_B, user_B, torch.zeros_like(user_B))
+    clicks_BG = torch.zeros(20, 3)
+    for step in range(4):
+        observation = engine.observe(world, session)
+        torch.testing.assert_close(recent.by_topic(observation)[:, 1] * 3, clicks_BG)
+        visit_B3 = recent.of_visit(observation)
+        torch.testing.assert_close(visit_B3[:, 0], torch.full((20,), step / world.horizon))
+        torch.testing.assert_close(visit_B3[:, 2] * 10, clicks_BG.sum(1))
+        slate_BK = observation.allowed.float().topk(3).indices.int()
+        items, _ = engine.pick(world, session, slate_BK)
+        session, outcome = engine.transition(world, session, slate_BK)
+        clicks_BG.scatter_add_(1, items.topic.long(), outcome.feedback[..., 0])
+    assert clicks_BG.sum() > 10

@@ -1,0 +1,139 @@
+"""Top-K REINFORCE: its weights in closed form, a known optimum, and logs of other policies."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+from five_items import BEST, five_items
+
+from slategym.agents.baselines.fixed import Random
+from slategym.agents.policy_gradient.reinforce import ReinforceSettings, ReinforceTopK
+from slategym.agents.policy_gradient.replayed_log import replayed
+from slategym.agents.slates.off_policy import chance, importance, multiplier
+from slategym.envs import engine
+from slategym.envs.luck import Luck
+from slategym.envs.names import UsageError
+from slategym.envs.registry import make_world
+from slategym.experiments.measure.play import play
+from slategym.experiments.measure.slate_log import writing
+
+SHORT = ReinforceSettings(
+    num_steps=4_096, num_users=32, rollout=8, updates=8, minibatch=64, gamma=0.0, entropy=0.0
+)
+
+
+def lucks(num):
+    """Many streams of one request."""
+    return Luck.at(torch.arange(num).int(), torch.zeros(num).int())
+
+
+def test_with_one_slot_it_is_plain_reinforce():
+    logp = torch.linspace(-8.0, -0.01, 20)
+    torch.testing.assert_close(multiplier(logp, 1), torch.ones(20))
+    torch.testing.assert_close(importance(logp, logp, 20.0), torch.ones(20))
+
+
+@pytest.mark.parametrize("slots", [1, 2, 10])
+def test_the_multiplier_is_the_slope_of_being_in_the_slate(slots):
+    prob, step = torch.linspace(0.01, 0.95, 30, dtype=torch.float64), 1e-6
+    slope = chance((prob + step).log(), slots) - chance((prob - step).log(), slots)
+    torch.testing.assert_close(multiplier(prob.log(), slots), slope / (2 * step))
+
+
+def test_limits_of_the_multiplier():
+    """Section 4.3: K where the policy hardly shows it, nothing where it is sure to."""
+    few = torch.tensor([1e-9, 1.0]).log()
+    assert multiplier(few, 16).tolist() == pytest.approx([16.0, 0.0], abs=1e-5)
+
+
+def test_weights_are_capped():
+    assert importance(torch.tensor(0.0), torch.tensor(-9.0), 20.0) == pytest.approx(20.0)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    world = five_items()
+    return ReinforceTopK(world, SHORT).learn(world)
+
+
+def everybody(world, num):
+    """The same request, many times."""
+    zero_B = torch.zeros(num, dtype=torch.int32)
+    return engine.observe(world, engine.start(world, zero_B, zero_B, zero_B))
+
+
+def test_it_finds_the_best_slate_of_five_items(trained):
+    slate_BK = trained.act(everybody(trained.world, 4), lucks(4)).slate
+    assert {frozenset(slate) for slate in slate_BK.tolist()} == {frozenset(BEST)}
+
+
+def test_without_the_multiplier_a_single_item_is_enough(trained):
+    """What lambda_K is for: with it two items share the policy, without it the best takes all."""
+    world = five_items()
+    alone = ReinforceTopK(world, replace(SHORT, top_k=False)).learn(world)
+    shares = []
+    for agent in (trained, alone):
+        shown = agent.face.show(everybody(world, 1))
+        shares.append(float(agent._logp(agent.policy, shown).detach().exp()[0, 1]))
+    assert shares[0] < 0.85 < 0.95 < shares[1]
+
+
+def test_draws_are_what_their_propensities_say_and_weights_are_unbiased(trained):
+    """A value under the policy from slates of the mix, whose mean the weights put right."""
+    world, num = trained.world, 40_000
+    agent = ReinforceTopK(world, replace(SHORT, uniform_prob=0.5))
+    agent.load_weights(trained.weights())
+    shown = agent.face.show(everybody(world, num))
+    target_BN = agent._logp(agent.policy, shown).detach()
+    slate_BK, logp_BK = agent._draw(target_BN, shown, lucks(num))
+    mix_N = 0.5 * target_BN[0].exp() + 0.1
+    share_N = torch.nn.functional.one_hot(slate_BK, 5).float().mean((0, 1))
+    torch.testing.assert_close(share_N, mix_N, atol=0.01, rtol=0.0)
+    torch.testing.assert_close(logp_BK[0], mix_N.log()[slate_BK[0]])
+    worth_N = torch.tensor([3.0, 1.0, -2.0, 5.0, 0.5])
+    weight_BK = importance(target_BN.gather(1, slate_BK), logp_BK, 1e9)
+    estimate = (weight_BK * worth_N[slate_BK]).mean()
+    truth = (target_BN[0].exp() * worth_N).sum()
+    assert estimate == pytest.approx(float(truth), abs=0.05)
+    assert abs(worth_N[slate_BK].mean() - truth) > 0.2  # without the weights it is another number
+
+
+def write(world, policy, path, num=400, seed=3):
+    with writing(world, path) as log:
+        play(world, policy, torch.arange(num), seed=seed, on_slate=log.add)
+
+
+def test_it_learns_from_the_log_of_a_random_policy(tmp_path):
+    world, path = five_items(), tmp_path / "slates.parquet"
+    write(world, Random(5, 2), path)
+    agent = ReinforceTopK(world, replace(SHORT, learning_rate=1e-3))
+    agent.learn_log(world, path, seed=3, updates=100)
+    assert set(agent.act(everybody(world, 1), lucks(1)).slate[0].tolist()) == BEST
+
+
+def test_a_log_is_lived_through_as_it_was(tmp_path):
+    world, path = make_world("InterestEvolution-v0"), tmp_path / "slates.parquet"
+    write(world, Random(10, 3), path, num=20)
+    log = replayed(world, path, 3, lambda observation: {"revealed": observation.revealed})
+    rows = pd.read_parquet(path)
+    assert int(log.alive.sum()) * 3 == len(rows) and log.ended.sum(0).tolist() == [1] * 20
+    first = rows[(rows["user"] == 7) & (rows["step"] == 0)]
+    assert log.logp[0, 7].exp() == pytest.approx(first["propensity"].iloc[0])
+    assert log.shown["revealed"].shape[:2] == log.alive.shape
+
+
+def test_a_log_from_elsewhere_is_refused(tmp_path):
+    world, path = five_items(), tmp_path / "slates.parquet"
+    agent = ReinforceTopK(world, SHORT)
+    write(world, Random(5, 2), path)
+    with pytest.raises(UsageError, match="seed 4: at step 0 other slots are clicked"):
+        agent.learn_log(world, path, seed=4, updates=1)
+    write(world, agent, path)  # it serves its mode
+    with pytest.raises(UsageError, match="did not draw its slates"):
+        agent.learn_log(world, path, seed=3, updates=1)
+
+
+def test_a_share_that_is_none_is_refused():
+    with pytest.raises(UsageError, match=r"uniform_prob must be in \[0, 1\], got 1.5"):
+        ReinforceTopK(five_items(), replace(SHORT, uniform_prob=1.5))

@@ -1,0 +1,94 @@
+"""Every policy by name acts, says what it is, and is refused where it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from small_worlds import learned_world
+
+from slategym.agents.learning import PPOSettings, train_plackett_luce
+from slategym.agents.policy_gradient.residual import ResidualSettings
+from slategym.agents.registry import POLICIES, make_policy, ranker_of
+from slategym.agents.saved import save_policy
+from slategym.envs import engine
+from slategym.envs.luck import Luck
+from slategym.envs.names import UsageError
+from slategym.envs.registry import make_world
+from slategym.envs.types import World
+
+NAMED = {"capped": "myopic-cap2"}  # who calls itself otherwise
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return learned_world()
+
+
+def act_once(world: World, name: str) -> torch.Tensor:
+    policy = make_policy(name, world)
+    assert policy.name == NAMED.get(name, name)
+    user_B = torch.arange(8, dtype=torch.int32)
+    session = engine.start(world, user_B, user_B, torch.zeros_like(user_B))
+    observation = engine.observe(world, session)
+    if policy.privileged:
+        observation = replace(observation, hidden=session)
+    action = policy.act(observation, Luck.at(session.key, session.step))
+    if action.logp is not None:
+        assert action.logp.shape == (8,) and (action.logp <= 0).all()
+    assert engine.pick(world, session, action.slate)[1].all()  # every slot holds something
+    return action.slate
+
+
+@pytest.mark.parametrize("name", [n for n, entry in POLICIES.items() if entry.build])
+def test_every_policy_fills_its_slates(world: World, name: str) -> None:
+    slate_BK = act_once(world, name)
+    assert slate_BK.shape == (8, world.slate_size) and slate_BK.dtype == torch.int32
+
+
+@pytest.mark.parametrize("id", ["InterestEvolution-v0", "Sardine-SlateTopK-Bored-v0"])
+@pytest.mark.parametrize("name", ["random", "popularity", "myopic", "capped"])
+def test_what_needs_no_supervised_model_acts_in_any_world(id: str, name: str) -> None:
+    act_once(make_world(id), name)
+
+
+def test_references_alone_are_privileged(world: World) -> None:
+    for name, entry in POLICIES.items():
+        if entry.build is not None:
+            assert entry.build(world).privileged == (entry.kind == "reference"), name
+
+
+def test_the_rankers_values_are_the_worlds_objective(world: World) -> None:
+    ranker = ranker_of(replace(world, objective=(0.3, 0.7, 0.0)))
+    assert (ranker.click_value, ranker.like_value) == (0.3, 0.7)
+
+
+def test_strengths_of_ones_own_are_named(world: World) -> None:
+    for name in ("supervised-mmr0.7", "supervised-mmr2", "supervised-cap5"):
+        act_once(world, name)
+    for name in ("supervised-mmr-1", "supervised-cap0", "supervised-cap1.5"):
+        with pytest.raises(UsageError, match="unknown policy"):
+            make_policy(name, world)
+
+
+def test_what_cannot_be_is_refused(world: World) -> None:
+    with pytest.raises(UsageError, match=r"unknown policy 'supervized'; did you mean 'supervised'"):
+        make_policy("supervized", world)
+    for name in ("plackett-luce", "proto-sac"):
+        with pytest.raises(UsageError, match=f"{name} must be trained before it can act"):
+            make_policy(name, world)
+    blind = replace(world, observer=None)
+    for name in ("supervised", "rule-aware"):
+        with pytest.raises(UsageError, match="small has no supervised model"):
+            make_policy(name, blind)
+
+
+def test_a_folder_names_what_was_trained(world: World, tmp_path: Path) -> None:
+    settings = PPOSettings(num_steps=24, num_envs=4, rollout=3, minibatch=6)
+    network = ResidualSettings(num_candidates=10)
+    policy, _ = train_plackett_luce(world, ranker_of(world), settings, network, seed=0)
+    save_policy(policy, tmp_path, {})
+    again = make_policy(str(tmp_path), world)
+    assert again.name == "plackett-luce"

@@ -1,0 +1,52 @@
+"""slategym agents: the list, and a page for each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+import pytest
+
+from slategym.agents.registry import POLICIES, find_agent
+from slategym.experiments.cli.agent_page import comments
+from slategym.experiments.cli.commands.agents import KINDS
+from slategym.experiments.cli.main import answer, build
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def test_everything_is_listed_once_by_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(build, ["agents"]) == 0
+    out = capsys.readouterr().out
+    listed = [line.split()[0] for line in out.splitlines() if line.startswith(" ") and line.strip()]
+    assert [name for name in listed if name in POLICIES] == [
+        name for kind in KINDS for name, entry in POLICIES.items() if entry.kind == kind
+    ]
+    assert {entry.kind for entry in POLICIES.values()} <= set(KINDS)
+    for entry in POLICIES.values():
+        assert entry.one_line in out
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_each_has_a_page(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(build, ["agents", name]) == 0
+    out = capsys.readouterr().out
+    entry = POLICIES[name]
+    assert out.startswith(f"{name}  ({entry.kind}): {entry.one_line}")
+    assert f"--policy {name}" in out if entry.agent is None else f"slategym train {name}" in out
+    if entry.agent is not None:
+        default = find_agent(name).default_settings()
+        told = comments(type(default))
+        for field in fields(default):
+            assert field.name in out and told[field.name].split(";")[0][:40] in out
+        assert "Source" in out
+    if entry.needs:  # the example is of a world that has it
+        assert re.search(r"as (\S+) has", entry.needs)[1] in out.partition("Try it")[2]
+
+
+def test_an_unknown_one_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(build, ["agents", "placket-luce"]) == 2
+    assert "unknown agent 'placket-luce'; did you mean 'plackett-luce'" in capsys.readouterr().err

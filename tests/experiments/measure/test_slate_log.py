@@ -1,0 +1,202 @@
+"""Slates as a log: every slot, its exact propensity, and the whole file or none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from small_worlds import learned_world
+
+from slategym.agents.baselines.fixed import Random
+from slategym.agents.registry import make_policy
+from slategym.agents.types import Action, Policy
+from slategym.envs.registry import make_world
+from slategym.envs.types import Items, Outcome, Session, World
+from slategym.experiments.measure import slate_log
+from slategym.experiments.measure.play import play
+from slategym.experiments.measure.slate_log import writing
+from slategym.models.data import schema
+from slategym.models.data.schema import Table
+
+Shown = list[tuple[Session, Items, Action, Outcome]]
+K = 3
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return learned_world(slate_size=K)
+
+
+def logged(world: World, path: Path, policy: Policy | None = None) -> tuple[pd.DataFrame, Shown]:
+    """The log of everybody's session, and what was written into it."""
+    shown: Shown = []
+    policy = Random(world.num_candidates, world.slate_size) if policy is None else policy
+    users = torch.arange(min(world.population.size, 20), dtype=torch.int32)
+    with writing(world, path) as log:
+
+        def keep(session: Session, items: Items, action: Action, outcome: Outcome) -> None:
+            shown.append((session, items, action, outcome))
+            log.add(session, items, action, outcome)
+
+        play(world, policy, users, seed=1, batch=8, on_slate=keep)
+    return pd.read_parquet(path), shown
+
+
+def test_a_row_per_slot_with_its_feedback(world: World, tmp_path: Path) -> None:
+    frame, shown = logged(world, tmp_path / "log.parquet")
+    assert len(frame) == K * sum(len(items.id) for _, items, _, _ in shown)
+    at = 0
+    for session, items, _, outcome in shown:
+        for b in range(len(items.id)):
+            rows = frame.iloc[at : at + K]
+            assert rows["slate_id"].unique().tolist() == [at // K]
+            assert rows["position"].tolist() == list(range(K))
+            assert rows["item"].tolist() == items.id[b].tolist()
+            assert rows["user"].unique().tolist() == [int(session.user_id[b])]
+            assert rows["step"].unique().tolist() == [int(session.step[b])]
+            assert rows["hour"].unique() == pytest.approx([float(session.context.hour[b])])
+            click_K = outcome.feedback[b, :, 0].numpy()
+            np.testing.assert_array_equal(rows["click"], click_K)
+            for m, name in ((1, "like"), (2, "rating")):  # unknown where nothing was clicked
+                values_K = np.where(click_K > 0, outcome.feedback[b, :, m].numpy(), np.nan)
+                np.testing.assert_array_equal(rows[name], values_K)
+            at += K
+    assert 0 < frame["click"].sum() < len(frame) / K
+
+
+def test_propensities_are_exact(world: World, tmp_path: Path) -> None:
+    frame, shown = logged(world, tmp_path / "log.parquet")
+    at = 0
+    for session, items, _, _ in shown:
+        for b in range(len(items.id)):
+            left = int((~session.offer[b]).sum())  # items not consumed yet
+            exact = 1 / (left * (left - 1) * (left - 2))
+            assert frame["propensity"].iloc[at : at + K].tolist() == pytest.approx([exact] * K)
+            at += K
+    sure, _ = logged(world, tmp_path / "sure.parquet", make_policy("supervised", world))
+    assert (sure["propensity"] == 1).all()
+
+
+def test_times_never_go_back(world: World, tmp_path: Path) -> None:
+    frame, _ = logged(world, tmp_path / "log.parquet")
+    slates = frame.drop_duplicates("slate_id")
+    pause = slates.groupby("user")["time"].diff().dropna()
+    assert pause.between(35, 37).all()  # seconds, as the clock of this world moves
+    hour = slates["time"] % 86_400 / 3_600
+    away = (hour - slates["hour"]).abs()
+    assert np.minimum(away, 24 - away).max() < 1e-3
+    assert ((slates["time"] // 86_400 + 3) % 7).tolist() == slates["weekday"].tolist()
+
+
+def test_written_in_chunks_it_is_the_same(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = logged(world, tmp_path / "whole.parquet")
+    monkeypatch.setattr(slate_log, "FLUSH", 30)
+    parts, _ = logged(world, tmp_path / "parts.parquet")
+    pd.testing.assert_frame_equal(parts, whole)
+
+
+def test_the_whole_file_or_none(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slate_log, "FLUSH", 30)  # some of it is on disk when it fails
+    path = tmp_path / "deep" / "log.parquet"
+    policy, seen = Random(world.num_candidates, K), []
+
+    def fail(log: slate_log.SlateLog) -> None:
+        def keep(*slate: object) -> None:
+            log.add(*slate)
+            seen.append(slate)
+            if len(seen) == 5:
+                raise KeyboardInterrupt
+
+        play(world, policy, torch.arange(20), seed=1, on_slate=keep)
+
+    with pytest.raises(KeyboardInterrupt), writing(world, path) as log:
+        fail(log)
+    assert list(path.parent.iterdir()) == []
+    whole, _ = logged(world, path)
+    seen.clear()
+    with pytest.raises(KeyboardInterrupt), writing(world, path) as log:
+        fail(log)
+    assert [p.name for p in path.parent.iterdir()] == ["log.parquet"]
+    pd.testing.assert_frame_equal(pd.read_parquet(path), whole)
+
+
+@pytest.mark.parametrize("id", ["MovieLens-like", "InterestEvolution-v0"])
+def test_the_schema_of_logs_takes_it(world: World, id: str, tmp_path: Path) -> None:
+    where = world if id == "MovieLens-like" else make_world(id)
+    frame, _ = logged(where, tmp_path / "log.parquet")
+    events = schema.check_events(Table(frame, "log"), schema.KNOWN_SIGNALS)
+    assert len(events) == len(frame) and events["click"].sum() == frame["click"].sum()
+
+
+def test_places_that_cannot_be_written_are_one_line_at_once(world: World, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        OSError, match=r"cannot write slates into .*file: (Not a directory|File exists)"
+    ):
+        writing(world, tmp_path / "file" / "log.parquet").__enter__()
+    with pytest.raises(OSError, match="it is a folder; choose another name"):
+        writing(world, tmp_path).__enter__()
+
+
+KILLED = """
+import sys, torch
+from pathlib import Path
+from slategym.agents.registry import make_policy
+from slategym.envs.registry import make_world
+from slategym.experiments.measure import slate_log
+from slategym.experiments.measure.play import play
+slate_log.FLUSH = 30
+world = make_world("InterestEvolution-v0")
+slates = iter(range(10**9))
+with slate_log.writing(world, Path(sys.argv[1])) as log:
+    def keep(*slate):
+        log.add(*slate)
+        if next(slates) == 20:
+            print("some is written", flush=True)
+            sys.stdin.read()
+    play(world, make_policy("random", world), torch.arange(8), seed=1, on_slate=keep)
+"""
+
+
+def test_a_killed_process_leaves_nothing_half_written(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    path.write_text("an older log")
+    command = [sys.executable, "-c", KILLED, str(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "some is written\n"
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert path.read_text() == "an older log"
+    if hasattr(os, "O_TMPFILE"):
+        assert [file.name for file in tmp_path.iterdir()] == ["log.parquet"]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="then the other tests show it")
+def test_without_unnamed_files_it_is_written_all_the_same(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = logged(world, tmp_path / "whole.parquet")
+    real = os.open
+
+    def refuses(path: str, flags: int, *rest: int, **more: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError("this file system has no files without a name")
+        return real(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refuses)
+    named, _ = logged(world, tmp_path / "named.parquet")
+    pd.testing.assert_frame_equal(named, whole)
+    assert {file.name for file in tmp_path.iterdir()} == {"whole.parquet", "named.parquet"}

@@ -1,0 +1,248 @@
+"""The report: whole, self-contained, escaped, and every number to be found in the rows."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import ROLES, episode_rows, study
+from matplotlib._pylab_helpers import Gcf
+from PIL import Image
+from rich.console import Console
+
+from slategym.experiments.report.markup import element, join, table
+from slategym.experiments.report.report import Report, write_report
+from slategym.experiments.report.results import Artefact
+from slategym.experiments.report.terminal import print_report
+from slategym.experiments.runs.store import sha256_of
+
+FIGURES = ("ladder", "differences", "curves", "reliability", "judge", "sensitivity")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """One report for all that only read it."""
+    folder = tmp_path_factory.mktemp("run")
+    card = folder / "models" / "card.md"
+    card.parent.mkdir()
+    card.write_text("a card")
+    return write_report(study(artefacts=(Artefact(card, "model card"),)), folder)
+
+
+class Page(HTMLParser):
+    """What is in a document, and whether it is well formed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    def all(self, tag: str) -> Iterator[dict[str, str | None]]:
+        return (attributes for name, attributes in self.elements if name == tag)
+
+
+def test_everything_is_written(written: Report) -> None:
+    folder = written.path.parent
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert names == {
+        "report.html",
+        "summary.json",
+        "rows.parquet",
+        "curves.parquet",
+        "reliability.parquet",
+        "models/card.md",
+        *(f"figures/{name}.png" for name in FIGURES),
+    }
+
+
+def test_the_page_is_well_formed_and_asks_nothing_of_the_network(written: Report) -> None:
+    text = written.path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert not list(page.all("script"))
+    for _, attributes in page.elements:
+        for name in ("src", "href"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:", "#")), value
+    assert "url(" not in text and "@import" not in text
+    policy = next(m for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    assert str(policy["content"]).startswith("default-src 'none'")
+
+
+def test_the_page_can_be_read_without_eyes(written: Report) -> None:
+    page = Page(written.path.read_text(encoding="utf-8"))
+    assert next(page.all("html"))["lang"] == "en"
+    images = list(page.all("img"))
+    assert len(images) == len(FIGURES)
+    assert all(len(image["alt"] or "") > 40 for image in images)
+    assert all("scope" in cell for cell in page.all("th"))
+    names = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(names) == len(set(names))
+    for link in page.all("a"):
+        assert str(link["href"]).removeprefix("#") in names
+    levels = [tag for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == "h1" and set(levels[1:]) == {"h2"}
+
+
+def test_the_verdict_comes_first(written: Report) -> None:
+    text = Page(written.path.read_text(encoding="utf-8")).text
+    sentence = written.numbers.verdict.sentence
+    assert sentence in text
+    assert text.index(sentence) < text.index("For slates of five films")
+    assert "Agents were trained at strength 4 only." in text and "Cap 2 was best." in text
+
+
+def test_every_number_is_found_in_its_rows(written: Report) -> None:
+    """Repeats each plain mean from the filter that the page shows, as a reader would."""
+    rows = pd.read_parquet(written.path.parent / "rows.parquet")
+    page = Page(written.path.read_text(encoding="utf-8"))
+    numbers = [link for link in page.all("a") if link.get("class") == "number"]
+    assert len(numbers) > 100
+    assert all(link["data-row"] == link["title"] for link in numbers)
+    summary = json.loads((written.path.parent / "summary.json").read_text())
+    assert len(summary["numbers"]) == len(numbers)
+    repeated = 0
+    for entry in summary["numbers"]:
+        if found := re.fullmatch(r"rows.parquet: mean of (\S+) where (.*)", entry["source"]):
+            again = rows.query(found[2])[found[1]].mean()
+            assert float(entry["text"]) == pytest.approx(again, abs=0.00501)
+            repeated += 1
+        pattern = r"rows.parquet: mean of paired return differences: \((.*)\) minus \((.*)\)"
+        if found := re.fullmatch(pattern, entry["source"]):
+            ours, theirs = (rows.query(part)["return"].mean() for part in found.groups())
+            assert float(entry["text"]) == pytest.approx(ours - theirs, abs=0.00501)
+            repeated += 1
+    assert repeated > 60
+
+
+def test_files_are_listed_with_their_hash(written: Report) -> None:
+    text = Page(written.path.read_text(encoding="utf-8")).text
+    for name in ("rows.parquet", "curves.parquet", "reliability.parquet", "models/card.md"):
+        assert name in text
+        assert sha256_of(written.path.parent / name) in text
+
+
+def test_the_summary_is_for_programs(written: Report) -> None:
+    summary = json.loads((written.path.parent / "summary.json").read_text())
+    assert summary["outcome"] == "wins" and summary["agent"] == "plackett-luce"
+    assert summary["verdict"] == written.numbers.verdict.sentence
+    assert summary["environment"]["torch"]
+
+
+def test_figures_are_wide_enough_and_draw_no_global_state(written: Report) -> None:
+    for name in FIGURES:
+        with Image.open(written.path.parent / "figures" / f"{name}.png") as image:
+            assert image.size[0] == 1200 and image.size[1] >= 400
+            grey = np.asarray(image.convert("L"))
+        assert 0.01 < (grey < 250).mean() < 0.6  # neither empty nor black
+    assert not Gcf.figs  # what pyplot would keep alive
+
+
+def test_what_people_write_is_escaped_and_the_same_rows_make_the_same_page(tmp_path: Path) -> None:
+    evil = "<script>alert('x')</script> & \"quotes\""
+    rows = episode_rows(num_users=20, boredoms=())
+    rows["world"] = evil
+    result = study(
+        rows,
+        title=evil,
+        question=evil,
+        command=evil,
+        curves=pd.DataFrame(),
+        reliability=pd.DataFrame(),
+        labels=((evil, "assumed", evil),),
+        settings=((evil, evil),),
+        notes={"verdict": evil},
+        model_metrics=({"model": evil, "auc": 0.5, "protocol": evil},),
+        timings=((evil, 1.0),),
+    )
+    text = write_report(result, tmp_path / "a").path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert not list(page.all("script"))
+    assert page.text.count(evil) >= 9
+    assert len(list(page.all("img"))) == 3  # no curves, no reliability, no grid of boredom
+    again = write_report(result, tmp_path / "b").path.read_text(encoding="utf-8")
+    assert again == text
+
+
+def test_a_control_that_fails_is_said_on_the_page(tmp_path: Path) -> None:
+    gains = {
+        "world": {"plackett-luce": 1.8, "proto-sac": 0.0},
+        "judge": {"plackett-luce": 1.8, "proto-sac": 0.0},
+        "static": {"plackett-luce": 1.0, "proto-sac": 0.0},
+    }
+    rows = episode_rows(gains=gains, num_users=60, boredoms=())
+    twin = rows[(rows["variant"] == "static") & (rows["trained_in"] == "static")]
+    result = study(
+        pd.concat([rows, twin.assign(trained_in="world")]),
+        curves=pd.DataFrame(),
+        reliability=pd.DataFrame(),
+    )
+    report = write_report(result, tmp_path)
+    page = Page(report.path.read_text(encoding="utf-8"))
+    assert "not to be believed" in page.text
+    assert "plackett-luce: fails, because it gains +" in page.text
+    assert "proto-sac: passes." in page.text
+    assert len(report.numbers.carried) == 2
+    assert "agents trained in the world, read in the static twin" in page.text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_terminal_ends_in_the_verdict(written: Report, width: int) -> None:
+    screen = io.StringIO()
+    print_report(study(), written.numbers, Console(file=screen, width=width))
+    text = screen.getvalue()
+    assert max(len(line) for line in text.splitlines()) <= width
+    flat = " ".join(text.split())
+    assert flat.endswith(written.numbers.verdict.sentence)
+    for rung in written.numbers.ladder:
+        assert rung.policy in text
+    for d in written.numbers.differences:
+        assert d.estimate.signed() in text
+
+
+def test_a_study_that_lacks_something_says_what() -> None:
+    rows = episode_rows(num_users=10, boredoms=())
+    with pytest.raises(ValueError, match=r"rows lack \['person'\]"):
+        study(rows.drop(columns="person"))
+    with pytest.raises(ValueError, match=r"lack the policies \['myopic'\]"):
+        study(rows[rows["policy"] != "myopic"])
+    with pytest.raises(ValueError, match=r"no section for the notes \['sensitivity'\]; it has"):
+        study(rows, notes={"sensitivity": "?"})
+    with pytest.raises(ValueError, match=r"curves lack \['policy'"):
+        study(rows, curves=pd.DataFrame({"x": [1]}))
+
+
+def test_markup_escapes_all_that_is_not_markup() -> None:
+    assert element("p", "a < b", class_="x") == '<p class="x">a &lt; b</p>'
+    assert element("img", alt='"') == '<img alt="&quot;">'
+    assert join(["<", None, element("b", "c")]) == "&lt;<b>c</b>"
+    assert "<td>1 &amp; 2</td>" in table("t", ["a", "b"], [["r", "1 & 2"]])
+
+
+def test_roles_name_the_cells() -> None:
+    assert ROLES.cell("plackett-luce", "static").trained_in == "static"
+    assert ROLES.cell("plackett-luce", "judge").trained_in == "world"
+    assert ROLES.cell("supervised", "world").boredom == 4.0
+    assert ROLES.cell("supervised", "static").boredom is None

@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from slategym.models.multitask.biases import ItemBiases
+from slategym.models.multitask.network import MultiTaskBert
+from slategym.models.multitask.predict import predict
+from slategym.models.multitask.sequences import Sequences
+
+
+@pytest.fixture
+def popular(tiny_settings, tiny_vectors):
+    """A model that ranks items by their number alone, the highest first."""
+    biases = ItemBiases(*[np.arange(30.0)] * 4, rating_mean=3.0)
+    model = MultiTaskBert(
+        tiny_settings,
+        text_vectors_ND0=tiny_vectors,
+        biases=biases,
+        profile_sizes=(3, 2),
+        num_items=30,
+    ).eval()
+    with torch.no_grad():
+        for head in model.query_heads:
+            head[-1].weight.zero_()
+            head[-1].bias.zero_()
+    return model
+
+
+def test_full_rank_counts_better_items_that_were_not_met_before(popular, tiny_log):
+    sequences = Sequences.from_log(tiny_log)
+    rows = np.arange(sequences.num_rows)[::-1]
+    predictions = predict(popular, sequences, rows)
+    events = tiny_log.events
+    assert predictions.row_x.tolist() == list(range(sequences.num_rows))
+    for row in (0, 7, 100, 200):
+        user, item = events["user"][row], events["item"][row]
+        before = set(events["item"][(events["user"] == user) & (events.index < row)])
+        better = set(range(item + 1, 30)) - before
+        assert predictions.rank_x[row] == len(better)
+        assert predictions.id_xC[row, 0] == item
+
+
+def test_negatives_are_never_met_by_the_user(popular, tiny_log):
+    sequences = Sequences.from_log(tiny_log)
+    predictions = predict(popular, sequences, np.arange(sequences.num_rows), negatives=3)
+    met = {u: set(rows) for u, rows in tiny_log.events.groupby("user")["item"]}
+    used_xC = predictions.used_xC[:, 1:]
+    assert used_xC.mean() > 0.95  # someone who met 25 of 30 items may draw in vain
+    rows = zip(predictions.user_x, predictions.id_xC[:, 1:], used_xC, strict=True)
+    for user, id_C, used_C in rows:
+        assert not met[int(user)] & set(id_C[used_C].tolist())
+    assert predictions.clicked_xC.sum(1).tolist() == [1.0] * sequences.num_rows
+
+
+def test_a_prediction_does_not_depend_on_the_rows_predicted_with_it(popular, tiny_log):
+    sequences = Sequences.from_log(tiny_log)
+    together = predict(popular, sequences, np.arange(60), negatives=0)
+    alone = predict(popular, sequences, np.array([37]), negatives=0)
+    np.testing.assert_allclose(alone.like_x, together.like_x[37:38], atol=1e-5)
+
+
+def test_the_rows_own_feedback_is_not_read(popular, tiny_log):
+    events = tiny_log.events.copy()
+    events.loc[20:, ["rating", "like"]] = [1.0, 0.0]
+    changed = Sequences.from_log(replace(tiny_log, events=events))
+    before = predict(popular, Sequences.from_log(tiny_log), np.array([20]))
+    after = predict(popular, changed, np.array([20]))
+    assert before.expected_x == after.expected_x
+    assert before.like_x == after.like_x

@@ -1,0 +1,194 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from slategym.models import metrics
+from slategym.models.multitask.losses import TaskWeights, batch_targets, task_losses
+from slategym.models.multitask.network import MultiTaskBert
+from slategym.models.multitask.predict import mean_losses, predict
+from slategym.models.multitask.sequences import Sequences, queries
+from slategym.models.multitask.train import TrainingSettings, read_about, train_multitask
+
+FAST = TrainingSettings(epochs=4, batch_events=64, warmup_steps=4)
+HELD = np.arange(15, 20)  # users
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def train(tiny_log, tiny_settings, tiny_vectors):
+    """Train on users 0 to 14; the keywords change the rest."""
+
+    def run(folder, training=FAST, **others):
+        given = {"validation": HELD, "text_vectors_ND0": tiny_vectors, "progress": False, **others}
+        return train_multitask(tiny_log, np.arange(15), tiny_settings, training, folder, **given)
+
+    return run
+
+
+def same_weights(a, b):
+    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+def test_it_learns(train, tiny_log, tmp_path):
+    training = replace(FAST, epochs=25, patience=25, learning_rate=0.01, warmup_steps=10)
+    model = train(tmp_path, training)
+    about = read_about(tmp_path)
+    assert about["history"][-1]["like"] < 0.7 * about["history"][0]["like"]
+    sequences = Sequences.from_log(tiny_log)
+    held_E = np.isin(sequences.user_E.numpy(), HELD) & (sequences.order_E.numpy() >= 4)
+    predictions = predict(model, sequences, np.flatnonzero(held_E))
+    assert metrics.auc(predictions.liked_x, predictions.like_x) > 0.75
+
+
+def test_a_killed_run_resumes_to_the_same_weights(train, tmp_path):
+    whole = train(tmp_path / "whole")
+
+    def kill(epoch, losses):
+        if epoch == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", on_epoch=kill)
+    left = {p.name for p in (tmp_path / "killed").iterdir()}
+    assert "checkpoint.safetensors" in left
+    assert "config.json" not in left
+    epochs = []
+    resumed = train(tmp_path / "killed", on_epoch=lambda epoch, losses: epochs.append(epoch))
+    assert epochs == [3, 4]
+    assert same_weights(whole, resumed)
+    histories = [read_about(tmp_path / f)["history"] for f in ("whole", "killed")]
+    assert histories[0] == histories[1]
+    assert not (tmp_path / "killed" / "checkpoint.safetensors").exists()
+
+
+def test_a_complete_folder_is_returned_at_once(train, tmp_path):
+    first = train(tmp_path)
+    again = train(tmp_path, on_epoch=lambda epoch, losses: pytest.fail("trained again"))
+    assert same_weights(first, again)
+    assert same_weights(first, MultiTaskBert.load(tmp_path))
+
+
+def test_a_folder_of_another_spec_is_refused(train, tmp_path):
+    train(tmp_path, replace(FAST, epochs=1))
+    with pytest.raises(ValueError, match="holds a model of another spec"):
+        train(tmp_path, replace(FAST, epochs=1, negatives=3))
+
+
+def test_a_checkpoint_of_another_spec_is_passed_over(train, tmp_path):
+    def kill(epoch, losses):
+        raise Killed
+
+    with pytest.raises(Killed):
+        train(tmp_path / "a", on_epoch=kill, seed=9)
+    assert same_weights(train(tmp_path / "a"), train(tmp_path / "b"))
+
+
+def test_the_seed_decides_and_global_generators_are_untouched(train, tmp_path):
+    one = replace(FAST, epochs=1)
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first = train(tmp_path / "1", one)
+    torch.manual_seed(77)
+    again = train(tmp_path / "2", one)
+    other = train(tmp_path / "3", one, seed=1)
+    torch.set_rng_state(before)
+    assert same_weights(first, again)
+    assert not same_weights(first, other)
+    assert (np.random.get_state()[1] == numpy_before).all()  # noqa: NPY002
+    train(tmp_path / "4", one)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_it_stops_early_and_keeps_the_best_epoch(train, tiny_log, tmp_path):
+    # a rate this high overshoots: the validation loss rises from some epoch on
+    training = replace(FAST, epochs=30, patience=2, learning_rate=0.03)
+    model = train(tmp_path, training)
+    about = read_about(tmp_path)
+    losses = [row["held-out"] for row in about["history"]]
+    assert len(losses) < 30
+    assert about["best_epoch"] == int(np.argmin(losses)) == len(losses) - 3
+    sequences = Sequences.from_log(tiny_log)
+    held = np.flatnonzero(np.isin(sequences.user_E.numpy(), HELD))
+    found = mean_losses(predict(model, sequences, held), training.weights)
+    assert found["rating"] == pytest.approx(
+        about["history"][about["best_epoch"]]["held-out rating"]
+    )
+
+
+def test_refit_trains_on_both_for_the_best_number_of_epochs(train, tmp_path):
+    train(tmp_path, replace(FAST, epochs=3), refit=True)
+    selection, final = read_about(tmp_path / "selection"), read_about(tmp_path)
+    assert len(final["history"]) == selection["best_epoch"] + 1
+    assert final["calibration"] == selection["calibration"]
+    assert "held-out" not in final["history"][0]
+    assert not same_weights(
+        MultiTaskBert.load(tmp_path), MultiTaskBert.load(tmp_path / "selection")
+    )
+
+
+def test_the_card_says_what_it_is(train, tmp_path):
+    train(tmp_path, replace(FAST, epochs=1))
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert f"trained on {config['about']['rows']['rows']} rows of 15 users" in card
+    assert "width: 16" in card
+    assert "held-out ECE" in card
+    assert "- like_auc: 0." in card
+    assert "Of this model on the validation rows" in card
+    assert "## Terms" in card
+
+
+def test_tensorboard_scalars(train, tmp_path):
+    train(tmp_path / "m", replace(FAST, epochs=1), tensorboard=tmp_path / "tb")
+    assert list((tmp_path / "tb" / "multi-task-BERT").glob("events*"))
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"validation": np.arange(14, 20)}, "both training and validation"),
+        ({"validation": np.array([], dtype=np.int64)}, "no validation rows"),
+        ({"validation": None, "refit": True}, "refit needs validation rows"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(train, tmp_path, others, message):
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path / "m", **others)
+    assert not (tmp_path / "m").exists()
+
+
+def test_weights_that_train_nothing_are_refused():
+    with pytest.raises(ValueError, match="one of them above 0"):
+        TaskWeights(0, 0, 0, 0)
+
+
+def test_training_losses_equal_those_of_predictions(
+    tiny_log, tiny_settings, tiny_vectors, train, tmp_path
+):
+    """Two ways to the same numbers: masked losses of a batch, and from predicted rows."""
+    model = train(tmp_path, replace(FAST, epochs=1))
+    events = tiny_log.events.copy()
+    events.loc[::3, "like"] = np.nan
+    events.loc[1::3, "rating"] = np.nan
+    sequences = Sequences.from_log(replace(tiny_log, events=events))
+    first_B = sequences.first_U.numpy()[:6]
+    stop_B = first_B + np.minimum(sequences.count_U.numpy()[:6], 9)
+    batch = sequences.batch(first_B, stop_B)
+    limit_B = sequences.count_U[batch.user_B]
+    targets = batch_targets(sequences, batch, limit_B, 0, torch.Generator())
+    with torch.no_grad():
+        items_ND = model.item_vectors()
+        query_xD = queries(model, items_ND, sequences, batch)[batch.real_BS]
+        losses = task_losses(model, items_ND, query_xD, sequences, targets, TaskWeights())
+    predictions = predict(model, sequences, targets.row_x.numpy(), negatives=0)
+    expected = mean_losses(predictions, TaskWeights())
+    for head in ("click", "like", "next"):
+        assert float(losses[head]) == pytest.approx(expected[head], abs=1e-5), head
+    unclipped = (predictions.expected_x > 1) & (predictions.expected_x < 5)
+    if unclipped.all():
+        assert float(losses["rating"]) == pytest.approx(expected["rating"], abs=1e-5)

@@ -1,0 +1,126 @@
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from slategym.envs.names import UsageError
+from slategym.experiments.cli.commands.evaluate_model import document
+from slategym.experiments.cli.main import main
+from slategym.models.multitask import train
+from slategym.models.multitask.train import TrainingSettings
+from slategym.models.quality import evaluation
+from slategym.models.quality.evaluation import Evaluation, leave_one_out, time_split
+
+REQUIRED = (
+    "like_auc",
+    "like_gauc",
+    "rating_rmse",
+    "click_auc",
+    "like_ece",
+    "hr10",
+    "ndcg10",
+    "protocol",
+)
+
+
+@pytest.fixture
+def evaluate(tiny_log, tiny_settings, tiny_vectors, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLATEGYM_HOME", str(tmp_path))
+    monkeypatch.setattr(train, "item_text_vectors", lambda texts, progress: tiny_vectors)
+
+    def build(split):
+        return Evaluation(
+            tiny_log,
+            split,
+            settings=tiny_settings,
+            progress=False,
+            training=TrainingSettings(epochs=2, batch_events=64),
+        )
+
+    return build
+
+
+def test_the_time_split_is_in_time_and_loo_by_user(tiny_log):
+    split = time_split(tiny_log)
+    time_E = tiny_log.events["time"].to_numpy()
+    assert time_E[split.train].max() < time_E[split.validation].min()
+    assert time_E[split.validation].max() < time_E[split.test].min()
+    loo = leave_one_out(tiny_log)
+    parts = np.stack([loo.train, loo.validation, loo.test])
+    assert (parts.sum(0) == 1).all()
+    users = tiny_log.events["user"].to_numpy()
+    for user in (0, 11, 19):
+        assert np.flatnonzero(loo.test & (users == user)) == np.flatnonzero(users == user)[-1]
+        assert np.flatnonzero(loo.validation & (users == user)) == np.flatnonzero(users == user)[-2]
+
+
+def test_the_document_holds_what_it_must_and_names_both_protocols(evaluate):
+    evaluations = [evaluate("time"), evaluate("loo")]
+    results = [[e.multi_task(), *e.anchors()] for e in evaluations]
+    found = json.loads(json.dumps(document(evaluations, results, seed=0)))
+    assert set(REQUIRED) <= set(found)
+    for name in REQUIRED[:-1]:
+        assert 0 <= found[name] <= 5, name
+    assert found["hr10"] == results[1][0].hr10
+    assert found["time_hr10"] == results[0][0].hr10
+    assert found["like_auc"] == results[0][0].like_auc
+    for words in ("global time split", "leave-one-out", "4 items drawn uniformly", "validation"):
+        assert words in found["protocol"]
+    names = [row["model"] for row in found["comparison"]["time"]]
+    assert names == ["multi-task BERT", "static biases", "online biases", "popularity"]
+
+
+def test_without_loo_all_figures_are_of_the_split(evaluate):
+    time = evaluate("time")
+    figures = time.multi_task()
+    found = document([time], [[figures]], seed=0)
+    assert found["hr10"] == figures.hr10
+    assert "time_hr10" not in found
+    assert found["protocol"].startswith("tiny, global time split")
+
+
+def test_single_tasks_have_their_own_figures_only(evaluate):
+    like, rating = evaluate("time").single_tasks()
+    assert (like.model, rating.model) == ("like only", "rating only")
+    assert like.like_auc is not None
+    assert like.rating_rmse is like.click_auc is like.hr10 is None
+    assert rating.rating_rmse is not None
+    assert rating.like_auc is None
+
+
+def test_a_second_call_computes_nothing(evaluate, monkeypatch):
+    first = evaluate("time").multi_task()
+    monkeypatch.setattr(evaluation, "predict", lambda *a, **k: pytest.fail("predicted again"))
+    monkeypatch.setattr(train.Fit, "run", lambda *a: pytest.fail("trained again"))
+    assert evaluate("time").multi_task() == first
+
+
+def test_other_data_are_another_model(evaluate, tiny_log):
+    one = evaluate("time")
+    other = Evaluation(replace(tiny_log, sha256="1" * 64), "time", settings=one.settings)
+    training = one.recipe.training
+    assert one._folder("x", training) != other._folder("x", training)
+
+
+def test_an_unknown_split_is_answered_with_the_nearest(evaluate):
+    with pytest.raises(UsageError, match="did you mean 'time'"):
+        evaluate("tyme")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["movielens-100", "--split", "time"], "did you mean 'movielens-100k'"),
+        (["movielens-100k", "--split", "lo"], "did you mean 'loo'"),
+        (["movielens-100k", "--device", "gpu"], "unknown device 'gpu'"),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_exit_code_2(arguments, message, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["slategym", "evaluate-model", *arguments])
+    assert main() == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1

@@ -1,0 +1,69 @@
+"""Two stated click rates fix skip and temperature, or are refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from small_worlds import learned_world
+
+from slategym.envs import engine
+from slategym.envs.types import Items
+from slategym.envs.users.assumed import Assumed
+from slategym.models.simulator.click_rates import ClickRates, raw_appeal, solve
+from slategym.models.simulator.users import LearnedUsers
+
+U, K = 300, 5
+
+
+def appeals(shift: float, spread: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of random slates, and of slates that appeal more by `shift` log-odds."""
+    generator = torch.Generator().manual_seed(0)
+    random_UK = spread * torch.randn(U, K, generator=generator)
+    return random_UK, random_UK.flip(0) + shift
+
+
+@pytest.mark.parametrize("rates", [ClickRates(0.15, 0.5), ClickRates(0.3, 0.35)])
+def test_the_constants_give_the_stated_rates(rates: ClickRates) -> None:
+    random_UK, popular_UK = appeals(3.0)
+    found = solve(random_UK, popular_UK, rates)
+    assert found.temperature > 0
+    for appeal_UK, wanted, said in (
+        (random_UK, rates.random, found.random_rate),
+        (popular_UK, rates.popular, found.popular_rate),
+    ):
+        weight_U = ((appeal_UK.double() - found.skip) / found.temperature).exp().sum(1)
+        reached = float((weight_U / (1 + weight_U)).mean())
+        assert reached == pytest.approx(wanted, abs=1e-6)
+        assert said == pytest.approx(reached, abs=1e-9)
+
+
+def test_a_whole_unit_of_temperature_scales_everything() -> None:
+    rates = ClickRates(0.15, 0.5)
+    plain = solve(*appeals(3.0), rates)
+    double = solve(*(2 * x for x in appeals(3.0)), rates)
+    assert double.temperature == pytest.approx(2 * plain.temperature, rel=1e-4)
+    assert double.skip == pytest.approx(2 * plain.skip, rel=1e-4)
+
+
+def test_rates_that_cannot_be_met_are_refused() -> None:
+    for shift in (0.0, 500.0):  # as much as popular ones; far too little
+        with pytest.raises(ValueError, match=r"of 0\.15 for random .* cannot be met, the nearest"):
+            solve(*appeals(shift), ClickRates(0.15, 0.5))
+    for random, popular in ((0.5, 0.5), (0.0, 0.5), (0.2, 1.0)):
+        with pytest.raises(ValueError, match=f"random={random}, popular={popular}"):
+            ClickRates(random, popular)
+
+
+def test_raw_appeal_is_click_and_half_a_like_at_the_first_request() -> None:
+    world = learned_world()
+    assert isinstance(world.users, Assumed) and isinstance(world.users.inner, LearnedUsers)
+    users, size = world.users.inner, world.population.size
+    slate_UK = torch.arange(3).expand(size, -1)
+    user_U = torch.arange(size, dtype=torch.int32)
+    session = engine.start(world, 0 * user_U, user_U, 0 * user_U)
+    items = Items(slate_UK.int(), world.catalogue)
+    scores = users.taste.score(session.user.inner, items.id, session.context)
+    raw_UK = raw_appeal(world, users, slate_UK)
+    torch.testing.assert_close(raw_UK, scores.click + 0.5 * scores.like)
+    appeal_UK = users.appeal(session.user.inner, items, session.context)
+    torch.testing.assert_close((raw_UK - users.skip) / users.temperature, appeal_UK)

@@ -1,0 +1,97 @@
+"""Who may arrive, checked against a walk through the log."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from small_worlds import small_log
+
+from slategym.envs.types import Population
+from slategym.models.data.log import Log
+from slategym.models.simulator.population import population
+
+PEOPLE, WARM = np.arange(3, 20), 10
+
+
+@pytest.fixture(scope="module")
+def log() -> Log:
+    return small_log()
+
+
+@pytest.fixture(scope="module")
+def people(log: Log) -> Population:
+    return population(log, PEOPLE, starts=4, warm=WARM, seed=5)
+
+
+def past(log: Log, people: Population, row: int) -> pd.DataFrame:
+    """Everything that this arrival has behind it, found by its history."""
+    assert people.person is not None and people.history is not None
+    events = log.events[log.events["user"] == int(people.person[row])]
+    history = people.history[row].tolist()
+    found = [
+        events.iloc[: end + 1]
+        for end in range(WARM - 1, len(events))
+        if events["item"].iloc[end + 1 - WARM : end + 1].tolist() == history
+    ]
+    assert len(found) == 1  # nobody meets an item twice
+    return found[0]
+
+
+def test_each_arrival_is_a_point_of_its_persons_log(log: Log, people: Population) -> None:
+    assert people.size == len(people.history) > 40
+    points = set()
+    for row in range(people.size):
+        events = past(log, people, row)
+        last = events.iloc[-WARM:]
+        points.add((int(people.person[row]), len(events)))
+        signals = last[["click", "like", "rating"]].to_numpy(np.float32)
+        np.testing.assert_array_equal(people.feedback[row].numpy(), signals)
+        seconds = np.diff(events["time"].to_numpy(), prepend=events["time"].iloc[0])[-WARM:]
+        np.testing.assert_array_equal(people.gap[row].numpy(), seconds.astype(np.float32))
+        assert float(people.hour[row]) == pytest.approx(last["hour"].iloc[-1])
+        assert int(people.weekday[row]) == last["weekday"].iloc[-1]
+        assert set(people.seen[row].nonzero()[:, 0].tolist()) == set(events["item"])
+        traits = log.users.loc[int(people.person[row]), ["age", "sex"]]
+        assert people.profile[row].tolist() == traits.tolist()
+    assert len(points) == people.size  # nobody arrives twice at one point
+
+
+def test_rounds_spread_any_prefix_over_people(log: Log, people: Population) -> None:
+    length_U = log.events.groupby("user").size()
+    able = [p for p in PEOPLE if length_U[p] >= WARM]
+    assert people.person[: len(able)].tolist() == able
+    counts = pd.Series(people.person.tolist()).value_counts()
+    assert {p: min(4, length_U[p] - WARM + 1) for p in able} == counts.to_dict()
+
+
+def test_more_starts_only_add_rows(log: Log, people: Population) -> None:
+    few = population(log, PEOPLE, starts=2, warm=WARM, seed=5)
+    assert 0 < few.size < people.size
+    for field in fields(Population):
+        table = getattr(few, field.name)
+        if isinstance(table, torch.Tensor):
+            assert torch.equal(getattr(people, field.name)[: few.size], table), field.name
+
+
+def test_the_seed_decides_the_points(log: Log, people: Population) -> None:
+    again = population(log, PEOPLE, starts=4, warm=WARM, seed=5)
+    other = population(log, PEOPLE, starts=4, warm=WARM, seed=6)
+    assert torch.equal(again.history, people.history)
+    assert not torch.equal(other.history[:10], people.history[:10])
+
+
+def test_what_was_not_observed_counts_as_none(log: Log) -> None:
+    unrated = replace(log, events=log.events.assign(rating=np.float32(np.nan)))
+    people = population(unrated, PEOPLE, starts=1, warm=WARM, seed=0)
+    assert (people.feedback[..., 2] == 0).all() and (people.feedback[..., 0] == 1).all()
+
+
+def test_impossible_arrivals_are_refused(log: Log) -> None:
+    with pytest.raises(ValueError, match="no person has the 99 events"):
+        population(log, PEOPLE, starts=1, warm=99, seed=0)
+    with pytest.raises(ValueError, match="starts and warm must be at least 1, got 0 and 10"):
+        population(log, PEOPLE, starts=0, warm=WARM, seed=0)
