@@ -25,15 +25,30 @@ S = TypeVar("S")  # a state: a frozen dataclass of tensors whose first axis is B
 Provenance = Literal["logged", "derived", "assumed", "synthetic"]
 
 
+SignalKind = Literal["binary", "ordinal", "real", "nonnegative", "count"]
+
+
 class Signal(NamedTuple):
     """One kind of feedback, per slot; zero wherever the item was not clicked."""
 
     name: str
-    kind: Literal["binary", "nonnegative", "ordinal", "real"]
+    kind: SignalKind
     unit: str
     low: float
     high: float
     provenance: Provenance = "synthetic"
+    step: float = 1.0  # of an ordinal signal: distance of neighbouring levels, units
+    weight: float = 0.0  # reward per unit, where a log declares it; a world's `objective` decides
+
+
+class Column(NamedTuple):
+    """One attribute beside the built-in ones: of events (context), of items, or of users."""
+
+    name: str
+    categories: tuple[str, ...] = ()  # what its numbers stand for; empty: it is a number itself
+    unit: str = ""  # of a number
+    low: float = 0.0  # of a number, as seen in the log
+    high: float = 1.0
 
 
 CLICK = Signal("click", "binary", "count", 0.0, 1.0)  # always a model's first signal, by name

@@ -10,12 +10,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from slategym.envs.types import CLICK, Signal
+from slategym.envs.types import CLICK, Column, Signal
 from slategym.models.data import schema
 from slategym.models.data.schema import LIKE, Tables
 
 LIKED_FROM = 4.0  # stars; a film rated so or better counts as liked
 MIN_TOPIC_ITEMS = 100  # a topic rarer than this is no item's main topic if a commoner one is there
+
+
+@dataclass(frozen=True)
+class Words:
+    """What people call the log's things, singular and plural."""
+
+    item: str = "item"
+    items: str = "items"
+    topic: str = "topic"
+    topics: str = "topics"
+    session: str = "session"
+    sessions: str = "sessions"
 
 
 @dataclass(frozen=True, eq=False)  # its identity is `sha256`
@@ -35,6 +47,16 @@ class Log:
     item_topics: NDArray[np.float32]  # (N, G), 1 where the item has the topic
     signals: tuple[Signal, ...]  # M, click first, each with its provenance
     sha256: str  # of all of the above but the name
+    # What `log.toml` says of it, or what the tables themselves tell; see `models/data/description`.
+    words: Words = Words()
+    context: tuple[
+        Column, ...
+    ] = ()  # further columns of events: int32 codes (-1: unknown), float32
+    item_columns: tuple[Column, ...] = ()  # further columns of items: the same
+    like_from: float | None = LIKED_FROM  # rating that counts as a like; None: no such rule
+    pause: float = 1_800.0  # seconds without an event that end a visit
+    slate_size: int | None = None  # K that the log's slates have or its owner asks for
+    repeats: bool = False  # whether a user may consume an item again
 
     @property
     def num_users(self) -> int:
