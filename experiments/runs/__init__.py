@@ -1,0 +1,1 @@
+"""Units of work: computed once, resumed, in this process or in several."""
