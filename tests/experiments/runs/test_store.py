@@ -128,7 +128,8 @@ def test_a_second_process_is_kept_out_and_leftovers_are_swept(store: Store) -> N
     leftover = store.folder / "units" / ".x-123.parquet"
     leftover.write_text("half")
     code = (
-        "import sys; from pathlib import Path; from slategym.experiments.runs.store import open_store\n"
+        "import sys; from pathlib import Path\n"
+        "from slategym.experiments.runs.store import open_store\n"
         "with open_store(Path(sys.argv[1])).lock(): pass"
     )
     command = [sys.executable, "-c", code, str(store.folder)]
