@@ -1,157 +1,139 @@
-"""Every policy by name: what `slategym agents` lists and `--policy` takes."""
+"""Every policy by name: what `slategym agents` lists and `--policy` takes.
+
+Strings only, so that the list is there before torch is. A policy that needs no training is a
+function from a world; a learner is a class (see agents/core/agent.py). Other packages add theirs by
+entry points `slategym.policies` and `slategym.agents`.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
+from slategym.agents.core.files import ABOUT, BEGUN
+from slategym.envs.names import Registry, UsageError, load_object, lookup
 
-from slategym.agents.baselines.fixed import (
-    Popularity,
-    Random,
-    Supervised,
-    clicks_under_random_slates,
-)
-from slategym.agents.baselines.mmr import SupervisedMMR
-from slategym.agents.baselines.ranker import Ranker
-from slategym.agents.baselines.tuning import tuned
-from slategym.agents.core.agent import ABOUT, BEGUN, Agent
-from slategym.agents.references.myopic import Myopic, RuleAware
-from slategym.agents.references.planner import Planner
-from slategym.agents.saved import is_saved, load_policy
-from slategym.agents.types import Action, Policy
-from slategym.envs.luck import Luck
-from slategym.envs.names import UsageError, lookup
-from slategym.envs.types import Observation, World
-from slategym.models.multitask.incremental import BertObserver
+if TYPE_CHECKING:
+    from slategym.agents.core.agent import Agent
+    from slategym.agents.types import Action, Policy
+    from slategym.envs.luck import Luck
+    from slategym.envs.types import Observation, World
+
+PLAIN_WORLD = "Sardine-SlateTopK-Bored-v0"  # any policy can act in it but for those that say not
 
 
 class PolicyEntry(NamedTuple):
     """How a policy is made for a world, and what it is in a line."""
 
-    kind: str  # baseline | supervised | bandit | reference | learner
+    kind: str  # baseline | supervised | bandit | reference | learner | plug-in
     one_line: str
-    build: Callable[[World], Policy] | None  # None: must be trained, and is named by its folder
+    build: str | None  # "module:function" of a world. None: must be trained; named by its folder
     agent: str | None = None  # "module:Class" of what trains it, see agents/core/agent.py
     needs: str = ""  # what a world must have, for people; "": any world will do
+    fixed: tuple[tuple[str, Any], ...] = ()  # settings that the name decides
+    example: str = PLAIN_WORLD  # a world that it can act in
+
+    def make(self, world: World) -> Policy:
+        """The policy for this world.
+
+        Raises:
+            UsageError: it must be trained first; the world lacks what it needs.
+        """
+        if self.build is None:
+            raise UsageError(f"{self.agent} must be trained before it can act")
+        policy: Policy = load_object(self.build)(world, **dict(self.fixed))
+        return policy
 
 
-MOST_CAP = 10  # items of a topic, at most, when the cap is tuned
-MMR_STRENGTHS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # log-odds lost beside a twin, when tuned
-STATE = "a learned state, as MovieLens-v0 has"
+MADE = "slategym.agents.policies"
+MYOPIC = "slategym.agents.references.myopic"
+PLANNER = "slategym.agents.references.planner"
+STATE, LEARNED = "a learned state, as MovieLens-v0 has", "MovieLens-v0"
 ONE_CHOICE = "at most one click a slate, as InterestEvolution-v0 has"
-
-
-def ranker_of(world: World) -> Ranker:
-    """The supervised ranker of the world's own observer.
-
-    Raises:
-        UsageError: the world has none.
-    """
-    if not isinstance(world.observer, BertObserver):
-        raise UsageError(
-            f"{world.name} has no supervised model: supervised policies need a world with learned "
-            "state embeddings, such as slategym/MovieLens-v0 with state=True"
-        )
-    click, like = world.objective[:2]
-    return Ranker(world.observer.encoder, click_value=click, like_value=like)
-
-
-def supervised(world: World, cap: int | None = None) -> Supervised:
-    """The supervised ranker, with a cap per topic if one is given."""
-    return Supervised(ranker_of(world), world.catalogue.topic.long(), world.slate_size, cap)
-
-
-def supervised_mmr(world: World, strength: float) -> SupervisedMMR:
-    """The supervised ranker, re-ranked by maximal marginal relevance."""
-    return SupervisedMMR(ranker_of(world), world.slate_size, strength)
-
-
-def _tuned_cap(world: World) -> Policy:
-    caps = range(min(world.slate_size, MOST_CAP), 0, -1)  # of equals, the loosest
-    return tuned(world, "supervised-capped", lambda w, cap: supervised(w, int(cap)), caps)
-
-
-def _tuned_mmr(world: World) -> Policy:
-    return tuned(world, "supervised-mmr", supervised_mmr, MMR_STRENGTHS)
-
-
-def _popularity(world: World) -> Policy:
-    count_N = world.catalogue.popularity
-    if count_N is None:
-        count_N = clicks_under_random_slates(world)
-    return Popularity(count_N, world.slate_size)
-
+CHOOSING = "InterestEvolution-v0"
 
 POLICIES: dict[str, PolicyEntry] = {
-    "random": PolicyEntry(
-        "baseline", "uniform distinct items", lambda w: Random(w.num_candidates, w.slate_size)
+    "random": PolicyEntry("baseline", "uniform distinct items", f"{MADE}:random"),
+    "popularity": PolicyEntry(
+        "baseline", "the most clicked items, the same for all", f"{MADE}:popularity"
     ),
-    "popularity": PolicyEntry("baseline", "the most clicked items, the same for all", _popularity),
     "supervised": PolicyEntry(
         "supervised",
         "the multi-task model's expected reward, greedily",
-        supervised,
+        f"{MADE}:supervised",
         needs=STATE,
+        example=LEARNED,
     ),
     "supervised-cap1": PolicyEntry(
         "supervised",
         "the same with at most one item of a topic",
-        lambda w: supervised(w, 1),
+        f"{MADE}:supervised",
+        fixed=(("cap", 1),),
         needs=STATE,
+        example=LEARNED,
     ),
     "supervised-cap2": PolicyEntry(
         "supervised",
         "the same with at most two items of a topic",
-        lambda w: supervised(w, 2),
+        f"{MADE}:supervised",
+        fixed=(("cap", 2),),
         needs=STATE,
+        example=LEARNED,
     ),
     "supervised-cap3": PolicyEntry(
         "supervised",
         "the same with at most three items of a topic",
-        lambda w: supervised(w, 3),
+        f"{MADE}:supervised",
+        fixed=(("cap", 3),),
         needs=STATE,
+        example=LEARNED,
     ),
     "supervised-capped": PolicyEntry(
         "supervised",
         "the same with the cap per topic that serves selection users best",
-        _tuned_cap,
+        f"{MADE}:supervised_capped",
         needs=STATE,
+        example=LEARNED,
     ),
     "supervised-mmr": PolicyEntry(
         "supervised",
         "the same made various by maximal marginal relevance, as much as serves them best",
-        _tuned_mmr,
+        f"{MADE}:supervised_mmr_tuned",
         needs=STATE,
+        example=LEARNED,
     ),
     "myopic": PolicyEntry(
-        "reference", "the best slate for one request under the world's true model", Myopic
+        "reference",
+        "the best slate for one request under the world's true model",
+        f"{MYOPIC}:Myopic",
     ),
     "capped": PolicyEntry(
-        "reference", "myopic with at most two items of a topic", lambda w: Myopic(w, cap=2)
+        "reference",
+        "myopic with at most two items of a topic",
+        f"{MYOPIC}:Myopic",
+        fixed=(("cap", 2),),
     ),
     "planner": PolicyEntry(
         "reference",
         "the best of some slates by rollouts in the true world, ten slates deep",
-        Planner,
+        f"{PLANNER}:Planner",
     ),
     "planner-one-step": PolicyEntry(
         "reference",
         "the same without looking beyond the request",
-        lambda w: Planner(w, depth=1),
+        f"{PLANNER}:Planner",
+        fixed=(("depth", 1),),
     ),
     "rule-aware": PolicyEntry(
         "reference",
         "the supervised ranker told the boredom rule",
-        lambda w: RuleAware(ranker_of(w), w),
+        f"{MADE}:rule_aware",
         needs=STATE,
+        example=LEARNED,
     ),
     "linucb": PolicyEntry(
         "bandit",
@@ -171,6 +153,7 @@ POLICIES: dict[str, PolicyEntry] = {
         None,
         "slategym.agents.slateq.agent:SlateQ",
         needs=ONE_CHOICE,
+        example=CHOOSING,
     ),
     "plackett-luce": PolicyEntry(
         "learner",
@@ -202,6 +185,7 @@ POLICIES: dict[str, PolicyEntry] = {
         None,
         "slategym.agents.sb3.fusion:FusionSAC",
         needs=STATE,
+        example=LEARNED,
     ),
     "fusion-ppo": PolicyEntry(
         "learner",
@@ -209,6 +193,7 @@ POLICIES: dict[str, PolicyEntry] = {
         None,
         "slategym.agents.sb3.fusion:FusionPPO",
         needs=STATE,
+        example=LEARNED,
     ),
     "gems": PolicyEntry(
         "learner",
@@ -230,32 +215,94 @@ POLICIES: dict[str, PolicyEntry] = {
     ),
 }
 
-FAMILIES: dict[str, Callable[[World, str], Policy]] = {  # named with a number of one's own
-    r"supervised-cap([1-9]\d*)": lambda w, cap: supervised(w, int(cap)),
-    r"supervised-mmr(\d+(?:\.\d+)?)": lambda w, strength: supervised_mmr(w, float(strength)),
+
+FAMILIES: dict[str, tuple[str, str, type]] = {  # named with a number: function, argument, kind
+    r"supervised-cap([1-9]\d*)": (f"{MADE}:supervised", "cap", int),
+    r"supervised-mmr(\d+(?:\.\d+)?)": (f"{MADE}:supervised_mmr", "strength", float),
 }
 
 
+def _plug_in(path: str, one_line: str) -> PolicyEntry:
+    return PolicyEntry("plug-in", one_line, path)
+
+
+def _plug_in_agent(path: str, one_line: str) -> PolicyEntry:
+    return PolicyEntry("learner", one_line, None, path)
+
+
+def _by_path(path: str) -> PolicyEntry:
+    """What "module:Name" names: a learner's class, or a function that makes a policy."""
+    from slategym.agents.core.agent import Agent
+
+    found = load_object(path)
+    learns = isinstance(found, type) and issubclass(found, Agent)
+    return _plug_in_agent(path, path) if learns else _plug_in(path, path)
+
+
+policies = Registry(
+    "policy",
+    POLICIES,
+    {"slategym.policies": _plug_in, "slategym.agents": _plug_in_agent},
+    by_path=_by_path,
+)
+
+
+def register_policy(name: str, path: str, one_line: str = "") -> None:
+    """Add a policy that needs no training, in this process; a package has an entry point.
+
+    Args:
+        name: as on the command line.
+        path: "module:function" of a function from a world to a policy.
+        one_line: what it does.
+
+    Raises:
+        UsageError: there is a policy of that name.
+    """
+    policies.register(name, _plug_in(path, one_line or path))
+
+
+def register_agent(name: str, path: str, one_line: str = "") -> None:
+    """Add a learner, in this process; a package has an entry point.
+
+    Args:
+        name: as on the command line; the class's own `name`.
+        path: "module:Class" of a class derived from `slategym.agents.Agent`.
+        one_line: what it does.
+
+    Raises:
+        UsageError: there is a policy of that name.
+    """
+    policies.register(name, _plug_in_agent(path, one_line or path))
+
+
 def find_agent(name: str) -> type[Agent]:
-    """The class of the learner of that name.
+    """The class of the learner of that name, or at "module:Class".
 
     Raises:
         UsageError: if there is none; the nearest is offered.
     """
-    learners = {name: entry.agent for name, entry in POLICIES.items() if entry.agent}
-    module, _, attribute = lookup("agent", name, learners).partition(":")
-    found: type[Agent] = getattr(import_module(module), attribute)
+    if ":" not in name:
+        learners = {name: entry for name, entry in policies.all().items() if entry.agent}
+        lookup("agent", name, learners)
+    entry = policies.find(name)
+    if entry.agent is None:
+        raise UsageError(f"{name} is no learner: derive it from slategym.agents.Agent")
+    found: type[Agent] = load_object(entry.agent)
     return found
 
 
-def load_agent(folder: Path, world: World) -> Agent:
+def load_agent(folder: str | os.PathLike[str], world: World) -> Agent:
     """A trained agent as `Agent.save` left it, to act in this world.
 
     Raises:
-        UsageError: it was trained for another catalogue or other slates.
+        UsageError: no trained agent lies there; it was trained for another catalogue or other
+            slates.
     """
-    name = json.loads((folder / ABOUT).read_text())["agent"]
-    return find_agent(name).load(folder, world)
+    place = Path(folder)
+    if not (place / ABOUT).is_file():
+        find_policy(os.fspath(folder) + os.sep)  # says why not
+    kept = json.loads((place / ABOUT).read_text())
+    return find_agent(kept["about"].get("agent", kept["agent"])).load(place, world)
 
 
 @dataclass(frozen=True)
@@ -279,17 +326,18 @@ class Exploring:
         return self.agent.explore(observation, luck)
 
 
-def find_policy(name: str) -> PolicyEntry | None:
+def find_policy(name: str | os.PathLike[str]) -> PolicyEntry | None:
     """The policy of that name; None where the name is a folder that holds a trained one.
 
     Raises:
         UsageError: if there is none; if it must be trained first.
     """
-    if is_saved(Path(name)) or (Path(name) / ABOUT).is_file():
+    name = os.fspath(name)
+    if Path(name).is_dir() and _holds_policy(Path(name)):
         return None
-    if (Path(name) / BEGUN).is_file():
-        raise UsageError(f"the training in {name} is not finished; call slategym train again first")
-    entry = _of_a_family(name) or lookup("policy", name, POLICIES)
+    if _is_path(name):
+        raise UsageError(_no_policy_in(Path(name)))
+    entry = _of_a_family(name) or policies.find(name)
     if entry.build is None:
         raise UsageError(
             f"{name} must be trained before it can act: give the folder of a trained one, such as "
@@ -298,28 +346,60 @@ def find_policy(name: str) -> PolicyEntry | None:
     return entry
 
 
+def _holds_policy(folder: Path) -> bool:
+    if (folder / ABOUT).is_file():
+        return True
+    from slategym.agents.saved import is_saved
+
+    return is_saved(folder)
+
+
+def _is_path(name: str) -> bool:
+    """Whether a folder is meant: by its separators, or because there is one and no such name."""
+    if os.sep in name or "/" in name or name.startswith((".", "~")):
+        return True
+    return Path(name).is_dir() and name not in policies.all() and _of_a_family(name) is None
+
+
+def _no_policy_in(folder: Path) -> str:
+    if not folder.exists():
+        return f"there is no folder {folder}"
+    if not folder.is_dir():
+        return f"{folder} is a file; give the folder that `slategym train` left"
+    if (folder / BEGUN).is_file():
+        return f"the training in {folder} is not finished; call slategym train again first"
+    return f"{folder} holds no trained policy: {ABOUT}, which slategym train writes, is not there"
+
+
 def _of_a_family(name: str) -> PolicyEntry | None:
     """The entry of a name such as supervised-mmr0.7."""
-    for pattern, make in FAMILIES.items():
+    for pattern, (path, argument, kind) in FAMILIES.items():
         if given := re.fullmatch(pattern, name):
-            return PolicyEntry("supervised", name, partial(_made, make, given[1]), needs=STATE)
+            fixed = ((argument, kind(given[1])),)
+            return PolicyEntry("supervised", name, path, None, STATE, fixed, LEARNED)
     return None
 
 
-def _made(make: Callable[[World, str], Policy], number: str, world: World) -> Policy:
-    return make(world, number)
-
-
-def make_policy(name: str, world: World) -> Policy:
+def make_policy(name: str | os.PathLike[str], world: World) -> Policy:
     """The policy of that name, or the one saved in that folder, for this world.
+
+    Args:
+        name: as `slategym agents` lists it; the folder of a trained one; "module:function" of a
+            function from a world to a policy.
+        world: where it is to act.
 
     Raises:
         UsageError: see `find_policy`; if it does not fit the world.
     """
-    entry = find_policy(name)
-    if (Path(name) / ABOUT).is_file():
-        return load_agent(Path(name), world)
-    if entry is None or entry.build is None:
-        return load_policy(Path(name), world, ranker_of(world))
-    with torch.no_grad():
-        return entry.build(world)
+    import torch
+
+    entry, place = find_policy(name), Path(name)
+    if entry is not None:
+        with torch.no_grad():
+            return entry.make(world)
+    if (place / ABOUT).is_file():
+        return load_agent(place, world)
+    from slategym.agents.baselines.ranker import ranker_of
+    from slategym.agents.saved import load_policy
+
+    return load_policy(place, world, ranker_of(world))

@@ -1,10 +1,19 @@
-"""Looking things up by name, and saying so when there is no such name."""
+"""Looking things up by name, and saying so when there is no such name.
+
+A kind of thing that comes in several (worlds, user models, agents, policies, data sets, studies)
+has one `Registry`. Its table holds strings, so that a name is looked up, and all names are listed,
+without importing what they stand for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import TypeVar
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar, final
 
 V = TypeVar("V")
 
@@ -39,3 +48,112 @@ def lookup(kind: str, name: str, table: Mapping[str, V]) -> V:
         listed = near or known[:LISTED]
         known = [*listed, f"... ({len(known)} in all)"]
     raise UsageError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
+
+
+def load_object(path: str) -> Any:
+    """The object at "module:name".
+
+    A module is looked for in the current folder as well, as `python -m` would.
+
+    Raises:
+        UsageError: there is no such module, or nothing of that name in it.
+        ImportError: something that the module itself needs is missing.
+    """
+    module, _, name = path.partition(":")
+    here = os.getcwd()
+    sys.path.append(here)
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        if isinstance(error, ImportError) and error.name not in (module, *_parents(module)):
+            raise
+        raise UsageError(f"cannot find {path!r}: {error}") from error
+    finally:
+        sys.path.remove(here)
+
+
+@final
+class Registry(Generic[V]):
+    """Everything of one kind by name, wherever it comes from.
+
+    Args:
+        kind: in a word or two, for messages: "user model".
+        own: the entries of this package. It is kept, not copied: `register` adds to it.
+        plug_ins: entry-point groups by which other packages add to it, with what makes an entry
+            of "module:name" and a line that says whose it is.
+        prefix: of every name; it may be left out where one is looked up, and in an entry point.
+        by_path: makes an entry of "module:name" where that is given in place of a name; by default
+            as the first group's are made.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        own: dict[str, V],
+        plug_ins: Mapping[str, Callable[[str, str], V]],
+        prefix: str = "",
+        by_path: Callable[[str], V] | None = None,
+    ) -> None:
+        self.kind, self.own, self.plug_ins, self.prefix = kind, own, dict(plug_ins), prefix
+        first = next(iter(self.plug_ins.values()))
+        self._by_path = by_path or (lambda path: first(path, path))
+
+    def all(self) -> dict[str, V]:
+        """Every entry by its whole name, this package's first; nothing is imported."""
+        theirs = {
+            self.whole(point.name): self.plug_ins[group](point.value, f"of {origin(point)}")
+            for group, point in self._points()
+        }
+        return {**self.own, **theirs, **self.own}
+
+    def find(self, name: str, called: str = "") -> V:
+        """The entry of that name, or of what lies at "module:name".
+
+        Args:
+            name: as in `all`, with or without the prefix.
+            called: what it is in the message; the registry's kind by default.
+
+        Raises:
+            UsageError: there is none, and the nearest is offered; or two packages have one.
+        """
+        if ":" in name:
+            return self._by_path(name)
+        every = {whole.removeprefix(self.prefix): entry for whole, entry in self.all().items()}
+        found = lookup(called or self.kind, name.removeprefix(self.prefix), every)
+        ours = ["slategym"] if self.whole(name) in self.own else []
+        theirs = [p for _, p in self._points() if self.whole(p.name) == self.whole(name)]
+        if len(claims := ours + [origin(point) for point in theirs]) > 1:
+            raise UsageError(
+                f"{len(claims)} packages have a {self.kind} {name!r}: {', '.join(claims)}; give "
+                "the one you mean as module:Name"
+            )
+        return found
+
+    def register(self, name: str, entry: V) -> None:
+        """Add one in this process; a package does it by an entry point, for every process.
+
+        Raises:
+            UsageError: there is one of that name.
+        """
+        if self.whole(name) in self.all():
+            raise UsageError(f"there is a {self.kind} {name!r} already; choose another name")
+        self.own[self.whole(name)] = entry
+
+    def whole(self, name: str) -> str:
+        """The name with its prefix; "module:name" as it is."""
+        return name if ":" in name else self.prefix + name.removeprefix(self.prefix)
+
+    def _points(self) -> Iterator[tuple[str, EntryPoint]]:
+        for group in self.plug_ins:
+            yield from ((group, point) for point in entry_points(group=group))
+
+
+def origin(point: EntryPoint) -> str:
+    """The package that an entry point comes from, and what it points to."""
+    package = point.dist.name if point.dist is not None else "a package"
+    return f"{package} ({point.value})"
+
+
+def _parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts))]

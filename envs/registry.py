@@ -1,27 +1,23 @@
 """Worlds and user models by name. Strings only: nothing heavy is imported before it is asked for.
 
-A new world is one function and one line in WORLDS. A new user model is one file and one line in
-USER_MODELS, or an entry point `slategym.user_models` in another package.
+A new world is one function and one line in WORLDS, or an entry point `slategym.worlds` in another
+package. A new user model is one file and one line in USER_MODELS, or an entry point
+`slategym.user_models`.
 """
 
 from __future__ import annotations
 
 import inspect
-import os
-import sys
 from collections.abc import Callable
 from difflib import get_close_matches
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from slategym.envs.names import UsageError, lookup
+from slategym.envs.names import Registry, UsageError, load_object
 
 if TYPE_CHECKING:
     from slategym.envs.types import UserModel, World
 
 NAMESPACE = "slategym/"
-PLUG_INS = "slategym.user_models"
 
 
 class WorldEntry(NamedTuple):
@@ -30,6 +26,15 @@ class WorldEntry(NamedTuple):
     builder: str  # "module:function"; its parameters are the world's settings, its docstring a page
     one_line: str
     fixed: tuple[tuple[str, Any], ...] = ()  # settings that the id decides
+
+    def load(self) -> Callable[..., World]:
+        """The function that builds it.
+
+        Raises:
+            UsageError: there is none at that place.
+        """
+        build: Callable[..., World] = load_object(self.builder)
+        return build
 
 
 def _sardine(variant: str, one_line: str) -> WorldEntry:
@@ -125,37 +130,69 @@ USER_MODELS: dict[str, str] = {
 }
 
 
+worlds = Registry("world", WORLDS, {"slategym.worlds": WorldEntry}, NAMESPACE)
+user_models = Registry(
+    "user model", USER_MODELS, {"slategym.user_models": lambda path, one_line: path}
+)
+
+
 def make_world(id: str, /, **settings: Any) -> World:
-    """Build a registered world.
+    """Build a world.
 
     Args:
-        id: such as "slategym/MovieLens-v0"; the prefix may be left out.
+        id: of a registered world, such as "slategym/MovieLens-v0", of which the prefix may be left
+            out; or "module:function" of a builder of your own.
         **settings: arguments of its builder.
 
     Raises:
         UsageError: the id or a setting is unknown; the nearest name is offered.
     """
     name, entry = find_world(id)
-    build, fixed = _load(entry.builder), dict(entry.fixed)
+    build, fixed = entry.load(), dict(entry.fixed)
     allowed = [name for name in inspect.signature(build).parameters if name not in fixed]
     for setting in settings:
         if setting not in allowed:
             raise UsageError(_refusal(name, setting, allowed, fixed))
     if not 0 <= settings.get("seed", 0) < 2**31:  # before a builder draws from it
         raise UsageError(f"seed must be in [0, 2^31), got {settings['seed']}")
-    world: World = build(**settings, **fixed)
-    return world
+    return build(**settings, **fixed)
+
+
+def register_world(name: str, path: str, one_line: str = "") -> None:
+    """Add a world in this process; for every process, a package has an entry point.
+
+    Args:
+        name: such as "Habits-v0".
+        path: "module:function" of its builder.
+        one_line: what it is.
+
+    Raises:
+        UsageError: there is a world of that name.
+    """
+    worlds.register(name, WorldEntry(path, one_line or path))
+    register_worlds()
+
+
+def register_user_model(name: str, path: str) -> None:
+    """Add a user model in this process; for every process, a package has an entry point.
+
+    Args:
+        name: such as "weary".
+        path: "module:Class", or of a function that makes one without arguments.
+
+    Raises:
+        UsageError: there is a user model of that name.
+    """
+    user_models.register(name, path)
 
 
 def find_world(id: str) -> tuple[str, WorldEntry]:
-    """The full id and the entry of a world named with or without the prefix.
+    """The full id and the entry of a world named with or without the prefix, or by its builder.
 
     Raises:
         UsageError: there is no such world; the nearest is offered.
     """
-    bare = id.removeprefix(NAMESPACE)
-    entry = lookup("world", bare, {name.removeprefix(NAMESPACE): e for name, e in WORLDS.items()})
-    return NAMESPACE + bare, entry
+    return worlds.whole(id), worlds.find(id)
 
 
 def describe_world(id: str) -> str:
@@ -165,7 +202,7 @@ def describe_world(id: str) -> str:
         UsageError: there is no such world; the nearest is offered.
     """
     name, entry = find_world(id)
-    page = inspect.getdoc(_load(entry.builder)) or entry.one_line
+    page = inspect.getdoc(entry.load()) or entry.one_line
     return f"{name}\n\n{page}"
 
 
@@ -177,18 +214,7 @@ def find_user_model(name: str) -> Callable[..., UserModel[Any]]:
     Raises:
         UsageError: there is none of that name; the nearest is offered.
     """
-    if ":" in name:
-        here = os.getcwd()
-        sys.path.append(here)
-        try:
-            found: Callable[..., UserModel[Any]] = _load(name)
-        finally:
-            sys.path.remove(here)
-        return found
-    plug_ins = {point.name: point.value for point in entry_points(group=PLUG_INS)}
-    model: Callable[..., UserModel[Any]] = _load(
-        lookup("user model", name, {**plug_ins, **USER_MODELS})
-    )
+    model: Callable[..., UserModel[Any]] = load_object(user_models.find(name))
     return model
 
 
@@ -228,7 +254,7 @@ def register_worlds() -> None:
     """
     from gymnasium.envs.registration import register, registry
 
-    for full in WORLDS:
+    for full in worlds.all():
         for id in (full, full.removeprefix(NAMESPACE)):
             if id not in registry:
                 register(
@@ -237,22 +263,6 @@ def register_worlds() -> None:
                     vector_entry_point="slategym.envs.gym:make_vector_env",
                     kwargs={"world": full},
                 )
-
-
-def _load(path: str) -> Any:
-    """The object at "module:name"."""
-    module, _, name = path.partition(":")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        if isinstance(error, ImportError) and error.name not in (module, *_parents(module)):
-            raise  # something that the module itself needs is missing: say that instead
-        raise UsageError(f"cannot find {path!r}: {error}") from error
-
-
-def _parents(module: str) -> list[str]:
-    parts = module.split(".")
-    return [".".join(parts[:n]) for n in range(1, len(parts))]
 
 
 def _refusal(world: str, setting: str, allowed: list[str], fixed: dict[str, Any]) -> str:

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from slategym.agents.slates.top import allowed_only
-from slategym.envs.types import Observation
-from slategym.models.multitask.incremental import StateEncoder
+from slategym.envs.names import UsageError
+from slategym.envs.types import Observation, World
+from slategym.models.multitask.incremental import BertObserver, StateEncoder
 from slategym.models.multitask.network import CALIBRATED
 
 
@@ -76,3 +77,18 @@ class Ranker:
     def unit_items(self) -> Tensor:
         """Item vectors with zero mean and unit spread each, (N, D): for corrections and protos."""
         return F.layer_norm(self.encoder.items_ND, self.encoder.items_ND.shape[1:])
+
+
+def ranker_of(world: World) -> Ranker:
+    """The supervised ranker of the world's own observer.
+
+    Raises:
+        UsageError: the world has none.
+    """
+    if not isinstance(world.observer, BertObserver):
+        raise UsageError(
+            f"{world.name} has no supervised model: supervised policies need a world with learned "
+            "state embeddings, such as slategym/MovieLens-v0 with state=True"
+        )
+    click, like = world.objective[:2]
+    return Ranker(world.observer.encoder, click_value=click, like_value=like)

@@ -23,6 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from slategym.agents.core.files import ABOUT, BEGUN, CHECKPOINT, WEIGHTS
 from slategym.agents.core.reporting import bar, events
 from slategym.agents.core.tree import filled, leaves
 from slategym.agents.types import Action
@@ -35,8 +36,6 @@ from slategym.models.files import atomic_path
 
 A = TypeVar("A", bound="Agent")
 
-ABOUT, WEIGHTS, CHECKPOINT = "agent.json", "agent.safetensors", "checkpoint.safetensors"
-BEGUN = "training.json"  # which training the folder holds
 CURVE_POINTS = 60  # of a whole training
 
 

@@ -305,7 +305,7 @@ def _logging_policy(name: str, world: World) -> Policy:
     entry = find_policy(name)
     if entry is None or entry.build is None:
         raise UsageError(f"logging must name a policy that needs no training, got {name!r}")
-    return entry.build(world)
+    return entry.make(world)
 
 
 def _spread(embedding_ND: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from slategym.agents.baselines.ranker import ranker_of
 from slategym.agents.core import sessions as lanes
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import Cohort, adam_state, load_adam, ready_adam
@@ -47,7 +48,6 @@ from slategym.agents.latent.hyper_action import (
     width_of,
 )
 from slategym.agents.latent.sac import Replay, TwinCritic
-from slategym.agents.registry import ranker_of
 from slategym.agents.slates.top import allowed_only, top_slate
 from slategym.agents.types import Action
 from slategym.envs import engine

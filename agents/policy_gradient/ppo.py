@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from slategym.agents.baselines.ranker import ranker_of
 from slategym.agents.core.adam import SeedAdam
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import Cohort, clip_each
@@ -30,7 +31,6 @@ from slategym.agents.core.returns import advantages, discounted, normalised
 from slategym.agents.core.rollout import Tape, rows
 from slategym.agents.core.sessions import Lanes, Step, harvest, luck_of, seat, show
 from slategym.agents.policy_gradient.network import Face, Shortlist, Shown, ValueNetwork, Whole
-from slategym.agents.registry import ranker_of
 from slategym.agents.slates.plackett_luce import Scores, draw, entropy, log_prob, mode, scores_of
 from slategym.agents.types import Action
 from slategym.envs import engine

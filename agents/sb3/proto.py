@@ -22,8 +22,8 @@ from gymnasium import spaces
 from torch import Tensor
 
 from slategym.agents.adapters.gymnasium import proto_space, slate_towards
+from slategym.agents.baselines.ranker import ranker_of
 from slategym.agents.core.inputs import Inputs
-from slategym.agents.registry import ranker_of
 from slategym.agents.saved import recent_topics
 from slategym.agents.sb3.agent import StableAgent
 from slategym.agents.sb3.algorithms import StableSAC, StableTD3

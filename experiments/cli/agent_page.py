@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
-from importlib import import_module
 from typing import Any
 
 from rich import box
@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from slategym.agents.core.agent import Agent
-from slategym.agents.registry import POLICIES, PolicyEntry, find_agent
-from slategym.envs.names import lookup
+from slategym.agents.registry import find_agent, policies
+from slategym.envs.names import load_object
 from slategym.experiments.cli.docstring import call, prose, sections
 from slategym.experiments.cli.world_page import written
 
@@ -28,27 +28,27 @@ def page(name: str) -> RenderableType:
     """Everything that is known of a policy without building it.
 
     Args:
-        name: in POLICIES.
+        name: as `slategym agents` lists it, or "module:Name".
 
     Raises:
         UsageError: if there is no such policy; the nearest is offered.
     """
-    entry = lookup("agent", name, POLICIES)
+    entry = policies.find(name, "agent")
     parts: list[RenderableType] = [
         Text.assemble((name, "bold"), f"  ({entry.kind}): {entry.one_line}")
     ]
     if entry.agent is None:
-        parts += _described(entry.build)
-        examples = [f"slategym simulate {_world(entry)} --policy {name}"]
+        parts += _described(load_object(entry.build) if entry.build else None)
+        examples = [f"slategym simulate {entry.example} --policy {name}"]
     else:
         found = find_agent(name)
-        parts += _described(import_module(found.__module__))
+        parts += _described(sys.modules[found.__module__])
         parts += _described(found)
         parts += ["", Text("Settings", style="bold"), _settings(found.default_settings())]
         parts += [Text(f"Trains several seeds {seeds_of(found)}.")]
         examples = [
-            f"slategym train {name} --world {_world(entry)}",
-            f"slategym simulate {_world(entry)} --policy runs/{name}-{_world(entry)}-seed0",
+            f"slategym train {name} --world {entry.example}",
+            f"slategym simulate {entry.example} --policy runs/{name}-{entry.example}-seed0",
         ]
     if entry.needs:
         parts += ["", Text("Needs", style="bold"), call(entry.needs)]
@@ -80,9 +80,3 @@ def _settings(default: Any) -> Table:
     for field in fields(default):
         table.add_row(field.name, written(getattr(default, field.name)), Text(told[field.name]))
     return table
-
-
-def _world(entry: PolicyEntry) -> str:
-    """One that it can act in: what it needs ends in "as WORLD has"."""
-    named = re.search(r"as (\S+) has$", entry.needs)
-    return named[1] if named else "Sardine-SlateTopK-Bored-v0"

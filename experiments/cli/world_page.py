@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from importlib import import_module
 from json import dumps
 
 from rich import box
@@ -40,8 +39,7 @@ def page(id: str) -> RenderableType:
 
 def _settings(entry: WorldEntry, lines: list[str]) -> Table:
     """A row for each setting that the id leaves open: name, default, meaning."""
-    module, _, function = entry.builder.partition(":")
-    parameters = inspect.signature(getattr(import_module(module), function)).parameters
+    parameters = inspect.signature(entry.load()).parameters
     table = Table("name", "default", "meaning", box=box.SIMPLE_HEAD, pad_edge=True)
     told = dict(meanings(lines))
     for name, parameter in parameters.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any, get_type_hints
 
 from slategym.envs.names import UsageError
@@ -25,5 +24,4 @@ def read_settings(world: str, pairs: Sequence[str]) -> dict[str, Any]:
     if "device" in given:
         raise UsageError("--set device: give --device instead")
     id, entry = find_world(world)
-    module, _, function = entry.builder.partition(":")
-    return check_kinds(id, given, get_type_hints(getattr(import_module(module), function)))
+    return check_kinds(id, given, get_type_hints(entry.load()))

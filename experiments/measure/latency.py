@@ -6,7 +6,6 @@ import inspect
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 
 import numpy as np
 import torch
@@ -57,8 +56,7 @@ def measure(
     """
     own = agent.world.catalogue.num_items
     found: list[Latency | Unmeasured] = [*_time(exported, own)]
-    module, _, function = find_world(home.world)[1].builder.partition(":")
-    builder = getattr(import_module(module), function)
+    builder = find_world(home.world)[1].load()
     resizable = "num_items" in inspect.signature(builder).parameters
     for size in sizes:
         if size == own:

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from slategym.agents.core.agent import ABOUT, BEGUN, Agent, Callback, differences
+from slategym.agents.core.agent import Agent, Callback, differences
+from slategym.agents.core.files import ABOUT, BEGUN
 from slategym.agents.registry import find_agent
 from slategym.envs.names import UsageError
 from slategym.envs.registry import NAMESPACE, find_world, make_world
@@ -31,14 +32,16 @@ class Training:
     @cached_property
     def about(self) -> dict[str, Any]:
         """What is kept beside the agent, so that it can be served where it was trained."""
-        return {"world": find_world(self.world)[0], "world_settings": dict(self.world_settings)}
+        where = {"world": find_world(self.world)[0], "world_settings": dict(self.world_settings)}
+        return where | ({"agent": self.agent} if ":" in self.agent else {})
 
     @property
     def name(self) -> str:
         """Of its folder: learner, world, seeds."""
         first, last = self.seeds[0], self.seeds[-1]
         seeds = f"seed{first}" if first == last else f"seeds{first}-{last}"
-        return f"{self.agent}-{find_world(self.world)[0].removeprefix(NAMESPACE)}-{seeds}"
+        whole = f"{self.agent}-{find_world(self.world)[0].removeprefix(NAMESPACE)}-{seeds}"
+        return whole.replace(":", ".")  # of "module:Name"; no file name of some systems
 
     def make_world(self, device: str = "cpu") -> World:
         """Where it learns."""

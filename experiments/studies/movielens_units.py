@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from slategym.agents.baselines.ranker import ranker_of
 from slategym.agents.learning import (
     CurvePoint,
     PPOSettings,
@@ -22,7 +23,7 @@ from slategym.agents.learning import (
     train_proto_sac,
 )
 from slategym.agents.policy_gradient.residual import ResidualSettings
-from slategym.agents.registry import make_policy, ranker_of
+from slategym.agents.registry import make_policy
 from slategym.agents.saved import save_policy
 from slategym.envs.types import World
 from slategym.experiments.measure.play import play

@@ -9,9 +9,18 @@ import pytest
 import torch
 from small_worlds import learned_world
 
+from slategym.agents.baselines.ranker import ranker_of
 from slategym.agents.learning import PPOSettings, train_plackett_luce
 from slategym.agents.policy_gradient.residual import ResidualSettings
-from slategym.agents.registry import POLICIES, make_policy, ranker_of
+from slategym.agents.registry import (
+    POLICIES,
+    find_agent,
+    load_agent,
+    make_policy,
+    policies,
+    register_agent,
+    register_policy,
+)
 from slategym.agents.saved import save_policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
@@ -57,7 +66,7 @@ def test_what_needs_no_supervised_model_acts_in_any_world(id: str, name: str) ->
 def test_references_alone_are_privileged(world: World) -> None:
     for name, entry in POLICIES.items():
         if entry.build is not None:
-            assert entry.build(world).privileged == (entry.kind == "reference"), name
+            assert entry.make(world).privileged == (entry.kind == "reference"), name
 
 
 def test_the_rankers_values_are_the_worlds_objective(world: World) -> None:
@@ -92,3 +101,36 @@ def test_a_folder_names_what_was_trained(world: World, tmp_path: Path) -> None:
     save_policy(policy, tmp_path, {})
     again = make_policy(str(tmp_path), world)
     assert again.name == "plackett-luce"
+
+
+def test_a_path_that_holds_nothing_is_called_a_path(tmp_path: Path, world: World) -> None:
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "training.json").write_text("{}")
+    (tmp_path / "file").write_text("")
+    messages = {
+        "nope": "there is no folder",
+        "begun": "is not finished; call slategym train again",
+        "file": "is a file; give the folder",
+        "": "holds no trained policy: agent.json",
+    }
+    for name, message in messages.items():
+        for place in (tmp_path / name, str(tmp_path / name)):
+            with pytest.raises(UsageError, match=message):
+                make_policy(place, world)
+            with pytest.raises(UsageError, match=message):
+                load_agent(place, world)
+
+
+def test_policies_and_learners_of_ones_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies, "own", dict(policies.own))
+    assert make_policy("slategym.agents.policies:random", world).name == "random"
+    register_policy("mine", "slategym.agents.policies:popularity")
+    assert make_policy("mine", world).name == "popularity"
+    register_agent("counting", "small_agents:Counting")
+    assert find_agent("counting").name == find_agent("small_agents:Counting").name == "counting"
+    with pytest.raises(UsageError, match="there is a policy 'mine' already"):
+        register_agent("mine", "small_agents:Counting")
+    with pytest.raises(UsageError, match="is no learner"):
+        find_agent("slategym.agents.policies:random")
+    with pytest.raises(UsageError, match="counting must be trained"):
+        make_policy("counting", world)

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from slategym.envs import registry
+from slategym.envs import names
 from slategym.envs.names import UsageError
 from slategym.envs.registry import WORLDS, find_user_model, make_world
 
@@ -64,9 +64,10 @@ def test_user_models_by_name_path_and_plug_in(monkeypatch):
 
     assert find_user_model("boredom") is Boredom
     assert find_user_model("slategym.envs.users.boredom:Boredom") is Boredom
-    point = EntryPoint("theirs", "slategym.envs.users.boredom:Boredom", registry.PLUG_INS)
+    group = "slategym.user_models"
+    point = EntryPoint("theirs", "slategym.envs.users.boredom:Boredom", group)
     monkeypatch.setattr(
-        registry, "entry_points", lambda group: [point] if group == registry.PLUG_INS else []
+        names, "entry_points", lambda group: [point] if group == point.group else []
     )
     assert find_user_model("theirs") is Boredom
     with pytest.raises(UsageError, match="unknown user model 'bordom'; did you mean 'boredom'"):
