@@ -90,14 +90,13 @@ class UnseenCatalogue:
 
     def initial(self, catalogue: Catalogue, arrival: Arrival, luck: Luck) -> Tensor:
         """What the user has consumed before, (B, N) bool: all of it, else what is remembered."""
-        if arrival.seen is not None:
-            return arrival.seen
         N, B = catalogue.num_items, arrival.user_id.shape[0]
         seen_BN = torch.zeros(B, N, dtype=torch.bool, device=arrival.user_id.device)
-        if arrival.history is None:
+        consumed_BW = arrival.history if arrival.consumed is None else arrival.consumed
+        if consumed_BW is None:
             return seen_BN
-        known_BH = torch.where(arrival.history < 0, N, arrival.history).long()
-        with_bin_BN = torch.nn.functional.pad(seen_BN, (0, 1)).scatter(1, known_BH, True)
+        known_BW = torch.where(consumed_BW < 0, N, consumed_BW).long()
+        with_bin_BN = torch.nn.functional.pad(seen_BN, (0, 1)).scatter(1, known_BW, True)
         return with_bin_BN[:, :N].contiguous()
 
     def renew(

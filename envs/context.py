@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import Arrival, Context
+from slategym.envs.types import Arrival, Column, Context, ContextProcess
 
-HOUR, WEEKDAY = purpose("context.hour"), purpose("context.weekday")
+HOUR, WEEKDAY, MOVE = (purpose(f"context.{name}") for name in ("hour", "weekday", "move"))
+UNKNOWN = "unknown"  # what people call a category that the log does not know
 MINUTES_PER_DAY = 1440.0
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -28,6 +29,11 @@ class Nothing:
     def names(self) -> dict[str, tuple[str, ...]]:
         """None."""
         return {}
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """None."""
+        return ()
 
     def initial(self, arrival: Arrival, luck: Luck) -> Context:
         """All zeros."""
@@ -61,6 +67,11 @@ class Clock:
         """The days of the week."""
         return {"weekday": WEEKDAYS}
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """None."""
+        return ()
+
     def initial(self, arrival: Arrival, luck: Luck) -> Context:
         """The arrival's own time, else a uniform draw."""
         hour_B, weekday_B = arrival.hour, arrival.weekday
@@ -80,6 +91,91 @@ class Clock:
             hour_B = torch.where(away > 0, back[0], hour_B)
             weekday_B = torch.where(away > 0, back[1], weekday_B)
         return replace(context, hour=hour_B, weekday=weekday_B)
+
+
+@dataclass(frozen=True)
+class Move:
+    """How one column changes from one visit to the next, as the log's does."""
+
+    values: Tensor  # (V,) float32: what the column can be
+    share: Tensor  # (V, V) float32, of the visits after one at a value (row), those at each value
+
+
+@dataclass(frozen=True)
+class LoggedContext:
+    """Hour and weekday as of `Clock`, and the further columns of a log.
+
+    On arrival the columns are what the log says of that moment of that person. They stay as they
+    are within a visit; from visit to visit each moves on its own, as often from value to value as
+    the log's does. A number moves among the values nearest to which the log's visits were counted.
+    """
+
+    clock: Clock
+    columns: tuple[Column, ...]  # Z of them
+    moves: tuple[Move | None, ...] = ()  # one per column; None or (): it never moves
+
+    def __post_init__(self) -> None:
+        if len(self.moves) not in (0, len(self.columns)):
+            raise ValueError(
+                f"a move per column is needed: {len(self.columns)} columns, {len(self.moves)} moves"
+            )
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Hour, weekday and the columns."""
+        return (*self.clock.shown, *(column.name for column in self.columns))
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """The days of the week, and the categories of the columns, the last of them "unknown"."""
+        categories = {c.name: (*c.categories, UNKNOWN) for c in self.columns if c.categories}
+        return self.clock.names | categories
+
+    def initial(self, arrival: Arrival, luck: Luck) -> Context:
+        """The arrival's own."""
+        if arrival.extra is None:
+            raise ValueError(
+                f"the population has no context columns; {len(self.columns)} are needed"
+            )
+        return replace(self.clock.initial(arrival, luck), extra=arrival.extra)
+
+    def advance(self, context: Context, away: Tensor | None, luck: Luck) -> Context:
+        """Some minutes later; or after the days away, under circumstances drawn anew."""
+        after = self.clock.advance(context, away, luck)
+        if away is None or not self.moves or context.extra is None:
+            return after
+        u_BZ = luck.uniform(MOVE, len(self.columns))
+        moved = [
+            _moved(move, x_B, u_B)
+            for move, x_B, u_B in zip(
+                self.moves, context.extra.unbind(1), u_BZ.unbind(1), strict=True
+            )
+        ]
+        extra_BZ = torch.where((away > 0)[:, None], torch.stack(moved, 1), context.extra)
+        return replace(after, extra=extra_BZ)
+
+
+def _moved(move: Move | None, x_B: Tensor, u_B: Tensor) -> Tensor:
+    """The next visit's value, drawn by the shares after the value nearest to this one."""
+    if move is None:
+        return x_B
+    at_B = (x_B[:, None] - move.values).abs().argmin(1)
+    bound_BV = move.share[at_B].cumsum(1)[:, :-1]
+    return move.values[(u_B[:, None] >= bound_BV).sum(1)]
+
+
+def field(process: ContextProcess, context: Context, name: str) -> Tensor:
+    """The values of one shown field, (B,): a column of the log, or a field of `Context`.
+
+    A category of a column is counted as `names` counts them: what is unknown comes last.
+    """
+    for z, column in enumerate(process.columns):
+        if column.name == name:
+            assert context.extra is not None
+            x_B = context.extra[:, z]
+            return torch.where(x_B < 0, len(column.categories), x_B) if column.categories else x_B
+    value_B: Tensor = getattr(context, name)
+    return value_B
 
 
 def blank(arrival: Arrival) -> Context:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from slategym.envs.context import WEEKDAYS, blank, later, later_by_days
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import Arrival, Context
+from slategym.envs.types import Arrival, Column, Context
 
 HOUR, WEEKDAY, PLACE, DEVICE, WEATHER, TURN = (
     purpose(f"day.{n}") for n in ("hour", "weekday", "place", "device", "weather", "turn")
@@ -47,6 +47,11 @@ class Day:
     def names(self) -> dict[str, tuple[str, ...]]:
         """Of weekdays, devices, places and weathers."""
         return {"weekday": WEEKDAYS, "device": DEVICES, "place": PLACES, "weather": WEATHERS}
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """None."""
+        return ()
 
     def initial(self, arrival: Arrival, luck: Luck) -> Context:
         """Any hour between six and midnight, any day, any weather by its share."""

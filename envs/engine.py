@@ -161,8 +161,9 @@ def arrive(population: Population, user_B: Tensor) -> Arrival:
         return None if table is None else table.index_select(0, user_B)
 
     p = population
-    columns = (p.profile, p.history, p.feedback, p.gap, p.hour, p.weekday, p.seen)
-    return Arrival(user_B, *(rows(column) for column in columns))
+    columns = (p.profile, p.history, p.feedback, p.gap, p.hour, p.weekday)
+    consumed_BW = None if p.consumed is None else p.consumed.rows(user_B)
+    return Arrival(user_B, *(rows(column) for column in columns), consumed_BW, rows(p.extra))
 
 
 def pick(world: World, session: Session, slate_BK: Tensor) -> tuple[Items, Tensor]:

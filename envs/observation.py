@@ -10,7 +10,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from slategym.envs.types import LONG_AGO, Context, History, Items, Observation, World
+from slategym.envs.context import field
+from slategym.envs.types import LONG_AGO, Column, Context, History, Items, Observation, World
 
 CONTEXT_HIGH = {  # in the units of Context; names are counted in a byte
     "hour": 24.0,
@@ -20,6 +21,7 @@ CONTEXT_HIGH = {  # in the units of Context; names are counted in a byte
     "weather": 255.0,
     "gap": 10_000.0,
 }
+COLUMN = "context_"  # before the name of a log's column, among the keys of an observation
 STATE_LIMIT = 1e6  # no embedding comes near; Gymnasium asks for finite bounds
 
 
@@ -30,9 +32,12 @@ def show(world: World, seen: Observation) -> dict[str, Tensor]:
         shown["history_item"] = seen.history.id
         shown["history_feedback"] = seen.history.feedback
         shown["history_age"] = seen.history.age
-    if world.context.shown:
-        fields = [getattr(seen.context, name).float() for name in world.context.shown]
+    if built_in := _built_in(world):
+        fields = [getattr(seen.context, name).float() for name in built_in]
         shown["context"] = torch.stack(fields, 1)
+    for column in world.context.columns:
+        x_B = field(world.context, seen.context, column.name)
+        shown[COLUMN + column.name] = (x_B.int() if column.categories else x_B.clone())[:, None]
     if seen.profile is not None:
         shown["profile"] = seen.profile
     if seen.candidates is not None:
@@ -80,10 +85,10 @@ def read(world: World, shown: Mapping[str, Any]) -> Observation:
         none_BH = torch.full((B, 0), -1, dtype=torch.int32, device=world.device)
         history = History(none_BH, torch.zeros(B, 0, M, device=world.device), none_BH)
     zero_B, fields = torch.zeros(B, device=world.device), {}
-    if world.context.shown:
-        fields = dict(
-            zip(world.context.shown, entry("context", torch.float32).unbind(1), strict=True)
-        )
+    if built_in := _built_in(world):
+        fields = dict(zip(built_in, entry("context", torch.float32).unbind(1), strict=True))
+    columns = world.context.columns
+    extra = [_logged(c, entry(COLUMN + c.name, torch.float32)[:, 0]) for c in columns]
     context = {name: fields.get(name, zero_B) for name in CONTEXT_HIGH}
     mask_BC = optional("action_mask", torch.int8)
     return Observation(
@@ -96,6 +101,7 @@ def read(world: World, shown: Mapping[str, Any]) -> Observation:
             place=context["place"].int(),
             weather=context["weather"].int(),
             gap=context["gap"],
+            extra=torch.stack(extra, 1) if extra else None,
         ),
         candidates=optional("candidate_item", torch.int32),
         allowed=None if mask_BC is None else mask_BC > 0,
@@ -115,7 +121,8 @@ def observation_space(world: World, first: Observation) -> spaces.Dict:
     Returns:
         step (1,) slates seen; history_item (H,), history_feedback (H, M), history_age (H,): the
         last clicked items, newest last, -1 where there is none; context (X,): the fields that the
-        world's context names, in that order; profile (F,); candidate_item (C,) and
+        world's context names, in that order; context_NAME (1,) for every further column of a log: a
+        category, the last of which is "unknown", or a number; profile (F,); candidate_item (C,) and
         candidate_embedding (C, D) where the candidates change; action_mask (C,): 1 where a
         position may be shown; state (D,): the observer's embedding; user (R,) in [-1, 1]: what the
         user model reveals.
@@ -126,9 +133,10 @@ def observation_space(world: World, first: Observation) -> spaces.Dict:
         parts["history_item"] = _box(-1, N - 1, (H,), np.int32)
         parts["history_feedback"] = _feedback(world, H)
         parts["history_age"] = _box(0, LONG_AGO, (H,), np.int32)
-    if world.context.shown:
-        high_X = np.array([CONTEXT_HIGH[x] for x in world.context.shown], np.float32)
+    if built_in := _built_in(world):
+        high_X = np.array([CONTEXT_HIGH[x] for x in built_in], np.float32)
         parts["context"] = spaces.Box(np.zeros_like(high_X), high_X)
+    parts |= {COLUMN + column.name: _column(column) for column in world.context.columns}
     if first.profile is not None:
         sizes_F = np.array(world.population.profile_sizes)
         parts["profile"] = spaces.MultiDiscrete(sizes_F, dtype=np.int32)  # type: ignore[arg-type]
@@ -150,6 +158,25 @@ def action_space(world: World) -> spaces.MultiDiscrete:
     """A position in [0, C) for each of K slots, best first; a repeat is an empty slot."""
     sizes_K = np.full(world.slate_size, world.num_candidates)
     return spaces.MultiDiscrete(sizes_K, dtype=np.int32)  # type: ignore[arg-type]
+
+
+def _built_in(world: World) -> tuple[str, ...]:
+    """Shown fields of the context that are no columns of a log."""
+    columns = {column.name for column in world.context.columns}
+    return tuple(name for name in world.context.shown if name not in columns)
+
+
+def _logged(column: Column, shown_B: Tensor) -> Tensor:
+    """A column's values as the log counts them: -1 where the category is unknown."""
+    if not column.categories:
+        return shown_B
+    return torch.where(shown_B >= len(column.categories), -1.0, shown_B)
+
+
+def _column(column: Column) -> spaces.Space[Any]:
+    if column.categories:
+        return spaces.MultiDiscrete([len(column.categories) + 1], dtype=np.int32)  # type: ignore[arg-type]
+    return _box(column.low, column.high, (1,), np.float32)
 
 
 def _box(low: float, high: float, shape: tuple[int, ...], dtype: type) -> spaces.Box:

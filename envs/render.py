@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from slategym.envs import engine
+from slategym.envs.context import field
 from slategym.envs.names import lookup
 from slategym.envs.types import Outcome, Session, World, map_tensors
 
@@ -259,7 +260,8 @@ def _context(world: World, lane: Session) -> str:
     """The shown fields of the context, in words."""
     words = []
     for name in world.context.shown:
-        value, names = float(getattr(lane.context, name)[0]), world.context.names.get(name)
+        value = float(field(world.context, lane.context, name)[0])
+        names = world.context.names.get(name)
         if name == "hour":
             words.append(f"{int(value):02d}:{int(value % 1 * 60):02d}")
         else:
@@ -270,7 +272,7 @@ def _context(world: World, lane: Session) -> str:
 def _state(world: World, lane: Session) -> dict[str, NDArray[np.float32]]:
     """The small parts of the user's state, and the context that is shown, by name."""
     context = {
-        f"{CONTEXT}{name}": getattr(lane.context, name).float().cpu().numpy().copy()
+        f"{CONTEXT}{name}": field(world.context, lane.context, name).float().cpu().numpy().copy()
         for name in world.context.shown
     }
     return context | {

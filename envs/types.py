@@ -5,6 +5,7 @@ Axis letters, defined here once and used as name suffixes everywhere:
     N items in the catalogue  U users in the population  D embedding width
     M signals                 H remembered events        F profile columns
     X context features        T time, L tokens           G topics
+    Z further context columns of a log                   W items consumed before
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck
-from slategym.envs.names import UsageError
+from slategym.envs.names import UsageError, lookup
 
 T = TypeVar("T")
 S = TypeVar("S")  # a state: a frozen dataclass of tensors whose first axis is B, a tensor, or None
@@ -65,6 +66,9 @@ class Catalogue:
     title: tuple[str, ...] = ()  # N titles, for people
     text: tuple[str, ...] = ()  # N descriptions, for text encoders
     popularity: Tensor | None = None  # (N,) float32, clicks in the log that agents may read
+    # What else a log says of its items, each with a value per item: (N,) int32, -1 where unknown,
+    # for a column of categories, else (N,) float32, NaN where unknown.
+    attributes: tuple[tuple[Column, Tensor], ...] = ()
 
     @property
     def num_items(self) -> int:
@@ -75,6 +79,14 @@ class Catalogue:
     def num_topics(self) -> int:
         """G."""
         return len(self.topics) or int(self.topic.max()) + 1
+
+    def attribute(self, name: str) -> Tensor:
+        """A further column, (N,): a category's number, -1 where unknown; or a number, else NaN.
+
+        Raises:
+            UsageError: the items have no column of that name.
+        """
+        return lookup("item column", name, {column.name: x for column, x in self.attributes})
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,11 @@ class Items:
         """Vectors, (..., D) float32."""
         return torch.nn.functional.embedding(self.id, self.catalogue.embedding)
 
+    def attribute(self, name: str) -> Tensor:
+        """A further column of the catalogue, (...,); see `Catalogue.attribute`."""
+        values_N = self.catalogue.attribute(name)
+        return values_N.index_select(0, self.id.flatten()).view(self.id.shape)
+
 
 @dataclass(frozen=True)
 class Context:
@@ -110,6 +127,9 @@ class Context:
     place: Tensor  # (B,) int32, index into the process's place names
     weather: Tensor  # (B,) int32, index into the process's weather names
     gap: Tensor  # (B,) float32, days since the user's last visit
+    # Further columns in the order of the process's `columns`; None: it has none. A category by its
+    # number, -1 where unknown.
+    extra: Tensor | None = None  # (B, Z) float32
 
 
 @dataclass(frozen=True)
@@ -131,7 +151,30 @@ class Population:
     gap: Tensor | None = None  # (U, H) float32, seconds between each event and the one before
     hour: Tensor | None = None  # (U,) float32, at arrival
     weekday: Tensor | None = None  # (U,) int32, at arrival
-    seen: Tensor | None = None  # (U, N) bool, everything consumed before; None: `history` is all
+    consumed: Consumed | None = None  # everything before arrival; None: `history` is all
+    extra: Tensor | None = None  # (U, Z) float32, further context columns at arrival
+
+
+@dataclass(frozen=True)
+class Consumed:
+    """What each arrival had consumed before, without a row of N for anybody.
+
+    Arrivals of one person share a stretch of `item`: what that person consumed, in order of time
+    and each item once. An arrival knows the first `count` of it.
+    """
+
+    item: Tensor  # (S,) int32, item ids, person by person
+    start: Tensor  # (U,) int64, where in `item` this arrival's person begins
+    count: Tensor  # (U,) int32
+    most: int  # the largest count
+
+    def rows(self, user_B: Tensor) -> Tensor:
+        """Items consumed by these arrivals, (B, most) int32, -1 behind the last."""
+        place_W = torch.arange(self.most, device=user_B.device)
+        row_BW = self.start[user_B][:, None] + place_W
+        known_BW = place_W < self.count[user_B][:, None]
+        item_BW = self.item[row_BW.clamp(max=len(self.item) - 1)]
+        return item_BW.masked_fill(~known_BW, -1)
 
 
 @dataclass(frozen=True)
@@ -145,7 +188,8 @@ class Arrival:
     gap: Tensor | None  # (B, H) float32, seconds
     hour: Tensor | None  # (B,) float32
     weekday: Tensor | None  # (B,) int32
-    seen: Tensor | None = None  # (B, N) bool, consumed before; None: `history` is all
+    consumed: Tensor | None = None  # (B, W) int32, item ids, -1: none; None: `history` is all
+    extra: Tensor | None = None  # (B, Z) float32, further context columns
 
 
 @dataclass(frozen=True)
@@ -273,6 +317,11 @@ class ContextProcess(Protocol):
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
         """What the numbers of a field stand for, for people; a field may be missing."""
+        ...
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What `Context.extra` holds, Z of them; their names are among `shown`."""
         ...
 
     def initial(self, arrival: Arrival, luck: Luck) -> Context:

@@ -30,6 +30,7 @@ from torch.nn import functional
 from slategym.agents.core.features import PER_TOPIC, SLOW, RecentTopics
 from slategym.agents.slates.top import FORBIDDEN, allowed_only, top_slate
 from slategym.envs import engine
+from slategym.envs.context import field
 from slategym.envs.gym import SlateEnv, SlateVectorEnv
 from slategym.envs.names import UsageError
 from slategym.envs.observation import STATE_LIMIT
@@ -229,15 +230,19 @@ def _of_context(world: World, context: Context) -> list[Tensor]:
     """Each field that the world shows: on a circle, as one of its names, or as log-days."""
     parts_BX = []
     for name in world.context.shown:
-        value_B = getattr(context, name)
+        value_B = field(world.context, context, name)
         if name in PERIODS:
             angle_B = value_B.float() * (2 * math.pi / PERIODS[name])
             parts_BX.append(torch.stack([angle_B.sin(), angle_B.cos()], 1))
         elif name in world.context.names:
             count = len(world.context.names[name])
             parts_BX.append(functional.one_hot(value_B.long(), count).float())
-        else:
+        elif name == "gap":
             parts_BX.append(value_B.float().log1p()[:, None])
+        else:
+            column = next(c for c in world.context.columns if c.name == name)
+            span = max(column.high - column.low, 1e-6)
+            parts_BX.append(((value_B.float() - column.low) / span)[:, None])
     return parts_BX
 
 

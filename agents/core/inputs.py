@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from slategym.agents.core.features import FAST, PER_TOPIC, PER_VISIT, SLOW, RecentTopics
 from slategym.envs import engine
+from slategym.envs.context import field
 from slategym.envs.types import LONG_AGO, Context, Observation, World
 
 PER_TASTE = 3  # sums of clicked items' vectors: of all that is remembered, fading slow, and fast
@@ -91,17 +92,23 @@ class Inputs:
         return torch.cat(parts, 1)
 
     def _context(self, context: Context) -> list[Tensor]:
-        """Hour as a point on a circle, categories one-hot, the gap in log days."""
-        parts, names = [], self.world.context.names
-        for field in self.world.context.shown:
-            x_B = getattr(context, field)
-            if field == "hour":
+        """Hour as a point on a circle, categories one-hot, the gap in log days, numbers 0 to 1."""
+        parts, process = [], self.world.context
+        names, columns = process.names, {column.name: column for column in process.columns}
+        for name in process.shown:
+            x_B = field(process, context, name)
+            if name in columns and not columns[name].categories:
+                low, high = columns[name].low, columns[name].high
+                parts.append(((x_B - low) / max(high - low, 1e-6))[:, None])
+            elif name in columns:
+                parts.append(F.one_hot(x_B.long(), len(names[name])).float())
+            elif name == "hour":
                 turn_B = x_B * (2 * math.pi / 24)
                 parts.append(torch.stack([turn_B.sin(), turn_B.cos()], 1))
-            elif field == "gap":
+            elif name == "gap":
                 parts.append(x_B.log1p()[:, None])
             else:
-                count = 7 if field == "weekday" else len(names[field])
+                count = 7 if name == "weekday" else len(names[name])
                 parts.append(F.one_hot(x_B.long(), count).float())
         return parts
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slategym.agents.types import Action
+from slategym.envs.context import field
 from slategym.envs.types import Items, Outcome, Session, World
 from slategym.experiments.runs.unnamed_file import unnamed_file
 
@@ -63,7 +64,7 @@ class SlateLog:
             "step": column(session.step),
         }
         for name in self.world.context.shown:
-            frame[name] = column(getattr(session.context, name))
+            frame[name] = column(field(self.world.context, session.context, name))
         frame["propensity"] = column(logp_B.double().exp())
         feedback_SM = outcome.feedback.flatten(0, 1).cpu().numpy()
         clicked_S = feedback_SM[:, 0] > 0

@@ -15,7 +15,9 @@ from slategym.models.data import schema
 from slategym.models.data.schema import LIKE, Tables
 
 LIKED_FROM = 4.0  # stars; a film rated so or better counts as liked
-MIN_TOPIC_ITEMS = 100  # a topic rarer than this is no item's main topic if a commoner one is there
+# A topic rarer than this is no item's main topic if a commoner one is there: a hundred items, or
+# this share of a small catalogue.
+MIN_TOPIC_ITEMS, MIN_TOPIC_SHARE = 100, 1 / 16
 
 
 @dataclass(frozen=True)
@@ -193,11 +195,12 @@ def _describe_items(
 def main_topics(item_topics_NG: NDArray[np.float32]) -> NDArray[np.int32]:
     """Each item's most telling topic, (N,): the rarest of its common ones.
 
-    Common topics are those of at least `MIN_TOPIC_ITEMS` items; an item without any takes the
-    most frequent of its topics. Of equals, the first.
+    Common topics are those of at least `MIN_TOPIC_ITEMS` items, fewer in a small catalogue; an item
+    without any takes the most frequent of its topics. Of equals, the first.
     """
     count_G = item_topics_NG.sum(axis=0)
-    common_NG = (item_topics_NG > 0) & (count_G >= MIN_TOPIC_ITEMS)
+    least = min(MIN_TOPIC_ITEMS, MIN_TOPIC_SHARE * len(item_topics_NG))
+    common_NG = (item_topics_NG > 0) & (count_G >= least)
     rarest_N = np.where(common_NG, count_G, np.inf).argmin(axis=1)
     most_frequent_N = (item_topics_NG * count_G).argmax(axis=1)
     topic_N: NDArray[np.intp] = np.where(common_NG.any(axis=1), rarest_N, most_frequent_N)

@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 
 import torch
 
+from slategym.envs import engine
 from slategym.envs.candidates import UnseenCatalogue
 from slategym.envs.choice import MultinomialLogit
 from slategym.envs.context import Clock
+from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.types import Catalogue, Provenance, UserModel, World, map_tensors
 from slategym.envs.users.assumed import Assumed
@@ -266,8 +268,8 @@ def _people(
 
 def _check_slate_size(world: World, slate_size: int) -> None:
     """A slate must be fillable whatever a user has consumed and clicks on the way."""
-    assert world.population.seen is not None
-    most = int(world.population.seen.sum(1).max())
+    assert world.population.consumed is not None
+    most = world.population.consumed.most
     left = world.catalogue.num_items - most - HORIZON
     if not 1 <= slate_size <= left:
         raise UsageError(
@@ -344,8 +346,10 @@ def click_constants(party: str) -> Constants:
 
     def solved() -> Constants:
         world = _bare(sides, party, "calibration", starts=3, device="cpu")
-        seen_UN = world.population.seen
-        assert seen_UN is not None and isinstance(world.users, LearnedUsers)
+        everybody_U = torch.arange(world.population.size, dtype=torch.int32)
+        arrival = engine.arrive(world.population, everybody_U)
+        seen_UN = UnseenCatalogue().initial(world.catalogue, arrival, Luck(everybody_U))
+        assert isinstance(world.users, LearnedUsers)
         popular_UN = sides.clicks_of("B").expand(seen_UN.shape)
         shuffled_UN = torch.rand(seen_UN.shape, generator=torch.Generator().manual_seed(0))
         random_UK, popular_UK = (

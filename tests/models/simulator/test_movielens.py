@@ -117,14 +117,15 @@ def test_slates_are_clicked_as_often_as_stated(build) -> None:  # type: ignore[n
 def test_nothing_consumed_is_offered_and_the_clock_moves(build) -> None:  # type: ignore[no-untyped-def]
     world = build(users="evaluation", slate_size=5, starts=2)
     session, before = begin(world), begin(world).context.hour
-    consumed_BN = world.population.seen.clone()
+    before_BN = session.offer
+    consumed_BN = before_BN.clone()
     for _ in range(4):
         allowed_BN = world.candidates.allowed(session.offer)
         assert torch.equal(allowed_BN, ~consumed_BN)
         slate_BK = random_slate(world, session)
         session, outcome = engine.transition(world, session, slate_BK)
         consumed_BN.scatter_(1, slate_BK.long(), (outcome.feedback[..., 0] > 0))
-        consumed_BN |= world.population.seen
+        consumed_BN |= before_BN
     minutes_B = ((session.context.hour - before) % 24) * 60
     torch.testing.assert_close(minutes_B, torch.full_like(minutes_B, 4 * 0.6), atol=1e-3, rtol=0)
 
@@ -234,7 +235,7 @@ def test_what_cannot_be_is_refused() -> None:
 
 
 def test_the_largest_slate_can_always_be_filled() -> None:
-    most = int(movielens(users="evaluation").population.seen.sum(1).max())
+    most = movielens(users="evaluation").population.consumed.most
     world = movielens(users="evaluation", slate_size=NUM_ITEMS - most - HORIZON)
     session = begin(world)
     for _ in range(3):

@@ -54,7 +54,8 @@ def test_each_arrival_is_a_point_of_its_persons_log(log: Log, people: Population
         np.testing.assert_array_equal(people.gap[row].numpy(), seconds.astype(np.float32))
         assert float(people.hour[row]) == pytest.approx(last["hour"].iloc[-1])
         assert int(people.weekday[row]) == last["weekday"].iloc[-1]
-        assert set(people.seen[row].nonzero()[:, 0].tolist()) == set(events["item"])
+        consumed = people.consumed.rows(torch.tensor([row]))[0].tolist()
+        assert [item for item in consumed if item >= 0] == events["item"].tolist()
         traits = log.users.loc[int(people.person[row]), ["age", "sex"]]
         assert people.profile[row].tolist() == traits.tolist()
     assert len(points) == people.size  # nobody arrives twice at one point
@@ -75,6 +76,9 @@ def test_more_starts_only_add_rows(log: Log, people: Population) -> None:
         table = getattr(few, field.name)
         if isinstance(table, torch.Tensor):
             assert torch.equal(getattr(people, field.name)[: few.size], table), field.name
+    everybody = torch.arange(few.size)
+    fewer_UW = few.consumed.rows(everybody)
+    assert torch.equal(people.consumed.rows(everybody)[:, : fewer_UW.shape[1]], fewer_UW)
 
 
 def test_the_seed_decides_the_points(log: Log, people: Population) -> None:
