@@ -1,14 +1,23 @@
-"""Where slategym keeps files, and how a file is written: whole or not at all."""
+"""Where slategym keeps files, and how a file is written: whole or not at all.
+
+What is computed once and kept, is kept under the hash of all that decides it, by `kept`.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+DIGITS = 12  # of a hash in a name; two of a million names coincide with probability 2e-3
 
 
 def home() -> Path:
@@ -67,3 +76,96 @@ def atomic_path(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def kept(place: str, decides: Any, compute: Callable[[], Any]) -> Any:
+    """What `compute` says, computed once for all that decides it.
+
+    Args:
+        place: where below `home`, and what for people: "constants/movielens-patience".
+        decides: everything that may change the value; see `hash_of`.
+        compute: makes a JSON value.
+
+    Raises:
+        ValueError: what was kept is damaged; a value is no JSON. OSError: it cannot be written.
+    """
+
+    def write(path: Path) -> None:
+        text = json.dumps(compute(), indent=2, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+
+    path = kept_path(f"{place}.json", decides, write)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); delete it, it will be made again"
+        ) from error
+
+
+def kept_path(place: str, decides: Any, make: Callable[[Path], None]) -> Path:
+    """A file or a folder, made once for all that decides it.
+
+    What is there is only looked at, so that a cache that cannot be written to serves as well. Of
+    several processes that miss it, one makes it and the others wait.
+
+    Args:
+        place: where below `home`, with its suffix if it is a file: "text/titles.safetensors".
+        decides: everything that may change what is made; see `hash_of`.
+        make: writes it, whole, at the path that it is given.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = place_of(place, decides)
+    if path.exists():
+        return path
+    from filelock import FileLock  # only who writes needs it
+
+    make_folder(path.parent)
+    with FileLock(path.with_name(f".{path.stem}.lock")):
+        if not path.exists():
+            with atomic_path(path) as temporary:
+                make(temporary)
+    return path
+
+
+def place_of(place: str, decides: Any) -> Path:
+    """Where something decided by that is kept: below `home`, the hash at the end of its name."""
+    whole = home() / place
+    suffix = whole.suffix if whole.suffix.isascii() and whole.suffix[1:].isalpha() else ""
+    return whole.with_name(f"{whole.name.removesuffix(suffix)}-{hash_of(decides)}{suffix}")
+
+
+def hash_of(decides: Any) -> str:
+    """Short hash of values: the start of the sha256 of their JSON with sorted keys, 1.0 as 1.
+
+    Args:
+        decides: dataclasses, mappings with string keys, tuples, lists, str, int, finite float, bool
+            and None, nested in any way. The names of classes do not count.
+
+    Raises:
+        ValueError: naming a value that is none of these.
+
+    >>> hash_of({"seed": 1, "width": 64}) == hash_of({"width": 64.0, "seed": 1})
+    True
+    """
+    text = json.dumps(_plain(decides), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, tuple | list):
+        return [_plain(part) for part in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(part) for key, part in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    raise ValueError(
+        "what decides is made of dataclasses, mappings with string keys, tuples, str, int, finite "
+        f"float, bool and None; got {value!r} of type {type(value).__name__}"
+    )
