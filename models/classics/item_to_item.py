@@ -1,0 +1,132 @@
+"""What one item says of another: cosine neighbours, EASE and transitions, in closed form."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from slategym.models.classics.events import Bools, Events, Floats
+
+MOST_ITEMS = 20_000  # N x N single-precision numbers are 1.6 GB
+
+
+def check_size(num_items: int) -> None:
+    """Refuse a catalogue whose item-to-item table would not fit in memory.
+
+    Raises:
+        ValueError: if it would not.
+    """
+    if num_items > MOST_ITEMS:
+        raise ValueError(
+            f"an item-to-item table needs N x N numbers; {num_items} items exceed {MOST_ITEMS}: "
+            "keep the items with the most clicks"
+        )
+
+
+def cosine_neighbours(met_UN: csr_array, *, most: int, shrink: float, power: float) -> Tensor:
+    """Item-kNN: shrunk cosine of who took up both, the best `most` rows of each column kept.
+
+    Args:
+        met_UN: 1 where a user took an item up.
+        most: neighbours of an item.
+        shrink: pseudo-users who took up one of two but not both.
+        power: of the product of the two popularities; .5 is the cosine.
+
+    Returns:
+        (N, N) float32, diagonal 0.
+
+    Source: Sarwar et al. 2001; shrinkage as in Bell and Koren 2007.
+    """
+    check_size(met_UN.shape[1])
+    both_NN = _together(met_UN)
+    count_N = both_NN.diagonal().copy()
+    similar_NN = both_NN / (np.outer(count_N, count_N) ** power + shrink + 1e-9)
+    np.fill_diagonal(similar_NN, 0)
+    if most < len(similar_NN):
+        least_N = np.partition(similar_NN, -most, axis=0)[-most]
+        similar_NN[similar_NN < least_N] = 0
+    return torch.as_tensor(similar_NN, dtype=torch.float32)
+
+
+def ease(met_UN: csr_array, ridge: float) -> Tensor:
+    """The ridge regression of every item on all others, nothing on itself.
+
+    With P = (X'X + ridge I)^-1, weight[i, j] = -P[i, j] / P[j, j]. Where there are fewer users
+    than items, P is taken from the smaller X X' (Woodbury).
+
+    Args:
+        met_UN: X, 1 where a user took an item up.
+        ridge: above 0.
+
+    Returns:
+        (N, N) float32, diagonal 0.
+
+    Raises:
+        ValueError: if ridge is not above 0, or N is too great.
+
+    Source: Steck 2019, arXiv:1905.03375, equation 8.
+    """
+    if ridge <= 0:
+        raise ValueError(f"ridge must be above 0, got {ridge}")
+    U, N = met_UN.shape
+    check_size(N)
+    if U < N:
+        inner_UU = (met_UN @ met_UN.T).toarray() + ridge * np.eye(U)
+        solved_UN = cho_solve(cho_factor(inner_UU), met_UN.toarray())
+        inverse_NN = (np.eye(N) - met_UN.T @ solved_UN) / ridge
+    else:
+        inverse_NN = cho_solve(cho_factor(_together(met_UN) + ridge * np.eye(N)), np.eye(N))
+    weight_NN = inverse_NN / -inverse_NN.diagonal()
+    np.fill_diagonal(weight_NN, 0)
+    return torch.as_tensor(weight_NN, dtype=torch.float32)
+
+
+def transition_counts(events: Events, keep_E: Bools, *, window: int, decay: float) -> Floats:
+    """How often item j came within `window` clicks after item i: (N, N).
+
+    Args:
+        events: the log.
+        keep_E: rows that count; the others are as if they had not been.
+        window: clicks, at least 1.
+        decay: weight of each further click in between.
+    """
+    check_size(events.num_items)
+    at_x = np.flatnonzero(keep_E & events.took_E)
+    user_x, item_x = events.user_E[at_x], events.item_E[at_x]
+    N = events.num_items
+    total: NDArray[np.float64] = np.zeros((N, N))
+    for gap in range(1, window + 1):
+        same = user_x[gap:] == user_x[:-gap]
+        pairs = (item_x[:-gap][same], item_x[gap:][same])
+        counts = csr_array((np.full(int(same.sum()), decay ** (gap - 1)), pairs), (N, N))
+        total += counts
+    return total
+
+
+def transitions(count_NN: Floats, popular_N: Floats, *, power: float, prior: float) -> Tensor:
+    """Transition counts in relation to how often either item was taken up at all.
+
+    Args:
+        count_NN: from `transition_counts`.
+        popular_N: clicks of each item.
+        power: 1: a row is nearly a distribution; half of it is taken off popular targets.
+        prior: clicks added to every source, so that rare ones speak less.
+
+    Returns:
+        (N, N) float32.
+
+    Source: Ludewig and Jannach 2018, "Evaluation of session-based recommendation algorithms",
+        section 3.1 (sequential rules).
+    """
+    source_N1 = (popular_N**power + prior)[:, None]
+    target_N = np.maximum(popular_N, 1) ** (power / 2)
+    return torch.as_tensor(count_NN / source_N1 / target_N, dtype=torch.float32)
+
+
+def _together(met_UN: csr_array) -> Floats:
+    together_NN: Floats = (met_UN.T @ met_UN).toarray()
+    return together_NN

@@ -1,0 +1,58 @@
+"""What is known of items and users beside the events: texts, topics, columns, profiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from slategym.models.classics.events import Floats
+from slategym.models.data.log import Log
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Tables by item, by user and by row of the log."""
+
+    text_ND: Floats  # unit vectors about their mean; (N, 0) without an encoder
+    topic_NG: Floats  # unit vectors of topics; zero for an item without any
+    item_NC: Floats  # numbers and codes of the items' columns; NaN where unknown
+    user_UF: Floats  # codes of the profile columns
+    context_EX: Floats  # hour, weekday and further context of each row; NaN where unknown
+
+    @staticmethod
+    def from_log(log: Log, text_ND0: Tensor | None = None) -> Sides:
+        """Gather the tables.
+
+        Args:
+            log: the data.
+            text_ND0: vectors of the items' texts; None: texts are not read.
+        """
+        items, events = log.items, log.events
+        names = [name for name in ("year", "topic") if name in items]
+        names += [column.name for column in log.item_columns if column.name not in names]
+        context = ["hour", "weekday", *(column.name for column in log.context)]
+        topic_NG = log.item_topics.astype(np.float64)
+        text_ND = np.zeros((log.num_items, 0)) if text_ND0 is None else text_ND0.double().numpy()
+        return Sides(
+            text_ND=_unit(text_ND - text_ND.mean(0)),
+            topic_NG=_unit(topic_NG),
+            item_NC=_numbers([items[name].to_numpy() for name in names], log.num_items),
+            user_UF=log.users[list(log.profile_names)].to_numpy(np.float64),
+            context_EX=_numbers([events[name].to_numpy() for name in context], len(events)),
+        )
+
+
+def _unit(x_ND: Floats) -> Floats:
+    length_N1 = np.linalg.norm(x_ND, axis=1, keepdims=True)
+    unit_ND: Floats = x_ND / np.where(length_N1 > 0, length_N1, 1.0)
+    return unit_ND
+
+
+def _numbers(columns: list[np.ndarray], rows: int) -> Floats:
+    """Columns side by side, the code -1 as NaN."""
+    table = np.stack(columns, 1).astype(np.float64) if columns else np.zeros((rows, 0))
+    codes = [np.issubdtype(column.dtype, np.integer) for column in columns]
+    table[:, codes] = np.where(table[:, codes] < 0, np.nan, table[:, codes])
+    return table
