@@ -50,8 +50,8 @@ def item_factors(
 
 
 def _ridge(value_RO: csr_array, rated_RO: csr_array, other_OD: Floats, ridge: float) -> Floats:
-    O, D = other_OD.shape
-    outer = (other_OD[:, :, None] * other_OD[:, None]).reshape(O, D * D)
+    num, D = other_OD.shape
+    outer = (other_OD[:, :, None] * other_OD[:, None]).reshape(num, D * D)
     gram_RDD = (rated_RO @ outer).reshape(-1, D, D) + ridge * np.eye(D)
     solved_RD: Floats = np.linalg.solve(gram_RDD, (value_RO @ other_OD)[..., None])[..., 0]
     return solved_RD

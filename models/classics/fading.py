@@ -73,7 +73,7 @@ class FadingPair:
         )
 
     def score(self, state: tuple[Tensor, Tensor]) -> Tensor:
-        """linear + weight * log(logged + floor), (B, N)."""
+        """Linear + weight * log(logged + floor), (B, N)."""
         linear_BN, logged_BN = state
         return linear_BN + self.weight * (logged_BN + self.floor).log()
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.models.classics.events import Bools, Events, Floats
+from slategym.models.classics.events import Bools, Events
 from slategym.models.classics.factors import item_factors
 from slategym.models.classics.residuals import Base, taken_rows, users_of
 from slategym.models.classics.sides import Sides

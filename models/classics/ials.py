@@ -101,8 +101,8 @@ def fit_ials(
 
 def _half(met_RO: csr_array, other_OD: Floats, ridge: float, unseen: float, others: int) -> Floats:
     """The factors of R rows given those of the O others: R ridge regressions at once."""
-    O, D = other_OD.shape
-    outer = (other_OD[:, :, None] * other_OD[:, None]).reshape(O, D * D)
+    num, D = other_OD.shape
+    outer = (other_OD[:, :, None] * other_OD[:, None]).reshape(num, D * D)
     gram_RDD = (met_RO @ outer).reshape(-1, D, D)
     ridge_R = ridge * (met_RO.sum(axis=1) + unseen * others)
     left_RDD = gram_RDD + unseen * other_OD.T @ other_OD + ridge_R[:, None, None] * np.eye(D)
