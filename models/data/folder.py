@@ -2,62 +2,159 @@
 
 from __future__ import annotations
 
+import csv
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pandas as pd
 
-from slategym.envs.types import Signal
+from slategym.envs.names import UsageError
+from slategym.envs.types import Column
+from slategym.models.data.description import (
+    FILE,
+    ColumnEntry,
+    Description,
+    SignalEntry,
+    read_description,
+    to_toml,
+)
 from slategym.models.data.log import Log, build_log
-from slategym.models.data.schema import KNOWN_SIGNALS, Table, Tables
+from slategym.models.data.schema import Table, Tables
+from slategym.models.files import make_folder
+
+TABLES = ("events", "items", "users")
+_TEXTS = ("user", "item", "slate_id", "title", "text", "topics")  # never numbers
 
 
-def load_folder(folder: Path, signals: Sequence[Signal] = ()) -> Log:
+def load_folder(folder: str | Path) -> Log:
     """Read, check and number a log; its name is the folder's.
 
     Args:
         folder: holds events.csv, items.csv and perhaps users.csv, each of them may be a .parquet
-            instead. `schema` says what columns they have.
-        signals: further columns of events to read, beside click, like and rating.
+            instead, and perhaps log.toml. `schema` says what columns they have, `description` what
+            can be said of them.
 
     Raises:
         FileNotFoundError: if a table is missing.
         ValueError: if one breaks the schema; one line with file, line, column and fix.
     """
-    return build_log(folder.resolve().name, read_tables(folder, signals))
+    folder = Path(folder)
+    tables, description = read_folder(folder)
+    return build_log(folder.resolve().name, tables, description)
 
 
-def read_tables(folder: Path, signals: Sequence[Signal] = ()) -> Tables:
-    """The tables of that folder, unchecked; see `load_folder`."""
+def read_folder(folder: str | Path) -> tuple[Tables, Description]:
+    """The tables of that folder, unchecked, and what its log.toml says; see `load_folder`."""
+    folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
-    events, items, users = (_read(folder, name) for name in ("events", "items", "users"))
+    description = read_description(folder)
+    further = [*description.context, *description.item_columns, *(description.traits or ())]
+    labels = [entry.name for entry in further if entry.kind == "category" and not entry.brackets]
+    events, items, users = (_read(folder, name, labels) for name in TABLES)
     for name, table in (("events", events), ("items", items)):
         if table is None:
             raise FileNotFoundError(f"{folder}: neither {name}.csv nor {name}.parquet is there")
     assert events is not None and items is not None
-    return Tables(events, items, users, (*KNOWN_SIGNALS, *signals))
+    return Tables(events, items, users), description
 
 
-def _read(folder: Path, name: str) -> Table | None:
+def write_folder(log: Log, folder: str | Path, form: Literal["parquet", "csv"] = "parquet") -> Path:
+    """Write a log as a folder that reads as the same log.
+
+    Args:
+        log: any.
+        folder: made if absent; tables of the same names in it are replaced.
+        form: of the tables.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    folder = make_folder(Path(folder))
+    traits = log.traits or tuple(
+        Column(name, tuple(str(code) for code in range(size)))
+        for name, size in zip(log.profile_names, log.profile_sizes, strict=True)
+    )
+    events = log.events.assign(
+        user=_keys(log.users["key"], log.events["user"]),
+        item=_keys(log.items["key"], log.events["item"]),
+    )
+    items = log.items.drop(columns=["topic", "topics"], errors="ignore").rename(
+        columns={"key": "item"}
+    )
+    items["topics"] = [
+        [log.topic_names[g] for g in np.flatnonzero(row_G)] for row_G in log.item_topics
+    ]
+    if "topics" in log.items:
+        items["topics"] = log.items["topics"]
+    users = log.users.rename(columns={"key": "user"})
+    for table, columns in ((events, log.context), (items, log.item_columns), (users, traits)):
+        for column in columns:
+            if column.categories:
+                names = np.array([*column.categories, None], dtype=object)  # -1: unknown
+                table[column.name] = names[table[column.name].to_numpy()]
+    description = Description(
+        words=log.words,
+        signals=tuple(SignalEntry.of(signal) for signal in log.signals),
+        like_from=False if log.like_from is None else log.like_from,
+        context=tuple(ColumnEntry.of(column) for column in log.context),
+        item_columns=tuple(ColumnEntry.of(column) for column in log.item_columns),
+        traits=tuple(ColumnEntry.of(column) for column in traits),
+        pause=log.pause,
+        slate_size=log.slate_size,
+        repeats=log.repeats,
+    )
+    for name, table in zip(TABLES, (events, items, users), strict=True):
+        for other in ("csv", "parquet"):
+            (folder / f"{name}.{other}").unlink(missing_ok=True)
+        if form == "parquet":
+            table.to_parquet(folder / f"{name}.parquet", index=False)
+        else:
+            if name == "items":
+                table["topics"] = table["topics"].map("|".join)
+            table.to_csv(folder / f"{name}.csv", index=False, quoting=csv.QUOTE_MINIMAL)
+    (folder / FILE).write_text(to_toml(description), "utf-8")
+    return folder
+
+
+def _keys(keys: pd.Series, rows: pd.Series) -> np.ndarray:
+    found: np.ndarray = keys.to_numpy()[rows.to_numpy()]
+    return found
+
+
+def _read(folder: Path, name: str, labels: list[str]) -> Table | None:
     """That table from either format; None where there is neither."""
     text, parquet = folder / f"{name}.csv", folder / f"{name}.parquet"
     if text.exists() and parquet.exists():
         raise ValueError(f"{folder}: both {text.name} and {parquet.name} are there; remove one")
     if parquet.exists():
-        return Table(pd.read_parquet(parquet), parquet.name)
+        try:
+            frame = pd.read_parquet(parquet)
+        except (OSError, ValueError) as error:
+            line = str(error).strip().splitlines()[0]
+            raise ValueError(f"{parquet.name}: not a Parquet file ({line})") from error
+        return Table(_named(frame, parquet.name), parquet.name)
     if not text.exists():
         return None
-    keys = {"user": str, "item": str, "slate_id": str, "title": str, "text": str, "topics": str}
-    if name == "users":
-        keys = {"user": str}
+    keys = {*(_TEXTS if name != "users" else ("user",)), *labels}
+    form = {"skipinitialspace": True, "encoding": "utf-8-sig", "index_col": False}
     try:
+        head = pd.read_csv(text, nrows=0, **form).columns
         # "NA" is somebody's item id, and Null somebody's surname: only an empty cell is empty.
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # longer lines than the header
             frame = pd.read_csv(
-                text, dtype=keys, keep_default_na=False, na_values=[""], index_col=False
+                text,
+                dtype={column: str for column in head if str(column).strip() in keys},
+                keep_default_na=False,
+                na_values=[""],
+                low_memory=False,
+                **form,
             )
     except pd.errors.ParserWarning as error:
         raise ValueError(
@@ -65,6 +162,19 @@ def _read(folder: Path, name: str) -> Table | None:
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{text.name}: not a CSV file in UTF-8 ({str(error).strip()})") from error
-    if text.read_bytes().rstrip().count(b"\n") != len(frame):  # blank lines, or breaks inside cells
+    frame = _named(frame, text.name)
+    lines = text.read_bytes().rstrip().count(b"\n")
+    if lines != len(frame):  # blank lines, or breaks inside cells
         return Table(frame, text.name, first=1, row="record")
     return Table(frame, text.name, first=2, row="line")
+
+
+def _named(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The frame with blanks around its columns' names removed."""
+    columns = [str(column).strip() for column in frame.columns]
+    if len(columns) == 1 and (marks := [mark for mark in (";", "\t") if mark in columns[0]]):
+        raise UsageError(f"{name}: cells are parted by {marks[0]!r}; write commas")
+    for column in columns:
+        if columns.count(column) > 1:
+            raise UsageError(f"{name}: two columns are called {column!r}; rename one")
+    return frame.set_axis(columns, axis="columns")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,25 +12,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slategym.envs.types import CLICK, Column, Signal
-from slategym.models.data import schema
-from slategym.models.data.schema import LIKE, Tables
+from slategym.models.data.columns import codes
+from slategym.models.data.description import DEFAULT_WEIGHTS, PAUSE, PLAIN, UNDESCRIBED, Description
+from slategym.models.data.description import Words as Words
+from slategym.models.data.schema import LIKE, Settled, Tables, inspect
 
-LIKED_FROM = 4.0  # stars; a film rated so or better counts as liked
+logger = logging.getLogger(__name__)
+
+LIKED_UP = 0.75  # of the way from the lowest rating to the highest; from there on it is a like
 # A topic rarer than this is no item's main topic if a commoner one is there: a hundred items, or
 # this share of a small catalogue.
 MIN_TOPIC_ITEMS, MIN_TOPIC_SHARE = 100, 1 / 16
-
-
-@dataclass(frozen=True)
-class Words:
-    """What people call the log's things, singular and plural."""
-
-    item: str = "item"
-    items: str = "items"
-    topic: str = "topic"
-    topics: str = "topics"
-    session: str = "session"
-    sessions: str = "sessions"
+REPEATING = 0.05  # share of consumed rows that repeat a pair, above which items are had again
+UNKNOWN_TOPIC = "unknown"  # of an item without topics, where others have some
 
 
 @dataclass(frozen=True, eq=False)  # its identity is `sha256`
@@ -39,26 +34,30 @@ class Log:
     name: str
     # Sorted by user, then time, ties as they came. user, item int32; time int64, unix seconds UTC;
     # hour float32 in [0, 24); weekday int32, 0 = Monday; where logged slate_id, position int32 and
-    # propensity float64; one float32 column per signal, NaN where it was not observed.
+    # propensity float64; one float32 column per signal, NaN where it was not observed; one per
+    # context column.
     events: pd.DataFrame
-    items: pd.DataFrame  # row = item: key, title, text, topic (int32), topics (list), year (int32)
+    # row = item: key, title, text, topic (int32), topics (list), year (int32), item columns
+    items: pd.DataFrame
     users: pd.DataFrame  # row = user: key, then an int32 category per profile column
     profile_names: tuple[str, ...]  # F
     profile_sizes: tuple[int, ...]  # F, number of categories of each
     topic_names: tuple[str, ...]  # G
     item_topics: NDArray[np.float32]  # (N, G), 1 where the item has the topic
     signals: tuple[Signal, ...]  # M, click first, each with its provenance
-    sha256: str  # of all of the above but the name
+    sha256: str  # of all that decides a model: everything but name and words
     # What `log.toml` says of it, or what the tables themselves tell; see `models/data/description`.
-    words: Words = Words()
+    words: Words = PLAIN
     context: tuple[
         Column, ...
-    ] = ()  # further columns of events: int32 codes (-1: unknown), float32
+    ] = ()  # further columns of events: int32 codes (-1: unknown), float32 (NaN: unknown)
     item_columns: tuple[Column, ...] = ()  # further columns of items: the same
-    like_from: float | None = LIKED_FROM  # rating that counts as a like; None: no such rule
-    pause: float = 1_800.0  # seconds without an event that end a visit
+    like_from: float | None = 4.0  # rating that counts as a like; None: no such rule
+    pause: float = PAUSE  # seconds without an event that end a visit
     slate_size: int | None = None  # K that the log's slates have or its owner asks for
     repeats: bool = False  # whether a user may consume an item again
+    traits: tuple[Column, ...] = ()  # F, what the categories of the profile columns are called
+    unobserved: int = 0  # rows of the tables that were left out: nothing was observed in them
 
     @property
     def num_users(self) -> int:
@@ -71,57 +70,98 @@ class Log:
         return len(self.items)
 
 
-def build_log(name: str, tables: Tables) -> Log:
+def build_log(name: str, tables: Tables, description: Description = UNDESCRIBED) -> Log:
     """Check the tables and number their users and items.
 
-    A click that was not logged is derived: whoever rated or liked a thing must have clicked it. A
-    like that was not logged is derived from the rating.
+    A click that was not logged is derived: whoever rated or liked a thing must have clicked it, as
+    must whoever stayed with it, paid for it or counts it. A like that was not logged is derived
+    from the rating. A row in which nothing was observed says nothing and is left out.
 
     Args:
         name: of the data set, for people.
         tables: as `schema` describes them, rows in any order.
+        description: what `log.toml` says of them.
 
     Raises:
-        ValueError: if a table breaks the schema; one line with place, column and fix.
+        ValueError: if a table breaks the schema; one line with place, column and fix of the first
+            problem.
     """
-    events = schema.check_events(tables.events, tables.signals)
-    items = schema.check_items(tables.items)
-    checked = tables.events.with_frame(events)
-    schema.check_known(checked, "item", pd.Index(items["item"]), tables.items.name)
-    if tables.users is None:
-        users = pd.DataFrame({"user": np.sort(events["user"].unique())})
-    else:
-        users = schema.check_users(tables.users)
-        schema.check_known(checked, "user", pd.Index(users["user"]), tables.users.name)
-    numbered, signals = _number_events(events, users["user"], items["item"], tables.signals)
-    item_rows, topic_names, item_topics_NG = _describe_items(items)
-    profile_names = tuple(str(column) for column in users.columns if column != "user")
-    user_rows = pd.DataFrame({"key": users["user"]})
-    for trait in profile_names:
-        user_rows[trait] = users[trait].cat.codes.astype(np.int32)
+    settled, problems = inspect(tables, description)
+    if settled is None:
+        more = len(problems) - 1 + sum(problem.more for problem in problems)
+        others = f"; {more} more: slategym data check lists them" if more else ""
+        raise ValueError(f"{problems[0]}{others}")
+    return number(name, settled, description)
+
+
+def number(name: str, settled: Settled, description: Description) -> Log:
+    """The log of checked tables; see `build_log`."""
+    values, signals, like_from = _derive_signals(settled, description)
+    observed_E = values.notna().any(axis=1).to_numpy()
+    if unobserved := int((~observed_E).sum()):
+        logger.warning(
+            "%s: nothing was observed in %d of %d events; they are left out",
+            name, unobserved, len(observed_E),
+        )  # fmt: skip
+    numbered = _number_events(settled, values)[observed_E]
+    order = np.lexsort((settled.events["time"].to_numpy()[observed_E], numbered["user"]))
+    numbered = numbered.iloc[order].reset_index(drop=True)
+    items, topic_names, item_topics_NG = _describe_items(settled)
+    users = settled.users.rename(columns={"user": "key"})
+    pause = PAUSE if description.pause is None else description.pause
+    slate_size = description.slate_size or _slate_size(numbered)
+    repeats = description.repeats
+    repeats = repeated_share(numbered) > REPEATING if repeats is None else repeats
+    decides = (topic_names, signals, settled.context, settled.item_columns, settled.traits)
+    rules = (like_from, pause, slate_size, repeats)
     return Log(
         name=name,
         events=numbered,
-        items=item_rows,
-        users=user_rows,
-        profile_names=profile_names,
-        profile_sizes=tuple(len(users[trait].cat.categories) for trait in profile_names),
+        items=items,
+        users=users,
+        profile_names=tuple(trait.name for trait in settled.traits),
+        profile_sizes=tuple(len(trait.categories) for trait in settled.traits),
         topic_names=topic_names,
         item_topics=item_topics_NG,
         signals=signals,
-        sha256=_digest((numbered, item_rows, user_rows), (topic_names, signals)),
+        sha256=_digest((numbered, items, users), (*decides, rules)),
+        words=description.words,
+        context=settled.context,
+        item_columns=settled.item_columns,
+        like_from=like_from,
+        pause=pause,
+        slate_size=slate_size,
+        repeats=repeats,
+        traits=settled.traits,
+        unobserved=unobserved,
     )
 
 
-def _number_events(
-    events: pd.DataFrame, user_keys: pd.Series, item_keys: pd.Series, known: Sequence[Signal]
-) -> tuple[pd.DataFrame, tuple[Signal, ...]]:
-    """Row numbers for keys, context from the time, derived signals, sorted."""
+def repeated_share(events: pd.DataFrame) -> float:
+    """Share of the consumed rows in which the user had consumed the item before.
+
+    Args:
+        events: user, item and click, as in `Log.events`.
+    """
+    consumed = events.loc[events["click"] > 0, ["user", "item"]]
+    return float(consumed.duplicated().mean()) if len(consumed) else 0.0
+
+
+def _slate_size(events: pd.DataFrame) -> int | None:
+    """The commonest number of rows of a slate; None where no slates were logged."""
+    if "slate_id" not in events:
+        return None
+    return int(np.bincount(np.bincount(events["slate_id"])[1:]).argmax()) or None
+
+
+def _number_events(settled: Settled, values: pd.DataFrame) -> pd.DataFrame:
+    """Row numbers for keys, time as the clock reads it, context as codes and numbers."""
+    events = settled.events
     time = events["time"].to_numpy().astype(np.int64)
     numbered = pd.DataFrame(
         {
-            "user": pd.Index(user_keys).get_indexer(events["user"]).astype(np.int32),
-            "item": pd.Index(item_keys).get_indexer(events["item"]).astype(np.int32),
+            "user": codes(events["user"], settled.users["user"]),
+            "item": codes(events["item"], settled.items["item"]),
             "time": time,
             "hour": (time % 86_400 / 3_600).astype(np.float32),
             "weekday": ((time // 86_400 + 3) % 7).astype(np.int32),  # 1 January 1970: a Thursday
@@ -131,43 +171,92 @@ def _number_events(
         numbered["hour"] = events["hour"].astype(np.float32)
     if "weekday" in events:
         numbered["weekday"] = events["weekday"].astype(np.int32)
-    if "slate_id" in events:
-        numbered["slate_id"] = pd.factorize(events["slate_id"], sort=True)[0].astype(np.int32)
+    if "slate_id" in events:  # of a user: people may number their slates each from 1
+        slates, _ = pd.factorize(events["slate_id"], sort=True)
+        pairs = numbered["user"].to_numpy(np.int64) * len(events) + slates
+        numbered["slate_id"] = pd.factorize(pairs, sort=True)[0].astype(np.int32)
     if "position" in events:
         numbered["position"] = events["position"].astype(np.int32)
     if "propensity" in events:
         numbered["propensity"] = events["propensity"]  # of a long slate: too small for float32
-    values, signals = _derive_signals(events, known)
     numbered = pd.concat([numbered, values], axis=1)
-    order = np.lexsort((numbered["time"], numbered["user"]))
-    return numbered.iloc[order].reset_index(drop=True), signals
+    for column in settled.context:
+        numbered[column.name] = _column(events[column.name], column)
+    return numbered
+
+
+def _column(values: pd.Series, column: Column) -> NDArray[np.int32] | NDArray[np.float32]:
+    """Codes of a category, -1 where it is unknown; a number as float32, NaN where it is."""
+    if column.categories:
+        return codes(values, column.categories)
+    return np.asarray(values, np.float32)
 
 
 def _derive_signals(
-    events: pd.DataFrame, known: Sequence[Signal]
-) -> tuple[pd.DataFrame, tuple[Signal, ...]]:
-    """One float32 column per signal, click and like first, and what each is."""
-    logged = {signal.name: signal for signal in known if signal.name in events}
+    settled: Settled, description: Description
+) -> tuple[pd.DataFrame, tuple[Signal, ...], float | None]:
+    """One float32 column per signal, click first; what each is; and the rating that is a like."""
+    events = settled.events
+    logged = {signal.name: signal for signal in settled.signals}
     found = {name: events[name].astype(np.float32) for name in logged}
-    if "like" not in found and "rating" in found:
-        stars = found["rating"]
-        found["like"] = (stars >= LIKED_FROM).astype(np.float32).where(stars.notna())
-        logged["like"] = LIKE._replace(provenance="derived")
+    weights = DEFAULT_WEIGHTS | {
+        entry.name: entry.weight for entry in description.signals if entry.weight is not None
+    }
+    rated = opinion(settled.signals, description.like_from)
+    like_from = liked_from(rated, description.like_from)
+    if "like" not in found and rated is not None and like_from is not None:
+        scale = found[rated.name]
+        found["like"] = (scale >= np.float32(like_from)).astype(np.float32).where(scale.notna())
+        logged["like"] = LIKE._replace(provenance="derived", weight=weights["like"])
     if "click" not in found:
-        observed = pd.DataFrame(found).notna().any(axis=1)
-        found["click"] = observed.astype(np.float32)
-        logged["click"] = CLICK._replace(provenance="derived")
-    first = [name for name in ("click", "like") if name in found]
-    names = first + [name for name in found if name not in first]
-    return pd.DataFrame({name: found[name] for name in names}), tuple(logged[n] for n in names)
+        found["click"] = _derived_click(found, logged)
+        logged["click"] = CLICK._replace(provenance="derived", weight=weights["click"])
+    declared = [entry.name for entry in description.signals if entry.name in found]
+    first = ["click"] if "like" in declared else ["click", "like"]
+    names = [n for n in dict.fromkeys([*first, *declared, *found]) if n in found]
+    values = pd.DataFrame({name: found[name] for name in names})
+    return values, tuple(logged[name] for name in names), like_from
+
+
+def _derived_click(found: dict[str, pd.Series], logged: dict[str, Signal]) -> pd.Series:
+    """1 where an opinion was given or anything was done, 0 where all that is known is nothing.
+
+    NaN where nothing was observed.
+    """
+    opinions = [n for n, s in logged.items() if n == "like" or s.kind in ("ordinal", "real")]
+    deeds = [name for name in found if name not in opinions]
+    values = pd.DataFrame(found)
+    clicked = values[opinions].notna().any(axis=1) | (values[deeds] > 0).any(axis=1)
+    return clicked.astype(np.float32).where(values.notna().any(axis=1))
+
+
+def opinion(signals: Sequence[Signal], like_from: float | None = None) -> Signal | None:
+    """The signal from which a like follows: the rating, or else the first on a scale of levels.
+
+    Args:
+        signals: as logged.
+        like_from: where it is declared, any number with two ends is a scale too.
+    """
+    kinds = ("ordinal",) if like_from is None else ("ordinal", "real")
+    scales = [signal for signal in signals if signal.kind in kinds or signal.name == "rating"]
+    named = [signal for signal in scales if signal.name == "rating"]
+    return next(iter(named or scales), None)
+
+
+def liked_from(rated: Signal | None, declared: float | None) -> float | None:
+    """The rating that counts as a like: declared, or three quarters up the scale; None: none."""
+    if rated is None or declared is False:
+        return None
+    return rated.low + LIKED_UP * (rated.high - rated.low) if declared is None else declared
 
 
 def _describe_items(
-    items: pd.DataFrame,
+    settled: Settled,
 ) -> tuple[pd.DataFrame, tuple[str, ...], NDArray[np.float32]]:
     """Items with a text and a main topic each, the topics' names, and who has which."""
+    items = settled.items
     if "topics" in items:
-        topics = [[part.strip() for part in cell.split("|")] for cell in items["topics"]]
+        topics = [listed or [UNKNOWN_TOPIC] for listed in items["topics"]]
     else:
         topics = [["any"] for _ in range(len(items))]
     names = tuple(sorted({name for listed in topics for name in listed}))
@@ -175,20 +264,26 @@ def _describe_items(
     item_topics_NG = np.zeros((len(items), len(names)), np.float32)
     for row, listed in enumerate(topics):
         item_topics_NG[row, [column[name] for name in listed]] = 1.0
+    title = items["title"] if "title" in items else items["item"]
     year = items["year"].astype(np.int32) if "year" in items else np.int32(0)
-    described = pd.DataFrame({"key": items["item"], "title": items["title"]})
+    described = pd.DataFrame({"key": items["item"], "title": title})
     described["year"] = pd.Series(year, index=described.index, dtype=np.int32)
     described["topics"] = topics
     described["topic"] = main_topics(item_topics_NG)
-    if "text" in items:
-        described["text"] = items["text"]
-    else:
-        described["text"] = [
+    composed = pd.Series(
+        [
             f"{title} ({year}) | {', '.join(listed)}" if year else f"{title} | {', '.join(listed)}"
             for title, year, listed in zip(
                 described["title"], described["year"], topics, strict=True
             )
-        ]
+        ],
+        dtype="str",
+    )
+    described["text"] = (
+        items["text"].where(items["text"].notna(), composed) if ("text" in items) else composed
+    )
+    for entry in settled.item_columns:
+        described[entry.name] = _column(items[entry.name], entry)
     return described, names, item_topics_NG
 
 

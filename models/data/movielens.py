@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from slategym.models.data.description import Description, Words
 from slategym.models.data.log import Log, build_log
-from slategym.models.data.schema import KNOWN_SIGNALS, Table, Tables
+from slategym.models.data.schema import Table, Tables
 
 # The order of the flags in u.item.
 GENRES = ["unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"]
@@ -23,6 +24,7 @@ GENRES += ["Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", 
 GENRES += ["Romance", "Sci-Fi", "Thriller", "War", "Western"]
 AGE_FROM = (18, 25, 35, 45, 50, 56)  # years; lower ends of all brackets but the first
 AGE_NAMES = ("under 18", "18-24", "25-34", "35-44", "45-49", "50-55", "56 and over")
+FILMS = Words("film", "films", "genre", "genres", "visit", "visits")
 TITLED = re.compile(r"(?P<title>.*\S)\s*\((?P<year>\d{4})\)\s*(\(V\))?\s*")  # (V): video only
 
 
@@ -62,8 +64,8 @@ def load_movielens(folder: Path, name: str = "movielens-100k") -> Log:
             events=Table(events, "ratings", first=1),
             items=Table(_in_order(items, "item"), "films", first=1),
             users=Table(_in_order(profile, "user"), "users", first=1),
-            signals=KNOWN_SIGNALS,
         ),
+        Description(words=FILMS, repeats=False),
     )
 
 

@@ -1,30 +1,59 @@
-"""The door: what a log's tables must hold, and one clear line when they do not.
+"""The door: what a log's tables must hold, and one clear line for each thing that does not.
 
 A log comes as three tables. `*` marks what may be left out.
 
-events: user, item, time (unix seconds, UTC); hour*, weekday* (local, else derived from time as
-    UTC); slate_id*, position*, propensity*; one column per signal, of which click, like and rating
-    are known by name and at least one is there. An empty cell is a signal that was not observed.
-items: item, title; text*, year*, topics* ("Comedy|Drama").
+events: user, item, time (unix seconds in UTC, or ISO dates and times); hour*, weekday* (local, else
+    from the time's own zone or UTC); slate_id*, position*, propensity*; one column per signal, of
+    which click, like and rating are known by name and any other is declared in `log.toml`, and per
+    context column that is declared there. An empty cell is a signal that was not observed.
+items: item, title* (else the item's id); text*, year*, topics* ("Comedy|Drama", or lists), and
+    item columns that are declared.
 users*: user, and a column for each categorical trait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
 
+import numpy as np
 import pandas as pd
-import pandera.pandas as pa
+from numpy.typing import NDArray
 
-from slategym.envs.types import CLICK, Signal
+from slategym.envs.names import UsageError
+from slategym.envs.types import CLICK, Column, Signal
+from slategym.models.data.columns import (
+    YEAR_2100,
+    Bad,
+    Rule,
+    codes,
+    numbers,
+    offsets,
+    settle,
+    signal_rule,
+    texts,
+)
+from slategym.models.data.description import (
+    FILE,
+    UNDESCRIBED,
+    ColumnEntry,
+    Description,
+    SignalEntry,
+    resolve_signal,
+)
 
 LIKE = Signal("like", "binary", "count", 0.0, 1.0)
 RATING = Signal("rating", "ordinal", "stars", 1.0, 5.0)
-KNOWN_SIGNALS = tuple(signal._replace(provenance="logged") for signal in (CLICK, LIKE, RATING))
+HALF_STARS = RATING._replace(low=0.5, step=0.5)
+KNOWN = ("click", "like", "rating")  # signals that need no declaration
 
-YEAR_2100 = 4_102_444_800  # unix seconds; every time in milliseconds since 1970-02-17 is later
-MAX_CATEGORIES = 1_000  # of one profile column; more is an identifier, not a trait
+OTHER_SCALES = (
+    f"; a rating of another scale is declared in {FILE}, which slategym data describe writes"
+)
+MAX_CATEGORIES = 1_000  # of one column; more is an identifier, not an attribute
+LISTED = 5  # rows named per column and rule
 
 
 @dataclass(frozen=True)
@@ -37,12 +66,8 @@ class Table:
     row: str = "row"  # what people call a row of it: "line" in a text file
 
     def place(self, position: int) -> str:
-        """Where the row at that position is, for people: "events.csv, line 7"."""
-        return f"{self.name}, {self.row} {position + self.first}"
-
-    def with_frame(self, frame: pd.DataFrame) -> Table:
-        """Another frame with the same rows in the same order."""
-        return Table(frame, self.name, self.first, self.row)
+        """Where the row at that position is, for people: "line 7"."""
+        return f"{self.row} {position + self.first}"
 
 
 @dataclass(frozen=True)
@@ -52,121 +77,108 @@ class Tables:
     events: Table
     items: Table
     users: Table | None = None
-    signals: tuple[Signal, ...] = KNOWN_SIGNALS  # to look for among the columns of events
 
 
-def _signal(signal: Signal) -> pa.Column:
-    """Only a click must be observed in every row: without it a row says nothing."""
-    if signal.kind == "binary":
-        within, rule = pa.Check.isin((0.0, 1.0)), f"a {signal.name} is 0 or 1"
-    else:
-        within = pa.Check.in_range(signal.low, signal.high)
-        rule = (
-            f"a {signal.name} is a number from {signal.low:g} to {signal.high:g} "
-            f"({signal.unit}): rescale, or drop such rows"
-        )
-    return pa.Column(float, within, nullable=signal.name != CLICK.name, coerce=True, title=rule)
+@dataclass(frozen=True)
+class Problem:
+    """One thing that a table holds and must not; as a string, one line with place and fix."""
+
+    table: str  # "events.csv"
+    place: str  # "line 7"; empty: the table as a whole
+    column: str  # empty: no single one
+    says: str  # " holds 'five'"
+    fix: str
+    value: str = ""  # what stands there
+    more: int = 0  # rows with the same problem that are not listed
+
+    def __str__(self) -> str:
+        at = f"{self.table}, {self.place}" if self.place else self.table
+        column = f" column {self.column!r}" if self.column else ""
+        more = f" ({self.more:,} more such rows)" if self.more else ""
+        return f"{at}:{column}{self.says}; {self.fix}{more}"
 
 
-def _key(rule: str, required: bool = True) -> pa.Column:
-    return pa.Column(str, nullable=False, coerce=True, required=required, title=rule)
+@dataclass(frozen=True)
+class Settled:
+    """Tables whose columns have their types, and what the columns are. Rows as they came."""
+
+    # user, item text; time float64 seconds; hour, weekday, slate_id, position, propensity where
+    # they are; a float64 column per signal; text or float64 per context column.
+    events: pd.DataFrame
+    items: pd.DataFrame  # item, title text; text, year, topics; text or float64 per item column
+    users: pd.DataFrame  # user text, and an int32 code per trait
+    signals: tuple[Signal, ...]  # logged ones, declared ones first
+    context: tuple[Column, ...]
+    item_columns: tuple[Column, ...]
+    traits: tuple[Column, ...]
 
 
-def _number(low: float, high: float, rule: str, required: bool = True) -> pa.Column:
-    within = pa.Check.in_range(low, high)
-    return pa.Column(float, within, nullable=False, coerce=True, required=required, title=rule)
-
-
-_EVENT_COLUMNS = {
-    "user": _key("every event names its user"),
-    "item": _key("every event names its item"),
-    "time": _number(
-        0, YEAR_2100, "times are unix seconds in UTC, 0 to the year 2100 (milliseconds / 1000)"
+_EVENT_RULES = {
+    "user": Rule("key", "every event names its user"),
+    "item": Rule("key", "every event names its item"),
+    "time": Rule(
+        "time",
+        "times are unix seconds in UTC, 0 to the year 2100 (milliseconds / 1000), or all of them "
+        "ISO dates and times",
+        0,
+        YEAR_2100,
     ),
-    "hour": _number(0, 23.999999, "an hour is local and in [0, 24)", required=False),
-    "weekday": _number(0, 6, "a weekday is 0 (Monday) to 6", required=False),
-    "slate_id": _key("every event names its slate, or the column is left out", required=False),
-    "position": _number(0, 1e6, "a position is a slot of the slate, from 0", required=False),
-    "propensity": _number(5e-324, 1, "a propensity is a probability in (0, 1]", required=False),
+    "hour": Rule("number", "an hour is local and in [0, 24)", 0, 23.999999, required=False),
+    "weekday": Rule("whole", "a weekday is 0 (Monday) to 6", 0, 6, required=False),
+    "slate_id": Rule(
+        "key", "every event names its slate, or the column is left out", required=False
+    ),
+    "position": Rule(
+        "whole", "a position is a slot of the slate, a whole number from 0", 0, 1e6, required=False
+    ),
+    "propensity": Rule(
+        "number", "a propensity is a probability in (0, 1]", 5e-324, 1, required=False
+    ),
 }
-_ITEM_COLUMNS = {
-    "item": _key("every item has an id"),
-    "title": _key("every item has a title"),
-    "text": _key("write a text for every item, or leave the column out", required=False),
-    "year": _number(0, 2100, "a year is 0 (unknown) to 2100", required=False),
-    "topics": _key("write topics as Comedy|Drama, at least one for every item", required=False),
+_ITEM_RULES = {
+    "item": Rule("key", "every item has an id"),
+    "title": Rule("text", "every item has a title", required=False),
+    "text": Rule("text", "texts are words", required=False, empty=True),
+    "year": Rule("whole", "a year is a whole number, 0 (unknown) to 2100", 0, 2100, required=False),
+    "topics": Rule(
+        "topics",
+        "an empty topic name; write topics as Comedy|Drama or as a list of names, and nothing for "
+        "an item without any",
+        required=False,
+    ),
 }
 
 
-def check_events(table: Table, signals: Sequence[Signal]) -> pd.DataFrame:
-    """The events with their types settled: keys as text, numbers as float64.
-
-    Args:
-        table: the events, in any order.
-        signals: columns to look for, each at most once.
+def inspect(tables: Tables, description: Description) -> tuple[Settled | None, list[Problem]]:
+    """Hold the tables against the schema and the description.
 
     Returns:
-        Only the columns of the schema, rows as they came.
-
-    Raises:
-        ValueError: naming the column, the first row that breaks its rule, and the fix.
+        What they hold, None if there is any problem; and every problem of every column, the first
+        `LISTED` rows of each.
     """
-    present = [signal for signal in signals if signal.name in table.frame]
-    if not present:
-        names = ", ".join(signal.name for signal in signals)
-        raise ValueError(
-            f"{table.name}: no signal; at least one of the columns {names} is needed "
-            f"(found: {', '.join(map(str, table.frame.columns))})"
-        )
-    columns = _EVENT_COLUMNS | {signal.name: _signal(signal) for signal in present}
-    checked = _check(table, columns)
-    for signal in present:
-        if checked[signal.name].isna().all():
-            raise ValueError(
-                f"{table.name}: column {signal.name!r} is empty in every row; drop the column"
-            )
-    identity = [
-        name for name in ("user", "item", "time", "slate_id", "position") if name in checked
+    desk = _Desk()
+    events, signals, context = _events(tables.events, description, desk)
+    items, item_columns = _items(tables.items, description, desk)
+    users, traits = _users(tables.users, description, desk)
+    if not desk.problems or not _broken(desk, tables):
+        _across(tables, events, items, users, desk)
+    if desk.problems:
+        return None, desk.problems
+    if users is None:
+        users = pd.DataFrame({"user": np.sort(events["user"].unique())})
+    return Settled(events, items, users, signals, context, item_columns, traits), []
+
+
+def unused_columns(tables: Tables, description: Description = UNDESCRIBED) -> dict[str, list[str]]:
+    """Table name -> columns that nothing reads: neither known by name nor declared."""
+    declared = {entry.name for entry in description.signals}
+    declared |= {entry.name for entry in description.context}
+    known = [
+        (tables.events, _EVENT_RULES.keys() | declared | set(KNOWN)),
+        (tables.items, _ITEM_RULES.keys() | {e.name for e in description.item_columns}),
     ]
-    _check_unique(table.with_frame(checked), identity)
-    return checked
-
-
-def check_items(table: Table) -> pd.DataFrame:
-    """The items with their types settled; see `check_events`."""
-    checked = _check(table, _ITEM_COLUMNS)
-    _check_unique(table.with_frame(checked), ["item"])
-    return checked
-
-
-def check_users(table: Table) -> pd.DataFrame:
-    """The users: their key as text and every other column as a pandas category."""
-    traits = [name for name in table.frame.columns if name != "user"]
-    columns = {"user": _key("every user has an id")}
-    for name in traits:
-        columns[name] = pa.Column(
-            nullable=False, title=f"every user has a {name}; write unknown where it is"
-        )
-    checked = _check(table, columns)
-    _check_unique(table.with_frame(checked), ["user"])
-    for name in traits:
-        if not isinstance(checked[name].dtype, pd.CategoricalDtype):
-            checked[name] = checked[name].astype("category")
-        if (size := len(checked[name].cat.categories)) > MAX_CATEGORIES:
-            raise ValueError(
-                f"{table.name}: column {name!r} has {size} distinct values; a trait has at most "
-                f"{MAX_CATEGORIES}: group them (ages into brackets, say) or drop the column"
-            )
-    return checked
-
-
-def unused_columns(tables: Tables) -> dict[str, list[str]]:
-    """Table name -> columns that the schema does not know and nothing reads."""
-    signals = {signal.name for signal in tables.signals}
-    known = (
-        (tables.events, _EVENT_COLUMNS.keys() | signals),
-        (tables.items, _ITEM_COLUMNS.keys()),
-    )
+    if tables.users is not None and description.traits is not None:
+        known.append((tables.users, {"user"} | {e.name for e in description.traits}))
     return {
         table.name: unknown
         for table, names in known
@@ -174,56 +186,293 @@ def unused_columns(tables: Tables) -> dict[str, list[str]]:
     }
 
 
-def check_known(table: Table, column: str, known: pd.Index, where: str) -> None:
-    """Every key of that column is one of `known`, the keys of the table called `where`."""
-    unknown = ~table.frame[column].isin(known).to_numpy()
-    if unknown.any():
-        position = int(unknown.argmax())
-        held = _readable(table.frame[column].iloc[position])
-        raise ValueError(
-            f"{table.place(position)}: column {column!r} holds {held}, which is not in {where}; "
-            f"add it there or drop such rows ({int(unknown.sum())} of {len(unknown)})"
+class _Desk:
+    """Where columns are settled and problems are collected."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def say(self, table: Table, says: str, fix: str, column: str = "") -> None:
+        """A problem of a table as a whole."""
+        self.problems.append(Problem(table.name, "", column, says, fix))
+
+    def rows(self, table: Table, column: str, bad_E: Bad, fix: str, says: str = "") -> None:
+        """A problem of those rows."""
+        positions = np.flatnonzero(bad_E)
+        for position in positions[:LISTED]:
+            held = _readable(table.frame[column].iloc[position])
+            self.problems.append(
+                Problem(
+                    table.name,
+                    table.place(int(position)),
+                    column,
+                    (f" holds {held}" if held else " is empty") + says,
+                    fix,
+                    held,
+                )
+            )
+        if (more := len(positions) - LISTED) > 0:
+            self.problems[-1] = replace(self.problems[-1], more=more)
+
+    def settle(self, table: Table, rules: dict[str, Rule]) -> pd.DataFrame:
+        """The columns that have a rule and are there."""
+        if table.frame.empty:
+            self.say(table, " no rows", "write at least one")
+        found = ", ".join(map(str, table.frame.columns))
+        settled = {}
+        for name, rule in rules.items():
+            if name in table.frame:
+                values, bad_E = settle(table.frame[name], rule)
+                if bad_E.any():
+                    self.rows(table, name, bad_E, rule.fix)
+                settled[name] = values
+            elif rule.required:
+                self.say(table, " is missing", f"{rule.fix} (found: {found})", name)
+        return pd.DataFrame(settled)
+
+
+def _events(
+    table: Table, description: Description, desk: _Desk
+) -> tuple[pd.DataFrame, tuple[Signal, ...], tuple[Column, ...]]:
+    """The events, their signals and their context."""
+    signals = list(_signals(table, description.signals, desk))
+    declared = any(e.name == "rating" and e.low is not None for e in description.signals)
+    hint = "" if declared else OTHER_SCALES
+    rules = _EVENT_RULES | {
+        s.name: signal_rule(s, hint if s.name == "rating" else "") for s in signals
+    }
+    rules |= _column_rules(description.context, "[context.{}] of " + FILE)
+    settled = desk.settle(table, rules)
+    signals = [signal for signal in signals if signal.name in settled]
+    if not signals and not any(p.table == table.name and not p.place for p in desk.problems):
+        names = ", ".join(dict.fromkeys([*(e.name for e in description.signals), *KNOWN]))
+        found = ", ".join(map(str, table.frame.columns))
+        desk.say(
+            table,
+            f" no signal; at least one of the columns {names} is needed",
+            f"declare any other in {FILE}, which slategym data describe writes (found: {found})",
+        )
+    for signal in signals:
+        if len(settled) and table.frame[signal.name].isna().all():
+            desk.say(table, " is empty in every row", "drop the column", signal.name)
+    if "time" in settled and "hour" not in settled:
+        ahead_E = offsets(table.frame["time"])
+        if ahead_E is not None:
+            settled["hour"] = (settled["time"] + ahead_E) % 86_400 / 3_600
+            if "weekday" not in settled:
+                settled["weekday"] = ((settled["time"] + ahead_E) // 86_400 + 3) % 7
+    context = _columns(table, settled, description.context, desk)
+    return settled, tuple(signals), context
+
+
+def _signals(table: Table, entries: tuple[SignalEntry, ...], desk: _Desk) -> Iterator[Signal]:
+    """Declared signals in their order, then those known by name, as far as they are there."""
+    declared = {entry.name: entry for entry in entries}
+    for name in dict.fromkeys([*declared, *KNOWN]):
+        entry = declared.get(name, SignalEntry(name))
+        if name not in table.frame:
+            if name in declared and name not in ("click", "like"):  # these two can be derived
+                desk.say(table, " is missing", f"[signals.{name}] of {FILE} declares it", name)
+            continue
+        try:
+            yield resolve_signal(entry, _known(name, table.frame[name]))
+        except UsageError as error:
+            desk.problems.append(
+                Problem(FILE, "", "", f" {error}".replace(f" {FILE}:", ""), "write it")
+            )
+
+
+def _known(name: str, column: pd.Series) -> Signal | None:
+    """What a name says of a signal; of a rating, its values say whether it counts half stars."""
+    if name == "rating":
+        values = numbers(column).dropna().to_numpy()
+        halves = values[(values >= 0.5) & (values <= 5) & (values * 2 == np.rint(values * 2))]
+        whole = len(halves) == len(values) and (halves != np.rint(halves)).any()
+        return (HALF_STARS if whole else RATING)._replace(provenance="logged")
+    known = {"click": CLICK, "like": LIKE}.get(name)
+    return known._replace(provenance="logged") if known else None
+
+
+def _items(
+    table: Table, description: Description, desk: _Desk
+) -> tuple[pd.DataFrame, tuple[Column, ...]]:
+    """The items and their columns."""
+    rules = _ITEM_RULES | _column_rules(description.item_columns, "[item_columns.{}] of " + FILE)
+    settled = desk.settle(table, rules)
+    return settled, _columns(table, settled, description.item_columns, desk)
+
+
+def _users(
+    table: Table | None, description: Description, desk: _Desk
+) -> tuple[pd.DataFrame | None, tuple[Column, ...]]:
+    """The users with a code per trait; None where there is no table."""
+    if table is None:
+        for entry in description.traits or ():
+            desk.problems.append(
+                Problem(
+                    "users", "", entry.name, " is missing",
+                    f"[traits.{entry.name}] of {FILE} declares it, and there is no table of users",
+                )
+            )  # fmt: skip
+        return None, ()
+    entries = description.traits
+    if entries is None:
+        entries = tuple(ColumnEntry(str(name)) for name in table.frame.columns if name != "user")
+    rules = {"user": Rule("key", "every user has an id")}
+    for entry in entries:
+        fix = f"every user has a {entry.name}; write unknown where it is"
+        kind: Literal["number", "category"] = "number" if entry.brackets else "category"
+        rules[entry.name] = Rule(kind, fix, categories=entry.categories)
+    settled = desk.settle(table, rules)
+    traits = []
+    for entry in entries:
+        if entry.name not in settled:
+            continue
+        if entry.brackets:
+            values, found = _bracketed(settled[entry.name], entry.brackets)
+        else:
+            values, found = settled[entry.name], _discover(table.frame[entry.name], entry)
+        if len(found) > MAX_CATEGORIES:
+            _too_many(table, entry.name, len(found), "a trait", desk)
+            continue
+        settled[entry.name] = codes(values, found)
+        traits.append(Column(entry.name, found))
+    return settled, tuple(traits)
+
+
+def _bracketed(values: pd.Series, ends: tuple[float, ...]) -> tuple[pd.Series, tuple[str, ...]]:
+    """Numbers as names of brackets, and all names, lowest first."""
+    between = [f"{low:g} to {high:g}" for low, high in pairwise(ends)]
+    names = (f"under {ends[0]:g}", *between, f"{ends[-1]:g} and over")
+    place = np.searchsorted(np.array(ends), values.to_numpy(), side="right")
+    return pd.Series(np.array(names, dtype=object)[place], dtype="str"), names
+
+
+def _column_rules(entries: tuple[ColumnEntry, ...], where: str) -> dict[str, Rule]:
+    rules = {}
+    for entry in entries:
+        place = where.format(entry.name)
+        if entry.kind == "number":
+            low = -np.inf if entry.low is None else entry.low
+            high = np.inf if entry.high is None else entry.high
+            span = "" if np.isinf(low) and np.isinf(high) else f" from {low:g} to {high:g}"
+            fix = f"{place} says a number{span}; leave unknown ones empty"
+            rules[entry.name] = Rule("number", fix, low, high, empty=True)
+        else:
+            listed = ", ".join((entry.categories or ())[:8])
+            fix = f"{place} says one of {listed}" if listed else f"{place} declares it"
+            rules[entry.name] = Rule("category", fix, empty=True, categories=entry.categories)
+    return rules
+
+
+def _columns(
+    table: Table, settled: pd.DataFrame, entries: tuple[ColumnEntry, ...], desk: _Desk
+) -> tuple[Column, ...]:
+    """What the declared columns are; what is not declared of them is found."""
+    columns = []
+    for entry in entries:
+        if entry.name not in settled:
+            continue
+        values = settled[entry.name]
+        if entry.kind == "category":
+            found = _discover(table.frame[entry.name], entry)
+            if len(found) > MAX_CATEGORIES:
+                _too_many(table, entry.name, len(found), "a category column", desk)
+            columns.append(Column(entry.name, found))
+            continue
+        low, high = (0.0, 1.0) if values.isna().all() else (values.min(), values.max())
+        low = float(low) if entry.low is None else entry.low
+        high = float(high) if entry.high is None else entry.high
+        columns.append(Column(entry.name, (), entry.unit, low, high if high > low else low + 1))
+    return tuple(columns)
+
+
+def _discover(column: pd.Series, entry: ColumnEntry) -> tuple[str, ...]:
+    """The categories: declared, or the column's own, or those found, numbers by size."""
+    if entry.categories is not None:
+        return entry.categories
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return tuple(texts(pd.Series(column.cat.categories)))
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return tuple(texts(pd.Series(np.sort(column.dropna().unique()))))
+    return tuple(sorted(texts(column).dropna().unique()))
+
+
+def _too_many(table: Table, column: str, size: int, what: str, desk: _Desk) -> None:
+    desk.say(
+        table,
+        f" has {size} distinct values",
+        f"{what} has at most {MAX_CATEGORIES}: group them (ages into brackets, say) or drop the "
+        "column",
+        column,
+    )
+
+
+def _broken(desk: _Desk, tables: Tables) -> bool:
+    """Whether a column is missing or a table is empty, so that tables cannot be compared."""
+    keys = {"user", "item", "time"}
+    return any(not p.place and (p.column in keys or not p.column) for p in desk.problems)
+
+
+def _across(
+    tables: Tables,
+    events: pd.DataFrame,
+    items: pd.DataFrame,
+    users: pd.DataFrame | None,
+    desk: _Desk,
+) -> None:
+    """What only several columns, or several tables, can break."""
+    identity = [n for n in ("user", "item", "time", "slate_id", "position") if n in events]
+    _unique(tables.events, events, identity, desk)
+    if {"slate_id", "position"} <= set(events.columns):
+        slots = ["user", "slate_id", "position"]
+        again_E = events.duplicated(slots) & ~events.duplicated(identity)
+        if again_E.any():
+            fix = "a slot of a slate holds one item; number positions anew, or name the slates"
+            desk.rows(tables.events, "position", again_E.to_numpy(), fix, " again in its slate")
+    _unique(tables.items, items, ["item"], desk)
+    _known_keys(tables.events, events, "item", items, tables.items, desk)
+    if users is not None and tables.users is not None:
+        _unique(tables.users, users, ["user"], desk)
+        _known_keys(tables.events, events, "user", users, tables.users, desk)
+
+
+def _known_keys(
+    table: Table,
+    events: pd.DataFrame,
+    column: str,
+    known: pd.DataFrame,
+    where: Table,
+    desk: _Desk,
+) -> None:
+    """Every key of that column stands in the other table."""
+    unknown_E: NDArray[np.bool_] = ~events[column].isin(known[column]).to_numpy()
+    unknown_E &= events[column].notna().to_numpy()
+    if unknown_E.any():
+        fix = f"add it there or drop such rows ({int(unknown_E.sum())} of {len(unknown_E)})"
+        desk.rows(table, column, unknown_E, fix, f", which is not in {where.name}")
+
+
+def _unique(table: Table, settled: pd.DataFrame, columns: list[str], desk: _Desk) -> None:
+    """No two rows are the same in these columns."""
+    again_E = (settled.duplicated(columns) & settled[columns[0]].notna()).to_numpy()
+    positions = np.flatnonzero(again_E)
+    for position in positions[:LISTED]:
+        row = settled.iloc[position]
+        same_E = np.logical_and.reduce([(settled[n] == row[n]).to_numpy() for n in columns])
+        values = ", ".join(f"{name} {_readable(row[name])}" for name in columns)
+        first = table.place(int(same_E.argmax()))
+        says = f": {values} stands already in {first} ({len(positions)} such rows)"
+        place = table.place(int(position))
+        desk.problems.append(
+            Problem(table.name, place, columns[0], says, "drop duplicates", values)
         )
 
 
-def _check(table: Table, columns: dict[str, pa.Column]) -> pd.DataFrame:
-    """Hold a table against its columns; the rule of each stands in its title."""
-    if table.frame.empty:
-        raise ValueError(f"{table.name}: no rows")
-    for name, column in columns.items():
-        if column.required and name not in table.frame:
-            raise ValueError(
-                f"{table.name}: column {name!r} is missing; {column.title} "
-                f"(found: {', '.join(map(str, table.frame.columns))})"
-            )
-    wanted = [name for name in columns if name in table.frame]
-    frame = table.frame[wanted].reset_index(drop=True)
-    try:
-        return pa.DataFrameSchema(columns).validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases.dropna(subset=["index"])
-        first = cases.sort_values("index", kind="stable").iloc[0]
-    held = frame[first["column"]].iloc[int(first["index"])]
-    value = "is empty" if pd.isna(held) else f"holds {_readable(held)}"
-    raise ValueError(
-        f"{table.place(int(first['index']))}: column {first['column']!r} {value}; "
-        f"{columns[first['column']].title}"
-    )
-
-
 def _readable(held: object) -> str:
+    """A cell for people: numbers as they are, texts in quotes; nothing where it is empty."""
+    if isinstance(held, list | tuple | np.ndarray):
+        return repr([str(part) for part in held])
+    if held is None or held is pd.NaT or held != held or not str(held).strip():
+        return ""
     return f"{held:.15g}" if pd.api.types.is_number(held) else repr(str(held))
-
-
-def _check_unique(table: Table, columns: list[str]) -> None:
-    again = table.frame.duplicated(columns).to_numpy()
-    if not again.any():
-        return
-    position = int(again.argmax())
-    row = table.frame.iloc[position]
-    same = (table.frame[columns] == row[columns]).all(axis=1).to_numpy()
-    values = ", ".join(f"{name} {_readable(row[name])}" for name in columns)
-    raise ValueError(
-        f"{table.place(position)}: column {columns[0]!r}: {values} stands already in {table.row} "
-        f"{int(same.argmax()) + table.first} ({int(again.sum())} such rows); drop duplicates"
-    )

@@ -17,7 +17,7 @@ import torch
 
 from slategym.envs.names import UsageError
 from slategym.envs.types import Population
-from slategym.models.data.datasets import load
+from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
 from slategym.models.data.splits import split_users
 from slategym.models.files import home
@@ -58,7 +58,7 @@ class Parties:
     def __init__(self, dataset: str, settings: PartySettings = PartySettings()) -> None:
         """Read the log; nothing is fitted yet."""
         self.dataset, self.settings = dataset, settings
-        self.log: Log = load(dataset)
+        self.log: Log = load_log(dataset)
         parts = split_users(len(self.log.users), SHARES, SPLIT_SEED)
         self.people: dict[str, np.ndarray] = dict(parts)
         groups = split_users(len(parts["J"]), GROUP_SHARES, SPLIT_SEED + 1)

@@ -125,16 +125,16 @@ def check(
 
     **users** (optional): user and a column for each categorical trait.
     """
-    from slategym.models.data.folder import read_tables
+    from slategym.models.data.folder import read_folder
     from slategym.models.data.log import build_log
     from slategym.models.data.schema import unused_columns
 
-    tables = read_tables(folder)
-    log = build_log(folder.resolve().name, tables)
+    tables, description = read_folder(folder)
+    log = build_log(folder.resolve().name, tables, description)
     console = Console()
-    console.print(_describe(log))
-    for table, columns in unused_columns(tables).items():
-        console.print(f"{table}: not used: {', '.join(columns)}")
+    console.print(_describe(log), markup=False)
+    for table, columns in unused_columns(tables, description).items():
+        console.print(f"{table}: not used: {', '.join(columns)}", markup=False)
 
 
 def _describe(log: Log) -> Table:

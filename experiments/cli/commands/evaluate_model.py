@@ -71,14 +71,14 @@ def evaluate_model(
     """
     from slategym.envs.names import lookup
     from slategym.experiments.cli.main import resolve_device
-    from slategym.models.data.datasets import DATASETS, load
+    from slategym.models.data.datasets import DATASETS, load_log
     from slategym.models.quality.evaluation import SPLITS, Evaluation
 
     lookup("data set", dataset, DATASETS)
     lookup("split", split, SPLITS)
     chosen = resolve_device(device)
     use_one_thread()
-    log = load(dataset, progress=not quiet)
+    log = load_log(dataset, progress=not quiet)
     evaluations = [
         Evaluation(log, name, seed=seed, device=chosen, progress=not quiet)
         for name in ([split, "loo"] if split == "time" and loo else [split])

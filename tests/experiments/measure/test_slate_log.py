@@ -22,8 +22,8 @@ from slategym.envs.types import Items, Outcome, Session, World
 from slategym.experiments.measure import slate_log
 from slategym.experiments.measure.play import play
 from slategym.experiments.measure.slate_log import writing
-from slategym.models.data import schema
-from slategym.models.data.schema import Table
+from slategym.models.data.description import Description
+from slategym.models.data.schema import Table, Tables, inspect
 
 Shown = list[tuple[Session, Items, Action, Outcome]]
 K = 3
@@ -135,7 +135,10 @@ def test_the_whole_file_or_none(
 def test_the_schema_of_logs_takes_it(world: World, id: str, tmp_path: Path) -> None:
     where = world if id == "MovieLens-like" else make_world(id)
     frame, _ = logged(where, tmp_path / "log.parquet")
-    events = schema.check_events(Table(frame, "log"), schema.KNOWN_SIGNALS)
+    items = pd.DataFrame({"item": range(where.catalogue.num_items)})
+    settled, problems = inspect(Tables(Table(frame, "log"), Table(items, "items")), Description())
+    assert settled is not None, problems
+    events = settled.events
     assert len(events) == len(frame) and events["click"].sum() == frame["click"].sum()
 
 

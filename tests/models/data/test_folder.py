@@ -1,10 +1,13 @@
 import re
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from slategym.models.data.folder import load_folder, read_tables
+from slategym.envs.types import Column
+from slategym.models.data.folder import load_folder, read_folder, write_folder
 from slategym.models.data.schema import unused_columns
 
 EVENTS = """user,item,time,rating
@@ -34,7 +37,7 @@ def test_keys_and_titles_stay_text(folder: Path) -> None:
     assert log.users["key"].tolist() == ["007", "8"]
     assert log.items["key"].tolist() == ["NA", "x"]
     assert log.items["title"].tolist() == ["Null", "A title, with a comma"]
-    assert log.events["click"].tolist() == [1, 0]
+    assert log.events[["user", "click"]].to_numpy().tolist() == [[0, 1]]  # 8 observed nothing
     assert log.name == folder.name
 
 
@@ -51,7 +54,7 @@ def test_parquet_gives_the_same_log(folder: Path, tmp_path: Path) -> None:
 
 
 def test_columns_that_nothing_reads_are_named(folder: Path) -> None:
-    assert unused_columns(read_tables(folder)) == {"items.csv": ["shelf"]}
+    assert unused_columns(*read_folder(folder)) == {"items.csv": ["shelf"]}
 
 
 def refuse(folder: Path, message: str) -> None:
@@ -70,12 +73,185 @@ def test_with_blank_lines_records_are_counted_instead(folder: Path) -> None:
     refuse(folder, "events.csv, record 3: column 'rating' holds 'five'")
 
 
-def test_a_date_in_parquet_is_refused(folder: Path) -> None:
-    frame = pd.read_csv(folder / "events.csv", dtype={"user": str, "item": str}, na_values=[])
-    frame["time"] = pd.to_datetime(frame["time"], unit="s")
+ISO = ["1997-12-04T16:55:49+01:00", "1997-12-04 15:55:50Z"]
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Paris"])
+def test_a_date_in_parquet_is_a_time(folder: Path, zone: str | None) -> None:
+    frame = pd.read_csv(
+        folder / "events.csv", dtype={"user": str, "item": str}, keep_default_na=False
+    )
+    frame = frame.assign(rating=[5.0, 4.0])
+    moments = pd.to_datetime(frame["time"], unit="s", utc=True)
+    frame["time"] = moments.dt.tz_convert(zone)
     (folder / "events.csv").unlink()
     frame.to_parquet(folder / "events.parquet")
-    refuse(folder, "events.parquet, row 0: column 'time' holds '1997-12-04")
+    events = load_folder(folder).events
+    assert events["time"].tolist() == [881250949, 881250950]
+    ahead = 1 if zone == "Europe/Paris" else 0  # the hour is the clock's where they are
+    assert events["hour"].tolist() == pytest.approx([15 + ahead + 3349 / 3600] * 2, abs=1e-3)
+    assert events["weekday"].tolist() == [3, 3]
+
+
+def test_dates_and_times_in_a_csv_keep_their_zones(folder: Path) -> None:
+    lines = [f"007,NA,{ISO[0]},5", f"8,x,{ISO[1]},4"]
+    (folder / "events.csv").write_text("\n".join(["user,item,time,rating", *lines]) + "\n")
+    events = load_folder(folder).events
+    assert events["time"].tolist() == [881250949, 881250950]
+    assert events["hour"].tolist() == pytest.approx([16 + 3349 / 3600, 15 + 3350 / 3600], abs=1e-3)
+
+
+def test_numbers_and_dates_are_not_mixed(folder: Path) -> None:
+    (folder / "events.csv").write_text(EVENTS + f"8,x,{ISO[0]},4\n")
+    refuse(folder, f"events.csv, line 4: column 'time' holds '{ISO[0]}'; times are unix seconds")
+
+
+def test_topics_may_be_lists(folder: Path) -> None:
+    (folder / "items.csv").unlink()
+    items = pd.DataFrame({"item": ["NA", "x", "y"], "title": list("ABC")})
+    topics = [["Comedy", " Drama "], ["Drama"], []]
+    items.assign(topics=topics).to_parquet(folder / "items.parquet")
+    log = load_folder(folder)
+    assert log.topic_names == ("Comedy", "Drama", "unknown")
+    assert log.item_topics.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
+    items.assign(topics=[["Comedy", ""], ["Drama"], []]).to_parquet(folder / "items.parquet")
+    refuse(folder, "items.parquet, row 0: column 'topics' holds ['Comedy', '']; an empty topic")
+
+
+def test_blanks_around_cells_and_headers_do_not_matter(folder: Path) -> None:
+    (folder / "events.csv").write_bytes(
+        b"\xef\xbb\xbfuser , item, time, rating\r\n007 , NA, 881250949, 5\r\n"
+    )
+    (folder / "items.csv").write_text('item , title\nNA , "Null, the first "\nx,X\n')
+    log = load_folder(folder)
+    assert log.items["title"].tolist() == ["Null, the first", "X"]
+    assert log.users["key"][log.events["user"][0]] == "007"
+
+
+def test_a_title_or_text_may_be_left_out(folder: Path) -> None:
+    (folder / "items.csv").write_text("item,text\nNA,\nx,a long story\n")
+    log = load_folder(folder)
+    assert log.items["title"].tolist() == ["NA", "x"]
+    assert log.items["text"].tolist() == ["NA | any", "a long story"]
+
+
+def test_semicolons_are_seen(folder: Path) -> None:
+    (folder / "events.csv").write_text("user;item;time;rating\n1;x;1;5\n")
+    refuse(folder, "events.csv: cells are parted by ';'; write commas")
+
+
+def test_rows_that_observe_nothing_are_left_out(folder: Path) -> None:
+    log = load_folder(folder)
+    assert (len(log.events), log.unobserved) == (1, 1)
+    assert log.events[["click", "like", "rating"]].notna().all().all()
+
+
+TOML = """
+like_from = 7
+pause = 600
+slate_size = 4
+repeats = true
+[words]
+item = "game"
+[signals.dwell]
+kind = "nonnegative"
+unit = "s"
+weight = 0.01
+[signals.rating]
+low = 0
+high = 10
+step = 0.5
+[context.device]
+categories = ["phone", "laptop", "tv"]
+[context.noise]
+kind = "number"
+unit = "dB"
+[item_columns.brand]
+[item_columns.price]
+kind = "number"
+low = 0
+[traits.age]
+brackets = [18, 60]
+"""
+
+
+@pytest.fixture
+def described(folder: Path) -> Path:
+    (folder / "events.csv").write_text(
+        "user,item,time,rating,dwell,device,noise\n"
+        "007,NA,881250949,9.5,,laptop,40\n8,x,881250950,,3.25,,\n8,x,881250990,0,0,phone,1.5\n"
+    )
+    (folder / "items.csv").write_text("item,title,brand,price\nNA,A,acme,2.5\nx,B,,\n")
+    (folder / "users.csv").write_text("user,age,zip\n007,17,z\n8,60,y\n")
+    (folder / "log.toml").write_text(TOML)
+    return folder
+
+
+def test_log_toml_says_what_the_columns_are(described: Path) -> None:
+    log = load_folder(described)
+    assert [(s.name, s.kind, s.weight) for s in log.signals] == [
+        ("click", "binary", 1.0),
+        ("like", "binary", 1.0),
+        ("dwell", "nonnegative", 0.01),
+        ("rating", "ordinal", 0.0),
+    ]
+    assert log.events["rating"].tolist() == pytest.approx([9.5, np.nan, 0], nan_ok=True)
+    assert log.events["like"].tolist() == pytest.approx([1, np.nan, 0], nan_ok=True)
+    assert log.events["click"].tolist() == [1, 1, 1]
+    assert log.events["device"].tolist() == [1, -1, 0]
+    assert log.events["noise"].tolist() == pytest.approx([40, np.nan, 1.5], nan_ok=True)
+    assert log.items["brand"].tolist() == [0, -1]
+    assert log.items["price"].tolist() == pytest.approx([2.5, np.nan], nan_ok=True)
+    assert [str(log.events[n].dtype) for n in ("device", "noise")] == ["int32", "float32"]
+    assert log.context == (
+        Column("device", ("phone", "laptop", "tv")),
+        Column("noise", (), "dB", 1.5, 40.0),
+    )
+    assert log.item_columns == (Column("brand", ("acme",)), Column("price", (), "", 0.0, 2.5))
+    assert log.traits == (Column("age", ("under 18", "18 to 60", "60 and over")),)
+    assert log.users["age"].tolist() == [0, 2]
+    assert (log.like_from, log.pause, log.slate_size, log.repeats) == (7, 600, 4, True)
+    assert log.words.item == "game"
+    assert unused_columns(*read_folder(described)) == {"users.csv": ["zip"]}
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_a_log_written_out_reads_as_itself(
+    described: Path, tmp_path: Path, form: Literal["parquet", "csv"]
+) -> None:
+    log = load_folder(described)
+    other = load_folder(write_folder(log, tmp_path / "again", form))
+    for name in ("events", "items", "users"):
+        pd.testing.assert_frame_equal(getattr(log, name), getattr(other, name))
+    assert other.sha256 == log.sha256
+    assert other.words == log.words
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("pause = 600", "pauses = 600", "unknown key 'pauses'; did you mean 'pause'?"),
+        ("pause = 600", "pause = 0", "pause is above 0; got 0"),
+        ("slate_size = 4", "slate_size = 2.5", "slate_size is a whole number from 1; got 2.5"),
+        ("low = 0\nhigh", "high", "column 'rating' holds 0; a rating is a number from 1 to 10"),
+        ("step = 0.5", "step = 0.3", "[signals.rating] step 0.3 does not lead from low 0"),
+        ("step = 0.5", "", "column 'rating' holds 9.5; a rating is a number from 0 to 10"),
+        ('kind = "nonnegative"', "", "[signals.dwell] lacks kind; write one of binary, ordinal"),
+        ('kind = "nonnegative"', 'kind = "dwell"', "signals.dwell.kind is one of binary"),
+        ("[signals.dwell]", "[signals.time]", "[signals.time]: 'time' is built in"),
+        ("[signals.dwell]", "[signals.noise]", "'noise' is both a signal"),
+        ("[signals.dwell]", "[signals.stay]", "column 'stay' is missing; [signals.stay] of log"),
+        (', "tv"]', ', "phone"]', "context.device.categories is a list of different texts"),
+        ('"laptop", ', "", "column 'device' holds 'laptop'; [context.device] of log.toml says one"),
+        ('unit = "dB"', "high = 30", "column 'noise' holds 40; [context.noise] of log.toml says"),
+        ("[18, 60]", "[60, 18]", "traits.age.brackets is an ascending list of numbers"),
+        ("[words]", "[words", "log.toml: not TOML"),
+    ],
+)
+def test_what_log_toml_cannot_say(described: Path, old: str, new: str, message: str) -> None:
+    assert old in TOML
+    (described / "log.toml").write_text(TOML.replace(old, new, 1))
+    refuse(described, message)
 
 
 def test_a_table_is_missing(folder: Path) -> None:

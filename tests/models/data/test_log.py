@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slategym.envs.types import Signal
+from slategym.models.data.description import UNDESCRIBED, Description, SignalEntry
 from slategym.models.data.log import Log, build_log
-from slategym.models.data.schema import KNOWN_SIGNALS, Table, Tables
+from slategym.models.data.schema import Table, Tables
 
 EVENTS = pd.DataFrame(
     {
@@ -29,15 +29,14 @@ def build(
     events: pd.DataFrame = EVENTS,
     items: pd.DataFrame = ITEMS,
     users: pd.DataFrame | None = USERS,
-    signals: tuple[Signal, ...] = KNOWN_SIGNALS,
+    description: Description = UNDESCRIBED,
 ) -> Log:
     tables = Tables(
         events=Table(events, "events.csv", first=2, row="line"),
         items=Table(items, "items.csv", first=2, row="line"),
         users=None if users is None else Table(users, "users.csv", first=2, row="line"),
-        signals=signals,
     )
-    return build_log("mine", tables)
+    return build_log("mine", tables, description)
 
 
 def with_cell(row: int, column: str, value: object) -> pd.DataFrame:
@@ -92,10 +91,82 @@ def test_users_may_be_left_out() -> None:
     assert log.profile_names == log.profile_sizes == ()
 
 
-def test_an_unobserved_rating_leaves_like_unobserved_and_click_zero() -> None:
+def test_a_row_in_which_nothing_was_observed_is_left_out_and_counted() -> None:
     log = build(EVENTS.assign(rating=[5.0, np.nan, 1.0, 4.0]))
+    assert log.events["user"].tolist() == [0, 0, 2]  # bob has no row: neither click nor refusal
+    assert log.events[["click", "rating"]].to_numpy().tolist() == [[1, 1], [1, 5], [1, 4]]
+    assert log.unobserved == 1
+
+
+def test_an_unobserved_rating_leaves_like_unobserved() -> None:
+    log = build(EVENTS.assign(rating=[5.0, np.nan, 1.0, 4.0], click=[1, 0, 1, 1]))
     bob = log.events.iloc[2]
     assert np.isnan(bob["rating"]) and np.isnan(bob["like"]) and bob["click"] == 0
+    assert log.unobserved == 0
+
+
+def test_who_stayed_for_no_second_has_not_clicked() -> None:
+    stays = Description(signals=(SignalEntry("dwell", "nonnegative", "s"),))
+    log = build(EVENTS.drop(columns="rating").assign(dwell=[3.0, 0.0, 0.0, 1.0]), description=stays)
+    assert log.events["click"].tolist() == [0, 1, 0, 1]
+    assert log.signals[0].provenance == "derived"
+
+
+@pytest.mark.parametrize(
+    ("ratings", "scale", "likes"),
+    [
+        ([5, 3, 1, 4], (1, 5, 1), [0, 1, 0, 1]),
+        ([0.5, 3.5, 4.5, 4], (0.5, 5, 0.5), [1, 0, 0, 1]),
+    ],
+)
+def test_stars_are_kept_exactly(
+    ratings: list[float], scale: tuple[float, ...], likes: list[float]
+) -> None:
+    log = build(EVENTS.assign(rating=ratings))
+    rating = log.signals[2]
+    assert (rating.low, rating.high, rating.step) == scale
+    assert log.events["rating"].tolist() == [ratings[n] for n in (2, 0, 1, 3)]
+    assert log.events["like"].tolist() == likes
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step", "ratings"),
+    [(0, 10, 1, [10, 7, 0, 8]), (0, 100, 1, [75, 74, 0, 100]), (-10, 10, 0.25, [9.75, 4, -10, 5])],
+)
+def test_any_declared_scale(low: float, high: float, step: float, ratings: list[float]) -> None:
+    entry = SignalEntry("rating", low=low, high=high, step=step)
+    log = build(EVENTS.assign(rating=ratings), description=Description(signals=(entry,)))
+    assert log.events["rating"].tolist() == [ratings[n] for n in (2, 0, 1, 3)]
+    assert log.events["like"].tolist() == [0, 1, 0, 1]  # three quarters up the scale
+    assert log.like_from == low + 0.75 * (high - low)
+
+
+def test_the_like_threshold_is_declared_or_switched_off() -> None:
+    log = build(description=Description(like_from=5.0))
+    assert log.events["like"].tolist() == [0, 1, 0, 0]
+    none = build(description=Description(like_from=False))
+    assert [signal.name for signal in none.signals] == ["click", "rating"]
+    assert none.like_from is None
+
+
+def test_whether_items_are_had_again_is_the_logs_own() -> None:
+    assert not build().repeats
+    again = pd.concat([EVENTS, EVENTS.assign(time=EVENTS["time"] + 1_000)])
+    assert build(again).repeats
+    assert not build(again, description=Description(repeats=False)).repeats
+
+
+def test_people_may_number_their_slates_each_from_one() -> None:
+    slates = EVENTS.assign(slate_id=[1, 1, 2, 1], position=0)
+    assert build(slates).events["slate_id"].tolist() == [1, 0, 2, 3]
+    assert build(slates).slate_size == 1
+
+
+def test_topics_and_texts_without_words() -> None:
+    items = ITEMS.assign(topics=["Drama|War", None], text=["long", " "])
+    log = build(items=items)
+    assert log.topic_names == ("Drama", "War", "unknown")
+    assert log.items["text"].tolist() == ["long", "Y | unknown"]
 
 
 def test_logged_signals_are_not_derived_again() -> None:
@@ -105,10 +176,10 @@ def test_logged_signals_are_not_derived_again() -> None:
 
 
 def test_own_signals_and_local_time() -> None:
-    dwell = Signal("dwell", "nonnegative", "s", 0.0, float("inf"), "logged")
+    dwell = Description(signals=(SignalEntry("dwell", "nonnegative", "s"),))
     events = EVENTS.assign(dwell=[1.5, 0, 2, 3], hour=[20.5, 1, 2, 3], weekday=[6, 0, 0, 0])
-    log = build(events, signals=(*KNOWN_SIGNALS, dwell))
-    assert [signal.name for signal in log.signals] == ["click", "like", "rating", "dwell"]
+    log = build(events, description=dwell)
+    assert [signal.name for signal in log.signals] == ["click", "like", "dwell", "rating"]
     assert log.events.iloc[1][["dwell", "hour", "weekday"]].tolist() == [1.5, 20.5, 6]
 
 
@@ -137,6 +208,23 @@ BAD: dict[str, tuple[Callable[[], Log], str]] = {
         lambda: build(pd.concat([EVENTS, EVENTS.iloc[[1]]])),
         "events.csv, line 6: column 'user': user 'bob', item 'y', time 200 stands already in "
         "line 3 (1 such rows); drop duplicates",
+    ),
+    "half a weekday": (
+        lambda: build(EVENTS.assign(weekday=[1, 2.7, 3, 4])),
+        "events.csv, line 3: column 'weekday' holds 2.7; a weekday is 0 (Monday) to 6",
+    ),
+    "two items in a slot": (
+        lambda: build(EVENTS.assign(slate_id=1, position=0)),
+        "events.csv, line 4: column 'position' holds 0 again in its slate; a slot of a slate",
+    ),
+    "rating of another scale": (
+        lambda: build(EVENTS.assign(rating=[0, 30, 60, 90])),
+        "events.csv, line 2: column 'rating' holds 0; a rating is a number from 1 to 5 (stars): "
+        "rescale, or drop such rows; a rating of another scale is declared in log.toml",
+    ),
+    "an empty topic": (
+        lambda: build(items=ITEMS.assign(topics=["Drama||War", "War"])),
+        "items.csv, line 2: column 'topics' holds 'Drama||War'; an empty topic name",
     ),
     "milliseconds": (
         lambda: build(EVENTS.assign(time=[881250949, 881250949000, 881250949, 881250949])),
