@@ -13,7 +13,7 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from slategym.agents.baselines.ranker import Ranker
+from slategym.agents.core.ranker import Ranker
 from slategym.agents.policy_gradient.residual import (
     PlackettLuce,
     PlackettLucePolicy,

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from slategym.agents.baselines.fixed import (
-    Popularity,
-    Random,
-    Supervised,
-    clicks_under_random_slates,
-)
+from slategym.agents.baselines.fixed import Popularity, Supervised
 from slategym.agents.baselines.mmr import SupervisedMMR
-from slategym.agents.baselines.ranker import ranker_of
 from slategym.agents.baselines.tuning import tuned
+from slategym.agents.core.random_slates import Random, clicks_under_random_slates
+from slategym.agents.core.ranker import ranker_of
 from slategym.agents.references.myopic import RuleAware
 from slategym.agents.types import Policy
 from slategym.envs.types import World

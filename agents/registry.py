@@ -294,15 +294,44 @@ def find_agent(name: str) -> type[Agent]:
 def load_agent(folder: str | os.PathLike[str], world: World) -> Agent:
     """A trained agent as `Agent.save` left it, to act in this world.
 
+    Args:
+        folder: of the training. Of several training seeds the first acts; "FOLDER#3" means seed 3.
+        world: of the sizes with which it was trained.
+
     Raises:
         UsageError: no trained agent lies there; it was trained for another catalogue or other
-            slates.
+            slates, or not with that seed.
     """
-    place = Path(folder)
+    place, seed = folder_and_seed(folder)
     if not (place / ABOUT).is_file():
-        find_policy(os.fspath(folder) + os.sep)  # says why not
+        find_policy(str(place) + os.sep)  # says why not
     kept = json.loads((place / ABOUT).read_text())
-    return find_agent(kept["about"].get("agent", kept["agent"])).load(place, world)
+    agent = find_agent(kept["about"].get("agent", kept["agent"])).load(place, world)
+    return agent if seed is None else agent.of_seed(seed)
+
+
+def folder_and_seed(name: str | os.PathLike[str]) -> tuple[Path, int | None]:
+    """A trained policy's folder, and the training seed that "#" chooses; None: no choice.
+
+    >>> folder_and_seed("runs/a#3")
+    (PosixPath('runs/a'), 3)
+    """
+    folder, mark, seed = os.fspath(name).rpartition("#")
+    if mark and seed.isdecimal() and not Path(name).is_dir():
+        return Path(folder), int(seed)
+    return Path(name), None
+
+
+def seeds_of(name: str | os.PathLike[str]) -> tuple[int, ...]:
+    """Training seeds of the policies that a name stands for; none where nothing was trained.
+
+    Args:
+        name: a policy's name or a folder; "FOLDER#3" stands for seed 3 alone.
+    """
+    folder, seed = folder_and_seed(name)
+    if not (folder / ABOUT).is_file():
+        return ()
+    return tuple(json.loads((folder / ABOUT).read_text())["seeds"]) if seed is None else (seed,)
 
 
 @dataclass(frozen=True)
@@ -332,7 +361,7 @@ def find_policy(name: str | os.PathLike[str]) -> PolicyEntry | None:
     Raises:
         UsageError: if there is none; if it must be trained first.
     """
-    name = os.fspath(name)
+    name = str(folder_and_seed(name)[0]) if "#" in os.fspath(name) else os.fspath(name)
     if Path(name).is_dir() and _holds_policy(Path(name)):
         return None
     if _is_path(name):
@@ -384,8 +413,9 @@ def make_policy(name: str | os.PathLike[str], world: World) -> Policy:
     """The policy of that name, or the one saved in that folder, for this world.
 
     Args:
-        name: as `slategym agents` lists it; the folder of a trained one; "module:function" of a
-            function from a world to a policy.
+        name: as `slategym agents` lists it; the folder of a trained one, of whose training seeds
+            the first acts or, as "FOLDER#3", seed 3; "module:function" of a function from a world
+            to a policy.
         world: where it is to act.
 
     Raises:
@@ -393,13 +423,30 @@ def make_policy(name: str | os.PathLike[str], world: World) -> Policy:
     """
     import torch
 
-    entry, place = find_policy(name), Path(name)
+    entry, place = find_policy(name), folder_and_seed(name)[0]
     if entry is not None:
         with torch.no_grad():
             return entry.make(world)
     if (place / ABOUT).is_file():
-        return load_agent(place, world)
-    from slategym.agents.baselines.ranker import ranker_of
+        return load_agent(name, world)
+    from slategym.agents.core.ranker import ranker_of
     from slategym.agents.saved import load_policy
 
     return load_policy(place, world, ranker_of(world))
+
+
+def make_policies(name: str | os.PathLike[str], world: World) -> dict[int | None, Policy]:
+    """Every policy that a name stands for, by training seed; None where nothing was trained.
+
+    Args:
+        name: as of `make_policy`; a folder of several training seeds stands for all of them.
+        world: where they are to act.
+
+    Raises:
+        UsageError: see `find_policy`; if it does not fit the world.
+    """
+    seeds = seeds_of(name)
+    if not seeds:
+        return {None: make_policy(name, world)}
+    agent = load_agent(folder_and_seed(name)[0], world)
+    return {seed: agent.of_seed(seed) for seed in seeds}

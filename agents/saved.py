@@ -9,8 +9,8 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from slategym.agents.baselines.ranker import Ranker
 from slategym.agents.core.features import RecentTopics
+from slategym.agents.core.ranker import Ranker
 from slategym.agents.policy_gradient.residual import (
     PlackettLuce,
     RankedView,

@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from slategym.agents.baselines.ranker import Ranker
 from slategym.agents.core.features import RecentTopics
-from slategym.agents.saved import recent_topics
+from slategym.agents.core.inputs import Inputs
+from slategym.agents.core.ranker import Ranker
 from slategym.envs.candidates import UnseenCatalogue, WholeCatalogue
 from slategym.envs.choice import MultinomialLogit
 from slategym.envs.context import Clock
@@ -230,7 +230,7 @@ def ranker_in(world: World, shortlist: int = 150) -> Ranker:
 
 def recent_in(world: World) -> RecentTopics:
     """The features of a world's topics."""
-    return recent_topics(world)
+    return Inputs(world).topics
 
 
 def twins(world: World, times: int) -> World:

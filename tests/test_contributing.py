@@ -9,7 +9,7 @@ import gymnasium
 import pytest
 import torch
 
-from slategym.agents.baselines.fixed import Random
+from slategym.agents.core.random_slates import Random
 from slategym.envs import engine
 from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.luck import Luck

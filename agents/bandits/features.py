@@ -16,8 +16,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from slategym.agents.baselines.fixed import Random
 from slategym.agents.core.inputs import Inputs
+from slategym.agents.core.random_slates import Random
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, World

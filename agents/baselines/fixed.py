@@ -1,43 +1,17 @@
-"""Policies that do not learn by trial: random, popularity, the supervised ranker."""
+"""Policies that do not learn by trial: popularity and the supervised ranker."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from slategym.agents.baselines.ranker import Ranker
+from slategym.agents.core.ranker import Ranker
 from slategym.agents.slates.top import allowed_only, capped_slate, top_slate
 from slategym.agents.types import Action
-from slategym.envs import engine
-from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import Observation, World
-
-SHUFFLE = purpose("policy.random")
-
-
-@dataclass(frozen=True)
-class Random:
-    """Distinct candidates, uniform among those that may be shown."""
-
-    num_candidates: int  # C
-    num_slots: int  # K
-    name: ClassVar[str] = "random"
-    privileged: ClassVar[bool] = False
-
-    def act(self, observation: Observation, luck: Luck) -> Action:
-        """A uniform slate; its log-probability is exact."""
-        allowed_BC = observation.allowed
-        score_BC = luck.uniform(SHUFFLE, self.num_candidates)
-        slate_BK = top_slate(allowed_only(score_BC, allowed_BC), self.num_slots)
-        if allowed_BC is None:
-            left_B = torch.full_like(score_BC[:, 0], self.num_candidates)
-        else:
-            left_B = allowed_BC.sum(1).float()
-        slot_K = torch.arange(self.num_slots, device=score_BC.device)
-        return Action(slate_BK, -(left_B[:, None] - slot_K).log().sum(1))
+from slategym.envs.luck import Luck
+from slategym.envs.types import Observation
 
 
 @dataclass(frozen=True)
@@ -82,27 +56,3 @@ class Supervised:
         topic_BC = self.topic_N[best.id]
         slot_BK = capped_slate(best.score, topic_BC, self.num_slots, self.cap)
         return Action(best.id.gather(1, slot_BK.long()).int())
-
-
-def clicks_under_random_slates(world: World, num_users: int = 500, num_slates: int = 10) -> Tensor:
-    """How often each item is clicked when slates are random, (N,) float32.
-
-    What a log of a random policy would say of popularity, for worlds that come without a log.
-
-    Args:
-        world: where.
-        num_users: who meet the policy; on further visits where there are not so many people.
-        num_slates: of each user, whoever has left included.
-    """
-    size = world.population.size
-    lane_B = torch.arange(num_users, dtype=torch.int32, device=world.device)
-    session = engine.start(world, torch.zeros_like(lane_B), lane_B % size, lane_B // size)
-    policy = Random(world.num_candidates, world.slate_size)
-    count_N = torch.zeros(world.catalogue.num_items, device=world.device)
-    for _ in range(num_slates):
-        now = Luck.at(session.key, session.step)
-        slate_BK = policy.act(engine.observe(world, session), now).slate
-        items, _ = engine.pick(world, session, slate_BK)
-        session, outcome = engine.transition(world, session, slate_BK)
-        count_N.scatter_add_(0, items.id.long().flatten(), outcome.feedback[..., 0].flatten())
-    return count_N

@@ -13,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import asdict, astuple, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -142,6 +143,19 @@ class Agent(ABC):
         """Slates as it explores, with exact log-probability where it has one."""
         return self.act(observation, luck)
 
+    def of_seed(self: A, seed: int) -> A:
+        """The same agent, acting for this one of its training seeds.
+
+        Raises:
+            UsageError: it was not trained with that seed.
+        """
+        if seed not in self.seeds:
+            known = ", ".join(map(str, self.seeds))
+            raise UsageError(f"{self.name} was not trained with seed {seed}; its seeds are {known}")
+        one = copy(self)
+        one.serving = self.seeds.index(seed)
+        return one
+
     def state_dict(self) -> dict[str, Tensor]:
         """Everything, flat: with it a training goes on to the same result bit for bit on CPU."""
         return {**leaves(self.state()), "steps": torch.tensor(self.steps)}
@@ -185,8 +199,8 @@ class Agent(ABC):
         num_steps: int | None = None,
         callback: Callback | None = None,
         *,
-        folder: Path | None = None,
-        tensorboard: Path | None = None,
+        folder: str | Path | None = None,
+        tensorboard: str | Path | None = None,
         progress: bool = False,
         checkpoint_every: float = 60.0,
         about: Mapping[str, Any] | None = None,
@@ -211,6 +225,7 @@ class Agent(ABC):
         self._check_same_sizes(world)
         self.check_world(world)
         total = self.settings.num_steps if num_steps is None else num_steps
+        folder = None if folder is None else Path(folder)
         self.begin(world)
         if folder is not None:
             self._take_up(folder, about or {})
@@ -218,7 +233,9 @@ class Agent(ABC):
         clock, cpu_clock = began - self.seconds, time.process_time() - self.cpu_seconds
         with ExitStack() as stack:
             show = stack.enter_context(bar(self.name, total, progress))
-            write = stack.enter_context(events(tensorboard, self.steps))
+            write = stack.enter_context(
+                events(None if tensorboard is None else Path(tensorboard), self.steps)
+            )
             while self.steps < total:
                 shown, figures = self.cycle()
                 self.steps += shown
@@ -245,13 +262,14 @@ class Agent(ABC):
             self.save(folder, about or {})
         return self
 
-    def save(self, folder: Path, about: Mapping[str, Any] | None = None) -> None:
+    def save(self, folder: str | Path, about: Mapping[str, Any] | None = None) -> None:
         """Write what serving needs: weights first, the settings that name them last.
 
         Args:
             folder: made if absent.
             about: JSON kept beside it.
         """
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         flat = {name: x.detach().cpu().contiguous() for name, x in self.weights().items()}
         with atomic_path(folder / WEIGHTS) as path:
@@ -260,13 +278,19 @@ class Agent(ABC):
             path.write_text(json.dumps(self._about(about or {}), indent=2, sort_keys=True))
 
     @classmethod
-    def load(cls: type[A], folder: Path, world: World) -> A:
+    def load(cls: type[A], folder: str | Path, world: World) -> A:
         """Read what `save` wrote, to act in a world of the same sizes.
 
         Raises:
-            UsageError: it was trained for another catalogue or other slates.
+            UsageError: nothing of this kind lies there; it was trained for another catalogue or
+                other slates.
         """
+        folder = Path(folder)
+        if not (folder / ABOUT).is_file():
+            raise UsageError(f"{folder} holds no trained agent: {ABOUT} is missing")
         kept = json.loads((folder / ABOUT).read_text())
+        if kept["agent"] != cls.name:
+            raise UsageError(f"{folder} holds an agent named {kept['agent']}, not {cls.name}")
         settings = type(cls.default_settings())(**_tuples(kept["settings"]))
         if kept["slate_size"] != world.slate_size:
             raise UsageError(

@@ -32,11 +32,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.agents.baselines.ranker import ranker_of
 from slategym.agents.core import sessions as lanes
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import Cohort, adam_state, load_adam, ready_adam
 from slategym.agents.core.inputs import Inputs
+from slategym.agents.core.ranker import ranker_of
 from slategym.agents.core.sessions import Lanes
 from slategym.agents.latent.hyper_action import (
     HIDDEN,

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slategym.agents.baselines.ranker import Ranker
 from slategym.agents.core.features import PER_TOPIC, PER_VISIT
 from slategym.agents.core.inputs import PER_TASTE, Inputs
+from slategym.agents.core.ranker import Ranker
 from slategym.agents.policy_gradient.residual import RankedView, ResidualNetwork, ResidualSettings
 from slategym.envs import engine
 from slategym.envs.types import Observation, World

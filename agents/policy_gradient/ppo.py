@@ -22,11 +22,11 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from slategym.agents.baselines.ranker import ranker_of
 from slategym.agents.core.adam import SeedAdam
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import Cohort, clip_each
 from slategym.agents.core.inputs import Inputs
+from slategym.agents.core.ranker import ranker_of
 from slategym.agents.core.returns import advantages, discounted, normalised
 from slategym.agents.core.rollout import Tape, rows
 from slategym.agents.core.sessions import Lanes, Step, harvest, luck_of, seat, show

@@ -27,8 +27,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 from torch.nn import functional
 
-from slategym.agents.baselines.ranker import Ranker
 from slategym.agents.core.features import PER_TOPIC, PER_VISIT, RecentTopics
+from slategym.agents.core.ranker import Ranker
 from slategym.agents.slates.top import FORBIDDEN
 from slategym.agents.types import Action
 from slategym.envs.luck import Luck, purpose

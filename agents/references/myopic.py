@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.agents.baselines.ranker import Ranker
+from slategym.agents.core.ranker import Ranker
 from slategym.agents.slates.top import FORBIDDEN, allowed_only, capped_slate, top_slate
 from slategym.agents.types import Action
 from slategym.envs.choice import MultinomialLogit

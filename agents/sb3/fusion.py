@@ -23,8 +23,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from slategym.agents.baselines.ranker import Ranker, ranker_of
 from slategym.agents.core.inputs import Inputs
+from slategym.agents.core.ranker import Ranker, ranker_of
 from slategym.agents.sb3.agent import StableAgent
 from slategym.agents.sb3.algorithms import StablePPO, StableSAC
 from slategym.agents.sb3.env import seen_space

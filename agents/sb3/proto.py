@@ -15,57 +15,28 @@ SAC with top-K as a baseline: Deffayet et al. 2023, arXiv:2301.08632, section 5.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-from gymnasium import spaces
 from torch import Tensor
 
-from slategym.agents.adapters.gymnasium import proto_space, slate_towards
-from slategym.agents.baselines.ranker import ranker_of
 from slategym.agents.core.inputs import Inputs
-from slategym.agents.saved import recent_topics
+from slategym.agents.core.ranker import ranker_of
 from slategym.agents.sb3.agent import StableAgent
 from slategym.agents.sb3.algorithms import StableSAC, StableTD3
-from slategym.agents.sb3.env import View, seen_space
+from slategym.agents.sb3.env import View
+from slategym.agents.sb3.item_space import ItemSpace
 from slategym.agents.sb3.proto_action import ProtoView
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import Observation, World
+from slategym.envs.types import World
 
 SAC_NOISE, TD3_NOISE = (purpose(f"proto.{name}") for name in ("sac", "td3"))
 RETRIEVED = 100  # candidates that a ranker offers for re-ranking
 
 
-@dataclass(frozen=True)
-class ItemSpace:
-    """What every learner reads off an observation, and a point of the item space."""
-
-    inputs: Inputs
-
-    def space(self, world: World) -> spaces.Dict:
-        """One entry, seen (X,)."""
-        return seen_space(self.inputs.width)
-
-    def action_space(self, world: World) -> spaces.Box:
-        """A point of the item space, (D,) in [-1, 1]."""
-        return proto_space(world)
-
-    def show(self, world: World, observation: Observation) -> dict[str, Tensor]:
-        """What the learner sees; beside it the offer, which its action will rank."""
-        shown = {"seen": self.inputs.vector(observation)}
-        offer = {"candidates": observation.candidates, "allowed": observation.allowed}
-        return shown | {name: x_BC for name, x_BC in offer.items() if x_BC is not None}
-
-    def slate(self, world: World, shown: dict[str, Tensor], action: Tensor) -> Tensor:
-        """See `slate_towards`."""
-        return slate_towards(world, action, shown.get("candidates"), shown.get("allowed"))
-
-
 def proto_view(world: World) -> View:
     """The ranker's scores moved, where there is a ranker; else the item space itself."""
     if world.observer is None:
-        return ItemSpace(Inputs(world))
-    return ProtoView(ranker_of(world), recent_topics(world), RETRIEVED, world.slate_size)
+        return ItemSpace(world)
+    return ProtoView(ranker_of(world), Inputs(world).topics, RETRIEVED, world.slate_size)
 
 
 def topic_rec_settings() -> StableSAC:

@@ -20,8 +20,8 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional
 
-from slategym.agents.baselines.ranker import Ranker
 from slategym.agents.core.features import PER_TOPIC, PER_VISIT, RecentTopics
+from slategym.agents.core.ranker import Ranker
 from slategym.agents.types import Action
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, World

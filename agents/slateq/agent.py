@@ -21,11 +21,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from slategym.agents.baselines.fixed import Random
 from slategym.agents.core import sessions as lanes
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import Cohort, adam_state, clip_each, load_adam, ready_adam
 from slategym.agents.core.inputs import Inputs
+from slategym.agents.core.random_slates import Random
 from slategym.agents.core.replay import Replay, Scene, Shown
 from slategym.agents.core.tree import filled, leaves
 from slategym.agents.slateq.click_odds import CHOICES, ClickOdds, check_choice

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from slategym.agents.baselines.ranker import ranker_of
+from slategym.agents.core.ranker import ranker_of
 from slategym.agents.learning import (
     CurvePoint,
     PPOSettings,

@@ -11,9 +11,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from slategym.agents.baselines.fixed import Random
 from slategym.agents.core.agent import Progress
 from slategym.agents.core.files import CHECKPOINT
+from slategym.agents.core.random_slates import Random
 from slategym.agents.slateq.agent import SlateQ
 from slategym.agents.types import Action, Policy
 from slategym.envs.luck import Luck

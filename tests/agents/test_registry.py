@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_worlds import learned_world
 
-from slategym.agents.baselines.ranker import ranker_of
+from slategym.agents.core.ranker import ranker_of
 from slategym.agents.learning import PPOSettings, train_plackett_luce
 from slategym.agents.policy_gradient.residual import ResidualSettings
 from slategym.agents.registry import (
@@ -70,8 +70,8 @@ def test_references_alone_are_privileged(world: World) -> None:
 
 
 def test_the_rankers_values_are_the_worlds_objective(world: World) -> None:
-    ranker = ranker_of(replace(world, objective=(0.3, 0.7, 0.0)))
-    assert (ranker.click_value, ranker.like_value) == (0.3, 0.7)
+    ranker = ranker_of(replace(world, objective=(0.3, 0.7, 0.2)))
+    assert ranker.weights == (("click", 0.3), ("like", 0.7), ("rating", 0.2))
 
 
 def test_strengths_of_ones_own_are_named(world: World) -> None:

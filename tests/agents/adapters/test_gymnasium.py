@@ -1,4 +1,4 @@
-"""Proto-actions in any world: the three faces of one rule."""
+"""Proto-actions in any world: Gymnasium's two faces and stable-baselines3's of one rule."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from gymnasium.wrappers import RecordEpisodeStatistics
 from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.env_checker import check_env
 
-from slategym.agents.adapters.gymnasium import (
-    ItemSpaceView,
-    ProtoActionVectorWrapper,
-    ProtoActionWrapper,
-    features,
-    slate_towards,
-)
+from slategym.agents.adapters.gymnasium import ProtoActionVectorWrapper, ProtoActionWrapper
+from slategym.agents.core.inputs import Inputs
+from slategym.agents.sb3.item_space import ItemSpace
+from slategym.agents.slates.towards import slate_towards
 from slategym.envs import engine
 from slategym.envs.names import UsageError
 from slategym.envs.registry import WORLDS, make_world
@@ -76,7 +73,7 @@ def test_all_faces_show_the_same_slate(id: str, as_tensor: bool) -> None:
     many = ProtoActionVectorWrapper(gym.make_vec(id, num_envs=3, as_tensor=as_tensor))
     many.reset(seed=4)
     one.reset(seed=4)
-    world, view = one.world, ItemSpaceView()
+    world, view = one.world, ItemSpace(one.world)
     for step in range(3):
         action = point(world, 3) * (step + 1)
         _, reward_B, *_, infos = many.step(torch.as_tensor(action) if as_tensor else action)
@@ -120,10 +117,11 @@ def test_only_slategym_is_wrapped() -> None:
 @pytest.mark.parametrize("id", OWN)
 def test_features_are_of_order_one(id: str) -> None:
     world = make_world(id)
+    inputs = Inputs(world)
     user_B = torch.arange(16, dtype=torch.int32)
     session = engine.start(world, user_B * 0, user_B, user_B * 0)
     for step in range(5):
-        feature_BX = features(world, engine.observe(world, session))
+        feature_BX = inputs.vector(engine.observe(world, session))
         assert bool(feature_BX.isfinite().all())
         assert float(feature_BX.abs().max()) < 30.0
         slate_BK = (torch.arange(world.slate_size) * (step + 1)) % world.num_candidates

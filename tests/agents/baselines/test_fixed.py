@@ -10,12 +10,8 @@ import pytest
 import torch
 from small_worlds import fixed_world, learned_world, plain_taste, ranker_in
 
-from slategym.agents.baselines.fixed import (
-    Popularity,
-    Random,
-    Supervised,
-    clicks_under_random_slates,
-)
+from slategym.agents.baselines.fixed import Popularity, Supervised
+from slategym.agents.core.random_slates import Random, clicks_under_random_slates
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.registry import make_world
@@ -85,7 +81,7 @@ def test_the_ranker_is_expected_reward_under_multinomial_choice(
     assert isinstance(world.observer, BertObserver)
     world.observer.encoder.model.set_calibration({"click": 0.5, "like": 2.0}, {"like": -0.3})
     session, observation, _ = begin(world, 10)
-    ranker = replace(ranker_in(world), click_value=click_value, like_value=like_value)
+    ranker = replace(ranker_in(world), weights=(("click", click_value), ("like", like_value)))
     best = ranker.retrieve(observation, 8)
     scores = world.observer.encoder.score(session.view, None, session.context)  # calibrated
     assert observation.allowed is not None

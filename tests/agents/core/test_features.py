@@ -9,7 +9,7 @@ import torch
 from small_worlds import learned_world
 
 from slategym.agents.core.features import FAST, SLOW, RecentTopics
-from slategym.agents.saved import recent_topics
+from slategym.agents.core.inputs import Inputs
 from slategym.envs import engine
 from slategym.envs.types import LONG_AGO, History, Observation
 
@@ -70,7 +70,7 @@ def test_the_visit_by_hand() -> None:
 def test_features_follow_the_engine() -> None:
     """A click in the world is a click in the features of the next request."""
     world = learned_world()
-    recent = recent_topics(world)
+    recent = Inputs(world).topics
     user_B = torch.arange(20, dtype=torch.int32)
     session = engine.start(world, user_B, user_B, torch.zeros_like(user_B))
     clicks_BG = torch.zeros(20, 3)

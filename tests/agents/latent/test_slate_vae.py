@@ -8,8 +8,8 @@ import pytest
 import torch
 from five_items import five_items
 
-from slategym.agents.baselines.fixed import Random
 from slategym.agents.core.ensemble import Cohort
+from slategym.agents.core.random_slates import Random
 from slategym.agents.latent.gems import half_random
 from slategym.agents.latent.slate_vae import (
     SlateDecoder,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from five_items import BEST, five_items
 
-from slategym.agents.baselines.fixed import Random
+from slategym.agents.core.random_slates import Random
 from slategym.agents.policy_gradient.reinforce import ReinforceSettings, ReinforceTopK
 from slategym.agents.policy_gradient.replayed_log import replayed
 from slategym.agents.slates.off_policy import chance, importance, multiplier

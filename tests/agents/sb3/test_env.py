@@ -9,8 +9,8 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from slategym.agents.adapters.gymnasium import ItemSpaceView
 from slategym.agents.sb3.env import SlateVecEnv
+from slategym.agents.sb3.item_space import ItemSpace
 from slategym.envs.gym import SlateEnv, SlateVectorEnv
 from slategym.envs.registry import WORLDS, make_world
 
@@ -37,12 +37,12 @@ def test_ppo_learns_from_it(id):
 
 @pytest.mark.parametrize("id", OWN)
 def test_sac_learns_proto_actions(id):
-    env = SlateVecEnv(id, 2, ItemSpaceView(), max_episode_steps=3)
+    env = SlateVecEnv(id, 2, ItemSpace(make_world(id)), max_episode_steps=3)
     SAC("MultiInputPolicy", env, learning_starts=4, batch_size=4, buffer_size=50).learn(10)
 
 
 def test_evaluate_policy_needs_no_monitor():
-    env = SlateVecEnv(BORED, 4, ItemSpaceView(), max_episode_steps=5)
+    env = SlateVecEnv(BORED, 4, ItemSpace(make_world(BORED)), max_episode_steps=5)
     model = SAC("MultiInputPolicy", env, buffer_size=10)
     returns, lengths = evaluate_policy(model, env, 4, return_episode_rewards=True)
     assert len(returns) >= 4 and set(lengths) == {5}
@@ -112,7 +112,7 @@ def test_seeding_and_going_on():
 
 
 def test_a_diverged_learner_and_bad_slates_are_named():
-    env = SlateVecEnv(BORED, 2, ItemSpaceView())
+    env = SlateVecEnv(BORED, 2, ItemSpace(make_world(BORED)))
     env.reset()
     action = np.zeros((2, 10), np.float32)
     action[1, 3] = np.nan

@@ -8,12 +8,12 @@ import pytest
 import torch
 from small_worlds import fixed_world, learned_world, plain_taste
 
-from slategym.agents.adapters.gymnasium import slate_towards
-from slategym.agents.core.inputs import Inputs
 from slategym.agents.sb3.agent import StableAgent
 from slategym.agents.sb3.algorithms import StableSAC, StableTD3
-from slategym.agents.sb3.proto import ItemSpace, ProtoSAC, ProtoTD3, proto_view
+from slategym.agents.sb3.item_space import ItemSpace
+from slategym.agents.sb3.proto import ProtoSAC, ProtoTD3, proto_view
 from slategym.agents.sb3.proto_action import ProtoView
+from slategym.agents.slates.towards import slate_towards
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.registry import make_world
@@ -91,7 +91,7 @@ def test_changing_candidates_are_ranked_and_not_seen() -> None:
     observation = engine.observe(
         world, engine.start(world, user_B, user_B, torch.zeros_like(user_B))
     )
-    view = ItemSpace(Inputs(world))
+    view = ItemSpace(world)
     shown = view.show(world, observation)
     action = torch.rand(6, world.catalogue.embedding.shape[1]) * 2 - 1
     expected = slate_towards(world, action, observation.candidates)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from stable_baselines3 import PPO, SAC
 
-from slategym.agents.adapters.gymnasium import ItemSpaceView
 from slategym.agents.sb3.env import RawView, SlateVecEnv
+from slategym.agents.sb3.item_space import ItemSpace
 from slategym.agents.sb3.zip import load_sb3_zip
 from slategym.envs import engine
 from slategym.envs.luck import Luck
@@ -29,7 +29,7 @@ def world() -> World:
 @pytest.fixture(scope="module")
 def saved(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("zip") / "model.zip"
-    env = SlateVecEnv(world, 4, ItemSpaceView(), seed=1)
+    env = SlateVecEnv(world, 4, ItemSpace(world), seed=1)
     with torch.random.fork_rng():
         SAC("MultiInputPolicy", env, policy_kwargs={"net_arch": [8]}, buffer_size=50).save(path)
     return path
@@ -37,12 +37,12 @@ def saved(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_without_the_users_word_it_stays_shut(world: World, saved: Path) -> None:
     with pytest.raises(UsageError, match=r"runs code that is pickled in it; .* trust=True"):
-        load_sb3_zip(saved, SAC, world, ItemSpaceView())
+        load_sb3_zip(saved, SAC, world, ItemSpace(world))
 
 
 def test_a_trusted_zip_serves_its_mean_action_after_a_warning(world: World, saved: Path) -> None:
     before = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
-    view = ItemSpaceView()
+    view = ItemSpace(world)
     with pytest.warns(UserWarning, match="runs code that is pickled in it"):
         policy = load_sb3_zip(saved, SAC, world, view, trust=True)
     assert torch.equal(before[0], torch.get_rng_state())
@@ -56,7 +56,7 @@ def test_a_trusted_zip_serves_its_mean_action_after_a_warning(world: World, save
     assert policy.name == "sac" and not policy.privileged
 
 
-def _seen(view: ItemSpaceView, world: World) -> np.ndarray:
+def _seen(view: ItemSpace, world: World) -> np.ndarray:
     session = engine.start(world, USERS, USERS, torch.zeros_like(USERS))
     return view.show(world, engine.observe(world, session))["seen"].numpy()
 
@@ -80,4 +80,4 @@ def test_what_does_not_fit_is_said(world: World, saved: Path) -> None:
         load_sb3_zip("nowhere.zip", SAC, world, trust=True)
     other = make_world("TopicRec-TopDown-Focused-v0")
     with pytest.raises(UsageError, match=r"was not trained for .*TopicRec.* spaces do not match"):
-        load_sb3_zip(saved, SAC, other, ItemSpaceView(), trust=True)
+        load_sb3_zip(saved, SAC, other, ItemSpace(other), trust=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_worlds import fixed_world, learned_world, plain_taste
 
-from slategym.agents.baselines.fixed import Random
+from slategym.agents.core.random_slates import Random
 from slategym.agents.references.myopic import Myopic
 from slategym.agents.types import Action, Policy
 from slategym.envs import engine

@@ -14,7 +14,7 @@ import pytest
 import torch
 from small_worlds import learned_world
 
-from slategym.agents.baselines.fixed import Random
+from slategym.agents.core.random_slates import Random
 from slategym.agents.registry import make_policy
 from slategym.agents.types import Action, Policy
 from slategym.envs.registry import make_world

@@ -19,8 +19,9 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
 from torch import Tensor
 
-from slategym.agents.adapters.gymnasium import ItemSpaceView, ProtoActionWrapper
+from slategym.agents.adapters.gymnasium import ProtoActionWrapper
 from slategym.agents.sb3.env import SlateVecEnv
+from slategym.agents.sb3.item_space import ItemSpace
 from slategym.envs import engine
 from slategym.envs.gym import SlateEnv
 from slategym.envs.luck import Luck
@@ -87,7 +88,7 @@ def test_learners_of_others_learn_from_it(id: str) -> None:
     env = RecordEpisodeStatistics(ProtoActionWrapper(gymnasium.make(id, **short)))
     SAC("MultiInputPolicy", env, learning_starts=4, batch_size=4, buffer_size=20).learn(7)
     assert list(env.length_queue) == [3, 3]
-    native = SlateVecEnv(id, 4, ItemSpaceView(), **short)
+    native = SlateVecEnv(id, 4, ItemSpace(make_world(id)), **short)
     SAC("MultiInputPolicy", native, learning_starts=4, batch_size=4, buffer_size=20).learn(8)
     PPO("MultiInputPolicy", SlateVecEnv(id, 4, **short), n_steps=4, batch_size=16).learn(16)
     many = VectorStatistics(gymnasium.make_vec(id, num_envs=3, **short))

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_agents import Counting, CountingSettings
 
-from slategym.agents.baselines.fixed import Random
 from slategym.agents.core.agent import Agent
+from slategym.agents.core.random_slates import Random
 from slategym.agents.registry import POLICIES, PolicyEntry, load_agent
 from slategym.agents.serving.export import export
 from slategym.agents.slates.top import top_slate

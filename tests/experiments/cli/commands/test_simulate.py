@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from small_agents import Counting
 
-from slategym.agents.baselines.fixed import Random
+from slategym.agents.core.random_slates import Random
 from slategym.agents.registry import POLICIES, PolicyEntry
 from slategym.agents.types import Action
 from slategym.envs.luck import Luck
