@@ -276,7 +276,9 @@ def to_toml(description: Description, comments: Mapping[str, str] | None = None)
             lines += [
                 line(field.name, value, f"{path}.{field.name}")
                 for field in fields(entry)
-                if field.name != "name" and (value := getattr(entry, field.name)) not in (None, "")
+                if field.name != "name"
+                and (value := getattr(entry, field.name)) is not None
+                and not value == field.default == ""
             ]
     return "\n".join(lines).lstrip("\n") + "\n"
 

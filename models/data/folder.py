@@ -14,6 +14,7 @@ from slategym.envs.names import UsageError
 from slategym.envs.types import Column
 from slategym.models.data.description import (
     FILE,
+    UNDESCRIBED,
     ColumnEntry,
     Description,
     SignalEntry,
@@ -45,20 +46,48 @@ def load_folder(folder: str | Path) -> Log:
     return build_log(folder.resolve().name, tables, description)
 
 
-def read_folder(folder: str | Path) -> tuple[Tables, Description]:
-    """The tables of that folder, unchecked, and what its log.toml says; see `load_folder`."""
+def read_folder(
+    folder: str | Path, unreadable: dict[str, str] | None = None
+) -> tuple[Tables, Description]:
+    """The tables of that folder, unchecked, and what its log.toml says; see `load_folder`.
+
+    Args:
+        folder: of the log.
+        unreadable: where given, a table that is missing or cannot be read is no error; its name and
+            the reason are put here, and the table is empty.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
     description = read_description(folder)
+    return read_tables(folder, description, unreadable), description
+
+
+def read_tables(
+    folder: Path,
+    description: Description = UNDESCRIBED,
+    unreadable: dict[str, str] | None = None,
+) -> Tables:
+    """The tables alone; see `read_folder`."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
     further = [*description.context, *description.item_columns, *(description.traits or ())]
     labels = [entry.name for entry in further if entry.kind == "category" and not entry.brackets]
-    events, items, users = (_read(folder, name, labels) for name in TABLES)
-    for name, table in (("events", events), ("items", items)):
-        if table is None:
-            raise FileNotFoundError(f"{folder}: neither {name}.csv nor {name}.parquet is there")
+    found: dict[str, Table | None] = {}
+    for name in TABLES:
+        try:
+            table = _read(folder, name, labels)
+            if table is None and name != "users":
+                raise FileNotFoundError(f"{folder}: neither {name}.csv nor {name}.parquet is there")
+        except (OSError, ValueError) as error:
+            if unreadable is None:
+                raise
+            unreadable[name] = str(error)
+            table = Table(pd.DataFrame(), name)
+        found[name] = table
+    events, items = found["events"], found["items"]
     assert events is not None and items is not None
-    return Tables(events, items, users), description
+    return Tables(events, items, found["users"])
 
 
 def write_folder(log: Log, folder: str | Path, form: Literal["parquet", "csv"] = "parquet") -> Path:

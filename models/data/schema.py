@@ -160,8 +160,7 @@ def inspect(tables: Tables, description: Description) -> tuple[Settled | None, l
     events, signals, context = _events(tables.events, description, desk)
     items, item_columns = _items(tables.items, description, desk)
     users, traits = _users(tables.users, description, desk)
-    if not desk.problems or not _broken(desk, tables):
-        _across(tables, events, items, users, desk)
+    _across(tables, events, items, users, desk)
     if desk.problems:
         return None, desk.problems
     if users is None:
@@ -408,12 +407,6 @@ def _too_many(table: Table, column: str, size: int, what: str, desk: _Desk) -> N
     )
 
 
-def _broken(desk: _Desk, tables: Tables) -> bool:
-    """Whether a column is missing or a table is empty, so that tables cannot be compared."""
-    keys = {"user", "item", "time"}
-    return any(not p.place and (p.column in keys or not p.column) for p in desk.problems)
-
-
 def _across(
     tables: Tables,
     events: pd.DataFrame,
@@ -423,18 +416,22 @@ def _across(
 ) -> None:
     """What only several columns, or several tables, can break."""
     identity = [n for n in ("user", "item", "time", "slate_id", "position") if n in events]
-    _unique(tables.events, events, identity, desk)
-    if {"slate_id", "position"} <= set(events.columns):
+    if {"user", "item", "time"} <= set(identity):
+        _unique(tables.events, events, identity, desk)
+    if {"user", "slate_id", "position"} <= set(identity):
         slots = ["user", "slate_id", "position"]
         again_E = events.duplicated(slots) & ~events.duplicated(identity)
         if again_E.any():
             fix = "a slot of a slate holds one item; number positions anew, or name the slates"
             desk.rows(tables.events, "position", again_E.to_numpy(), fix, " again in its slate")
-    _unique(tables.items, items, ["item"], desk)
-    _known_keys(tables.events, events, "item", items, tables.items, desk)
+    pairs = [("item", items, tables.items)]
     if users is not None and tables.users is not None:
-        _unique(tables.users, users, ["user"], desk)
-        _known_keys(tables.events, events, "user", users, tables.users, desk)
+        pairs.append(("user", users, tables.users))
+    for key, known, table in pairs:
+        if len(known) and key in known:
+            _unique(table, known, [key], desk)
+            if key in events:
+                _known_keys(tables.events, events, key, known, table, desk)
 
 
 def _known_keys(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from slategym.envs.names import UsageError
 
 if TYPE_CHECKING:  # pandas and torch are imported only by the command that needs them
     from rich.console import JustifyMethod
 
-    from slategym.models.data.log import Log
+    from slategym.models.data.check import Checked
 
 EPILOG = r"""
 **What can be fetched, and what is here**\
@@ -24,6 +29,7 @@ EPILOG = r"""
 `slategym data fetch movielens-100k --from ~/Downloads/ml-100k.zip`
 
 **Is my own log fit to learn from?**\
+`slategym data describe my-log/ --write`\
 `slategym data check my-log/`
 """
 LIST_EPILOG = r"""
@@ -52,8 +58,16 @@ CHECK_EPILOG = r"""
 **Is it fit to learn from?**\
 `slategym data check my-log/`
 """
+DESCRIBE_EPILOG = r"""
+**What would it say?**\
+`slategym data describe my-log/`
+
+**Write it, correct it, and check the log with it**\
+`slategym data describe my-log/ --write`\
+`slategym data check my-log/`
+"""
 data = typer.Typer(
-    help="Data sets and pretrained weights: list, fetch, check.",
+    help="Data sets and pretrained weights: list, fetch, describe, check.",
     epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -114,60 +128,178 @@ def check(
     folder: Annotated[
         Path, typer.Argument(help="Holds events.csv, items.csv, users.csv (or .parquet).")
     ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
-    """Check a log of your own, and show what was understood.
+    """Check a log of your own: every problem at once, or what it is fit for.
 
-    **events**: user, item, time (unix seconds, UTC) and at least one of click (0/1), like (0/1),
-    rating (1 to 5); optional hour, weekday, slate_id, position, propensity. An empty cell is a
-    signal that was not observed.
+    **events**: user, item, time (unix seconds in UTC, or ISO dates and times) and at least one of
+    click (0/1), like (0/1), rating (1 to 5, or halves from 0.5); optional hour, weekday, slate_id,
+    position, propensity. An empty cell is a signal that was not observed.
 
-    **items**: item, title; optional text, year, topics (Comedy|Drama).
+    **items**: item; optional title, text, year, topics (Comedy|Drama, or lists).
 
     **users** (optional): user and a column for each categorical trait.
+
+    **log.toml** (optional): other signals and scales, context, columns of items;
+    `slategym data describe` writes a first one.
     """
-    from slategym.models.data.folder import read_folder
-    from slategym.models.data.log import build_log
-    from slategym.models.data.schema import unused_columns
+    from slategym.models.data.check import check_folder
 
-    tables, description = read_folder(folder)
-    log = build_log(folder.resolve().name, tables, description)
+    checked = check_folder(folder)
+    next_command = f"slategym benchmark log {shlex.quote(str(folder))}"
+    if as_json:
+        typer.echo(json.dumps(_document(checked, next_command), indent=2, allow_nan=False))
+        if checked.problems:
+            raise typer.Exit(1)
+        return
+    if len(checked.problems) == 1:
+        raise ValueError(str(checked.problems[0]))
+    if checked.problems:
+        for problem in checked.problems:
+            typer.echo(plain(str(problem)))
+        places = sum(getattr(problem, "more", 0) for problem in checked.problems)
+        raise ValueError(
+            f"{folder}: {len(checked.problems) + places:,} problems, listed above; the first: "
+            f"{checked.problems[0]}"
+        )
     console = Console()
-    console.print(_describe(log), markup=False)
-    for table, columns in unused_columns(tables, description).items():
-        console.print(f"{table}: not used: {', '.join(columns)}", markup=False)
+    console.print(_summary(checked))
+    console.print(_uses(checked))
+    for line in checked.warnings:
+        console.print(Text(plain(f"look at this: {line}"), style="yellow"))
+    for line in checked.unused:
+        typer.echo(plain(line.replace("FOLDER", shlex.quote(str(folder)))))
+    typer.echo(f"next: {next_command}")
 
 
-def _describe(log: Log) -> Table:
-    """The log in a dozen numbers."""
+@data.command(epilog=DESCRIBE_EPILOG)
+def describe(
+    folder: Annotated[Path, typer.Argument(help="Holds events and items, as for data check.")],
+    write: Annotated[
+        bool, typer.Option("--write", help="Write it to log.toml in the folder.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --write: replace a log.toml that is there.")
+    ] = False,
+) -> None:
+    """Look at the tables of a log and propose its log.toml, a comment a line.
+
+    What a column is (a signal, context, a column of items, a trait), its kind, its unit and its
+    scale are guessed from its name and its values. Read every line before you rely on it.
+    """
+    from slategym.models.data.describe import guess
+    from slategym.models.data.description import FILE
+    from slategym.models.data.folder import read_tables
+    from slategym.models.files import atomic_path
+
+    found = guess(read_tables(folder)).toml()
+    path = folder / FILE
+    if not write:
+        typer.echo(found, nl=False)
+        return
+    if path.exists() and not force:
+        raise UsageError(f"{path} is there already; --force replaces it")
+    with atomic_path(path) as temporary:
+        temporary.write_text(found, "utf-8")
+    typer.echo(path)
+
+
+def plain(text: str) -> str:
+    """The text with everything that a terminal would act upon spelled out."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _figures(checked: Checked) -> dict[str, str]:
+    """The log in two dozen numbers."""
     import pandas as pd
 
+    log, facts = checked.log, checked.facts
+    assert log is not None and facts is not None
+    span = pd.to_datetime(log.events["time"].agg(["min", "max"]), unit="s")
+    topics = ", ".join(log.topic_names[:8]) + (" ..." if len(log.topic_names) > 8 else "")
+    rows = {
+        "events": f"{len(log.events):,}",
+        "users": f"{log.num_users:,}",
+        log.words.items: f"{log.num_items:,}",
+        "from, to": " to ".join(f"{moment:%Y-%m-%d}" for moment in span),
+        log.words.topics: f"{len(log.topic_names)}: {topics}",
+        log.words.sessions: f"{len(facts.visit_sizes):,}, a pause of {log.pause:g} s ends one",
+        f"{log.words.items} again": f"{'yes' if log.repeats else 'no'}; {facts.repeated:.1%} of "
+        "consumed rows repeat a pair",
+    }
+    if log.slate_size is not None:
+        rows["slate"] = f"{log.slate_size} {log.words.items}"
+    for name, size in zip(log.profile_names, log.profile_sizes, strict=True):
+        rows[f"trait {name}"] = f"{size} categories"
+    for signal in log.signals:
+        values = log.events[signal.name]
+        scale = f"{signal.low:g} to {signal.high:g}, " if signal.kind != "binary" else ""
+        rows[f"signal {signal.name}"] = (
+            f"{signal.kind}, {scale}{signal.provenance}, observed in {values.notna().mean():.1%} "
+            f"of events, mean {values.mean():.3f} {signal.unit}, weight {signal.weight:g}"
+        )
+    if log.like_from is not None:
+        rows["liked"] = f"from {log.like_from:g} on"
+    for kind, columns, table in (
+        ("context", log.context, log.events),
+        (log.words.item, log.item_columns, log.items),
+    ):
+        for column in columns:
+            values = table[column.name]
+            known = (values >= 0) if column.categories else values.notna()
+            rows[f"{kind} {column.name}"] = (
+                f"{len(column.categories)} categories: {', '.join(column.categories[:5])}"
+                + (" ..." if len(column.categories) > 5 else "")
+                if column.categories
+                else f"{column.low:g} to {column.high:g} {column.unit}".strip()
+            ) + f", known in {known.mean():.1%}"
+    rows["sha256"] = log.sha256
+    return rows
+
+
+def _summary(checked: Checked) -> Table:
+    """The log's figures, as they are: nothing in a name is markup."""
     table = Table(
-        title=f"{log.name}: a good log",
+        title=Text(plain(f"{checked.name}: a good log")),
         title_justify="left",
         show_header=False,
         box=None,
         pad_edge=False,
     )
-    span = pd.to_datetime(log.events["time"].agg(["min", "max"]), unit="s")
-    rows = {
-        "events": f"{len(log.events):,}",
-        "users": f"{log.num_users:,}",
-        "items": f"{log.num_items:,}",
-        "from, to": " to ".join(f"{moment:%Y-%m-%d}" for moment in span),
-        "topics": f"{len(log.topic_names)}: {', '.join(log.topic_names[:8])}"
-        + (" ..." if len(log.topic_names) > 8 else ""),
-    }
-    for name, size in zip(log.profile_names, log.profile_sizes, strict=True):
-        rows[f"profile {name}"] = f"{size} categories"
-    for signal in log.signals:
-        values = log.events[signal.name]
-        rows[f"signal {signal.name}"] = (
-            f"{signal.provenance}, observed in {values.notna().mean():.1%} of events, "
-            f"mean {values.mean():.3f} {signal.unit}"
-        )
-    rows["sha256"] = log.sha256
     table.add_column()
     table.add_column(overflow="fold")
-    for name, value in rows.items():
-        table.add_row(name, value)
+    for name, value in _figures(checked).items():
+        table.add_row(Text(plain(name)), Text(plain(value)))
     return table
+
+
+def _uses(checked: Checked) -> Table:
+    """What it is fit for, and why."""
+    table = Table(title="What it is fit for", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("use", "fit", "because"):
+        table.add_column(heading, overflow="fold")
+    for use in checked.uses:
+        style = "green" if use.fit else "yellow"
+        answer = Text("yes" if use.fit else "no", style=style)
+        table.add_row(Text(plain(use.name)), answer, Text(plain(use.because)))
+    return table
+
+
+def _document(checked: Checked, next_command: str) -> dict[str, Any]:
+    """The same as one JSON object."""
+    from dataclasses import asdict
+
+    document: dict[str, Any] = {
+        "log": checked.name,
+        "good": not checked.problems,
+        "problems": [{**asdict(problem), "message": str(problem)} for problem in checked.problems],
+    }
+    if checked.log is None:
+        return document
+    return document | {
+        "figures": _figures(checked),
+        "fit": [asdict(use) for use in checked.uses],
+        "warnings": checked.warnings,
+        "unused": checked.unused,
+        "next": next_command,
+    }

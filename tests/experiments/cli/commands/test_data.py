@@ -1,10 +1,13 @@
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 import typer
+from small_log import write_shop
 from typer.testing import CliRunner
 
+from slategym.envs.names import UsageError
 from slategym.experiments.cli.commands import data
 from slategym.models.assets.registry import ASSETS, Asset
 from slategym.models.assets.sources import Site
@@ -71,3 +74,131 @@ def test_check_refuses_a_bad_one(tmp_path: Path) -> None:
     (tmp_path / "items.csv").write_text("item,title\nx,A thing\n")
     with pytest.raises(ValueError, match=r"events\.csv, line 2: column 'time' holds 1000"):
         run("check", str(tmp_path))
+
+
+def test_check_lists_every_problem_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"a,x,{n},{9 if n < 8 else 5},{n}" for n in range(10)]
+    (tmp_path / "events.csv").write_text(
+        "\n".join(["user,item,time,rating,hour", *rows, ",y,-1,2,25", "a,x,9,5,9"]) + "\n"
+    )
+    (tmp_path / "items.csv").write_text("item,title,topics\nx,,A||B\nx,X,A\n")
+    (tmp_path / "users.csv").write_text("user,age\nb,\n")
+    result = CliRunner().invoke(app, ["data", "check", str(tmp_path)])
+    lines = result.output.splitlines()
+    for start in (
+        "events.csv, line 2: column 'rating' holds 9; a rating is a number from 1 to 5 (stars)",
+        "events.csv, line 12: column 'user' is empty; every event names its user",
+        "events.csv, line 12: column 'time' holds -1; times are unix seconds",
+        "events.csv, line 12: column 'hour' holds 25; an hour is local and in [0, 24)",
+        "events.csv, line 13: column 'user': user 'a', item 'x', time 9 stands already in line 11",
+        "events.csv, line 12: column 'item' holds 'y', which is not in items.csv",
+        "events.csv, line 2: column 'user' holds 'a', which is not in users.csv",
+        "items.csv, line 2: column 'title' is empty; every item has a title",
+        "items.csv, line 2: column 'topics' holds 'A||B'; an empty topic name",
+        "items.csv, line 3: column 'item': item 'x' stands already in line 2",
+        "users.csv, line 2: column 'age' is empty; every user has a age",
+    ):
+        assert sum(line.startswith(start) for line in lines) == 1, start
+    ratings = [line for line in lines if "'rating'" in line]
+    assert len(ratings) == 5 and ratings[-1].endswith("(3 more such rows)")
+    assert isinstance(result.exception, ValueError)
+    assert "28 problems, listed above; the first: events.csv, line 12: column 'user' is" in str(
+        result.exception
+    )
+
+
+def test_check_lists_problems_of_tables_beside_one_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_bytes(b"")
+    (tmp_path / "items.csv").write_text("item,title\nx,\n")
+    (tmp_path / "users.csv").write_text("user\nb\nb\n")
+    output = CliRunner().invoke(app, ["data", "check", str(tmp_path)]).output.splitlines()
+    assert [line.split(":")[0] for line in output] == [
+        "events.csv",
+        "items.csv, line 2",
+        "users.csv, line 3",
+    ]
+
+
+def test_check_says_what_a_log_is_fit_for(tmp_path: Path) -> None:
+    code, output = run("check", str(write_shop(tmp_path / "shop")))
+    lines = {" ".join(line.split()) for line in output.splitlines()}
+    assert code == 0
+    for line in (
+        "context device 2 categories: phone, laptop, known in 100.0%",
+        "click head yes logged, 6,912 observed, from slates as they were shown and skipped",
+        "learned world, Log-v0 yes 72 of 72 users have 10 events or more (100%)",
+        "off-policy evaluation no lacks propensity",
+        f"next: slategym benchmark log {tmp_path}/shop",
+    ):
+        assert line in lines, line
+
+
+def write_clicks(folder: Path, *, toml: str = "") -> Path:
+    """A click-only log in which everything shown was clicked."""
+    folder.mkdir()
+    events = [f"u{n % 3},i{n % 5},{1000 + n},1,{n / 2},blob" for n in range(15)]
+    head = "user,item,time,click,dwell,session_id"
+    (folder / "events.csv").write_text("\n".join([head, *events]) + "\n")
+    (folder / "items.csv").write_text("item\n" + "\n".join(f"i{n}" for n in range(5)) + "\n")
+    if toml:
+        (folder / "log.toml").write_text(toml)
+    return folder
+
+
+def test_check_warns_of_clicks_without_zeros_and_of_unused_columns(tmp_path: Path) -> None:
+    folder = write_clicks(tmp_path / "clicks")
+    document = json.loads(run("check", "--json", str(folder))[1])
+    assert document["good"] and document["problems"] == []
+    (warning,) = document["warnings"]
+    assert warning.startswith("click is 1 in every row: the log does not show what was refused")
+    assert document["unused"] == [
+        "events.csv: not used: dwell (declare it: [signals.dwell])",
+        "events.csv: not used: session_id (an identifier by its name)",
+        "slategym data describe FOLDER --write writes a log.toml that uses them",
+    ]
+    fit = {use["name"]: use["fit"] for use in document["fit"]}
+    assert fit["click head"] and not fit["learned world, Log-v0"]
+    assert not fit["text vectors of items"] and not fit["topics: diversity, boredom"]
+
+
+def test_check_as_json_has_the_problems(tmp_path: Path) -> None:
+    folder = write_clicks(tmp_path / "clicks", toml="[signals.dwell]\nkind = 'binary'\n")
+    code, output = run("check", "--json", str(folder))
+    document = json.loads(output)
+    assert (code, document["good"]) == (1, False)
+    first = document["problems"][0]
+    assert (first["table"], first["place"], first["column"], first["value"]) == (
+        ("events.csv", "line 3", "dwell", "0.5")
+    )
+
+
+def test_names_are_printed_as_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "[red]log"
+    folder.mkdir()
+    (folder / "events.csv").write_text("user,item,time,click,[/oops]\na,x,100,1,\x1b[31m\n")
+    (folder / "items.csv").write_text("item,title,topics\nx,A,[/b]Comedy\x1b]0;owned\x07\n")
+    (folder / "users.csv").write_text("user,[/p]\na,1\n")
+    code, output = run("check", str(folder))
+    assert code == 0
+    assert "\x1b" not in output and "\x07" not in output
+    for part in ("[red]log: a good log", r"[/b]Comedy\x1b]0;owned\x07", "trait [/p]", "[/oops]"):
+        assert part in output, part
+
+
+def test_describe_proposes_writes_and_does_not_overwrite(tmp_path: Path) -> None:
+    folder = write_clicks(tmp_path / "clicks")
+    code, proposed = run("describe", str(folder))
+    assert code == 0 and "[signals.dwell]" in proposed
+    assert not (folder / "log.toml").exists()
+    run("describe", str(folder), "--write")
+    assert (folder / "log.toml").read_text() == proposed
+    output = run("check", str(folder))[1]
+    assert "signal dwell" in output and "dwell (" not in output
+    (folder / "log.toml").write_text("pause = 60\n")
+    with pytest.raises(UsageError, match=r"log\.toml is there already; --force replaces it"):
+        run("describe", str(folder), "--write")
+    assert (folder / "log.toml").read_text() == "pause = 60\n"
+    run("describe", str(folder), "--write", "--force")
+    assert (folder / "log.toml").read_text() == proposed

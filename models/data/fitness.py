@@ -1,0 +1,196 @@
+"""What a log is fit for: which models, worlds and studies it can carry, and what it lacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slategym.models.data.log import Log, repeated_share
+from slategym.models.data.sittings import sittings
+
+LONG_PAST = 10  # events with which people arrive in a learned world
+LONG_VISIT = 5  # events in which a topic can come back
+FEW_PEOPLE = 60  # with a long past: below, thirds of them are too few to fit and judge on
+
+
+@dataclass(frozen=True)
+class Use:
+    """One thing that a log may be used for."""
+
+    name: str  # "click head", "learned world"
+    fit: bool
+    because: str  # what the log has, or lacks and how to give it
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a log has, counted."""
+
+    num_people: int  # users with any event
+    num_long_pasts: int  # users with `LONG_PAST` events or more
+    visit_sizes: NDArray[np.int64]  # events of each visit
+    has_refusals: bool  # some click is 0
+    has_slates: bool  # slate_id is there
+    has_propensities: bool
+    has_texts: bool  # texts say more than titles and topics
+    repeated: float  # share of consumed rows that repeat a pair
+
+    @property
+    def num_long_visits(self) -> int:
+        """Visits of `LONG_VISIT` events or more."""
+        return int((self.visit_sizes >= LONG_VISIT).sum())
+
+
+def facts(log: Log) -> Facts:
+    """Count what that log has."""
+    past_U = np.bincount(log.events["user"], minlength=log.num_users)
+    composed = [
+        f"{title} ({year}) | {', '.join(topics)}" if year else f"{title} | {', '.join(topics)}"
+        for title, year, topics in zip(
+            log.items["title"], log.items["year"], log.items["topics"], strict=True
+        )
+    ]
+    own = log.items["text"].to_numpy() != np.array(composed, dtype=object)
+    named = log.items["title"].to_numpy() != log.items["key"].to_numpy()
+    return Facts(
+        num_people=int((past_U > 0).sum()),
+        num_long_pasts=int((past_U >= LONG_PAST).sum()),
+        visit_sizes=np.bincount(sittings(log)),
+        has_refusals=bool((log.events["click"] == 0).any()),
+        has_slates="slate_id" in log.events,
+        has_propensities="propensity" in log.events,
+        has_texts=bool((own | named).any()),
+        repeated=repeated_share(log.events),
+    )
+
+
+def uses(log: Log, found: Facts) -> list[Use]:
+    """Every use, fit or not, with the reason."""
+    share = found.num_long_pasts / found.num_people
+    past = (
+        f"{found.num_long_pasts:,} of {found.num_people:,} users have {LONG_PAST} events or more "
+        f"({share:.0%})"
+    )
+    enough = found.num_long_pasts >= FEW_PEOPLE
+    visits = (
+        f"{len(found.visit_sizes):,} visits (a pause of {log.pause:g} s ends one), mean "
+        f"{found.visit_sizes.mean():.1f} events, {found.num_long_visits:,} of {LONG_VISIT} or more"
+    )
+    return [
+        *_heads(log, found),
+        Use(
+            "multi-task model, evaluate-model",
+            found.num_long_pasts > 0 and log.events["time"].nunique() > 2,
+            past if found.num_long_pasts else f"{past}: nobody has a history to learn from",
+        ),
+        Use(
+            "text vectors of items",
+            found.has_texts,
+            "items have words"
+            if found.has_texts
+            else "titles are ids and there is no column text in items; ids are learned instead",
+        ),
+        Use(
+            "topics: diversity, boredom",
+            len(log.topic_names) > 1,
+            f"{len(log.topic_names)} topics"
+            if len(log.topic_names) > 1
+            else "one topic; a column topics in items gives more",
+        ),
+        Use(
+            "learned world, Log-v0",
+            enough,
+            past if enough else f"{past}; a world wants {FEW_PEOPLE} of them",
+        ),
+        Use("visits of the log's own length", bool((found.visit_sizes > 1).any()), visits),
+        Use(
+            "boredom as strong as the log's",
+            found.num_long_visits > 0 and len(log.topic_names) > 1,
+            f"{found.num_long_visits:,} visits of {LONG_VISIT} events or more"
+            if found.num_long_visits
+            else f"no visit has {LONG_VISIT} events; assumptions take its place",
+        ),
+        Use(
+            "study: benchmark log",
+            enough,
+            f"{found.num_long_pasts:,} people to share among simulator, agents and judge"
+            if enough
+            else f"{found.num_long_pasts:,} people are too few to fit on and to judge on",
+        ),
+        Use("off-policy evaluation", *_off_policy(found)),
+    ]
+
+
+def _heads(log: Log, found: Facts) -> list[Use]:
+    """One use per signal: whether a head can learn from it, and from what."""
+    heads = []
+    for signal in log.signals:
+        values = log.events[signal.name]
+        varies = bool(values.min() < values.max())
+        seen = f"{signal.provenance}, {int(values.notna().sum()):,} observed"
+        if signal.name == "click":
+            source = (
+                "from slates as they were shown and skipped"
+                if found.has_slates and found.has_refusals
+                else "from rows with and without a click"
+                if found.has_refusals
+                else "from items sampled as not clicked: no row is without a click"
+            )
+            heads.append(Use("click head", True, f"{seen}, {source}"))
+        else:
+            because = seen if varies else f"{seen}, all the same: nothing to tell apart"
+            heads.append(Use(f"{signal.name} head", varies, because))
+    return heads
+
+
+def _off_policy(found: Facts) -> tuple[bool, str]:
+    has = {
+        "slate_id": found.has_slates,
+        "propensity": found.has_propensities,
+        "clicks that are 0": found.has_refusals,
+    }
+    lacking = [name for name, there in has.items() if not there]
+    if lacking:
+        return False, f"lacks {', '.join(lacking)}"
+    return True, "slates with propensities, and what was not clicked"
+
+
+def warnings(log: Log, found: Facts) -> list[str]:
+    """What its owner should look at, though it is a good log; a line each."""
+    said = []
+    click = log.signals[0]
+    if click.provenance == "logged" and not found.has_refusals:
+        said.append(
+            "click is 1 in every row: the log does not show what was refused. Add rows with "
+            "click 0 for what was shown and skipped (with slate_id and position), or leave the "
+            "column out"
+        )
+    if log.unobserved:
+        said.append(
+            f"{log.unobserved:,} rows are left out: nothing was observed in them. If they mean "
+            "that the item was consumed, give them a click of 1"
+        )
+    for signal in log.signals[1:]:
+        values = log.events[signal.name].dropna()
+        if len(values) and values.min() == values.max():
+            said.append(f"{signal.name} is {values.iloc[0]:g} wherever it was observed")
+        if signal.kind == "ordinal" and signal.low == 0 and (zero := (values == 0).mean()) > 0.2:
+            said.append(
+                f"{signal.name} is 0 in {zero:.0%} of what was observed: if 0 means that nothing "
+                "was said, leave those cells empty"
+            )
+    if log.events["time"].nunique() == 1:
+        said.append("all events have one time: no order of events, no visits, no split by time")
+    if not log.repeats and found.repeated > 0:
+        said.append(
+            f"{found.repeated:.1%} of consumed rows repeat an item of the same user, and "
+            "repeats is false: worlds and rankers show an item to a user until it is consumed"
+        )
+    met = log.events["item"].nunique()
+    if met < log.num_items / 2:
+        said.append(f"{log.num_items - met:,} of {log.num_items:,} items are in no event")
+    if (again := int(log.items["title"].duplicated().sum())) > log.num_items / 10:
+        said.append(f"{again:,} items have the title of another")
+    return said
