@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slategym.models.data.description import UNDESCRIBED, Description, SignalEntry
@@ -291,6 +291,7 @@ def test_a_trait_with_thousands_of_values_is_refused() -> None:
         build(users=users)
 
 
+@settings(deadline=None)
 @given(st.permutations(range(4)))
 def test_the_order_of_rows_does_not_matter(order: list[int]) -> None:
     events = EVENTS.assign(slate_id=list("qprs"))
