@@ -143,9 +143,8 @@ class GaussianProcess:
         mean_E, variance_E = np.full((2, events.num_rows), np.nan)
         for taken in taken_rows(events, users_of(events, row_x)):
             item_BT = torch.as_tensor(events.item_E[taken.row_BT])
-            at_BT = torch.arange(item_BT.shape[1]).expand_as(item_BT)
-            left_BTT = self.kernel(item_BT, item_BT) + self._drift(at_BT)
-            mean_BT, variance_BT = one_step(left_BTT, torch.as_tensor(residual_E[taken.row_BT]))
+            residual_BT = torch.as_tensor(residual_E[taken.row_BT])
+            mean_BT, variance_BT = self.steps(item_BT, residual_BT)
             rows = taken.row_BT[taken.real_BT]
             mean_E[rows] = mean_BT.numpy()[taken.real_BT]
             variance_E[rows] = variance_BT.numpy()[taken.real_BT]
@@ -155,6 +154,16 @@ class GaussianProcess:
             expected_x + base.scale * mean_E[row_x],
             variance_E[row_x] * self.noise * base.scale**2,
         )
+
+    def steps(self, item_BT: Tensor, residual_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Each event's residual and its variance, noise included, given the events before it.
+
+        Args:
+            item_BT: users' clicked items in order; whatever comes last may be padding.
+            residual_BT: in the base's scale, float64; NaN: not observed.
+        """
+        at_BT = torch.arange(item_BT.shape[1]).expand_as(item_BT)
+        return one_step(self.kernel(item_BT, item_BT) + self._drift(at_BT), residual_BT)
 
     def _residual(self, item: Tensor, value: Tensor) -> Tensor:
         expected = self.base.mean + torch.as_tensor(self.base.item_N)[item]

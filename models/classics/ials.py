@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,6 +31,10 @@ class IALS:
     ridge: float  # times clicks + unseen * N
     fade: float = 1.0  # what is left of a click's weight after one more click
     name: str = "iALS"
+
+    def fading(self, fade: float) -> IALS:
+        """The same items with users folded in from a history that fades so."""
+        return replace(self, fade=fade)
 
     def initial(self, history_BH: Tensor) -> FoldIn:
         """Sums over whole histories."""

@@ -18,6 +18,9 @@ class Sides:
     text_ND: Floats  # unit vectors about their mean; (N, 0) without an encoder
     topic_NG: Floats  # unit vectors of topics; zero for an item without any
     item_NC: Floats  # numbers and codes of the items' columns; NaN where unknown
+    item_names: tuple[str, ...]  # C
+    user_names: tuple[str, ...]  # F
+    context_names: tuple[str, ...]  # X
     user_UF: Floats  # codes of the profile columns
     context_EX: Floats  # hour, weekday and further context of each row; NaN where unknown
 
@@ -38,6 +41,9 @@ class Sides:
         return Sides(
             text_ND=_unit(text_ND - text_ND.mean(0)),
             topic_NG=_unit(topic_NG),
+            item_names=tuple(names),
+            user_names=log.profile_names,
+            context_names=tuple(context),
             item_NC=_numbers([items[name].to_numpy() for name in names], log.num_items),
             user_UF=log.users[list(log.profile_names)].to_numpy(np.float64),
             context_EX=_numbers([events[name].to_numpy() for name in context], len(events)),

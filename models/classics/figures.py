@@ -1,0 +1,30 @@
+"""The classics on the rows of a log's split: chosen on validation rows, read once on test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from slategym.models.classics.events import Events
+from slategym.models.classics.next_figures import next_item_figures
+from slategym.models.classics.reading import ClassicFigures, Reading
+from slategym.models.classics.value_figures import value_figures
+
+
+def classic_figures(
+    reading: Reading, text_ND0: Tensor | None = None, *, trees: bool = True
+) -> Iterator[ClassicFigures]:
+    """Choose, fit and read every classic, one after the other.
+
+    Args:
+        reading: which rows are for what.
+        text_ND0: vectors of the items' texts; None: texts are not read.
+        trees: whether to grow boosted trees, which need scikit-learn.
+
+    Yields:
+        Each classic's figures. A log without a signal beside the click has no value models.
+    """
+    events = Events.from_log(reading.log)
+    yield from next_item_figures(reading, events)
+    yield from value_figures(reading, events, text_ND0, trees=trees)
