@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from slategym.agents.baselines.classics import Classic, classic
 from slategym.agents.baselines.fixed import Popularity, Supervised
 from slategym.agents.baselines.mmr import SupervisedMMR
 from slategym.agents.baselines.tuning import tuned
@@ -26,6 +27,21 @@ def popularity(world: World) -> Popularity:
     if count_N is None:
         count_N = clicks_under_random_slates(world)
     return Popularity(count_N, world.slate_size)
+
+
+def ease(world: World, cap: int | None = None) -> Classic:
+    """EASE over a fading history, fitted on the agents' log."""
+    return classic(world, "ease", cap)
+
+
+def knn(world: World, cap: int | None = None) -> Classic:
+    """Item-kNN over a fading history, fitted on the agents' log."""
+    return classic(world, "knn", cap)
+
+
+def transitions(world: World, cap: int | None = None) -> Classic:
+    """What came soon after the last clicks in the agents' log."""
+    return classic(world, "transitions", cap)
 
 
 def supervised(world: World, cap: int | None = None) -> Supervised:

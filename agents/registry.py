@@ -55,11 +55,33 @@ PLANNER = "slategym.agents.references.planner"
 STATE, LEARNED = "a learned state, as MovieLens-v0 has", "MovieLens-v0"
 ONE_CHOICE = "at most one click a slate, as InterestEvolution-v0 has"
 CHOOSING = "InterestEvolution-v0"
+LOG = "a log that agents may read, as MovieLens-v0 has"
 
 POLICIES: dict[str, PolicyEntry] = {
     "random": PolicyEntry("baseline", "uniform distinct items", f"{MADE}:random"),
     "popularity": PolicyEntry(
         "baseline", "the most clicked items, the same for all", f"{MADE}:popularity"
+    ),
+    "ease": PolicyEntry(
+        "baseline",
+        "every item regressed on all others, over the last clicks, which fade",
+        f"{MADE}:ease",
+        needs=LOG,
+        example=LEARNED,
+    ),
+    "knn": PolicyEntry(
+        "baseline",
+        "items that the same people clicked as the last clicks, which fade",
+        f"{MADE}:knn",
+        needs=LOG,
+        example=LEARNED,
+    ),
+    "transitions": PolicyEntry(
+        "baseline",
+        "what people clicked soon after the last clicks, which fade",
+        f"{MADE}:transitions",
+        needs=LOG,
+        example=LEARNED,
     ),
     "supervised": PolicyEntry(
         "supervised",
@@ -216,9 +238,12 @@ POLICIES: dict[str, PolicyEntry] = {
 }
 
 
-FAMILIES: dict[str, tuple[str, str, type]] = {  # named with a number: function, argument, kind
-    r"supervised-cap([1-9]\d*)": (f"{MADE}:supervised", "cap", int),
-    r"supervised-mmr(\d+(?:\.\d+)?)": (f"{MADE}:supervised_mmr", "strength", float),
+FAMILIES: dict[str, tuple[str, str, type, str]] = {  # of a number: function, argument, kind, needs
+    r"supervised-cap([1-9]\d*)": (f"{MADE}:supervised", "cap", int, STATE),
+    r"supervised-mmr(\d+(?:\.\d+)?)": (f"{MADE}:supervised_mmr", "strength", float, STATE),
+    r"ease-cap([1-9]\d*)": (f"{MADE}:ease", "cap", int, LOG),
+    r"knn-cap([1-9]\d*)": (f"{MADE}:knn", "cap", int, LOG),
+    r"transitions-cap([1-9]\d*)": (f"{MADE}:transitions", "cap", int, LOG),
 }
 
 
@@ -402,10 +427,10 @@ def _no_policy_in(folder: Path) -> str:
 
 def _of_a_family(name: str) -> PolicyEntry | None:
     """The entry of a name such as supervised-mmr0.7."""
-    for pattern, (path, argument, kind) in FAMILIES.items():
+    for pattern, (path, argument, kind, needs) in FAMILIES.items():
         if given := re.fullmatch(pattern, name):
             fixed = ((argument, kind(given[1])),)
-            return PolicyEntry("supervised", name, path, None, STATE, fixed, LEARNED)
+            return PolicyEntry("supervised", name, path, None, needs, fixed, LEARNED)
     return None
 
 

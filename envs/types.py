@@ -358,6 +358,20 @@ class Observer(Protocol[S]):
 
 
 @dataclass(frozen=True)
+class AgentLog:
+    """What people whom agents may learn from did: rows sorted by person, then time.
+
+    They are neither the world's people nor those on whom policies are compared.
+    """
+
+    user: Tensor  # (E,) int32, persons numbered from 0
+    item: Tensor  # (E,) int32
+    feedback: Tensor  # (E, M) float32, NaN where a signal was not observed
+    signals: tuple[Signal, ...]  # M, click first
+    repeats: bool = False  # whether a person may consume an item again
+
+
+@dataclass(frozen=True)
 class World:
     """Everything that never changes. `seed` decides who people are, not what happens to them."""
 
@@ -376,6 +390,7 @@ class World:
     seed: int = 0
     labels: tuple[tuple[str, Provenance, str], ...] = ()  # (what, label, why) for report and card
     selection: Callable[[], World] | None = None  # the same with people on whom choices are made
+    agent_log: AgentLog | None = None  # what agents may learn from before they act
 
     def __post_init__(self) -> None:
         for name, low in (("slate_size", 1), ("horizon", 1), ("history_size", 0), ("seed", 0)):

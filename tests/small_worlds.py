@@ -15,7 +15,16 @@ from slategym.agents.core.ranker import Ranker
 from slategym.envs.candidates import UnseenCatalogue, WholeCatalogue
 from slategym.envs.choice import MultinomialLogit
 from slategym.envs.context import Clock
-from slategym.envs.types import CLICK, Arrival, Catalogue, Context, Population, Signal, World
+from slategym.envs.types import (
+    CLICK,
+    AgentLog,
+    Arrival,
+    Catalogue,
+    Context,
+    Population,
+    Signal,
+    World,
+)
 from slategym.envs.users.assumed import Assumed
 from slategym.envs.users.patience import Patience
 from slategym.envs.users.satiation import GenreSatiation
@@ -169,6 +178,19 @@ def learned_world(
         objective=(1.0, 1.0, 0.0),
         history_size=horizon,
         observer=BertObserver(observer.prepared(population)),
+        agent_log=agent_log_of(small_log(12, num_items, seed=3)),
+    )
+
+
+def agent_log_of(log: Log) -> AgentLog:
+    """A whole log as agents may read it."""
+    events, names = log.events, [signal.name for signal in log.signals]
+    return AgentLog(
+        user=torch.tensor(events["user"].to_numpy()),
+        item=torch.tensor(events["item"].to_numpy()),
+        feedback=torch.tensor(events[names].to_numpy(np.float32)),
+        signals=log.signals,
+        repeats=log.repeats,
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from slategym.envs.names import UsageError
-from slategym.envs.types import Population
+from slategym.envs.types import AgentLog, Population
 from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
 from slategym.models.data.splits import split_users
@@ -147,6 +147,20 @@ class Parties:
         mine = events["item"].to_numpy()[np.isin(events["user"], self.people[party])]
         counts = np.bincount(mine, minlength=len(self.log.items))
         return torch.as_tensor(counts, dtype=torch.float32)
+
+    def agent_log(self, party: str) -> AgentLog:
+        """Everything that a party's people did, for whoever learns from them."""
+        log = self.log
+        mine = log.events[np.isin(log.events["user"], self.people[party])]
+        _, user_E = np.unique(mine["user"], return_inverse=True)
+        feedback_EM = mine[[signal.name for signal in log.signals]].to_numpy(np.float32)
+        return AgentLog(
+            user=torch.as_tensor(user_E, dtype=torch.int32),
+            item=torch.tensor(mine["item"].to_numpy(), dtype=torch.int32),
+            feedback=torch.as_tensor(feedback_EM),
+            signals=log.signals,
+            repeats=log.repeats,
+        )
 
     def prepare(self, party: str, progress: bool = True, listener: Listener | None = None) -> None:
         """Fit one party's model if it is not there yet."""

@@ -1,0 +1,96 @@
+"""Classics as policies: what they read, what they choose, where they are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_worlds import agent_log_of, learned_world, small_log
+
+from slategym.agents.baselines.classics import chosen, classic, events_of
+from slategym.agents.registry import make_policy
+from slategym.envs import engine
+from slategym.envs.luck import Luck
+from slategym.envs.names import UsageError
+from slategym.envs.registry import make_world
+from slategym.envs.types import Observation, World
+from slategym.models.classics.families import FAMILIES, Rows
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return learned_world()
+
+
+def first_observation(world: World, num: int = 8) -> tuple[Observation, Luck]:
+    user_B = torch.arange(num, dtype=torch.int32)
+    session = engine.start(world, user_B, user_B, torch.zeros_like(user_B))
+    return engine.observe(world, session), Luck.at(session.key, session.step)
+
+
+@pytest.mark.parametrize("name", ["ease", "knn", "transitions"])
+def test_slates_are_the_best_of_what_the_history_speaks_for(world: World, name: str) -> None:
+    policy = classic(world, name)
+    observation, luck = first_observation(world)
+    slate_BK = policy.act(observation, luck).slate.long()
+    events = events_of(world.agent_log, 40)
+    settings = chosen(events, name, repeats=False)
+    weight_NN = FAMILIES[name].fit(Rows(events, np.ones(events.num_rows, bool)), settings).weight_NN
+    for user in range(8):
+        clicked = [i for i in observation.history.id[user].tolist() if i >= 0]
+        weights = [settings["fade"] ** age for age in range(len(clicked))][::-1]
+        score_N = sum(w * weight_NN[i] for w, i in zip(weights, clicked, strict=True))
+        score_N = score_N.masked_fill(~observation.allowed[user], -torch.inf)
+        best_K = score_N.topk(world.slate_size).values
+        torch.testing.assert_close(score_N[slate_BK[user]], best_K, atol=1e-6, rtol=1e-5)
+
+
+def test_the_log_decides(world: World) -> None:
+    """In this log item 7 comes after item 3 and nothing else does."""
+    log = small_log(12, 40, seed=3)
+    events = log.events.copy()
+    events["item"] = np.where(np.arange(len(events)) % 2 == 0, 3, 7).astype(np.int32)
+    told = replace(agent_log_of(replace(log, events=events)), repeats=True)
+    policy = classic(replace(world, agent_log=told), "transitions")
+    observation, luck = first_observation(world)
+    history = replace(observation.history, id=torch.full_like(observation.history.id, 3))
+    free = replace(observation, history=history, allowed=None)
+    assert 7 in policy.act(free, luck).slate[0]
+
+
+def test_a_cap_holds(world: World) -> None:
+    observation, luck = first_observation(world)
+    policy = make_policy("ease-cap1", world)
+    assert policy.name == "ease-cap1"
+    topic_BK = world.catalogue.topic[policy.act(observation, luck).slate.long()]
+    assert all(len(set(row)) == world.slate_size for row in topic_BK.tolist())
+
+
+def test_candidates_are_ranked_by_their_items(world: World) -> None:
+    policy = classic(world, "ease")
+    observation, luck = first_observation(world)
+    whole_BK = policy.act(replace(observation, allowed=None), luck).slate.long()
+    turned_BC = torch.arange(39, -1, -1, dtype=torch.int32).expand(8, -1)
+    offered = replace(observation, candidates=turned_BC, allowed=None)
+    item_BK = 39 - policy.act(offered, luck).slate.long()
+    score_BN = policy.model.score(policy.model.initial(observation.history.id))
+    torch.testing.assert_close(score_BN.gather(1, item_BK), score_BN.gather(1, whole_BK))
+    assert (item_BK == whole_BK).float().mean() > 0.7  # others are level
+
+
+def test_settings_are_chosen_once_and_without_the_people_of_the_world(world: World) -> None:
+    events = events_of(world.agent_log, 40)
+    first = chosen(events, "ease", repeats=False)
+    assert set(first) == {"fade", "ridge"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("slategym.agents.baselines.classics.choose", None)  # would fail if called
+        assert chosen(events, "ease", repeats=False) == first
+
+
+def test_worlds_without_a_log_or_a_history_are_told_so(world: World) -> None:
+    with pytest.raises(UsageError, match="has no log that agents may read: ease needs a learned"):
+        make_policy("ease", make_world("Sardine-SlateTopK-Bored-v0"))
+    with pytest.raises(UsageError, match="small shows no history of clicks, which knn ranks by"):
+        make_policy("knn", replace(world, history_size=0))
