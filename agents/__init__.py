@@ -1,6 +1,110 @@
-"""Slate policies: baselines, references and learners."""
+"""Slate policies: baselines, references and learners.
+
+What this package exports is its interface; files are private.
+"""
 
 if __name__ != "slategym.agents":
     raise ImportError(
         "import slategym.agents, not agents: the bare name would make a second copy of it"
+    )
+
+from typing import TYPE_CHECKING
+
+from slategym.envs.exports import exports
+
+if TYPE_CHECKING:
+    from slategym.agents.adapters.gymnasium import (
+        ProtoActionVectorWrapper as ProtoActionVectorWrapper,
+    )
+    from slategym.agents.adapters.gymnasium import ProtoActionWrapper as ProtoActionWrapper
+    from slategym.agents.adapters.torchrl import SlateTensorDictEnv as SlateTensorDictEnv
+    from slategym.agents.bandits.linear import LinearBanditSettings as LinearBanditSettings
+    from slategym.agents.bandits.linear import LinUCB as LinUCB
+    from slategym.agents.bandits.linear import Thompson as Thompson
+    from slategym.agents.baselines.fixed import Popularity as Popularity
+    from slategym.agents.baselines.fixed import Random as Random
+    from slategym.agents.baselines.fixed import Supervised as Supervised
+    from slategym.agents.baselines.mmr import SupervisedMMR as SupervisedMMR
+    from slategym.agents.baselines.ranker import Ranker as Ranker
+    from slategym.agents.baselines.tuning import Tuned as Tuned
+    from slategym.agents.baselines.tuning import tuned as tuned
+    from slategym.agents.core.agent import Agent as Agent
+    from slategym.agents.core.sessions import harvest as harvest
+    from slategym.agents.core.sessions import luck_of as luck_of
+    from slategym.agents.core.sessions import seat as seat
+    from slategym.agents.core.sessions import show as show
+    from slategym.agents.latent.gems import Gems as Gems
+    from slategym.agents.latent.gems import GemsSettings as GemsSettings
+    from slategym.agents.latent.hac import Hac as Hac
+    from slategym.agents.latent.hac import HacSettings as HacSettings
+    from slategym.agents.policy_gradient.ppo import PlackettLucePPO as PlackettLucePPO
+    from slategym.agents.policy_gradient.ppo import PPOSettings as PPOSettings
+    from slategym.agents.policy_gradient.reinforce import ReinforceSettings as ReinforceSettings
+    from slategym.agents.policy_gradient.reinforce import ReinforceTopK as ReinforceTopK
+    from slategym.agents.references.myopic import Myopic as Myopic
+    from slategym.agents.references.myopic import RuleAware as RuleAware
+    from slategym.agents.references.planner import Planner as Planner
+    from slategym.agents.registry import find_agent as find_agent
+    from slategym.agents.registry import load_agent as load_agent
+    from slategym.agents.registry import make_policy as make_policy
+    from slategym.agents.registry import register_agent as register_agent
+    from slategym.agents.registry import register_policy as register_policy
+    from slategym.agents.sb3.algorithms import StablePPO as StablePPO
+    from slategym.agents.sb3.algorithms import StableSAC as StableSAC
+    from slategym.agents.sb3.algorithms import StableTD3 as StableTD3
+    from slategym.agents.sb3.env import SlateVecEnv as SlateVecEnv
+    from slategym.agents.sb3.fusion import FusionPPO as FusionPPO
+    from slategym.agents.sb3.fusion import FusionSAC as FusionSAC
+    from slategym.agents.sb3.multidiscrete import PPOMultiDiscrete as PPOMultiDiscrete
+    from slategym.agents.sb3.proto import ProtoSAC as ProtoSAC
+    from slategym.agents.sb3.proto import ProtoTD3 as ProtoTD3
+    from slategym.agents.serving.export import Exported as Exported
+    from slategym.agents.serving.export import export as export
+    from slategym.agents.slateq.agent import SlateQ as SlateQ
+    from slategym.agents.slateq.agent import SlateQSettings as SlateQSettings
+    from slategym.agents.slates.top import allowed_only as allowed_only
+    from slategym.agents.slates.top import capped_slate as capped_slate
+    from slategym.agents.slates.top import top_slate as top_slate
+    from slategym.agents.types import Action as Action
+    from slategym.agents.types import Policy as Policy
+
+else:
+    __getattr__, __dir__, __all__ = exports(
+        __name__,
+        {
+            "slategym.agents.adapters.gymnasium": (
+                "ProtoActionVectorWrapper",
+                "ProtoActionWrapper",
+            ),
+            "slategym.agents.adapters.torchrl": ("SlateTensorDictEnv",),
+            "slategym.agents.bandits.linear": ("LinUCB", "LinearBanditSettings", "Thompson"),
+            "slategym.agents.baselines.fixed": ("Popularity", "Random", "Supervised"),
+            "slategym.agents.baselines.mmr": ("SupervisedMMR",),
+            "slategym.agents.baselines.ranker": ("Ranker",),
+            "slategym.agents.baselines.tuning": ("Tuned", "tuned"),
+            "slategym.agents.core.agent": ("Agent",),
+            "slategym.agents.core.sessions": ("harvest", "luck_of", "seat", "show"),
+            "slategym.agents.latent.gems": ("Gems", "GemsSettings"),
+            "slategym.agents.latent.hac": ("Hac", "HacSettings"),
+            "slategym.agents.policy_gradient.ppo": ("PPOSettings", "PlackettLucePPO"),
+            "slategym.agents.policy_gradient.reinforce": ("ReinforceSettings", "ReinforceTopK"),
+            "slategym.agents.references.myopic": ("Myopic", "RuleAware"),
+            "slategym.agents.references.planner": ("Planner",),
+            "slategym.agents.registry": (
+                "find_agent",
+                "load_agent",
+                "make_policy",
+                "register_agent",
+                "register_policy",
+            ),
+            "slategym.agents.sb3.algorithms": ("StablePPO", "StableSAC", "StableTD3"),
+            "slategym.agents.sb3.env": ("SlateVecEnv",),
+            "slategym.agents.sb3.fusion": ("FusionPPO", "FusionSAC"),
+            "slategym.agents.sb3.multidiscrete": ("PPOMultiDiscrete",),
+            "slategym.agents.sb3.proto": ("ProtoSAC", "ProtoTD3"),
+            "slategym.agents.serving.export": ("Exported", "export"),
+            "slategym.agents.slateq.agent": ("SlateQ", "SlateQSettings"),
+            "slategym.agents.slates.top": ("allowed_only", "capped_slate", "top_slate"),
+            "slategym.agents.types": ("Action", "Policy"),
+        },
     )

@@ -1,6 +1,40 @@
-"""Real data, and the models learned from it: users, states, judges."""
+"""Real data, and the models learned from it: users, states, judges.
+
+What this package exports is its interface; files are private.
+"""
 
 if __name__ != "slategym.models":
     raise ImportError(
         "import slategym.models, not models: the bare name would make a second copy of it"
+    )
+
+from typing import TYPE_CHECKING
+
+from slategym.envs.exports import exports
+
+if TYPE_CHECKING:
+    from slategym.models.assets.registry import Asset as Asset
+    from slategym.models.assets.registry import fetch as fetch
+    from slategym.models.data.folder import load_folder as load_folder
+    from slategym.models.data.log import Log as Log
+    from slategym.models.data.log import build_log as build_log
+    from slategym.models.files import home as home
+    from slategym.models.files import kept as kept
+    from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
+    from slategym.models.multitask.network import MultiTaskBert as MultiTaskBert
+    from slategym.models.multitask.network import MultiTaskSettings as MultiTaskSettings
+    from slategym.models.multitask.train import train_multitask as train_multitask
+
+else:
+    __getattr__, __dir__, __all__ = exports(
+        __name__,
+        {
+            "slategym.models.assets.registry": ("Asset", "fetch"),
+            "slategym.models.data.folder": ("load_folder",),
+            "slategym.models.data.log": ("Log", "build_log"),
+            "slategym.models.files": ("home", "kept"),
+            "slategym.models.multitask.fit": ("TrainingSettings",),
+            "slategym.models.multitask.network": ("MultiTaskBert", "MultiTaskSettings"),
+            "slategym.models.multitask.train": ("train_multitask",),
+        },
     )

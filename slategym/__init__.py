@@ -1,10 +1,63 @@
 """Does reinforcement learning beat a good supervised ranker for my slates?
 
+    import slategym as sg
+
+    world = sg.make_world("InterestEvolution-v0")
+    agent = sg.agents.SlateQ(world).learn(world)
+    rows = sg.play(world, agent, users=200, seed=0)
+
 Importing this registers the worlds with Gymnasium, by name only: torch is imported when the first
-world is made.
+world is made. What `slategym` and its packages envs, models, agents and experiments export is the
+interface; files are private.
 """
 
+from typing import TYPE_CHECKING
+
+from slategym.envs.exports import exports
 from slategym.envs.registry import register_worlds
+
+if TYPE_CHECKING:
+    from slategym import agents as agents
+    from slategym import envs as envs
+    from slategym import experiments as experiments
+    from slategym import models as models
+    from slategym.agents.core.agent import Agent as Agent
+    from slategym.agents.registry import load_agent as load_agent
+    from slategym.agents.registry import make_policy as make_policy
+    from slategym.agents.registry import register_agent as register_agent
+    from slategym.agents.registry import register_policy as register_policy
+    from slategym.agents.types import Policy as Policy
+    from slategym.envs.check import check_user_model as check_user_model
+    from slategym.envs.gym import SlateEnv as SlateEnv
+    from slategym.envs.gym import SlateVectorEnv as SlateVectorEnv
+    from slategym.envs.names import UsageError as UsageError
+    from slategym.envs.registry import make_world as make_world
+    from slategym.envs.registry import register_user_model as register_user_model
+    from slategym.envs.registry import register_world as register_world
+    from slategym.envs.types import Signal as Signal
+    from slategym.envs.types import UserModel as UserModel
+    from slategym.envs.types import World as World
+
+else:
+    __getattr__, __dir__, __all__ = exports(
+        __name__,
+        {
+            "slategym.agents.core.agent": ("Agent",),
+            "slategym.agents.registry": (
+                "load_agent",
+                "make_policy",
+                "register_agent",
+                "register_policy",
+            ),
+            "slategym.agents.types": ("Policy",),
+            "slategym.envs.check": ("check_user_model",),
+            "slategym.envs.gym": ("SlateEnv", "SlateVectorEnv"),
+            "slategym.envs.names": ("UsageError",),
+            "slategym.envs.registry": ("make_world", "register_user_model", "register_world"),
+            "slategym.envs.types": ("Signal", "UserModel", "World"),
+        },
+        packages=("agents", "envs", "experiments", "models"),
+    )
 
 __version__ = "0.1.0"
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from slategym.agents.registry import PolicyEntry
 
 EPILOG = r"""
 **All policies; then one of them, with its settings**\
@@ -26,6 +30,7 @@ KINDS = {
     "bandit": "Bandits: learn by trial, do not look ahead",
     "learner": "Learners: learn by trial what follows from a slate",
     "reference": "References: told what no real system knows",
+    "plug-in": "Of other packages",
 }
 
 
@@ -38,21 +43,30 @@ def agents(
     agent: Annotated[
         str | None, typer.Argument(help="Show this one's page instead of the list.")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the list as JSON and nothing else.")
+    ] = False,
 ) -> None:
     """List what can choose slates, by kind, or show one's page: what it does, and its settings."""
-    from slategym.agents.registry import POLICIES
-    from slategym.experiments.cli.agent_page import page
+    from slategym.agents.registry import policies
 
-    console = Console(highlight=False)
+    every = policies.all()
     if agent is not None:
-        console.print(page(agent))
+        policies.find(agent, "agent")
+        from slategym.experiments.cli.agent_page import page  # needs torch, the list does not
+
+        Console(highlight=False).print(page(agent))
         return
+    if as_json:
+        typer.echo(json.dumps([_row(name, entry) for name, entry in every.items()], indent=1))
+        return
+    console = Console(highlight=False)
     for kind, title in KINDS.items():
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("name", no_wrap=True, min_width=16)
         table.add_column("what it does")
         table.add_column("needs")
-        for name, entry in POLICIES.items():
+        for name, entry in every.items():
             if entry.kind == kind:
                 table.add_row(name, entry.one_line, entry.needs)
         if table.row_count:
@@ -60,3 +74,14 @@ def agents(
     console.print("One of them, with its settings: slategym agents NAME")
     console.print("To train a learner or a bandit: slategym train NAME --world WORLD")
     console.print("To let one act: slategym simulate WORLD --policy NAME, or its folder")
+
+
+def _row(name: str, entry: PolicyEntry) -> dict[str, Any]:
+    """A policy for programs."""
+    return {
+        "name": name,
+        "kind": entry.kind,
+        "what": entry.one_line,
+        "needs": entry.needs,
+        "trained": entry.agent is not None,
+    }

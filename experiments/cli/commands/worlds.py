@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -25,20 +26,31 @@ def worlds(
     world: Annotated[
         str | None, typer.Argument(help="Show this world's page instead of the list.")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the list as JSON and nothing else.")
+    ] = False,
 ) -> None:
     """List the worlds, or show one's page: what people do, what is seen, rewarded and assumed."""
-    from slategym.envs.registry import NAMESPACE, WORLDS
-    from slategym.experiments.cli.world_page import page
+    from slategym.envs.registry import NAMESPACE, find_world
+    from slategym.envs.registry import worlds as registry
 
-    console = Console(highlight=False)
     if world is not None:
-        console.print(page(world))
+        find_world(world)
+        from slategym.experiments.cli.world_page import page
+
+        Console(highlight=False).print(page(world))
         return
+    listed = [(name.removeprefix(NAMESPACE), e.one_line) for name, e in registry.all().items()]
+    if as_json:
+        rows = [{"name": name, "what": what} for name, what in listed]
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    console = Console(highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("world", no_wrap=True)
     table.add_column("what it is")
-    for name, entry in WORLDS.items():
-        table.add_row(name.removeprefix(NAMESPACE), entry.one_line)
+    for name, what in listed:
+        table.add_row(name, what)
     console.print(table)
     console.print("One of them, with its settings: slategym worlds NAME")
     console.print('To step it: gymnasium.make("slategym:NAME"), or slategym simulate NAME')
