@@ -300,8 +300,8 @@ def register_agent(name: str, path: str, one_line: str = "") -> None:
     policies.register(name, _plug_in_agent(path, one_line or path))
 
 
-def find_agent(name: str) -> type[Agent]:
-    """The class of the learner of that name, or at "module:Class".
+def find_learner(name: str) -> str:
+    """Where the class of the learner of that name is, "module:Class"; by name, nothing is imported.
 
     Raises:
         UsageError: if there is none; the nearest is offered.
@@ -312,7 +312,16 @@ def find_agent(name: str) -> type[Agent]:
     entry = policies.find(name)
     if entry.agent is None:
         raise UsageError(f"{name} is no learner: derive it from slategym.agents.Agent")
-    found: type[Agent] = load_object(entry.agent)
+    return entry.agent
+
+
+def find_agent(name: str) -> type[Agent]:
+    """The class of the learner of that name, or at "module:Class".
+
+    Raises:
+        UsageError: if there is none; the nearest is offered.
+    """
+    found: type[Agent] = load_object(find_learner(name))
     return found
 
 
@@ -329,7 +338,7 @@ def load_agent(folder: str | os.PathLike[str], world: World) -> Agent:
     """
     place, seed = folder_and_seed(folder)
     if not (place / ABOUT).is_file():
-        find_policy(str(place) + os.sep)  # says why not
+        find_policy(place)  # says why not
     kept = json.loads((place / ABOUT).read_text())
     agent = find_agent(kept["about"].get("agent", kept["agent"])).load(place, world)
     return agent if seed is None else agent.of_seed(seed)
@@ -386,10 +395,12 @@ def find_policy(name: str | os.PathLike[str]) -> PolicyEntry | None:
     Raises:
         UsageError: if there is none; if it must be trained first.
     """
-    name = str(folder_and_seed(name)[0]) if "#" in os.fspath(name) else os.fspath(name)
+    given, name = name, os.fspath(name)
+    if "#" in name:
+        name = str(folder_and_seed(name)[0])
     if Path(name).is_dir() and _holds_policy(Path(name)):
         return None
-    if _is_path(name):
+    if not isinstance(given, str) or _is_path(name):
         raise UsageError(_no_policy_in(Path(name)))
     entry = _of_a_family(name) or policies.find(name)
     if entry.build is None:

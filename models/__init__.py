@@ -15,6 +15,8 @@ from slategym.envs.exports import exports
 if TYPE_CHECKING:
     from slategym.models.assets.registry import Asset as Asset
     from slategym.models.assets.registry import fetch as fetch
+    from slategym.models.data.datasets import load_log as load_log
+    from slategym.models.data.datasets import register_data_set as register_data_set
     from slategym.models.data.folder import load_folder as load_folder
     from slategym.models.data.log import Log as Log
     from slategym.models.data.log import build_log as build_log
@@ -30,6 +32,7 @@ else:
         __name__,
         {
             "slategym.models.assets.registry": ("Asset", "fetch"),
+            "slategym.models.data.datasets": ("load_log", "register_data_set"),
             "slategym.models.data.folder": ("load_folder",),
             "slategym.models.data.log": ("Log", "build_log"),
             "slategym.models.files": ("home", "kept"),

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from slategym.envs.types import Signal as Signal
     from slategym.envs.types import UserModel as UserModel
     from slategym.envs.types import World as World
+    from slategym.experiments.measure.compare import compare as compare
+    from slategym.experiments.measure.compare import play as play
+    from slategym.models.data.datasets import load_log as load_log
 
 else:
     __getattr__, __dir__, __all__ = exports(
@@ -55,6 +58,8 @@ else:
             "slategym.envs.names": ("UsageError",),
             "slategym.envs.registry": ("make_world", "register_user_model", "register_world"),
             "slategym.envs.types": ("Signal", "UserModel", "World"),
+            "slategym.experiments.measure.compare": ("compare", "play"),
+            "slategym.models.data.datasets": ("load_log",),
         },
         packages=("agents", "envs", "experiments", "models"),
     )

@@ -2,8 +2,7 @@
 
 import torch
 
-from slategym.envs.luck import purpose
-from slategym.envs.types import UserModel
+from slategym.envs import UserModel, purpose
 
 LIKES = purpose("weary.likes")
 

@@ -18,7 +18,7 @@ from slategym.experiments.runs.errors import DEFECTS, describe
 
 COMMANDS = (  # as in --help
     *("data", "evaluate_model", "worlds", "agents", "check"),
-    *("train", "simulate", "export", "benchmark"),
+    *("train", "simulate", "compare", "export", "benchmark"),
 )
 DEVICES = {
     "auto": "a GPU if there is one",

@@ -41,10 +41,12 @@ def check(
 
     Exit code 0: it keeps the contract. 1: it does not. 2: there is no such model.
     """
+    from slategym.envs.registry import make_user_model, user_models
+
+    user_models.find(model)  # before torch is imported, which takes seconds
     import torch
 
     from slategym.envs.check import check_user_model
-    from slategym.envs.registry import make_user_model
 
     torch.set_num_threads(1)
     check_user_model(make_user_model(model))

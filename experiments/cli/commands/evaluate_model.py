@@ -71,10 +71,11 @@ def evaluate_model(
     """
     from slategym.envs.names import lookup
     from slategym.experiments.cli.main import resolve_device
-    from slategym.models.data.datasets import DATASETS, load_log
+    from slategym.models.data.datasets import find_log, load_log
+
+    find_log(dataset)
     from slategym.models.quality.evaluation import SPLITS, Evaluation
 
-    lookup("data set", dataset, DATASETS)
     lookup("split", split, SPLITS)
     chosen = resolve_device(device)
     use_one_thread()

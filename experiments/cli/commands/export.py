@@ -67,9 +67,11 @@ def export(
     candidates elsewhere. The number of users in a call is free.
     """
     lookup("format", format, FORMATS)
+    from slategym.agents.registry import find_policy, load_agent
+
+    find_policy(folder)  # before torch, which takes seconds to import
     import torch
 
-    from slategym.agents.registry import find_policy, load_agent
     from slategym.agents.serving import export as exporting
     from slategym.envs.registry import make_world
     from slategym.experiments.measure.latency import measure
@@ -77,7 +79,6 @@ def export(
     from slategym.experiments.runs.store import check_folder, write_json
     from slategym.models.files import atomic_path
 
-    find_policy(str(folder))
     home = trained_in(folder)
     if home is None:
         raise UsageError(f"{folder} does not say where it was trained; slategym train's folders do")

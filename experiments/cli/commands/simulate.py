@@ -81,10 +81,13 @@ def simulate(
     The same seed gives the same people with the same luck whatever the policy, so two calls can be
     compared user by user. Standard output holds the result and nothing else.
     """
-    import torch
-
     from slategym.agents.registry import Exploring, find_policy, load_agent, make_policy
     from slategym.envs.registry import find_world, make_world
+
+    id, _ = find_world(world)
+    find_policy(policy)  # names first: torch takes seconds to import
+    import torch
+
     from slategym.experiments.cli.main import resolve_device
     from slategym.experiments.cli.world_settings import read_settings
     from slategym.experiments.measure.slate_log import check_place
@@ -95,9 +98,7 @@ def simulate(
             raise UsageError(f"{option} must be at least 1, got {number}")
     if out is not None and out.suffix != ".parquet":
         raise UsageError(f"--out writes Parquet: give a name in .parquet, got {out.name!r}")
-    id, _ = find_world(world)
     given, on = read_settings(world, settings or []), resolve_device(device)
-    find_policy(policy)  # before a world is built, which may mean to fit its models
     home = trained_in(Path(policy))
     if explore and home is None:
         raise UsageError(f"--explore needs the folder of a trained learner, got {policy!r}")

@@ -77,20 +77,21 @@ def train(
     A training that was stopped goes on where its last checkpoint was, to the same result bit for
     bit on a CPU. Another training in the same folder is refused.
     """
+    from slategym.agents.registry import find_learner
+    from slategym.envs.registry import find_world
+
+    if seed is not None and seeds is not None:
+        raise UsageError("--seed trains one seed, --seeds N trains 0 to N - 1; give one of them")
+    find_learner(agent)  # names first: torch takes seconds to import
+    find_world(world)
     import torch
 
-    from slategym.agents.registry import find_agent
-    from slategym.envs.registry import find_world
     from slategym.experiments.cli.agent_settings import read_agent_settings
     from slategym.experiments.cli.main import resolve_device
     from slategym.experiments.cli.world_settings import read_settings
     from slategym.experiments.measure.training import Training
     from slategym.experiments.runs.store import check_folder
 
-    if seed is not None and seeds is not None:
-        raise UsageError("--seed trains one seed, --seeds N trains 0 to N - 1; give one of them")
-    find_agent(agent)
-    find_world(world)
     training = Training(
         agent,
         world,

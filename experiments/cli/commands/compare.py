@@ -1,0 +1,140 @@
+"""slategym compare: policies before the same people, and the differences between them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from slategym.envs.names import UsageError
+
+if TYPE_CHECKING:
+    from slategym.experiments.measure.compare import Comparison
+    from slategym.experiments.statistics.stats import Estimate
+
+EPILOG = r"""
+**Does looking ahead by a rule pay, told the truth?**\
+`slategym compare Sardine-SlateTopK-Bored-v0 --policies myopic,capped,random --users 500`
+
+**What was trained, beside what needs no training; the rows for a closer look**\
+`slategym compare InterestEvolution-v0 --policies runs/slateq-InterestEvolution-v0-seed0,myopic \
+--out rows.parquet`
+
+**A user model of your own, one JSON object**\
+`slategym compare Workbench-v0 --set users=weary_users:Weary --policies popularity,random --json`
+
+Every policy meets the same people with the same luck, so that a difference is taken user by user;
+its 95 % interval resamples people. It is called clear where the interval and the p-value, adjusted
+for the number of differences (Holm), agree.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("compare", epilog=EPILOG)(compare)
+
+
+def compare(
+    world: Annotated[str, typer.Argument(help="A world's name, as slategym worlds lists it.")],
+    policies: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,...", help="Names that slategym agents lists, folders of trained ones."
+        ),
+    ],
+    users: Annotated[int, typer.Option(help="Simulated users, one session each.")] = 1000,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**31 - 1, help="Decides what happens, not who the users are."),
+    ] = 0,
+    batch: Annotated[int, typer.Option(help="Users side by side; changes no result.")] = 512,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the world; repeatable."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a row per session to this Parquet file.")
+    ] = None,
+) -> None:
+    """Let the same people meet some policies, and say who earns more, with intervals.
+
+    Any registered world, any policy or trained folder. Standard output holds the result and nothing
+    else.
+    """
+    from slategym.agents.registry import find_policy
+    from slategym.envs.registry import find_world
+
+    names = [name.strip() for name in policies.split(",") if name.strip()]
+    id, _ = find_world(world)  # names first: torch takes seconds to import
+    for name in names:
+        find_policy(name)
+    for option, number in (("--users", users), ("--batch", batch)):
+        if number < 1:
+            raise UsageError(f"{option} must be at least 1, got {number}")
+    if out is not None and out.suffix != ".parquet":
+        raise UsageError(f"--out writes Parquet: give a name in .parquet, got {out.name!r}")
+    import torch
+
+    from slategym.experiments.cli.main import resolve_device
+    from slategym.experiments.cli.world_settings import read_settings
+    from slategym.experiments.measure import compare as comparing
+    from slategym.experiments.measure.slate_log import check_place
+    from slategym.experiments.runs.store import write_parquet
+
+    given, on = read_settings(world, settings or []), resolve_device(device)
+    if out is not None:
+        check_place(out)
+    torch.set_num_threads(1)
+    screen = Console(stderr=True, highlight=False, soft_wrap=True)
+    found = comparing.compare(
+        world,
+        names,
+        users,
+        seed=seed,
+        batch=batch,
+        settings={**given, **({} if on == "cpu" else {"device": on})},
+        on_batch=(lambda name, n: screen.print(f"{name}: {n} sessions", markup=False))
+        if screen.is_terminal
+        else None,
+    )
+    about = {"world": id, "settings": given, "policies": names, "users": users, "seed": seed}
+    if out is not None:
+        write_parquet(found.rows, out, about)
+    if as_json:
+        typer.echo(json.dumps({**about, **_document(found)}, allow_nan=False))
+        return
+    typer.echo(str(found))
+    if out is not None:
+        typer.echo(f"rows: {out}")
+
+
+def _document(found: Comparison) -> dict[str, Any]:
+    """Means and differences for programs."""
+    return {
+        "returns": {name: _numbers(estimate) for name, estimate in found.means.items()},
+        "differences": [
+            {
+                "policy": difference.policy,
+                "minus": difference.minus,
+                **_numbers(difference.estimate),
+                "p": difference.estimate.p_value,
+                "adjusted_p": difference.adjusted_p,
+                "clear": difference.clear,
+            }
+            for difference in found.differences
+        ],
+        "interval": "95 %, resamples people",
+        "people": next(iter(found.means.values())).num_people,
+        "notes": list(found.notes),
+    }
+
+
+def _numbers(estimate: Estimate) -> dict[str, float]:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}

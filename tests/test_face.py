@@ -1,0 +1,110 @@
+"""The public face: every exported name is there, importing it is light, texts use nothing else."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import slategym as sg
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = (
+    "slategym",
+    *(f"slategym.{name}" for name in ("envs", "models", "agents", "experiments")),
+)
+OPTIONAL = {"SlateTensorDictEnv"}  # needs slategym[torchrl]
+TEXTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.py")),
+    *sorted((ROOT / "examples").rglob("*.md")),
+]
+DEEPER = re.compile(r"slategym\.(?:envs|models|agents|experiments)\.\w+[.:]\w+")
+FROM = re.compile(r"^\s*from (slategym[\w.]*) import (.+)$", re.MULTILINE)
+DOTTED = re.compile(r"\b(slategym(?:\.(?:envs|models|agents|experiments))?|sg)\.([A-Za-z_]\w*)")
+
+
+def package(name: str) -> ModuleType:
+    return import_module(name)
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_exported_name_is_there(name: str) -> None:
+    module = package(name)
+    assert module.__all__ == sorted(module.__all__) and set(module.__all__) <= set(dir(module))
+    for exported in module.__all__:
+        if exported in OPTIONAL:
+            continue
+        assert getattr(module, exported) is not None, exported
+    with pytest.raises(AttributeError, match=f"module '{name}' has no attribute 'nothing'"):
+        module.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_type_checkers_are_told_the_same_names(name: str) -> None:
+    """The block under TYPE_CHECKING and the table of what is imported lazily agree."""
+    tree = ast.parse(Path(package(name).__file__ or "").read_text())
+    told = {
+        (node.module, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname == alias.name
+    }
+    assert {exported for _, exported in told} == set(package(name).__all__)
+    table = next(node for node in ast.walk(tree) if isinstance(node, ast.Dict))
+    pairs = {
+        (ast.literal_eval(module), exported)
+        for module, names in zip(table.keys, table.values, strict=True)
+        if module is not None
+        for exported in ast.literal_eval(names)
+    }
+    assert pairs == {(module, exported) for module, exported in told if module != "slategym"}
+
+
+@pytest.mark.parametrize("name", PACKAGES[1:])
+def test_no_exported_name_hides_a_file(name: str) -> None:
+    folder = Path(package(name).__file__ or "").parent
+    files = {path.stem for path in folder.iterdir()}
+    assert not files & set(package(name).__all__)
+
+
+def test_the_names_of_the_issue_are_there() -> None:
+    wanted = (
+        "make_world World UserModel Signal load_log make_policy load_agent play compare "
+        "check_user_model SlateEnv SlateVectorEnv"
+    )
+    assert set(wanted.split()) <= set(sg.__all__)
+
+
+def test_completion_needs_no_torch() -> None:
+    code = (
+        "import sys, slategym as sg\n"
+        "for package in (sg, sg.envs, sg.models, sg.agents, sg.experiments):\n"
+        "    assert set(package.__all__) <= set(dir(package))\n"
+        "assert not {'torch', 'transformers', 'pandas'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_texts_use_exported_names_alone(path: Path) -> None:
+    text = path.read_text()
+    assert DEEPER.findall(text) == []
+    for module, names in FROM.findall(text):
+        assert module in PACKAGES, f"from {module}"
+        for name in re.findall(r"\w+(?: as \w+)?", names.partition("#")[0]):
+            assert name.split()[0] in package(module).__all__, f"from {module} import {name}"
+    groups = set(re.findall(r"entry-points\.\"?(slategym\.\w+)", text))
+    for module, name in DOTTED.findall(text):
+        whole = module.replace("sg", "slategym") if module == "sg" else module
+        if f"{whole}.{name}" not in {*PACKAGES, *groups}:
+            assert name in package(whole).__all__, f"{module}.{name}"
