@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from slategym.agents.bandits.linear import LinUCB as LinUCB
     from slategym.agents.bandits.linear import Thompson as Thompson
     from slategym.agents.baselines.fixed import Popularity as Popularity
-    from slategym.agents.baselines.fixed import Random as Random
     from slategym.agents.baselines.fixed import Supervised as Supervised
     from slategym.agents.baselines.mmr import SupervisedMMR as SupervisedMMR
-    from slategym.agents.baselines.ranker import Ranker as Ranker
     from slategym.agents.baselines.tuning import Tuned as Tuned
     from slategym.agents.baselines.tuning import tuned as tuned
     from slategym.agents.core.agent import Agent as Agent
+    from slategym.agents.core.random_slates import Random as Random
+    from slategym.agents.core.ranker import Ranker as Ranker
     from slategym.agents.core.sessions import harvest as harvest
     from slategym.agents.core.sessions import luck_of as luck_of
     from slategym.agents.core.sessions import seat as seat
@@ -78,11 +78,12 @@ else:
             ),
             "slategym.agents.adapters.torchrl": ("SlateTensorDictEnv",),
             "slategym.agents.bandits.linear": ("LinUCB", "LinearBanditSettings", "Thompson"),
-            "slategym.agents.baselines.fixed": ("Popularity", "Random", "Supervised"),
+            "slategym.agents.baselines.fixed": ("Popularity", "Supervised"),
             "slategym.agents.baselines.mmr": ("SupervisedMMR",),
-            "slategym.agents.baselines.ranker": ("Ranker",),
+            "slategym.agents.core.ranker": ("Ranker",),
             "slategym.agents.baselines.tuning": ("Tuned", "tuned"),
             "slategym.agents.core.agent": ("Agent",),
+            "slategym.agents.core.random_slates": ("Random",),
             "slategym.agents.core.sessions": ("harvest", "luck_of", "seat", "show"),
             "slategym.agents.latent.gems": ("Gems", "GemsSettings"),
             "slategym.agents.latent.hac": ("Hac", "HacSettings"),

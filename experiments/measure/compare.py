@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from slategym.agents.core.agent import Agent
-from slategym.agents.registry import make_policy
+from slategym.agents.registry import folder_and_seed, make_policies, make_policy
 from slategym.agents.types import Policy
 from slategym.envs.names import UsageError
 from slategym.envs.registry import find_world, make_world
@@ -87,7 +87,7 @@ class Comparison:
     """Policies before the same people with the same luck."""
 
     world: str
-    rows: pd.DataFrame  # a row per session: policy, seed (of training), user, person, return, ...
+    rows: pd.DataFrame  # a row per session: policy, seed of training, user, person, return, ...
     means: Mapping[str, Estimate]  # return a session of each policy, 95 % interval over people
     differences: tuple[Difference, ...]  # of every pair
     notes: tuple[str, ...] = ()  # what a reader must know beside the numbers
@@ -121,7 +121,7 @@ def compare(
     Args:
         world: where: a world, or a registered one's name.
         policies: two or more: policies, names that `slategym agents` lists, folders of trained
-            ones.
+            ones. One of several training seeds is read with all of them.
         users: how many, the first of the population; or rows of the population, integers.
         seed: of the luck, the same for all.
         batch: users side by side; changes no result.
@@ -146,16 +146,15 @@ def compare(
     if len(row_U) < 2:
         raise UsageError("an interval needs two users or more, got one")
     named = _named(policies, where)
-    notes += [
-        f"{name}: seed {policy.seeds[policy.serving]} of {len(policy.seeds)} acts"
-        for name, policy in named.items()
-        if isinstance(policy, Agent) and len(policy.seeds) > 1
-    ]
     parts = []
-    for name, policy in named.items():
-        tell = None if on_batch is None else lambda n, name=name: on_batch(name, n)
-        rows = play_users(where, policy, row_U, seed=seed, batch=batch, on_batch=tell)
-        parts.append(rows.assign(policy=name, seed=0))
+    for name, seeds in named.items():
+        tell = None if on_batch is None else partial(on_batch, name)
+        for trained, policy in seeds.items():
+            rows = play_users(where, policy, row_U, seed=seed, batch=batch, on_batch=tell)
+            learned = "" if trained is None else where.name
+            parts.append(rows.assign(policy=name, seed=trained or 0, trained_in=learned))
+        if len(seeds) > 1:
+            notes.append(f"{name}: {len(seeds)} training seeds; its intervals are over them, too")
     return comparison(where.name, pd.concat(parts, ignore_index=True), notes)
 
 
@@ -171,7 +170,7 @@ def settings_of_training(
     for policy in policies:
         if not isinstance(policy, str | os.PathLike):
             continue
-        home = trained_in(Path(policy))
+        home = trained_in(folder_and_seed(policy)[0])
         for name, value in home.settings.items() if home and home.world == id else ():
             if name in given:
                 continue
@@ -189,11 +188,10 @@ def comparison(world: str, rows: pd.DataFrame, notes: Sequence[str] = ()) -> Com
 
     Args:
         world: its name.
-        rows: with columns policy, seed, user, person and return.
+        rows: with columns policy, seed and trained_in ("": nowhere), user, person and return.
         notes: what a reader must know.
     """
-    placed = rows.assign(world=world, variant="world", group="evaluation", trained_in="")
-    placed["boredom"] = 0.0
+    placed = rows.assign(world=world, variant="world", group="evaluation", boredom=0.0)
     cells = {name: Cell(str(name), "world") for name in rows["policy"].unique()}
     pairs = list(itertools.combinations(cells, 2))
     found = [paired_difference(placed, cells[a], cells[b]) for a, b in pairs]
@@ -210,16 +208,21 @@ def comparison(world: str, rows: pd.DataFrame, notes: Sequence[str] = ()) -> Com
     )
 
 
-def _named(policies: Sequence[Chooses], world: World) -> dict[str, Policy]:
-    """Each by the name that tables have: as it was given, and a policy's own."""
+def _named(policies: Sequence[Chooses], world: World) -> dict[str, Mapping[int | None, Policy]]:
+    """Each by the name that tables have, as it was given or its own; its training seeds."""
     if len(policies) < 2:
         raise UsageError(f"compare two policies or more, got {len(policies)}")
-    found = dict[str, Policy]()
+    found = dict[str, Mapping[int | None, Policy]]()
     for given in policies:
         name = os.fspath(given) if isinstance(given, str | os.PathLike) else given.name
         if name in found:
             raise UsageError(f"policy {name!r} is given twice; give it once")
-        found[name] = make_policy(given, world) if isinstance(given, str | os.PathLike) else given
+        if isinstance(given, str | os.PathLike):
+            found[name] = make_policies(given, world)
+        elif isinstance(given, Agent):
+            found[name] = {seed: given.of_seed(seed) for seed in given.seeds}
+        else:
+            found[name] = {None: given}
     return found
 
 

@@ -54,8 +54,9 @@ def test_people_with_several_sessions_are_one_cluster() -> None:
     often = pd.concat([once.assign(user=once["user"] + 30 * i) for i in range(4)])
     widths = {}
     for name, rows in (("once", once), ("often", often)):
-        other = rows.assign(policy="b", seed=0, **{"return": 0.0})
-        found = comparison("w", pd.concat([rows.assign(policy="a", seed=0), other]))
+        rows = rows.assign(policy="a", seed=0, trained_in="")
+        other = rows.assign(policy="b", **{"return": 0.0})
+        found = comparison("w", pd.concat([rows, other]))
         estimate = found.differences[0].estimate
         assert estimate.num_people == 30 and estimate.value == pytest.approx(once["return"].mean())
         widths[name] = estimate.high - estimate.low
@@ -122,6 +123,24 @@ def test_a_trained_folder_is_compared_where_it_learned(capsys: pytest.CaptureFix
     words[3] = "one,two"
     assert answer(build, words) == 2
     assert "one was trained with num_items=50, two with num_items=60" in capsys.readouterr().err
+
+
+def test_a_folder_of_several_seeds_is_read_with_all() -> None:
+    world = sg.make_world(WORLD, **SMALL)
+    agent = Counting(world, Counting.default_settings(), seeds=[4, 7])
+    agent.learn(world, num_steps=160, folder="several")
+    for given in ("several", agent):
+        found = sg.compare(world, [given, "random"], users=12)
+        name = "several" if given == "several" else "counting"
+        seeds = found.rows.groupby("policy")["seed"].unique()
+        assert list(seeds[name]) == [4, 7] and len(seeds["random"]) == 1
+        estimate = found.differences[0].estimate
+        assert estimate.num_seeds == 2 and found.notes == (
+            f"{name}: 2 training seeds; its intervals are over them, too",
+        )
+        one = [sg.play(world, agent.of_seed(seed), 12)["return"].mean() for seed in (4, 7)]
+        random = sg.play(world, "random", 12)["return"].mean()
+        assert estimate.value == pytest.approx(sum(one) / 2 - random)
 
 
 def test_any_user_model_and_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
