@@ -142,8 +142,8 @@ def test_a_branch_that_the_recording_does_not_know_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["export", "nowhere"], "unknown policy 'nowhere'"),
-        (["export", "random"], "random does not say where it was trained"),
+        (["export", "nowhere"], "there is no folder nowhere"),
+        (["export", "random"], "there is no folder random"),
         (["export", "trained", "--format", "onx"], "unknown format 'onx'"),
     ],
 )
