@@ -52,7 +52,7 @@ def violations(source: str, path: Path) -> list[str]:
     storey, mine = STOREYS[name], room(path.parts[1:])
     if mine in (*storey.top, "__init__"):
         return []
-    may = {mine, *(storey.core[mine] if mine in storey.core else storey.core)}
+    may = {mine, *storey.core.get(mine, storey.core)}
     found = []
     for module in imported(ast.parse(source)):
         prefix = f"slategym.{name}."

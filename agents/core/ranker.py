@@ -101,6 +101,11 @@ class Ranker:
         return F.layer_norm(self.encoder.items_ND, self.encoder.items_ND.shape[1:])
 
 
+def has_ranker(world: World) -> bool:
+    """Whether the world's observer is a multi-task model, which can rank."""
+    return isinstance(world.observer, BertObserver)
+
+
 def ranker_of(world: World) -> Ranker:
     """The supervised ranker of the world's own observer, paid as the world pays.
 

@@ -26,7 +26,7 @@ from slategym.agents.core.adam import SeedAdam
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import Cohort, clip_each
 from slategym.agents.core.inputs import Inputs
-from slategym.agents.core.ranker import ranker_of
+from slategym.agents.core.ranker import has_ranker, ranker_of
 from slategym.agents.core.returns import advantages, discounted, normalised
 from slategym.agents.core.rollout import Tape, rows
 from slategym.agents.core.sessions import Lanes, Step, harvest, luck_of, seat, show
@@ -40,6 +40,7 @@ from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 
 SLOT, SHUFFLE = purpose("plackett_luce_ppo.slot"), purpose("plackett_luce_ppo.shuffle")
+SHORTLIST = 100  # candidates of the ranker, where nothing else is said
 CLIP = 0.2  # of the probability ratio
 GAE_LAMBDA = 0.8  # of advantages; 1: plain returns
 VALUE_WEIGHT = 0.5  # of the value's loss
@@ -61,7 +62,7 @@ class PPOSettings:
     gamma: float = 0.95  # discount per slate, in [0, 1]
     entropy: float = 0.001  # reward per nat of the first slot's entropy
     credit: Literal["slate", "item"] = "slate"  # item: a slot is not credited with others' reward
-    shortlist: int = 0  # the supervised ranker's candidates, corrected; 0: no ranker, all of them
+    shortlist: int | None = None  # the ranker's best, corrected; 0: all; None: 100 if it is there
     bootstrap: bool = False  # False: for the learner, a session that is cut off has ended
     serve: Literal["mode", "draw"] = "mode"  # the likeliest slate, or one drawn as in training
 
@@ -147,7 +148,7 @@ class PlackettLucePPO(Agent):
 
     @classmethod
     def default_settings(cls) -> PPOSettings:
-        """From scratch, credit by slate."""
+        """From the supervised ranker on where there is one, else from scratch; credit by slate."""
         return PPOSettings()
 
     def build(self) -> None:
@@ -363,18 +364,25 @@ class PlackettLucePPO(Agent):
         self.lanes, self.passes, self.scale_S = state["lanes"], state["passes"], state["scale"]
 
 
-def face_of(world: World, shortlist: int) -> Face:
-    """All candidates, or the ranker's best.
+def face_of(world: World, shortlist: int | None) -> Face:
+    """All candidates, or the ranker's best; as many as there are, in a small catalogue.
+
+    Args:
+        world: where.
+        shortlist: as in `PPOSettings`.
 
     Raises:
         UsageError: the world has no ranker; the shortlist is shorter than a slate.
     """
     inputs = Inputs(world)
+    if shortlist is None:
+        shortlist = max(SHORTLIST, world.slate_size) if has_ranker(world) else 0
     if not shortlist:
         return Whole(world, inputs)
-    if not world.slate_size <= shortlist <= world.num_candidates:
+    if shortlist < world.slate_size:
         raise UsageError(
-            f"shortlist must be 0 or in [{world.slate_size}, {world.num_candidates}] in "
+            f"shortlist must be 0 or at least {world.slate_size}, the slots of a slate in "
             f"{world.name}, got {shortlist}"
         )
-    return Shortlist.of(world, inputs, ranker_of(world), shortlist)
+    count = min(shortlist, world.num_candidates)
+    return Shortlist.of(world, inputs, ranker_of(world), count)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from slategym.agents.core.inputs import Inputs
-from slategym.agents.core.ranker import ranker_of
+from slategym.agents.core.ranker import has_ranker, ranker_of
 from slategym.agents.sb3.agent import StableAgent
 from slategym.agents.sb3.algorithms import StableSAC, StableTD3
 from slategym.agents.sb3.env import View
@@ -34,9 +34,10 @@ RETRIEVED = 100  # candidates that a ranker offers for re-ranking
 
 def proto_view(world: World) -> View:
     """The ranker's scores moved, where there is a ranker; else the item space itself."""
-    if world.observer is None:
+    if not has_ranker(world):
         return ItemSpace(world)
-    return ProtoView(ranker_of(world), Inputs(world).topics, RETRIEVED, world.slate_size)
+    count = min(max(RETRIEVED, world.slate_size), world.num_candidates)
+    return ProtoView(ranker_of(world), Inputs(world).topics, count, world.slate_size)
 
 
 def topic_rec_settings() -> StableSAC:
