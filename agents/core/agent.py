@@ -75,6 +75,7 @@ class Agent(ABC):
     name: ClassVar[str]
     privileged: ClassVar[bool] = False
     several_seeds: ClassVar[bool] = False  # whether seeds can be trained side by side
+    repeats: ClassVar[bool] = False  # whether a slate may hold an item twice, and so an empty slot
 
     def __init__(self, world: World, settings: Any = None, *, seeds: Sequence[int] = (0,)) -> None:
         self.world = world

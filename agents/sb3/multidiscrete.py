@@ -62,6 +62,7 @@ class PPOMultiDiscrete(StableAgent):
     """PPO, unchanged, on a position per slot."""
 
     name = "ppo-multidiscrete"
+    repeats = True
 
     @classmethod
     def default_settings(cls) -> StablePPO:

@@ -1,22 +1,29 @@
-"""slategym check: does a user model keep the contract?"""
+"""slategym check: does a user model, or whoever chooses slates, keep the contract?"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from slategym.envs.types import World
+
 EPILOG = r"""
 **A class of your own, in a file of this folder or an installed package**\
-`slategym check my_users:Weary`
+`slategym check my_users:Weary`\
+`slategym check my_agents:Mine`
 
-**One that a package registers as an entry point of slategym.user_models**\
+**What a package registers as an entry point: a user model, a policy or a learner**\
 `slategym check weary`
 
-docs/recipes/user_model.md writes one from the first line to the last.
+**A learner that cannot act everywhere, in a world that suits it**\
+`slategym check my_agents:Mine --world InterestEvolution-v0 --set num_candidates=10`
+
+docs/recipes/user_model.md writes a user model from the first line to the last.
 """
-CHECKED = (
+CHECKED_USERS = (
     "signals: the click first, no name twice",
     "shapes, dtypes and devices of all that is returned",
     "finite numbers; probabilities, days and signals within their bounds",
@@ -24,6 +31,19 @@ CHECKED = (
     "users who do not affect one another, whatever the batch size",
     "a state of constant form over 12 slates",
     "mean feedback beside 4,096 samples of it",
+)
+CHECKED_POLICY = (
+    "int32 positions of the request's candidates, (users, slots); no item twice, none forbidden",
+    "arguments unchanged; no randomness but luck's; nothing kept in self",
+    "users who do not affect one another, whatever the batch size",
+    "log-probabilities, where it gives them: one a slate, finite, at most 0",
+)
+CHECKED_LEARNER = (
+    "settings: a frozen dataclass with num_steps",
+    "a training of a few cycles: finite figures and weights",
+    "the same training broken off and resumed, to the same result bit for bit",
+    "saved and loaded: the same slates",
+    "predict: the same slates from plain arrays, one user's or a batch",
 )
 
 
@@ -34,23 +54,100 @@ def register(app: typer.Typer) -> None:
 
 def check(
     model: Annotated[
-        str, typer.Argument(help="pkg.module:Class, or a user model's registered name.")
+        str,
+        typer.Argument(
+            help="pkg.module:Class, or the registered name of a user model, policy or learner.",
+            metavar="model",
+        ),
     ],
+    world: Annotated[
+        str | None,
+        typer.Option(help="Where a policy or learner is checked; a small one by default."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of that world; repeatable."),
+    ] = None,
+    agent_settings: Annotated[
+        list[str] | None,
+        typer.Option("--agent-set", metavar="NAME=VALUE", help="One of a learner; repeatable."),
+    ] = None,
 ) -> None:
-    """Run a user model through its contract; the first rule that it breaks is said in words.
+    """Run a user model, a policy or a learner through its contract.
 
-    Exit code 0: it keeps the contract. 1: it does not. 2: there is no such model.
+    The first rule that it breaks is said in words. Exit code 0: it keeps the contract. 1: it does
+    not. 2: there is no such model.
     """
-    from slategym.envs.registry import make_user_model, user_models
+    if _is_user_model(model):
+        _check_users(model)
+    else:
+        _check_agent(model, world, settings or [], agent_settings or [])
 
-    user_models.find(model)  # before torch is imported, which takes seconds
+
+def _is_user_model(name: str) -> bool:
+    """Whether that names a user model, and not what chooses slates; both for a name of neither.
+
+    Raises:
+        UsageError: nothing has that name.
+    """
+    from slategym.agents.registry import policies
+    from slategym.envs.names import load_object, lookup
+    from slategym.envs.registry import user_models
+
+    if ":" not in name:
+        ours = user_models.all()
+        lookup("user model, policy or learner", name, {**ours, **policies.all()})
+        return name in ours
+    from slategym.agents.core.agent import Agent
+
+    found = load_object(name)
+    returned = getattr(found, "__annotations__", {}).get("return")
+    if isinstance(found, type):
+        return not issubclass(found, Agent) and not callable(getattr(found, "act", None))
+    return "Policy" not in str(returned)
+
+
+def _check_users(model: str) -> None:
     import torch
 
     from slategym.envs.check import check_user_model
+    from slategym.envs.registry import make_user_model
 
     torch.set_num_threads(1)
     check_user_model(make_user_model(model))
+    _say(CHECKED_USERS, f"{model} keeps the contract of a user model")
+
+
+def _check_agent(model: str, world: str | None, settings: list[str], pairs: list[str]) -> None:
+    import torch
+
+    from slategym.agents.check import check_agent
+    from slategym.agents.registry import policies
+    from slategym.envs.names import UsageError
+    from slategym.envs.registry import make_world
+    from slategym.experiments.cli.agent_settings import read_agent_settings
+    from slategym.experiments.cli.world_settings import read_settings
+
+    torch.set_num_threads(1)
+    learns = policies.find(model).agent is not None
+    if settings and world is None:
+        raise UsageError("--set is of a world: say which one by --world")
+    if pairs and not learns:
+        raise UsageError(f"--agent-set is of a learner; {model} does not learn")
+    where: World | None = None
+    if world is not None:
+        where = make_world(world, **read_settings(world, settings))
+    own: Any = read_agent_settings(model, pairs) if pairs else None
+    found = check_agent(model, where, own)
+    what = "learner" if learns else "policy"
+    _say(
+        CHECKED_POLICY + (CHECKED_LEARNER if learns else ()),
+        f"{model} keeps the contract of a {what} in {found.name}",
+    )
+
+
+def _say(checked: tuple[str, ...], verdict: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    for line in CHECKED:
+    for line in checked:
         console.print(f"checked: {line}", markup=False)
-    console.print(f"OK: {model} keeps the contract of a user model", markup=False)
+    console.print(f"OK: {verdict}", markup=False)

@@ -78,3 +78,48 @@ def test_what_is_wrong_takes_one_line(capsys, name, expected, line):
     assert code == expected, err
     assert line in err and out == ""
     assert len(err.strip().splitlines()) == 1 and "a defect of slategym" not in err
+
+
+AGENTS = """
+from dataclasses import dataclass
+import torch
+from small_agents import Counting
+from slategym.agents.types import Action, Policy
+from slategym.envs.types import World
+
+class Fine(Counting):
+    pass
+
+class Wide(Counting):
+    def act(self, observation, luck):
+        return Action(super().act(observation, luck).slate.long())
+
+@dataclass(frozen=True)
+class First:
+    world: World
+    name: str = "first"
+    privileged: bool = False
+
+    def act(self, observation, luck):
+        best = torch.arange(self.world.slate_size, dtype=torch.int32)
+        return Action(best.expand(observation.step.shape[0], -1))
+
+def first(world: World) -> Policy:
+    return First(world)
+"""
+
+
+def test_whoever_chooses_slates_is_checked_too(capsys, tmp_path):
+    (tmp_path / "checked_agents.py").write_text(AGENTS)
+    for name, what in (("Fine", "learner"), ("First", "policy"), ("first", "policy")):
+        code, out, err = run(capsys, f"checked_agents:{name}")
+        assert code == 0 and err == "", err
+        assert f"OK: checked_agents:{name} keeps the contract of a {what} in " in out
+    code, out, err = run(capsys, "checked_agents:Wide")
+    assert code == 1 and out == "" and "Wide.act must return int32 positions" in err
+    code = answer(build, ["check", "checked_agents:Fine", "--world", "InterestEvolution-v0"])
+    assert code == 2 and "needs the whole catalogue" in capsys.readouterr()[1]
+    code = answer(build, ["check", "checked_agents:Fine", "--agent-set", "num_users=4"])
+    assert code == 0 and "broken off and resumed" in capsys.readouterr()[0]
+    code, out, err = run(capsys, "random")
+    assert code == 0 and "random keeps the contract of a policy" in out
