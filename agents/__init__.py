@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from slategym.agents.baselines.mmr import SupervisedMMR as SupervisedMMR
     from slategym.agents.baselines.tuning import Tuned as Tuned
     from slategym.agents.baselines.tuning import tuned as tuned
+    from slategym.agents.check import check_agent as check_agent
     from slategym.agents.core.agent import Agent as Agent
     from slategym.agents.core.random_slates import Random as Random
     from slategym.agents.core.ranker import Ranker as Ranker
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from slategym.agents.sb3.env import SlateVecEnv as SlateVecEnv
     from slategym.agents.sb3.fusion import FusionPPO as FusionPPO
     from slategym.agents.sb3.fusion import FusionSAC as FusionSAC
+    from slategym.agents.sb3.item_space import ItemSpace as ItemSpace
     from slategym.agents.sb3.multidiscrete import PPOMultiDiscrete as PPOMultiDiscrete
     from slategym.agents.sb3.proto import ProtoSAC as ProtoSAC
     from slategym.agents.sb3.proto import ProtoTD3 as ProtoTD3
@@ -82,6 +84,7 @@ else:
             "slategym.agents.baselines.mmr": ("SupervisedMMR",),
             "slategym.agents.core.ranker": ("Ranker",),
             "slategym.agents.baselines.tuning": ("Tuned", "tuned"),
+            "slategym.agents.check": ("check_agent",),
             "slategym.agents.core.agent": ("Agent",),
             "slategym.agents.core.random_slates": ("Random",),
             "slategym.agents.core.sessions": ("harvest", "luck_of", "seat", "show"),
@@ -101,6 +104,7 @@ else:
             "slategym.agents.sb3.algorithms": ("StablePPO", "StableSAC", "StableTD3"),
             "slategym.agents.sb3.env": ("SlateVecEnv",),
             "slategym.agents.sb3.fusion": ("FusionPPO", "FusionSAC"),
+            "slategym.agents.sb3.item_space": ("ItemSpace",),
             "slategym.agents.sb3.multidiscrete": ("PPOMultiDiscrete",),
             "slategym.agents.sb3.proto": ("ProtoSAC", "ProtoTD3"),
             "slategym.agents.serving.export": ("Exported", "export"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from slategym import envs as envs
     from slategym import experiments as experiments
     from slategym import models as models
+    from slategym.agents.check import check_agent as check_agent
     from slategym.agents.core.agent import Agent as Agent
     from slategym.agents.registry import load_agent as load_agent
     from slategym.agents.registry import make_policy as make_policy
@@ -45,6 +46,7 @@ else:
     __getattr__, __dir__, __all__ = exports(
         __name__,
         {
+            "slategym.agents.check": ("check_agent",),
             "slategym.agents.core.agent": ("Agent",),
             "slategym.agents.registry": (
                 "load_agent",
