@@ -8,6 +8,7 @@ worlds, one to select (caps, checkpoints), one to evaluate.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -17,8 +18,8 @@ import torch
 
 from slategym.envs.names import UsageError
 from slategym.envs.types import AgentLog, Population
-from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
+from slategym.models.data.sittings import clicked
 from slategym.models.data.splits import split_users
 from slategym.models.files import home
 from slategym.models.judge.factor import (
@@ -38,6 +39,8 @@ SHARES = {"A": 1 / 3, "B": 1 / 3, "J": 1 / 3}
 GROUP_SHARES = {"calibration": 0.2, "selection": 0.3, "evaluation": 0.5}
 GROUPS = ("training", *GROUP_SHARES)
 SPLIT_SEED = 7
+FEWEST_PEOPLE = 15  # of whom every group has one
+ENOUGH = 0.5  # of a group's people; so many must have the clicks with which everybody arrives
 
 
 @dataclass(frozen=True)
@@ -48,23 +51,44 @@ class PartySettings:
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings(epochs=8))
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     validation_share: float = 0.1  # of a party's own people, for early stopping
-    warm: int = 10  # events with which everybody arrives
+    warm: int = 10  # clicks with which everybody arrives; fewer where a log's people have fewer
     starts: int = 8  # arrivals per person
 
 
 class Parties:
     """A log, its people in their groups, and the models fitted on them when first needed."""
 
-    def __init__(self, dataset: str, settings: PartySettings = PartySettings()) -> None:
-        """Read the log; nothing is fitted yet."""
-        self.dataset, self.settings = dataset, settings
-        self.log: Log = load_log(dataset)
-        parts = split_users(len(self.log.users), SHARES, SPLIT_SEED)
+    def __init__(self, log: Log, settings: PartySettings = PartySettings()) -> None:
+        """Part the people; nothing is fitted yet.
+
+        Raises:
+            UsageError: if the log has too few people, or too few with a click.
+        """
+        self.log, self.settings = log, settings
+        if log.num_users < FEWEST_PEOPLE:
+            raise UsageError(_too_few(log, f"has {log.num_users}"))
+        parts = split_users(log.num_users, SHARES, SPLIT_SEED)
         self.people: dict[str, np.ndarray] = dict(parts)
         groups = split_users(len(parts["J"]), GROUP_SHARES, SPLIT_SEED + 1)
         for group, at in groups.items():
             self.people[group] = parts["J"][at]
         self.people["training"] = np.sort(np.concatenate([parts["A"], parts["B"]]))
+        self.warm = self._warm()
+
+    def _warm(self) -> int:
+        """Clicks with which everybody arrives: those asked for, or what half of each group has."""
+        user = clicked(self.log)["user"].to_numpy()
+        clicks_U = np.bincount(user, minlength=self.log.num_users)
+        wanted = self.settings.warm
+        for group in GROUPS:
+            theirs = clicks_U[self.people[group]]
+            if not (theirs > 0).any():
+                raise UsageError(
+                    _too_few(self.log, f"has none with a click among the {group} people")
+                )
+            if (theirs >= wanted).mean() < ENOUGH:
+                wanted = int(min(wanted, max(1, np.median(theirs[theirs > 0]))))
+        return wanted
 
     def population(self, group: str, starts: int | None = None) -> Population:
         """Starting points of a group's people: training (A and B), or one of J's three groups.
@@ -78,7 +102,7 @@ class Parties:
             self.log,
             self.people[group],
             starts=self.settings.starts if starts is None else starts,
-            warm=self.settings.warm,
+            warm=self.warm,
             seed=SPLIT_SEED + GROUPS.index(group),
         )
 
@@ -89,7 +113,12 @@ class Parties:
         decides = [*own, self.log.sha256, SHARES, SPLIT_SEED, party, s.validation_share, FORMAT]
         decides += [member] if member else []
         name = sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
-        return home() / "models" / f"{self.dataset}-{party}-{name}"
+        return home() / "models" / f"{self.slug}-{party}-{name}"
+
+    @property
+    def slug(self) -> str:
+        """The log's name as part of a file's."""
+        return re.sub(r"[^\w.-]+", "-", self.log.name).strip("-.") or "log"
 
     def bert(
         self,
@@ -143,7 +172,7 @@ class Parties:
 
     def clicks_of(self, party: str) -> torch.Tensor:
         """How often each item was taken up by a party's people, (N,) float32."""
-        events = self.log.events
+        events = clicked(self.log)
         mine = events["item"].to_numpy()[np.isin(events["user"], self.people[party])]
         counts = np.bincount(mine, minlength=len(self.log.items))
         return torch.as_tensor(counts, dtype=torch.float32)
@@ -168,3 +197,10 @@ class Parties:
             self.judge()
         else:
             self.bert(party, progress, listener)
+
+
+def _too_few(log: Log, found: str) -> str:
+    return (
+        f"a learned world parts people in three, and the last third in three groups: at least "
+        f"{FEWEST_PEOPLE} people are needed, some with a click in each group; {log.name} {found}"
+    )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from slategym.envs.types import Column, Consumed, Population
 from slategym.models.data.log import Log
+from slategym.models.data.sittings import clicked
 
 Ints = NDArray[np.int64]
 
@@ -37,19 +38,13 @@ def population(log: Log, people: np.ndarray, *, starts: int, warm: int, seed: in
     """
     if starts < 1 or warm < 1:
         raise ValueError(f"starts and warm must be at least 1, got {starts} and {warm}")
-    rows = clicked_rows(log)
+    rows = clicked(log)
     user = rows["user"].to_numpy()
     person_U, row_U = _points(user, people, starts, warm, seed)
     if person_U.size == 0:
         raise ValueError(f"no person has the {warm} events with which users arrive")
     row_UH = row_U[:, None] + np.arange(1 - warm, 1)
     return arrivals(log, rows, person_U, row_U, row_UH, people)
-
-
-def clicked_rows(log: Log) -> pd.DataFrame:
-    """The events that make history, in (user, time) order: those with a click."""
-    clicked_E = log.events["click"].to_numpy() > 0
-    return log.events if clicked_E.all() else log.events[clicked_E].reset_index(drop=True)
 
 
 def _points(
@@ -82,7 +77,7 @@ def arrivals(
 
     Args:
         log: whose people.
-        rows: `clicked_rows` of it.
+        rows: `sittings.clicked` of it.
         person_U: user ids.
         row_U: the last row of each arrival's past; one before the person's first: no past.
         row_UH: rows of the history; those before the person's first event are left empty.

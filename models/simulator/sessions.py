@@ -1,10 +1,10 @@
-"""How long people stay, matched to the log; and how often they repeat a genre, beside the log's.
+"""How long people stay, matched to the log; and how often they repeat a topic, beside the log's.
 
 No log shows why people stop. What it shows is how long they stay: the patience with which sessions
-under popular slates last as long as the log's sittings is taken, on the calibration users and
-before anything is learned. Popular slates, because they come closest to what the log's own people
-chose from. How strongly and how long a genre bores cannot be read off any log: that stays assumed,
-and how often the rule's condition is met is printed for both, as a check.
+under popular slates last as long as the log's visits is taken, on the calibration users and before
+anything is learned. Popular slates, because they come closest to what the log's own people chose
+from. How strongly and how long a topic bores cannot be read off any log: that stays assumed, and
+how often the rule's condition is met is printed for both, as a check.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class PatienceChosen:
     """What was chosen, what was sought and what was reached."""
 
     patience: float  # slates without a click
-    wanted_length: float  # the log's mean sitting, cut at the horizon
+    wanted_length: float  # the log's mean visit, cut at the horizon
     reached_length: float
     log_repetition: float  # share of the log's stretches that meet the rule
     world_repetition: float  # the same under popular slates
@@ -92,6 +92,9 @@ def _rule(world: World, state: AssumedState) -> tuple[Tensor, Tensor]:
     """Whether each user's memory of clicks is full, and whether its newest topic is repeated."""
     assert isinstance(world.users, Assumed)
     felt, rule = state.satiation, world.users.satiation
-    assert felt is not None and rule is not None
+    if felt is None or rule is None:
+        assert state.patience is not None
+        none_B = torch.zeros_like(state.patience, dtype=torch.bool)
+        return none_B, none_B
     same_B = (felt.last == felt.last[:, -1:]).sum(1)
     return (felt.last >= 0).all(1), same_B >= rule.threshold
