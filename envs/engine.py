@@ -161,9 +161,17 @@ def arrive(population: Population, user_B: Tensor) -> Arrival:
         return None if table is None else table.index_select(0, user_B)
 
     p = population
-    columns = (p.profile, p.history, p.feedback, p.gap, p.hour, p.weekday)
-    consumed_BW = None if p.consumed is None else p.consumed.rows(user_B)
-    return Arrival(user_B, *(rows(column) for column in columns), consumed_BW, rows(p.extra))
+    return Arrival(
+        user_id=user_B,
+        profile=rows(p.profile),
+        history=rows(p.history),
+        feedback=rows(p.feedback),
+        gap=rows(p.gap),
+        hour=rows(p.hour),
+        weekday=rows(p.weekday),
+        consumed=None if p.consumed is None else p.consumed.rows(user_B),
+        extra=rows(p.extra),
+    )
 
 
 def pick(world: World, session: Session, slate_BK: Tensor) -> tuple[Items, Tensor]:

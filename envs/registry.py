@@ -55,6 +55,14 @@ WORLDS: dict[str, WorldEntry] = {
         "slategym.models.simulator.movielens:movielens_judge",
         "the same films before an independent model, of another family, fitted on other people",
     ),
+    "slategym/Log-v0": WorldEntry(
+        "slategym.models.simulator.world:log_world",
+        "people fitted on a log of your own: log=FOLDER, or the name of a data set",
+    ),
+    "slategym/Log-Judge-v0": WorldEntry(
+        "slategym.models.simulator.world:log_judge",
+        "the same log before an independent model, of another family, fitted on other people",
+    ),
     "slategym/DayInLife-v0": WorldEntry(
         "slategym.envs.worlds.day_in_life:day_in_life",
         "context matters: hour, place, device and weather move what people want; five signals",

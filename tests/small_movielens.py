@@ -20,6 +20,7 @@ from slategym.models.assets.registry import ASSETS, Asset
 from slategym.models.assets.sources import Site
 from slategym.models.data.datasets import DATASETS, DataSet
 from slategym.models.data.log import Log
+from slategym.models.simulator import builder
 from slategym.models.simulator import movielens as movielens_world
 from slategym.models.text.vectors import DEFAULT_ENCODER
 
@@ -47,14 +48,8 @@ def small_movielens(home: Path, log: Log | None = None) -> Iterator[Log]:
 
 def forget() -> None:
     """Empty the caches of a process, as a new one would find them."""
-    for cached in (
-        movielens_world.parties,
-        movielens_world._encoder,
-        movielens_world.click_constants,
-        movielens_world.patience_chosen,
-        movielens_units.world_of,
-    ):
-        cached.cache_clear()
+    builder.forget()
+    movielens_units.world_of.cache_clear()
 
 
 def _encoder(folder: Path) -> Asset:

@@ -24,7 +24,8 @@ from slategym.envs.names import UsageError, lookup
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit, read_rows
 from slategym.experiments.studies.movielens_units import Lesson, Reading
-from slategym.models.simulator.movielens import BOREDOM, RATES, Assumptions
+from slategym.models.simulator.assumptions import Assumptions
+from slategym.models.simulator.movielens import BOREDOM, RATES
 from slategym.models.simulator.sessions import PATIENCES
 
 HERE = "slategym.experiments.studies.movielens_units"

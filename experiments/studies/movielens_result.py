@@ -13,7 +13,8 @@ from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit
 from slategym.experiments.statistics.verdict import Roles
 from slategym.experiments.studies.movielens import AGENTS, CAPS, MovieLensStudy, Plan
-from slategym.models.simulator.movielens import BOREDOM, HORIZON, LABELS, RATES, Assumptions
+from slategym.models.simulator.assumptions import Assumptions
+from slategym.models.simulator.movielens import BOREDOM, HORIZON, LABELS, RATES
 
 ABOUT = "study.json"
 

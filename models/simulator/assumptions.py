@@ -70,7 +70,11 @@ class Assumptions:
                 "short, or its times too coarse, to choose it"
             )
             told.append(
-                ("patience", "assumed", f"a slate without a click costs 1, a click regains .5; {how}")
+                (
+                    "patience",
+                    "assumed",
+                    f"a slate without a click costs 1, a click regains .5; {how}",
+                )
             )
         return tuple(told)
 

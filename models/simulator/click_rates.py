@@ -1,13 +1,13 @@
-"""The two constants of choice that no log of ratings can tell, from two stated click rates.
+"""The two constants of choice: how an appeal turns into a click.
 
-A log of ratings holds what people took up, never what they were shown and passed over. How an
-appeal turns into a click is therefore fixed by two stated marginals: how often a random slate gets
-a click, and how often a slate of popular items does.
+Where a log holds slates and what was passed over, they are fitted on those. A log of ratings holds
+only what people took up; there they are fixed by two stated marginals: how often a random slate
+gets a click, and how often a slate of popular items does.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -40,12 +40,15 @@ class ClickRates:
 
 @dataclass(frozen=True)
 class Constants:
-    """What the rates imply, and what was reached."""
+    """What the rates or the slates imply, and what was reached."""
 
     skip: float  # log-odds at which an item is as good as nothing
     temperature: float
-    random_rate: float
+    random_rate: float  # 0 where fitted on slates
     popular_rate: float
+    met: bool = True  # whether both stated rates were
+    slates: int = 0  # logged ones that it was fitted on; 0: solved for stated rates
+    logged_rate: float = 0.0  # share of those that got a click
 
 
 def solve(appeal_random_UK: Tensor, appeal_popular_UK: Tensor, rates: ClickRates) -> Constants:
@@ -64,27 +67,15 @@ def solve(appeal_random_UK: Tensor, appeal_popular_UK: Tensor, rates: ClickRates
         ValueError: if no temperature in [0.05, 50] and skip in [-100, 100] give these rates:
             popular slates do not appeal more than random ones by enough, or by far too much.
     """
-
-    def rate(appeal_UK: Tensor, skip: float, temperature: float) -> float:
-        logits_U = ((appeal_UK.double() - skip) / temperature).logsumexp(1)
-        return float(logits_U.sigmoid().mean())
-
-    def skip_for(temperature: float) -> float:
-        low, high = -MOST_SKIP, MOST_SKIP
-        for _ in range(ROUNDS):
-            middle = 0.5 * (low + high)
-            too_easy = rate(appeal_popular_UK, middle, temperature) > rates.popular
-            low, high = (middle, high) if too_easy else (low, middle)
-        return 0.5 * (low + high)
-
     cold, hot = COLDEST, HOTTEST
     for _ in range(ROUNDS):
         temperature = (cold * hot) ** 0.5
-        too_cold = rate(appeal_random_UK, skip_for(temperature), temperature) < rates.random
+        skip = _skip_for(appeal_popular_UK, temperature, rates.popular)
+        too_cold = _rate(appeal_random_UK, skip, temperature) < rates.random
         cold, hot = (temperature, hot) if too_cold else (cold, temperature)
     temperature = (cold * hot) ** 0.5
-    skip = skip_for(temperature)
-    random, popular = (rate(x, skip, temperature) for x in (appeal_random_UK, appeal_popular_UK))
+    skip = _skip_for(appeal_popular_UK, temperature, rates.popular)
+    random, popular = (_rate(x, skip, temperature) for x in (appeal_random_UK, appeal_popular_UK))
     if max(abs(random - rates.random), abs(popular - rates.popular)) > TOLERANCE:
         raise ValueError(
             f"click rates of {rates.random} for random and {rates.popular} for popular slates "
@@ -94,11 +85,80 @@ def solve(appeal_random_UK: Tensor, appeal_popular_UK: Tensor, rates: ClickRates
     return Constants(skip, temperature, random_rate=random, popular_rate=popular)
 
 
+def nearest(appeal_random_UK: Tensor, appeal_popular_UK: Tensor, rates: ClickRates) -> Constants:
+    """`solve`, or where that cannot be the popular rate alone, at a temperature of one."""
+    try:
+        return solve(appeal_random_UK, appeal_popular_UK, rates)
+    except ValueError:
+        skip = _skip_for(appeal_popular_UK, 1.0, rates.popular)
+        random, popular = (_rate(x, skip, 1.0) for x in (appeal_random_UK, appeal_popular_UK))
+        return Constants(skip, 1.0, random_rate=random, popular_rate=popular, met=False)
+
+
+def solve_slates(appeal_SK: Tensor, shown_SK: Tensor, clicked_SK: Tensor) -> Constants:
+    """Skip and temperature under which logged clicks are most likely, and as many as logged.
+
+    Maximum likelihood of the multinomial logit over the items of a slate and taking nothing, with
+    an effect of each slot beyond the first, so that what stood in front is not taken for liking. In
+    the world all slots are alike: skip is then set such that the logged share of slates is clicked.
+
+    Args:
+        appeal_SK: raw click + like_weight * like, log-odds.
+        shown_SK: bool, False: an empty slot.
+        clicked_SK: bool; of several clicks in a slate each counts for its share.
+    """
+    appeal = appeal_SK.double()
+    K = appeal.shape[1]
+    number_S = clicked_SK.sum(1)
+    share_SK = clicked_SK.double() / number_S.clamp(min=1)[:, None]
+    centre = appeal[shown_SK].mean()
+    # inverse temperature and skip / temperature, about the mean appeal; effects of slots 2 to K
+    free = torch.zeros(K + 1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([free], max_iter=200, line_search_fn="strong_wolfe")
+
+    def logits() -> Tensor:
+        slot_K = torch.cat([free.new_zeros(1), free[2:]])
+        value_SK = (appeal - centre) * free[0].exp() - free[1] + slot_K
+        return value_SK.masked_fill(~shown_SK, -torch.inf)
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value_SK = logits()
+        none_S = torch.cat([value_SK, torch.zeros_like(value_SK[:, :1])], 1).logsumexp(1)
+        taken_S = (share_SK * value_SK.masked_fill(~clicked_SK, 0.0)).sum(1)
+        total = (none_S - taken_S).mean() + 1e-4 * free[2:].square().sum()
+        torch.autograd.backward(total)
+        return total
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    temperature = float((-free[0].detach()).exp().clamp(COLDEST, HOTTEST))
+    rate = float((number_S > 0).double().mean())
+    shown = appeal.masked_fill(~shown_SK, -torch.inf)
+    skip = _skip_for(shown, temperature, rate)
+    return Constants(skip, temperature, 0.0, 0.0, slates=len(appeal), logged_rate=rate)
+
+
+def _rate(appeal_UK: Tensor, skip: float, temperature: float) -> float:
+    """Share of slates that get a click."""
+    logits_U = ((appeal_UK.double() - skip) / temperature).logsumexp(1)
+    return float(logits_U.sigmoid().mean())
+
+
+def _skip_for(appeal_UK: Tensor, temperature: float, wanted: float) -> float:
+    """The skip at which this share of the slates gets a click."""
+    low, high = -MOST_SKIP, MOST_SKIP
+    for _ in range(ROUNDS):
+        middle = 0.5 * (low + high)
+        too_easy = _rate(appeal_UK, middle, temperature) > wanted
+        low, high = (middle, high) if too_easy else (low, middle)
+    return 0.5 * (low + high)
+
+
 def raw_appeal(world: World, users: LearnedUsers, slate_UK: Tensor) -> Tensor:
     """Click + like_weight * like at everybody's first request, (U, K)."""
     user_U = torch.arange(world.population.size, dtype=torch.int32)
     zero_U = torch.zeros_like(user_U)
     session = engine.start(world, zero_U, user_U, zero_U)
-    plain = LearnedUsers(users.taste, skip=0.0, temperature=1.0, like_weight=users.like_weight)
+    plain = replace(users, skip=0.0, temperature=1.0)
     state = plain.initial(engine.arrive(world.population, user_U), Luck(zero_U))
     return plain.appeal(state, Items(slate_UK.int(), world.catalogue), session.context)

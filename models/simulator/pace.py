@@ -31,10 +31,15 @@ class Pace:
     labels: tuple[Label, ...] = ()
 
 
-def pace_of(log: Log) -> Pace:
+def pace_of(log: Log, seconds: float | None = None, horizon: int | None = None) -> Pace:
     """Seconds per slate, horizon and length of a visit, from the log's times where they tell.
 
     A slate is a `slate_id`; in a log without slates every event counts as one.
+
+    Args:
+        log: whose times.
+        seconds: of a slate, where that is given.
+        horizon: slates, where that is given.
     """
     rows = requests(log)
     visit = visits(rows, log.pause)
@@ -48,10 +53,10 @@ def pace_of(log: Log) -> Pace:
             (f"{STATED_SECONDS:g} s per slate", "assumed", why),
             (f"{words.session} of {STATED_HORIZON} slates", "assumed", why),
         )
-        return Pace(STATED_SECONDS, STATED_HORIZON, None, stated)
-    seconds = float(np.median(pauses))
+        return Pace(seconds or STATED_SECONDS, horizon or STATED_HORIZON, None, stated)
+    seconds = seconds or float(np.median(pauses))
     length_V = np.bincount(visit)
-    horizon = int(np.clip(np.quantile(length_V, LONG_VISIT), SHORTEST, LONGEST))
+    horizon = horizon or int(np.clip(np.quantile(length_V, LONG_VISIT), SHORTEST, LONGEST))
     mean = float(np.minimum(length_V, horizon).mean())
     unit = "slates" if "slate_id" in log.events else "events"
     return Pace(

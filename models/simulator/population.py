@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -109,6 +110,32 @@ def arrivals(
         weekday=torch.tensor(moment["weekday"].to_numpy(), dtype=torch.int32),
         consumed=_consumed(rows, people, person_U, row_U),
         extra=_columns(moment, log.context, log.events),
+    )
+
+
+def first(people: Population, number: int) -> Population:
+    """The first rows of a population of a log; all of them if there are no more."""
+    if people.size <= number:
+        return people
+
+    def head(table: torch.Tensor | None) -> torch.Tensor | None:
+        return None if table is None else table[:number]
+
+    consumed = people.consumed
+    if consumed is not None:
+        consumed = replace(consumed, start=consumed.start[:number], count=consumed.count[:number])
+    return replace(
+        people,
+        size=number,
+        person=head(people.person),
+        profile=head(people.profile),
+        history=head(people.history),
+        feedback=head(people.feedback),
+        gap=head(people.gap),
+        hour=head(people.hour),
+        weekday=head(people.weekday),
+        consumed=consumed,
+        extra=head(people.extra),
     )
 
 

@@ -18,7 +18,6 @@ from slategym.models.data.log import Log
 from slategym.models.judge.factor import JudgeSettings
 from slategym.models.multitask.network import MultiTaskSettings
 from slategym.models.multitask.train import TrainingSettings, read_about
-from slategym.models.simulator.movielens import DATASET
 from slategym.models.simulator.parties import GROUP_SHARES, GROUPS, Parties, PartySettings
 
 QUICK = PartySettings(
@@ -44,7 +43,7 @@ def weights(model: torch.nn.Module) -> list[torch.Tensor]:
 
 
 def test_nobody_is_in_two_parties_or_in_two_groups(log: Log) -> None:
-    people = Parties(DATASET, QUICK).people
+    people = Parties(log, QUICK).people
     for one, other in combinations(("A", "B", "J"), 2):
         assert not set(people[one]) & set(people[other])
     for one, other in combinations(GROUP_SHARES, 2):
@@ -57,7 +56,7 @@ def test_nobody_is_in_two_parties_or_in_two_groups(log: Log) -> None:
 
 
 def test_a_population_is_of_its_own_group_only(log: Log) -> None:
-    sides = Parties(DATASET, QUICK)
+    sides = Parties(log, QUICK)
     for group in GROUPS:
         person_U = sides.population(group).person
         assert person_U is not None
@@ -84,11 +83,11 @@ def test_a_model_knows_only_its_own_people(
 ) -> None:
     def fitted(log: Log) -> tuple[list[torch.Tensor], torch.Tensor]:
         with small_movielens(home, log):
-            sides = Parties(DATASET, QUICK)
+            sides = Parties(log, QUICK)
             model = sides.judge() if party == "J" else sides.bert(party, progress=False)
             return weights(model), sides.clicks_of(party)
 
-    people = Parties(DATASET, QUICK).people
+    people = Parties(log, QUICK).people
     mine, clicks_N = fitted(log)
     strangers = np.setdiff1d(np.arange(NUM_USERS), people[party])
     same, too_N = fitted(altered(log, strangers))
@@ -99,17 +98,17 @@ def test_a_model_knows_only_its_own_people(
 
 
 def test_a_folder_is_named_by_what_decides_its_model(log: Log) -> None:
-    sides = Parties(DATASET, QUICK)
+    sides = Parties(log, QUICK)
     names = {sides.folder(party).name for party in ("A", "B", "J")}
-    assert len(names) == 3 and all(name.startswith(f"{DATASET}-") for name in names)
-    judge = Parties(DATASET, replace(QUICK, judge=JudgeSettings(factors=5)))
+    assert len(names) == 3 and all(name.startswith(f"{log.name}-") for name in names)
+    judge = Parties(log, replace(QUICK, judge=JudgeSettings(factors=5)))
     assert judge.folder("J") != sides.folder("J") and judge.folder("B") == sides.folder("B")
-    longer = Parties(DATASET, replace(QUICK, training=TrainingSettings(epochs=3)))
+    longer = Parties(log, replace(QUICK, training=TrainingSettings(epochs=3)))
     assert longer.folder("J") == sides.folder("J") and longer.folder("B") != sides.folder("B")
 
 
 def test_a_model_is_fitted_once_and_early_stopping_uses_its_own_people(log: Log) -> None:
-    sides = Parties(DATASET, QUICK)
+    sides = Parties(log, QUICK)
     epochs: list[int] = []
     folder = sides.folder("B")
     sides.prepare("B", progress=False, listener=lambda epoch, losses: epochs.append(epoch))

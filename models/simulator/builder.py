@@ -1,0 +1,411 @@
+"""From a log's parties to worlds: what all worlds of one log share is computed once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from slategym.envs import engine
+from slategym.envs.candidates import UnseenCatalogue, WholeCatalogue
+from slategym.envs.choice import MultinomialLogit
+from slategym.envs.context import Clock, LoggedContext
+from slategym.envs.luck import Luck
+from slategym.envs.names import UsageError
+from slategym.envs.types import Catalogue, Column, Population, UserModel, World, map_tensors
+from slategym.envs.users.assumed import Assumed
+from slategym.envs.users.patience import Patience
+from slategym.models.data.datasets import load_log
+from slategym.models.data.log import Log
+from slategym.models.data.sittings import clicked, repetition
+from slategym.models.files import kept
+from slategym.models.judge.factor import JudgeTaste
+from slategym.models.multitask.incremental import BertObserver, StateEncoder
+from slategym.models.simulator.assumptions import MILD, STATED_PATIENCE, Assumptions, Label
+from slategym.models.simulator.click_rates import (
+    ClickRates,
+    Constants,
+    nearest,
+    raw_appeal,
+    solve_slates,
+)
+from slategym.models.simulator.labels import label_of_choice, labels_of_log
+from slategym.models.simulator.pace import Pace, moves_of, pace_of
+from slategym.models.simulator.parties import Parties, PartySettings
+from slategym.models.simulator.pessimism import pessimistic
+from slategym.models.simulator.population import first
+from slategym.models.simulator.sessions import PATIENCES, PatienceChosen, choose_patience
+from slategym.models.simulator.shown import MIN_SLATES, has_refusals, logged_slates
+from slategym.models.simulator.users import LearnedUsers, Taste
+
+SLATE_SIZE = 5  # slots, where the log has no slates
+LEAST_LEFT = 5  # slates that a catalogue must be good for
+PREPARED = 50_000  # arrivals whose histories are read beforehand; of more, as they arrive
+CALIBRATED = 2**25  # entries of a table of people by items, at most, while constants are found
+REMEMBERED = 2  # logs whose builders a process keeps
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a kind of learned world states instead of reading it off its log."""
+
+    world: str  # its id
+    judge: str  # its judge's id
+    seconds_per_slate: float | None = None  # None: as the log tells
+    horizon: int | None = None  # slates; None: as the log tells
+    rates: ClickRates = field(default_factory=ClickRates)  # where the log has no refusals
+    rates_slate: int = SLATE_SIZE  # slots of the slates that the rates speak of
+    objective: tuple[float, ...] | None = None  # reward per unit of each signal
+    labels: tuple[Label, ...] = ()  # instead of those that follow
+    parties: PartySettings = field(default_factory=PartySettings)
+
+
+@dataclass(frozen=True)
+class WorldSettings:
+    """The settings of one world; `learned_world` says what they mean."""
+
+    role: str  # "A" or "J": whose people
+    static: bool
+    users: str
+    slate_size: int | None  # K
+    assumptions: Assumptions
+    state: bool
+    starts: int
+    device: str
+    objective: tuple[tuple[str, float], ...] | None = None  # by signal
+    pessimism: float = 0.0  # reward per unit of disagreement
+    ensemble: int = 3  # models that may disagree, the world's own included
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.pessimism < float("inf"):
+            raise UsageError(f"pessimism is taken from rewards and is >= 0, got {self.pessimism}")
+        if self.pessimism and self.ensemble < 2:
+            raise UsageError(f"an ensemble needs at least 2 models, got {self.ensemble}")
+        if self.starts < 1:
+            raise UsageError(f"starts must be at least 1 arrival per person, got {self.starts}")
+
+
+class WorldBuilder:
+    """A log, its three models, and the constants that all worlds of it share."""
+
+    def __init__(self, log: Log, recipe: Recipe) -> None:
+        """Part the people; models are fitted when a world first needs them."""
+        self.log, self.recipe = log, recipe
+        self.parties = Parties(log, recipe.parties)
+        self.pace = self._pace()
+        self._encoders: dict[tuple[str, str, int], StateEncoder] = {}
+        self._constants: dict[str, Constants] = {}
+
+    def world(self, settings: WorldSettings) -> World:
+        """The world of these settings, without a place to make choices in."""
+        bare = self._bare(settings.role, settings.users, settings.starts, settings.device)
+        slate_size = self.default_slate if settings.slate_size is None else settings.slate_size
+        self._check_slate_size(bare, slate_size)
+        observer = None
+        if settings.state:
+            encoder = self._encoder("B", settings.device)
+            observer = BertObserver(_ready(encoder, bare.population))  # type: ignore[arg-type]
+        name = self.recipe.judge if settings.role == "J" else self.recipe.world
+        world = replace(
+            bare,
+            name=f"{name} (static)" if settings.static else name,
+            users=self._people(settings, bare),
+            context=self._context(settings.static, settings.device),
+            slate_size=slate_size,
+            observer=observer,
+            labels=self.recipe.labels or self._labels(settings),
+        )
+        if settings.objective is not None:
+            world = replace(world, objective=_objective(world, settings.objective))
+        if not settings.pessimism:
+            return world
+        others = [self._people(settings, bare, n) for n in range(1, settings.ensemble)]
+        return pessimistic(world, others, settings.pessimism)
+
+    @cached_property
+    def default_slate(self) -> int:
+        """Slots of a slate where nobody says otherwise."""
+        return min(self.log.slate_size or SLATE_SIZE, max(1, self.log.num_items // 2))
+
+    def _pace(self) -> Pace:
+        """The log's, cut to what the catalogue lasts for where nothing is had twice."""
+        pace = pace_of(self.log, self.recipe.seconds_per_slate, self.recipe.horizon)
+        if self.log.repeats or self.recipe.horizon is not None:
+            return pace
+        pairs = clicked(self.log)[["user", "item"]].drop_duplicates()
+        most = int(pairs["user"].value_counts().max())
+        left = self.log.num_items - most - self.default_slate
+        if left < LEAST_LEFT:
+            raise UsageError(
+                f"{self.log.name}: some users have consumed {most} of {self.log.num_items} "
+                f"{self.log.words.items}, which leaves too few to show; if they may be had again, "
+                "write repeats = true in log.toml"
+            )
+        return pace if pace.horizon <= left else replace(pace, horizon=left)
+
+    def _bare(self, party: str, users: str, starts: int, device: str) -> World:
+        """Everything but the people: enough to calibrate on."""
+        log = self.log
+        population = map_tensors(lambda x: x.to(device), self.parties.population(users, starts))
+        people = LearnedUsers(self._taste(party, device), skip=0.0, temperature=1.0)
+        return World(
+            name=party,
+            catalogue=self._catalogue(device),
+            population=population,
+            users=people,
+            choice=MultinomialLogit(skip=0.0),
+            context=self._context(False, device),
+            candidates=WholeCatalogue() if log.repeats else UnseenCatalogue(),
+            slate_size=min(self.recipe.rates_slate, self.default_slate),
+            horizon=self.pace.horizon,
+            objective=self.recipe.objective or _declared(people),
+            history_size=self.pace.horizon,
+        )
+
+    def _catalogue(self, device: str) -> Catalogue:
+        items, log = self.log.items, self.log
+        return Catalogue(
+            topic=torch.tensor(items["topic"].to_numpy(), dtype=torch.int32, device=device),
+            embedding=self._encoder("B", device).items_ND,
+            quality=torch.zeros(log.num_items, device=device),
+            topics=log.topic_names,
+            title=tuple(items["title"]),
+            text=tuple(items["text"]),
+            popularity=self.parties.clicks_of("B").to(device),
+            attributes=tuple(
+                (column, _attribute(items[column.name].to_numpy(), column, device))
+                for column in log.item_columns
+            ),
+        )
+
+    def _context(self, static: bool, device: str) -> Clock | LoggedContext:
+        clock = Clock(0.0 if static else self.pace.seconds_per_slate / 60.0)
+        if not self.log.context:
+            return clock
+        moves = map_tensors(lambda x: x.to(device), self._moves)
+        return LoggedContext(clock, self.log.context, moves)
+
+    @cached_property
+    def _moves(self) -> tuple[Any, ...]:
+        return moves_of(self.log)
+
+    def _encoder(self, party: str, device: str, member: int = 0) -> StateEncoder:
+        key = (party, device, member)
+        if key not in self._encoders:
+            model = self.parties.bert(party, member=member).to(device)
+            seconds = self.pace.seconds_per_slate
+            self._encoders[key] = StateEncoder(model, seconds_per_event=seconds)
+        return self._encoders[key]
+
+    def _taste(self, party: str, device: str, member: int = 0) -> Taste[Any]:
+        if party == "J":
+            return JudgeTaste(self.parties.judge().to(device))
+        return self._encoder(party, device, member)
+
+    def _people(self, settings: WorldSettings, world: World, member: int = 0) -> UserModel[Any]:
+        """The role's people, as this member of its ensemble has them."""
+        constants = self.click_constants(settings.role)
+        people = LearnedUsers(
+            taste=_ready(self._taste(settings.role, settings.device, member), world.population),
+            skip=constants.skip,
+            temperature=constants.temperature,
+            static=settings.static,
+        )
+        if settings.static:
+            return people
+        return self._assumed(people, settings.assumptions)
+
+    def _assumed(
+        self, people: LearnedUsers, assumptions: Assumptions, patience: float | None = None
+    ) -> UserModel[Any]:
+        """The people with what no log shows; patience None: the chosen one."""
+        satiation = assumptions.satiation(len(self.log.topic_names))
+        impatience = None
+        if assumptions.impatience:
+            impatience = Patience(self.patience.patience if patience is None else patience)
+        if satiation is None and impatience is None:
+            return people
+        return Assumed(people, satiation, impatience)
+
+    def click_constants(self, party: str) -> Constants:
+        """Skip and temperature of A's or J's people, found once on calibration people and kept.
+
+        Fitted on the log's slates where it has such in which nothing was clicked, else solved for
+        two stated click rates.
+        """
+        if party not in self._constants:
+            folder = self.parties.folder(party).name
+            decides = [folder, self.parties.folder("B").name, asdict(self.recipe.rates), 2]
+            found = kept(f"constants/{folder}-choice", decides, lambda: asdict(self._choice(party)))
+            self._constants[party] = Constants(**found)
+        return self._constants[party]
+
+    def _choice(self, party: str) -> Constants:
+        world = self._bare(party, "calibration", starts=3, device="cpu")
+        number = max(MIN_SLATES, CALIBRATED // self.log.num_items)
+        world = replace(world, population=first(world.population, number))
+        users = world.users
+        assert isinstance(users, LearnedUsers)
+        if has_refusals(self.log):
+            calibration = self.parties.people["calibration"]
+            shown = logged_slates(self.log, calibration, self.parties.warm)
+            if shown is not None:
+                there = replace(world, population=shown.population)
+                appeal_SK = raw_appeal(there, users, shown.item_SK.clamp(min=0))
+                return solve_slates(appeal_SK, shown.item_SK >= 0, shown.clicked_SK)
+        random_UK, popular_UK = (
+            raw_appeal(world, users, slate_UK) for slate_UK in self._probes(world)
+        )
+        return nearest(random_UK, popular_UK, self.recipe.rates)
+
+    def _probes(self, world: World) -> tuple[Tensor, Tensor]:
+        """A random and a popular slate for everybody, of what they may be shown, (U, K) each."""
+        everybody_U = torch.arange(world.population.size, dtype=torch.int32)
+        arrival = engine.arrive(world.population, everybody_U)
+        offer = world.candidates.initial(world.catalogue, arrival, Luck(everybody_U))
+        allowed_UN = world.candidates.allowed(offer)
+        shape = (world.population.size, self.log.num_items)
+        popular_UN = self.parties.clicks_of("B").expand(shape)
+        shuffled_UN = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+        if allowed_UN is not None:
+            popular_UN = popular_UN.masked_fill(~allowed_UN, -1.0)
+            shuffled_UN = shuffled_UN.masked_fill(~allowed_UN, -1.0)
+        K = world.slate_size
+        return shuffled_UN.topk(K, dim=1).indices, popular_UN.topk(K, dim=1).indices
+
+    @cached_property
+    def patience(self) -> PatienceChosen:
+        """Everybody's patience, chosen once on A's world and the calibration users, and kept.
+
+        Under the mild assumptions, whatever a world assumes: worlds differ in what is assumed, not
+        in what is chosen after it.
+        """
+        if self.pace.visit is None:
+            return PatienceChosen(STATED_PATIENCE, 0.0, 0.0, 0.0, 0.0)
+        constants = self.click_constants("A")
+        length = self.pace.visit
+
+        def chosen() -> dict[str, Any]:
+            world = self._bare("A", "calibration", starts=8, device="cpu")
+            number = max(MIN_SLATES, CALIBRATED // self.log.num_items)
+            world = replace(world, population=first(world.population, number))
+            people = LearnedUsers(
+                _ready(self._taste("A", "cpu"), world.population),
+                skip=constants.skip,
+                temperature=constants.temperature,
+            )
+            found = choose_patience(
+                lambda patience: replace(world, users=self._assumed(people, MILD, patience)),
+                self.parties.clicks_of("B"),
+                length=length,
+                repetition=repetition(self.log, MILD.memory, MILD.threshold),
+            )
+            return asdict(found)
+
+        folder = self.parties.folder("A").name
+        decides = [asdict(constants), asdict(MILD), asdict(self.pace), list(PATIENCES)]
+        return PatienceChosen(**kept(f"constants/{folder}-patience", decides, chosen))
+
+    def _labels(self, settings: WorldSettings) -> tuple[Label, ...]:
+        log = self.log
+        chosen = self.pace.visit is not None
+        return (
+            *labels_of_log(log, self.parties.warm, self.recipe.parties.warm),
+            *self.pace.labels,
+            label_of_choice(self.click_constants(settings.role), self.recipe.rates),
+            *settings.assumptions.labels(log.words, len(log.topic_names), chosen),
+        )
+
+    def _check_slate_size(self, world: World, slate_size: int) -> None:
+        """A slate must be fillable whatever a user has consumed and clicks on the way."""
+        N, items = self.log.num_items, self.log.words.items
+        if self.log.repeats:
+            if not 1 <= slate_size <= N:
+                raise UsageError(
+                    f"slate_size must be in [1, {N}], got {slate_size}: there are {N} {items}"
+                )
+            return
+        most = _most(world.population)
+        left = N - most - self.pace.horizon
+        if not 1 <= slate_size <= left:
+            raise UsageError(
+                f"slate_size must be in [1, {left}], got {slate_size}: some users have consumed "
+                f"{most} of {N} {items} and take up to one in each of {self.pace.horizon} slates"
+            )
+
+
+_BUILDERS: dict[tuple[str, ...], WorldBuilder] = {}
+_READ: dict[tuple[Any, ...], Log] = {}
+
+
+def builder_of(log: Log | str, recipe: Recipe) -> WorldBuilder:
+    """The builder of that log, one a process for equal content.
+
+    Args:
+        log: itself, a folder's path, or the name of a data set.
+        recipe: of its worlds.
+    """
+    read = log if isinstance(log, Log) else _read(log)
+    key = (read.sha256, read.name, recipe.world)
+    if key not in _BUILDERS:
+        while len(_BUILDERS) >= REMEMBERED:
+            _BUILDERS.pop(next(iter(_BUILDERS)))
+        _BUILDERS[key] = WorldBuilder(read, recipe)
+    return _BUILDERS[key]
+
+
+def forget() -> None:
+    """Empty the caches of a process, as a new one would find them."""
+    _BUILDERS.clear()
+    _READ.clear()
+
+
+def _read(log: str) -> Log:
+    """The log at that place, read again only if one of its files has changed."""
+    folder = Path(log).expanduser()
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    stamps = [(f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.is_file()]
+    key = (log, str(folder.absolute()), *stamps)
+    if key not in _READ:
+        while len(_READ) >= REMEMBERED:
+            _READ.pop(next(iter(_READ)))
+        _READ[key] = load_log(log)
+    return _READ[key]
+
+
+def _ready(taste: Taste[Any], population: Population) -> Taste[Any]:
+    """The taste with the people's histories read beforehand, unless that takes too much memory."""
+    return taste.prepared(population) if population.size <= PREPARED else taste
+
+
+def _most(population: Population) -> int:
+    assert population.consumed is not None
+    return population.consumed.most
+
+
+def _declared(people: UserModel[Any]) -> tuple[float, ...]:
+    """The weights that the signals declare; a click counts 1 where none does."""
+    weights = tuple(signal.weight for signal in people.signals)
+    return weights if any(weights) else (1.0, *weights[1:])
+
+
+def _objective(world: World, asked: tuple[tuple[str, float], ...]) -> tuple[float, ...]:
+    weights = dict(asked)
+    names = [signal.name for signal in world.users.signals]
+    for name in weights:
+        if name not in names:
+            raise UsageError(
+                f"the objective weighs {name!r}, which is no signal of the log; it has "
+                f"{', '.join(names)}"
+            )
+    return tuple(weights.get(name, 0.0) for name in names)
+
+
+def _attribute(values_N: np.ndarray, column: Column, device: str) -> Tensor:
+    kind = torch.int32 if column.categories else torch.float32
+    return torch.tensor(values_N, dtype=kind, device=device)

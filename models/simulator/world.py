@@ -1,0 +1,271 @@
+"""A world from any log: people who behave as a model fitted on the log says.
+
+Three models are fitted on different people (`parties`): A's is the people, B's reads the session
+for the agents, J's is the people of the second opinion. What the log tells is taken from it; what
+it does not tell is assumed, by a named value (`assumptions`). Every piece carries a label.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from slategym.envs.names import UsageError, lookup
+from slategym.envs.types import World
+from slategym.models.data.log import Log
+from slategym.models.simulator.assumptions import Assumptions, find_assumptions
+from slategym.models.simulator.builder import Recipe, WorldSettings, builder_of
+
+ROLES = {"world": "A", "judge": "J"}
+LOG = Recipe("slategym/Log-v0", "slategym/Log-Judge-v0")
+
+Objective = Mapping[str, float] | str | None
+
+
+def learned_world(
+    log: Log | str | Path,
+    *,
+    assumptions: str | Assumptions = "mild",
+    role: Literal["world", "judge"] = "world",
+    static: bool = False,
+    users: str = "training",
+    slate_size: int | None = None,
+    state: bool = True,
+    starts: int = 8,
+    pessimism: float = 0.0,
+    ensemble: int = 3,
+    objective: Objective = None,
+    device: str = "cpu",
+) -> World:
+    """A world of people learned from a log; the models are fitted once and kept.
+
+    Args:
+        log: a log, the path of a log's folder, or the name of a data set.
+        assumptions: what is added because no log shows it: "none", "mild", or a value.
+        role: "world": A's people, a multi-task BERT; "judge": J's, a model of another family fitted
+            on people whom no other model has met.
+        static: True: the negative control: nothing that a user does changes what comes next.
+        users: whose histories: "training" (people of A and B), or "calibration", "selection",
+            "evaluation" (three groups of J's people).
+        slate_size: slots; None: as the log's slates have, else 5.
+        state: False leaves out the B-model and its embedding, which is faster.
+        starts: points of each person's history at which they may arrive.
+        pessimism: for training: reward that a click loses per unit of disagreement, the standard
+            deviation of the item's expected reward over an ensemble; 0: none.
+        ensemble: models of A's people that are asked, the world's own included.
+        objective: reward per unit of signals by name, as a mapping or "click=1,dwell=0.01"; None:
+            the weights that the log declares.
+        device: of every tensor.
+
+    Raises:
+        UsageError: if a setting cannot be, or the log is too small for a world.
+    """
+    return build_world(
+        log,
+        LOG,
+        WorldSettings(
+            role=ROLES[lookup("role", role, {name: name for name in ROLES})],
+            static=static,
+            users=users,
+            slate_size=slate_size,
+            assumptions=find_assumptions(assumptions),
+            state=state,
+            starts=starts,
+            pessimism=pessimism,
+            ensemble=ensemble,
+            objective=read_objective(objective),
+            device=device,
+        ),
+    )
+
+
+def build_world(log: Log | str | Path, recipe: Recipe, settings: WorldSettings) -> World:
+    """The world of a recipe; choices of policies are made in A's world, on selection people."""
+    log = str(log) if isinstance(log, Path) else log
+    world = builder_of(log, recipe).world(settings)
+    # choices are made in the world, whoever asks: the judge has no part in them
+    chosen_in = replace(settings, role="A", users="selection", pessimism=0.0)
+    return replace(world, selection=partial(build_world, log, recipe, chosen_in))
+
+
+def read_objective(objective: Objective) -> tuple[tuple[str, float], ...] | None:
+    """Reward weights by signal.
+
+    Raises:
+        UsageError: if a text is not NAME=NUMBER, or a weight is not finite.
+
+    >>> read_objective("click=1,dwell=0.01")
+    (('click', 1.0), ('dwell', 0.01))
+    """
+    if objective is None:
+        return None
+    if isinstance(objective, str):
+        pairs = [part.partition("=") for part in objective.split(",")]
+        try:
+            objective = {name.strip(): float(number) for name, _, number in pairs}
+        except ValueError:
+            raise UsageError(
+                f"an objective is NAME=NUMBER,NAME=NUMBER such as click=1,dwell=0.01; "
+                f"got {objective!r}"
+            ) from None
+    for name, weight in objective.items():
+        if not math.isfinite(weight):
+            raise UsageError(f"the weight of {name} must be finite, got {weight}")
+    return tuple((name, float(weight)) for name, weight in objective.items())
+
+
+def log_world(
+    log: str = "movielens-100k",
+    assumptions: str = "mild",
+    static: bool = False,
+    users: str = "training",
+    slate_size: int | None = None,
+    state: bool = True,
+    starts: int = 8,
+    pessimism: float = 0.0,
+    ensemble: int = 3,
+    objective: str | None = None,
+    device: str = "cpu",
+) -> World:
+    """People of a log of your own, who choose and respond as a BERT learned from it.
+
+    Description:
+        A person arrives with some clicked items behind them and is shown slates. They click at most
+        one item (multinomial logit over what a multi-task BERT expects, against taking nothing) and
+        respond to it with every signal of the log. The click joins their history, the clock moves
+        on. Seconds per slate, the length of a visit, whether an item may be had again, context and
+        reward come from the log where it tells; what it does not tell is assumed, and labelled.
+
+        Three models are fitted on different people: A's is the simulated people, B's is the
+        supervised ranker and reads the session for the agents, J's is the judge's people.
+
+    Observation space:
+        step; context (2,): hour and weekday; context_NAME (1,) for every context column of the log:
+        a category, the last of which is "unknown", or a number; profile (F,): the users' traits;
+        history_item (H,), history_feedback (H, M), history_age (H,): the last clicked items with
+        every signal; action_mask (N,), unless items may be had again: which may be shown; state
+        (64,): the B-model's embedding of all that. Boredom and patience are hidden.
+
+    Action space:
+        MultiDiscrete([N] * slate_size), items. An item shown twice, or one that may not be shown,
+        is an empty slot.
+
+    Reward:
+        The weights of the log's signals (log.toml), or `objective`; with `pessimism`, less where
+        models of the people disagree.
+
+    Start:
+        At a random point of a real person's history.
+
+    End:
+        Terminated when patience is gone; truncated after the longest visits of the log, 10 to 100
+        slates.
+
+    Args:
+        log: a log's folder, or the name of a data set.
+        assumptions: what is added because no log shows it: "none" or "mild" (boredom with a topic,
+            patience with slates in vain).
+        static: True: the negative control, without boredom, patience, drift and clock.
+        users: whose histories: "training" (people of A and B), or "calibration", "selection",
+            "evaluation" (three groups of J's people).
+        slate_size: slots; null: as the log's slates have, else 5.
+        state: False leaves out the B-model and its embedding, which is faster.
+        starts: points of each person's history at which they may arrive.
+        pessimism: for training: reward that a click loses per unit of disagreement, the standard
+            deviation of the item's expected reward over an ensemble; 0: none.
+        ensemble: models of A's people that are asked, the world's own included; each is fitted
+            once.
+        objective: reward per unit of signals, such as click=1,dwell=0.01; null: as the log says.
+        device: of every tensor.
+
+    Source:
+        The log; the models' cards say what they were fitted on.
+
+    Version history:
+        v0: first.
+    """
+    return learned_world(
+        log,
+        assumptions=assumptions,
+        static=static,
+        users=users,
+        slate_size=slate_size,
+        state=state,
+        starts=starts,
+        pessimism=pessimism,
+        ensemble=ensemble,
+        objective=objective,
+        device=device,
+    )
+
+
+def log_judge(
+    log: str = "movielens-100k",
+    assumptions: str = "mild",
+    static: bool = False,
+    users: str = "training",
+    slate_size: int | None = None,
+    state: bool = True,
+    starts: int = 8,
+    objective: str | None = None,
+    device: str = "cpu",
+) -> World:
+    """The same log's items before independent people: another family of model, other people.
+
+    Description:
+        As slategym/Log-v0, but what people do comes from a factor model with biases and topics
+        fitted on J's people, whom no other model has met. The assumed rules are the same, so this
+        world tests whether what a policy learned of people's preferences carries over, not whether
+        the rules are true.
+
+    Observation space:
+        As slategym/Log-v0; the state embedding is the B-model's here too.
+
+    Action space:
+        MultiDiscrete([N] * slate_size), items. An item shown twice, or one that may not be shown,
+        is an empty slot.
+
+    Reward:
+        The weights of the log's signals (log.toml), or `objective`.
+
+    Start:
+        At a random point of a real person's history.
+
+    End:
+        Terminated when patience is gone; truncated after the longest visits of the log, 10 to 100
+        slates.
+
+    Args:
+        log: a log's folder, or the name of a data set.
+        assumptions: what is added because no log shows it: "none" or "mild".
+        static: True: the negative control, without boredom, patience, drift and clock.
+        users: whose histories: "training" (people of A and B), or "calibration", "selection",
+            "evaluation" (three groups of J's people).
+        slate_size: slots; null: as the log's slates have, else 5.
+        state: False leaves out the B-model and its embedding, which is faster.
+        starts: points of each person's history at which they may arrive.
+        objective: reward per unit of signals, such as click=1,dwell=0.01; null: as the log says.
+        device: of every tensor.
+
+    Source:
+        The log; factor model: Koren 2009.
+
+    Version history:
+        v0: first.
+    """
+    return learned_world(
+        log,
+        role="judge",
+        assumptions=assumptions,
+        static=static,
+        users=users,
+        slate_size=slate_size,
+        state=state,
+        starts=starts,
+        objective=objective,
+        device=device,
+    )
