@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slategym.models.data.log import Log, repeated_share
-from slategym.models.data.sittings import requests, visits
+from slategym.models.data.sittings import visits
 
 LONG_PAST = 10  # events with which people arrive in a learned world
 LONG_VISIT = 5  # events in which a topic can come back
@@ -57,7 +57,7 @@ def facts(log: Log) -> Facts:
     return Facts(
         num_people=int((past_U > 0).sum()),
         num_long_pasts=int((past_U >= LONG_PAST).sum()),
-        visit_sizes=np.bincount(visits(requests(log), log.pause)),
+        visit_sizes=np.bincount(visits(log.events, log.pause)),
         has_refusals=bool((log.events["click"] == 0).any()),
         has_slates="slate_id" in log.events,
         has_propensities="propensity" in log.events,
