@@ -17,7 +17,15 @@ from slategym.envs.choice import MultinomialLogit
 from slategym.envs.context import Clock, LoggedContext
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
-from slategym.envs.types import Catalogue, Column, Population, UserModel, World, map_tensors
+from slategym.envs.types import (
+    AgentLog,
+    Catalogue,
+    Column,
+    Population,
+    UserModel,
+    World,
+    map_tensors,
+)
 from slategym.envs.users.assumed import Assumed
 from slategym.envs.users.patience import Patience
 from slategym.models.data.datasets import load_log
@@ -128,6 +136,11 @@ class WorldBuilder:
         return pessimistic(world, others, settings.pessimism)
 
     @cached_property
+    def agent_log(self) -> AgentLog:
+        """What B's people did: agents may learn from it before they act."""
+        return self.parties.agent_log("B")
+
+    @cached_property
     def default_slate(self) -> int:
         """Slots of a slate where nobody says otherwise."""
         return min(self.log.slate_size or SLATE_SIZE, max(1, self.log.num_items // 2))
@@ -165,6 +178,7 @@ class WorldBuilder:
             horizon=self.pace.horizon,
             objective=self.recipe.objective or _declared(people),
             history_size=self.pace.horizon,
+            agent_log=self.agent_log,
         )
 
     def _catalogue(self, device: str) -> Catalogue:
