@@ -31,11 +31,19 @@ from slategym.envs.users.satiation import GenreSatiation
 from slategym.models.data.log import Log
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
-from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings, Scores
+from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.simulator.users import LearnedUsers
+from slategym.models.tasks import Task, tasks_of
+from slategym.models.taste import Outputs
 
 GAP = 36.0  # seconds from slate to slate
 GENRES = ("Comedy", "Drama", "War")
+SIGNALS = (
+    CLICK._replace(provenance="derived"),
+    Signal("like", "binary", "count", 0, 1, "derived"),
+    Signal("rating", "ordinal", "stars", 1, 5, "logged"),
+)
+TASKS = tasks_of(SIGNALS, like_from=4.0)
 
 
 def small_log(num_users: int = 24, num_items: int = 40, seed: int = 0) -> Log:
@@ -68,11 +76,7 @@ def small_log(num_users: int = 24, num_items: int = 40, seed: int = 0) -> Log:
         profile_sizes=(3, 2),
         topic_names=GENRES,
         item_topics=np.eye(len(GENRES), dtype=np.float32)[topic_N],
-        signals=(
-            CLICK._replace(provenance="derived"),
-            Signal("like", "binary", "count", 0, 1, "derived"),
-            Signal("rating", "ordinal", "stars", 1, 5, "logged"),
-        ),
+        signals=SIGNALS,
         sha256=f"{num_users:032x}{seed:032x}",
     )
 
@@ -82,8 +86,9 @@ def loud_bert(num_items: int, *, seed: int = 0, max_history: int = 24) -> MultiT
     generator = torch.Generator().manual_seed(seed)
     model = MultiTaskBert(
         MultiTaskSettings(width=16, feedforward=24, max_history=max_history),
+        TASKS,
         text_vectors_ND0=torch.randn(num_items, 12, generator=generator),
-        biases=ItemBiases.neutral(num_items),
+        biases=ItemBiases.neutral(num_items, len(TASKS)),
         profile_sizes=(3, 2),
         num_items=num_items,
         seed=seed,
@@ -127,18 +132,19 @@ class FixedTaste:
     click_N: Tensor  # log-odds
     like_N: Tensor  # log-odds
     rating_N: Tensor  # stars
+    tasks: tuple[Task, ...] = TASKS
 
     def initial(self, arrival: Arrival) -> Tensor:
         return torch.zeros_like(arrival.user_id)
 
     def after(
-        self, state: Tensor, item_B: Tensor, rating_B: Tensor, took_B: Tensor, context: Context
+        self, state: Tensor, item_B: Tensor, feedback_BM: Tensor, took_B: Tensor, context: Context
     ) -> Tensor:
         return state + took_B.int()
 
-    def score(self, state: Tensor, id_BC: Tensor | None, context: Context) -> Scores:
+    def score(self, state: Tensor, id_BC: Tensor | None, context: Context) -> Outputs:
         id_BC = torch.arange(len(self.click_N)).expand(len(state), -1) if id_BC is None else id_BC
-        return Scores(*(x_N[id_BC.long()] for x_N in (self.click_N, self.like_N, self.rating_N)))
+        return tuple(x_N[id_BC.long()] for x_N in (self.click_N, self.like_N, self.rating_N))
 
     def prepared(self, population: Population) -> FixedTaste:
         return self
@@ -219,8 +225,8 @@ def fixed_world(
         for head in (*model.query_heads, *model.user_levels):
             for parameter in head.parameters():
                 parameter.zero_()
-        model.item_bias_4N.zero_()
-        model.item_bias_4N[0] = torch.tensor(believed)
+        model.item_bias_YN.zero_()
+        model.item_bias_YN[0] = torch.tensor(believed)
     encoder = StateEncoder(model, seconds_per_event=GAP)
     users = LearnedUsers(taste, skip=0.0, temperature=1.0, like_weight=0.0)
     return World(

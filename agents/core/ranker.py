@@ -13,7 +13,6 @@ from slategym.agents.slates.top import allowed_only
 from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
-from slategym.models.multitask.network import CALIBRATED, HEADS, RATINGS
 
 LEAST_VALUE = 1e-6  # reward of a click below which clicks are not told apart: keeps the log finite
 
@@ -73,11 +72,7 @@ class Ranker:
         """A signal's mean given a click, (B, K)."""
         if signal == "click":
             return 1.0
-        model, items_ND = self.encoder.model, self.encoder.items_ND
-        said_BK = model.logits(signal, state_BD, items_ND, id_BK)
-        if signal in CALIBRATED:
-            return self._calibrated(signal, said_BK).sigmoid()
-        return said_BK.clamp(1.0, RATINGS - 1.0)
+        return self.encoder.model.expected(signal, state_BD, self.encoder.items_ND, id_BK)
 
     def click_prob(self, observation: Observation, id_BK: Tensor) -> Tensor:
         """Calibrated probability of a click on each of these items, (B, K).
@@ -92,8 +87,7 @@ class Ranker:
             return self._calibrated("click", click_BK).sigmoid()
 
     def _calibrated(self, head: str, logits: Tensor) -> Tensor:
-        model, at = self.encoder.model, CALIBRATED.index(head)
-        return logits * model.platt_scale_2[at] + model.platt_shift_2[at]
+        return self.encoder.model.calibrated(head, logits)
 
     @property
     def unit_items(self) -> Tensor:
@@ -121,7 +115,8 @@ def ranker_of(world: World) -> Ranker:
             "state embeddings, such as slategym/MovieLens-v0 with state=True"
         )
     paid = zip(world.users.signals, world.objective, strict=True)
-    weights = tuple((signal.name, weight) for signal, weight in paid if signal.name in HEADS[:3])
+    heads = world.observer.encoder.model.heads
+    weights = tuple((signal.name, weight) for signal, weight in paid if signal.name in heads)
     return Ranker(world.observer.encoder, weights)
 
 

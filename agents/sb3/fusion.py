@@ -32,7 +32,6 @@ from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 from slategym.models.multitask.incremental import BertObserver
-from slategym.models.multitask.network import HEADS
 
 NOISE = purpose("fusion.noise")
 TINY = 1e-6  # keeps a head that says the same of all candidates at zero
@@ -47,13 +46,18 @@ class FusionView:
     num_candidates: int = 100  # C, retrieved by the ranker
     reach: float = 2.0  # spreads of the ranker's score by which one head can move an item
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The multi-task model's: one per signal, and the next item."""
+        return self.ranker.encoder.model.heads
+
     def space(self, world: World) -> spaces.Dict:
         """One entry, seen (X,)."""
         return seen_space(self.inputs.width)
 
     def action_space(self, world: World) -> spaces.Box:
         """A weight per head, in [-1, 1]."""
-        return spaces.Box(-1.0, 1.0, (len(HEADS),), np.float32)
+        return spaces.Box(-1.0, 1.0, (len(self.heads),), np.float32)
 
     def show(self, world: World, observation: Observation) -> dict[str, Tensor]:
         """What the learner sees; beside it, what its action will weigh."""
@@ -61,7 +65,7 @@ class FusionView:
         assert observation.state is not None
         model, items_ND = self.ranker.encoder.model, self.ranker.encoder.items_ND
         with torch.no_grad():
-            said = [model.logits(head, observation.state, items_ND, best.id) for head in HEADS]
+            said = [model.logits(head, observation.state, items_ND, best.id) for head in self.heads]
         return {
             "seen": self.inputs.vector(observation),
             "id": best.id,
@@ -80,9 +84,9 @@ class FusionView:
         Raises:
             ValueError: there are not as many weights as heads, or one is not a number.
         """
-        if action.shape != (len(shown["id"]), len(HEADS)):
+        if action.shape != (len(shown["id"]), len(self.heads)):
             raise ValueError(
-                f"an action weighs the {len(HEADS)} heads {', '.join(HEADS)} for "
+                f"an action weighs the {len(self.heads)} heads {', '.join(self.heads)} for "
                 f"{len(shown['id'])} users; got shape {tuple(action.shape)}"
             )
         if not bool(action.isfinite().all()):

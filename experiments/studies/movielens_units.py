@@ -30,11 +30,12 @@ from slategym.experiments.measure.play import play
 from slategym.experiments.runs.units import Progress, Work
 from slategym.models import metrics
 from slategym.models.assets.registry import fetch
-from slategym.models.multitask.calibrate import Platt, labelled, reliability_rows
+from slategym.models.multitask.calibrate import reliability_rows
 from slategym.models.multitask.fit import Listener
-from slategym.models.multitask.network import CALIBRATED
 from slategym.models.multitask.predict import predict
+from slategym.models.multitask.scores import model_figures, platt_of
 from slategym.models.multitask.sequences import Sequences
+from slategym.models.tasks import NEXT
 from slategym.models.simulator.movielens import (
     BOREDOM,
     DATASET,
@@ -135,18 +136,13 @@ def accuracy(work: Work) -> dict[str, Any]:
         work.progress(turn, 3, f"model {party}")
         model = sides.bert(party, progress=False)
         said = predict(model, sequences, rows_E)
+        platt = platt_of(model)
+        weights = {**dict.fromkeys(model.heads, 1.0), NEXT: 0.0}
+        found = model_figures("", said, platt, weights).values
         figures: dict[str, Any] = {"model": f"{party}: multi-task BERT", "rows": len(rows_E)}
-        for at, head in enumerate(CALIBRATED):
-            logit_x, label_x, user_x = labelled(said, head)
-            platt = Platt(float(model.platt_scale_2[at]), float(model.platt_shift_2[at]))
-            figures[f"{head}_auc"] = metrics.auc(label_x, logit_x)
-            if head == "like":
-                figures["like_gauc"] = metrics.gauc(user_x, label_x, logit_x)
-            calibrated_x = 1.0 / (1.0 + np.exp(-platt(logit_x)))
-            figures[f"{head}_ece"] = metrics.ece(label_x, calibrated_x)
-            reliability += reliability_rows(said, party, head, platt)
-        rated_x = ~np.isnan(said.stars_x)
-        figures["rating_rmse"] = metrics.rmse(said.stars_x[rated_x], said.expected_x[rated_x])
+        figures |= {name: value for name, value in found.items() if not name.endswith("_raw")}
+        for head, scaling in platt.items():
+            reliability += reliability_rows(said, party, head, scaling)
         table.append(figures)
     work.progress(2, 3, "judge")
     judge = {"model": "J: factor model", **sides.judge_metrics()}

@@ -1,4 +1,4 @@
-"""The second opinion: a factor model with biases and genres, another family than the BERT.
+"""The second opinion: a factor model with biases and topics, another family than the BERT.
 
 A user is what they liked and disliked so far: the sum of the factors of those items over the root
 of their number, and their mean liking of each genre. No attention, no text, no order, no clock.
@@ -8,6 +8,7 @@ Everything in it is a running sum, so a session moves it in a few additions.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,9 +19,13 @@ from torch import Tensor, nn
 from slategym.envs.types import Arrival, Context, Population, map_tensors
 from slategym.models.data.log import Log
 from slategym.models.files import atomic_path
-from slategym.models.multitask.network import Scores
+from slategym.models.tasks import Task, from_json, to_json
+from slategym.models.taste import Outputs
+from slategym.models.terms import terms
 
-LIKED = 4.0  # stars and more
+FORMAT = 2  # of the folder that `save_judge` writes
+CLICK_START = -1.0  # log-odds, where the clicks' offset starts
+UNKNOWN_LIKING = 0.5  # of a click whose liking was not observed: half liked, half not
 
 
 @dataclass(frozen=True)
@@ -43,19 +48,22 @@ class Tally:
 
     liked: Tensor  # (B, R) sum of the factors of the liked and of the disliked items
     genres: Tensor  # (B, G) sum of liked genres minus half the disliked
-    events: Tensor  # (B,)
+    events: Tensor  # (B,) clicks
+    judged: Tensor  # (B,) those of them whose liking was observed
     likes: Tensor  # (B,)
 
 
 class FactorModel(nn.Module):
     """Factors of a user's past times factors of an item, plus genres, plus biases.
 
-    Tasks T = 3: click and like in log-odds, rating in stars. R factors, G genres.
+    T tasks as `models/tasks` has them, click first. R factors, G genres. An event was liked if the
+    first binary signal after the click says so; where a log has none, every click is a liking.
 
     Args:
+        tasks: of the log's signals.
         item_topics_NG: 1 where an item has a genre.
         bias_NT: where the items' biases start.
-        mean_rating: stars, where the ratings' offset starts.
+        offset_T: where the tasks' offsets start.
         factors: R.
 
     Source: asymmetric factor model of Paterek 2007; Koren 2008, SVD++ without user factors.
@@ -64,50 +72,65 @@ class FactorModel(nn.Module):
     topics: Tensor  # (N, G)
 
     def __init__(
-        self, item_topics_NG: Tensor, bias_NT: Tensor, mean_rating: float, factors: int
+        self,
+        tasks: tuple[Task, ...],
+        item_topics_NG: Tensor,
+        bias_NT: Tensor,
+        offset_T: Sequence[float],
+        factors: int,
     ) -> None:
-        """Start at the biases; factors are zero until `shake` or a state dict fills them."""
+        """Start at the biases; factors are zero until `init_factors` or a state dict fills them."""
         super().__init__()
         num_items, num_topics = item_topics_NG.shape
+        T = len(tasks)
+        self.tasks = tasks
+        self.liking = next((t for t in range(1, T) if tasks[t].calibrated), None)
+        ease = [0.0, *(task.usual_ease for task in tasks[1:])]
         self.register_buffer("topics", item_topics_NG)
-        self.item = nn.Parameter(torch.zeros(3, num_items, factors))
+        self.item = nn.Parameter(torch.zeros(T, num_items, factors))
         self.past = nn.Parameter(torch.zeros(2, num_items, factors))  # as liked, as disliked
-        self.turn = nn.Parameter(torch.eye(factors).repeat(3, 1, 1))
-        self.taste = nn.Parameter(0.5 * torch.eye(num_topics).repeat(3, 1, 1))
+        self.turn = nn.Parameter(torch.eye(factors).repeat(T, 1, 1))
+        self.taste = nn.Parameter(0.5 * torch.eye(num_topics).repeat(T, 1, 1))
         self.bias = nn.Parameter(bias_NT)
-        self.offset = nn.Parameter(torch.tensor([-1.0, 0.0, mean_rating]))
-        self.easy = nn.Parameter(torch.tensor([0.0, 3.0, 1.0]))  # effect of liking often
+        self.offset = nn.Parameter(torch.tensor(list(offset_T)))
+        self.easy = nn.Parameter(torch.tensor(ease))  # effect of liking often
 
-    def shake(self, generator: torch.Generator) -> None:
+    def init_factors(self, generator: torch.Generator) -> None:
         """Small random factors: at exactly zero, both sides of a product would stay there."""
         with torch.no_grad():
             for factors in (self.item, self.past):
                 factors.copy_(0.05 * torch.randn(factors.shape, generator=generator))
 
-    def gain(self, id_x: Tensor, rating_x: Tensor) -> Tally:
-        """What one event adds to the sums, any leading shape x.
+    def gain(self, id_x: Tensor, feedback_xM: Tensor) -> Tally:
+        """What one click adds to the sums, any leading shape x.
 
         Args:
             id_x: int64 items.
-            rating_x: stars, 1 to 5.
+            feedback_xM: every signal, NaN where it was not observed; further columns are not read.
         """
-        liked_x = (rating_x >= LIKED).float()
+        liked_x = torch.ones_like(feedback_xM[..., 0])
+        known_x = liked_x
+        if self.liking is not None:
+            value_x = feedback_xM[..., self.liking]
+            known_x = (~value_x.isnan()).float()
+            liked_x = value_x.nan_to_num(UNKNOWN_LIKING)
         side_x1 = liked_x[..., None]
         return Tally(
             liked=self.past[0][id_x] * side_x1 + self.past[1][id_x] * (1.0 - side_x1),
             genres=self.topics[id_x] * (side_x1 - 0.5 * (1.0 - side_x1)),
             events=torch.ones_like(liked_x),
-            likes=liked_x,
+            judged=known_x,
+            likes=liked_x * known_x,
         )
 
     def forward(self, tally: Tally, id_xC: Tensor | None) -> Tensor:
-        """Scores (x, C, T) of these items, or of all N where id_xC is None."""
+        """Outputs (x, C, T) for these items, or for all N where id_xC is None."""
         count_x1 = tally.events.clamp(min=1.0)[..., None]
         past_xR = tally.liked / count_x1.sqrt()
         taste_xG = tally.genres / count_x1
-        easy_x1 = ((tally.likes + 3.0) / (tally.events + 5.0) - 0.6)[..., None]
+        easy_x1 = ((tally.likes + 3.0) / (tally.judged + 5.0) - 0.6)[..., None]
         scores = []
-        for task in range(3):
+        for task in range(len(self.tasks)):
             want_xR, want_xG = past_xR @ self.turn[task], taste_xG @ self.taste[task]
             own_N = self.bias[:, task]
             if id_xC is None:
@@ -128,13 +151,18 @@ class JudgeTaste:
 
     model: FactorModel
 
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Of the model's signals, click first."""
+        return self.model.tasks
+
     def initial(self, arrival: Arrival) -> Tally:
         """Sums over the histories with which users arrive."""
         if arrival.history is None or arrival.feedback is None:
             raise ValueError("learned users need a population with a history; this one has none")
-        used_BH = (arrival.history >= 0).float()
+        used_BH = ((arrival.history >= 0) & (arrival.feedback[..., 0] > 0)).float()
         with torch.no_grad():
-            gain = self.model.gain(arrival.history.clamp(min=0).long(), arrival.feedback[..., 2])
+            gain = self.model.gain(arrival.history.clamp(min=0).long(), arrival.feedback)
         return map_tensors(
             lambda x: (x * used_BH.view(*used_BH.shape, *[1] * (x.dim() - 2))).sum(1), gain
         )
@@ -144,20 +172,20 @@ class JudgeTaste:
         return self
 
     def after(
-        self, state: Tally, item_B: Tensor, rating_B: Tensor, took_B: Tensor, context: Context
+        self, state: Tally, item_B: Tensor, feedback_BM: Tensor, took_B: Tensor, context: Context
     ) -> Tally:
         """Add one event where there is one."""
         with torch.no_grad():
-            gain = self.model.gain(item_B, rating_B)
+            gain = self.model.gain(item_B, feedback_BM)
         return map_tensors(
             lambda old, new: old + new * took_B.view(-1, *[1] * (new.dim() - 1)), state, gain
         )
 
-    def score(self, state: Tally, id_BC: Tensor | None, context: Context) -> Scores:
-        """Click and like in log-odds, rating in stars."""
+    def score(self, state: Tally, id_BC: Tensor | None, context: Context) -> Outputs:
+        """Every task's output; see `Taste`."""
         with torch.no_grad():
-            scores = self.model(state, None if id_BC is None else id_BC.long())
-        return Scores(*scores.unbind(-1))
+            outputs: Tensor = self.model(state, None if id_BC is None else id_BC.long())
+        return outputs.unbind(-1)
 
 
 def save_judge(
@@ -177,8 +205,14 @@ def save_judge(
         card: Markdown, for README.md.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "format": FORMAT,
+        "tasks": to_json(model.tasks),
+        "settings": asdict(settings),
+        "metrics": figures,
+    }
     with atomic_path(folder / "config.json") as path:
-        path.write_text(json.dumps({"settings": asdict(settings), "metrics": figures}, indent=2))
+        path.write_text(json.dumps(config, indent=2))
     with atomic_path(folder / "README.md") as path:
         path.write_text(card)
     with atomic_path(folder / "model.safetensors") as path:
@@ -192,14 +226,26 @@ def judge_card(log: Log, metrics: dict[str, float]) -> str:
         f"# Judge: factor model with biases and genres\n\nFitted on people of {log.name} "
         f"(sha256 {log.sha256[:12]}) who belong to nobody else's model. No text, no attention, no "
         f"order.\n\nOn held-out people of its own group, from running history, 4 uniform "
-        f"negatives per click:\n\n{figures}\n\nWeights derived from MovieLens are for research "
-        "use, as the data are.\n"
+        f"negatives per click:\n\n{figures}\n\n{terms(log.name)}\n"
     )
 
 
 def load_judge(folder: Path) -> FactorModel:
-    """Read what `save_judge` wrote."""
+    """Read what `save_judge` wrote.
+
+    Raises:
+        ValueError: if another version wrote it.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config.get("format") != FORMAT:
+        raise ValueError(
+            f"{folder} holds a judge of format {config.get('format', 1)}, this reads {FORMAT}; "
+            "fit it again"
+        )
     weights = load_file(folder / "model.safetensors")
-    model = FactorModel(weights["topics"], weights["bias"], 0.0, weights["item"].shape[2])
+    tasks = from_json(config["tasks"])
+    model = FactorModel(
+        tasks, weights["topics"], weights["bias"], [0.0] * len(tasks), weights["item"].shape[2]
+    )
     model.load_state_dict(weights)
     return model.eval()

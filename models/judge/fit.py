@@ -1,12 +1,12 @@
 """Fitting the judge, and measuring it on people that it has not met.
 
 Axis letters beyond the legend of `envs/types.py`: E rows of the log, S stretches of history, x real
-positions of a batch in row-major order; T = 3 tasks.
+positions of a batch in row-major order; T tasks, of the log's M signals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +17,11 @@ from torch.nn import functional as F
 
 from slategym.envs.types import map_tensors
 from slategym.models.data.log import Log
-from slategym.models.judge.factor import LIKED, FactorModel, JudgeSettings
-from slategym.models.metrics import auc, rmse
+from slategym.models.judge.factor import CLICK_START, FactorModel, JudgeSettings
+from slategym.models.metrics import auc
+from slategym.models.tasks import Task, head_weights, tasks_of
 
 HELD_OUT = 0.1  # share of the people on whom a judge is measured
-PRIOR = 10.0  # pseudo-ratings that pull an item's liking and stars to the mean
 
 
 def train_judge(
@@ -30,25 +30,25 @@ def train_judge(
     """Fit on every event of these people but a held-out tenth of them, on whom it is measured.
 
     Every stretch of a person's history is read from its start; each of its events is predicted
-    from the sums over those before it: click against sampled items, like and stars given a click.
+    from the sums over those before it: click against sampled items, all else given a click.
 
     Args:
-        log: with ratings.
+        log: with any signals.
         people: user ids; nobody else's events are read.
         settings: how.
 
     Returns:
-        The model, and its metrics on the held-out people: click_auc against uniform negatives,
-        like_auc, rating_rmse (stars), from a person's running history.
+        The model, and its metrics on the held-out people from a person's running history: the
+        click's AUC against uniform negatives, and every other task's first figure. A figure that
+        these rows do not define is left out.
     """
     rng = np.random.default_rng(settings.seed)
     held = rng.permutation(people)[: max(1, round(len(people) * HELD_OUT))]
     events = log.events[np.isin(log.events["user"], np.setdiff1d(people, held))]
-    bias_NT, mean_rating = _biases(events, log.num_items)
-    model = FactorModel(
-        torch.as_tensor(log.item_topics), torch.as_tensor(bias_NT), mean_rating, settings.factors
-    )
-    model.shake(torch.Generator().manual_seed(settings.seed))
+    tasks, bias_NT, offset_T = _starts(events, tasks_of(log.signals, log.like_from), log.num_items)
+    topics_NG = torch.as_tensor(log.item_topics)
+    model = FactorModel(tasks, topics_NG, torch.as_tensor(bias_NT), offset_T, settings.factors)
+    model.init_factors(torch.Generator().manual_seed(settings.seed))
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.rate)
     for _ in range(settings.epochs):
         for batch in _batches(events, log, settings, rng):
@@ -65,7 +65,7 @@ class _Batch:
     """Stretches of history side by side."""
 
     item: Tensor  # (B, H) int64
-    rating: Tensor  # (B, H) stars
+    feedback: Tensor  # (B, H, M) every signal, NaN where unobserved
     used: Tensor  # (B, H) bool
     others: Tensor  # (B, H, C) int64, sampled items
     fair: Tensor  # (B, H, C) bool, not consumed by this person
@@ -76,9 +76,9 @@ def _batches(
 ) -> Iterator[_Batch]:
     """Every event once, in random stretches."""
     item_E, user_E = events["item"].to_numpy(np.int64), events["user"].to_numpy()
-    rating_E = events["rating"].to_numpy(np.float32)
-    consumed_UN = np.zeros((log.num_users, log.num_items), dtype=bool)
-    consumed_UN[user_E, item_E] = True
+    columns = [events[signal.name].to_numpy(np.float32) for signal in log.signals]
+    feedback_EM = np.stack(columns, axis=1)
+    consumed = np.unique(user_E.astype(np.int64) * log.num_items + item_E)  # sorted
     begin_S, end_S = stretches(user_E, settings.stretch, rng)
     order_S = rng.permutation(len(begin_S))
     for at in range(0, len(order_S), settings.batch):
@@ -88,29 +88,48 @@ def _batches(
         used_BH = row_BH < end_B1
         row_BH = np.where(used_BH, row_BH, begin_B1)
         others_BHC = rng.integers(0, log.num_items, (*row_BH.shape, settings.negatives))
-        fair_BHC = ~consumed_UN[user_E[row_BH][..., None], others_BHC]
-        columns = (item_E[row_BH], rating_E[row_BH], used_BH, others_BHC, fair_BHC)
-        yield _Batch(*(torch.as_tensor(x) for x in columns))
+        pair_BHC = user_E[row_BH][..., None].astype(np.int64) * log.num_items + others_BHC
+        place_BHC = np.searchsorted(consumed, pair_BHC).clip(max=len(consumed) - 1)
+        fair_BHC = consumed[place_BHC] != pair_BHC
+        parts = (item_E[row_BH], feedback_EM[row_BH], used_BH, others_BHC, fair_BHC)
+        yield _Batch(*(torch.as_tensor(x) for x in parts))
 
 
 def _read(model: FactorModel, batch: _Batch) -> tuple[Tensor, Tensor]:
-    """Loss, and scores (B, H, 1 + C, T) of each event's item and of the sampled ones.
+    """Loss, and outputs (B, H, 1 + C, T) for each event's item and for the sampled ones.
 
-    Click and like cross-entropy plus half the squared error of the stars, means over events.
+    Click cross-entropy per candidate, plus the other tasks' losses per click, with the weights that
+    the multi-task model has; a signal that was not observed adds nothing.
     """
-    gain = model.gain(batch.item, batch.rating)
-    before = map_tensors(lambda x_BH: x_BH.cumsum(1) - x_BH, gain)
-    scores = model(before, torch.cat([batch.item[..., None], batch.others], -1))
-    own_BHT, others_BHC = scores[..., 0, :], scores[..., 1:, 0]
     used_BH = batch.used.float()
-    fair_BHC = batch.fair * used_BH[..., None]
-    taken, passed = F.softplus(-own_BHT[..., 0]) * used_BH, F.softplus(others_BHC) * fair_BHC
-    like_BH = F.binary_cross_entropy_with_logits(
-        own_BHT[..., 1], (batch.rating >= LIKED).float(), reduction="none"
+    clicked_BH = (batch.feedback[..., 0] > 0).float()
+    gain = map_tensors(
+        lambda x: x * clicked_BH.view(*clicked_BH.shape, *[1] * (x.dim() - 2)),
+        model.gain(batch.item, batch.feedback),
     )
-    stars_BH = 0.5 * (own_BHT[..., 2] - batch.rating).square()
-    click = (taken.sum() + passed.sum()) / (used_BH.sum() + fair_BHC.sum())
-    return click + ((like_BH + stars_BH) * used_BH).sum() / used_BH.sum(), scores
+    before = map_tensors(lambda x_BH: x_BH.cumsum(1) - x_BH, gain)
+    outputs = model(before, torch.cat([batch.item[..., None], batch.others], -1))
+    own_BHT, others_BHC = outputs[..., 0, :], outputs[..., 1:, 0]
+    fair_BHC = batch.fair * (used_BH * clicked_BH)[..., None]
+    sign_BH = 1.0 - 2.0 * clicked_BH  # log-odds against what happened
+    taken, passed = F.softplus(sign_BH * own_BHT[..., 0]) * used_BH, F.softplus(others_BHC) * fair_BHC
+    loss = (taken.sum() + passed.sum()) / (used_BH.sum() + fair_BHC.sum())
+    weights = head_weights(model.tasks, {})
+    given_BH = [
+        weights[task.signal.name] * _seen(task, own_BHT[..., t], batch.feedback[..., t])
+        for t, task in enumerate(model.tasks)
+        if t
+    ]
+    if given_BH:
+        counted_BH = used_BH * clicked_BH
+        total_BH = sum(given_BH[1:], start=given_BH[0])
+        loss = loss + (total_BH * counted_BH).sum() / counted_BH.sum().clamp(min=1.0)
+    return loss, outputs
+
+
+def _seen(task: Task, output_BH: Tensor, value_BH: Tensor) -> Tensor:
+    """A task's loss, 0 where its signal was not observed."""
+    return torch.where(value_BH.isnan(), 0.0, task.loss(output_BH, value_BH))
 
 
 @torch.no_grad()
@@ -121,32 +140,46 @@ def _measure(
     events = log.events[np.isin(log.events["user"], people)]
     parts: list[tuple[np.ndarray, ...]] = []
     for batch in _batches(events, log, settings, np.random.default_rng(settings.seed + 1)):
-        _, scores = _read(model, batch)
+        _, outputs = _read(model, batch)
         used_BH = batch.used
-        passed_BHC = used_BH[..., None] & batch.fair
-        real = (scores[..., 0, :][used_BH], scores[..., 1:, 0][passed_BHC], batch.rating[used_BH])
-        parts.append(tuple(x.numpy() for x in real))
-    own_xT, passed_x, rating_x = (np.concatenate(x) for x in zip(*parts, strict=True))
-    clicked_x = np.r_[np.ones(len(own_xT)), np.zeros(len(passed_x))]
-    return {
-        "click_auc": auc(clicked_x, np.r_[own_xT[:, 0], passed_x]),
-        "like_auc": auc((rating_x >= LIKED).astype(float), own_xT[:, 1]),
-        "rating_rmse": rmse(rating_x, own_xT[:, 2].clip(1, 5)),
-    }
+        clicked_BH = used_BH & (batch.feedback[..., 0] > 0)
+        passed_BHC = clicked_BH[..., None] & batch.fair
+        own = (outputs[..., 0, :][used_BH], batch.feedback[used_BH])
+        parts.append(tuple(x.numpy() for x in (*own, outputs[..., 1:, 0][passed_BHC])))
+    own_xT, value_xM, passed_x = (np.concatenate(x) for x in zip(*parts, strict=True))
+    clicked_x = value_xM[:, 0] > 0
+    click = model.tasks[0].signal.name
+    label_x = np.r_[clicked_x.astype(float), np.zeros(len(passed_x))]
+    figures = {f"{click}_auc": auc(label_x, np.r_[own_xT[:, 0], passed_x])}
+    for t, task in enumerate(model.tasks):
+        if t:
+            seen_x = clicked_x & ~np.isnan(value_xM[:, t])
+            output_x = own_xT[seen_x, t]
+            everyone_x = np.zeros(len(output_x))
+            said = task.figures(value_xM[seen_x, t], output_x, everyone_x, output_x)
+            first = next(iter(said))
+            figures[first] = said[first]
+    return {name: value for name, value in figures.items() if not np.isnan(value)}
 
 
-def _biases(events: pd.DataFrame, num_items: int) -> tuple[np.ndarray, float]:
-    """Where the item biases start (N, 3): popularity and smoothed liking in log-odds, stars."""
-    item_E, rating_E = events["item"].to_numpy(), events["rating"].to_numpy(np.float64)
-    liked_E = rating_E >= LIKED
-    mean = float(rating_E.mean())
-    count_N = np.bincount(item_E, minlength=num_items)
-    likes_N = np.bincount(item_E, liked_E, minlength=num_items)
-    share_N = (likes_N + PRIOR * liked_E.mean()) / (count_N + PRIOR)
+def _starts(
+    events: pd.DataFrame, tasks: Sequence[Task], num_items: int
+) -> tuple[tuple[Task, ...], np.ndarray, list[float]]:
+    """The tasks fitted to these rows, where the item biases start (N, T), and the offsets."""
+    taken = events[events["click"] > 0]
+    count_N = np.bincount(taken["item"], minlength=num_items)
     popular_N = np.log((count_N + 0.5) / (count_N.sum() + 0.5 * num_items) * num_items)
-    stars_N = np.bincount(item_E, rating_E - mean, minlength=num_items) / (count_N + PRIOR)
-    like_N = np.log(share_N / (1 - share_N))
-    return np.stack([popular_N, like_N, stars_N], 1).astype(np.float32), mean
+    fitted, columns, offsets = [tasks[0]], [popular_N], [CLICK_START]
+    for task in tasks[1:]:
+        name = task.signal.name
+        seen = taken[taken[name].notna()]
+        value = seen[name].to_numpy(np.float64)
+        own = task.fitted(value)
+        start = own.item_start(seen["item"].to_numpy(), value, num_items)
+        fitted.append(own)
+        columns.append(start.item_N)
+        offsets.append(start.offset)
+    return tuple(fitted), np.stack(columns, 1).astype(np.float32), offsets
 
 
 def stretches(

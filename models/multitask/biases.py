@@ -1,104 +1,72 @@
-"""Where the heads start: biases of users and items, from counts and means of training rows."""
+"""Where the heads start: biases of items, from counts and means of training rows."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-
-USER_PRIOR = 15.0  # pseudo-ratings pulling a user's bias to zero
-ITEM_PRIOR = 10.0  # pseudo-ratings pulling an item's bias to zero
-ALS_SWEEPS = 10  # converged to 1e-4 stars on MovieLens-100K
-LIKE_PRIOR = 10.0  # pseudo-clicks pulling an item's like rate to the mean
+from slategym.models.statistics import Floats
+from slategym.models.tasks import Task
 
 
 @dataclass(frozen=True)
 class ItemBiases:
-    """Per-item starting points of the heads, from training rows only; N items."""
+    """Per-item starting points of the heads, from training rows only; Y heads, N items."""
 
-    click_N: Floats  # log-odds against a uniformly drawn item: log popularity x N
-    like_N: Floats  # log-odds of a like given a click
-    rating_N: Floats  # stars above the mean
-    next_N: Floats  # log popularity
-    rating_mean: float  # stars
+    item_YN: Floats  # by head: log-odds, or on the scale of the task's `link`; next: log popularity
+    offset_M: tuple[float, ...]  # of all items, by task
 
     @property
     def num_items(self) -> int:
         """N."""
-        return len(self.click_N)
-
-    def stacked(self) -> Floats:
-        """(4, N): click, like, rating, next."""
-        return np.stack([self.click_N, self.like_N, self.rating_N, self.next_N])
+        return self.item_YN.shape[1]
 
     @staticmethod
-    def neutral(num_items: int) -> ItemBiases:
+    def neutral(num_items: int, num_tasks: int) -> ItemBiases:
         """All zero, for a model whose weights are about to be loaded."""
-        zero_N = np.zeros(num_items)
-        return ItemBiases(zero_N, zero_N, zero_N, zero_N, 0.0)
+        return ItemBiases(np.zeros((num_tasks + 1, num_items)), (0.0,) * num_tasks)
 
 
-def item_biases(events: pd.DataFrame, num_users: int, num_items: int) -> ItemBiases:
-    """Starting points of the four heads.
+def fitted_tasks(events: pd.DataFrame, tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """The tasks with their scales taken from the clicked rows of training events."""
+    clicked = events[events["click"] == 1]
+    return tuple(task.fitted(observed(clicked, task)["value"].to_numpy()) for task in tasks)
+
+
+def item_biases(
+    events: pd.DataFrame, tasks: Sequence[Task], num_users: int, num_items: int
+) -> ItemBiases:
+    """Starting points of the heads: popularity for the click and the next item, else the task's.
 
     Args:
-        events: training rows only: user, item, click, like, rating; NaN where unobserved.
+        events: training rows only: user, item, one column per signal; NaN where unobserved.
+        tasks: click first.
         num_users: U.
         num_items: N.
     """
     clicked = events[events["click"] == 1]
     count_N = np.bincount(clicked["item"], minlength=num_items)
     share_N = (count_N + 0.5) / (count_N.sum() + 0.5 * num_items)
-    empty = events.iloc[:0].assign(like=0.0, rating=0.0)  # a log need not have every signal
-    judged = clicked[clicked["like"].notna()] if "like" in events else empty
-    rated = events[events["rating"].notna()] if "rating" in events else empty
-    mean, _, rating_N = rating_biases(
-        rated["user"].to_numpy(),
-        rated["item"].to_numpy(),
-        rated["rating"].to_numpy(),
-        num_users,
-        num_items,
-    )
-    like_rate_N = smoothed_rate(judged["item"].to_numpy(), judged["like"].to_numpy(), num_items)
-    return ItemBiases(
-        click_N=np.log(share_N * num_items),
-        like_N=np.log(like_rate_N / (1 - like_rate_N)),
-        rating_N=rating_N,
-        next_N=np.log(share_N),
-        rating_mean=mean,
-    )
+    rows = [np.log(share_N * num_items)]  # against a uniformly drawn item
+    offsets = [0.0]
+    for task in tasks[1:]:
+        seen = observed(clicked, task)
+        user, item, value = (seen[name].to_numpy() for name in ("user", "item", "value"))
+        start = task.start(user, item, value, num_users, num_items)
+        rows.append(start.item_N)
+        offsets.append(start.offset)
+    return ItemBiases(np.stack([*rows, np.log(share_N)]), tuple(offsets))
 
 
-def smoothed_rate(item: NDArray[np.int64], hit: Floats, num_items: int) -> Floats:
-    """Each item's rate of hits, (N,), pulled to the overall rate by LIKE_PRIOR pseudo-rows."""
-    total = (hit.sum() + 0.5) / (len(hit) + 1)  # the half row keeps the log-odds finite
-    hits_N = np.bincount(item, hit, num_items)
-    rate_N: Floats = (hits_N + LIKE_PRIOR * total) / (
-        np.bincount(item, minlength=num_items) + LIKE_PRIOR
-    )
-    return rate_N
-
-
-def rating_biases(
-    user: NDArray[np.int64], item: NDArray[np.int64], rating: Floats, num_users: int, num_items: int
-) -> tuple[float, Floats, Floats]:
-    """Fit rating = mean + user bias + item bias by alternating regularised averages.
-
-    Returns:
-        mean: stars. user_U, item_N: stars above it; 0 for whoever has no row.
-
-    Source: Koren 2010, "Factor in the neighbors", section 2.1; priors as in Surprise's baseline.
-    """
-    mean = float(rating.mean()) if len(rating) else 0.0
-    residual = rating.astype(np.float64) - mean
-    user_U, item_N = np.zeros(num_users), np.zeros(num_items)
-    user_weight_U = USER_PRIOR + np.bincount(user, minlength=num_users)
-    item_weight_N = ITEM_PRIOR + np.bincount(item, minlength=num_items)
-    for _ in range(ALS_SWEEPS):
-        item_N = np.bincount(item, residual - user_U[user], num_items) / item_weight_N
-        user_U = np.bincount(user, residual - item_N[item], num_users) / user_weight_U
-    return mean, user_U, item_N
+def observed(events: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """The rows in which a signal was observed: user, item, value. A log need not have it."""
+    name = task.signal.name
+    if name not in events:
+        return pd.DataFrame({"user": [], "item": [], "value": []}).astype(
+            {"user": np.int32, "item": np.int32, "value": np.float32}
+        )
+    rows = events[events[name].notna()]
+    return pd.DataFrame({"user": rows["user"], "item": rows["item"], "value": rows[name]})

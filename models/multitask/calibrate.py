@@ -35,7 +35,7 @@ class Platt:
 class Calibration:
     """What was tried on one head, and whether it was kept."""
 
-    head: str  # "click" or "like"
+    head: str  # a binary signal
     platt: Platt  # identity where not kept
     ece_raw: float  # two-fold over users, in [0, 1]
     ece_platt: float  # the same users, scaled with what was fitted on the other fold
@@ -83,12 +83,13 @@ def labelled(predictions: Predictions, head: str) -> tuple[Array, Array, Array]:
 
     Args:
         predictions: from `predict`.
-        head: "click" (rows and their negatives) or "like" (clicked rows).
+        head: the click (rows and their negatives) or another binary signal (clicked rows).
     """
     p = predictions
-    if head == "like":
-        seen_x = (p.clicked_xC[:, 0] > 0) & ~np.isnan(p.liked_x)
-        return p.like_x[seen_x], p.liked_x[seen_x], p.user_x[seen_x]
+    names = [task.signal.name for task in p.tasks]
+    if at := names.index(head):
+        seen_x = p.seen(at)
+        return p.output_xM[seen_x, at], p.value_xM[seen_x, at], p.user_x[seen_x]
     user_xC = np.broadcast_to(p.user_x[:, None], p.used_xC.shape)
     return p.click_xC[p.used_xC], p.clicked_xC[p.used_xC], user_xC[p.used_xC]
 
@@ -100,7 +101,7 @@ def calibrate(predictions: Predictions, head: str) -> Calibration:
 
     Args:
         predictions: of validation rows that the model was not trained on.
-        head: "click" or "like".
+        head: a binary signal.
 
     Returns:
         The scaling fitted on all the rows where it was kept, else the identity.
@@ -132,7 +133,7 @@ def reliability_rows(
     Args:
         predictions: from `predict`.
         model: name for the rows.
-        head: "click" or "like".
+        head: a binary signal.
         platt: scaling to apply first.
         bins: number of equal-width bins; empty ones are left out.
     """

@@ -6,20 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from slategym.models.files import atomic_path
+from slategym.models.multitask.scores import Figures
+from slategym.models.terms import terms
 
-LICENCES = {
-    "movielens": (
-        "Fitted on MovieLens data, whose terms allow research use and forbid redistribution and "
-        "commercial use without permission of GroupLens: these weights are for research use."
-    )
-}
 PROTOCOL = (
     "Of {whose} on the validation rows (10,000 of them at most), which also served early stopping "
     "and calibration: a little flattering. Each row is predicted from the profile, the clock and "
     "the user's earlier events; clicks against 4 uniform items that the user never meets; hr10 and "
     "ndcg10 full rank, earlier items masked."
 )
-UNKNOWN_LICENCE = "The terms of the data that these weights were fitted on apply to them too."
 
 
 def write_card(folder: Path, about: dict[str, Any]) -> None:
@@ -33,8 +28,8 @@ def write_card(folder: Path, about: dict[str, Any]) -> None:
     lines = [
         f"# {about['label']}",
         "",
-        "A causal BERT over a user's events with heads for click, like given click, rating and",
-        "next item, by slategym. Item texts enter as frozen vectors, kept in this folder.",
+        f"A causal BERT over a user's events with {_heads(about['tasks'])}, by slategym.",
+        "Item texts enter as frozen vectors, kept in this folder.",
         "",
         "## Data",
         f"- {data['name']}, content sha256 `{data['sha256']}`",
@@ -60,14 +55,21 @@ def write_card(folder: Path, about: dict[str, Any]) -> None:
     if about["figures"]:
         whose = "the model in `selection/`" if about["refit"] else "this model"
         lines += ["", "## Metrics", "", PROTOCOL.format(whose=whose), ""]
-        known = {name: value for name, value in about["figures"].items() if value is not None}
-        lines += [f"- {name}: {value:.4f}" for name, value in known.items()]
+        figures = Figures.from_json({"model": "", **about["figures"]})
+        lines += [f"- {name}: {value:.4f}" for name, value in figures.values.items()]
+        lines += [f"- {note}" for note in figures.notes]
     lines += ["", "## Calibration"]
     lines += [f"- {row['sentence']}" for row in about["calibration"]] or ["- none"]
-    name = data["name"].split("-")[0]
-    lines += ["", "## Terms", LICENCES.get(name, UNKNOWN_LICENCE), ""]
+    lines += ["", "## Terms", terms(data["name"]), ""]
     with atomic_path(folder / "README.md") as path:
         path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _heads(tasks: list[dict[str, Any]]) -> str:
+    """The model's heads, in words."""
+    first, *others = (str(task["signal"][0]) for task in tasks)
+    given = f", {', '.join(others)} given {first}," if others else ""
+    return f"heads for {first}{given} and next item"
 
 
 def _table(rows: list[dict[str, float]]) -> list[str]:

@@ -14,14 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from slategym.models.multitask.calibrate import Platt, calibrate
+from slategym.models.multitask.calibrate import calibrate
 from slategym.models.multitask.checkpoint import TrainingState, read_checkpoint, write_checkpoint
-from slategym.models.multitask.losses import TaskWeights, batch_targets, task_losses, total_loss
-from slategym.models.multitask.network import CALIBRATED, MultiTaskBert
-from slategym.models.multitask.predict import mean_losses, predict
+from slategym.models.multitask.losses import batch_targets, task_losses, total_loss
+from slategym.models.multitask.network import MultiTaskBert
+from slategym.models.multitask.predict import Predictions, mean_losses, predict
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.scores import model_figures
 from slategym.models.multitask.sequences import Bools, Ints, Sequences, plan_epoch, queries
+from slategym.models.tasks import Task, head_weights
 
 WATCHED_ROWS = 3000  # validation rows read after each epoch
 JUDGED_ROWS = 10_000  # validation rows that calibration and figures are taken on
@@ -41,7 +42,8 @@ class TrainingSettings:
     clip: float = 1.0  # largest norm of the gradient
     negatives: int = 4  # uniform unconsumed items against each click
     patience: int = 2  # epochs without a better validation loss
-    weights: TaskWeights = field(default_factory=TaskWeights)
+    # weight of each head's mean loss, by signal and "next"; heads left out have their kind's default
+    weights: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_events, self.patience) < 1:
@@ -49,6 +51,15 @@ class TrainingSettings:
                 "epochs, batch_events and patience must be at least 1, got "
                 f"{self.epochs}, {self.batch_events}, {self.patience}"
             )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the validation rows say of a trained model."""
+
+    tasks: tuple[Task, ...]  # with their spreads measured
+    calibration: list[dict[str, Any]]  # what calibrating did, per binary signal
+    figures: dict[str, Any]  # of the calibrated model, with notes
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,11 @@ class Fit:
     held_E: Bools | None
     training: TrainingSettings
     seed: int
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of every head's mean loss."""
+        return head_weights(self.model.tasks, self.training.weights)
 
     def run(
         self, checkpoint: Path, spec: str, bar: EpochBar, on_epoch: Listener | None
@@ -90,23 +106,23 @@ class Fit:
         self.model.eval()
         return state
 
-    def judge(self) -> tuple[list[dict[str, Any]], dict[str, float | None]]:
-        """Fit the calibration and measure on the validation rows, where there are any.
-
-        Returns:
-            What calibrating did, per head; and the calibrated model's figures.
-        """
+    def judge(self) -> Judgement:
+        """Fit the calibration and the spreads, and measure, on validation rows if there are any."""
+        tasks, weights = self.model.tasks, self.weights
         if self.held_E is None:
-            return [], {}
+            return Judgement(tasks, [], {})
         rows = _sample(self.held_E, JUDGED_ROWS)
         judged = predict(self.model, self.sequences, rows, seed=self.seed)
-        weights = self.training.weights
-        found = [calibrate(judged, head) for head in CALIBRATED if getattr(weights, head)]
+        trained = [task.signal.name for task in tasks if task.calibrated]
+        found = [calibrate(judged, head) for head in trained if weights[head]]
         platt = {calibration.head: calibration.platt for calibration in found}
-        identity = dict.fromkeys(CALIBRATED, Platt())
-        figures = asdict(model_figures("", judged, identity | platt, weights))
+        figures = model_figures("", judged, platt, weights).to_json()
         del figures["model"]
-        return [calibration.to_json() for calibration in found], figures
+        return Judgement(
+            tuple(_measured(task, judged, m) for m, task in enumerate(tasks)),
+            [calibration.to_json() for calibration in found],
+            figures,
+        )
 
     def _has_stalled(self, state: TrainingState) -> bool:
         return (
@@ -153,7 +169,7 @@ class Fit:
         generator: torch.Generator,
     ) -> dict[str, float]:
         """One update; losses by head."""
-        model, weights = self.model, self.training.weights
+        model, weights = self.model, self.weights
         batch = self.sequences.batch(start_B, stop_B)
         targets = batch_targets(
             self.sequences, batch, limit_U[batch.user_B], self.training.negatives, generator
@@ -171,10 +187,10 @@ class Fit:
         """Losses on validation rows; keeps the weights if their weighted sum is the best yet."""
         assert self.held_E is not None
         rows = _sample(self.held_E, WATCHED_ROWS)
-        weights = self.training.weights
+        weights = self.weights
         predictions = predict(self.model.eval(), self.sequences, rows, seed=self.seed)
         losses = mean_losses(predictions, weights)
-        total = sum(getattr(weights, head) * loss for head, loss in losses.items())
+        total = sum(weights[head] * loss for head, loss in losses.items())
         if total < state.best_loss:
             state.best_loss, state.best_epoch = total, state.epoch
             state.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
@@ -202,13 +218,21 @@ def _optimizer(model: MultiTaskBert, training: TrainingSettings) -> torch.optim.
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        is_matrix = parameter.dim() > 1 and name != "item_bias_4N"
+        is_matrix = parameter.dim() > 1 and name != "item_bias_YN"
         (decayed if is_matrix else free).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": training.weight_decay},
         {"params": free, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+
+
+def _measured(task: Task, judged: Predictions, m: int) -> Task:
+    """The task with its spread measured, where some row observes it."""
+    seen_x = judged.seen(m)
+    if not seen_x.any():
+        return task
+    return task.measured(task.error(judged.output_xM[seen_x, m], judged.value_xM[seen_x, m]))
 
 
 def _sample(mask_E: Bools, most: int) -> Ints:

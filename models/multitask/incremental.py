@@ -19,8 +19,9 @@ from torch.nn import functional as F
 
 from slategym.envs.engine import arrive
 from slategym.envs.types import Arrival, Context, Items, Population, map_tensors
-from slategym.models.multitask.network import MultiTaskBert, Scores
-from slategym.models.simulator.users import clicked
+from slategym.models.multitask.network import MultiTaskBert
+from slategym.models.tasks import Task
+from slategym.models.taste import Outputs, clicked
 
 PEOPLE_AT_ONCE = 512  # rows of a population that are encoded together
 
@@ -69,6 +70,11 @@ class StateEncoder:
         self.capacity = model.settings.max_history + 1
         self._table: Encoded | None = None
 
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Of the network's signals, click first."""
+        return self.model.tasks
+
     @torch.no_grad()
     def prepared(self, population: Population) -> StateEncoder:
         """The same encoder with everybody's history read once, so that arrivals are look-ups."""
@@ -107,13 +113,13 @@ class StateEncoder:
             raise ValueError(f"{H} events of history exceed the model's {self.capacity - 1}")
         used_BH = history >= 0
         order_BH = (~used_BH).int().argsort(dim=1, stable=True)  # used places first, in order
-        rating_BH = feedback[..., 2].round().long()
-        id_BH, rating_BH, gap_BH, used_BH = (
-            x.gather(1, order_BH) for x in (history.clamp(min=0).long(), rating_BH, gap, used_BH)
+        id_BH, gap_BH, used_BH = (
+            x.gather(1, order_BH) for x in (history.clamp(min=0).long(), gap, used_BH)
         )
+        feedback_BHM = feedback.gather(1, order_BH[..., None].expand_as(feedback))
         model = self.model
         context_BD = model.context_token(profile, hour, weekday)
-        events_BHD = model.event_tokens(self.items_ND, id_BH, rating_BH, gap_BH)
+        events_BHD = model.event_tokens(self.items_ND, id_BH, feedback_BHM, gap_BH)
         *inputs, out_BPD = self._layer_outputs(context_BD, events_BHD, used_BH)
         length_B = used_BH.sum(1) + 1
         last_B1D = (length_B - 1)[:, None, None].expand(-1, 1, out_BPD.shape[2])
@@ -125,15 +131,21 @@ class StateEncoder:
 
     @torch.no_grad()
     def after(
-        self, encoded: Encoded, item_B: Tensor, rating_B: Tensor, took_B: Tensor, context: Context
+        self,
+        encoded: Encoded,
+        item_B: Tensor,
+        feedback_BM: Tensor,
+        took_B: Tensor,
+        context: Context,
     ) -> Encoded:
         """One more event each; rows where took_B is False are left as they are.
 
         Every row is computed and the unwanted thrown away: no shape depends on the data.
         """
-        gap_B1 = torch.full_like(rating_B[:, None], self.seconds)
-        rating_B1 = rating_B.round().long()[:, None]
-        token_BD = self.model.event_tokens(self.items_ND, item_B[:, None], rating_B1, gap_B1)[:, 0]
+        gap_B1 = torch.full_like(feedback_BM[:, :1], self.seconds)
+        token_BD = self.model.event_tokens(
+            self.items_ND, item_B[:, None], feedback_BM[:, None], gap_B1
+        )[:, 0]
         at_B = encoded.length.clamp(max=self.capacity - 1)
         x_BD = self._positioned(token_BD, at_B)
         unread_BP = torch.arange(self.capacity, device=at_B.device) > at_B[:, None]
@@ -174,8 +186,8 @@ class StateEncoder:
         with torch.no_grad():
             return self.model.query(encoded.state, context.hour, context.weekday)
 
-    def score(self, encoded: Encoded, id_BC: Tensor | None, context: Context) -> Scores:
-        """Scores of these items, or of all; see `Taste`."""
+    def score(self, encoded: Encoded, id_BC: Tensor | None, context: Context) -> Outputs:
+        """Outputs for these items, or for all; see `Taste`."""
         with torch.no_grad():
             return self.model.score(self.embed(encoded, context), self.items_ND, id_BC)
 

@@ -1,7 +1,8 @@
-"""Losses of the four heads, each masked to where its signal was observed."""
+"""Losses of the heads, each masked to where its signal was observed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,21 +11,7 @@ from torch.nn import functional as F
 
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.sequences import Batch, Sequences, draw_negatives
-
-
-@dataclass(frozen=True)
-class TaskWeights:
-    """Weight of each head's mean loss in the sum; 0 leaves a head out."""
-
-    click: float = 1.0  # nats per candidate
-    like: float = 1.0  # nats per click
-    rating: float = 0.5  # squared stars per rating
-    next: float = 0.2  # nats per click
-
-    def __post_init__(self) -> None:
-        values = (self.click, self.like, self.rating, self.next)
-        if min(values) < 0 or max(values) == 0:
-            raise ValueError(f"task weights must be at least 0, one of them above 0, got {values}")
+from slategym.models.tasks import NEXT
 
 
 @dataclass(frozen=True)
@@ -68,7 +55,7 @@ def task_losses(
     query_xD: Tensor,
     sequences: Sequences,
     targets: Targets,
-    weights: TaskWeights,
+    weights: Mapping[str, float],
 ) -> dict[str, Tensor]:
     """Mean loss of every head with a weight above zero, unweighted.
 
@@ -81,45 +68,39 @@ def task_losses(
         weights: which heads count.
 
     Returns:
-        By head: click (binary cross-entropy of the row and of its negatives), like (given a
-        click), rating (squared error), next (cross-entropy over the items not yet consumed).
+        By head: click (binary cross-entropy of the row and of its negatives), every other task
+        given a click, next (cross-entropy over the items not yet consumed).
     """
     row_x = targets.row_x
     item_x = sequences.item_E[row_x]
     clicked_x = sequences.click_E[row_x]
     losses: dict[str, Tensor] = {}
-    if weights.click:
+    click, *others = model.tasks
+    if weights[click.signal.name]:
         id_xC = torch.cat([item_x[:, None], targets.negative_xC], dim=1)
         label_xC = torch.zeros(id_xC.shape, device=id_xC.device)
         label_xC[:, 0] = clicked_x
         used_xC = F.pad(targets.free_xC & (clicked_x > 0)[:, None], (1, 0), value=True)
-        click_xC = model.logits("click", query_xD, items_ND, id_xC)
-        losses["click"] = _mean(_binary(click_xC, label_xC), used_xC)
-    if weights.like:
-        like_x = sequences.like_E[row_x]
-        seen_x = (clicked_x > 0) & ~like_x.isnan()
-        logit_x = model.logits("like", query_xD, items_ND, item_x[:, None])[:, 0]
-        losses["like"] = _mean(_binary(logit_x, like_x.nan_to_num()), seen_x)
-    if weights.rating:
-        stars_x = sequences.stars_E[row_x]
-        expected_x = model.logits("rating", query_xD, items_ND, item_x[:, None])[:, 0]
-        error_x = (expected_x - stars_x.nan_to_num()).square()
-        losses["rating"] = _mean(error_x, ~stars_x.isnan())
-    if weights.next:
+        click_xC = model.logits(click.signal.name, query_xD, items_ND, id_xC)
+        losses[click.signal.name] = _mean(click.loss(click_xC, label_xC), used_xC)
+    for m, task in enumerate(others, start=1):
+        name = task.signal.name
+        if weights[name]:
+            value_x = sequences.feedback_EM[row_x, m]
+            output_x = model.logits(name, query_xD, items_ND, item_x[:, None])[:, 0]
+            seen_x = (clicked_x > 0) & ~value_x.isnan()
+            losses[name] = _mean(task.loss(output_x, value_x), seen_x)
+    if weights[NEXT]:
         logit_xN = model.next_logits(query_xD, items_ND)
         logit_xN = logit_xN.masked_fill_(targets.consumed_xN, -1e9)
         surprise_x = F.cross_entropy(logit_xN, item_x, reduction="none")
-        losses["next"] = _mean(surprise_x, clicked_x > 0)
+        losses[NEXT] = _mean(surprise_x, clicked_x > 0)
     return losses
 
 
-def total_loss(losses: dict[str, Tensor], weights: TaskWeights) -> Tensor:
+def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     """Weighted sum, a scalar."""
-    return torch.stack([getattr(weights, head) * loss for head, loss in losses.items()]).sum()
-
-
-def _binary(logit_x: Tensor, label_x: Tensor) -> Tensor:
-    return F.binary_cross_entropy_with_logits(logit_x, label_x, reduction="none")
+    return torch.stack([weights[head] * loss for head, loss in losses.items()]).sum()
 
 
 def _mean(loss_x: Tensor, used_x: Tensor) -> Tensor:

@@ -1,14 +1,14 @@
-"""The multi-task BERT: one causal transformer over a user's events, four heads over the catalogue.
+"""The multi-task BERT: a causal transformer over a user's events, a head per signal, next item.
 
     item text -> frozen text vectors -> LayerNorm -> Linear (D), + a small embedding per item id
-    [context token: profile, hour, weekday] [event: item + rating + gap] ... -> BertModel -> state
-    state + time of this request -> click, like given click, rating, next item
+    [context token: profile, hour, weekday] [event: item + signals + gap] ... -> BertModel -> state
+    state + time of this request -> click, every other signal given a click, next item
 
 Every head is a dot product with the item vectors plus an item bias, so that scoring the whole
 catalogue costs one matrix product and nothing of BERT runs per (user, item) pair.
 
 Axis letters beyond the legend of `envs/types.py`: x stands for any leading axes, S for the H + 1
-positions of a sequence (the context token, then H events).
+positions of a sequence (the context token, then H events), Y for the M + 1 heads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -29,10 +29,10 @@ from transformers import BertConfig, BertModel
 
 from slategym.models.files import atomic_path
 from slategym.models.multitask.biases import ItemBiases
+from slategym.models.tasks import NEXT, Task, from_json, head_names, to_json
+from slategym.models.taste import Outputs
 
-HEADS = ("click", "like", "rating", "next")
-CALIBRATED = ("click", "like")  # heads whose logits a Platt scaling may correct
-RATINGS = 6  # 0 = not rated, 1 to 5 stars
+FORMAT = 2  # of the folder that `save` writes
 GAP_BUCKETS = 16  # floor(log1p(seconds)): e^15 seconds are 38 days
 TIME_FEATURES = 9  # sine and cosine of the hour, weekday one-hot
 ID_STD = 0.02  # small: an item without training rows stays where its text puts it
@@ -62,14 +62,6 @@ class MultiTaskSettings:
             raise ValueError(f"max_history must be at least 1 event, got {self.max_history}")
 
 
-class Scores(NamedTuple):
-    """What the model expects of each candidate."""
-
-    click: Tensor  # (x, C) log-odds of a click
-    like: Tensor  # (x, C) log-odds of a like, given a click
-    rating: Tensor  # (x, C) stars, not clipped to [1, 5]
-
-
 def time_features(hour_x: Tensor, weekday_x: Tensor) -> Tensor:
     """The clock as numbers: (x, 9), sine and cosine of the hour, then the weekday one-hot.
 
@@ -88,6 +80,7 @@ class MultiTaskBert(nn.Module):
 
     Args:
         settings: the architecture.
+        tasks: of the log's signals, click first, fitted to its training rows.
         text_vectors_ND0: frozen vectors of the items' texts, any width D0.
         biases: where the item biases start; from training rows only.
         profile_sizes: number of categories of each profile column, F of them.
@@ -99,13 +92,14 @@ class MultiTaskBert(nn.Module):
     """
 
     text_vectors_ND0: Tensor
-    rating_mean: Tensor
-    platt_scale_2: Tensor
-    platt_shift_2: Tensor
+    offset_M: Tensor
+    platt_scale_M: Tensor
+    platt_shift_M: Tensor
 
     def __init__(
         self,
         settings: MultiTaskSettings,
+        tasks: tuple[Task, ...],
         *,
         text_vectors_ND0: Tensor,
         biases: ItemBiases,
@@ -124,12 +118,15 @@ class MultiTaskBert(nn.Module):
                 f"biases are of {biases.num_items} items, the catalogue has {num_items}"
             )
         self.settings = settings
+        self.tasks = tasks
+        self.heads = head_names(tasks)
+        self.read = tuple(m for m, task in enumerate(tasks) if task.signal.provenance != "derived")
         self.num_items = num_items
         self.profile_sizes = tuple(profile_sizes)
         self.register_buffer("text_vectors_ND0", text_vectors_ND0.detach().clone().float())
-        self.register_buffer("rating_mean", torch.tensor(biases.rating_mean, dtype=torch.float32))
-        self.register_buffer("platt_scale_2", torch.ones(len(CALIBRATED)))
-        self.register_buffer("platt_shift_2", torch.zeros(len(CALIBRATED)))
+        self.register_buffer("offset_M", torch.tensor(biases.offset_M, dtype=torch.float32))
+        self.register_buffer("platt_scale_M", torch.ones(len(tasks)))
+        self.register_buffer("platt_shift_M", torch.zeros(len(tasks)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._build(biases)
@@ -139,7 +136,9 @@ class MultiTaskBert(nn.Module):
         self.text_norm = nn.LayerNorm(self.text_vectors_ND0.shape[1])
         self.text_projection = nn.Linear(self.text_vectors_ND0.shape[1], width)
         self.item_residual = _embedding(self.num_items, width, ID_STD)
-        self.rating_token = _embedding(RATINGS, width, TOKEN_STD)
+        self.signal_tokens = nn.ModuleDict(
+            {str(m): _embedding(self.tasks[m].num_levels, width, TOKEN_STD) for m in self.read}
+        )
         self.gap_token = _embedding(GAP_BUCKETS, width, TOKEN_STD)
         self.profile_tokens = nn.ModuleList(
             _embedding(size, width, TOKEN_STD) for size in self.profile_sizes
@@ -155,10 +154,10 @@ class MultiTaskBert(nn.Module):
             nn.Sequential(
                 nn.Linear(width, width), nn.GELU(), nn.Dropout(drop), nn.Linear(width, width)
             )
-            for _ in HEADS
+            for _ in self.heads
         )
-        self.user_levels = nn.ModuleList(nn.Linear(width, 1) for _ in HEADS[:3])
-        self.item_bias_4N = nn.Parameter(torch.from_numpy(biases.stacked()).float())
+        self.user_levels = nn.ModuleList(nn.Linear(width, 1) for _ in self.tasks)
+        self.item_bias_YN = nn.Parameter(torch.from_numpy(biases.item_YN).float())
 
     @property
     def device(self) -> torch.device:
@@ -192,22 +191,26 @@ class MultiTaskBert(nn.Module):
         return token_BD
 
     def event_tokens(
-        self, items_ND: Tensor, id_BH: Tensor, rating_BH: Tensor, gap_BH: Tensor
+        self, items_ND: Tensor, id_BH: Tensor, feedback_BHM: Tensor, gap_BH: Tensor
     ) -> Tensor:
         """One token per event.
 
         Args:
             items_ND: what `item_vectors` returned.
             id_BH: item ids, integers; any valid id where padded.
-            rating_BH: stars 1 to 5, 0 = not rated, integers.
+            feedback_BHM: every signal, NaN where it was not observed. Signals derived from others
+                say nothing more and are not read.
             gap_BH: seconds between this event and the one before it, 0 for the first.
 
         Returns:
             (B, H, D), before the input LayerNorm.
         """
         bucket_BH = gap_BH.float().clamp(min=0).log1p().int().clamp(max=GAP_BUCKETS - 1)
-        item_BHD = F.embedding(id_BH, items_ND)
-        return torch.add(item_BHD + self.rating_token(rating_BH), self.gap_token(bucket_BH))
+        token_BHD = F.embedding(id_BH, items_ND)
+        for m in self.read:
+            level_BH = self.tasks[m].level(feedback_BHM[..., m])
+            token_BHD = token_BHD + self.signal_tokens[str(m)](level_BH)
+        return torch.add(token_BHD, self.gap_token(bucket_BH))
 
     def states(self, context_BD: Tensor, events_BHD: Tensor, mask_BH: Tensor | None) -> Tensor:
         """Run BERT over the context token and the events, each seeing only what came before it.
@@ -242,46 +245,58 @@ class MultiTaskBert(nn.Module):
         """
         return torch.add(state_xD, self.request_time(time_features(hour_x, weekday_x)))
 
-    def score(self, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None = None) -> Scores:
-        """Click, like and rating of candidates, calibrated where a calibration was set.
+    def score(self, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None = None) -> Outputs:
+        """Every task's output for candidates, calibrated where a calibration was set.
 
         Args:
             state_xD: from `query`.
             items_ND: from `item_vectors`.
             id_xC: candidates' item ids; None: all N items in order.
         """
-        click_xC, like_xC, rating_xC = (
-            self.logits(head, state_xD, items_ND, id_xC) for head in HEADS[:3]
+        return tuple(
+            self.calibrated(name, self.logits(name, state_xD, items_ND, id_xC))
+            for name in self.heads[:-1]
         )
-        scale_2, shift_2 = self.platt_scale_2, self.platt_shift_2
-        return Scores(
-            click_xC * scale_2[0] + shift_2[0], like_xC * scale_2[1] + shift_2[1], rating_xC
-        )
+
+    def calibrated(self, head: str, logits_xC: Tensor) -> Tensor:
+        """A task's output with the scaling that was set for it, same shape."""
+        at = self.heads.index(head)
+        if not self.tasks[at].calibrated:
+            return logits_xC
+        return logits_xC * self.platt_scale_M[at] + self.platt_shift_M[at]
+
+    def expected(self, head: str, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor) -> Tensor:
+        """A signal's mean given a click, as people of this model would respond, (x, C)."""
+        task = self.tasks[self.heads.index(head)]
+        given = task.given
+        given_xC = None if given is None else self.expected(given, state_xD, items_ND, id_xC)
+        output_xC = self.calibrated(head, self.logits(head, state_xD, items_ND, id_xC))
+        return task.mean(output_xC, given_xC)
 
     def next_logits(self, state_xD: Tensor, items_ND: Tensor) -> Tensor:
         """Unnormalised log-probability of being the next event's item, (x, N)."""
-        return self.logits("next", state_xD, items_ND, None)
+        return self.logits(NEXT, state_xD, items_ND, None)
 
     def logits(self, head: str, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None) -> Tensor:
-        """One head's uncalibrated output, (x, C): log-odds, or stars for the rating head."""
-        index = HEADS.index(head)
+        """One head's uncalibrated output, (x, C): log-odds, or on the scale of its task's `link`."""
+        index = self.heads.index(head)
         query_xD = self.query_heads[index](state_xD) * self.settings.width**-0.5
-        bias_N = self.item_bias_4N[index]
+        bias_N = self.item_bias_YN[index]
         if id_xC is None:
             logits_xC = F.linear(query_xD, items_ND, bias_N)
         else:
             match_xC = torch.linalg.vecdot(F.embedding(id_xC, items_ND), query_xD[..., None, :])
             logits_xC = match_xC + F.embedding(id_xC, bias_N[:, None]).squeeze(-1)
-        if head == "next":
+        if head == NEXT:
             return logits_xC  # a user's level would cancel in the softmax
         logits_xC = torch.add(logits_xC, self.user_levels[index](state_xD))
-        return logits_xC + self.rating_mean if head == "rating" else logits_xC
+        return logits_xC if self.tasks[index].calibrated else logits_xC + self.offset_M[index]
 
     def set_calibration(self, scale: Mapping[str, float], shift: Mapping[str, float]) -> None:
-        """Make `score` return scale * logit + shift for the named heads of `CALIBRATED`."""
-        for index, head in enumerate(CALIBRATED):
-            self.platt_scale_2[index] = scale.get(head, 1.0)
-            self.platt_shift_2[index] = shift.get(head, 0.0)
+        """Make `score` return scale * logit + shift for the named tasks, which have log-odds."""
+        for index, task in enumerate(self.tasks):
+            self.platt_scale_M[index] = scale.get(task.signal.name, 1.0)
+            self.platt_shift_M[index] = shift.get(task.signal.name, 0.0)
 
     def save(self, folder: Path, about: Mapping[str, Any] | None = None) -> None:
         """Write model.safetensors, then config.json; a folder with both is complete.
@@ -298,7 +313,8 @@ class MultiTaskBert(nn.Module):
             save_file(tensors, path)
         config = {
             "class": "MultiTaskBert",
-            "format": 1,
+            "format": FORMAT,
+            "tasks": to_json(self.tasks),
             "settings": asdict(self.settings),
             "num_items": self.num_items,
             "profile_sizes": self.profile_sizes,
@@ -320,16 +336,21 @@ class MultiTaskBert(nn.Module):
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ValueError(f"{folder} holds no complete model: config.json is missing") from None
-        if (config.get("class"), config.get("format")) != ("MultiTaskBert", 1):
+        if (config.get("class"), config.get("format")) != (
+            "MultiTaskBert",
+            FORMAT,
+        ):
             raise ValueError(
                 f"{folder} holds class {config.get('class')!r} format {config.get('format')!r}, "
-                "this reads 'MultiTaskBert' format 1; train it again"
+                f"this reads 'MultiTaskBert' format {FORMAT}; train it again"
             )
         num_items = config["num_items"]
+        tasks = from_json(config["tasks"])
         model = cls(
             MultiTaskSettings(**config["settings"]),
+            tasks,
             text_vectors_ND0=torch.zeros(num_items, config["text_width"]),
-            biases=ItemBiases.neutral(num_items),
+            biases=ItemBiases.neutral(num_items, len(tasks)),
             profile_sizes=tuple(config["profile_sizes"]),
             num_items=num_items,
         )

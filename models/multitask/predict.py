@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from slategym.models.multitask.losses import TaskWeights, batch_targets
+from slategym.models.multitask.losses import batch_targets
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.sequences import (
     Bools,
@@ -18,6 +20,7 @@ from slategym.models.multitask.sequences import (
     queries,
     windows_before,
 )
+from slategym.models.tasks import NEXT, Task
 
 BATCH = 256  # windows encoded together
 
@@ -26,22 +29,27 @@ BATCH = 256  # windows encoded together
 class Predictions:
     """Uncalibrated outputs and outcomes at x rows; C = the row's item, then its negatives."""
 
+    tasks: tuple[Task, ...]  # M, click first
     row_x: Ints  # rows of the log
     user_x: Ints
     id_xC: Ints  # items
     click_xC: Floats  # log-odds
     used_xC: Bools  # False for negatives of unclicked rows and for failed draws
     clicked_xC: Floats  # 0 or 1
-    like_x: Floats  # log-odds given a click
-    liked_x: Floats  # 0 or 1, NaN where unobserved
-    expected_x: Floats  # stars, clipped to [1, 5]
-    stars_x: Floats  # NaN where unobserved
+    output_xM: Floats  # every task's output for the row's item
+    value_xM: Floats  # what happened, NaN where unobserved
     rank_x: Ints  # of the row's item among all items not consumed before it, 0 = first
     surprise_x: Floats  # nats, of the row's item under the next-item softmax
 
     def subset(self, keep_x: Bools) -> Predictions:
         """Some of the rows."""
-        return Predictions(*(getattr(self, field.name)[keep_x] for field in fields(self)))
+        own = [getattr(self, field.name)[keep_x] for field in fields(self)[1:]]
+        return Predictions(self.tasks, *own)
+
+    def seen(self, m: int) -> Bools:
+        """Rows that say something of a task given a click: clicked, and its signal observed."""
+        seen_x: Bools = (self.clicked_xC[:, 0] > 0) & ~np.isnan(self.value_xM[:, m])
+        return seen_x
 
 
 @torch.no_grad()
@@ -87,36 +95,35 @@ def predict(
             "click_xC": model.logits("click", query_BD, items_ND, id_BC),
             "used_xC": used_BC,
             "clicked_xC": clicked_BC,
-            "like_x": model.logits("like", query_BD, items_ND, item_B[:, None])[:, 0],
-            "liked_x": sequences.like_E[targets.row_x],
-            "expected_x": model.logits("rating", query_BD, items_ND, item_B[:, None])[:, 0].clamp(
-                1, 5
+            "output_xM": torch.cat(
+                [
+                    model.logits(head, query_BD, items_ND, item_B[:, None])
+                    for head in model.heads[:-1]
+                ],
+                dim=1,
             ),
-            "stars_x": sequences.stars_E[targets.row_x],
+            "value_xM": sequences.feedback_EM[targets.row_x],
             "rank_x": ahead_B,
             "surprise_x": next_BN.logsumexp(1) - target_B1[:, 0],
         }
         parts.append({name: value.cpu().numpy() for name, value in values.items()})
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.argsort(joined["row_x"], kind="stable")
-    return Predictions(**{name: value[order] for name, value in joined.items()})  # type: ignore[arg-type]
+    ordered: dict[str, Any] = {name: value[order] for name, value in joined.items()}
+    return Predictions(model.tasks, **ordered)
 
 
-def mean_losses(predictions: Predictions, weights: TaskWeights) -> dict[str, float]:
-    """Each weighted head's mean loss, as in training; see `losses.task_losses`."""
+def mean_losses(predictions: Predictions, weights: Mapping[str, float]) -> dict[str, float]:
+    """Each weighted head's mean loss, as in training; 0 where no row says anything of it."""
     p = predictions
-    clicked_x = p.clicked_xC[:, 0] > 0
-    judged_x, rated_x = clicked_x & ~np.isnan(p.liked_x), ~np.isnan(p.stars_x)
-    losses = {
-        "click": _binary(p.click_xC, p.clicked_xC)[p.used_xC].mean() if weights.click else 0.0,
-        "like": _binary(p.like_x, p.liked_x)[judged_x].mean() if weights.like else 0.0,
-        "rating": np.square(p.expected_x - p.stars_x)[rated_x].mean() if weights.rating else 0.0,
-        "next": p.surprise_x[clicked_x].mean() if weights.next else 0.0,
+    click = p.tasks[0]
+    losses = {click.signal.name: click.held_out_loss(p.click_xC, p.clicked_xC)[p.used_xC]}
+    for m, task in enumerate(p.tasks[1:], start=1):
+        loss_x = task.held_out_loss(p.output_xM[:, m], p.value_xM[:, m])
+        losses[task.signal.name] = loss_x[p.seen(m)]
+    losses[NEXT] = p.surprise_x[p.clicked_xC[:, 0] > 0]
+    return {
+        head: float(loss_x.mean()) if len(loss_x) else 0.0
+        for head, loss_x in losses.items()
+        if weights[head]
     }
-    return {head: float(loss) for head, loss in losses.items() if getattr(weights, head)}
-
-
-def _binary(logit_x: Floats, label_x: Floats) -> Floats:
-    """Binary cross-entropy, nats."""
-    loss_x: Floats = np.logaddexp(0, logit_x) - label_x * logit_x
-    return loss_x

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -39,7 +38,7 @@ class Batch:
     hour_B: Tensor  # (B,) float32, of the window's first event
     weekday_B: Tensor  # (B,) int64
     id_BH: Tensor  # (B, H) int64, items of the events before the last position
-    rating_BH: Tensor  # (B, H) int64, stars, 0 = not rated
+    feedback_BHM: Tensor  # (B, H, M) float32, their signals, NaN where unobserved
     gap_BH: Tensor  # (B, H) float32, seconds since the user's event before
 
     def last(self) -> Batch:
@@ -55,10 +54,7 @@ class Sequences:
 
     user_E: Tensor  # (E,) int64
     item_E: Tensor  # (E,) int64
-    click_E: Tensor  # (E,) float32, 0 or 1
-    like_E: Tensor  # (E,) float32, 0 or 1, NaN where unobserved
-    stars_E: Tensor  # (E,) float32, NaN where unobserved
-    rating_E: Tensor  # (E,) int64, stars rounded, 0 where unobserved
+    feedback_EM: Tensor  # (E, M) float32, every signal, click first, NaN where unobserved
     hour_E: Tensor  # (E,) float32
     weekday_E: Tensor  # (E,) int64
     gap_E: Tensor  # (E,) float32, seconds since the user's event before, 0 for the first
@@ -79,8 +75,7 @@ class Sequences:
         order_E = np.arange(num_rows) - first_U[user_E]
         gap_E = np.diff(events["time"].to_numpy(np.int64), prepend=0)
         gap_E[order_E == 0] = 0
-        unseen = pd.Series(np.nan, index=events.index)  # a log need not have every signal
-        stars_E = events.get("rating", unseen).to_numpy(np.float32)
+        columns = [events[signal.name].to_numpy(np.float32) for signal in log.signals]
 
         def tensor(values: NDArray[np.generic], dtype: torch.dtype) -> Tensor:
             return torch.tensor(values, dtype=dtype, device=device)
@@ -88,10 +83,7 @@ class Sequences:
         return Sequences(
             user_E=tensor(user_E, torch.int64),
             item_E=tensor(events["item"].to_numpy(), torch.int64),
-            click_E=tensor(events["click"].to_numpy(), torch.float32),
-            like_E=tensor(events.get("like", unseen).to_numpy(), torch.float32),
-            stars_E=tensor(stars_E, torch.float32),
-            rating_E=tensor(np.nan_to_num(np.rint(stars_E)), torch.int64),
+            feedback_EM=tensor(np.stack(columns, axis=1), torch.float32),
             hour_E=tensor(events["hour"].to_numpy(), torch.float32),
             weekday_E=tensor(events["weekday"].to_numpy(), torch.int64),
             gap_E=tensor(gap_E, torch.float32),
@@ -101,6 +93,11 @@ class Sequences:
             profile_UF=tensor(log.users[list(log.profile_names)].to_numpy(), torch.int64),
             num_items=len(log.items),
         )
+
+    @property
+    def click_E(self) -> Tensor:
+        """(E,) float32, 0 or 1."""
+        return self.feedback_EM[:, 0]
 
     @property
     def num_rows(self) -> int:
@@ -129,7 +126,7 @@ class Sequences:
             hour_B=self.hour_E[start[:, 0]],
             weekday_B=self.weekday_E[start[:, 0]],
             id_BH=self.item_E[fed_BH],
-            rating_BH=self.rating_E[fed_BH],
+            feedback_BHM=self.feedback_EM[fed_BH],
             gap_BH=self.gap_E[fed_BH],
         )
 
@@ -233,7 +230,7 @@ def queries(model: MultiTaskBert, items_ND: Tensor, sequences: Sequences, batch:
     the event to predict; not its gap to the event before.
     """
     context_BD = model.context_token(batch.profile_BF, batch.hour_B, batch.weekday_B)
-    events_BHD = model.event_tokens(items_ND, batch.id_BH, batch.rating_BH, batch.gap_BH)
+    events_BHD = model.event_tokens(items_ND, batch.id_BH, batch.feedback_BHM, batch.gap_BH)
     # right padding under a causal mask is never seen by a real position: no mask is needed
     states_BSD = model.states(context_BD, events_BHD, None)
     return model.query(

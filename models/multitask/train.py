@@ -19,16 +19,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slategym.models.data.log import Log
-from slategym.models.multitask.biases import item_biases
+from slategym.models.multitask.biases import fitted_tasks, item_biases
 from slategym.models.multitask.card import write_card
-from slategym.models.multitask.fit import Fit, Listener
+from slategym.models.multitask.fit import Fit, Judgement, Listener
 from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.sequences import Bools, Sequences, as_mask
+from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
 from slategym.models.text.vectors import item_text_vectors
 
-FORMAT = 1  # raise it when the same spec would give other weights
+FORMAT = 2  # raise it when the same spec would give other weights
 CHECKPOINT = "checkpoint.safetensors"
 
 Rows = NDArray[np.bool_] | NDArray[np.integer[Any]]
@@ -82,13 +83,16 @@ def train_multitask(
     train_E = as_mask(sequences, rows)
     held_E = None if validation is None else as_mask(sequences, validation)
     _check_rows(train_E, held_E, refit)
+    tasks = tasks_of(log.signals, log.like_from)
+    weights = head_weights(tasks, training.weights)
     about: dict[str, Any] = {
         "data": {"name": log.name, "sha256": log.sha256},
         "rows": _describe(train_E, sequences),
         "validation": None if held_E is None else _describe(held_E, sequences),
         "refit": refit,
         "settings": asdict(settings),
-        "training": asdict(training),
+        "training": asdict(replace(training, weights=weights)),
+        "like_from": log.like_from,
         "seed": seed,
         "text": _digest(text_vectors_ND0.cpu().numpy().tobytes()),
         "format": FORMAT,
@@ -98,8 +102,7 @@ def train_multitask(
     with FileLock(folder / ".lock"):  # another process may be at it: wait, then load
         if _is_complete(folder, about["spec"]):
             return MultiTaskBert.load(folder).to(device)
-        calibration: list[dict[str, Any]] | None = None
-        figures: dict[str, float | None] = {}
+        judgement: Judgement | None = None
         if refit and held_E is not None:
             train_multitask(
                 log,
@@ -118,12 +121,17 @@ def train_multitask(
             )
             selection = read_about(folder / "selection")
             training = replace(training, epochs=selection["best_epoch"] + 1)
-            calibration, figures = selection["calibration"], selection["figures"]
+            judgement = Judgement(
+                from_json(selection["tasks"]), selection["calibration"], selection["figures"]
+            )
             train_E, held_E = train_E | held_E, None
+        events = log.events[train_E]
+        tasks = fitted_tasks(events, tasks) if judgement is None else judgement.tasks
         model = MultiTaskBert(
             settings,
+            tasks,
             text_vectors_ND0=text_vectors_ND0,
-            biases=item_biases(log.events[train_E], sequences.num_users, sequences.num_items),
+            biases=item_biases(events, tasks, sequences.num_users, sequences.num_items),
             profile_sizes=log.profile_sizes,
             num_items=sequences.num_items,
             seed=seed,
@@ -131,14 +139,15 @@ def train_multitask(
         fit = Fit(model, sequences, train_E, held_E, training, seed)
         with EpochBar(label, training.epochs, progress, tensorboard) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
-        if calibration is None:
-            calibration, figures = fit.judge()
+        if judgement is None:
+            judgement = fit.judge()
         about |= {
             "history": state.history,
             "best_epoch": state.best_epoch,
             "cpu_seconds": round(state.cpu_seconds, 1),
-            "calibration": calibration,
-            "figures": figures,
+            "tasks": to_json(judgement.tasks),
+            "calibration": judgement.calibration,
+            "figures": judgement.figures,
         }
         _write(model, folder, about)
     return model
@@ -146,6 +155,7 @@ def train_multitask(
 
 def _write(model: MultiTaskBert, folder: Path, about: dict[str, Any]) -> None:
     """Set the calibration and write the folder: card, weights, and config.json last."""
+    model.tasks = from_json(about["tasks"])
     platt = {row["head"]: row["platt"] for row in about["calibration"]}
     model.set_calibration(
         {head: values["scale"] for head, values in platt.items()},

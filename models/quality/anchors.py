@@ -6,6 +6,7 @@ predict, as the model does: that makes it the fair anchor where most test users 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from slategym.models.metrics import auc
-from slategym.models.multitask.biases import USER_PRIOR, rating_biases
 from slategym.models.multitask.sequences import Bools, Ints, Sequences, draw_negatives
+from slategym.models.statistics import USER_PRIOR, rating_biases
+from slategym.models.tasks import Task
 
 Floats = NDArray[np.float64]
 
@@ -25,46 +27,63 @@ BATCH = 256  # rows ranked together
 class Anchors:
     """Predictions at every row of the log, E of them, and the popularity of every item."""
 
-    static_E: Floats  # stars: mean + user bias + item bias; an unknown user's bias is 0
-    online_E: Floats  # stars: mean + item bias + the user's running residual before the row
+    static_EM: Floats  # mean + user bias + item bias of each signal; an unknown user's bias is 0
+    online_EM: Floats  # mean + item bias + the user's running residual before the row
     count_N: Floats  # clicks in the training rows
 
 
-def fit_anchors(sequences: Sequences, train_E: Bools) -> Anchors:
+def fit_anchors(sequences: Sequences, tasks: Sequence[Task], train_E: Bools) -> Anchors:
     """Fit the three anchors.
 
-    Args:
-        sequences: the log; ratings must be observed in every row.
-        train_E: training rows.
+    A like that is derived from a rating is ranked by the rating's anchor: it knows more.
 
-    Raises:
-        ValueError: if some row has no rating.
+    Args:
+        sequences: the log.
+        tasks: of its signals, click first.
+        train_E: training rows.
     """
     user_E, item_E = sequences.user_E.cpu().numpy(), sequences.item_E.cpu().numpy()
-    stars_E = sequences.stars_E.cpu().numpy().astype(np.float64)
-    if np.isnan(stars_E).any():
-        raise ValueError(
-            f"bias-only anchors need a rating in every row; {int(np.isnan(stars_E).sum())} rows "
-            "have none: evaluate without anchors"
-        )
+    value_EM = sequences.feedback_EM.cpu().numpy().astype(np.float64)
+    clicked_E = value_EM[:, 0] > 0
+    static_EM, online_EM = np.full_like(value_EM, np.nan), np.full_like(value_EM, np.nan)
+    for m in range(1, len(tasks)):
+        value_E = np.where(clicked_E, value_EM[:, m], np.nan)
+        static_EM[:, m], online_EM[:, m] = _biases(sequences, value_E, user_E, item_E, train_E)
+    names = [task.signal.name for task in tasks]
+    for m, task in enumerate(tasks):
+        if task.given is not None:
+            followed = names.index(task.given)
+            static_EM[:, followed], online_EM[:, followed] = static_EM[:, m], online_EM[:, m]
+    trained_E = train_E & clicked_E
+    return Anchors(
+        static_EM=static_EM,
+        online_EM=online_EM,
+        count_N=np.bincount(item_E[trained_E], minlength=sequences.num_items).astype(np.float64),
+    )
+
+
+def _biases(
+    sequences: Sequences, value_E: Floats, user_E: Ints, item_E: Ints, train_E: Bools
+) -> tuple[Floats, Floats]:
+    """Static and online predictions of one signal at every row, (E,) each; NaN: unobserved."""
+    seen_E = ~np.isnan(value_E)
+    known_E = train_E & seen_E
     mean, user_U, item_N = rating_biases(
-        user_E[train_E],
-        item_E[train_E],
-        stars_E[train_E],
+        user_E[known_E],
+        item_E[known_E],
+        value_E[known_E],
         sequences.num_users,
         sequences.num_items,
     )
     without_user_E = mean + item_N[item_E]
     order_E = sequences.order_E.cpu().numpy()
     first_E = np.arange(len(order_E)) - order_E
-    sums = np.concatenate([[0.0], np.cumsum(stars_E - without_user_E)])
+    residual_E = np.where(seen_E, value_E - without_user_E, 0.0)
+    sums = np.concatenate([[0.0], np.cumsum(residual_E)])
+    counts = np.concatenate([[0], np.cumsum(seen_E)])
     before_E = sums[:-1] - sums[first_E]  # sum of the user's residuals before each row
-    clicked_E = train_E & (sequences.click_E.cpu().numpy() > 0)
-    return Anchors(
-        static_E=without_user_E + user_U[user_E],
-        online_E=without_user_E + before_E / (order_E + USER_PRIOR),
-        count_N=np.bincount(item_E[clicked_E], minlength=sequences.num_items).astype(np.float64),
-    )
+    rows_E = counts[:-1] - counts[first_E]
+    return without_user_E + user_U[user_E], without_user_E + before_E / (rows_E + USER_PRIOR)
 
 
 def popularity_ranks(sequences: Sequences, count_N: Floats, row_x: Ints) -> Ints:

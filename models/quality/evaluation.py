@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,12 +16,12 @@ from slategym.models import metrics
 from slategym.models.data.log import Log
 from slategym.models.data.splits import split_time
 from slategym.models.files import atomic_path, home
-from slategym.models.multitask.losses import TaskWeights
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.predict import predict
-from slategym.models.multitask.scores import TOP, Figures, model_figures, platt_of
+from slategym.models.multitask.scores import TOP, Figures, defined, model_figures, platt_of
 from slategym.models.multitask.sequences import Bools, Ints, Sequences
 from slategym.models.multitask.train import FORMAT, TrainingSettings, read_about, train_multitask
+from slategym.models.tasks import NEXT, Task, head_weights, tasks_of
 from slategym.models.quality.anchors import (
     Anchors,
     fit_anchors,
@@ -94,14 +94,10 @@ RECIPES: dict[str, Recipe] = {
         ),
     ),
     "loo": Recipe(
-        TrainingSettings(epochs=6, weights=TaskWeights(next=1.0)),
+        TrainingSettings(epochs=6, weights={NEXT: 1.0}),
         refit=False,
         sentence="next-item loss weight 1, stopped early and calibrated on validation",
     ),
-}
-SINGLE_TASKS = {
-    "like": TaskWeights(click=0, like=1, rating=0, next=0),
-    "rating": TaskWeights(click=0, like=0, rating=1, next=0),
 }
 
 
@@ -134,6 +130,7 @@ class Evaluation:
         self.recipe = recipe if training is None else replace(recipe, training=training)
         self.log, self.settings = log, settings or MultiTaskSettings()
         self.seed, self.device, self.progress = seed, device, progress
+        self.tasks = tasks_of(log.signals, log.like_from)
         self.sequences = Sequences.from_log(log, device)
         self.rows: Ints = np.flatnonzero(self.split.test)
 
@@ -141,15 +138,18 @@ class Evaluation:
         """What the figures mean."""
         derived = [s.name for s in self.log.signals if s.provenance == "derived"]
         history = self.settings.max_history
+        first, *others = (signal.name for signal in self.log.signals)
+        given = f"{', '.join(others).capitalize()}: given a {first}. " if others else ""
+        scaled = ", ".join(task.signal.name for task in self.tasks if task.calibrated)
         return (
             f"{self.log.name}, {self.split.sentence}; {self.recipe.sentence}. Each test row is "
             f"predicted from the profile, its hour and weekday, and up to {history} earlier events "
             "of its user, test rows included; its own gap to the event before is not an input. "
-            f"Derived signals: {', '.join(derived) or 'none'}. Like is given a click. click_auc: "
-            f"each test click against {NEGATIVES} items drawn uniformly from those that its user "
+            f"Derived signals: {', '.join(derived) or 'none'}. {given}{first}_auc: "
+            f"each test {first} against {NEGATIVES} items drawn uniformly from those that its user "
             f"never meets. HR@{TOP} and NDCG@{TOP}: full rank over all {len(self.log.items)} "
-            "items, those that the user met before masked. ECE: 15 bins of equal width, "
-            "Platt-scaled where that clearly lowered the error on held-out validation users."
+            f"items, those that the user met before masked. ECE ({scaled}): 15 bins of equal "
+            "width, Platt-scaled where that clearly lowered the error on held-out validation users."
         )
 
     def multi_task(self) -> Figures:
@@ -157,10 +157,11 @@ class Evaluation:
         return self._trained("multi-task BERT", self.recipe.training)
 
     def single_tasks(self) -> list[Figures]:
-        """The same network and budget with one head trained at a time."""
+        """The same network and budget with one head trained at a time, of those given a click."""
+        none = dict.fromkeys(head_weights(self.tasks, {}), 0.0)
         return [
-            self._trained(f"{task} only", replace(self.recipe.training, weights=weights))
-            for task, weights in SINGLE_TASKS.items()
+            self._trained(f"{name} only", replace(self.recipe.training, weights={**none, name: 1.0}))
+            for name in (task.signal.name for task in self.tasks[1:])
         ]
 
     def anchors(self) -> list[Figures]:
@@ -168,8 +169,8 @@ class Evaluation:
         known_E = self.split.train
         if self.recipe.refit:
             known_E = known_E | self.split.validation
-        anchors = fit_anchors(self.sequences, known_E)
-        return anchor_figures(self.sequences, anchors, self.rows)
+        anchors = fit_anchors(self.sequences, self.tasks, known_E)
+        return anchor_figures(self.sequences, self.tasks, anchors, self.rows)
 
     def calibration(self) -> list[str]:
         """What calibrating the multi-task BERT did, one sentence per head."""
@@ -196,11 +197,12 @@ class Evaluation:
         """Figures of a trained model, kept in its folder."""
         path = self._folder(label, training) / "figures.json"
         if path.exists():
-            return Figures(**json.loads(path.read_text(encoding="utf-8"))["figures"])
+            return Figures.from_json(json.loads(path.read_text(encoding="utf-8"))["figures"])
         model = self.model(label, training)
         predictions = predict(model, self.sequences, self.rows, negatives=NEGATIVES, seed=DRAW_SEED)
-        figures = model_figures(label, predictions, platt_of(model), training.weights)
-        kept = {"figures": asdict(figures), "protocol": self.protocol()}
+        weights = head_weights(self.tasks, training.weights)
+        figures = model_figures(label, predictions, platt_of(model), weights)
+        kept = {"figures": figures.to_json(), "protocol": self.protocol()}
         with atomic_path(path) as partial:
             partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
         return figures
@@ -213,43 +215,46 @@ class Evaluation:
         return home() / "models" / f"{words}-{name}"
 
 
-def anchor_figures(sequences: Sequences, anchors: Anchors, row_x: Ints) -> list[Figures]:
-    """Figures of the anchors at clicked rows of the log.
+def anchor_figures(
+    sequences: Sequences, tasks: Sequence[Task], anchors: Anchors, row_x: Ints
+) -> list[Figures]:
+    """Figures of the anchors at rows of the log.
 
     Args:
         sequences: the log.
+        tasks: of its signals, click first.
         anchors: fitted on other rows.
         row_x: rows to predict.
     """
     user_x = sequences.user_E.cpu().numpy()[row_x]
-    liked_x = sequences.like_E.cpu().numpy()[row_x]
-    stars_x = sequences.stars_E.cpu().numpy()[row_x]
+    value_xM = sequences.feedback_EM.cpu().numpy()[row_x]
+    clicked_x = value_xM[:, 0] > 0
     figures = []
-    for name, stars_E in (
-        ("static biases", anchors.static_E),
-        ("online biases", anchors.online_E),
+    for name, point_EM in (
+        ("static biases", anchors.static_EM),
+        ("online biases", anchors.online_EM),
     ):
-        expected_x = stars_E[row_x]
-        gauc = metrics.gauc(user_x, liked_x, expected_x)
-        figures.append(
-            Figures(
-                name,
-                like_auc=metrics.auc(liked_x, expected_x),
-                like_gauc=None if np.isnan(gauc) else gauc,
-                rating_rmse=metrics.rmse(stars_x, expected_x.clip(1, 5)),
-            )
+        values: dict[str, float] = {}
+        for m, task in enumerate(tasks[1:], start=1):
+            seen_x = clicked_x & ~np.isnan(value_xM[:, m])
+            values |= task.anchored(value_xM[seen_x, m], point_EM[row_x[seen_x], m], user_x[seen_x])
+        figures.append(defined(name, values))
+    item_x = sequences.item_E.cpu().numpy()[row_x]
+    popular: dict[str, float] = {}
+    for m, task in enumerate(tasks[1:], start=1):
+        if task.calibrated:
+            seen_x = clicked_x & ~np.isnan(value_xM[:, m])
+            head = f"{task.signal.name}_auc"
+            popular[head] = metrics.auc(value_xM[seen_x, m], anchors.count_N[item_x[seen_x]])
+    taken_x = row_x[clicked_x]
+    if len(taken_x):
+        rank_x = popularity_ranks(sequences, anchors.count_N, taken_x)
+        popular[f"{tasks[0].signal.name}_auc"] = popularity_click_auc(
+            sequences, anchors.count_N, taken_x, NEGATIVES, DRAW_SEED
         )
-    rank_x = popularity_ranks(sequences, anchors.count_N, row_x)
-    popular_x = anchors.count_N[sequences.item_E.cpu().numpy()[row_x]]
-    figures.append(
-        Figures(
-            "popularity",
-            like_auc=metrics.auc(liked_x, popular_x),
-            click_auc=popularity_click_auc(sequences, anchors.count_N, row_x, NEGATIVES, DRAW_SEED),
-            hr10=metrics.hit_rate(rank_x, TOP),
-            ndcg10=metrics.ndcg(rank_x, TOP),
-        )
-    )
+        popular[f"hr{TOP}"] = metrics.hit_rate(rank_x, TOP)
+        popular[f"ndcg{TOP}"] = metrics.ndcg(rank_x, TOP)
+    figures.append(defined("popularity", popular))
     return figures
 
 

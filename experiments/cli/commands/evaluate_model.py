@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,15 +14,7 @@ if TYPE_CHECKING:  # pandas, torch and transformers are imported by the command,
     from slategym.models.multitask.scores import Figures
     from slategym.models.quality.evaluation import Evaluation
 
-COLUMNS = {  # figure -> heading
-    "like_auc": "like AUC",
-    "like_gauc": "gAUC",
-    "rating_rmse": "RMSE",
-    "click_auc": "click AUC",
-    "like_ece": "like ECE",
-    "hr10": "HR@10",
-    "ndcg10": "NDCG@10",
-}
+HIDDEN = ("_ece_raw",)  # figures that only --json shows, by their ends
 EPILOG = r"""
 **On what came later, as one JSON object**\
 `slategym evaluate-model movielens-100k --split time --json`
@@ -112,13 +103,14 @@ def document(
         seed: of training.
     """
     first = evaluations[0]
-    figures: dict[str, Any] = asdict(results[0][0])
+    figures: dict[str, Any] = results[0][0].to_json()
     del figures["model"]
     protocol = f"{first.protocol()} {' '.join(f'{s}.' for s in first.calibration())}"
     if len(evaluations) > 1:
         last = results[-1][0]
-        figures |= {f"{first.split.name}_{name}": figures[name] for name in ("hr10", "ndcg10")}
-        figures |= {"hr10": last.hr10, "ndcg10": last.ndcg10}
+        ranks = ("hr10", "ndcg10")
+        figures |= {f"{first.split.name}_{name}": figures.get(name) for name in ranks}
+        figures |= {name: last.get(name) for name in ranks}
         protocol = (
             f"All but hr10 and ndcg10: {protocol} hr10 and ndcg10, of a second model: "
             f"{evaluations[-1].protocol()}"
@@ -130,7 +122,7 @@ def document(
         **figures,
         "protocol": protocol,
         "comparison": {
-            evaluation.split.name: [asdict(row) for row in rows]
+            evaluation.split.name: [row.to_json() for row in rows]
             for evaluation, rows in zip(evaluations, results, strict=True)
         },
     }
@@ -147,7 +139,12 @@ def _figures(evaluation: Evaluation, anchors: bool, single_task: bool) -> list[F
 
 
 def _table(evaluation: Evaluation, figures: list[Figures]) -> Table:
-    caption = [evaluation.protocol(), *evaluation.calibration()]
+    from slategym.models.multitask.scores import heading
+
+    notes = [f"{row.model}: {note}." for row in figures for note in row.notes]
+    caption = [evaluation.protocol(), *evaluation.calibration(), *notes]
+    names = dict.fromkeys(name for row in figures for name in row.values)
+    shown = [name for name in names if not name.endswith(HIDDEN)]
     table = Table(
         title=f"{evaluation.log.name}, split {evaluation.split.name}",
         title_justify="left",
@@ -158,9 +155,9 @@ def _table(evaluation: Evaluation, figures: list[Figures]) -> Table:
         padding=0,
     )
     table.add_column("model", no_wrap=True)
-    for heading in COLUMNS.values():
-        table.add_column(heading, justify="right", no_wrap=True)
+    for name in shown:
+        table.add_column(heading(name), justify="right", no_wrap=True)
     for row in figures:
-        values = [getattr(row, name) for name in COLUMNS]
+        values = [row.get(name) for name in shown]
         table.add_row(row.model, *("" if v is None else f"{v:.4f}" for v in values))
     return table

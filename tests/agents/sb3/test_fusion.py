@@ -17,7 +17,6 @@ from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.envs.types import Observation, World
 from slategym.models.multitask.incremental import BertObserver
-from slategym.models.multitask.network import HEADS
 
 B, C, K = 10, 12, 3
 SAC = StableSAC(
@@ -132,7 +131,7 @@ def five_items() -> World:
     )
     assert isinstance(world.observer, BertObserver)
     with torch.no_grad():
-        world.observer.encoder.model.item_bias_4N[HEADS.index("next")] = torch.tensor(wanted)
+        world.observer.encoder.model.item_bias_YN[HEADS.index("next")] = torch.tensor(wanted)
     return world
 
 
