@@ -83,6 +83,8 @@ def reliability(label_x: Array, prob_x: Array, bins: int = 15) -> list[tuple[flo
 def ece(label_x: Array, prob_x: Array, bins: int = 15) -> float:
     """Expected calibration error: mean distance of prediction and outcome over equal-width bins.
 
+    NaN without rows.
+
     Args:
         label_x: 0 or 1.
         prob_x: predicted probability, in [0, 1].
@@ -90,6 +92,8 @@ def ece(label_x: Array, prob_x: Array, bins: int = 15) -> float:
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 2.
     """
+    if not len(label_x):
+        return float("nan")
     rows = reliability(label_x, prob_x, bins)
     total = sum(abs(predicted - observed) * count for predicted, observed, count in rows)
     return total / len(label_x)

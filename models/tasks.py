@@ -123,7 +123,9 @@ class Task(Protocol):
         """Value minus output on the scale of `link`."""
         ...
 
-    def start(self, user: Array, item: Array, value: Array, num_users: int, num_items: int) -> Start:
+    def start(
+        self, user: Array, item: Array, value: Array, num_users: int, num_items: int
+    ) -> Start:
         """Offset and items' biases of a model that knows its users, from observed rows."""
         ...
 
@@ -231,7 +233,9 @@ class Binary:
         error_x: Array = value_x - expit(output_x)
         return error_x
 
-    def start(self, user: Array, item: Array, value: Array, num_users: int, num_items: int) -> Start:
+    def start(
+        self, user: Array, item: Array, value: Array, num_users: int, num_items: int
+    ) -> Start:
         """Log-odds of the items' smoothed rates."""
         rate_N = smoothed_rate(item, value, num_items)
         return Start(0.0, np.log(rate_N / (1 - rate_N)))
@@ -340,7 +344,9 @@ class Ordinal:
         error_x: Array = value_x / self.scale - output_x
         return error_x
 
-    def start(self, user: Array, item: Array, value: Array, num_users: int, num_items: int) -> Start:
+    def start(
+        self, user: Array, item: Array, value: Array, num_users: int, num_items: int
+    ) -> Start:
         """Mean and item biases beside the users' own."""
         mean, _, item_N = rating_biases(user, item, value / self.scale, num_users, num_items)
         return Start(mean, item_N)
@@ -434,6 +440,8 @@ class Real:
     cut: float = math.nan  # lowest value at which the signal called `given` is 1
     scale: float = 1.0  # what outputs count in: the standard deviation of training values
     spread: float = 1.0  # standard deviation around the mean, in that scale; measured
+    first: float = -1.0  # ends of the equal parts that inputs tell apart: those of the range, or
+    last: float = 1.0  # two standard deviations of training values where it has none
     calibrated: bool = False
     pool: Pool = "mean"
     num_levels: int = BINS + 1
@@ -441,7 +449,14 @@ class Real:
 
     def fitted(self, value_x: Array) -> Real:
         """With the standard deviation of these values as its scale."""
-        return replace(self, scale=_spread_of(value_x), spread=1.0)
+        scale, middle = _spread_of(value_x), float(value_x.mean()) if len(value_x) else 0.0
+        low, high = self.signal.low, self.signal.high
+        return replace(
+            self,
+            scale=scale,
+            first=low if math.isfinite(low) else middle - 2.0 * scale,
+            last=high if math.isfinite(high) else middle + 2.0 * scale,
+        )
 
     def measured(self, error_x: Array) -> Real:
         """With the spread of these errors."""
@@ -449,9 +464,8 @@ class Real:
 
     def level(self, value_x: Tensor) -> Tensor:
         """Equal parts of the range."""
-        low, high = self.signal.low, self.signal.high
-        within_x = (value_x >= low) & (value_x <= high)
-        part_x = (value_x.nan_to_num() - low) * (BINS / max(high - low, TINY))
+        within_x = (value_x >= self.signal.low) & (value_x <= self.signal.high)
+        part_x = (value_x.nan_to_num() - self.first) * (BINS / max(self.last - self.first, TINY))
         return torch.where(within_x, part_x.clamp(0, BINS - 1).long() + 1, 0)
 
     def link(self, value_x: Tensor) -> Tensor:
@@ -473,7 +487,9 @@ class Real:
         error_x: Array = value_x / self.scale - output_x
         return error_x
 
-    def start(self, user: Array, item: Array, value: Array, num_users: int, num_items: int) -> Start:
+    def start(
+        self, user: Array, item: Array, value: Array, num_users: int, num_items: int
+    ) -> Start:
         """Mean and item biases beside the users' own."""
         mean, _, item_N = rating_biases(user, item, value / self.scale, num_users, num_items)
         return Start(mean, item_N)
@@ -568,7 +584,9 @@ class Nonnegative:
         error_x: Array = np.log1p(value_x / self.scale) - output_x
         return error_x
 
-    def start(self, user: Array, item: Array, value: Array, num_users: int, num_items: int) -> Start:
+    def start(
+        self, user: Array, item: Array, value: Array, num_users: int, num_items: int
+    ) -> Start:
         """Mean and item biases beside the users' own, on the log scale."""
         linked = np.log1p(value / self.scale)
         mean, _, item_N = rating_biases(user, item, linked, num_users, num_items)
@@ -658,7 +676,9 @@ class Count:
         error_x: Array = value_x - np.exp(output_x.clip(max=self._most))
         return error_x
 
-    def start(self, user: Array, item: Array, value: Array, num_users: int, num_items: int) -> Start:
+    def start(
+        self, user: Array, item: Array, value: Array, num_users: int, num_items: int
+    ) -> Start:
         """Log of the items' smoothed means."""
         return self.item_start(item, value, num_items)
 
@@ -795,7 +815,7 @@ def head_weights(tasks: Sequence[Task], asked: Mapping[str, float]) -> dict[str,
 
 def to_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """Signals and what was fitted of them, as JSON holds it."""
-    fitted = ("given", "cut", "scale", "spread")
+    fitted = ("given", "cut", "scale", "spread", "first", "last")
     return [
         {
             "signal": list(task.signal),

@@ -28,14 +28,12 @@ from slategym.agents.saved import save_policy
 from slategym.envs.types import World
 from slategym.experiments.measure.play import play
 from slategym.experiments.runs.units import Progress, Work
-from slategym.models import metrics
 from slategym.models.assets.registry import fetch
 from slategym.models.multitask.calibrate import reliability_rows
 from slategym.models.multitask.fit import Listener
 from slategym.models.multitask.predict import predict
 from slategym.models.multitask.scores import model_figures, platt_of
 from slategym.models.multitask.sequences import Sequences
-from slategym.models.tasks import NEXT
 from slategym.models.simulator.movielens import (
     BOREDOM,
     DATASET,
@@ -45,6 +43,7 @@ from slategym.models.simulator.movielens import (
     parties,
     patience_chosen,
 )
+from slategym.models.tasks import NEXT
 from slategym.models.text.vectors import item_text_vectors
 
 PREFIX = "slategym/"

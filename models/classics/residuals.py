@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slategym.models.classics.events import Bools, Events, Floats, Ints
-from slategym.models.multitask.biases import rating_biases
+from slategym.models.statistics import rating_biases
 
 CELLS = 4_000_000  # of a padded (B, T, T) batch
 

@@ -112,7 +112,10 @@ def _read(model: FactorModel, batch: _Batch) -> tuple[Tensor, Tensor]:
     own_BHT, others_BHC = outputs[..., 0, :], outputs[..., 1:, 0]
     fair_BHC = batch.fair * (used_BH * clicked_BH)[..., None]
     sign_BH = 1.0 - 2.0 * clicked_BH  # log-odds against what happened
-    taken, passed = F.softplus(sign_BH * own_BHT[..., 0]) * used_BH, F.softplus(others_BHC) * fair_BHC
+    taken, passed = (
+        F.softplus(sign_BH * own_BHT[..., 0]) * used_BH,
+        F.softplus(others_BHC) * fair_BHC,
+    )
     loss = (taken.sum() + passed.sum()) / (used_BH.sum() + fair_BHC.sum())
     weights = head_weights(model.tasks, {})
     given_BH = [

@@ -278,7 +278,7 @@ class MultiTaskBert(nn.Module):
         return self.logits(NEXT, state_xD, items_ND, None)
 
     def logits(self, head: str, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None) -> Tensor:
-        """One head's uncalibrated output, (x, C): log-odds, or on the scale of its task's `link`."""
+        """One head's uncalibrated output, (x, C): log-odds, or as its task's `link` has it."""
         index = self.heads.index(head)
         query_xD = self.query_heads[index](state_xD) * self.settings.width**-0.5
         bias_N = self.item_bias_YN[index]

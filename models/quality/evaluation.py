@@ -21,13 +21,13 @@ from slategym.models.multitask.predict import predict
 from slategym.models.multitask.scores import TOP, Figures, defined, model_figures, platt_of
 from slategym.models.multitask.sequences import Bools, Ints, Sequences
 from slategym.models.multitask.train import FORMAT, TrainingSettings, read_about, train_multitask
-from slategym.models.tasks import NEXT, Task, head_weights, tasks_of
 from slategym.models.quality.anchors import (
     Anchors,
     fit_anchors,
     popularity_click_auc,
     popularity_ranks,
 )
+from slategym.models.tasks import NEXT, Task, head_weights, tasks_of
 
 NEGATIVES = 4  # per test click
 DRAW_SEED = 0  # of the negatives: the same for every model and training seed
@@ -160,7 +160,9 @@ class Evaluation:
         """The same network and budget with one head trained at a time, of those given a click."""
         none = dict.fromkeys(head_weights(self.tasks, {}), 0.0)
         return [
-            self._trained(f"{name} only", replace(self.recipe.training, weights={**none, name: 1.0}))
+            self._trained(
+                f"{name} only", replace(self.recipe.training, weights={**none, name: 1.0})
+            )
             for name in (task.signal.name for task in self.tasks[1:])
         ]
 

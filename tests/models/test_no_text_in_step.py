@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
+from small_worlds import TASKS
 from torch.nn.modules.module import register_module_forward_pre_hook
 from transformers import BertModel
 
@@ -48,8 +49,9 @@ def bert_calls() -> Iterator[list[BertModel]]:
 def encoder(tiny_settings: MultiTaskSettings, tiny_vectors: torch.Tensor) -> StateEncoder:
     model = MultiTaskBert(
         tiny_settings,
+        TASKS,
         text_vectors_ND0=tiny_vectors,
-        biases=ItemBiases(*[np.zeros(NUM_ITEMS)] * 4, rating_mean=3.0),
+        biases=ItemBiases(np.zeros((4, NUM_ITEMS)), (0.0, 0.0, 3.0)),
         profile_sizes=(3, 2),
         num_items=NUM_ITEMS,
     )

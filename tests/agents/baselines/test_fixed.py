@@ -83,9 +83,9 @@ def test_the_ranker_is_expected_reward_under_multinomial_choice(
     session, observation, _ = begin(world, 10)
     ranker = replace(ranker_in(world), weights=(("click", click_value), ("like", like_value)))
     best = ranker.retrieve(observation, 8)
-    scores = world.observer.encoder.score(session.view, None, session.context)  # calibrated
+    click_BN, like_BN, _ = world.observer.encoder.score(session.view, None, session.context)
     assert observation.allowed is not None
-    worth_BN = scores.click.exp() * (click_value + like_value * scores.like.sigmoid())
+    worth_BN = click_BN.exp() * (click_value + like_value * like_BN.sigmoid())
     worth_BN = worth_BN.masked_fill(~observation.allowed, 0.0)
     assert best.id.tolist() == worth_BN.sort(descending=True)[1][:, :8].tolist()
     torch.testing.assert_close(best.score, worth_BN.gather(1, best.id).log())
@@ -96,9 +96,9 @@ def test_a_short_list_by_clicks_comes_before_likes() -> None:
     assert isinstance(world.observer, BertObserver)
     session, observation, _ = begin(world, 10)
     narrow = ranker_in(world, shortlist=4).retrieve(observation, 4)
-    scores = world.observer.encoder.score(session.view, None, session.context)
+    click_BN, _, _ = world.observer.encoder.score(session.view, None, session.context)
     assert observation.allowed is not None
-    click_BN = scores.click.masked_fill(~observation.allowed, -1e9)
+    click_BN = click_BN.masked_fill(~observation.allowed, -1e9)
     most_clicked = click_BN.topk(4).indices.sort()[0]
     assert narrow.id.sort()[0].tolist() == most_clicked.tolist()
     assert narrow.id.tolist() != ranker_in(world).retrieve(observation, 4).id.tolist()

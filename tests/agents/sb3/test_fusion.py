@@ -18,6 +18,7 @@ from slategym.envs.registry import make_world
 from slategym.envs.types import Observation, World
 from slategym.models.multitask.incremental import BertObserver
 
+HEADS = ("click", "like", "rating", "next")
 B, C, K = 10, 12, 3
 SAC = StableSAC(
     num_steps=2_000,

@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_worlds import random_population, small_log
+from small_worlds import TASKS, random_population, small_log
 
 from slategym.envs.engine import arrive
 from slategym.envs.types import map_tensors
@@ -42,7 +42,7 @@ def same(a: FactorModel, b: FactorModel) -> bool:
 def random_model(num_items: int = 12, num_genres: int = 3) -> FactorModel:
     generator = torch.Generator().manual_seed(0)
     topics_NG = torch.eye(num_genres)[torch.arange(num_items) % num_genres]
-    model = FactorModel(topics_NG, torch.zeros(num_items, 3), 3.5, 4)
+    model = FactorModel(TASKS, topics_NG, torch.zeros(num_items, 3), [-1.0, 0.0, 3.5], 4)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator))
@@ -73,6 +73,7 @@ def altered(log: Log, users: np.ndarray) -> Log:
     mine = events["user"].isin(users)
     events.loc[mine, "item"] = (events.loc[mine, "item"] + 7) % log.num_items
     events.loc[mine, "rating"] = 6 - events.loc[mine, "rating"]
+    events.loc[mine, "like"] = (events.loc[mine, "rating"] >= 4).astype(np.float32)
     return replace(log, events=events)
 
 
@@ -94,9 +95,9 @@ def test_running_sums_equal_recomputation() -> None:
     arrival = arrive(people, torch.arange(8, dtype=torch.int32))
     state = taste.initial(replace(arrival, history=people.history[:, :3], feedback=feedback(3)))
     for h in range(3, 6):
-        item_B, rating_B = people.history[:, h], people.feedback[:, h, 2]
+        item_B, feedback_BM = people.history[:, h], people.feedback[:, h]
         took_B = item_B >= 0
-        state = taste.after(state, item_B.clamp(min=0).long(), rating_B, took_B, None)
+        state = taste.after(state, item_B.clamp(min=0).long(), feedback_BM, took_B, None)
     whole = taste.initial(arrival)
     map_tensors(lambda a, b: torch.testing.assert_close(a, b) or a, state, whole)
     assert whole.events.tolist() == (people.history >= 0).sum(1).tolist()
@@ -112,8 +113,10 @@ def feedback(length: int) -> torch.Tensor:
 def test_scores_by_hand_and_for_some_items_as_for_all() -> None:
     model = random_model()
     taste = JudgeTaste(model)
-    tally = map_tensors(lambda x: x[None], model.gain(torch.tensor(4), torch.tensor(5.0)))
-    second = model.gain(torch.tensor([1]), torch.tensor([2.0]))
+    tally = map_tensors(
+        lambda x: x[None], model.gain(torch.tensor(4), torch.tensor([1.0, 1.0, 5.0]))
+    )
+    second = model.gain(torch.tensor([1]), torch.tensor([[1.0, 0.0, 2.0]]))
     tally = map_tensors(lambda a, b: a + b, tally, second)  # item 4 liked, item 1 not
     every = taste.score(tally, None, None)
     some = taste.score(tally, torch.tensor([[3, 0]], dtype=torch.int32), None)

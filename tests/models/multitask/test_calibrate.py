@@ -3,8 +3,12 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
+from slategym.envs.types import CLICK, Signal
 from slategym.models.multitask.calibrate import Platt, calibrate, fit_platt, reliability_rows
 from slategym.models.multitask.predict import Predictions
+from slategym.models.tasks import tasks_of
+
+TASKS = tasks_of((CLICK, Signal("like", "binary", "count", 0, 1)))
 
 
 def predictions(logit_x, label_x):
@@ -12,16 +16,15 @@ def predictions(logit_x, label_x):
     n = len(logit_x)
     ones, index = np.ones((n, 1), np.float32), np.arange(n)
     return Predictions(
+        TASKS,
         row_x=index,
         user_x=index % 40,
         id_xC=np.zeros((n, 1), np.int64),
         click_xC=ones,
         used_xC=ones > 0,
         clicked_xC=ones,
-        like_x=logit_x.astype(np.float32),
-        liked_x=label_x.astype(np.float32),
-        expected_x=ones[:, 0],
-        stars_x=ones[:, 0],
+        output_xM=np.stack([ones[:, 0], logit_x.astype(np.float32)], 1),
+        value_xM=np.stack([ones[:, 0], label_x.astype(np.float32)], 1),
         rank_x=index,
         surprise_x=ones[:, 0],
     )

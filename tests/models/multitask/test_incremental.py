@@ -49,17 +49,17 @@ class Story:
         self.people = p
         self.events = [
             [
-                (int(i), int(f[2]), float(g))
+                (int(i), f.tolist(), float(g))
                 for i, f, g in zip(p.history[u], p.feedback[u], p.gap[u], strict=True)
                 if i >= 0
             ]
             for u in range(p.size)
         ]
 
-    def add(self, item_B: Tensor, rating_B: Tensor, took_B: Tensor) -> None:
+    def add(self, item_B: Tensor, feedback_BM: Tensor, took_B: Tensor) -> None:
         for u, events in enumerate(self.events):
             if took_B[u]:
-                events.append((int(item_B[u]), int(rating_B[u]), GAP))
+                events.append((int(item_B[u]), feedback_BM[u].tolist(), GAP))
 
     def states(self, model: MultiTaskBert) -> Tensor:
         """Last state of each user by the network's own forward, one user at a time, (B, D)."""
@@ -69,22 +69,22 @@ class Story:
         with torch.no_grad():
             items_ND = model.item_vectors()
             for u, events in enumerate(self.events):
-                id_1H, rating_1H = (
-                    torch.tensor([[e[k] for e in events]], dtype=torch.int64) for k in (0, 1)
-                )
+                id_1H = torch.tensor([[e[0] for e in events]], dtype=torch.int64)
+                feedback_1HM = torch.tensor([[e[1] for e in events]]).reshape(1, len(events), 3)
                 gap_1H = torch.tensor([[e[2] for e in events]])
                 context_1D = model.context_token(p.profile[[u]], p.hour[[u]], p.weekday[[u]])
-                events_1HD = model.event_tokens(items_ND, id_1H, rating_1H, gap_1H)
+                events_1HD = model.event_tokens(items_ND, id_1H, feedback_1HM, gap_1H)
                 states.append(model.states(context_1D, events_1HD, None)[0, -1])
         return torch.stack(states)
 
 
 def random_events(turn: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Item, stars and whether it is taken, for B users."""
+    """Item, signals and whether it is taken, for B users."""
     generator = torch.Generator().manual_seed(turn)
     item_B = torch.randint(N, (B,), generator=generator)
     rating_B = torch.randint(1, 6, (B,), generator=generator).float()
-    return item_B, rating_B, torch.rand(B, generator=generator) < 0.6
+    feedback_BM = torch.stack([torch.ones(B), (rating_B >= 4).float(), rating_B], 1)
+    return item_B, feedback_BM, torch.rand(B, generator=generator) < 0.6
 
 
 def test_event_by_event_equals_the_full_forward(encoder: StateEncoder, people: Population) -> None:
@@ -103,9 +103,9 @@ def test_event_by_event_equals_the_full_forward(encoder: StateEncoder, people: P
 
 def test_who_takes_nothing_stays_as_they_are(encoder: StateEncoder, people: Population) -> None:
     before, context = encoder.initial(arrive(people, everybody(people))), clock(people)
-    item_B, rating_B, _ = random_events(0)
+    item_B, feedback_BM, _ = random_events(0)
     nobody_B = torch.zeros(B, dtype=torch.bool)
-    after = encoder.after(before, item_B, rating_B, nobody_B, context)
+    after = encoder.after(before, item_B, feedback_BM, nobody_B, context)
     assert torch.equal(after.state, before.state) and torch.equal(after.length, before.length)
     events = random_events(1)
     torch.testing.assert_close(
@@ -221,7 +221,8 @@ def test_the_observer_reads_the_clicked_item_of_each_slate(
     items = Items(slate_BK, Catalogue(torch.zeros(N), encoder.items_ND, torch.zeros(N)))
     after = observer.update(before, items, feedback_BKM, context)
     took_B = torch.arange(B) == 0
-    expected = encoder.after(before, torch.full((B,), 1), torch.full((B,), 5.0), took_B, context)
+    feedback_BM = torch.tensor([1.0, 1.0, 5.0]).expand(B, 3)
+    expected = encoder.after(before, torch.full((B,), 1), feedback_BM, took_B, context)
     assert torch.equal(after.state[0], expected.state[0])
     assert torch.equal(after.state[1:], before.state[1:])
     assert observer.width == 16 and observer.embed(after, context).shape == (B, 16)

@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_worlds import TASKS
 
 from slategym.models.multitask.biases import ItemBiases
-from slategym.models.multitask.network import HEADS, MultiTaskBert, MultiTaskSettings, time_features
+from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings, time_features
 
 B, H, N = 3, 8, 30
 
@@ -14,15 +15,16 @@ B, H, N = 3, 8, 30
 def model(tiny_settings, tiny_vectors):
     model = MultiTaskBert(
         tiny_settings,
+        TASKS,
         text_vectors_ND0=tiny_vectors,
-        biases=ItemBiases.neutral(N),
+        biases=ItemBiases.neutral(N, 3),
         profile_sizes=(3, 2),
         num_items=N,
     )
     with torch.random.fork_rng(), torch.no_grad():  # zero at the start, by design
         torch.manual_seed(2)
         model.request_time.weight.normal_(std=0.1)
-        model.item_bias_4N.normal_()
+        model.item_bias_YN.normal_()
     return model.eval()
 
 
@@ -34,7 +36,7 @@ def inputs():
         "hour_B": torch.rand(B, generator=g) * 24,
         "weekday_B": torch.randint(0, 7, (B,), generator=g),
         "id_BH": torch.randint(0, N, (B, H), generator=g),
-        "rating_BH": torch.randint(0, 6, (B, H), generator=g),
+        "feedback_BHM": torch.randint(1, 6, (B, H, 3), generator=g).float(),
         "gap_BH": torch.rand(B, H, generator=g) * 1e5,
     }
 
@@ -42,7 +44,7 @@ def inputs():
 def states(model, inputs, mask_BH=None):
     context_BD = model.context_token(inputs["profile_BF"], inputs["hour_B"], inputs["weekday_B"])
     events_BHD = model.event_tokens(
-        model.item_vectors(), inputs["id_BH"], inputs["rating_BH"], inputs["gap_BH"]
+        model.item_vectors(), inputs["id_BH"], inputs["feedback_BHM"], inputs["gap_BH"]
     )
     return model.states(context_BD, events_BHD, mask_BH)
 
@@ -53,11 +55,11 @@ def test_time_features_by_hand():
     torch.testing.assert_close(got, torch.tensor(want, dtype=torch.float32), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["id_BH", "rating_BH", "gap_BH"])
+@pytest.mark.parametrize("name", ["id_BH", "feedback_BHM", "gap_BH"])
 def test_a_state_sees_earlier_events_and_nothing_later(model, inputs, name):
     before = states(model, inputs)
     changed = inputs[name].clone()
-    changed[:, 4] = {"id_BH": 29, "rating_BH": 5, "gap_BH": 3e6}[name] - changed[:, 4]
+    changed[:, 4] = {"id_BH": 29, "feedback_BHM": 7.0, "gap_BH": 3e6}[name] - changed[:, 4]
     after = states(model, {**inputs, name: changed})
     assert torch.equal(before[:, :5], after[:, :5])
     assert (before[:, 5:] - after[:, 5:]).abs().amax(-1).min() > 1e-4
@@ -68,7 +70,7 @@ def test_padding_on_the_right_changes_nothing(model, inputs):
     padded_BSD = states(model, inputs, mask_BH)
     for row, length in enumerate((3, 8, 0)):
         alone = {
-            k: v[row : row + 1, :length] if k.endswith("BH") else v[row : row + 1]
+            k: v[row : row + 1, :length] if "BH" in k else v[row : row + 1]
             for k, v in inputs.items()
         }
         torch.testing.assert_close(
@@ -87,15 +89,15 @@ def test_scores_of_candidates_are_those_of_the_catalogue(model, inputs):
     for all_BSN, some_BSC in zip(everything, some, strict=True):
         torch.testing.assert_close(all_BSN.gather(-1, id_BSC), some_BSC)
     raw = model.logits("like", query_BSD, items_ND, None)
-    torch.testing.assert_close(everything.like, 2 * raw - 1)
-    torch.testing.assert_close(everything.click, model.logits("click", query_BSD, items_ND, None))
+    torch.testing.assert_close(everything[1], 2 * raw - 1)
+    torch.testing.assert_close(everything[0], model.logits("click", query_BSD, items_ND, None))
 
 
 def test_a_score_is_a_dot_product_plus_biases(model, inputs):
     state_BD, items_ND = states(model, inputs)[:, -1], model.item_vectors()
-    for index, head in enumerate(HEADS):
+    for index, head in enumerate(model.heads):
         query_BD = model.query_heads[index](state_BD) / 4  # square root of the width, 16
-        want_BN = query_BD @ items_ND.T + model.item_bias_4N[index]
+        want_BN = query_BD @ items_ND.T + model.item_bias_YN[index]
         if head != "next":
             want_BN = want_BN + model.user_levels[index](state_BD)
         torch.testing.assert_close(model.logits(head, state_BD, items_ND, None), want_BN)
@@ -105,7 +107,7 @@ def test_the_clock_moves_the_scores(model, inputs):
     state_BD, items_ND = states(model, inputs)[:, -1], model.item_vectors()
     monday = model.query(state_BD, torch.full((B,), 9.0), torch.zeros(B).long())
     sunday = model.query(state_BD, torch.full((B,), 9.0), torch.full((B,), 6))
-    assert not torch.equal(model.score(monday, items_ND).click, model.score(sunday, items_ND).click)
+    assert not torch.equal(model.score(monday, items_ND)[0], model.score(sunday, items_ND)[0])
 
 
 def test_save_and_load_give_the_same_model(model, inputs, tmp_path):
@@ -135,8 +137,9 @@ def test_the_seed_decides_the_weights_and_the_global_generator_is_untouched(
     def weights(seed):
         model = MultiTaskBert(
             tiny_settings,
+            TASKS,
             text_vectors_ND0=tiny_vectors,
-            biases=ItemBiases.neutral(N),
+            biases=ItemBiases.neutral(N, 3),
             profile_sizes=(3, 2),
             num_items=N,
             seed=seed,
@@ -170,8 +173,9 @@ def test_vectors_must_be_one_per_item(tiny_settings, tiny_vectors):
     with pytest.raises(ValueError, match=r"\(31, width\), one row per item, got \(30, 12\)"):
         MultiTaskBert(
             tiny_settings,
+            TASKS,
             text_vectors_ND0=tiny_vectors,
-            biases=ItemBiases.neutral(31),
+            biases=ItemBiases.neutral(31, 3),
             profile_sizes=(),
             num_items=31,
         )

@@ -26,7 +26,7 @@ def test_a_batch_feeds_the_events_before_the_last(tiny_log, sequences):
     assert batch.row_BS[0].tolist() == list(range(first, first + 5))
     assert batch.real_BS.tolist() == [[True] * 5, [True] * 2 + [False] * 3]
     assert batch.id_BH[0].tolist() == events["item"][first : first + 4].tolist()
-    assert batch.rating_BH[0].tolist() == events["rating"][first : first + 4].tolist()
+    assert batch.feedback_BHM[0, :, 2].tolist() == events["rating"][first : first + 4].tolist()
     assert batch.gap_BH[0, 0] == 0
     assert batch.gap_BH[1, 0] == events["time"][first + 1] - events["time"][first]
     assert batch.hour_B[1] == np.float32(events["hour"][first + 1])
@@ -117,11 +117,3 @@ def test_rows_by_mask_or_by_user(sequences):
         as_mask(sequences, mask_E[:-1])
     with pytest.raises(ValueError, match="got float64"):
         as_mask(sequences, np.array([1.0]))
-
-
-def test_a_log_without_ratings_has_them_unobserved(tiny_log):
-    log = replace(tiny_log, events=tiny_log.events.drop(columns=["rating", "like"]))
-    sequences = Sequences.from_log(log)
-    assert sequences.stars_E.isnan().all()
-    assert sequences.like_E.isnan().all()
-    assert (sequences.rating_E == 0).all()

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from slategym.models import metrics
-from slategym.models.multitask.losses import TaskWeights, batch_targets, task_losses
+from slategym.models.multitask.losses import batch_targets, task_losses
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.predict import mean_losses, predict
 from slategym.models.multitask.sequences import Sequences, queries
 from slategym.models.multitask.train import TrainingSettings, read_about, train_multitask
+from slategym.models.tasks import head_weights
 
 FAST = TrainingSettings(epochs=4, batch_events=64, warmup_steps=4)
 HELD = np.arange(15, 20)  # users
@@ -43,7 +44,7 @@ def test_it_learns(train, tiny_log, tmp_path):
     sequences = Sequences.from_log(tiny_log)
     held_E = np.isin(sequences.user_E.numpy(), HELD) & (sequences.order_E.numpy() >= 4)
     predictions = predict(model, sequences, np.flatnonzero(held_E))
-    assert metrics.auc(predictions.liked_x, predictions.like_x) > 0.75
+    assert metrics.auc(predictions.value_xM[:, 1], predictions.output_xM[:, 1]) > 0.75
 
 
 def test_a_killed_run_resumes_to_the_same_weights(train, tmp_path):
@@ -114,7 +115,7 @@ def test_it_stops_early_and_keeps_the_best_epoch(train, tiny_log, tmp_path):
     assert about["best_epoch"] == int(np.argmin(losses)) == len(losses) - 3
     sequences = Sequences.from_log(tiny_log)
     held = np.flatnonzero(np.isin(sequences.user_E.numpy(), HELD))
-    found = mean_losses(predict(model, sequences, held), training.weights)
+    found = mean_losses(predict(model, sequences, held), head_weights(model.tasks, {}))
     assert found["rating"] == pytest.approx(
         about["history"][about["best_epoch"]]["held-out rating"]
     )
@@ -162,9 +163,17 @@ def test_rows_that_do_not_fit_are_refused(train, tmp_path, others, message):
     assert not (tmp_path / "m").exists()
 
 
-def test_weights_that_train_nothing_are_refused():
-    with pytest.raises(ValueError, match="one of them above 0"):
-        TaskWeights(0, 0, 0, 0)
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (dict.fromkeys(("click", "like", "rating", "next"), 0.0), "one of them above 0"),
+        ({"like": -1.0}, "at least 0"),
+        ({"lik": 1.0}, "did you mean 'like'"),
+    ],
+)
+def test_weights_that_cannot_be_are_refused(train, tmp_path, weights, message):
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path / "m", replace(FAST, weights=weights))
 
 
 def test_training_losses_equal_those_of_predictions(
@@ -172,6 +181,7 @@ def test_training_losses_equal_those_of_predictions(
 ):
     """Two ways to the same numbers: masked losses of a batch, and from predicted rows."""
     model = train(tmp_path, replace(FAST, epochs=1))
+    weights = head_weights(model.tasks, {})
     events = tiny_log.events.copy()
     events.loc[::3, "like"] = np.nan
     events.loc[1::3, "rating"] = np.nan
@@ -184,11 +194,12 @@ def test_training_losses_equal_those_of_predictions(
     with torch.no_grad():
         items_ND = model.item_vectors()
         query_xD = queries(model, items_ND, sequences, batch)[batch.real_BS]
-        losses = task_losses(model, items_ND, query_xD, sequences, targets, TaskWeights())
+        losses = task_losses(model, items_ND, query_xD, sequences, targets, weights)
     predictions = predict(model, sequences, targets.row_x.numpy(), negatives=0)
-    expected = mean_losses(predictions, TaskWeights())
+    expected = mean_losses(predictions, weights)
     for head in ("click", "like", "next"):
         assert float(losses[head]) == pytest.approx(expected[head], abs=1e-5), head
-    unclipped = (predictions.expected_x > 1) & (predictions.expected_x < 5)
+    expected_x = predictions.output_xM[:, 2]
+    unclipped = (expected_x > 1) & (expected_x < 5)
     if unclipped.all():
         assert float(losses["rating"]) == pytest.approx(expected["rating"], abs=1e-5)

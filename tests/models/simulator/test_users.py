@@ -8,14 +8,15 @@ from itertools import pairwise
 import pytest
 import torch
 from scipy.stats import norm
-from small_worlds import FixedTaste, learned_world, plain_taste
+from small_worlds import SIGNALS, FixedTaste, learned_world, plain_taste
 
 from slategym.envs import engine, luck
 from slategym.envs.luck import Luck
 from slategym.envs.types import Catalogue, Context, Items, UserModel
 from slategym.envs.users.assumed import Assumed
-from slategym.models.multitask.network import Scores
-from slategym.models.simulator.users import SIGNALS, LearnedUsers, clicked
+from slategym.models.simulator.users import LearnedUsers
+from slategym.models.tasks import SPREAD
+from slategym.models.taste import clicked
 
 B = 20_000
 CLICK = [0.0, 1.0, -1.0, 2.0]
@@ -63,7 +64,7 @@ def test_stars_are_a_rounded_normal_on_either_side_of_a_like(users: LearnedUsers
     value_BNM, _ = users.respond(torch.zeros(B), everything(B), context(B), many_lucks(B))
     like_BN, stars_BN = value_BNM[..., 1], value_BNM[..., 2]
     for item, mean in enumerate(STARS):
-        below = [norm.cdf((cut - mean) / users.spread) for cut in (0.5, 1.5, 2.5, 3.5, 4.5, 5.5)]
+        below = [norm.cdf((cut - mean) / SPREAD) for cut in (0.5, 1.5, 2.5, 3.5, 4.5, 5.5)]
         below[0], below[-1] = 0.0, 1.0
         law = [high - low for low, high in pairwise(below)]
         for liked, group in ((False, (1, 2, 3)), (True, (4, 5))):
@@ -76,7 +77,7 @@ def test_stars_are_a_rounded_normal_on_either_side_of_a_like(users: LearnedUsers
 
 
 def test_rates_stay_finite_where_a_like_is_all_but_impossible(users: LearnedUsers) -> None:
-    far = Scores(torch.zeros(2), torch.tensor([-40.0, 40.0]), torch.tensor([-30.0, 40.0]))
+    far = (torch.zeros(2), torch.tensor([-40.0, 40.0]), torch.tensor([-30.0, 40.0]))
     mean_2M = users._means(far)
     torch.testing.assert_close(
         mean_2M, torch.tensor([[1.0, 0.0, 1.0], [1.0, 1.0, 5.0]]), atol=1e-3, rtol=0
@@ -116,13 +117,13 @@ def test_only_the_static_never_change(users: LearnedUsers) -> None:
     assert replace(users, static=True).evolve(*given) is state
 
 
-def test_the_clicked_item_and_its_stars() -> None:
+def test_the_clicked_item_and_its_signals() -> None:
     catalogue = Catalogue(torch.zeros(10), torch.zeros(10, 1), torch.zeros(10))
     items = Items(torch.tensor([[7, 3], [2, 9]], dtype=torch.int32), catalogue)
     feedback = torch.zeros(2, 2, 3)
     feedback[0, 1] = torch.tensor([1.0, 1.0, 4.0])
-    item_B, stars_B, took_B = clicked(items, feedback)
-    assert (int(item_B[0]), float(stars_B[0])) == (3, 4.0)
+    item_B, feedback_BM, took_B = clicked(items, feedback)
+    assert (int(item_B[0]), feedback_BM[0].tolist()) == (3, [1.0, 1.0, 4.0])
     assert took_B.tolist() == [True, False]
 
 
