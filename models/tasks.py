@@ -366,7 +366,8 @@ class Ordinal:
             return mean_x
         at = self._first_given
         over, under = self._sides(below)
-        liked_x, other_x = low + step * at, low + step * (at - 1)
+        liked_x = torch.full_like(output_x, low + step * at)
+        other_x = torch.full_like(output_x, low + step * (at - 1))
         for over_x in over:
             liked_x = liked_x + step * over_x
         for place, under_x in enumerate(under):
@@ -519,7 +520,7 @@ class Real:
             under_x = _below(mean_x, spread, self.cut)
             over_x = under_x + (1.0 - under_x) * uniform_x
             place_x = torch.where(given_x > 0, over_x, under_x * uniform_x)
-        value_x = mean_x + spread * torch.special.ndtri(place_x.clamp(TINY, 1.0 - TINY))
+        value_x: Tensor = mean_x + spread * torch.special.ndtri(place_x.clamp(TINY, 1.0 - TINY))
         if given_x is not None:
             liked_x = value_x.clamp(min=self.cut)
             value_x = torch.where(given_x > 0, liked_x, value_x.clamp(max=self.cut))
@@ -609,15 +610,15 @@ class Nonnegative:
         spread, bound = self.spread, math.log1p(most)
         if not math.isfinite(bound):
             return torch.zeros_like(output_x)
-        upper_x = torch.special.ndtr((output_x + spread**2 - bound) / spread)
-        lower_x = torch.special.ndtr((output_x - bound) / spread)
+        upper_x: Tensor = torch.special.ndtr((output_x + spread**2 - bound) / spread)
+        lower_x: Tensor = torch.special.ndtr((output_x - bound) / spread)
         whole_x = (output_x + 0.5 * spread**2).clamp(max=60.0).exp()
         return whole_x * upper_x - (1.0 + most) * lower_x
 
     def sample(self, output_x: Tensor, uniform_x: Tensor, given_x: Tensor | None) -> Tensor:
         """By the inverse of its distribution function."""
         normal_x = torch.special.ndtri(uniform_x.clamp(TINY, 1.0 - TINY))
-        value_x = self.scale * (output_x + self.spread * normal_x).clamp(max=60.0).expm1()
+        value_x: Tensor = self.scale * (output_x + self.spread * normal_x).clamp(max=60.0).expm1()
         return value_x.clamp(0.0, self.signal.high)
 
     def figures(
@@ -862,7 +863,8 @@ def _root_mean_square(error_x: Array) -> float:
 
 
 def _below(mean_x: Tensor, spread: float, cut: float) -> Tensor:
-    return torch.special.ndtr((cut - mean_x) / spread)
+    below_x: Tensor = torch.special.ndtr((cut - mean_x) / spread)
+    return below_x
 
 
 def _clipped_part(
@@ -873,7 +875,7 @@ def _clipped_part(
     last = high if under is None else min(under, high)
     from_x, to_x = (first - mean_x) / spread, (last - mean_x) / spread
     begin_x, end_x = torch.special.ndtr(from_x), torch.special.ndtr(to_x)
-    inside_x = mean_x * (end_x - begin_x) + spread * (_density(from_x) - _density(to_x))
+    inside_x: Tensor = mean_x * (end_x - begin_x) + spread * (_density(from_x) - _density(to_x))
     if above is None:
         inside_x = inside_x + low * begin_x
     if under is None:

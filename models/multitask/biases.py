@@ -22,7 +22,7 @@ class ItemBiases:
     @property
     def num_items(self) -> int:
         """N."""
-        return self.item_YN.shape[1]
+        return len(self.item_YN[0])
 
     @staticmethod
     def neutral(num_items: int, num_tasks: int) -> ItemBiases:
