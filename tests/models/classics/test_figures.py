@@ -14,6 +14,7 @@ from slategym.models.classics.reading import Reading, popular_negatives, uniform
 from slategym.models.classics.replay import rank
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.quality.anchors import fit_anchors
+from slategym.models.tasks import tasks_of
 from slategym.models.quality.evaluation import leave_one_out, time_split
 
 FEW = {
@@ -71,9 +72,9 @@ def test_online_biases_are_the_anchor(reading, quick):
     rows = {f.model: f for f in classic_figures(reading, trees=False)}
     assert "boosted trees" not in rows
     sequences = Sequences.from_log(reading.log)
-    anchors = fit_anchors(sequences, reading.known)
-    stars = sequences.stars_E.numpy()[reading.test]
-    want = metrics.rmse(stars, anchors.online_E[reading.test].clip(1, 5))
+    anchors = fit_anchors(sequences, tasks_of(reading.log.signals), reading.known)
+    stars = sequences.feedback_EM[:, 2].numpy()[reading.test]
+    want = metrics.rmse(stars, anchors.online_EM[reading.test, 2].clip(1, 5))
     assert rows["online biases"].figures["rating_rmse"] == pytest.approx(want)
 
 

@@ -15,6 +15,7 @@ from slategym.models.classics.sides import Sides
 from slategym.models.classics.types import Predicted
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.quality.anchors import fit_anchors
+from slategym.models.tasks import tasks_of
 
 DRIFT = {"bias": 0.3, "drift": 0.5, "tau": 3.0}
 
@@ -139,8 +140,9 @@ def test_the_drift_filter_is_the_process_of_bias_and_drift(events, train, sides)
 def test_without_drift_it_is_the_online_anchor(events, train, tiny_log):
     model = fit_drift(events, "rating", train, bias=1 / 15, drift=0.0, tau=1.0)
     rows = np.flatnonzero(~train)
-    anchors = fit_anchors(Sequences.from_log(tiny_log), train)
-    np.testing.assert_allclose(model.online(events, rows).mean, anchors.online_E[rows], atol=1e-9)
+    tasks = tasks_of(tiny_log.signals)
+    anchors = fit_anchors(Sequences.from_log(tiny_log), tasks, train)
+    np.testing.assert_allclose(model.online(events, rows).mean, anchors.online_EM[rows, 2], atol=1e-9)
 
 
 def test_the_drift_follows_users_event_by_event(events, train):
