@@ -14,8 +14,8 @@ from slategym.models.classics.reading import Reading, popular_negatives, uniform
 from slategym.models.classics.replay import rank
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.quality.anchors import fit_anchors
-from slategym.models.tasks import tasks_of
 from slategym.models.quality.evaluation import leave_one_out, time_split
+from slategym.models.tasks import tasks_of
 
 FEW = {
     "popularity": FAMILIES["popularity"],

@@ -142,7 +142,9 @@ def test_without_drift_it_is_the_online_anchor(events, train, tiny_log):
     rows = np.flatnonzero(~train)
     tasks = tasks_of(tiny_log.signals)
     anchors = fit_anchors(Sequences.from_log(tiny_log), tasks, train)
-    np.testing.assert_allclose(model.online(events, rows).mean, anchors.online_EM[rows, 2], atol=1e-9)
+    np.testing.assert_allclose(
+        model.online(events, rows).mean, anchors.online_EM[rows, 2], atol=1e-9
+    )
 
 
 def test_the_drift_follows_users_event_by_event(events, train):
