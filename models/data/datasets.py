@@ -6,6 +6,7 @@ A data set that others can have by name is a line in DATASETS, or an entry point
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,22 +22,31 @@ if TYPE_CHECKING:
 class DataSet:
     """A log that can be had by name."""
 
-    asset: str | None  # what to fetch; None: the function fetches, and is given nothing
-    read: str | Callable[..., Log]  # "module:function", or a function, from the asset's folder
+    asset: str | None  # what to fetch; None: see `address`
+    read: str | Callable[..., Log]  # "module:function", or a function, from the folder of its files
+    what: str = ""  # in one line; of an asset, the asset says it
+    licence: str = ""
+    # Where a copy of one's own comes from, where nothing is fetched; empty, and no asset: the
+    # function finds its data itself, and is given nothing.
+    address: str = ""
 
-    def load(self, progress: bool = True, source: str | Path | None = None) -> Log:
+    def load(self, name: str, progress: bool = True, source: str | Path | None = None) -> Log:
         """The log, fetched first if it is not in the cache.
 
         Args:
+            name: of the data set, for messages and for `SLATEGYM_SOURCE_<NAME>`.
             progress: show bars while fetching.
-            source: a folder or zip file with a copy, instead of the network.
+            source: a folder with a copy (of an asset, or a zip file), instead of the network.
 
         Raises:
-            UsageError: there is a source, and it fetches on its own. OSError: it cannot be fetched.
+            UsageError: there is a source, and it fetches on its own; or there must be one. OSError:
+                it cannot be fetched, or the copy is not there.
         """
         read: Callable[..., Log] = (
             load_object(self.read) if isinstance(self.read, str) else self.read
         )
+        if self.asset is None and self.address:
+            return read(self._own_copy(name, source))
         if self.asset is None:
             if source is not None:
                 raise UsageError(f"{self.read} fetches on its own; leave out the source")
@@ -45,9 +55,63 @@ class DataSet:
 
         return read(fetch(self.asset, progress=progress, source=source))
 
+    def _own_copy(self, name: str, source: str | Path | None) -> Path:
+        """The folder with a copy of a data set that is not fetched."""
+        variable = f"SLATEGYM_SOURCE_{name.upper().replace('-', '_')}"
+        own = source or os.environ.get(variable)
+        if not own:
+            raise UsageError(
+                f"{name} is not fetched ({self.licence}): get it from {self.address}, unpack it, "
+                f"and name its folder in {variable} or as source="
+            )
+        folder = Path(own).expanduser()
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder, named for {name}")
+        return folder
 
+
+SETS = "slategym.models.data.sets"
+GROUPLENS = "https://grouplens.org/datasets/movielens/"
 DATASETS: dict[str, DataSet] = {
-    "movielens-100k": DataSet("movielens-100k", "slategym.models.data.movielens:load_movielens"),
+    "movielens-100k": DataSet("movielens-100k", f"{SETS}.movielens:load_movielens"),
+    "movielens-1m": DataSet(
+        None,
+        f"{SETS}.movielens_files:load_movielens_1m",
+        "1,000,209 ratings of 3,883 films by 6,040 people, 2000-03",
+        "research use; no redistribution",
+        GROUPLENS,
+    ),
+    "movielens-latest-small": DataSet(
+        None,
+        f"{SETS}.movielens_files:load_movielens_csv",
+        "100,836 ratings of 9,742 films by 610 people, in half stars, with tags as text",
+        "research use; no redistribution",
+        GROUPLENS,
+    ),
+    "open-bandit-random": DataSet("open-bandit-random", f"{SETS}.open_bandit:load_random"),
+    "open-bandit-bts": DataSet("open-bandit-bts", f"{SETS}.open_bandit:load_thompson"),
+    "womens-clothing": DataSet("womens-clothing", f"{SETS}.womens_clothing:load_womens_clothing"),
+    "mind": DataSet(
+        None,
+        f"{SETS}.mind:load_mind",
+        "news shown and clicked in impressions, 2019, with titles and abstracts",
+        "Microsoft research licence",
+        "https://msnews.github.io/",
+    ),
+    "kuairand-pure": DataSet(
+        None,
+        f"{SETS}.kuairand:load_kuairand",
+        "short videos shown in 2022, partly at random, with nine kinds of feedback",
+        "CC BY-SA 4.0",
+        "https://zenodo.org/records/10439422",
+    ),
+    "amazon-reviews-2023": DataSet(
+        None,
+        f"{SETS}.amazon:load_amazon",
+        "reviews of one category of products, with stars, text, price and store",
+        "research use",
+        "https://amazon-reviews-2023.github.io/",
+    ),
 }
 data_sets = Registry(
     "data set", DATASETS, {"slategym.data_sets": lambda path, one_line: DataSet(None, path)}
@@ -82,8 +146,8 @@ def load_log(log: str | Path, *, progress: bool = True, source: str | Path | Non
     """
     found = find_log(log)
     if isinstance(found, DataSet):
-        return found.load(progress, source)
-    if source is not None:
+        return found.load(str(log), progress, source)
+    if source is not None:  # a folder has no other source
         lookup("data set", str(log), data_sets.all())
     from slategym.models.data.folder import load_folder
 

@@ -7,6 +7,7 @@ like_from = 4.0       # a rating from here on counts as a like; false: no rating
 pause = 1800          # seconds without an event that end a visit
 slate_size = 5        # items in a slate
 repeats = false       # whether a user may consume an item again
+notes = []            # what readers of results must know: "times are made up"
 
 [words]               # what people call things: item, items, topic, topics, session, sessions
 item = "film"
@@ -126,6 +127,7 @@ class Description:
     pause: float | None = None  # seconds; None: `PAUSE`
     slate_size: int | None = None  # None: as the log's slates have it
     repeats: bool | None = None  # None: as the log does
+    notes: tuple[str, ...] = ()  # what readers of results must know: "users are synthetic"
 
 
 UNDESCRIBED = Description()  # where there is no log.toml
@@ -172,6 +174,7 @@ def parse_description(text: str) -> Description:
         pause=_number(document, "pause", "", above=0),
         slate_size=_whole(document, "slate_size"),
         repeats=_truth(document, "repeats"),
+        notes=_notes(document),
     )
     both = {entry.name for entry in description.signals} & {e.name for e in description.context}
     if both:
@@ -256,10 +259,9 @@ def to_toml(description: Description, comments: Mapping[str, str] | None = None)
         note = " ".join(said.get(path, "").split())
         return f"{text}  # {note}" if note else text
 
-    top = ["like_from", "pause", "slate_size", "repeats"]
-    lines = [
-        line(key, value, key) for key in top if (value := getattr(description, key)) is not None
-    ]
+    top = ["like_from", "pause", "slate_size", "repeats", "notes"]
+    said_of_all = {key: getattr(description, key) for key in top}
+    lines = [line(key, value, key) for key, value in said_of_all.items() if value not in (None, ())]
     if description.words != PLAIN:
         lines += ["", _head("words", said)]
         lines += [
@@ -426,6 +428,13 @@ def _like_from(document: Mapping[str, Any]) -> float | Literal[False] | None:
     if document.get("like_from") is False:
         return False
     return _number(document, "like_from", "")
+
+
+def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
+    notes = document.get("notes", [])
+    if not isinstance(notes, list):
+        raise UsageError(f"{FILE}: notes is a list of texts; got {notes!r}")
+    return tuple(_text(note, "notes") for note in notes)
 
 
 def _number(

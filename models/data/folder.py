@@ -137,6 +137,7 @@ def write_folder(log: Log, folder: str | Path, form: Literal["parquet", "csv"] =
         pause=log.pause,
         slate_size=log.slate_size,
         repeats=log.repeats,
+        notes=log.notes,
     )
     for name, table in zip(TABLES, (events, items, users), strict=True):
         for other in ("csv", "parquet"):

@@ -57,6 +57,7 @@ class Log:
     slate_size: int | None = None  # K that the log's slates have or its owner asks for
     repeats: bool = False  # whether a user may consume an item again
     traits: tuple[Column, ...] = ()  # F, what the categories of the profile columns are called
+    notes: tuple[str, ...] = ()  # what readers of results must know: "users are synthetic"
     unobserved: int = 0  # rows of the tables that were left out: nothing was observed in them
 
     @property
@@ -133,6 +134,7 @@ def number(name: str, settled: Settled, description: Description) -> Log:
         slate_size=slate_size,
         repeats=repeats,
         traits=settled.traits,
+        notes=description.notes,
         unobserved=unobserved,
     )
 

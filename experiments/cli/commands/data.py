@@ -83,6 +83,7 @@ def register(app: typer.Typer) -> None:
 def list_assets() -> None:
     """Show what can be fetched by name, and what is already here."""
     from slategym.models.assets.registry import ASSETS, is_cached
+    from slategym.models.data.datasets import data_sets
     from slategym.models.files import home
 
     table = Table(
@@ -97,6 +98,9 @@ def list_assets() -> None:
     for name, asset in ASSETS.items():
         cached = "yes" if is_cached(name) else "no"
         table.add_row(name, asset.what, f"{asset.size / 1e6:.1f} MB", asset.licence, cached)
+    for name, entry in data_sets.all().items():
+        if entry.asset is None:
+            table.add_row(name, entry.what, "", entry.licence, "own copy")
     Console().print(table)
 
 
@@ -253,6 +257,8 @@ def _figures(checked: Checked) -> dict[str, str]:
                 if column.categories
                 else f"{column.low:g} to {column.high:g} {column.unit}".strip()
             ) + f", known in {known.mean():.1%}"
+    for number, note in enumerate(log.notes, 1):
+        rows[f"note {number}"] = note
     rows["sha256"] = log.sha256
     return rows
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from slategym.models.data.log import Log, main_topics
-from slategym.models.data.movielens import GENRES, load_movielens, split_title
+from slategym.models.data.sets.movielens import GENRES, load_movielens, split_title
 
 FILMS = [  # id, title as in u.item, as in ml-100k.item, year there, genres
     (1, "Toy Story (1995)", "Toy Story", "1995", "Animation Children's Comedy"),
