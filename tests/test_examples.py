@@ -99,7 +99,7 @@ def lines_of(path: Path) -> int:
 
 
 def test_what_it_takes_is_what_the_table_says() -> None:
-    """docs/extending.md: lines of each thing in a package of one's own, the entry point included."""
+    """docs/extending.md: lines of each thing in one's own package, entry point included."""
     text = (ROOT / "docs" / "extending.md").read_text()
     table = dict(re.findall(r"^\| `examples/coffee_bar/([\w/]+\.py)` \| (\d+) \|", text, re.M))
     assert table, "the table of the example's files is gone"
