@@ -21,6 +21,9 @@ EPILOG = r"""
 
 **On each user's last film, beside everything it must beat**\
 `slategym evaluate-model movielens-100k --split loo`
+
+**A log of your own**\
+`slategym evaluate-model my-log/`
 """
 
 
@@ -30,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate_model(
-    dataset: Annotated[str, typer.Argument(help="A data set's name: movielens-100k.")],
+    log: Annotated[str, typer.Argument(help="A log's folder, or a data set's name.")],
     split: Annotated[
         str,
         typer.Option(help="time: test on what came later. loo: test on each user's last event."),
@@ -64,15 +67,15 @@ def evaluate_model(
     from slategym.experiments.cli.main import resolve_device
     from slategym.models.data.datasets import find_log, load_log
 
-    find_log(dataset)
+    find_log(log)
     from slategym.models.quality.evaluation import SPLITS, Evaluation
 
     lookup("split", split, SPLITS)
     chosen = resolve_device(device)
     use_one_thread()
-    log = load_log(dataset, progress=not quiet)
+    data = load_log(log, progress=not quiet)
     evaluations = [
-        Evaluation(log, name, seed=seed, device=chosen, progress=not quiet)
+        Evaluation(data, name, seed=seed, device=chosen, progress=not quiet)
         for name in ([split, "loo"] if split == "time" and loo else [split])
     ]
     wants_single = not as_json if single_task is None else single_task

@@ -1,0 +1,105 @@
+"""slategym fit: the multi-task model of a log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from slategym.models.data.log import Log
+
+EPILOG = r"""
+**Is my log fit to learn from? Then fit it**\
+`slategym data check my-log/`\
+`slategym fit my-log/`
+
+**A data set by name, a short training, somewhere else**\
+`slategym fit movielens-100k --epochs 2 --out runs/short`
+
+The folder holds the weights, the settings and a card, README.md: what the model was fitted on, its
+figures and calibration. A fit that was killed goes on where it stopped, and a finished one computes
+nothing. For figures on rows that the model has not seen at all, beside what it must beat:
+`slategym evaluate-model LOG`.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("fit", epilog=EPILOG)(fit)
+
+
+def fit(
+    log: Annotated[str, typer.Argument(help="A log's folder, or a data set's name.")],
+    epochs: Annotated[
+        int | None, typer.Option(help="At most; it stops early where more does not help.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The model's folder; runs/fit-LOG by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides all that is drawn.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Fit the multi-task model to a log, with a head for each of its signals.
+
+    A tenth of the people is held out: training stops early and the heads are calibrated on their
+    rows, and the figures are of these rows, so that they flatter a little.
+    """
+    from slategym.envs.names import UsageError
+    from slategym.models.data.datasets import find_log
+
+    find_log(log)  # before torch is imported, which takes seconds
+    if epochs is not None and epochs < 1:
+        raise UsageError(f"--epochs must be at least 1, got {epochs}")
+    import torch
+
+    from slategym.experiments.cli.main import resolve_device
+    from slategym.models.data.datasets import load_log
+    from slategym.models.multitask import fitting
+    from slategym.models.multitask.train import read_about
+
+    on = resolve_device(device)
+    torch.set_num_threads(1)
+    found = load_log(log, progress=not quiet)
+    folder = out or Path("runs") / f"fit-{found.name}"
+    fitting.fit(found, folder, epochs=epochs, seed=seed, device=on, progress=not quiet)
+    about = read_about(folder)
+    if as_json:
+        typer.echo(json.dumps(_document(about, folder), allow_nan=False, indent=1))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for line in _lines(found, about, folder, log):
+        console.print(line, markup=False)
+
+
+def _document(about: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """What came of it, for programs."""
+    names = ("data", "rows", "validation", "best_epoch", "cpu_seconds", "figures", "calibration")
+    return {"model": str(folder), **{name: about[name] for name in names}}
+
+
+def _lines(log: Log, about: dict[str, Any], folder: Path, given: str) -> list[str]:
+    """What came of it, for people, and what to do next."""
+    rows, held = about["rows"], about["validation"]
+    measured = {n: x for n, x in about["figures"].items() if isinstance(x, int | float)}
+    missing = [n for n, x in about["figures"].items() if x is None]
+    notes = [f"  {note}" for note in about["figures"].get("notes", ())]
+    notes += [f"  {name}: not defined on these rows" for name in missing]
+    return [
+        f"{log.name}: fitted on {rows['rows']:,} rows of {rows['users']:,} people, "
+        f"{about['best_epoch'] + 1} epochs, {about['cpu_seconds']:.0f} CPU seconds",
+        f"on {held['rows']:,} rows of {held['users']:,} people held out (which also served early "
+        "stopping and calibration):",
+        *(f"  {name}: {value:.4f}" for name, value in measured.items()),
+        *notes,
+        *(f"  {row['sentence']}" for row in about["calibration"]),
+        f"model: {folder} (README.md is its card)",
+        f"next: slategym evaluate-model {given}, or slategym benchmark log {given}",
+    ]

@@ -1,0 +1,73 @@
+"""From a log to its multi-task model in one call."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from slategym.envs.names import UsageError
+from slategym.models.data.datasets import load_log
+from slategym.models.data.log import Log
+from slategym.models.multitask.fit import TrainingSettings
+from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.multitask.train import train_multitask
+
+HELD_SHARE = 0.1  # of the people: stop early and calibrate on them
+
+
+def fit(
+    log: Log | str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    epochs: int | None = None,
+    settings: MultiTaskSettings | None = None,
+    training: TrainingSettings | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: bool = True,
+) -> MultiTaskBert:
+    """Fit the multi-task model to a log, or load what an equal call fitted.
+
+    A tenth of the people, drawn by the seed, is held out: training stops early and the heads are
+    calibrated on their rows.
+
+    Args:
+        log: a log, its folder, or a data set's name.
+        folder: of the model: weights, config.json and a card, README.md.
+        epochs: at most; None: as the training settings say.
+        settings: the architecture; None: the default.
+        training: how to train; None: the default.
+        seed: decides everything random.
+        device: "cpu" or "cuda".
+        progress: whether to draw bars on stderr.
+
+    Raises:
+        UsageError: there is no such log; it has too few people; epochs is not positive.
+        ValueError: the folder holds another model; the log breaks the schema.
+    """
+    if epochs is not None and epochs < 1:
+        raise UsageError(f"epochs must be at least 1, got {epochs}")
+    if not isinstance(log, Log):
+        log = load_log(log if isinstance(log, str) else Path(log), progress=progress)
+    if log.num_users < 2:
+        raise UsageError(
+            f"{log.name} is of {log.num_users} person; two are needed, of whom one is held out"
+        )
+    how = training or TrainingSettings()
+    people = np.random.default_rng(seed).permutation(log.num_users)
+    held = max(1, round(HELD_SHARE * log.num_users))
+    return train_multitask(
+        log,
+        np.sort(people[held:]),
+        settings or MultiTaskSettings(),
+        how if epochs is None else replace(how, epochs=epochs),
+        Path(folder),
+        validation=np.sort(people[:held]),
+        seed=seed,
+        device=device,
+        label=f"multi-task BERT of {log.name}",
+        progress=progress,
+    )
