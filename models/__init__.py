@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from slategym.models.files import home as home
     from slategym.models.files import kept as kept
     from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
+    from slategym.models.multitask.fitting import fit as fit
     from slategym.models.multitask.network import MultiTaskBert as MultiTaskBert
     from slategym.models.multitask.network import MultiTaskSettings as MultiTaskSettings
     from slategym.models.multitask.train import train_multitask as train_multitask
@@ -37,6 +38,7 @@ else:
             "slategym.models.data.log": ("Log", "build_log"),
             "slategym.models.files": ("home", "kept"),
             "slategym.models.multitask.fit": ("TrainingSettings",),
+            "slategym.models.multitask.fitting": ("fit",),
             "slategym.models.multitask.network": ("MultiTaskBert", "MultiTaskSettings"),
             "slategym.models.multitask.train": ("train_multitask",),
         },
