@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from slategym.models.multitask.network import MultiTaskBert as MultiTaskBert
     from slategym.models.multitask.network import MultiTaskSettings as MultiTaskSettings
     from slategym.models.multitask.train import train_multitask as train_multitask
+    from slategym.models.simulator.assumptions import Assumptions as Assumptions
+    from slategym.models.simulator.world import learned_world as learned_world
 
 else:
     __getattr__, __dir__, __all__ = exports(
@@ -41,5 +43,7 @@ else:
             "slategym.models.multitask.fitting": ("fit",),
             "slategym.models.multitask.network": ("MultiTaskBert", "MultiTaskSettings"),
             "slategym.models.multitask.train": ("train_multitask",),
+            "slategym.models.simulator.assumptions": ("Assumptions",),
+            "slategym.models.simulator.world": ("learned_world",),
         },
     )

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from slategym.experiments.measure.compare import compare as compare
     from slategym.experiments.measure.compare import play as play
     from slategym.models.data.datasets import load_log as load_log
+    from slategym.models.simulator.world import learned_world as learned_world
 
 else:
     __getattr__, __dir__, __all__ = exports(
@@ -62,6 +63,7 @@ else:
             "slategym.envs.types": ("Signal", "UserModel", "World"),
             "slategym.experiments.measure.compare": ("compare", "play"),
             "slategym.models.data.datasets": ("load_log",),
+            "slategym.models.simulator.world": ("learned_world",),
         },
         packages=("agents", "envs", "experiments", "models"),
     )
