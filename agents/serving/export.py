@@ -3,6 +3,9 @@
 What is exported is exactly `agent.act(read(world, shown))`, recorded by torch.jit.trace. A
 recording knows nothing of branches that depend on numbers, nor of batch sizes turned into numbers
 of Python's; so it is checked against the agent, at other batch sizes, before it is written.
+
+Where the agent reads the state embedding of the world's observer, the observer comes along: the
+program takes the user's raw events in its place (`agents/serving/events.py`).
 """
 
 from __future__ import annotations
@@ -19,16 +22,17 @@ from torch import Tensor, nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from slategym.agents.core.agent import Agent
+from slategym.agents.serving.events import EVENTS, REPLACED, Events, encoder_of, observed
 from slategym.envs import engine
-from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.observation import read, show
+from slategym.envs.types import World
 from slategym.models.files import atomic_path
 
 RECORDED = 3  # batch size of the recording; the checks use others
 CHECKED = 100  # observations
-KNOWN = ("slategym.", "stable_baselines3.")  # whose objects are searched for weights
+KNOWN = ("slategym", "stable_baselines3")  # whose objects are searched for weights
 USERS, LEAP = 20, 3  # users side by side in a check, slates between two checks
 
 
@@ -59,7 +63,7 @@ def export(agent: Agent) -> Exported:
     Raises:
         UsageError: it draws its slates, or the recording does not always serve what it serves.
     """
-    _freeze(vars(agent))
+    _freeze(agent)
     example = _first(agent, RECORDED)
     _refuse_draws(agent, example)
     serving = _Serving(agent, tuple(example))
@@ -110,18 +114,30 @@ def check(agent: Agent, exported: Exported) -> int:
     return compared
 
 
-def _freeze(thing: Any) -> None:
-    """No weight of the agent's asks for gradients any more: a recording holds constants."""
-    if isinstance(thing, Tensor):
-        if thing.is_leaf:
+def _freeze(agent: Agent) -> None:
+    """No weight of the agent's asks for gradients any more: a recording holds constants.
+
+    Tensors are searched in its attributes, and in those of objects from its own package.
+    """
+    known = {*KNOWN, type(agent).__module__.partition(".")[0]}
+    met: set[int] = set()
+    left: list[Any] = [agent]
+    while left:
+        thing = left.pop()
+        if id(thing) in met:
+            continue
+        met.add(id(thing))
+        if isinstance(thing, Tensor):
+            if thing.is_leaf:
+                thing.requires_grad_(False)
+        elif isinstance(thing, nn.Module):
             thing.requires_grad_(False)
-    elif isinstance(thing, nn.Module):
-        thing.requires_grad_(False)
-    elif isinstance(thing, Mapping | tuple | list):
-        for part in thing.values() if isinstance(thing, Mapping) else thing:
-            _freeze(part)
-    elif type(thing).__module__.startswith(KNOWN) and hasattr(thing, "__dict__"):
-        _freeze(vars(thing))
+        elif isinstance(thing, Mapping):
+            left += thing.values()
+        elif isinstance(thing, tuple | list):
+            left += thing
+        elif type(thing).__module__.partition(".")[0] in known and hasattr(thing, "__dict__"):
+            left += vars(thing).values()
 
 
 class _Serving(nn.Module):
@@ -138,24 +154,63 @@ class _Serving(nn.Module):
 
 
 def _act(agent: Agent, shown: Mapping[str, Tensor], stream: int = 0) -> Tensor:
+    if EVENTS[0] in shown:
+        shown = observed(agent.world, shown)
     stream_B = torch.zeros_like(shown["step"][:, 0], dtype=torch.int32) + stream
     return agent.act(read(agent.world, shown), Luck(stream_B)).slate
 
 
 def _first(agent: Agent, num_users: int) -> dict[str, Tensor]:
-    user_B = torch.arange(num_users, dtype=torch.int32, device=agent.world.device)
-    session = engine.start(agent.world, torch.zeros_like(user_B), user_B, torch.zeros_like(user_B))
-    return show(agent.world, engine.observe(agent.world, session))
+    return next(_sessions(agent, num_users))
 
 
 def _observations(agent: Agent) -> Iterator[dict[str, Tensor]]:
     """CHECKED in all, USERS at a time, LEAP slates apart."""
-    env = SlateVectorEnv(agent.world, USERS, as_tensor=True)
-    shown, _ = env.reset(seed=0)
+    sessions = _sessions(agent, USERS)
     for _ in range(CHECKED // USERS):
-        yield shown
-        for _ in range(LEAP):
-            shown = env.step(_act(agent, shown))[0]
+        yield next(sessions)
+        for _ in range(LEAP - 1):
+            next(sessions)
+
+
+def _sessions(agent: Agent, num_users: int) -> Iterator[dict[str, Tensor]]:
+    """What these users show before every slate of a session, then the next users, without end.
+
+    Raises:
+        UsageError: raw events do not lead to the state that the world's observer has.
+    """
+    world, first = agent.world, 0
+    encoder = encoder_of(world)
+    while True:
+        user_B = torch.arange(first, first + num_users, dtype=torch.int32, device=world.device)
+        zero_B, size = torch.zeros_like(user_B), world.population.size
+        session = engine.start(world, zero_B, user_B % size, user_B // size)
+        events = None if encoder is None else Events.of(world, session)
+        for _ in range(world.horizon):
+            seen = show(world, engine.observe(world, session))
+            if events is not None:
+                seen = _by_events(world, seen, events)
+            yield seen
+            slate_BK = _act(agent, seen)
+            items, _ = engine.pick(world, session, slate_BK)
+            session, outcome = engine.transition(world, session, slate_BK)
+            if events is not None and encoder is not None:
+                events = events.after(items.id, outcome, encoder.seconds)
+        first += num_users
+
+
+def _by_events(world: World, seen: dict[str, Tensor], events: Events) -> dict[str, Tensor]:
+    """The same request by raw events, which must lead to the same observation."""
+    rest = {name: x for name, x in seen.items() if name not in REPLACED}
+    given = events.shown() | rest
+    found = observed(world, given)
+    for name in seen:
+        if not torch.allclose(found[name].float(), seen[name].float(), rtol=1e-3, atol=1e-3):
+            raise UsageError(
+                f"{world.name}: {name} from the raw events is not what the session holds; does the "
+                "world's observer read more than its events?"
+            )
+    return given
 
 
 @torch.no_grad()

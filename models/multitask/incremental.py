@@ -102,6 +102,21 @@ class StateEncoder:
     @torch.no_grad()
     def read(self, arrival: Arrival) -> Encoded:
         """Encode whole histories, (B, H) with unused places in front."""
+        context_BD, events_BHD, used_BH = self.tokens(arrival)
+        *inputs, out_BPD = self._layer_outputs(context_BD, events_BHD, used_BH)
+        length_B = used_BH.sum(1) + 1
+        last_B1D = (length_B - 1)[:, None, None].expand(-1, 1, out_BPD.shape[2])
+        return Encoded(
+            inputs=tuple(map(self._widened, inputs)),
+            state=out_BPD.gather(1, last_B1D)[:, 0],
+            length=length_B,
+        )
+
+    def tokens(self, arrival: Arrival) -> tuple[Tensor, Tensor, Tensor]:
+        """The network's input: context (B, D), events (B, H, D), which places are used (B, H).
+
+        Unused places are moved behind the events.
+        """
         history, feedback, gap = arrival.history, arrival.feedback, arrival.gap
         profile, hour, weekday = arrival.profile, arrival.hour, arrival.weekday
         if history is None or feedback is None or gap is None:
@@ -120,14 +135,7 @@ class StateEncoder:
         model = self.model
         context_BD = model.context_token(profile, hour, weekday)
         events_BHD = model.event_tokens(self.items_ND, id_BH, feedback_BHM, gap_BH)
-        *inputs, out_BPD = self._layer_outputs(context_BD, events_BHD, used_BH)
-        length_B = used_BH.sum(1) + 1
-        last_B1D = (length_B - 1)[:, None, None].expand(-1, 1, out_BPD.shape[2])
-        return Encoded(
-            inputs=tuple(map(self._widened, inputs)),
-            state=out_BPD.gather(1, last_B1D)[:, 0],
-            length=length_B,
-        )
+        return context_BD, events_BHD, used_BH
 
     @torch.no_grad()
     def after(

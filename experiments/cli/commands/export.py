@@ -28,7 +28,8 @@ EPILOG = r"""
 The folder holds `policy.pt` (TorchScript), `policy.json` (its inputs in order, with shapes and
 types; latencies) and `README.md` (how to call it). To use it, torch is enough:
 `torch.jit.load("policy.pt")(*inputs)`. What is written serves exactly what the agent serves on
-observations that its own slates lead to; what does not is refused.
+observations that its own slates lead to; what does not is refused. A policy of a learned world
+takes the user's raw events: the model that reads them is in the program.
 """
 FORMATS = {"torchscript": "a program that torch.jit.load reads"}
 MEANINGS = {
@@ -41,7 +42,11 @@ MEANINGS = {
     "candidate_item": "ids of the items that may be shown",
     "candidate_embedding": "their vectors",
     "action_mask": "1 where a position may be shown",
-    "state": "the state embedding of the world's observer",
+    "event_item": "all that the user took, by item id, oldest first, -1: none; the newest last",
+    "event_feedback": "the feedback to them, a column per signal",
+    "event_gap": "seconds since the event before",
+    "event_age": "slates of this visit since then, 10000: before this visit",
+    "arrival": "hour and weekday (0: Monday) as this visit began",
     "user": "what the user model reveals",
 }
 
@@ -125,7 +130,7 @@ def _about(
                 "name": name,
                 "shape": ["B", *x.shape[1:]],
                 "dtype": str(x.dtype).removeprefix("torch."),
-                "meaning": MEANINGS[name],
+                "meaning": _meaning(name),
             }
             for name, x in exported.inputs.items()
         ],
@@ -140,6 +145,15 @@ def _about(
         "torch": torch.__version__,
         "latency": [vars(time) for time in times],
     }
+
+
+def _meaning(name: str) -> str:
+    """Of an input, for people."""
+    from slategym.envs.observation import COLUMN
+
+    if name.startswith(COLUMN):
+        return f"the context's {name.removeprefix(COLUMN)}, a number or the number of a category"
+    return MEANINGS[name]
 
 
 def _readme(about: dict[str, Any]) -> str:

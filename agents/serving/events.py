@@ -1,0 +1,155 @@
+"""Raw events in place of a learned state: what a user did, as a log has it.
+
+A policy of a learned world reads a state embedding, which the world's observer makes event by
+event. Outside the world there is no session to keep it in, so a program of its own reads the
+user's events anew at every request: the same network, all positions at once, in plain tensor
+operations that torch.jit can record.
+
+Axis letter beyond the legend of `envs/types.py`: E events, oldest first, the newest last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from slategym.envs.engine import arrive
+from slategym.envs.types import LONG_AGO, Arrival, Outcome, Session, World
+from slategym.models.multitask.incremental import BertObserver, Layer, StateEncoder
+
+EVENTS = ("event_item", "event_feedback", "event_gap", "event_age", "arrival")
+REPLACED = ("state", "history_item", "history_feedback", "history_age")  # follow from events
+
+
+@dataclass(frozen=True)
+class Events:
+    """What each user did, room for E; padded in front. A mutable log is not kept: see `after`."""
+
+    item: Tensor  # (B, E) int32, -1: nothing there
+    feedback: Tensor  # (B, E, M) float32
+    gap: Tensor  # (B, E) float32, seconds since the event before
+    age: Tensor  # (B, E) int32, slates of this visit since then; LONG_AGO: before the visit
+    arrival: Tensor  # (B, 2) float32, hour and weekday as the visit began
+
+    @staticmethod
+    def of(world: World, session: Session) -> Events:
+        """At the first request of these sessions."""
+        encoder = encoder_of(world)
+        assert encoder is not None, "only a world with a learned observer has events to read"
+        arrival = arrive(world.population, session.user_id)
+        assert arrival.history is not None and arrival.feedback is not None
+        assert arrival.gap is not None and arrival.hour is not None and arrival.weekday is not None
+        room = encoder.capacity - 1 - arrival.history.shape[1]
+        began = torch.stack([arrival.hour.float(), arrival.weekday.float()], 1)
+        return Events(
+            item=F.pad(arrival.history, (room, 0), value=-1),
+            feedback=F.pad(arrival.feedback, (0, 0, room, 0)),
+            gap=F.pad(arrival.gap, (room, 0)),
+            age=torch.full_like(F.pad(arrival.history, (room, 0)), LONG_AGO),
+            arrival=began,
+        )
+
+    def after(self, item_BK: Tensor, outcome: Outcome, seconds: float) -> Events:
+        """With the clicked item of each slate, where there is one.
+
+        Args:
+            item_BK: int32 ids that were shown.
+            outcome: of the slate.
+            seconds: from event to event.
+        """
+        click_BK = outcome.feedback[..., 0]
+        took_B1, slot_B1 = click_BK.amax(1, keepdim=True) > 0, click_BK.argmax(1, keepdim=True)
+        at_B1M = slot_B1[..., None].expand(-1, 1, outcome.feedback.shape[2])
+        gap_B1 = torch.full_like(self.gap[:, :1], seconds)
+        age_BE = torch.where(self.age < LONG_AGO, self.age + 1, self.age)
+        new = (
+            (self.item, item_BK.gather(1, slot_B1)),
+            (self.feedback, outcome.feedback.gather(1, at_B1M)),
+            (self.gap, gap_B1),
+            (age_BE, torch.ones_like(age_BE[:, :1])),
+        )
+        moved = (
+            torch.where(
+                took_B1.view(-1, *[1] * (old.dim() - 1)), torch.cat([old[:, 1:], one], 1), old
+            )
+            for old, one in new
+        )
+        item, feedback, gap, age = moved
+        return replace(self, item=item, feedback=feedback, gap=gap, age=age)
+
+    def shown(self) -> dict[str, Tensor]:
+        """As entries by name, in the order of EVENTS."""
+        parts = (self.item, self.feedback, self.gap, self.age, self.arrival)
+        return dict(zip(EVENTS, parts, strict=True))
+
+
+def encoder_of(world: World) -> StateEncoder | None:
+    """The network that reads the user for the agents; None: there is none in this world."""
+    return world.observer.encoder if isinstance(world.observer, BertObserver) else None
+
+
+def observed(world: World, shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """An observation's entries from raw events: the state embedding, and what is remembered.
+
+    Args:
+        world: with a learned observer.
+        shown: the other entries, and those of EVENTS.
+    """
+    encoder = encoder_of(world)
+    assert encoder is not None, "raw events are read by a learned observer"
+    rest = {name: x for name, x in shown.items() if name not in EVENTS}
+    item_BE, feedback_BEM, gap_BE, age_BE, arrival_B2 = (shown[name] for name in EVENTS)
+    arrival = Arrival(
+        user_id=item_BE[:, 0],
+        profile=shown["profile"],
+        history=item_BE,
+        feedback=feedback_BEM,
+        gap=gap_BE,
+        hour=arrival_B2[:, 0],
+        weekday=arrival_B2[:, 1].long(),
+    )
+    hour_B, weekday_B = (
+        shown["context"][:, world.context.shown.index(name)] for name in ("hour", "weekday")
+    )
+    state_BD = encoder.model.query(last_state(encoder, arrival), hour_B, weekday_B.long())
+    found = {"state": state_BD}
+    if H := world.history_size:
+        missing = max(0, H - item_BE.shape[1])
+        found["history_item"] = F.pad(item_BE, (missing, 0), value=-1)[:, -H:]
+        found["history_feedback"] = F.pad(feedback_BEM, (0, 0, missing, 0))[:, -H:]
+        found["history_age"] = F.pad(age_BE, (missing, 0), value=LONG_AGO)[:, -H:]
+    return rest | found
+
+
+def last_state(encoder: StateEncoder, arrival: Arrival) -> Tensor:
+    """What `encoder.read(arrival).state` is, (B, D), by plain tensor operations."""
+    context_BD, events_BED, used_BE = encoder.tokens(arrival)
+    model, embeddings = encoder.model, encoder.model.bert.embeddings
+    x_BPD = model.input_norm(torch.cat([context_BD[:, None], events_BED], 1))
+    P = events_BED.shape[1] + 1
+    x_BPD = x_BPD + embeddings.token_type_embeddings.weight[0]
+    x_BPD = embeddings.LayerNorm(x_BPD + embeddings.position_embeddings.weight[:P])
+    ahead_PP = torch.ones(P, P, dtype=torch.bool, device=x_BPD.device).triu(1)
+    hidden_BPP = ahead_PP | F.pad(~used_BE, (1, 0))[:, None]
+    for layer in encoder.layers:
+        x_BPD = _layer(layer, x_BPD, hidden_BPP)
+    last_B11 = used_BE.sum(1)[:, None, None]
+    last_B1D: Tensor = x_BPD.gather(1, last_B11.expand(-1, 1, x_BPD.shape[2]))
+    return last_B1D[:, 0]
+
+
+def _layer(layer: Layer, x_BPD: Tensor, hidden_BPP: Tensor) -> Tensor:
+    """One layer's outputs at all positions; P is the event positions and the context token."""
+    D = x_BPD.shape[2]
+    look_BPHD = torch.einsum("bpd,hde->bphe", x_BPD, layer.query_key) + layer.query_key_bias
+    logits_BPHP = torch.einsum("bphd,bqd->bphq", look_BPHD, x_BPD)
+    weight_BPHP = logits_BPHP.masked_fill(hidden_BPP[:, :, None], -torch.inf).softmax(3)
+    found_BPX = torch.einsum("bphq,bqd->bphd", weight_BPHP, x_BPD).flatten(2)
+    out_BPD = found_BPX @ layer.value_out + layer.out_bias
+    x_BPD = F.layer_norm(out_BPD + x_BPD, (D,), *layer.norm, layer.epsilon)
+    narrowed_BPD = F.linear(F.gelu(F.linear(x_BPD, *layer.wide)), *layer.narrow)
+    return F.layer_norm(narrowed_BPD + x_BPD, (D,), *layer.last_norm, layer.epsilon)

@@ -1,0 +1,114 @@
+"""Raw events instead of a learned state: the same observations, and a program that needs torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from small_worlds import learned_world
+
+from slategym.agents.core.agent import Agent
+from slategym.agents.policy_gradient.ppo import PlackettLucePPO, PPOSettings
+from slategym.agents.sb3.algorithms import StableSAC
+from slategym.agents.sb3.proto import ProtoSAC
+from slategym.agents.serving.events import EVENTS, Events, encoder_of, last_state, observed
+from slategym.agents.serving.export import check, export
+from slategym.envs import engine
+from slategym.envs.engine import arrive
+from slategym.envs.luck import Luck
+from slategym.envs.observation import show
+from slategym.envs.types import World
+
+TINY = PPOSettings(num_steps=24, num_users=4, rollout=3, epochs=1, minibatch=6)
+SMALL = StableSAC(num_steps=12, num_users=2, updates=1, batch=4, buffer=20, warm_up=4)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return learned_world()
+
+
+@pytest.fixture(scope="module")
+def agent(world: World) -> Agent:
+    return PlackettLucePPO(world, TINY).learn(world)
+
+
+def test_all_positions_at_once_say_what_event_by_event_says(world: World) -> None:
+    encoder = encoder_of(world)
+    assert encoder is not None
+    arrival = arrive(world.population, torch.arange(20, dtype=torch.int32))
+    torch.testing.assert_close(
+        last_state(encoder, arrival), encoder.read(arrival).state, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_events_lead_to_the_sessions_own_observations(world: World, agent: Agent) -> None:
+    """Through a whole session, with and without clicks: state, history, feedback and ages."""
+    encoder = encoder_of(world)
+    assert encoder is not None
+    user_B = torch.arange(20, dtype=torch.int32)
+    session = engine.start(world, user_B, user_B, 0 * user_B)
+    events, clicks = Events.of(world, session), torch.zeros(20)
+    for _ in range(world.horizon):
+        seen = show(world, engine.observe(world, session))
+        rest = {name: x for name, x in seen.items() if name not in ("state", *_remembered(seen))}
+        found = observed(world, events.shown() | rest)
+        assert found.keys() == seen.keys()
+        for name, x in seen.items():
+            torch.testing.assert_close(found[name], x, rtol=1e-3, atol=1e-4)
+        slate_BK = agent.act(
+            engine.observe(world, session), Luck.at(session.key, session.step)
+        ).slate
+        items, _ = engine.pick(world, session, slate_BK)
+        session, outcome = engine.transition(world, session, slate_BK)
+        clicks += outcome.feedback[..., 0].sum(1)
+        events = events.after(items.id, outcome, encoder.seconds)
+    assert clicks.min() < clicks.max() and clicks.sum() > 10
+
+
+def _remembered(seen: dict[str, torch.Tensor]) -> list[str]:
+    return [name for name in seen if name.startswith("history")]
+
+
+ELSEWHERE = """
+import sys
+
+class Nothing:  # as if only torch were installed
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("slategym", "transformers", "stable_baselines3", "gymnasium"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Nothing())
+import torch
+from safetensors.torch import load_file, save_file
+
+policy, events = torch.jit.load("policy.pt"), load_file("events.safetensors")
+slate = policy(*(events[name] for name in sys.argv[1:]))
+save_file({"slate": slate}, "slate.safetensors")
+"""
+
+
+@pytest.mark.parametrize("kind", ["plackett-luce", "proto-sac"])
+def test_another_process_serves_from_raw_events_with_torch_alone(
+    world: World, agent: Agent, kind: str, tmp_path: Path
+) -> None:
+    ours = agent if kind == "plackett-luce" else ProtoSAC(world, SMALL).learn(world)
+    exported = export(ours)
+    assert check(ours, exported) == 100
+    assert set(EVENTS) < set(exported.inputs) and "state" not in exported.inputs
+    exported.write(tmp_path / "policy.pt")
+    user_B = torch.arange(7, dtype=torch.int32)  # not the batch that it was recorded with
+    session = engine.start(world, user_B, user_B, 0 * user_B)
+    observation = engine.observe(world, session)
+    events = Events.of(world, session).shown() | show(world, observation)
+    given = {name: events[name].contiguous() for name in exported.inputs}
+    save_file(given, tmp_path / "events.safetensors")
+    command = [sys.executable, "-c", ELSEWHERE, *exported.inputs]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    slate_BK = load_file(tmp_path / "slate.safetensors")["slate"]
+    expected_BK = ours.act(observation, Luck.at(session.key, session.step)).slate
+    assert slate_BK.tolist() == expected_BK.tolist()
