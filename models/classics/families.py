@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ from slategym.models.classics.item_to_item import (
 from slategym.models.classics.replay import rank
 from slategym.models.classics.search import Settings, climb
 from slategym.models.classics.types import Ints, NextItem
+
+V = TypeVar("V")
 
 TOP = 10  # places of the NDCG by which settings are chosen
 TABLES = 3  # item-to-item tables that are kept while settings are tried
@@ -116,8 +118,26 @@ def _pair(rows: Rows, s: Settings) -> FadingPair:
 
 
 _FADES = (0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
+_EASE_LADDERS: Mapping[str, tuple[float, ...]] = {
+    "fade": _FADES,
+    "ridge": (50.0, 100.0, 200.0, 400.0, 700.0, 1_200.0, 2_500.0, 5_000.0),
+}
 _EASE = {"fade": 0.85, "ridge": 700.0}
+_TRANSITIONS_LADDERS: Mapping[str, tuple[float, ...]] = {
+    "fade": _FADES,
+    "window": (3, 5, 10, 20, 50),
+    "decay": (0.7, 0.8, 0.9, 0.97, 1.0),
+    "power": (0.0, 0.25, 0.5, 0.75, 1.0),
+    "prior": (1.0, 5.0, 20.0),
+}
 _TRANSITIONS = {"fade": 0.8, "window": 20, "decay": 0.9, "power": 0.5, "prior": 5.0}
+
+
+def _of_parts(ease_part: Mapping[str, V], transitions_part: Mapping[str, V]) -> dict[str, V]:
+    """What the two parts of the pair have, under their names."""
+    named = {f"ease.{k}": v for k, v in ease_part.items()}
+    return named | {f"transitions.{k}": v for k, v in transitions_part.items()}
+
 
 FAMILIES: dict[str, Family] = {
     "popularity": Family("the most clicked, the same for all", {}, {}, _popularity),
@@ -134,19 +154,13 @@ FAMILIES: dict[str, Family] = {
     ),
     "ease": Family(
         "every item regressed on all others, over a fading history",
-        {"fade": _FADES, "ridge": (50.0, 100.0, 200.0, 400.0, 700.0, 1_200.0, 2_500.0, 5_000.0)},
+        _EASE_LADDERS,
         _EASE,
         _ease,
     ),
     "transitions": Family(
         "what came soon after what, over a fading history",
-        {
-            "fade": _FADES,
-            "window": (3, 5, 10, 20, 50),
-            "decay": (0.7, 0.8, 0.9, 0.97, 1.0),
-            "power": (0.0, 0.25, 0.5, 0.75, 1.0),
-            "prior": (1.0, 5.0, 20.0),
-        },
+        _TRANSITIONS_LADDERS,
         _TRANSITIONS,
         _transitions,
     ),
@@ -166,13 +180,9 @@ FAMILIES: dict[str, Family] = {
         {
             "weight": (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3),
             "floor": (1e-6, 1e-5, 1e-4, 1e-3, 1e-2),
+            **_of_parts(_EASE_LADDERS, _TRANSITIONS_LADDERS),
         },
-        {
-            "weight": 0.02,
-            "floor": 1e-4,
-            **{f"ease.{k}": v for k, v in _EASE.items()},
-            **{f"transitions.{k}": v for k, v in _TRANSITIONS.items()},
-        },
+        {"weight": 0.02, "floor": 1e-4, **_of_parts(_EASE, _TRANSITIONS)},
         _pair,
         parts=("ease", "transitions"),
     ),
