@@ -23,23 +23,32 @@ class Events:
     user_E: Ints
     item_E: Ints
     took_E: Bools  # whether the item was clicked
-    values: Mapping[str, Floats]  # every other signal, (E,), NaN if not observed or not clicked
+    # Every other signal, (E,), NaN if not observed or not clicked; log(1 + value) of those that are
+    # `logged`: of amounts and counts, proportions matter.
+    values: Mapping[str, Floats]
     num_users: int  # U
     num_items: int  # N
+    logged: tuple[str, ...] = ()  # names of signals
 
     @staticmethod
     def from_log(log: Log) -> Events:
         """Read a log; its events are sorted by (user, time), as `Log` promises."""
         table = log.events
-        names = [signal.name for signal in log.signals if signal.name != "click"]
+        others = [signal for signal in log.signals if signal.name != "click"]
+        logged = tuple(s.name for s in others if s.kind in ("nonnegative", "count"))
         took_E = table["click"].to_numpy() > 0
+        values = {}
+        for name in (signal.name for signal in others):
+            value_E = np.where(took_E, table[name].to_numpy(np.float64), np.nan)
+            values[name] = np.log1p(value_E) if name in logged else value_E
         return Events(
             user_E=table["user"].to_numpy(np.int64),
             item_E=table["item"].to_numpy(np.int64),
             took_E=took_E,
-            values={n: np.where(took_E, table[n].to_numpy(np.float64), np.nan) for n in names},
+            values=values,
             num_users=log.num_users,
             num_items=log.num_items,
+            logged=logged,
         )
 
     @property
@@ -75,7 +84,7 @@ class Events:
         return met_UN
 
     def value(self, signal: str) -> Floats:
-        """A signal's values, (E,).
+        """A signal's values, (E,), as `values` has them.
 
         Raises:
             ValueError: the log has no such signal.

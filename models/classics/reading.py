@@ -77,7 +77,7 @@ def popular_negatives(reading: Reading, row_x: Ints) -> Ints:
         row_x: rows to draw for.
     """
     events = Events.from_log(reading.log)
-    count_N = np.bincount(events.item_E[reading.known], minlength=events.num_items)
+    count_N = np.bincount(events.item_E[reading.known & events.took_E], minlength=events.num_items)
     share_N, rng = count_N / count_N.sum(), np.random.default_rng(reading.seed)
     met = np.unique(events.user_E * events.num_items + events.item_E)
     base_xC = np.repeat(events.user_E[row_x, None] * events.num_items, reading.negatives, 1)

@@ -45,7 +45,7 @@ class NextItem(Protocol[S]):
 class Predicted:
     """A value not yet seen, at x rows or for B users by items."""
 
-    mean: Floats  # in the signal's unit
+    mean: Floats  # in the unit of `Events.values`
     variance: Floats  # of the value itself, its noise included; the unit squared
 
 
@@ -66,7 +66,7 @@ class ValueModel(Protocol):
 class Outlook:
     """A value not yet seen, of B users by all items."""
 
-    mean: Tensor  # (B, N) in the signal's unit
+    mean: Tensor  # (B, N) in the unit of `Events.values`
     variance: Tensor  # (B, N) of the value itself, its noise included
 
 

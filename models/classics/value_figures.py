@@ -162,7 +162,8 @@ def _figures(
         if not is_binary(value_x):
             known_E = reading.known & np.isfinite(value_E)
             low, high = value_E[known_E].min(), value_E[known_E].max()
-            figures[f"{signal}_rmse"] = metrics.rmse(value_x, mean_x.clip(low, high))
+            error = "rmsle" if signal in events.logged else "rmse"
+            figures[f"{signal}_{error}"] = metrics.rmse(value_x, mean_x.clip(low, high))
             continue
         settings[f"{signal}_ranked_by"], score_x = _ranking(guesses, value_E[validation_x])
         score_x = score_x[told_x]

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_log import shop_log
 
 from slategym.models import metrics
 from slategym.models.classics import next_figures, trees, value_figures
@@ -96,6 +97,20 @@ def test_a_log_of_clicks_alone_has_no_value_models(reading, quick, tiny_log):
     log = replace(tiny_log, events=events, signals=tiny_log.signals[:1])
     found = list(classic_figures(replace(reading, log=log)))
     assert [f.model for f in found][-1] == "EASE + log transitions"
+
+
+def test_a_shop_is_read_on_what_it_logs(quick):
+    """Slates with what was passed over, dwell instead of ratings, items bought again."""
+    log = shop_log()
+    split = time_split(log)
+    found = list(classic_figures(Reading(log, split.train, split.validation, split.test, True)))
+    assert [set(f.figures) for f in found[-4:]] == [{"dwell_rmsle"}] * 4
+    events, clicked_E = Events.from_log(log), log.events["click"].to_numpy() > 0
+    dwell_E = log.events["dwell"].to_numpy()
+    spread = np.log1p(dwell_E[clicked_E & split.test]).std()
+    assert all(f.figures["dwell_rmsle"] < spread for f in found[-4:])
+    np.testing.assert_allclose(events.value("dwell")[clicked_E], np.log1p(dwell_E[clicked_E]))
+    assert np.isnan(events.value("dwell")[~clicked_E]).all()
 
 
 def test_leave_one_out_fits_on_training_rows_alone(tiny_log):
