@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from slategym.models.data.datasets import find_log, load_log
 from slategym.models.data.describe import guess
 from slategym.models.data.description import FILE, Description
 from slategym.models.data.fitness import Facts, Use, facts, uses, warnings
@@ -39,6 +41,23 @@ class Checked:
     unused: list[str] = field(default_factory=list)  # a line each, with how to use them
 
 
+def check_log(log: str | Path, *, progress: bool = True) -> Checked:
+    """Check a folder, or say what a named data set is fit for; see `datasets.load_log`.
+
+    Raises:
+        UsageError: if it is neither. OSError: if a data set cannot be fetched.
+    """
+    found = find_log(log)
+    if isinstance(found, Path):
+        return check_folder(found)
+    return _good(load_log(log, progress=progress))
+
+
+def _good(log: Log, unused: Sequence[str] = ()) -> Checked:
+    known = facts(log)
+    return Checked(log.name, [], log, known, uses(log, known), warnings(log, known), list(unused))
+
+
 def check_folder(folder: Path) -> Checked:
     """Check the log in that folder; see `folder.load_folder`.
 
@@ -53,17 +72,8 @@ def check_folder(folder: Path) -> Checked:
     if settled is None:
         lines = [Unreadable(table, message) for table, message in unreadable.items()]
         return Checked(name, [*lines, *(p for p in problems if p.table not in unreadable)])
-    log = number(name, settled, description)
-    found = facts(log)
-    return Checked(
-        name=name,
-        problems=[],
-        log=log,
-        facts=found,
-        uses=uses(log, found),
-        warnings=warnings(log, found),
-        unused=_unused(tables, description, has_description=(folder / FILE).exists()),
-    )
+    unused = _unused(tables, description, has_description=(folder / FILE).exists())
+    return _good(number(name, settled, description), unused)
 
 
 def _unused(tables: Tables, description: Description, has_description: bool) -> list[str]:

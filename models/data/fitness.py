@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slategym.models.data.log import Log, repeated_share
+from slategym.models.data.log import Log, composed_texts, repeated_share
 from slategym.models.data.sittings import visits
 
 LONG_PAST = 10  # events with which people arrive in a learned world
@@ -46,13 +46,7 @@ class Facts:
 def facts(log: Log) -> Facts:
     """Count what that log has."""
     past_U = np.bincount(log.events["user"], minlength=log.num_users)
-    composed = [
-        f"{title} ({year}) | {', '.join(topics)}" if year else f"{title} | {', '.join(topics)}"
-        for title, year, topics in zip(
-            log.items["title"], log.items["year"], log.items["topics"], strict=True
-        )
-    ]
-    own = log.items["text"].to_numpy() != np.array(composed, dtype=object)
+    own = log.items["text"].to_numpy() != composed_texts(log.items).to_numpy()
     named = log.items["title"].to_numpy() != log.items["key"].to_numpy()
     return Facts(
         num_people=int((past_U > 0).sum()),

@@ -272,21 +272,28 @@ def _describe_items(
     described["year"] = pd.Series(year, index=described.index, dtype=np.int32)
     described["topics"] = topics
     described["topic"] = main_topics(item_topics_NG)
-    composed = pd.Series(
-        [
-            f"{title} ({year}) | {', '.join(listed)}" if year else f"{title} | {', '.join(listed)}"
-            for title, year, listed in zip(
-                described["title"], described["year"], topics, strict=True
-            )
-        ],
-        dtype="str",
-    )
-    described["text"] = (
-        items["text"].where(items["text"].notna(), composed) if ("text" in items) else composed
-    )
+    described["text"] = composed_texts(described)
+    if "text" in items:
+        described["text"] = items["text"].where(items["text"].notna(), described["text"])
     for entry in settled.item_columns:
         described[entry.name] = _column(items[entry.name], entry)
     return described, names, item_topics_NG
+
+
+def composed_texts(items: pd.DataFrame) -> pd.Series:
+    """What stands for the text of an item that has none: title, year and topics, as far as known.
+
+    Args:
+        items: title, year and topics, as in `Log.items`.
+    """
+    nothing = [None] * len(items)
+    texts = [
+        (f"{title} ({year})" if year else title) + (f" | {', '.join(topics)}" if topics else "")
+        for title, year, topics in zip(
+            items["title"], items.get("year", nothing), items.get("topics", nothing), strict=True
+        )
+    ]
+    return pd.Series(texts, index=items.index, dtype="str")
 
 
 def main_topics(item_topics_NG: NDArray[np.float32]) -> NDArray[np.int32]:

@@ -129,8 +129,11 @@ def fetch(
 
 @data.command(epilog=CHECK_EPILOG)
 def check(
-    folder: Annotated[
-        Path, typer.Argument(help="Holds events.csv, items.csv, users.csv (or .parquet).")
+    log: Annotated[
+        str,
+        typer.Argument(
+            help="A folder with events.csv, items.csv, users.csv (or .parquet); or a data set."
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
@@ -147,10 +150,10 @@ def check(
     **log.toml** (optional): other signals and scales, context, columns of items;
     `slategym data describe` writes a first one.
     """
-    from slategym.models.data.check import check_folder
+    from slategym.models.data.check import check_log
 
-    checked = check_folder(folder)
-    next_command = f"slategym benchmark log {shlex.quote(str(folder))}"
+    checked = check_log(log)
+    next_command = f"slategym benchmark log {shlex.quote(log)}"
     if as_json:
         typer.echo(json.dumps(_document(checked, next_command), indent=2, allow_nan=False))
         if checked.problems:
@@ -163,7 +166,7 @@ def check(
             typer.echo(plain(str(problem)))
         places = sum(getattr(problem, "more", 0) for problem in checked.problems)
         raise ValueError(
-            f"{folder}: {len(checked.problems) + places:,} problems, listed above; the first: "
+            f"{log}: {len(checked.problems) + places:,} problems, listed above; the first: "
             f"{checked.problems[0]}"
         )
     console = Console()
@@ -172,7 +175,7 @@ def check(
     for line in checked.warnings:
         console.print(Text(plain(f"look at this: {line}"), style="yellow"))
     for line in checked.unused:
-        typer.echo(plain(line.replace("FOLDER", shlex.quote(str(folder)))))
+        typer.echo(plain(line.replace("FOLDER", shlex.quote(log))))
     typer.echo(f"next: {next_command}")
 
 

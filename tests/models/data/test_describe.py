@@ -1,5 +1,6 @@
 """What is guessed of tables that nobody has described, and that the guess reads."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from small_log import write_shop
 
+from slategym.models.data import description as description_module
 from slategym.models.data.describe import guess
 from slategym.models.data.description import (
     FILE,
@@ -18,6 +20,8 @@ from slategym.models.data.description import (
 )
 from slategym.models.data.folder import load_folder, read_tables
 from slategym.models.data.schema import Table, Tables
+
+RECIPE = Path(__file__).parents[3] / "docs" / "recipes" / "own_log.md"
 
 
 def events(**columns: object) -> pd.DataFrame:
@@ -151,3 +155,11 @@ def test_any_description_survives_toml() -> None:
         repeats=False,
     )
     assert parse_description(to_toml(description)) == description
+
+
+@pytest.mark.parametrize("text", [RECIPE.read_text("utf-8"), str(description_module.__doc__)])
+def test_the_log_toml_of_the_pages_reads(text: str) -> None:
+    (toml,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    description = parse_description(toml)
+    assert description.signals and description.context and description.item_columns
+    assert description.words.item == "film"

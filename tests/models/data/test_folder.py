@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pytest
+from small_worlds import small_log
 
 from slategym.envs.types import Column
 from slategym.models.data.folder import load_folder, read_folder, write_folder
@@ -225,6 +226,30 @@ def test_a_log_written_out_reads_as_itself(
         pd.testing.assert_frame_equal(getattr(log, name), getattr(other, name))
     assert other.sha256 == log.sha256
     assert other.words == log.words
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_movielens_in_miniature_is_the_same_as_a_folder(
+    tmp_path: Path, form: Literal["parquet", "csv"]
+) -> None:
+    log = small_log(90, 160)
+    folder = write_folder(log, tmp_path / "films", form)
+    other = load_folder(folder)
+    pd.testing.assert_frame_equal(log.events, other.events[log.events.columns])
+    pd.testing.assert_frame_equal(log.items, other.items[log.items.columns], check_dtype=False)
+    pd.testing.assert_frame_equal(log.users, other.users)
+    np.testing.assert_array_equal(log.item_topics, other.item_topics)
+    for name in ("signals", "topic_names", "profile_names", "profile_sizes", "like_from", "pause"):
+        assert getattr(log, name) == getattr(other, name), name
+
+
+def test_a_table_written_again_replaces_the_other_form(tmp_path: Path) -> None:
+    log = small_log(12, 20)
+    write_folder(log, tmp_path, "csv")
+    write_folder(log, tmp_path, "parquet")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "events.parquet", "items.parquet", "log.toml", "users.parquet",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 from small_log import write_shop
+from small_movielens import small_movielens
 from typer.testing import CliRunner
 
 from slategym.envs.names import UsageError
@@ -161,6 +162,15 @@ def test_check_warns_of_clicks_without_zeros_and_of_unused_columns(tmp_path: Pat
     fit = {use["name"]: use["fit"] for use in document["fit"]}
     assert fit["click head"] and not fit["learned world, Log-v0"]
     assert not fit["text vectors of items"] and not fit["topics: diversity, boredom"]
+
+
+def test_check_takes_a_data_set_by_name(tmp_path: Path) -> None:
+    with small_movielens(tmp_path / "home"):
+        output = run("check", "movielens-100k")[1]
+    assert "small: a good log" in output
+    assert "next: slategym benchmark log movielens-100k" in output
+    with pytest.raises(UsageError, match="no folder is called 'movielens-10k', and: unknown data"):
+        run("check", "movielens-10k")
 
 
 def test_check_as_json_has_the_problems(tmp_path: Path) -> None:
