@@ -57,7 +57,12 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(help="What slategym train left.", metavar="run_folder")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="What slategym train left; FOLDER#3 for seed 3 of several.", metavar="run_folder"
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Where to write; RUN_FOLDER/export by default.")
     ] = None,
@@ -72,7 +77,7 @@ def export(
     candidates elsewhere. The number of users in a call is free.
     """
     lookup("format", format, FORMATS)
-    from slategym.agents.registry import find_policy, load_agent
+    from slategym.agents.registry import find_policy, folder_and_seed, load_agent
 
     find_policy(folder)  # before torch, which takes seconds to import
     import torch
@@ -84,10 +89,11 @@ def export(
     from slategym.experiments.runs.store import check_folder, write_json
     from slategym.models.files import atomic_path
 
-    home = trained_in(folder)
+    place, _ = folder_and_seed(folder)
+    home = trained_in(place)
     if home is None:
         raise UsageError(f"{folder} does not say where it was trained; slategym train's folders do")
-    target = out or folder / "export"
+    target = out or place / "export"
     check_folder(target)
     torch.set_num_threads(1)
     agent = load_agent(folder, make_world(home.world, **home.settings))

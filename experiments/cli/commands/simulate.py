@@ -36,6 +36,9 @@ EPILOG = r"""
 **What a benchmark has trained**\
 `slategym simulate MovieLens-v0 --policy runs/movielens-quick/work/plackett-luce-...`
 
+**One of several training seeds; without a choice, all of them**\
+`slategym simulate InterestEvolution-v0 --policy runs/slateq-InterestEvolution-v0-seeds0-2#1`
+
 A trained policy meets the world with the settings that it was trained with, unless `--set` says
 otherwise.
 
@@ -72,6 +75,10 @@ def simulate(
     explore: Annotated[
         bool, typer.Option("--explore", help="Let a trained learner act as it does in training.")
     ] = False,
+    which_seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="The policy of this training seed; by default of every one."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write every slate and its feedback to this Parquet file.")
     ] = None,
@@ -81,7 +88,7 @@ def simulate(
     The same seed gives the same people with the same luck whatever the policy, so two calls can be
     compared user by user. Standard output holds the result and nothing else.
     """
-    from slategym.agents.registry import Exploring, find_policy, load_agent, make_policy
+    from slategym.agents.registry import find_policy, folder_and_seed, seeds_of
     from slategym.envs.registry import find_world, make_world
 
     id, _ = find_world(world)
@@ -99,7 +106,13 @@ def simulate(
     if out is not None and out.suffix != ".parquet":
         raise UsageError(f"--out writes Parquet: give a name in .parquet, got {out.name!r}")
     given, on = read_settings(world, settings or []), resolve_device(device)
-    home = trained_in(Path(policy))
+    policy = _of_seed(policy, which_seed)
+    if out is not None and len(seeds_of(policy)) > 1:
+        raise UsageError(
+            "--out writes the slates of one policy, and there is one of every training seed in "
+            f"{policy}: choose one by --which-seed, of {', '.join(map(str, seeds_of(policy)))}"
+        )
+    home = trained_in(folder_and_seed(policy)[0])
     if explore and home is None:
         raise UsageError(f"--explore needs the folder of a trained learner, got {policy!r}")
     if home is not None and home.world == id and not given.items() >= home.settings.items():
@@ -114,16 +127,57 @@ def simulate(
             f"--users must be in [1, {where.population.size}], the people of {id} with these "
             f"settings; got {users}"
         )
-    chosen = Exploring(load_agent(Path(policy), where)) if explore else make_policy(policy, where)
+    chosen = _choosers(policy, where, explore)
     began = time.perf_counter()
-    rows, sums = _run(where, chosen, users, seed, batch, out)
+    parts = [_run(where, one, users, seed, batch, out) for one in chosen.values()]
     seconds = time.perf_counter() - began
-    asked = {"world": id, "settings": given, "policy": _name(policy, chosen), "seed": seed}
+    rows, sums = [rows for rows, _ in parts], _added([sums for _, sums in parts])
+    name = _name(policy, next(iter(chosen.values())))
+    asked: dict[str, Any] = {"world": id, "settings": given, "policy": name, "seed": seed}
+    if seeds := [trained for trained in chosen if trained is not None]:
+        asked["training_seeds"] = seeds
     summary = asked | ({"explore": True} if explore else {}) | _figures(rows, sums, seconds)
     if as_json:
         typer.echo(json.dumps(summary, allow_nan=False))
     else:
         _print(summary, out)
+
+
+def _of_seed(policy: str, seed: int | None) -> str:
+    """The policy as it is asked for, with the training seed that was chosen beside it.
+
+    Raises:
+        UsageError: two seeds are named, or there are none to choose from.
+    """
+    from slategym.agents.registry import folder_and_seed, seeds_of
+
+    folder, marked = folder_and_seed(policy)
+    if seed is None:
+        return policy
+    if marked is not None:
+        raise UsageError(f"{policy} names a training seed already; leave out --which-seed")
+    if seed not in seeds_of(policy):
+        known = ", ".join(map(str, seeds_of(policy))) or "none: it was not trained"
+        raise UsageError(
+            f"--which-seed {seed} is not among the training seeds of {policy}: {known}"
+        )
+    return f"{folder}#{seed}"
+
+
+def _choosers(policy: str, world: World, explore: bool) -> dict[int | None, Policy]:
+    """Who chooses the slates, by training seed; None where nothing was trained."""
+    from slategym.agents.core.agent import Agent
+    from slategym.agents.registry import Exploring, make_policies
+
+    made = make_policies(policy, world)
+    if not explore:
+        return made
+    return {seed: Exploring(one) for seed, one in made.items() if isinstance(one, Agent)}
+
+
+def _added(parts: list[dict[str, float]]) -> dict[str, float]:
+    """Sums of sums, name by name."""
+    return {name: sum(part[name] for part in parts) for name in parts[0]}
 
 
 def _say_settings(settings: dict[str, Any]) -> None:
@@ -196,12 +250,25 @@ def _name(asked: str, policy: Policy) -> str:
     return asked if asked in POLICIES else policy.name
 
 
-def _figures(rows: pd.DataFrame, sums: dict[str, float], seconds: float) -> dict[str, Any]:
-    """What came of it. Means are per user, of rating and quality per click."""
-    rows = rows.astype(float)  # from float32, in which a mean has seven digits
+def _figures(parts: list[pd.DataFrame], sums: dict[str, float], seconds: float) -> dict[str, Any]:
+    """What came of it. Means are per user, of rating and quality per click.
+
+    Args:
+        parts: rows by user, of every training seed.
+        sums: of the signals, over everything.
+        seconds: it took.
+    """
+    import numpy as np
+    import pandas as pd
+
+    rows = pd.concat(parts).astype(float)  # from float32, in which a mean has seven digits
     means, half = rows.mean(), None
-    if len(rows) > 1:
-        half = 1.96 * float(rows["return"].std(ddof=1)) / len(rows) ** 0.5
+    return_SU = np.stack([part["return"].to_numpy(np.float64) for part in parts])
+    if return_SU.shape[1] > 1:  # what varies from user to user and, beside it, from seed to seed
+        variance = return_SU.mean(0).var(ddof=1) / return_SU.shape[1]
+        if len(parts) > 1:
+            variance += return_SU.mean(1).var(ddof=1) / len(parts)
+        half = 1.96 * float(variance) ** 0.5
     clicks, steps = sums["click"], int(rows["length"].sum())
     per_click = {
         f"{name}_mean": total / clicks if clicks else None
@@ -209,7 +276,7 @@ def _figures(rows: pd.DataFrame, sums: dict[str, float], seconds: float) -> dict
         if name in ("rating", "quality")
     }
     return {
-        "users": len(rows),
+        "users": return_SU.shape[1],
         "return_mean": float(means["return"]),
         "return_ci95": half,
         "clicks_mean": float(means["clicks"]),
@@ -223,10 +290,12 @@ def _figures(rows: pd.DataFrame, sums: dict[str, float], seconds: float) -> dict
 
 def _print(summary: dict[str, Any], out: Path | None) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    half = "" if summary["return_ci95"] is None else f" ± {summary['return_ci95']:.2f}"
+    half = "" if summary["return_ci95"] is None else f" ± {summary['return_ci95']:.2f} (95 %)"
+    seeds = summary.get("training_seeds", [])
+    of_seeds = f" and {len(seeds)} training seeds" if len(seeds) > 1 else ""
     console.print(
         f"{summary['policy']} in {summary['world']}: "
-        f"return {summary['return_mean']:.2f}{half} over {summary['users']} users "
+        f"return {summary['return_mean']:.2f}{half} over {summary['users']} users{of_seeds} "
         f"({summary['clicks_mean']:.2f} clicks in {summary['episode_length_mean']:.1f} slates); "
         f"{summary['user_steps_per_second']:,.0f} user-steps/s",
         markup=False,

@@ -94,3 +94,39 @@ def test_an_unfinished_training_is_said_to_be_one(capsys: pytest.CaptureFixture[
     Path("trained/agent.json").unlink()
     assert answer(build, PLAY) == 2
     assert "the training in trained is not finished" in capsys.readouterr().err
+
+
+def test_a_folder_of_several_seeds_is_read_with_all_of_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    call = ["train", "counting", "--world", WORLD, "--steps", "160", "--seeds", "3"]
+    small = ["--set", "num_items=50", "--set", "slate_size=4"]
+    assert answer(build, [*call, *small, "--out", "three"]) == 0
+    play = [*PLAY[:3], "three", *PLAY[4:], "--json"]
+
+    def said(*more: str, policy: str = "three") -> dict[str, object]:
+        capsys.readouterr()
+        assert answer(build, [*play[:3], policy, *play[4:], *more]) == 0
+        found: dict[str, object] = json.loads(capsys.readouterr().out)
+        return found
+
+    together = said()
+    alone = [said("--which-seed", str(seed)) for seed in (0, 1, 2)]
+    assert together["training_seeds"] == [0, 1, 2] and alone[1]["training_seeds"] == [1]
+    means = [one["return_mean"] for one in alone]
+    assert len(set(means)) > 1 and together["users"] == alone[0]["users"] == 12
+    assert together["return_mean"] == pytest.approx(np.mean(means), rel=1e-6)
+    assert said(policy="three#2")["return_mean"] == means[2]
+    between = np.var(means, ddof=1) / 3  # of the seeds alone; users come on top
+    assert together["return_ci95"] > 1.96 * between**0.5
+    for more, message in (
+        (["--which-seed", "7"], "not among the training seeds of three: 0, 1, 2"),
+        (["--out", "slates.parquet"], "choose one by --which-seed, of 0, 1, 2"),
+    ):
+        assert answer(build, [*play, *more]) == 2
+        assert message in capsys.readouterr().err
+    assert answer(build, [*play[:3], "three#1", *play[4:], "--which-seed", "1"]) == 2
+    assert answer(build, [*play[:3], "random", *play[4:], "--which-seed", "1"]) == 2
+    assert "none: it was not trained" in capsys.readouterr().err
+    assert answer(build, play[:-1]) == 0
+    assert "over 12 users and 3 training seeds" in capsys.readouterr().out
