@@ -32,17 +32,24 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "film"]
 def small_movielens(home: Path, log: Log | None = None) -> Iterator[Log]:
     """Within, "movielens-100k" is this log, and everything that is kept is kept in `home`."""
     log = small_log(NUM_USERS, NUM_ITEMS) if log is None else log
-    forget()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLATEGYM_HOME", str(home))
+    with small_home(home), pytest.MonkeyPatch.context() as patch:
         data = home / "assets" / movielens_world.DATASET
         data.mkdir(parents=True, exist_ok=True)
         (data / "nothing.txt").write_text("the log is made up in memory")
         patch.setitem(ASSETS, movielens_world.DATASET, _asset(data))
         source = DataSet(movielens_world.DATASET, lambda folder: log)
         patch.setitem(DATASETS, movielens_world.DATASET, source)
-        patch.setitem(ASSETS, DEFAULT_ENCODER, _encoder(home / "assets" / DEFAULT_ENCODER))
         yield log
+
+
+@contextmanager
+def small_home(home: Path) -> Iterator[None]:
+    """Within, everything that is kept is kept in `home`, and texts are read by a tiny encoder."""
+    forget()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLATEGYM_HOME", str(home))
+        patch.setitem(ASSETS, DEFAULT_ENCODER, _encoder(home / "assets" / DEFAULT_ENCODER))
+        yield
     forget()
 
 

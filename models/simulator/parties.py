@@ -186,7 +186,7 @@ class Parties:
         return AgentLog(
             user=torch.as_tensor(user_E, dtype=torch.int32),
             item=torch.tensor(mine["item"].to_numpy(), dtype=torch.int32),
-            feedback=torch.as_tensor(feedback_EM),
+            feedback=torch.tensor(feedback_EM),
             signals=log.signals,
             repeats=log.repeats,
         )
