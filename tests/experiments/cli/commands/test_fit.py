@@ -1,0 +1,73 @@
+"""slategym fit and evaluate-model take any log: a folder as well as a name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_log import write_shop
+from small_movielens import small_movielens
+
+from slategym.envs.names import UsageError
+from slategym.experiments.cli.main import answer, build
+from slategym.models import fit
+from slategym.models.multitask.network import MultiTaskBert
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("fit")
+    with small_movielens(home / "home"), pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        yield write_shop(home / "shop")
+
+
+def test_a_folder_is_fitted_once_and_its_figures_are_of_its_signals(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["fit", str(shop), "--epochs", "1", "--quiet"]
+    assert answer(build, words) == 0
+    out = capsys.readouterr().out
+    assert "shop: fitted on " in out and "of 65 people, 1 epochs" in out
+    for name in ("click_auc", "dwell_"):
+        assert f"  {name}" in out
+    assert "rating" not in out and "like" not in out
+    assert "next: slategym evaluate-model" in out
+    folder = Path("runs/fit-shop")
+    assert (folder / "README.md").is_file() and MultiTaskBert.load(folder)
+    before = (folder / "config.json").stat().st_mtime_ns
+    assert answer(build, [*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["model"] == "runs/fit-shop" and found["data"]["name"] == "shop"
+    assert 0 <= found["figures"]["click_auc"] <= 1
+    assert (folder / "config.json").stat().st_mtime_ns == before
+
+
+def test_the_same_from_python(shop: Path, tmp_path: Path) -> None:
+    model = fit(str(shop), tmp_path / "model", epochs=1, progress=False)
+    assert (tmp_path / "model" / "config.json").is_file() and not model.training
+    with pytest.raises(UsageError, match="epochs must be at least 1, got 0"):
+        fit(str(shop), tmp_path / "model", epochs=0)
+
+
+def test_a_folder_is_evaluated(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["evaluate-model", str(shop), "--no-loo", "--no-single-task", "--quiet"]
+    assert answer(build, [*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["dataset"] == "shop" and 0 <= found["click_auc"] <= 1
+    assert not [name for name in found if name.startswith(("like", "rating"))]
+    assert answer(build, words) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "shop, split time" in out and "click AUC" in out
+
+
+@pytest.mark.parametrize("command", ["fit", "evaluate-model"])
+def test_what_is_no_log_is_said(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for given, message in {
+        "logs/nope": "logs/nope: no such folder",
+        "movielens-100": "did you mean 'movielens-100k'",
+    }.items():
+        assert answer(build, [command, given]) == 2
+        assert message in capsys.readouterr().err
