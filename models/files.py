@@ -68,6 +68,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(6)}{path.suffix}")
     try:
         yield temporary
+        _open_as_others(temporary)
         if path.is_dir() and temporary.is_dir():  # a folder cannot be replaced in one go
             shutil.rmtree(path)
         os.replace(temporary, path)
@@ -76,6 +77,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _open_as_others(path: Path) -> None:
+    """Give files the mode that a new file has: some libraries write for their owner alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        if file.is_file():
+            file.chmod(0o666 & ~mask)
 
 
 def kept(place: str, decides: Any, compute: Callable[[], Any]) -> Any:
@@ -122,8 +132,8 @@ def kept_path(place: str, decides: Any, make: Callable[[Path], None]) -> Path:
         return path
     from filelock import FileLock  # only who writes needs it
 
-    make_folder(path.parent)
-    with FileLock(path.with_name(f".{path.stem}.lock")):
+    locks = make_folder(home() / ".locks")
+    with FileLock(locks / f"{path.name}.lock"):
         if not path.exists():
             with atomic_path(path) as temporary:
                 make(temporary)

@@ -9,12 +9,10 @@ highest rows of its population.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,7 +21,7 @@ from slategym.agents.types import Action, Policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, Outcome, World, map_tensors
-from slategym.models.files import atomic_path, home
+from slategym.models.files import kept
 
 SLATES = 300_000  # shown in all while tuning, at most: what `plackett-luce` learns from
 LUCK = 2  # seed of what happens to them
@@ -57,14 +55,15 @@ def tuned(
         strengths: to try; of equally good ones, the first is taken.
     """
     where = world.selection() if world.selection is not None else world
-    path = _kept(where, name, make(where, strengths[0]), strengths)
-    if not path.exists():
-        with atomic_path(path) as temporary:
-            tried = try_all(where, [make(where, strength) for strength in strengths])
-            returns = dict(zip(map(str, strengths), tried, strict=True))
-            about = {"world": world.name, "policy": name, "returns": returns}
-            temporary.write_text(json.dumps(about, indent=2))
-    found = json.loads(path.read_text())["returns"]
+
+    def compute() -> dict[str, Any]:
+        tried = try_all(where, [make(where, strength) for strength in strengths])
+        returns = dict(zip(map(str, strengths), tried, strict=True))
+        return {"world": world.name, "policy": name, "returns": returns}
+
+    decides = [name, world.name, list(strengths), SLATES, where.horizon, where.population.size]
+    decides += [_shown(where, make(where, strengths[0]))]
+    found = kept(f"constants/{name}", decides, compute)["returns"]
     returned = tuple((strength, found[str(strength)]) for strength in strengths)
     best, _ = max(returned, key=lambda pair: pair[1])  # the first of the greatest
     return Tuned(name, make(world, best), returned)
@@ -109,20 +108,19 @@ def _returns(world: World, policy: Policy, user_B: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _kept(world: World, name: str, policy: Policy, strengths: Sequence[float]) -> Path:
-    """Where the result is kept: by what the policy shows in this world, and what comes of it."""
+def _shown(world: World, policy: Policy) -> str:
+    """Hash of what the policy shows in this world, and of what comes of it: tells worlds apart."""
     number = min(KNOWN_BY[0], world.population.size)
     user_B = torch.arange(number, dtype=torch.int32, device=world.device)
     session = engine.start(world, torch.full_like(user_B, LUCK), user_B, torch.zeros_like(user_B))
-    decides = [name, world.name, list(strengths), SLATES, world.horizon, world.population.size]
-    digest = sha256(json.dumps(decides).encode())
+    digest = sha256()
     for _ in range(KNOWN_BY[1]):
         now = Luck.at(session.key, session.step)
         slate_BK = policy.act(engine.observe(world, session), now).slate
         session, outcome = engine.transition(world, session, slate_BK)
         for x in (slate_BK, _rounded(outcome)):
             digest.update(x.cpu().numpy().tobytes())
-    return home() / "constants" / f"{name}-{digest.hexdigest()[:12]}.json"
+    return digest.hexdigest()
 
 
 def _rounded(outcome: Outcome) -> Tensor:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from slategym.envs.names import lookup
 from slategym.models import metrics
 from slategym.models.data.log import Log
 from slategym.models.data.splits import split_time
-from slategym.models.files import atomic_path, home
+from slategym.models.files import kept, place_of
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.predict import predict
 from slategym.models.multitask.scores import TOP, Figures, defined, model_figures, platt_of
@@ -176,7 +175,10 @@ class Evaluation:
 
     def calibration(self) -> list[str]:
         """What calibrating the multi-task BERT did, one sentence per head."""
-        model_folder = self._folder("multi-task BERT", self.recipe.training)
+        label, training = "multi-task BERT", self.recipe.training
+        model_folder = self._folder(label, training)
+        if not (model_folder / "config.json").exists():
+            self.model(label, training)
         return [row["sentence"] for row in read_about(model_folder)["calibration"]]
 
     def model(self, label: str, training: TrainingSettings) -> MultiTaskBert:
@@ -196,25 +198,33 @@ class Evaluation:
         )
 
     def _trained(self, label: str, training: TrainingSettings) -> Figures:
-        """Figures of a trained model, kept in its folder."""
-        path = self._folder(label, training) / "figures.json"
-        if path.exists():
-            return Figures.from_json(json.loads(path.read_text(encoding="utf-8"))["figures"])
-        model = self.model(label, training)
-        predictions = predict(model, self.sequences, self.rows, negatives=NEGATIVES, seed=DRAW_SEED)
-        weights = head_weights(self.tasks, training.weights)
-        figures = model_figures(label, predictions, platt_of(model), weights)
-        kept = {"figures": figures.to_json(), "protocol": self.protocol()}
-        with atomic_path(path) as partial:
-            partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-        return figures
+        """Figures of a trained model, computed once."""
+
+        def measure() -> dict[str, Any]:
+            model = self.model(label, training)
+            predictions = predict(
+                model, self.sequences, self.rows, negatives=NEGATIVES, seed=DRAW_SEED
+            )
+            weights = head_weights(self.tasks, training.weights)
+            figures = model_figures(label, predictions, platt_of(model), weights)
+            return {"figures": figures.to_json(), "protocol": self.protocol()}
+
+        decides = [*self._decides(training), self.split.name, NEGATIVES, DRAW_SEED]
+        found = kept(f"figures/{self._words(label)}", decides, measure)
+        return Figures.from_json(found["figures"])
 
     def _folder(self, label: str, training: TrainingSettings) -> Path:
-        decides = [self.log.sha256, asdict(self.settings), asdict(training), self.recipe.refit]
-        decides += [self.seed, FORMAT, self.device]
-        name = sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
-        words = f"{self.log.name} {self.split.name} {label}".lower().replace(" ", "-")
-        return home() / "models" / f"{words}-{name}"
+        return place_of(f"models/{self._words(label)}", self._decides(training))
+
+    def _decides(self, training: TrainingSettings) -> list[Any]:
+        """Everything that a model of this split depends on."""
+        return [
+            *(self.log.sha256, self.settings, training, self.recipe.refit),
+            *(self.seed, FORMAT, self.device),
+        ]
+
+    def _words(self, label: str) -> str:
+        return f"{self.log.name} {self.split.name} {label}".lower().replace(" ", "-")
 
 
 def anchor_figures(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from slategym.models.assets.registry import fetch
-from slategym.models.files import atomic_path, home
+from slategym.models.files import kept_path
 
 DEFAULT_ENCODER = "all-minilm-l6-v2"  # an asset
 BATCH = 64  # texts encoded together
@@ -40,15 +39,13 @@ def item_text_vectors(
         UserWarning: if more than 3 % of the tokens are unknown to the encoder.
     """
     source = fetch(DEFAULT_ENCODER, progress=progress) if encoder == DEFAULT_ENCODER else encoder
-    texts_hash = sha256(json.dumps(list(texts)).encode()).hexdigest()[:16]
-    path = home() / "vectors" / f"{encoder_version(source)}-{texts_hash}.safetensors"
-    if path.exists():
-        return load_file(path)["text_vectors_ND0"]
-    vectors_ND0 = encode(texts, source, progress=progress)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as partial:
-        save_file({"text_vectors_ND0": vectors_ND0}, partial)
-    return vectors_ND0
+
+    def write(path: Path) -> None:
+        save_file({"text_vectors_ND0": encode(texts, source, progress=progress)}, path)
+
+    decides = [encoder_version(source), list(texts), MAX_TOKENS]
+    path = kept_path("vectors/texts.safetensors", decides, write)
+    return load_file(path)["text_vectors_ND0"]
 
 
 def encoder_version(source: str | Path) -> str:

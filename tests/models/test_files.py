@@ -97,6 +97,24 @@ def test_a_cache_that_cannot_be_written_to_serves() -> None:
             path.chmod(0o700)
 
 
+def test_what_is_kept_is_readable_as_any_new_file() -> None:
+    """Some libraries, safetensors among them, write for their owner alone."""
+
+    def closed(path: Path) -> None:
+        path.write_text("weights")
+        path.chmod(0o600)
+
+    def folder(path: Path) -> None:
+        path.mkdir()
+        closed(path / "weights")
+
+    (home() / "x").mkdir(parents=True)
+    (home() / "x" / "new").write_text("")
+    wanted = (home() / "x" / "new").stat().st_mode
+    assert kept_path("x/file.bin", 1, closed).stat().st_mode == wanted
+    assert (kept_path("x/folder", 1, folder) / "weights").stat().st_mode == wanted
+
+
 def test_looking_writes_nothing() -> None:
     kept("constants/toy", 1, lambda: 5)
     before = {path: path.stat().st_mtime_ns for path in home().rglob("*")}
