@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -267,6 +267,16 @@ class UserModel(Protocol[S]):
     def known(self, revealed_BR: Tensor) -> S | None:
         """The state from what `reveal` told, where that is all of it; None: it is not."""
         return None
+
+
+@runtime_checkable
+class Tiring(Protocol):
+    """A user state that says what bores its users. Optional: without it, boredom is not reported."""
+
+    @property
+    def bored(self) -> Tensor | None:
+        """By topic, (B, G), bool or slates of boredom remaining; None: nobody is ever bored."""
+        ...
 
 
 class ChoiceModel(Protocol):

@@ -15,7 +15,7 @@ import torch
 from small_worlds import small_log
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from slategym.experiments.studies import movielens_units
+from slategym.experiments.measure import units
 from slategym.models.assets.registry import ASSETS, Asset
 from slategym.models.assets.sources import Site
 from slategym.models.data.datasets import DATASETS, DataSet
@@ -56,7 +56,7 @@ def small_home(home: Path) -> Iterator[None]:
 def forget() -> None:
     """Empty the caches of a process, as a new one would find them."""
     builder.forget()
-    movielens_units.world_of.cache_clear()
+    units._world.cache_clear()
 
 
 def _encoder(folder: Path) -> Asset:

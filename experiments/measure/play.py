@@ -13,15 +13,24 @@ from torch import Tensor
 from slategym.agents.types import Action, Policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
-from slategym.envs.types import Items, Outcome, Population, Session, World, map_tensors
-from slategym.envs.users.assumed import AssumedState
-from slategym.envs.users.boredom import BoredomState
-from slategym.envs.users.topic_rec import TopicState
+from slategym.envs.types import (
+    Items,
+    Outcome,
+    Population,
+    Session,
+    Signal,
+    Tiring,
+    World,
+    map_tensors,
+)
 
 SlateListener = Callable[[Session, Items, Action, Outcome], None]  # before, shown, why, caused
 
 BATCH = 512  # users side by side
-TIRING = AssumedState | BoredomState | TopicState  # what says of its users which topics bore them
+TAKEN = {  # columns of rows that are of no signal
+    *("user", "person", "return", "expected_return", "length", "bored_share", "topics"),
+    *("slate_topics", "policy", "trained_in", "seed", "world", "variant", "group", "strength"),
+}
 
 
 def play(
@@ -46,10 +55,10 @@ def play(
         on_slate: called with every slate of a batch and what it caused.
 
     Returns:
-        A row per user, in order: user, person, return, expected_return, clicks, likes,
-        rating_mean (stars, NaN without a click), length (slates), bored_share (of slates at which
-        something bored), topics (distinct topics clicked), slate_topics (distinct topics of a
-        slate, mean).
+        A row per user, in order: user, person, return, expected_return, a column per signal (see
+        `column_of`), length (slates), topics (distinct topics clicked), slate_topics (distinct
+        topics of a slate, mean), and bored_share (of slates at which something bored) where the
+        users' state says what bores them, see `envs.types.Tiring`.
     """
     parts = []
     for begin in range(0, len(user_U), batch):
@@ -92,22 +101,22 @@ class _Tally:
 
     def __init__(self, world: World, user_B: Tensor) -> None:
         self.world, self.user_B = world, user_B
-        self.names = [signal.name for signal in world.users.signals]
-        B, M, G = len(user_B), len(self.names), world.catalogue.num_topics
+        B, M, G = len(user_B), len(world.users.signals), world.catalogue.num_topics
         zero_B = torch.zeros(B, device=world.device)
         self.signals = torch.zeros(B, M, device=world.device)
         self.topics = torch.zeros(B, G, dtype=torch.bool, device=world.device)
-        self.reward, self.expected, self.slates, self.bored, self.spread = (
-            zero_B.clone() for _ in range(5)
-        )
+        self.reward, self.expected, self.slates, self.spread = (zero_B.clone() for _ in range(4))
+        self.bored: Tensor | None = None  # slates at which something bored; None: not said
 
-    def add(self, lane_B: Tensor, items: Items, outcome: Outcome, bored_B: Tensor) -> None:
+    def add(self, lane_B: Tensor, items: Items, outcome: Outcome, bored_B: Tensor | None) -> None:
         """One slate of the lanes that are still at it."""
         self.signals[lane_B] += outcome.feedback.sum(1)
         self.reward[lane_B] += outcome.reward
         self.expected[lane_B] += outcome.expected_reward
         self.slates[lane_B] += 1.0
-        self.bored[lane_B] += bored_B
+        if bored_B is not None:
+            self.bored = torch.zeros_like(self.slates) if self.bored is None else self.bored
+            self.bored[lane_B] += bored_B
         topic_BK, clicked_BK = items.topic.long(), outcome.feedback[..., 0] > 0
         none_BG = torch.zeros(len(lane_B), self.topics.shape[1], device=lane_B.device)
         self.topics[lane_B] |= none_BG.scatter_add(1, topic_BK, clicked_BK.float()) > 0
@@ -115,26 +124,39 @@ class _Tally:
 
     def frame(self) -> pd.DataFrame:
         """A row per lane."""
-        signals = dict(zip(self.names, self.signals.cpu().numpy().T, strict=True))
-        clicks = signals["click"]
         slates = self.slates.cpu().numpy()
-        blank = np.full(len(clicks), np.nan, np.float32)
-        stars = signals.get("rating", blank)
-        return pd.DataFrame(
-            {
-                "user": self.user_B.cpu().numpy(),
-                "person": people(self.world.population, self.user_B).cpu().numpy(),
-                "return": self.reward.cpu().numpy(),
-                "expected_return": self.expected.cpu().numpy(),
-                "clicks": clicks,
-                "likes": signals.get("like", blank),
-                "rating_mean": np.divide(stars, clicks, out=blank.copy(), where=clicks > 0),
-                "length": slates,
-                "bored_share": self.bored.cpu().numpy() / slates,
-                "topics": self.topics.sum(1).cpu().numpy(),
-                "slate_topics": self.spread.cpu().numpy() / slates,
-            }
-        )
+        columns = {
+            "user": self.user_B.cpu().numpy(),
+            "person": people(self.world.population, self.user_B).cpu().numpy(),
+            "return": self.reward.cpu().numpy(),
+            "expected_return": self.expected.cpu().numpy(),
+            **self._signals(),
+            "length": slates,
+            "topics": self.topics.sum(1).cpu().numpy(),
+            "slate_topics": self.spread.cpu().numpy() / slates,
+        }
+        if self.bored is not None:
+            columns["bored_share"] = self.bored.cpu().numpy() / slates
+        return pd.DataFrame(columns)
+
+    def _signals(self) -> dict[str, np.ndarray]:
+        """A column per signal, in their order."""
+        total_MB = self.signals.cpu().numpy().T
+        clicks_B, found = total_MB[0], {}
+        for signal, total_B in zip(self.world.users.signals, total_MB, strict=True):
+            if signal.kind == "ordinal":
+                blank_B = np.full(len(clicks_B), np.nan, np.float32)
+                total_B = np.divide(total_B, clicks_B, out=blank_B, where=clicks_B > 0)
+            found[column_of(signal)] = total_B
+        return found
+
+
+def column_of(signal: Signal) -> str:
+    """Where rows hold a signal: clicks, likes (counts), rating_mean (per click), dwell (sum)."""
+    if signal.kind == "ordinal":
+        return f"{signal.name}_mean"
+    name = f"{signal.name}s" if signal.kind == "binary" else signal.name
+    return f"{name}_sum" if name in TAKEN else name
 
 
 def people(population: Population, user_B: Tensor) -> Tensor:
@@ -142,9 +164,11 @@ def people(population: Population, user_B: Tensor) -> Tensor:
     return user_B if population.person is None else population.person[user_B.long()]
 
 
-def _bored(session: Session) -> Tensor:
-    """Whether something bores each user now, (B,) 0 or 1; 0 in worlds without that rule."""
+def _bored(session: Session) -> Tensor | None:
+    """Whether something bores each user now, (B,) 0 or 1; None: their state does not say."""
     state = session.user
-    bored_BG = state.bored if isinstance(state, TIRING) else None
+    if not isinstance(state, Tiring):
+        return None
+    bored_BG = state.bored
     zero_B = torch.zeros(len(session.step), device=session.step.device)
     return zero_B if bored_BG is None else (bored_BG > 0).any(1).float()

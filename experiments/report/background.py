@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
 from slategym.experiments.report.markup import Html, element, table
-from slategym.experiments.report.results import StudyResult
+from slategym.experiments.report.results import Result
 from slategym.experiments.runs.progress import duration
-from slategym.experiments.statistics.stats import RESAMPLES
+from slategym.experiments.statistics.stats import LEVEL, RESAMPLES
 
 ABBREVIATIONS = {
     **{name: name.upper() for name in ("auc", "rmse", "ece")},
@@ -25,7 +25,7 @@ class File(NamedTuple):
     what: str
 
 
-def assumptions(result: StudyResult, ledger: Ledger) -> list[Html | None]:
+def assumptions(result: Result, ledger: Ledger) -> list[Html | None]:
     """What is logged, derived and assumed, and the world's constants."""
     labels = [
         [what, element("span", label, class_=f"label {label}"), why]
@@ -34,7 +34,9 @@ def assumptions(result: StudyResult, ledger: Ledger) -> list[Html | None]:
     constants = [
         [
             c.name,
-            ledger.number(f"{c.value:.4g}", f"{SUMMARY}: constants, {c.name}"),
+            "not in the log"
+            if c.value is None
+            else ledger.number(f"{c.value:.4g}", f"{SUMMARY}: constants, {c.name}"),
             c.unit,
             c.origin,
         ]
@@ -58,8 +60,10 @@ def assumptions(result: StudyResult, ledger: Ledger) -> list[Html | None]:
     ]
 
 
-def models(result: StudyResult, pictures: Mapping[str, Html], ledger: Ledger) -> list[Html | None]:
-    """How accurate the models are."""
+def models(result: Result, pictures: Mapping[str, Html], ledger: Ledger) -> list[Html | None]:
+    """How accurate the models are; nothing where a study fits none."""
+    if not result.model_metrics:
+        return []
     every = (name for metrics in result.model_metrics for name in metrics)
     names = [name for name in dict.fromkeys(every) if name not in ("model", "protocol")]
     body = [
@@ -77,7 +81,7 @@ def models(result: StudyResult, pictures: Mapping[str, Html], ledger: Ledger) ->
     ]
 
 
-def _protocols(result: StudyResult) -> list[Html]:
+def _protocols(result: Result) -> list[Html]:
     """How models were measured, those measured alike together."""
     measured: dict[str, list[str]] = {}
     for metrics in result.model_metrics:
@@ -101,7 +105,7 @@ def _metric(value: object, source: str, ledger: Ledger) -> str:
     return ledger.number(f"{value:,}" if isinstance(value, int) else str(value), source)
 
 
-def protocol(result: StudyResult, ledger: Ledger) -> list[Html | None]:
+def protocol(result: Result, ledger: Ledger) -> list[Html | None]:
     """How it was done."""
     rows = result.rows
     counts = []
@@ -121,18 +125,31 @@ def protocol(result: StudyResult, ledger: Ledger) -> list[Html | None]:
         f"Intervals hold 95 % of {RESAMPLES:,} bootstrap resamples of people (all rows of a person "
         "together) and, for policies that learn, of training seeds (S - 1 of S: Rao and Wu 1988; "
         "both at once: Owen 2007). Comparisons are paired: the same user with the same luck under "
-        "both policies. Interquartile mean and score as in Agarwal et al. 2021."
+        "both policies. A difference is called clear where its interval leaves out zero and its "
+        f"p-value, adjusted by Holm for all comparisons of its table, is below {LEVEL:g}; in "
+        "sentences as in tables. Interquartile mean and score as in Agarwal et al. 2021."
     )
     settings = [[what, how] for what, how in result.settings]
+    left_out = result.study.left_out
     return [
         table("How it was done.", ["what", "how"], settings) if settings else None,
         table("Sessions in the rows.", ["group", "users", "people", "sessions"], counts),
         element("p", how),
+        element("p", "Left out, because the log does not allow it:") if left_out else None,
+        element("ul", *(element("li", what) for what in left_out)) if left_out else None,
+        *(element("p", note) for note in result.study.notes),
     ]
 
 
+def learners(result: Result) -> list[Html | None]:
+    """Settings of every training."""
+    if not result.learners:
+        return []
+    return [table("Settings of the learners.", ["learner", "settings"], result.learners)]
+
+
 def repeat(
-    result: StudyResult,
+    result: Result,
     ledger: Ledger,
     files: Sequence[File],
     environment: Mapping[str, str],
@@ -158,7 +175,7 @@ def sources(ledger: Ledger) -> list[Html]:
     example = (
         "import pandas\n"
         f'rows = pandas.read_parquet("{ROWS}")\n'
-        "rows.query(\"policy == 'supervised' and variant == 'world' and …\")[\"return\"].mean()"
+        "rows.query(\"policy == 'random' and variant == 'world' and …\")[\"return\"].mean()"
     )
     return [
         element(

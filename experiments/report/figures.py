@@ -12,24 +12,30 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from slategym.experiments.report.results import StudyResult
-from slategym.experiments.statistics.numbers import PLACES, Difference, Numbers, kind_of
+from slategym.experiments.report.results import Result
+from slategym.experiments.statistics.numbers import Difference, Numbers
 from slategym.experiments.statistics.stats import Estimate
-from slategym.experiments.statistics.verdict import Roles
+from slategym.experiments.study import Place, Study
 from slategym.models.files import atomic_path
 
 WIDTH, DPI = 8.0, 150  # inches, dots per inch: 1,200 pixels
 INK, GRID = "#222222", "#d9d9d9"
 # Okabe and Ito 2008, jfly.uni-koeln.de/color: told apart with any colour vision
-AGENT_COLOURS = ("#D55E00", "#CC79A7", "#E69F00", "#8C4B00")
-PLACE_COLOURS = {"world": "#0072B2", "judge": "#D55E00", "static": "#666666"}
-PLACE_NAMES = {
-    "world": "simulated world",
-    "judge": "independent judge",
-    "static": "static twin (control)",
-}
+AGENT_COLOURS = (
+    "#D55E00",
+    "#CC79A7",
+    "#E69F00",
+    "#8C4B00",
+    "#882255",
+    "#56B4E9",
+    "#117733",
+    "#000000",
+)
+ROLE_COLOURS = {"open": "#0072B2", "judge": "#D55E00", "control": "#666666"}
+MARKERS = {"privileged": "D", "learns": "o", "baseline": "s"}
 
 
 @dataclass(frozen=True)
@@ -43,128 +49,138 @@ class Picture:
     path: Path
 
 
-def draw_all(result: StudyResult, numbers: Numbers, folder: Path) -> tuple[Picture, ...]:
+def draw_all(result: Result, numbers: Numbers, folder: Path) -> tuple[Picture, ...]:
     """Every figure that the study has data for."""
-    found = [draw_ladder(result, numbers, folder), draw_differences(result, numbers, folder)]
-    if not result.curves.empty:
+    found = [draw_ladder(result, numbers, folder)]
+    if numbers.differences:
+        found.append(draw_differences(result, numbers, folder))
+    if not result.curves.empty and result.curves["return_mean"].notna().any():
         found.append(draw_curves(result, numbers, folder))
     if not result.reliability.empty:
         found.append(draw_reliability(result, folder))
-    found.append(draw_judge(result, numbers, folder))
+    if _judged(result.study, numbers):
+        found.append(draw_judge(result, numbers, folder))
     if numbers.sensitivity:
         found.append(draw_sensitivity(result, numbers, folder))
     return tuple(found)
 
 
-def draw_ladder(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
+def draw_ladder(result: Result, numbers: Numbers, folder: Path) -> Picture:
     """Mean return of every policy in every place."""
-    rungs, roles = numbers.ladder, result.roles
-    places = [p for p in PLACES if any(p in rung.mean for rung in rungs)]
+    rungs, study = numbers.ladder, result.study
+    places = [p for p in study.main if any(p.name in rung.mean for rung in rungs)]
     figure, panels = panels_of(1, len(places), 1.3 + 0.36 * len(rungs), sharex=True, sharey=True)
     for panel, place in zip(panels, places, strict=True):
         for y, rung in enumerate(rungs):
-            if place in rung.mean:
-                draw_interval(panel, rung.mean[place], y, *_style(rung.policy, roles))
-                _say(panel, rung.mean[place], y)
-            if rung.policy == roles.supervised and place in rung.mean:
-                panel.axvline(rung.mean[place].value, color=GRID, linewidth=1.2, zorder=0)
-        panel.set_title(PLACE_NAMES[place])
-        panel.set_xlabel(f"return\n({roles.unit})")
+            if place.name not in rung.mean:
+                continue
+            mean = rung.mean[place.name]
+            draw_interval(panel, mean, y, *_style(rung.policy, study))
+            _say(panel, mean, y)
+            if len(rung.by_seed[place.name]) > 1:
+                colour, seeds = _style(rung.policy, study)[0], rung.by_seed[place.name]
+                panel.plot(seeds, [y - 0.28] * len(seeds), "|", color=colour, markersize=5)
+            if rung.policy == study.roles.opponent:
+                panel.axvline(mean.value, color=GRID, linewidth=1.2, zorder=0)
+        panel.set_title(place.heading)
+        panel.set_xlabel(f"return\n({study.unit})")
         panel.margins(x=0.16, y=0.08)  # room for the numbers
     names = [rung.policy + ("*" if rung.kind == "privileged" else "") for rung in rungs]
     panels[0].set_yticks(range(len(rungs)), names)
     for label, rung in zip(panels[0].get_yticklabels(), rungs, strict=True):
         label.set_fontweight("bold" if rung.kind == "learns" else "normal")
-    levels = [f"{rung.policy} {rung.mean['world'].value:.1f}" for rung in rungs]
+    first = places[0].name
+    levels = [f"{r.policy} {r.mean[first].value:.1f}" for r in rungs if first in r.mean]
     return save_picture(
         figure,
         folder,
-        "ladder",
+        f"{study.name}-ladder",
         "The ladder of policies",
-        "Mean return with 95 % intervals on the same users with the same luck. Circles learn by "
-        "RL (in the static twin: those trained there); squares do not; * diamonds are told hidden "
-        "truths and bound what can be had. The line is the supervised ranker.",
-        f"Dot plot of {len(rungs)} policies in {len(places)} places. In the world, from lowest to "
-        f"highest: {', '.join(levels)}.",
+        "Mean return with 95 % intervals on the same people with the same luck. Circles learn by "
+        "RL (in a control: those trained there), small bars are their training seeds; squares do "
+        "not; * diamonds are told hidden truths and bound what can be had. The line is "
+        f"{study.roles.say(study.roles.opponent)}.",
+        f"Dot plot of {len(rungs)} policies in {len(places)} places. In {places[0].heading}, from "
+        f"lowest to highest: {', '.join(levels)}.",
     )
 
 
-def draw_differences(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
-    """Agents minus supervised and minus the cap, with every seed."""
-    roles = result.roles
-    baselines = (roles.supervised, roles.capped)
+def draw_differences(result: Result, numbers: Numbers, folder: Path) -> Picture:
+    """Learners minus the opponent and others, with every seed."""
+    study = result.study
     every = numbers.differences + numbers.control
-    agents = list(dict.fromkeys(d.agent for d in every))
-    lines = [(agent, place) for agent in agents for place in PLACES]
-    figure, panels = panels_of(1, 2, 1.3 + 0.42 * len(lines), sharex=True, sharey=True)
+    wanted = (study.roles.opponent, *study.roles.others)
+    baselines = [b for b in wanted if any(d.baseline == b for d in numbers.differences)]
+    every = tuple(d for d in every if d.baseline in baselines)
+    lines = list(dict.fromkeys((d.agent, d.place) for d in every))
+    figure, panels = panels_of(
+        1, len(baselines), 1.3 + 0.42 * len(lines), sharex=True, sharey=True
+    )
     for panel, baseline in zip(panels, baselines, strict=True):
         panel.axvline(0, color=INK, linewidth=1)
         for d in every:
             if d.baseline == baseline:
-                y = -lines.index((d.agent, d.place))
-                panel.plot(
-                    list(d.by_seed.values()),
-                    [y - 0.28] * len(d.by_seed),
-                    "|",
-                    color=PLACE_COLOURS[d.place],
-                    markersize=7,
-                )
-                draw_interval(panel, d.estimate, y, PLACE_COLOURS[d.place], "o")
+                y, colour = -lines.index((d.agent, d.place)), _colour_of(study.place(d.place))
+                seeds = list(d.by_seed.values())
+                panel.plot(seeds, [y - 0.28] * len(seeds), "|", color=colour, markersize=7)
+                draw_interval(panel, d.estimate, y, colour, "o")
         panel.set_title(f"minus {baseline}")
-        panel.set_xlabel(f"difference ({roles.unit})")
-    names = [f"{agent} · {PLACE_NAMES[place].split(' (')[0]}" for agent, place in lines]
+        panel.set_xlabel(f"difference ({study.unit})")
+    names = [f"{agent} · {study.place(place).heading.split(' (')[0]}" for agent, place in lines]
     panels[0].set_yticks([-y for y in range(len(lines))], names)
-    world = [d for d in numbers.differences if d.baseline == roles.supervised]
+    first = [d for d in numbers.differences if d.baseline == baselines[0]]
+    opponent = study.roles.say(study.roles.opponent)
     return save_picture(
         figure,
         folder,
-        "differences",
-        "RL minus the supervised ranker, and minus the tuned cap",
+        f"{study.name}-differences",
+        f"RL minus {opponent}",
         "Paired differences per user and seed with 95 % intervals; small bars are single training "
-        "seeds. In the static twin, the negative control, the difference to the supervised ranker "
-        "must contain zero; the cap plays no part there.",
-        "Forest plot of paired differences to the supervised ranker: "
-        + "; ".join(f"{d.agent} in the {PLACE_NAMES[d.place]} {d.estimate.signed()}" for d in world)
+        "seeds. Where looking ahead is worth nothing, the control, no learner may be ahead.",
+        f"Forest plot of paired differences to {opponent}: "
+        + "; ".join(f"{d.agent} in {d.place} {d.estimate.signed()}" for d in first)
         + ".",
     )
 
 
-def draw_curves(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
-    """Return while training, one line per seed."""
-    curves, roles = result.curves, result.roles
-    places = [p for p in ("world", "static") if (curves["trained_in"] == p).any()]
-    agents = [a for a in roles.agents if (curves["policy"] == a).any()]
-    figure, panels = panels_of(len(places), len(agents), 2.9 * len(places), sharey="row")
-    level = next(rung for rung in numbers.ladder if rung.policy == roles.supervised).mean
-    for i, (place, agent) in enumerate((p, a) for p in places for a in agents):
-        panel = panels[i]
-        mine = curves[(curves["policy"] == agent) & (curves["trained_in"] == place)]
-        for _, line in mine.sort_values("steps").groupby("seed"):
-            colour = _style(agent, roles)[0]
-            panel.plot(line["steps"], line["return_mean"], color=colour, linewidth=1.4, alpha=0.8)
-        if place in level:
-            colour = _style(roles.supervised, roles)[0]
-            panel.axhline(level[place].value, color=colour, linestyle="--", linewidth=1.4)
-        panel.set_title(f"{agent}, {PLACE_NAMES[place].split(' (')[0]}")
-        panel.set_xlabel("user-steps (slates shown)")
+def draw_curves(result: Result, numbers: Numbers, folder: Path) -> Picture:
+    """Return while training, one line per seed, a panel per place."""
+    curves, study = result.curves, result.study
+    places = [p for p in study.main if (curves["trained_in"] == p.name).any()]
+    names = [learner.name for learner in study.learners]
+    agents = [name for name in names if (curves["policy"] == name).any()]
+    figure, panels = panels_of(len(places), 1, 0.8 + 2.7 * len(places))
+    for panel, place in zip(panels, places, strict=True):
+        mine = curves[(curves["trained_in"] == place.name) & curves["return_mean"].notna()]
+        for (agent, _), line in mine.sort_values("steps").groupby(["policy", "seed"]):
+            colour = AGENT_COLOURS[agents.index(agent) % len(AGENT_COLOURS)]
+            panel.plot(line["steps"], line["return_mean"], color=colour, linewidth=1.3, alpha=0.8)
+        for policy in dict.fromkeys((study.roles.random, study.roles.opponent)):
+            for rung in numbers.ladder:
+                if rung.policy == policy and place.name in rung.mean:
+                    _level(panel, policy, rung.mean[place.name].value)
+        panel.set_title(place.heading)
+        panel.set_xlabel("slates shown in training")
         panel.xaxis.set_major_formatter(FuncFormatter(thousands))
-        if i % len(agents) == 0:
-            panel.set_ylabel(f"return\n({roles.unit})")
-    seeds = curves.groupby(["policy", "trained_in"])["seed"].nunique().max()
+        panel.set_ylabel(f"return\n({study.unit})")
+    handles = [
+        Line2D([], [], color=AGENT_COLOURS[n % len(AGENT_COLOURS)], label=name)
+        for n, name in enumerate(agents)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     return save_picture(
         figure,
         folder,
-        "curves",
+        f"{study.name}-curves",
         "Learning curves",
-        "Return of sessions during training, exploration included, one line per seed; each point "
-        "is over a stretch in which every user has time for a whole session. Dashed: the "
-        "supervised ranker on evaluation users.",
-        f"Line plots of training return against user-steps for {', '.join(agents)}, up to {seeds} "
-        "seeds each, with the supervised ranker's level as a dashed line.",
+        "Return of sessions during training, exploration included, one line per seed; people of "
+        "the training, not those on whom policies are read. Dashed: the level of policies that do "
+        "not learn, on evaluation people.",
+        f"Line plots of training return against slates for {', '.join(agents)}.",
     )
 
 
-def draw_reliability(result: StudyResult, folder: Path) -> Picture:
+def draw_reliability(result: Result, folder: Path) -> Picture:
     """Predicted against observed, by model and head."""
     table = result.reliability
     heads, models = (list(dict.fromkeys(table[name])) for name in ("head", "model"))
@@ -184,7 +200,7 @@ def draw_reliability(result: StudyResult, folder: Path) -> Picture:
                 line["predicted"], line["observed"], s=size, color=colour, marker=shape, label=model
             )
         panel.set_title(head)
-        unit = "stars" if high > 1.5 else "probability"
+        unit = str(mine["unit"].iloc[0]) if "unit" in mine else "probability"
         panel.set_xlabel(f"predicted ({unit})")
         panel.set_ylabel(f"observed ({unit})")
     figure.legend(
@@ -193,7 +209,7 @@ def draw_reliability(result: StudyResult, folder: Path) -> Picture:
     return save_picture(
         figure,
         folder,
-        "reliability",
+        f"{result.study.name}-reliability",
         "Do the models mean what they say?",
         "What each head predicts against what was observed, in bins; the larger the mark, the more "
         "events. On the dotted line prediction and observation agree.",
@@ -201,97 +217,122 @@ def draw_reliability(result: StudyResult, folder: Path) -> Picture:
     )
 
 
-def draw_judge(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
+def _judged(study: Study, numbers: Numbers) -> list[tuple[Place, Place]]:
+    """Each judge with the place whose learners it is shown, where policies were read in both."""
+    return [
+        (study.place(judge.of), judge)
+        for judge in study.of_role("judge")
+        if any({judge.of, judge.name} <= rung.mean.keys() for rung in numbers.ladder)
+    ]
+
+
+def draw_judge(result: Result, numbers: Numbers, folder: Path) -> Picture:
     """Return in the world against return before the judge, a mark per policy."""
-    roles = result.roles
-    both = [rung for rung in numbers.ladder if {"world", "judge"} <= rung.mean.keys()]
-    least = min(
-        rung.mean["world"].value
+    study = result.study
+    place, judge = _judged(study, numbers)[0]
+    both = [rung for rung in numbers.ladder if {place.name, judge.name} <= rung.mean.keys()]
+    level = [
+        rung.mean[place.name].value
         for rung in both
-        if rung.policy == roles.supervised or rung.kind == "learns"
-    )
+        if rung.policy == study.roles.opponent or rung.kind == "learns"
+    ]
     upper = [  # without the one that is told the model of either place, far from all others
-        rung for rung in both if rung.mean["world"].value >= least and rung.policy != roles.myopic
+        rung
+        for rung in both
+        if rung.mean[place.name].value >= min(level) and rung.policy != study.roles.truth
     ]
     figure, panels = panels_of(1, 2, 4.0)
     for panel, shown in zip(panels, (both, upper), strict=True):
         for rung in shown:
-            x, y = rung.mean["world"], rung.mean["judge"]
-            colour, shape = _style(rung.policy, roles)
+            x, y = rung.mean[place.name], rung.mean[judge.name]
+            colour, shape = _style(rung.policy, study)
             panel.plot([x.value] * 2, [y.low, y.high], color=colour, linewidth=2)
             draw_interval(panel, x, y.value, colour, shape, rung.policy)
-        panel.set_xlabel(f"return in the simulated world\n({roles.unit})")
+        panel.set_xlabel(f"return, {place.heading}\n({study.unit})")
     panels[0].set_title("all policies")
-    panels[1].set_title(f"the upper end, without {roles.myopic}")
-    panels[0].set_ylabel(f"return before the judge\n({roles.unit})")
+    panels[1].set_title(
+        "the upper end" + (f", without {study.roles.truth}" if study.roles.truth else "")
+    )
+    panels[0].set_ylabel(f"return, {judge.heading}\n({study.unit})")
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=4, frameon=False)
-    order = sorted(both, key=lambda rung: rung.mean["judge"].value)
+    order = sorted(both, key=lambda rung: rung.mean[judge.name].value)
     return save_picture(
         figure,
         folder,
-        "judge",
+        f"{study.name}-judge",
         "The world against the judge",
         "Mean return of each policy in both, with 95 % intervals. Policies that only please the "
         "simulator lie below the trend.",
         "Scatter plot of policies. Before the judge, from lowest to highest: "
-        + ", ".join(f"{rung.policy} {rung.mean['judge'].value:.1f}" for rung in order)
+        + ", ".join(f"{rung.policy} {rung.mean[judge.name].value:.1f}" for rung in order)
         + ".",
     )
 
 
-def draw_sensitivity(result: StudyResult, numbers: Numbers, folder: Path) -> Picture:
-    """Differences over a grid of boredom strengths."""
-    roles = result.roles
+def draw_sensitivity(result: Result, numbers: Numbers, folder: Path) -> Picture:
+    """Differences over strengths of the assumption that the study sweeps over."""
+    study, sweep = result.study, result.study.sweep
+    assert sweep is not None
     grid: dict[tuple[str, str, str], list[Difference]] = {}
     for d in numbers.sensitivity:
         grid.setdefault((d.place, d.agent, d.baseline), []).append(d)
     places = list(dict.fromkeys(place for place, _, _ in grid))
-    figure, panels = panels_of(len(places), len(roles.agents), 0.7 + 2.8 * len(places), sharey=True)
-    for i, (place, agent) in enumerate((p, a) for p in places for a in roles.agents):
+    agents = list(dict.fromkeys(agent for _, agent, _ in grid))
+    figure, panels = panels_of(len(places), len(agents), 0.7 + 2.8 * len(places), sharey=True)
+    for i, (place, agent) in enumerate((p, a) for p in places for a in agents):
         panel = panels[i]
         panel.axhline(0, color=INK, linewidth=1)
-        panel.axvline(roles.boredom, color=GRID, linewidth=1.5, zorder=0)
-        for baseline, dash in ((roles.supervised, "-"), (roles.capped, "--")):
-            colour = _style(baseline, roles)[0]
+        panel.axvline(sweep.value, color=GRID, linewidth=1.5, zorder=0)
+        for n, baseline in enumerate((study.roles.opponent, *study.roles.others)):
+            colour, dash = _style(baseline, study)[0], ("-", "--", ":", "-.")[n % 4]
             _band(panel, grid.get((place, agent, baseline), []), colour, dash, f"minus {baseline}")
-        panel.set_title(f"{agent}, {PLACE_NAMES[place]}")
-        panel.set_xlabel("strength of boredom (log-odds)")
-        if i % len(roles.agents) == 0:
-            panel.set_ylabel(f"difference\n({roles.unit})")
+        panel.set_title(f"{agent}, {study.place(place).heading}")
+        panel.set_xlabel(f"strength of {sweep.name} ({sweep.unit})")
+        if i % len(agents) == 0:
+            panel.set_ylabel(f"difference\n({study.unit})")
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
     )
-    best = numbers.verdict.best.agent
+    best = numbers.verdict.agent or agents[0]
     levels = [
-        f"{d.estimate.value:+.2f} at {d.boredom:g}"
-        for d in grid.get((places[0], best, roles.supervised), [])
+        f"{d.estimate.value:+.2f} at {d.strength:g}"
+        for d in grid.get((places[0], best, study.roles.opponent), [])
     ]
     return save_picture(
         figure,
         folder,
-        "sensitivity",
-        "How much hangs on the assumed boredom",
-        "Paired differences with 95 % intervals when boredom is weaker or stronger than assumed. "
-        "The vertical line is the study's strength, set before any policy was trained.",
-        f"Line plots of differences against boredom strength; {best} minus {roles.supervised} in "
-        f"the {PLACE_NAMES[places[0]]}: {', '.join(levels)}.",
+        f"{study.name}-sensitivity",
+        f"How much hangs on the assumed {sweep.name}",
+        f"Paired differences with 95 % intervals when {sweep.name} is weaker or stronger than "
+        "assumed. The vertical line is the study's strength, set before any policy was trained.",
+        f"Line plots of differences against the strength of {sweep.name}; {best} minus "
+        f"{study.roles.opponent} in {study.place(places[0]).heading}: {', '.join(levels)}.",
     )
 
 
-def _style(policy: str, roles: Roles) -> tuple[str, str]:
+def _style(policy: str, study: Study) -> tuple[str, str]:
     """Colour and marker of a policy, the same in every figure."""
-    fixed = {
-        roles.random: "#999999",
-        roles.supervised: "#0072B2",
-        roles.capped: "#009E73",
-        roles.myopic: "#333333",
-        roles.reference: "#882255",
-    }
-    marker = {"privileged": "D", "learns": "o", "baseline": "s"}[kind_of(policy, roles)]
-    if policy in roles.agents:
-        return AGENT_COLOURS[roles.agents.index(policy) % len(AGENT_COLOURS)], marker
+    roles = study.roles
+    fixed = {roles.reference: "#882255", roles.random: "#999999"}
+    fixed |= {} if roles.truth is None else {roles.truth: "#333333"}
+    fixed |= {other: "#009E73" for other in roles.others}
+    fixed |= {roles.opponent: "#0072B2"}
+    marker = MARKERS[study.kind_of(policy)]
+    if policy in study.learned:
+        return AGENT_COLOURS[study.learned.index(policy) % len(AGENT_COLOURS)], marker
     return fixed.get(policy, "#56B4E9"), marker
+
+
+def _colour_of(place: Place) -> str:
+    return ROLE_COLOURS.get(place.role, INK)
+
+
+def _level(panel: Axes, name: str, value: float) -> None:
+    panel.axhline(value, color="#666666", linestyle="--", linewidth=1)
+    panel.annotate(
+        f" {name}", (0, value), xycoords=("axes fraction", "data"), fontsize=7, va="bottom"
+    )
 
 
 def draw_interval(
@@ -321,7 +362,7 @@ def _say(panel: Axes, estimate: Estimate, y: float) -> None:
 def _band(
     panel: Axes, differences: Sequence[Difference], colour: str, dash: str, name: str
 ) -> None:
-    x = np.array([d.boredom for d in differences], dtype=float)
+    x = np.array([d.strength for d in differences], dtype=float)
     panel.plot(
         x, [d.estimate.value for d in differences], "o" + dash, color=colour, label=name, ms=4
     )

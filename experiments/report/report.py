@@ -3,7 +3,8 @@
 OUT/report.html     everything, without any outside request
 OUT/summary.json    the verdict and every number with its source
 OUT/rows.parquet    one row per simulated session, from which the numbers are computed
-OUT/curves.parquet, OUT/reliability.parquet, OUT/figures/*.png
+OUT/curves.parquet, OUT/reliability.parquet
+OUT/docs/*          a Markdown page with its figures, to be kept elsewhere
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from slategym.experiments.report import sections
 from slategym.experiments.report.background import File
 from slategym.experiments.report.figures import draw_all
 from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
+from slategym.experiments.report.markdown import markdown
 from slategym.experiments.report.markup import Html, element
 from slategym.experiments.report.page import page
-from slategym.experiments.report.results import Artefact, StudyResult
+from slategym.experiments.report.results import Artefact, Result
 from slategym.experiments.report.sections import Part
 from slategym.experiments.runs.store import sha256_of, write_json, write_parquet
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.models.files import atomic_path
 
 PACKAGES = (
-    *("slategym", "torch", "gymnasium", "stable-baselines3", "transformers"),
-    *("numpy", "pandas", "matplotlib"),
+    "slategym torch gymnasium stable-baselines3 transformers numpy pandas matplotlib".split()
 )
 
 
@@ -42,7 +43,7 @@ class Report:
     numbers: Numbers
 
 
-def write_report(result: StudyResult, folder: Path) -> Report:
+def write_report(result: Result, folder: Path) -> Report:
     """Write the report and everything it refers to, each file whole or not at all.
 
     Args:
@@ -52,26 +53,34 @@ def write_report(result: StudyResult, folder: Path) -> Report:
     Raises:
         ValueError: if rows that the verdict needs are missing or do not pair; nothing is written.
     """
-    numbers = compute_numbers(result)
+    numbers = compute_numbers(result.study, result.rows, result.curves)
     files = _write_tables(result, folder)
+    drawn = draw_all(result, numbers, folder / "docs")
     pictures = {
-        picture.name: figure_of(picture.path, picture.alt, picture.title, picture.caption)
-        for picture in draw_all(result, numbers, folder / "figures")
+        picture.name.removeprefix(f"{result.study.name}-"): figure_of(
+            picture.path, picture.alt, picture.title, picture.caption
+        )
+        for picture in drawn
     }
     environment = made_with()
     ledger = Ledger()
     parts = sections.all_parts(result, numbers, pictures, ledger, files, environment)
     path = folder / "report.html"
-    with atomic_path(path) as temporary:
-        temporary.write_text(_document(result, parts), encoding="utf-8")
+    page_text = markdown(result, numbers, drawn, environment)
+    for place, text in (
+        (path, _document(result, parts)),
+        (folder / "docs" / f"{result.study.name}.md", page_text),
+    ):
+        with atomic_path(place) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     write_json(_summary(result, numbers, ledger, files, environment), folder / SUMMARY)
     return Report(path, numbers)
 
 
-def _document(result: StudyResult, parts: list[Part]) -> str:
-    header = element("h1", result.title)
+def _document(result: Result, parts: list[Part]) -> str:
+    header = element("h1", result.study.title)
     contents = [(part.name, part.title) for part in parts]
-    return page(result.title, header, contents, [part.html for part in parts])
+    return page(result.study.title, header, contents, [part.html for part in parts])
 
 
 def figure_of(path: Path, alt: str, title: str, caption: str) -> Html:
@@ -84,7 +93,7 @@ def figure_of(path: Path, alt: str, title: str, caption: str) -> Html:
     return element("figure", frame, text)
 
 
-def _write_tables(result: StudyResult, folder: Path) -> list[File]:
+def _write_tables(result: Result, folder: Path) -> list[File]:
     tables = {
         ROWS: (result.rows, "one row per simulated session"),
         "curves.parquet": (result.curves, "return while training"),
@@ -115,21 +124,31 @@ def made_with() -> dict[str, str]:
 
 
 def _summary(
-    result: StudyResult,
+    result: Result,
     numbers: Numbers,
     ledger: Ledger,
     files: list[File],
     environment: Mapping[str, str],
 ) -> dict[str, Any]:
     """The report for programs."""
-    best = numbers.verdict.best
+    found, study = numbers.verdict, result.study
     return {
-        "title": result.title,
-        "question": result.question,
-        "verdict": numbers.verdict.sentence,
-        "outcome": best.outcome,
-        "agent": best.agent,
+        "study": study.name,
+        "title": study.title,
+        "question": study.question,
+        "verdict": found.sentence,
+        "outcome": found.outcome,
+        "agent": found.agent,
         "command": result.command,
+        "means": {
+            place.name: {
+                rung.policy: rung.mean[place.name].value
+                for rung in numbers.ladder
+                if place.name in rung.mean
+            }
+            for place in study.main
+        },
+        "left_out": list(study.left_out),
         "numbers": [entry._asdict() for entry in ledger.entries],
         "model_metrics": [dict(metrics) for metrics in result.model_metrics],
         "constants": [constant._asdict() for constant in result.constants],

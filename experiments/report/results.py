@@ -9,36 +9,29 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from slategym.experiments.statistics.verdict import Roles
+from slategym.experiments.study import Profile, Study
 
-EPISODE_COLUMNS = (
-    *("world", "variant", "boredom", "policy", "trained_in", "seed", "user", "person", "group"),
-    *("return", "clicks", "likes", "rating_mean", "length", "bored_share", "topics"),
-    "expected_return",
+NEEDED = {  # columns of the tables
+    "rows": (
+        *("world", "variant", "policy", "trained_in", "seed", "user", "person", "group"),
+        *("return", "length"),
+    ),
+    "curves": ("policy", "trained_in", "seed", "steps", "seconds", "return_mean"),
+    "reliability": ("model", "head", "bin", "predicted", "observed", "count"),
+}
+SECTIONS = (
+    *("verdict", "ladder", "places", "differences", "control", "judge", "sweep", "learning"),
+    *("assumptions", "models", "protocol", "learners", "repeat"),
 )
-CURVE_COLUMNS = ("policy", "trained_in", "seed", "steps", "seconds", "return_mean")
-NOTES = (  # the report's sections, and "capped": which cap was chosen, and how
-    *("verdict", "ladder", "differences", "capped", "control", "judge", "grid", "learning"),
-    *("assumptions", "models", "protocol", "repeat"),
-)
-RELIABILITY_COLUMNS = ("model", "head", "bin", "predicted", "observed", "count")
 
 
 class Constant(NamedTuple):
     """A number that decides what the world is like."""
 
     name: str
-    value: float
+    value: float | None  # None: the log does not say
     unit: str
     origin: str  # what it was calibrated on, or why it is assumed
-
-
-class Label(NamedTuple):
-    """What a part of the world rests on. A world's `labels` have this shape."""
-
-    what: str
-    label: str  # logged | derived | assumed | synthetic
-    why: str
 
 
 class Artefact(NamedTuple):
@@ -49,44 +42,39 @@ class Artefact(NamedTuple):
 
 
 @dataclass(frozen=True)
-class StudyResult:
+class Result:
     """All that a report says, as data.
 
     Raises:
         ValueError: if a table lacks a column, if the rows lack a policy that has a role, or if
-            there is no section for a note.
+            there is no section for a remark.
     """
 
-    title: str
-    question: str
+    study: Study
+    size: Profile
     command: str  # that repeats the study
-    roles: Roles
-    rows: pd.DataFrame  # EPISODE_COLUMNS, one per simulated session
-    curves: pd.DataFrame  # CURVE_COLUMNS, steps in user-steps; may be empty
-    reliability: pd.DataFrame  # RELIABILITY_COLUMNS; may be empty
-    model_metrics: tuple[Mapping[str, Any], ...]  # one per model: "model", numbers, "protocol"
-    labels: tuple[tuple[str, str, str], ...]  # Label
-    constants: tuple[Constant, ...]
-    settings: tuple[tuple[str, str], ...]  # the protocol: what, how
-    timings: tuple[tuple[str, float], ...]  # what, seconds
+    rows: pd.DataFrame  # one per simulated session
+    curves: pd.DataFrame  # steps in user-steps; may be empty
+    reliability: pd.DataFrame  # predicted and observed, in bins; may be empty
+    model_metrics: tuple[Mapping[str, Any], ...] = ()  # one a model: "model", numbers, "protocol"
+    labels: tuple[tuple[str, str, str], ...] = ()  # what, label, why
+    constants: tuple[Constant, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()  # the protocol: what, how
+    learners: tuple[tuple[str, str], ...] = ()  # of every training: name, settings
+    timings: tuple[tuple[str, float], ...] = ()  # what, seconds
     artefacts: tuple[Artefact, ...] = ()
-    notes: Mapping[str, str] = field(default_factory=dict)  # a remark for some of NOTES
+    remarks: Mapping[str, str] = field(default_factory=dict)  # by section
 
     def __post_init__(self) -> None:
-        tables = {
-            "rows": (self.rows, EPISODE_COLUMNS),
-            "curves": (self.curves, CURVE_COLUMNS),
-            "reliability": (self.reliability, RELIABILITY_COLUMNS),
-        }
-        for name, (frame, columns) in tables.items():
+        for name, columns in NEEDED.items():
+            frame = getattr(self, name)
             lacking = [column for column in columns if column not in frame.columns]
             if lacking and not (frame.empty and name != "rows"):
                 raise ValueError(f"the study's {name} lack {lacking}; needed: {list(columns)}")
-        if stray := sorted(set(self.notes) - set(NOTES)):
-            raise ValueError(f"a report has no section for the notes {stray}; it has {list(NOTES)}")
-        known = set(self.rows["policy"].unique())
-        roles = self.roles
-        needed = [roles.random, roles.supervised, roles.capped, roles.myopic, *roles.agents]
+        if stray := sorted(set(self.remarks) - set(SECTIONS)):
+            raise ValueError(f"a report has no section for {stray}; it has {list(SECTIONS)}")
+        known, roles = set(self.rows["policy"].unique()), self.study.roles
+        needed = [roles.random, roles.opponent, *self.study.learned]
         missing = [policy for policy in needed if policy not in known]
         if missing:
             raise ValueError(

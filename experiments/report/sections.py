@@ -6,34 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from slategym.experiments.report import background
-from slategym.experiments.report.figures import PLACE_NAMES
 from slategym.experiments.report.ledger import ROWS, Ledger
 from slategym.experiments.report.markup import Html, element, join, table
 from slategym.experiments.report.page import section
-from slategym.experiments.report.results import StudyResult
-from slategym.experiments.statistics.numbers import PLACES, SIDE_METRICS, Difference, Numbers
-from slategym.experiments.statistics.verdict import Outcome
-
-KINDS = {
-    "privileged": "the true model",
-    "learns": "learns by RL",
-    "baseline": "the log",
-}
-TONES: dict[Outcome, tuple[str, str]] = {
-    "wins": ("wins", "RL beats the ranker"),
-    "loses": ("bad", "RL loses"),
-    "not believed": ("bad", "not to be believed"),
-    "no difference": ("unsure", "no clear difference"),
-    "world only": ("unsure", "not shown"),
-    "judge only": ("unsure", "not shown"),
-}
-SIDE_NAMES = {
-    "clicks": "clicks",
-    "likes": "likes",
-    "length": "slates",
-    "bored_share": "slates while bored, share",
-    "topics": "topics clicked",
-}
+from slategym.experiments.report.results import Result
+from slategym.experiments.report.words import knows, name_of, p_text, where
+from slategym.experiments.runs.progress import duration
+from slategym.experiments.statistics.numbers import Difference, Numbers, Rung, one_of
+from slategym.experiments.statistics.verdict import objections
+from slategym.experiments.study import Place
 
 
 class Part(NamedTuple):
@@ -45,7 +26,7 @@ class Part(NamedTuple):
 
 
 def all_parts(
-    result: StudyResult,
+    result: Result,
     numbers: Numbers,
     pictures: Mapping[str, Html],
     ledger: Ledger,
@@ -53,180 +34,195 @@ def all_parts(
     environment: Mapping[str, str],
 ) -> list[Part]:
     """Every section that the study has something to say in."""
+    sweep = result.study.sweep
+    opponent = result.study.roles.say(result.study.roles.opponent)
     bodies: list[tuple[str, str, list[Html | None]]] = [
         ("verdict", "Verdict", _verdict(result, numbers, ledger)),
         ("ladder", "The ladder", _ladder(result, numbers, pictures, ledger)),
-        ("differences", "RL against the ranker", _differences(result, numbers, pictures, ledger)),
+        ("places", "By place", _places(result, numbers, ledger)),
+        ("differences", f"RL against {opponent}", _differences(result, numbers, pictures, ledger)),
         ("control", "Negative control", _control(result, numbers, ledger)),
         ("judge", "Before the judge", _judge(result, numbers, pictures, ledger)),
-        ("grid", "Boredom strength", _sensitivity(result, numbers, pictures, ledger)),
+        ("sweep", sweep.title if sweep else "", _sensitivity(result, numbers, pictures, ledger)),
         ("learning", "Learning", [pictures["curves"]] if "curves" in pictures else []),
         ("assumptions", "What it rests on", background.assumptions(result, ledger)),
         ("models", "The models", background.models(result, pictures, ledger)),
         ("protocol", "Protocol", background.protocol(result, ledger)),
+        ("learners", "The learners", background.learners(result)),
         ("repeat", "Repeat it", background.repeat(result, ledger, files, environment)),
     ]
     parts = []
     for name, title, body in bodies:
-        if body:
-            note = element("p", result.notes[name]) if name in result.notes else None
+        if any(part is not None for part in body):
+            note = element("p", result.remarks[name]) if name in result.remarks else None
             parts.append(Part(name, title, section(name, title, note, *body)))
-    parts.append(
-        Part(
-            "sources",
-            "Every number",
-            section("sources", "Every number", *background.sources(ledger)),
-        )
-    )
-    return parts
+    every = section("sources", "Every number", *background.sources(ledger))
+    return [*parts, Part("sources", "Every number", every)]
 
 
-def _verdict(result: StudyResult, numbers: Numbers, ledger: Ledger) -> list[Html | None]:
-    found, roles = numbers.verdict, result.roles
-    tone, tag = TONES[found.best.outcome]
-    head = [
-        "agent",
-        f"world: minus {roles.supervised}",
-        f"judge: minus {roles.supervised}",
-        f"world: minus {roles.capped}",
-        f"judge: minus {roles.capped}",
-        f"static twin: minus {roles.supervised}",
-    ]
-    several = len(found.facts) > 1
-    if several:
-        head.append("world, selection users: return")
-    body = [
-        [
-            f.agent,
-            *(
-                ledger.estimate(estimate, signed=True)
-                for estimate in (
-                    f.world_supervised,
-                    f.judge_supervised,
-                    f.world_capped,
-                    f.judge_capped,
-                    f.static_supervised,
-                )
-            ),
-            *([ledger.estimate(f.selection)] if f.selection else []),
-        ]
-        for f in found.facts
-    ]
+def _verdict(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | None]:
+    found, study = numbers.verdict, result.study
     box = element(
         "div",
-        element("span", tag, class_="tag"),
-        element("p", found.sentence),
-        class_=f"verdict {tone}",
+        element("span", found.tag, class_="tag"),
+        *(element("p", sentence) for sentence in found.sentences),
+        class_=f"verdict {found.tone}",
     )
-    chosen = (
-        f"Of the agents, {found.best.agent} speaks for RL: it has the highest return on selection "
-        "users, who are not among the evaluation users. "
-        if several
+    columns = dict.fromkeys((d.place, d.baseline) for d in (*numbers.differences, *numbers.control))
+    head = ["agent", *(f"{place}: minus {baseline}" for place, baseline in columns)]
+    several = len(numbers.selection) > 1
+    head += ["selection people: return"] if several else []
+    body = []
+    for agent in found.agents:
+        cells = [numbers.find(agent, baseline, place) for place, baseline in columns]
+        line = [agent, *(ledger.estimate(d.estimate, signed=True) if d else "" for d in cells)]
+        if several:
+            chosen = numbers.selection.get(agent)
+            line.append(ledger.estimate(chosen) if chosen else "")
+        body.append(line)
+    chosen_on = (
+        f"Of the agents, {found.agent} speaks for RL: it has the highest return on selection "
+        "people, who are not among the evaluation people. "
+        if several and found.agent
         else ""
     )
     return [
         box,
-        element("p", result.question),
+        element("p", study.question),
         table(
-            f"Paired differences of return ({roles.unit}) with 95 % intervals. {chosen}",
+            f"Paired differences of return ({study.unit}) with 95 % intervals. {chosen_on}",
             head,
             body,
             wide=True,
-        ),
+        )
+        if columns
+        else None,
         _source_note(),
     ]
 
 
 def _ladder(
-    result: StudyResult, numbers: Numbers, pictures: Mapping[str, Html], ledger: Ledger
+    result: Result, numbers: Numbers, pictures: Mapping[str, Html], ledger: Ledger
 ) -> list[Html | None]:
-    roles = result.roles
-    places = [p for p in PLACES if any(p in rung.mean for rung in numbers.ladder)]
-    rungs = numbers.ladder[::-1]
-    returns = [
+    study, roles = result.study, result.study.roles
+    places = [p for p in study.main if any(p.name in rung.mean for rung in numbers.ladder)]
+    first = places[0]
+    body = [
         [
             _name(rung.policy, rung.kind),
-            "the boredom rule" if rung.policy == roles.reference else KINDS[rung.kind],
-            *(ledger.estimate(rung.mean[p]) if p in rung.mean else "" for p in places),
-            ledger.estimate(rung.middle),
-            ledger.estimate(rung.score) if rung.score else "",
+            knows(study, rung),
+            *(ledger.estimate(rung.mean[p.name]) if p.name in rung.mean else "" for p in places),
+            ledger.estimate(rung.middle) if rung.middle else "",
+            ledger.estimate(rung.score[first.name]) if first.name in rung.score else "",
         ]
-        for rung in rungs
+        for rung in numbers.ladder[::-1]
     ]
-    measured = [m for m in SIDE_METRICS if all(m in rung.side for rung in rungs)]
-    side = [
-        [_name(rung.policy, rung.kind), *(ledger.plain(rung.side[m]) for m in measured)]
-        for rung in rungs
-    ]
-    head = ["policy", "knows", *(PLACE_NAMES[p] for p in places), "world, interquartile mean"]
+    head = ["policy", "knows", *(p.heading for p in places), f"{first.name}, interquartile mean"]
+    told = [rung.policy for rung in numbers.ladder if rung.kind == "privileged"]
+    upper = f" {' and '.join(told)} are told what no real system knows: upper references."
     return [
         pictures["ladder"],
         table(
-            f"Mean return ({roles.unit}) with 95 % intervals. Score, in the world: 0 is "
-            f"{roles.random}, 1 is {roles.reference}. "
-            f"{roles.myopic} and {roles.reference} are told what no real system knows: upper "
-            "references.",
+            f"Mean return ({study.unit}) with 95 % intervals. Score, in {first.heading}: 0 is "
+            f"{roles.random}, 1 is {one_of(study, first)}.{upper if told else ''}",
             [*head, "score"],
-            returns,
-            wide=True,
-        ),
-        table(
-            "Per session in the simulated world, means.",
-            ["policy", *(SIDE_NAMES[m] for m in measured)],
-            side,
-        ),
-        _source_note(),
-    ]
-
-
-def _differences(
-    result: StudyResult, numbers: Numbers, pictures: Mapping[str, Html], ledger: Ledger
-) -> list[Html | None]:
-    body = [
-        [
-            *_difference_cells(d, ledger),
-            ledger.estimate(d.chance),
-            ledger.number(
-                _p_text(p), f"{ROWS}: Holm-adjusted bootstrap p-value of {d.estimate.source}"
-            ),
-        ]
-        for d, p in zip(numbers.differences, numbers.adjusted, strict=True)
-    ]
-    return [
-        pictures["differences"],
-        table(
-            f"Paired differences ({result.roles.unit}). Better for: share of (user, seed) pairs in "
-            f"which the agent's return is higher, ties half. p: two-sided, adjusted by Holm for "
-            f"all {len(body)} lines.",
-            ["agent", "minus", "where", "difference", "by training seed", "better for", "p"],
             body,
             wide=True,
         ),
-        element("p", result.notes["capped"]) if "capped" in result.notes else None,
         _source_note(),
     ]
 
 
-def _control(result: StudyResult, numbers: Numbers, ledger: Ledger) -> list[Html | None]:
+def _places(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | None]:
+    """A table of each place: what a session had besides its return, and what training took."""
+    found: list[Html | None] = []
+    for place in result.study.main:
+        rungs = [rung for rung in numbers.ladder[::-1] if place.name in rung.mean]
+        rungs.sort(key=lambda rung, at=place.name: -rung.mean[at].value)
+        if rungs:
+            found.append(_place(result, place, rungs, ledger))
+    return [*found, _source_note()] if found else []
+
+
+def _place(result: Result, place: Place, rungs: Sequence[Rung], ledger: Ledger) -> Html:
+    study = result.study
+    columns = list(dict.fromkeys(c for rung in rungs for c in rung.side[place.name]))
+    published = {p.policy: p for p in study.published if p.place == place.name}
+    also = [c for c in columns if any(c in p.also for p in published.values())]
+    trained = any(place.name in rung.slates for rung in rungs)
+    head = ["policy", f"return ({study.unit})"]
+    head += ["published", *(f"published {name_of(study, c)}" for c in also)] if published else []
+    head += [name_of(study, column) for column in columns]
+    head += ["slates of training", "CPU time of training"] if trained else []
+    body = []
+    for rung in rungs:
+        theirs, side = published.pop(rung.policy, None), rung.side[place.name]
+        line = [_name(rung.policy, rung.kind), ledger.estimate(rung.mean[place.name])]
+        if "published" in head:
+            line.append(f"{theirs.value:.1f}" if theirs else "")
+            line += [f"{theirs.also[c]:+.2f}" if theirs and c in theirs.also else "" for c in also]
+        line += [ledger.plain(side[c]) if c in side else "" for c in columns]
+        if trained:
+            slates = rung.slates.get(place.name)
+            line.append("" if slates is None else f"{slates:,.0f}")
+            line.append(duration(rung.cpu_seconds[place.name]) if slates is not None else "")
+        body.append(line)
+    for theirs in published.values():
+        line = [f"{theirs.policy}, published", "", f"{theirs.value:.1f}"]
+        body.append([*line, *[""] * (len(head) - len(line))])
+    sources = "; ".join(dict.fromkeys(p.source for p in study.published if p.place == place.name))
+    caption = f"{place.heading}, {where(place)}: per session, means, highest return first."
+    return table(caption + (f" Published: {sources}." if sources else ""), head, body, wide=True)
+
+
+def _differences(
+    result: Result, numbers: Numbers, pictures: Mapping[str, Html], ledger: Ledger
+) -> list[Html | None]:
+    if not numbers.differences:
+        return []
+    return [
+        pictures["differences"],
+        table(
+            f"Paired differences ({result.study.unit}). Better for: share of (user, seed) pairs "
+            "in which the agent's return is higher, ties half. p: two-sided, adjusted by Holm for "
+            f"all {len(numbers.differences)} lines.",
+            ["agent", "minus", "where", "difference", "by training seed", "better for", "p"],
+            [
+                [*_difference_cells(result, d, ledger), ledger.estimate(d.chance), _p(d, ledger)]
+                for d in numbers.differences
+            ],
+            wide=True,
+        ),
+        _source_note(),
+    ]
+
+
+def _control(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | None]:
+    if not numbers.control:
+        return []
+    study, roles = result.study, result.study.roles
+    truth = f", nor {roles.say(roles.truth)}, which knows the true model" if roles.truth else ""
     intro = (
-        "In the static twin nobody gets bored, nothing drifts and nobody leaves, so looking ahead "
-        "is worth nothing. Agents trained there must tie with the supervised ranker and may not "
-        f"beat {result.roles.myopic}, which knows the true model; if one does, it exploits "
-        "something it should not."
+        "In the control nothing that a person does changes what comes next, so looking ahead is "
+        f"worth nothing. Agents trained there may not beat {roles.say(roles.opponent)}{truth}; if "
+        "one does, it exploits something it should not."
     )
-    body = [_difference_cells(d, ledger) for d in numbers.control]
+    trained = list(dict.fromkeys(d.agent for d in numbers.control))
+    passed = [(agent, objections(study, numbers, agent)) for agent in trained]
     head = ["agent", "minus", "where", "difference", "by training seed"]
     lines: list[Html | None] = [
         element("p", intro),
-        element(
-            "ul",
-            *(element("li", _control_line(f.agent, f.objections)) for f in numbers.verdict.facts),
+        element("ul", *(element("li", _control_line(agent, why)) for agent, why in passed)),
+        table(
+            f"Agents trained and read in the control ({study.unit}). p: adjusted by Holm for all "
+            f"{len(numbers.control)} lines.",
+            [*head, "p"],
+            [[*_difference_cells(result, d, ledger), _p(d, ledger)] for d in numbers.control],
         ),
-        table(f"Agents trained and read in the static twin ({result.roles.unit}).", head, body),
     ]
     if numbers.carried:
-        carried = [_difference_cells(d, ledger) for d in numbers.carried]
-        caption = "For comparison: agents trained in the world, read in the static twin."
+        carried = [_difference_cells(result, d, ledger) for d in numbers.carried]
+        caption = "For comparison: agents trained where people change, read in the control."
         lines.append(table(caption, head, carried))
     return [*lines, _source_note()]
 
@@ -240,56 +236,64 @@ def _control_line(agent: str, objections: Sequence[str]) -> str:
 
 
 def _judge(
-    result: StudyResult, numbers: Numbers, pictures: Mapping[str, Html], ledger: Ledger
+    result: Result, numbers: Numbers, pictures: Mapping[str, Html], ledger: Ledger
 ) -> list[Html | None]:
-    body = [
-        [
-            f.agent,
-            ledger.estimate(f.world_supervised, signed=True),
-            ledger.estimate(f.judge_supervised, signed=True),
-            "yes" if f.same_sign else "no",
-            ledger.estimate(f.drop, signed=True),
-        ]
-        for f in numbers.verdict.facts
-    ]
+    study, opponent = result.study, result.study.roles.opponent
+    body = []
+    for agent in numbers.verdict.agents:
+        for name, drop in numbers.drops.get(agent, ()):
+            judge = study.place(name)
+            here, there = (numbers.find(agent, opponent, p) for p in (judge.of, judge.name))
+            if here is None or there is None:
+                continue
+            same = (here.estimate.value > 0) == (there.estimate.value > 0)
+            body.append(
+                [
+                    agent,
+                    ledger.estimate(here.estimate, signed=True),
+                    ledger.estimate(there.estimate, signed=True),
+                    "yes" if same else "no",
+                    ledger.estimate(drop, signed=True),
+                ]
+            )
+    if not body:
+        return []
     caption = (
-        f"Advantage over {result.roles.supervised} ({result.roles.unit}) in the world and before "
-        "the judge, a model of another family fitted on other people. Drop: world minus judge, "
-        "paired; positive where the world flattered the agent."
+        f"Advantage over {opponent} ({study.unit}) in the world and before the judge, a model of "
+        "another family fitted on other people. Drop: world minus judge, paired; positive where "
+        "the world flattered the agent."
     )
-    return [
-        pictures["judge"],
-        table(caption, ["agent", "in the world", "before the judge", "same sign", "drop"], body),
-        _source_note(),
-    ]
+    head = ["agent", "in the world", "before the judge", "same sign", "drop"]
+    return [pictures.get("judge"), table(caption, head, body), _source_note()]
 
 
 def _sensitivity(
-    result: StudyResult, numbers: Numbers, pictures: Mapping[str, Html], ledger: Ledger
+    result: Result, numbers: Numbers, pictures: Mapping[str, Html], ledger: Ledger
 ) -> list[Html | None]:
-    if "sensitivity" not in pictures:
+    study, sweep = result.study, result.study.sweep
+    if sweep is None or "sensitivity" not in pictures:
         return []
-    lines = dict.fromkeys((d.agent, d.place, d.boredom) for d in numbers.sensitivity)
-    found = {(d.agent, d.place, d.boredom, d.baseline): d for d in numbers.sensitivity}
-    baselines = (result.roles.supervised, result.roles.capped)
+    lines = dict.fromkeys((d.agent, d.place, d.strength) for d in numbers.sensitivity)
+    found = {(d.agent, d.place, d.strength, d.baseline): d for d in numbers.sensitivity}
+    baselines = (study.roles.opponent, *study.roles.others)
     body = []
-    for agent, place, boredom in lines:
-        cells = [found.get((agent, place, boredom, baseline)) for baseline in baselines]
-        mark = " (the study's)" if boredom == result.roles.boredom else ""
+    for agent, place, strength in lines:
+        cells = [found.get((agent, place, strength, baseline)) for baseline in baselines]
+        mark = " (the study's)" if strength == sweep.value else ""
         body.append(
             [
                 agent,
-                PLACE_NAMES[place],
-                f"{boredom:g}{mark}",
+                study.place(place).heading,
+                f"{strength:g}{mark}",
                 *(ledger.estimate(d.estimate, signed=True) if d else "" for d in cells),
             ]
         )
     head = ["agent", "where", "strength", *(f"minus {baseline}" for baseline in baselines)]
-    caption = f"Paired differences ({result.roles.unit}) by strength of boredom (log-odds)."
+    caption = f"Paired differences ({study.unit}) by strength of {sweep.name} ({sweep.unit})."
     return [pictures["sensitivity"], table(caption, head, body), _source_note()]
 
 
-def _difference_cells(d: Difference, ledger: Ledger) -> list[str]:
+def _difference_cells(result: Result, d: Difference, ledger: Ledger) -> list[str]:
     """Agent, baseline, place, difference, and the difference of each seed."""
     source = d.estimate.source
     seeds: list[str] = []
@@ -298,16 +302,18 @@ def _difference_cells(d: Difference, ledger: Ledger) -> list[str]:
             ", " if seeds else "",
             ledger.number(f"{value:+.2f}", f"{ROWS}: seed {seed} of the {source}"),
         ]
-    name = PLACE_NAMES[d.place].split(" (")[0]
-    return [d.agent, d.baseline, name, ledger.estimate(d.estimate, signed=True), join(seeds)]
+    place = result.study.place(d.place).heading.split(" (")[0]
+    return [d.agent, d.baseline, place, ledger.estimate(d.estimate, signed=True), join(seeds)]
+
+
+def _p(d: Difference, ledger: Ledger) -> Html:
+    assert d.adjusted is not None
+    source = f"{ROWS}: Holm-adjusted bootstrap p-value of {d.estimate.source}"
+    return ledger.number(p_text(d.adjusted), source)
 
 
 def _name(policy: str, kind: str) -> Html:
     return element("span", policy, class_="strong" if kind == "learns" else None)
-
-
-def _p_text(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _source_note() -> Html:

@@ -9,55 +9,76 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from slategym.experiments.report.results import StudyResult
-from slategym.experiments.statistics.numbers import PLACES, Numbers
+from slategym.experiments.report.results import Result
+from slategym.experiments.report.words import p_text
+from slategym.experiments.statistics.numbers import Numbers, one_of
 from slategym.experiments.statistics.stats import Estimate
 
-NAMES = {"world": "world", "judge": "judge", "static": "static"}
 LOOK: dict[str, Any] = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
-TONES = {"wins": "green", "not believed": "red", "loses": "red"}
+TONES = {"wins": "green", "bad": "red", "unsure": "yellow"}
 
 
-def print_report(result: StudyResult, numbers: Numbers, console: Console) -> None:
-    """The ladder, the differences and the verdict sentence."""
+def print_report(result: Result, numbers: Numbers, console: Console) -> None:
+    """The ladder, the differences and the verdict."""
     console.print(_ladder(result, numbers))
-    console.print(_differences(result, numbers))
-    tone = TONES.get(numbers.verdict.best.outcome, "yellow")
-    console.print(Text(numbers.verdict.sentence, style=f"bold {tone}"))
+    if numbers.differences or numbers.control:
+        console.print(_differences(result, numbers))
+    for sentence in numbers.verdict.sentences:
+        console.print(Text(sentence, style=f"bold {TONES[numbers.verdict.tone]}"))
 
 
-def _ladder(result: StudyResult, numbers: Numbers) -> Table:
-    title = f"Mean return ({result.roles.unit}) [95 % interval]"
-    ladder = Table(title=title, caption_justify="left", **LOOK)
-    ladder.caption = "* told hidden truths. Bold: learns by RL, in the static twin trained there."
-    ladder.add_column("policy")
-    for place in PLACES:
-        ladder.add_column(NAMES[place], justify="right", no_wrap=True)
+def _ladder(result: Result, numbers: Numbers) -> Table:
+    study = result.study
+    places = [p for p in study.main if any(p.name in rung.mean for rung in numbers.ladder)]
+    first = places[0].name
+    scored = any(first in rung.score for rung in numbers.ladder)
+    published = {(p.policy, p.place): p.value for p in study.published}
+    ladder = Table(
+        title=f"Mean return ({study.unit}) [95 % interval]", caption_justify="left", **LOOK
+    )
+    caption = "* told hidden truths. Bold: learns by RL, in a control trained there."
+    if scored:
+        caption += f" Score in {first}: 0 {study.roles.random}, 1 {one_of(study, places[0])}."
+    ladder.caption = caption + (" In brackets: published." if published else "")
+    ladder.add_column("policy", min_width=min(17, max(len(r.policy) for r in numbers.ladder) + 1))
+    for place in places:
+        ladder.add_column(place.name, justify="right")
+    if scored:
+        ladder.add_column("score", justify="right", no_wrap=True)
     for rung in reversed(numbers.ladder):
         name = rung.policy + ("*" if rung.kind == "privileged" else "")
-        cells = [_short(rung.mean[place]) if place in rung.mean else "" for place in PLACES]
-        ladder.add_row(
-            *(Text(cell) for cell in (name, *cells)), style="bold" if rung.kind == "learns" else ""
-        )
+        cells = []
+        for place in places:
+            theirs = published.pop((rung.policy, place.name), None)
+            own = _short(rung.mean[place.name]) if place.name in rung.mean else ""
+            cells.append(own if theirs is None else f"{own} ({theirs:.1f})")
+        if scored:
+            cells.append(f"{rung.score[first].value:.2f}" if first in rung.score else "")
+        style = "bold" if rung.kind == "learns" else ""
+        ladder.add_row(*(Text(cell) for cell in (name, *cells)), style=style)
+    for (policy, place_name), value in published.items():
+        cells = [f"({value:.1f})" if place.name == place_name else "" for place in places]
+        ladder.add_row(f"({policy})", *cells, style="dim")
     return ladder
 
 
 def _short(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} [{estimate.low:.1f}, {estimate.high:.1f}]"
+    value, low, high = estimate.value, estimate.low, estimate.high
+    digits = 2 if abs(value) < 100 else 1
+    return f"{value:.{digits}f} [{low:.1f}, {high:.1f}]"
 
 
-def _differences(result: StudyResult, numbers: Numbers) -> Table:
-    title = f"Paired differences ({result.roles.unit}) [95 % interval]"
+def _differences(result: Result, numbers: Numbers) -> Table:
+    title = f"Paired differences ({result.study.unit}) [95 % interval]"
     differences = Table(title=title, caption_justify="left", **LOOK)
-    differences.caption = "By seed: lowest and highest. Static: the negative control."
+    differences.caption = "By seed: lowest and highest. p: adjusted by Holm, the control's apart."
     for name in ("agent", "minus", "where"):
         differences.add_column(name)
-    differences.add_column("difference", justify="right", no_wrap=True)
-    differences.add_column("by seed", justify="right", no_wrap=True)
+    for name in ("difference", "by seed", "p"):
+        differences.add_column(name, justify="right", no_wrap=True)
     for d in numbers.differences + numbers.control:
         seeds = f"{min(d.by_seed.values()):+.2f}..{max(d.by_seed.values()):+.2f}"
-        where = NAMES[d.place]
-        differences.add_row(
-            *(Text(cell) for cell in (d.agent, d.baseline, where, d.estimate.signed(), seeds))
-        )
+        p = "" if d.adjusted is None else p_text(d.adjusted)
+        cells = (d.agent, d.baseline, d.place, d.estimate.signed(), seeds, p)
+        differences.add_row(*(Text(cell) for cell in cells))
     return differences

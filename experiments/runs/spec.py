@@ -1,4 +1,8 @@
-"""What determines a result, as canonical JSON, and its short name."""
+"""What determines a result, as canonical JSON, and its short name.
+
+No name of a class or a file is part of it: a file may move and a class be renamed, and what was
+computed before counts as computed.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ def canonical_json(spec: Any) -> str:
 
     Args:
         spec: frozen dataclasses, mappings with string keys, tuples or lists, str, int, finite
-            float, bool and None, nested in any way. A dataclass is written with its class's name.
+            float, bool and None, nested in any way. A dataclass is written as its fields.
 
     Raises:
         ValueError: naming the place and the value that is none of these.
@@ -56,8 +60,7 @@ def _plain(value: Any, place: str) -> Json:
     if is_dataclass(value) and not isinstance(value, type):
         if not value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
             raise ValueError(f"a spec's dataclasses are frozen; {place} is {type(value).__name__}")
-        parts = {f.name: _plain(getattr(value, f.name), f"{place}.{f.name}") for f in fields(value)}
-        return {"spec": type(value).__name__, **parts}
+        return {f.name: _plain(getattr(value, f.name), f"{place}.{f.name}") for f in fields(value)}
     raise ValueError(
         "a spec is made of frozen dataclasses, mappings, tuples, str, int, float, bool and None; "
         f"{place} is a {type(value).__name__}"

@@ -11,12 +11,30 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from slategym.envs.names import lookup
 from slategym.experiments.runs.spec import spec_id
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from slategym.experiments.runs.store import Store
+
+
+MEASURE = "slategym.experiments.measure"
+FUNCTIONS = {  # what units compute: a name for good, with its version, and where it stands today
+    "learn@1": f"{MEASURE}.units:learn",
+    "read@1": f"{MEASURE}.units:read",
+    "choose@1": f"{MEASURE}.units:choose",
+    "describe@1": f"{MEASURE}.units:describe",
+    "log@1": f"{MEASURE}.preparation:log",
+    "fit@1": f"{MEASURE}.preparation:fit",
+    "constants@1": f"{MEASURE}.preparation:constants",
+    "accuracy@1": f"{MEASURE}.preparation:accuracy",
+}
+"""A function that computes something else than before gets another version, never another name.
+
+A unit's id holds the name, so that finished runs survive when a function moves.
+"""
 
 
 class Progress(Protocol):
@@ -36,7 +54,7 @@ class Unit:
     """
 
     label: str  # for people: "plackett-luce, seed 1"
-    function: str  # "package.module:name" of a function from Work to a table, or to JSON values
+    function: str  # name in FUNCTIONS, or another package's "module:name": from Work to its result
     spec: Any  # see spec.canonical_json
     needs: tuple[Unit, ...] = ()  # done before it
     kind: Literal["parquet", "json"] = "parquet"  # what the function returns: DataFrame or values
@@ -59,9 +77,13 @@ class Unit:
         """The function.
 
         Raises:
+            UsageError: if FUNCTIONS has no such name.
             ValueError: if there is no such function.
         """
-        module, _, name = self.function.partition(":")
+        path = self.function
+        if ":" not in path:
+            path = lookup("unit", path, FUNCTIONS)
+        module, _, name = path.partition(":")
         try:
             function: Callable[[Work], Any] = getattr(import_module(module), name)
         except AttributeError:
@@ -92,13 +114,18 @@ class Work:
         """
         return self.store.folder_of(self.unit)
 
-    def needed(self, index: int = 0) -> Any:
-        """Result of the index-th unit that this one needs: a DataFrame or JSON values."""
-        return self.store.read(self.unit.needs[index])
+    def need(self, function: str) -> Unit:
+        """The one unit of this function that this one needs."""
+        (found,) = (unit for unit in self.unit.needs if unit.function == function)
+        return found
 
-    def needed_folder(self, index: int = 0) -> Path:
-        """That unit's folder."""
-        return self.store.folder_of(self.unit.needs[index])
+    def needed(self, function: str) -> Any:
+        """Its result: a DataFrame or JSON values."""
+        return self.store.read(self.need(function))
+
+    def needed_folder(self, function: str) -> Path:
+        """Its folder."""
+        return self.store.folder_of(self.need(function))
 
 
 def closure(units: Iterable[Unit]) -> list[Unit]:

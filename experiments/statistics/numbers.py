@@ -2,179 +2,299 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 
 import pandas as pd
 
-from slategym.experiments.report.results import StudyResult
 from slategym.experiments.statistics import stats
-from slategym.experiments.statistics.stats import Cell, Estimate
-from slategym.experiments.statistics.verdict import Roles, Verdict, verdict
+from slategym.experiments.statistics.stats import LEVEL, Cell, Estimate
+from slategym.experiments.statistics.verdict import Verdict
+from slategym.experiments.study import Place, Study
 
-PLACES = ("world", "judge", "static")
-SIDE_METRICS = ("clicks", "likes", "length", "bored_share", "topics")
+KEYS = (  # columns of the rows that say whose they are, and the return
+    *("world", "variant", "strength", "policy", "trained_in", "seed", "user", "person", "group"),
+    *("return", "expected_return"),
+)
+
+
+WHOSE = ("world", "variant", "policy", "trained_in", "group")
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One policy of the ladder; numbers of a place are missing where it was not read there."""
+    """One policy; numbers of a place are missing where it was not read there."""
 
     policy: str
     kind: str  # "privileged" | "learns" | "baseline"
     mean: dict[str, Estimate]  # return by place
-    middle: Estimate  # interquartile mean in the world
-    score: Estimate | None  # normalised in the world; None without the reference
-    side: dict[str, Estimate]  # SIDE_METRICS in the world, those that it has
+    middle: Estimate | None  # interquartile mean in the study's first place
+    score: dict[str, Estimate]  # 0 is random, 1 the reference, by place that has both
+    by_seed: dict[str, tuple[float, ...]]  # mean return of each training seed, by place
+    side: dict[str, dict[str, Estimate]]  # the rows' further columns, by place
+    slates: dict[str, float]  # of training, each seed, by place; empty where nothing is learned
+    cpu_seconds: dict[str, float]  # of training, mean over seeds
+
+    @property
+    def order(self) -> float:
+        """Of the ladder: the mean in the first place where it was read."""
+        return next(iter(self.mean.values())).value
 
 
 @dataclass(frozen=True)
 class Difference:
-    """An agent minus a baseline in one place."""
+    """A learner minus a baseline in one place."""
 
     agent: str
     baseline: str
     place: str
-    boredom: float | None
+    strength: float | None
     estimate: Estimate
     by_seed: dict[int, float]
     chance: Estimate  # probability of improvement
+    adjusted: float | None = None  # Holm's p-value among all of its table; None: of no table
+
+    @property
+    def side(self) -> int:
+        """1: clearly above zero; -1: clearly below; 0: not clear. The one rule of "clear".
+
+        The interval leaves out zero, and so does the p-value, adjusted for the number of
+        comparisons in the same table.
+        """
+        p = self.estimate.p_value if self.adjusted is None else self.adjusted
+        if p >= LEVEL:
+            return 0
+        return int(self.estimate.above_zero) - int(self.estimate.below_zero)
 
 
 @dataclass(frozen=True)
 class Numbers:
     """All of them."""
 
+    ladder: tuple[Rung, ...]  # lowest mean in the study's first place first
+    differences: tuple[Difference, ...]  # to the opponent and others, in open places and judges
+    control: tuple[Difference, ...]  # in the controls, to the opponent and to the truth
+    carried: tuple[Difference, ...]  # learners of open places read in a control, if they were
+    sensitivity: tuple[Difference, ...]  # over strengths of the assumption, to opponent and others
+    drops: dict[str, tuple[tuple[str, Estimate], ...]]  # by learner: judge, advantage lost there
+    selection: dict[str, Estimate]  # mean return on selection people, by learner
     verdict: Verdict
-    ladder: tuple[Rung, ...]  # lowest mean in the world first
-    differences: tuple[Difference, ...]  # to supervised and to the cap, in the world and judge
-    control: tuple[Difference, ...]  # in the static twin, to supervised and to myopic
-    carried: tuple[Difference, ...]  # agents of the world read in the static twin, if they were
-    sensitivity: tuple[Difference, ...]  # over boredom strengths, in the world and judge
-    adjusted: tuple[float, ...]  # Holm's p-values of `differences`
+
+    def of(self, policy: str) -> Rung:
+        """One policy."""
+        return next(rung for rung in self.ladder if rung.policy == policy)
+
+    def find(self, agent: str, baseline: str, place: str) -> Difference | None:
+        """One comparison of the first two tables."""
+        for d in (*self.differences, *self.control):
+            if (d.agent, d.baseline, d.place) == (agent, baseline, place):
+                return d
+        return None
 
 
-def compute_numbers(result: StudyResult) -> Numbers:
+def compute_numbers(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> Numbers:
     """Everything that is said of the rows.
 
     Raises:
         ValueError: if rows that the verdict needs are missing or do not pair.
     """
-    rows, roles = result.rows, result.roles
-    found = verdict(rows, roles)
-    agents = [facts.agent for facts in found.facts]
-    differences = tuple(
-        difference(rows, roles, agent, baseline, place)
-        for agent in agents
-        for baseline in (roles.supervised, roles.capped)
-        for place in ("world", "judge")
-    )
-    control = tuple(
-        difference(rows, roles, agent, baseline, "static")
-        for agent in agents
-        for baseline in (roles.supervised, roles.myopic)
-    )
-    return Numbers(
-        verdict=found,
-        ladder=_ladder(rows, roles),
+    rows = rows.astype(dict.fromkeys(WHOSE, "category"))  # each is compared with a hundred times
+    roles = study.roles
+    against = (roles.opponent, *roles.others)
+    read = study.of_role("open", "judge")
+    differences = _table(study, rows, read, against)
+    if study.learned and not differences:
+        raise ValueError(
+            f"no rows compare {', '.join(study.learned)} with {' or '.join(against)} in "
+            f"{' or '.join(place.name for place in read)}"
+        )
+    truths = () if roles.truth is None else (roles.truth,)
+    control = _table(study, rows, study.of_role("control"), dict.fromkeys((*against[:1], *truths)))
+    numbers = Numbers(
+        ladder=_ladder(study, rows, curves),
         differences=differences,
         control=control,
-        carried=_carried(rows, roles, agents),
-        sensitivity=_sensitivity(rows, roles, agents),
-        adjusted=tuple(stats.holm([d.estimate.p_value for d in differences])),
+        carried=_carried(study, rows),
+        sensitivity=tuple(
+            d
+            for place in _strengths(study)
+            for agent in study.learned
+            for baseline in against
+            if (d := _difference(study, rows, agent, baseline, place))
+        ),
+        drops={agent: _drops(study, rows, agent) for agent in study.learned},
+        selection=_selection(study, rows),
+        verdict=Verdict("", "unsure", "", ()),
     )
+    module, _, name = study.rule.partition(":")
+    rule = getattr(import_module(module), name)
+    return replace(numbers, verdict=rule(study, numbers, rows))
 
 
-def difference(
-    rows: pd.DataFrame,
-    roles: Roles,
-    agent: str,
-    baseline: str,
-    place: str,
-    *,
-    boredom: float | None = None,
-    trained_in: str | None = None,
-) -> Difference:
-    """An agent minus a baseline in one place.
+def cell(study: Study, policy: str, place: Place) -> Cell:
+    """The rows of a policy in a place; of a learner, those of its training for that place."""
+    learns = policy in study.learned
+    trained_in = place.trained_in if learns else ""
+    return Cell(policy, place.name, place.strength, trained_in, place.group)
 
-    Args:
-        rows: episode rows.
-        roles: which policy is which.
-        agent: a policy that learns.
-        baseline: one that does not.
-        place: "world", "judge" or "static".
-        boredom: strength in log-odds; None: the study's.
-        trained_in: where the agent was trained; None: as roles have it for this place.
-    """
-    ours = roles.cell(agent, place, boredom=boredom)
-    if trained_in is not None:
+
+def there(rows: pd.DataFrame, *cells: Cell) -> bool:
+    """Whether there are rows of all of these."""
+    return all(not cell.among(rows).empty for cell in cells)
+
+
+def _table(
+    study: Study, rows: pd.DataFrame, places: Sequence[Place], baselines: Sequence[str] | dict
+) -> tuple[Difference, ...]:
+    """Every learner minus every baseline in every place, with p-values adjusted for them all."""
+    found = [
+        d
+        for agent in study.learned
+        for baseline in baselines
+        for place in places
+        if (d := _difference(study, rows, agent, baseline, place))
+    ]
+    adjusted = stats.holm([d.estimate.p_value for d in found])
+    return tuple(replace(d, adjusted=p) for d, p in zip(found, adjusted, strict=True))
+
+
+def _difference(
+    study: Study, rows: pd.DataFrame, agent: str, baseline: str, place: Place, trained_in: str = ""
+) -> Difference | None:
+    """A learner minus a baseline; None where one of them was not read there."""
+    ours, theirs = cell(study, agent, place), cell(study, baseline, place)
+    if trained_in:
         ours = replace(ours, trained_in=trained_in)
-    theirs = roles.cell(baseline, place, boredom=boredom)
+    if agent == baseline or not there(rows, ours, theirs):
+        return None
     return Difference(
         agent,
         baseline,
-        place,
-        ours.boredom,
+        place.name,
+        place.strength,
         stats.paired_difference(rows, ours, theirs),
         stats.by_seed(rows, ours, theirs),
         stats.probability_of_improvement(rows, ours, theirs),
     )
 
 
-def kind_of(policy: str, roles: Roles) -> str:
-    """Whether a policy is told hidden truths, learns by trying, or has the log only."""
-    if policy in (roles.myopic, roles.reference):
-        return "privileged"
-    return "learns" if policy in roles.agents else "baseline"
-
-
-def _ladder(rows: pd.DataFrame, roles: Roles) -> tuple[Rung, ...]:
-    def there(cell: Cell) -> bool:
-        return not cell.among(rows).empty
-
-    rungs = []
-    for policy in rows["policy"].unique():
-        cells = {place: roles.cell(policy, place) for place in PLACES}
-        if not there(cells["world"]):
-            continue
-        low, high = roles.cell(roles.random, "world"), roles.cell(roles.reference, "world")
-        world = cells["world"]
-        rungs.append(
-            Rung(
-                policy,
-                kind_of(policy, roles),
-                {p: stats.mean(rows, cell) for p, cell in cells.items() if there(cell)},
-                stats.interquartile_mean(rows, world),
-                stats.normalised_score(rows, world, low, high) if there(high) else None,
-                {m: stats.mean(rows, world, m) for m in SIDE_METRICS if rows[m].notna().all()},
-            )
-        )
-    return tuple(sorted(rungs, key=lambda rung: rung.mean["world"].value))
-
-
-def _carried(rows: pd.DataFrame, roles: Roles, agents: list[str]) -> tuple[Difference, ...]:
-    read = [
-        agent
-        for agent in agents
-        if not replace(roles.cell(agent, "static"), trained_in="world").among(rows).empty
-    ]
+def _ladder(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> tuple[Rung, ...]:
+    names = [baseline.name for baseline in study.baselines]
+    names += [name for name in rows["policy"].unique() if name not in (*names, *study.learned)]
+    rungs = [_rung(study, name, rows, curves) for name in (*names, *study.learned)]
+    first = study.main[0].name
     return tuple(
-        difference(rows, roles, agent, roles.supervised, "static", trained_in="world")
-        for agent in read
+        sorted((r for r in rungs if r.mean), key=lambda rung: (first in rung.mean, rung.order))
     )
 
 
-def _sensitivity(rows: pd.DataFrame, roles: Roles, agents: list[str]) -> tuple[Difference, ...]:
+def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -> Rung:
+    cells = {place.name: cell(study, policy, place) for place in study.main}
+    cells = {place: own for place, own in cells.items() if there(rows, own)}
+    mine = {place: own.among(rows) for place, own in cells.items()}
+    first = study.main[0].name
+    columns = [name for name in rows.columns if name not in KEYS]
+    trained = study.trainings.get(policy, ())
+    lessons = {
+        place: curves[curves["policy"].isin(trained) & (curves["trained_in"] == place)]
+        for place in cells
+        if trained and not curves.empty
+    }
+    lessons = {place: lesson for place, lesson in lessons.items() if len(lesson)}
+    return Rung(
+        policy,
+        study.kind_of(policy),
+        {place: stats.mean(mine[place], own) for place, own in cells.items()},
+        stats.interquartile_mean(mine[first], cells[first]) if first in cells else None,
+        {p: score for p, own in cells.items() if (score := _score(study, rows, own, p))},
+        {p: tuple(stats.table(mine[p], c).value_SU.mean(1).tolist()) for p, c in cells.items()},
+        {place: _side(study, mine[place], own, columns) for place, own in cells.items()},
+        {place: float(lesson["steps"].max()) for place, lesson in lessons.items()},
+        {
+            place: float(lesson.groupby("seed")["cpu_seconds"].max().mean())
+            for place, lesson in lessons.items()
+        },
+    )
+
+
+def _score(study: Study, rows: pd.DataFrame, own: Cell, name: str) -> Estimate | None:
+    """0 is random and 1 the reference; None where one of them was not read, or is no better."""
+    place = study.place(name)
+    low, high = (cell(study, policy, place) for policy in (study.roles.random, one_of(study, place)))
+    if not there(rows, low, high):
+        return None
+    if high.among(rows)["return"].mean() <= low.among(rows)["return"].mean():
+        return None
+    return stats.normalised_score(rows, own, low, high)
+
+
+def one_of(study: Study, place: Place) -> str:
+    """The policy of score 1 there."""
+    other = study.roles.control_reference
+    return other if other and place.role == "control" else study.roles.reference
+
+
+def _side(
+    study: Study, mine: pd.DataFrame, own: Cell, columns: Sequence[str]
+) -> dict[str, Estimate]:
+    """Means of what the cell's rows say besides the return, where every session says it."""
+    ratios = {ratio.column: ratio for ratio in study.ratios}
+    found = {}
+    for name in columns:
+        if not mine[name].notna().all():
+            continue
+        if name in ratios and mine[ratios[name].per].sum() > 0:
+            found[name] = stats.ratio(mine, own, name, ratios[name].per)
+        else:
+            found[name] = stats.mean(mine, own, name)
+    return found
+
+
+def _carried(study: Study, rows: pd.DataFrame) -> tuple[Difference, ...]:
+    """Learners of the open places, read in a control."""
+    return tuple(
+        d
+        for place in study.of_role("control")
+        for home in study.of_role("open")
+        for agent in study.learned
+        if (
+            d := _difference(
+                study, rows, agent, study.roles.opponent, place, trained_in=home.trained_in
+            )
+        )
+    )
+
+
+def _strengths(study: Study) -> list[Place]:
+    """Places of a sweep, weakest first, the study's own among them."""
+    varied = {place.name for place in study.of_role("sweep")}
+    every = [*study.of_role("sweep"), *(p for p in study.main if p.name in varied)]
+    order = {place.name: at for at, place in enumerate(study.main)}
+    return sorted(every, key=lambda place: (order[place.name], place.strength or 0.0))
+
+
+def _drops(study: Study, rows: pd.DataFrame, agent: str) -> tuple[tuple[str, Estimate], ...]:
+    """How much of its advantage over the opponent a learner loses before each judge."""
     found = []
-    for place in ("world", "judge"):
-        for agent in agents:
-            read = rows[(rows["variant"] == place) & (rows["policy"] == agent)]
-            strengths = sorted(read.loc[read["group"] == "evaluation", "boredom"].unique())
-            if len(strengths) == 1:
-                continue
-            for baseline in (roles.supervised, roles.capped):
-                found += [
-                    difference(rows, roles, agent, baseline, place, boredom=float(strength))
-                    for strength in strengths
-                    if not roles.cell(baseline, place, boredom=float(strength)).among(rows).empty
-                ]
+    for judge in study.of_role("judge"):
+        places = (study.place(judge.of), judge)
+        cells = [
+            cell(study, policy, place)
+            for place in places
+            for policy in (agent, study.roles.opponent)
+        ]
+        if there(rows, *cells):
+            found.append((judge.name, stats.drop(rows, *cells)))
     return tuple(found)
+
+
+def _selection(study: Study, rows: pd.DataFrame) -> dict[str, Estimate]:
+    """Mean return on selection people, of every learner that met them."""
+    found = {}
+    for place in study.of_role("selection"):
+        for agent in study.learned:
+            own = cell(study, agent, place)
+            if there(rows, own):
+                found[agent] = stats.mean(rows, own)
+    return found

@@ -23,6 +23,7 @@ import pandas as pd
 
 RESAMPLES = 4000  # bootstrap draws
 COVERAGE = 0.95
+LEVEL = 0.05  # of a p-value, after Holm, below which a difference is called clear
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Cell:
     """Which rows: one policy, read in one variant of one world. None: there is only one."""
 
     policy: str
-    variant: str  # "world" | "static" | "judge"
-    boredom: float | None = None  # strength, log-odds
+    variant: str  # name of the place
+    strength: float | None = None  # of the assumption that a study sweeps over
     trained_in: str | None = None  # "" for policies that do not learn
     group: str = "evaluation"
     world: str | None = None
@@ -41,7 +42,7 @@ class Cell:
         return " and ".join(f"{name} == {value!r}" for name, value in self._named())
 
     def _named(self) -> list[tuple[str, str | float]]:
-        names = ("policy", "variant", "boredom", "trained_in", "group", "world")
+        names = ("policy", "variant", "strength", "trained_in", "group", "world")
         values = [(name, getattr(self, name)) for name in names]
         return [(name, value) for name, value in values if value is not None]
 
@@ -116,26 +117,41 @@ def table(rows: pd.DataFrame, cell: Cell, metric: str = "return") -> Table:
     where = cell.query()
     if chosen.empty:
         raise ValueError(f"no episode rows where {where}")
-    for name in ("world", "boredom", "trained_in"):
-        several = sorted(chosen[name].unique())
+    for name in ("world", "strength", "trained_in"):
+        several = sorted(chosen[name].unique()) if name in chosen else []
         if len(several) > 1:
             raise ValueError(f"rows where {where} mix {name} = {several}; name one of them")
     if chosen.duplicated(["seed", "user"]).any():
         raise ValueError(f"rows where {where} hold some (seed, user) twice")
-    wide = chosen.pivot(index="seed", columns="user", values=metric).sort_index().sort_index(axis=1)
-    value_SU = wide.to_numpy(dtype=np.float64)
+    seed_S, seed = np.unique(chosen["seed"].to_numpy(), return_inverse=True)
+    user_U, first_U, user = np.unique(
+        chosen["user"].to_numpy(), return_index=True, return_inverse=True
+    )
+    value_SU = np.full((len(seed_S), len(user_U)), np.nan)
+    value_SU[seed, user] = chosen[metric].to_numpy(dtype=np.float64)
     if not np.isfinite(value_SU).all():
         bad = int((~np.isfinite(value_SU)).sum())
         raise ValueError(f"{metric} is missing in {bad} of {value_SU.size} sessions where {where}")
-    person = chosen.drop_duplicates("user").set_index("user")["person"].loc[wide.columns]
-    codes_U = np.unique(person.to_numpy(), return_inverse=True)[1]
+    codes_U = np.unique(chosen["person"].to_numpy()[first_U], return_inverse=True)[1]
     learns = chosen["trained_in"].iloc[0] != ""
-    return Table(value_SU, wide.index.to_numpy(), wide.columns.to_numpy(), codes_U, learns)
+    return Table(value_SU, seed_S, user_U, codes_U, learns)
 
 
 def mean(rows: pd.DataFrame, cell: Cell, metric: str = "return") -> Estimate:
     """Mean over seeds and users."""
     return _mean_of(table(rows, cell, metric), f"mean of {metric} where {cell.query()}")
+
+
+def ratio(rows: pd.DataFrame, cell: Cell, metric: str, per: str) -> Estimate:
+    """Sum of a metric over the sum of another; its interval by linearisation.
+
+    Source: Cochran 1977, Sampling Techniques, section 2.11.
+    """
+    mine = cell.among(rows)
+    value = mine[metric].sum() / mine[per].sum()
+    left = (mine[metric] - value * mine[per]) / mine[per].mean()
+    found = mean(mine.assign(**{metric: value + left}), cell, metric)
+    return replace(found, source=f"sum of {metric} over sum of {per} where {cell.query()}")
 
 
 def paired_difference(

@@ -1,227 +1,309 @@
-"""The sentence at the top of a report, derived from episode rows by stated rules.
+"""The sentences at the top of a report, derived from a study's numbers by stated rules.
 
-1. The RL agent that speaks for RL is the one with the highest mean return on *selection* users in
-   the world it was trained in. Everything said about it is read on *evaluation* users.
-2. The static twin is the negative control: nothing a user does there changes what comes next, so
-   looking ahead is worth nothing. The agent trained there must not differ from the supervised
-   ranker (interval contains zero, mean within 1) nor beat the myopic policy that knows the true
-   model (interval not above zero). If it does, the result is not to be believed.
-3. RL wins only if its paired difference to the supervised ranker is above zero, interval and all,
-   in the world and before the judge. Whether it also beats the tuned cap is said separately.
+One rule of "clear", in tables and sentences alike: the interval leaves out zero, and the p-value,
+adjusted by Holm for all comparisons of the same table, is below .05 (`Difference.side`).
+
+Against an opponent (`against_opponent`), typically the supervised ranker:
+1. The learner that speaks for RL is the one with the highest mean return on *selection* people in
+   the place it was trained in. Everything said about it is read on *evaluation* people.
+2. The control is a place where nothing a user does changes what comes next, so that looking ahead
+   is worth nothing. A learner trained there may not beat the opponent (clearly, or by more than a
+   margin of 1) nor, clearly, the policy that knows the true model. If it does, the result is not
+   to be believed. That it loses there is said, and condemns nothing.
+3. RL wins only if it is clearly above the opponent in the world and before the judge, where there
+   is one. What else it is compared with is said separately.
+
+Against an oracle (`against_oracle`): the opponent itself knows the true model and looks one slate
+ahead. In every open place the learner that comes furthest is held against it; what beats it in a
+control is not to be believed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from slategym.experiments.statistics import stats
-from slategym.experiments.statistics.stats import Cell, Estimate
+from slategym.experiments.statistics.stats import Estimate
+from slategym.experiments.study import Place, Study
 
-TOLERANCE = 1.0  # reward per session; the largest difference that passes in the static twin
+if TYPE_CHECKING:
+    from slategym.experiments.statistics.numbers import Difference, Numbers, Rung
 
-Outcome = Literal["not believed", "wins", "world only", "judge only", "loses", "no difference"]
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Which policy plays which part in a study."""
-
-    boredom: float  # the strength, in log-odds, at which policies were trained
-    agents: tuple[str, ...]  # policies that learn by RL
-    random: str = "random"
-    supervised: str = "supervised"
-    capped: str = "supervised-capped"
-    myopic: str = "myopic"  # knows the true model; greedy for one step
-    reference: str = "rule-aware"  # the supervised ranker told the boredom rule
-    unit: str = "reward per session"
-
-    def cell(self, policy: str, variant: str, *, boredom: float | None = None) -> Cell:
-        """The evaluation rows of a policy in the world, before the judge or in the static twin.
-
-        Agents are those trained in the world; in the static twin, those trained there.
-        """
-        trained_in = ""
-        if policy in self.agents:
-            trained_in = "static" if variant == "static" else "world"
-        if boredom is None and variant != "static":
-            boredom = self.boredom
-        return Cell(policy, variant, boredom, trained_in)
-
-
-@dataclass(frozen=True)
-class AgentFacts:
-    """What the rows say of one agent, in paired differences of return on evaluation users."""
-
-    agent: str
-    selection: Estimate | None  # mean return on selection users; None where there is one agent
-    world_supervised: Estimate
-    judge_supervised: Estimate
-    world_capped: Estimate
-    judge_capped: Estimate
-    static_supervised: Estimate
-    static_myopic: Estimate
-    drop: Estimate  # advantage over supervised lost between world and judge
-
-    @property
-    def same_sign(self) -> bool:
-        """World and judge agree on who is ahead, supervised or the agent."""
-        return (self.world_supervised.value > 0) == (self.judge_supervised.value > 0)
-
-    @property
-    def objections(self) -> tuple[str, ...]:
-        """Why the negative control fails; empty where it holds."""
-        supervised, myopic = self.static_supervised, self.static_myopic
-        found = []
-        if not supervised.spans_zero:
-            what = "gains" if supervised.above_zero else "loses"
-            found.append(
-                f"it {what} {supervised.signed()} over the supervised ranker where looking "
-                "ahead can change nothing"
-            )
-        elif abs(supervised.value) > TOLERANCE:
-            found.append(
-                f"its difference of {supervised.signed()} to the supervised ranker is further "
-                f"from zero than {TOLERANCE:g}"
-            )
-        if myopic.above_zero:
-            found.append(
-                f"it beats the policy that knows the true model by {myopic.signed()}, "
-                "which should not be possible there"
-            )
-        return tuple(found)
-
-    @property
-    def outcome(self) -> Outcome:
-        """The rules of this module, applied."""
-        world, judge = self.world_supervised, self.judge_supervised
-        if self.objections:
-            return "not believed"
-        if world.above_zero:
-            return "wins" if judge.above_zero else "world only"
-        if world.below_zero:
-            return "loses"
-        return "judge only" if judge.above_zero else "no difference"
+MARGIN = 1.0  # reward per session; the largest lead over the opponent that passes in a control
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The sentence, and the facts of every agent, the one it speaks of first."""
+    """What the report says first."""
 
-    sentence: str
-    facts: tuple[AgentFacts, ...]
+    outcome: str  # in a word or two, for programs
+    tone: str  # "wins" | "bad" | "unsure"
+    tag: str  # for people
+    sentences: tuple[str, ...]
+    agent: str | None = None  # the learner that it speaks of; None: of several
+    agents: tuple[str, ...] = ()  # learners, the one that it speaks of first
 
     @property
-    def best(self) -> AgentFacts:
-        """The agent the sentence speaks of."""
-        return self.facts[0]
+    def sentence(self) -> str:
+        """All of it."""
+        return " ".join(self.sentences)
 
 
-def verdict(rows: pd.DataFrame, roles: Roles) -> Verdict:
-    """Does RL beat the supervised ranker, and can it be believed?
+TAGS = {
+    "wins": ("wins", "RL is ahead"),
+    "loses": ("bad", "RL loses"),
+    "not believed": ("bad", "not to be believed"),
+    "no difference": ("unsure", "no clear difference"),
+    "world only": ("unsure", "not shown"),
+    "judge only": ("unsure", "not shown"),
+    "beaten": ("wins", "looking ahead pays"),
+    "not beaten": ("unsure", "not shown"),
+}
 
-    Args:
-        rows: episode rows of the study.
-        roles: which policy is which.
+
+def objections(study: Study, numbers: Numbers, agent: str) -> tuple[str, ...]:
+    """Why the control fails for a learner; empty where it holds, or where nobody was trained."""
+    found, roles = [], study.roles
+    for d in numbers.control:
+        if d.agent != agent:
+            continue
+        if d.baseline == roles.truth:
+            if d.side > 0:
+                found.append(
+                    f"it beats {roles.say(d.baseline)}, which knows the true model, by "
+                    f"{d.estimate.signed()}, which should not be possible there"
+                )
+        elif d.side > 0:
+            found.append(
+                f"it gains {d.estimate.signed()} over {roles.say(d.baseline)} where looking "
+                "ahead can change nothing"
+            )
+        elif d.estimate.value > MARGIN:
+            found.append(
+                f"its lead of {d.estimate.signed()} over {roles.say(d.baseline)} is further from "
+                f"zero than {MARGIN:g}"
+            )
+    return tuple(found)
+
+
+def against_opponent(study: Study, numbers: Numbers, rows: pd.DataFrame) -> Verdict:
+    """Does RL beat the opponent, and can it be believed?
 
     Raises:
-        ValueError: if rows that the verdict needs are missing or do not pair.
+        ValueError: if the study has no learner, or rows that the verdict needs are missing.
     """
-    if not roles.agents:
-        raise ValueError("a verdict needs at least one RL agent; Roles.agents is empty")
-    facts = [_facts(rows, roles, agent) for agent in roles.agents]
-    facts.sort(key=lambda f: -(f.selection.value if f.selection else 0.0))
-    return Verdict(_sentence(facts[0], roles), tuple(facts))
+    if not study.learned:
+        raise ValueError("a verdict needs at least one learner; the study has none")
+    order = sorted(study.learned, key=lambda agent: -_rank(numbers, agent))
+    facts = _Facts(study, numbers, order[0])
+    tone, tag = TAGS[facts.outcome]
+    return Verdict(facts.outcome, tone, tag, (facts.sentence,), order[0], tuple(order))
 
 
-def _facts(rows: pd.DataFrame, roles: Roles, agent: str) -> AgentFacts:
-    def over(baseline: str, variant: str) -> Estimate:
-        return stats.paired_difference(
-            rows, roles.cell(agent, variant), roles.cell(baseline, variant)
-        )
-
-    chosen_on = replace(roles.cell(agent, "world"), group="selection")
-    return AgentFacts(
-        agent=agent,
-        selection=stats.mean(rows, chosen_on) if len(roles.agents) > 1 else None,
-        world_supervised=over(roles.supervised, "world"),
-        judge_supervised=over(roles.supervised, "judge"),
-        world_capped=over(roles.capped, "world"),
-        judge_capped=over(roles.capped, "judge"),
-        static_supervised=over(roles.supervised, "static"),
-        static_myopic=over(roles.myopic, "static"),
-        drop=stats.drop(
-            rows,
-            roles.cell(agent, "world"),
-            roles.cell(roles.supervised, "world"),
-            roles.cell(agent, "judge"),
-            roles.cell(roles.supervised, "judge"),
-        ),
-    )
+def _rank(numbers: Numbers, agent: str) -> float:
+    """Mean return on selection people; of a study without them, in the study's first place."""
+    chosen = numbers.selection.get(agent)
+    return numbers.of(agent).order if chosen is None else chosen.value
 
 
-def _sentence(f: AgentFacts, roles: Roles) -> str:
-    world, judge = f.world_supervised.signed(), f.judge_supervised.signed()
-    who = f"RL ({f.agent})"
-    if f.outcome == "not believed":
+@dataclass(frozen=True)
+class _Facts:
+    """What the numbers say of one learner."""
+
+    study: Study
+    numbers: Numbers
+    agent: str
+
+    def over(self, baseline: str, place: Place | None) -> Difference | None:
+        """The learner minus a baseline in a place."""
+        return place and self.numbers.find(self.agent, baseline, place.name)
+
+    def first(self, role: str) -> Place | None:
+        """The first place of a role."""
+        return next((place for place in self.study.main if place.role == role), None)
+
+    @property
+    def world(self) -> Difference:
+        """Over the opponent where it was trained."""
+        place = self.first("open")
+        found = self.over(self.study.roles.opponent, place)
+        if found is None:
+            raise ValueError(
+                f"no rows compare {self.agent} with {self.study.roles.opponent} in "
+                f"{place.name if place else 'an open place'}"
+            )
+        return found
+
+    @property
+    def judge(self) -> Difference | None:
+        """Over the opponent before the judge; None: there is no judge."""
+        place = self.first("judge")
+        found = self.over(self.study.roles.opponent, place)
+        if place is not None and found is None:
+            raise ValueError(
+                f"no rows compare {self.agent} with {self.study.roles.opponent} in {place.name}"
+            )
+        return found
+
+    @property
+    def objections(self) -> tuple[str, ...]:
+        """Why the control fails."""
+        return objections(self.study, self.numbers, self.agent)
+
+    @property
+    def outcome(self) -> str:
+        """The rules of this module, applied."""
+        world, judge = self.world.side, 1 if self.judge is None else self.judge.side
+        if self.objections:
+            return "not believed"
+        if world > 0:
+            return "wins" if judge > 0 else "world only"
+        if world < 0:
+            return "loses"
+        return "judge only" if self.judge is not None and judge > 0 else "no difference"
+
+    @property
+    def sentence(self) -> str:
+        """Which of the possible ones it is."""
+        opponent = self.study.roles.say(self.study.roles.opponent)
+        world, who = self.world.estimate.signed(), f"RL ({self.agent})"
+        unit, others = self.study.unit, "".join(f" {text}." for text in self._others())
+        judge = self.judge and self.judge.estimate.signed()
+        if self.outcome == "not believed":
+            return (
+                f"The result is not to be believed: where looking ahead is worth nothing, {who} "
+                f"fails the control, because {' and '.join(self.objections)}. What it shows "
+                f"against {opponent}, {world} in the world"
+                + (f" and {judge} before the judge" if judge else "")
+                + f" ({unit}), may come from the same fault."
+            )
+        if self.outcome == "wins":
+            return (
+                f"{who} beats {opponent}: {world} {unit} in the simulated world"
+                + (f" and {judge} before the independent judge." if judge else ".")
+                + f"{others}{self._control()}"
+            )
+        if self.outcome == "world only":
+            how = "loses" if self.judge and self.judge.side < 0 else "shows no clear difference"
+            return (
+                f"Not shown: {who} beats {opponent} in the world it was trained in ({world} "
+                f"{unit}) but {how} before the independent judge ({judge}), so the gain may be of "
+                f"the simulator's making.{others}{self._control()}"
+            )
+        if self.outcome == "judge only":
+            return (
+                f"Not shown: {who} is ahead of {opponent} before the independent judge ({judge} "
+                f"{unit}) but without clear difference in the world it was trained in ({world})."
+                f"{others}{self._control()}"
+            )
+        words = {1: "wins", -1: "loses too", 0: "no clear difference"}
+        text = f"{who} loses to {opponent}: {world} {unit} in the simulated world"
+        if self.outcome == "no difference":
+            words = {-1: "loses", 0: "no clear difference either"}
+            text = (
+                f"No clear difference between {who} and {opponent} in the simulated world: "
+                f"{world} {unit}"
+            )
+        if self.judge is not None:
+            text += f"; before the independent judge: {words[self.judge.side]} ({judge})"
+        return f"{text}.{others}{self._control()}"
+
+    def _others(self) -> list[str]:
+        """Whether it also beats what else it is compared with."""
+        found = []
+        for baseline in self.study.roles.others:
+            world, judge = (self.over(baseline, self.first(role)) for role in ("open", "judge"))
+            if world is not None:
+                found.append(_against(self.study.roles.say(baseline), world, judge))
+        return found
+
+    def _control(self) -> str:
+        """What it does where looking ahead is worth nothing."""
+        place = self.first("control")
+        d = self.over(self.study.roles.opponent, place)
+        if d is None or place is None:
+            return " No learner was trained where looking ahead is worth nothing."
         return (
-            f"The result is not to be believed: in the static twin, {who} fails the negative "
-            f"control, because {' and '.join(f.objections)}. What it shows against the supervised "
-            f"ranker, {world} in the world and {judge} before the judge ({roles.unit}), may come "
-            "from the same fault."
+            f" In the {place.name}, where looking ahead is worth nothing, the difference is "
+            f"{d.estimate.signed()}."
         )
-    if f.outcome == "wins":
-        return (
-            f"{who} beats the supervised ranker: {world} {roles.unit} in the simulated world and "
-            f"{judge} before the independent judge. {_against_cap(f)}; in the static twin, where "
-            f"looking ahead is worth nothing, the difference is {f.static_supervised.signed()}."
-        )
-    if f.outcome == "world only":
-        how = "loses" if f.judge_supervised.below_zero else "shows no clear difference"
-        return (
-            f"Not shown: {who} beats the supervised ranker in the world it was trained in "
-            f"({world} {roles.unit}) but {how} before the independent judge ({judge}), so the gain "
-            f"may be of the simulator's making. {_against_cap(f)}."
-        )
-    if f.outcome == "loses":
-        before = {1: "wins", -1: "loses too", 0: "no clear difference"}[_side(f.judge_supervised)]
-        return (
-            f"{who} loses to the supervised ranker: {world} {roles.unit} in the simulated world; "
-            f"before the independent judge: {before} ({judge}). {_against_cap(f)}."
-        )
-    if f.outcome == "judge only":
-        return (
-            f"Not shown: {who} is ahead of the supervised ranker before the independent judge "
-            f"({judge} {roles.unit}) but without clear difference in the world it was trained in "
-            f"({world}). {_against_cap(f)}."
-        )
-    how = "loses" if f.judge_supervised.below_zero else "no clear difference either"
-    return (
-        f"No clear difference between {who} and the supervised ranker in the simulated world: "
-        f"{world} {roles.unit}; before the independent judge: {how} ({judge}). {_against_cap(f)}."
-    )
 
 
-def _against_cap(f: AgentFacts) -> str:
-    """Whether it beats the tuned diversity cap, in both places."""
-    world, judge = f.world_capped, f.judge_capped
-    numbers = f"{world.signed()} in the world, {judge.signed()} before the judge"
-    sides = (_side(world), _side(judge))
+def _against(name: str, world: Difference, judge: Difference | None) -> str:
+    """Whether it beats a further baseline, in both places."""
+    if judge is None:
+        numbers, sides = world.estimate.signed(), (world.side, world.side)
+    else:
+        numbers = f"{world.estimate.signed()} in the world, {judge.estimate.signed()} before the judge"
+        sides = (world.side, judge.side)
     if sides == (1, 1):
-        return f"It also beats the tuned diversity cap ({numbers})"
-    if sides == (1, 0) or sides == (1, -1):
-        return f"Against the tuned diversity cap it is clearly ahead in the world only ({numbers})"
-    if sides == (0, 1) or sides == (-1, 1):
-        return (
-            f"Against the tuned diversity cap it is clearly ahead before the judge only ({numbers})"
-        )
+        return f"It also beats {name} ({numbers})"
+    if sides[0] == 1:
+        return f"Against {name} it is clearly ahead in the world only ({numbers})"
+    if sides[1] == 1:
+        return f"Against {name} it is clearly ahead before the judge only ({numbers})"
     if sides == (0, 0):
-        return f"Against the tuned diversity cap there is no clear difference ({numbers})"
-    return f"It loses to the tuned diversity cap ({numbers})"
+        return f"Against {name} there is no clear difference ({numbers})"
+    return f"It loses to {name} ({numbers})"
 
 
-def _side(difference: Estimate) -> int:
-    """1: above zero; -1: below; 0: the interval contains zero."""
-    return int(difference.above_zero) - int(difference.below_zero)
+def against_oracle(study: Study, numbers: Numbers, rows: pd.DataFrame) -> Verdict:
+    """Does a learner beat the policy that knows the true model and does not look ahead?"""
+    opponent = study.roles.opponent
+    best = {}
+    for place in study.of_role("open"):
+        there = [r for r in numbers.ladder if r.kind == "learns" and place.name in r.mean]
+        if there:
+            best[place.name] = max(there, key=lambda rung: rung.mean[place.name].value)
+    over = {place: numbers.find(rung.policy, opponent, place) for place, rung in best.items()}
+    caught = any(objections(study, numbers, agent) for agent in study.learned)
+    won = any(d is not None and d.side > 0 for d in over.values())
+    outcome = "not believed" if caught else "beaten" if won else "not beaten"
+    sentences = [
+        _open_place(study, numbers, study.place(name), rung) for name, rung in best.items()
+    ]
+    sentences += [_controlled(study, numbers, place) for place in study.of_role("control")]
+    tone, tag = TAGS[outcome]
+    order = sorted(study.learned, key=lambda agent: -numbers.of(agent).order)
+    return Verdict(outcome, tone, tag, tuple(sentences), agents=tuple(order))
+
+
+def _open_place(study: Study, numbers: Numbers, place: Place, best: Rung) -> str:
+    roles, d = study.roles, numbers.find(best.policy, study.roles.opponent, place.name)
+    greedy, top = (numbers.of(name).mean[place.name] for name in (roles.opponent, roles.reference))
+    assert d is not None
+    verb = {1: "more than", -1: "less than", 0: "not clearly other than"}[d.side]
+    return (
+        f"{place.name}: of the learners, none of which sees preferences, {best.policy} comes "
+        f"furthest, with {_short(best.mean[place.name])} {study.unit}: {verb} {roles.opponent}, "
+        f"which sees them and takes the best slate of the moment ({greedy.value:.1f}; difference "
+        f"{_short(d.estimate, sign='+')}). Score {best.score[place.name].value:.2f}, where 0 is "
+        f"{roles.random} and 1 is {roles.reference} ({top.value:.1f})."
+    )
+
+
+def _controlled(study: Study, numbers: Numbers, place: Place) -> str:
+    opponent = study.roles.opponent
+    mine = [d for d in numbers.control if d.place == place.name and d.baseline == opponent]
+    over = [d for d in mine if d.side > 0]
+    if over:
+        who = ", ".join(f"{d.agent} ({_short(d.estimate, sign='+')})" for d in over)
+        return (
+            f"{place.name}: not to be believed, because where looking ahead is worth nothing {who} "
+            f"beats {opponent}, which knows the true model."
+        )
+    if not mine:
+        return f"{place.name}: no learner was trained there, so nothing is controlled."
+    nearest = max(mine, key=lambda d: d.estimate.value)
+    return (
+        f"{place.name}: where looking ahead is worth nothing, no learner clearly beats {opponent}, "
+        f"which knows the true model; nearest comes {nearest.agent} "
+        f"({_short(nearest.estimate, sign='+')})."
+    )
+
+
+def _short(estimate: Estimate, sign: str = "") -> str:
+    value, low, high = (f"{x:{sign}.1f}" for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"

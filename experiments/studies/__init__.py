@@ -1,1 +1,1 @@
-"""Studies, one question each."""
+"""Studies: a value each, in a file of its own."""

@@ -11,27 +11,24 @@ world's page), so that its figures stand beside Bored alone.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from slategym.agents.bandits.linear import LinearBanditSettings
 from slategym.agents.latent.hac import HacSettings
 from slategym.agents.policy_gradient.ppo import SARDINE
 from slategym.agents.policy_gradient.reinforce import ReinforceSettings
 from slategym.agents.sb3.algorithms import StablePPO, StableSAC
-from slategym.experiments.studies.asked import Asked
-from slategym.experiments.studies.ladder import (
-    Ladder,
+from slategym.experiments.study import (
     Learner,
     Place,
     Profile,
     Published,
+    Roles,
+    Study,
 )
-from slategym.experiments.studies.ladder_run import run_ladder
 
 HISTORY = 20  # clicks that everybody remembers; boredom looks back on ten
 MEASURED = "the authors' program, measured"
 
-STUDY = Ladder(
+STUDY = Study(
     name="sardine",
     title="SARDINE: slates for people who are bored by too much of what they like",
     question=(
@@ -46,7 +43,7 @@ STUDY = Ladder(
             "static twin",
             "Sardine-SlateTopK-Bored-v0",
             {"history_size": HISTORY, "static": True},
-            control=True,
+            role="control",
         ),
     ),
     policies=("random", "popularity", "myopic", "capped", "planner"),
@@ -59,7 +56,17 @@ STUDY = Ladder(
         Learner("thompson", LinearBanditSettings(num_steps=15_000), cost=4e-4),
         Learner("ppo-multidiscrete", StablePPO(num_steps=25_000), cost=4e-3),
     ),
+    roles=Roles(opponent="myopic", reference="capped", control_reference="myopic"),
+    rule="slategym.experiments.statistics.verdict:against_oracle",
+    unit="clicks per session",
     profiles={
+        "smoke": Profile(
+            "1 seed, 40 users, a fiftieth of the training: does it run?",
+            seeds=1,
+            users=40,
+            training=0.02,
+            left_out=("planner",),
+        ),
         "quick": Profile(
             "2 seeds, 200 users, no planner",
             seeds=2,
@@ -92,7 +99,3 @@ STUDY = Ladder(
     ),
 )
 
-
-def run_sardine(asked: Asked) -> Path:
-    """Train and read what is missing; a finished study computes nothing. The report's path."""
-    return run_ladder(STUDY, asked)

@@ -13,208 +13,238 @@ Source of the published figures: Ie et al. 2019, SlateQ, arXiv:1905.12767, secti
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import pandas as pd
 
 from slategym.agents.slateq.agent import SlateQSettings
-from slategym.envs.names import UsageError, lookup
-from slategym.experiments.measure.training import Training
-from slategym.experiments.runs.store import Store
-from slategym.experiments.runs.units import Unit, read_rows
+from slategym.experiments.statistics import stats
+from slategym.experiments.statistics.numbers import Numbers, cell
+from slategym.experiments.statistics.stats import Estimate
+from slategym.experiments.statistics.verdict import Verdict
+from slategym.experiments.study import (
+    Baseline,
+    Learner,
+    Place,
+    Profile,
+    Published,
+    Ratio,
+    Roles,
+    Study,
+)
 
-UNITS = "slategym.experiments.studies.slateq_units"
 WORLD = "slategym/InterestEvolution-v0"
 LUCK = 1  # seed of what happens to the evaluation users
 FIRST_USER = 500_000  # of the evaluation users: rows of the population that no training reaches
+REFERENCES = "slategym.experiments.studies.slateq_references"
+PAPER = "Ie et al. 2019, arXiv:1905.12767, section 7.2"
 
 # What is known beforehand and would not be elsewhere: interests make the true click odds, and the
 # budget left, the last input, in minutes, is a first guess of what can still be watched.
 HERE = SlateQSettings(choice="given", scale=200.0, prior=21)
-
-Place = Literal["world", "static"]
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """A training of all seeds side by side."""
-
-    name: str  # without how it is served: "QL-OT"
-    settings: SlateQSettings
-    place: Place = "world"
-    share: float = 1.0  # of the profile's slates; where there is no future, less is enough
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table: a lesson as served, or a policy that needs none."""
-
-    name: str
-    lesson: str | None = None  # its name
-    how: str = ""  # slates are found: "ts", "gs", "os"
-    published: tuple[float, float] | None = None  # return (minutes) and mean quality
-    place: Place = "world"
-
-
 ZERO = replace(HERE, null="zero")
-LESSONS = (
-    Lesson(
-        "MYOP",
-        replace(ZERO, gamma=0.0, target="ts", serve="ts", scale=10.0, prior=None),
-        share=0.4,
-    ),
-    Lesson("SARSA-TS", replace(ZERO, target="sarsa", serve="ts")),
-    Lesson("SARSA-GS", replace(ZERO, target="sarsa", serve="gs")),
-    Lesson("QL-TT", replace(ZERO, target="ts", serve="ts")),
-    Lesson("QL-GT", replace(ZERO, target="gs", serve="gs")),
-    Lesson("QL-OT", ZERO),
-    Lesson("QL-OT, learned null", HERE),
-    Lesson("QL-OT in the twin", ZERO, "static", share=0.4),
-    Lesson("QL-OT in the twin, learned null", HERE, "static", share=0.4),
-)
-ROWS = (
-    Row("random", published=(159.2, -0.5929)),
-    Row("MYOP-TS", "MYOP", "ts", (166.3, -0.5428)),
-    Row("MYOP-GS", "MYOP", "gs", (166.3, -0.5475)),
-    Row("SARSA-TS", "SARSA-TS", "ts", (168.4, -0.4908)),
-    Row("SARSA-GS", "SARSA-GS", "gs", (172.1, -0.3876)),
-    Row("QL-TT-TS", "QL-TT", "ts", (168.4, -0.4931)),
-    Row("QL-GT-GS", "QL-GT", "gs", (172.9, -0.3772)),
-    Row("QL-OT-TS", "QL-OT", "ts", (169.0, -0.4905)),
-    Row("QL-OT-GS", "QL-OT", "gs", (173.8, -0.3408)),
-    Row("QL-OT-OS", "QL-OT", "os", (174.6, -0.3056)),
-    Row("QL-OT-TS, learned null", "QL-OT, learned null", "ts"),
-    Row("QL-OT-GS, learned null", "QL-OT, learned null", "gs"),
-    Row("QL-OT-OS, learned null", "QL-OT, learned null", "os"),
-    Row("analytic value, null zero"),
-    Row("best topic quality"),
-    Row("analytic value"),
-    Row("random", place="static"),
-    Row("true-model myopic", place="static"),
-    *(
-        Row(f"QL-OT-{how.upper()}{learned}", f"QL-OT in the twin{learned}", how, place="static")
-        for learned in ("", ", learned null")
-        for how in ("ts", "gs", "os")
-    ),
-)
-PRIVILEGED = ("analytic value, null zero", "best topic quality", "analytic value")
+SHORT = round(0.4 * HERE.num_steps)  # slates where there is no future: less is enough
+MYOP = replace(ZERO, gamma=0.0, target="ts", serve="ts", scale=10.0, prior=None, num_steps=SHORT)
 
-
-@dataclass(frozen=True)
-class Profile:
-    """How much of everything."""
-
-    one_line: str
-    seeds: int
-    users: int  # fresh evaluation users per seed and row
-    num_steps: int  # slates of training, each seed
-
-
-PROFILES: Mapping[str, Profile] = {
-    "quick": Profile("2 seeds, 1,000 users, 40 % of the training", 2, 1_000, 122_880),
-    "full": Profile("5 seeds, 5,000 users, as in the paper", 5, 5_000, HERE.num_steps),
+BEST, LEARNED = "QL-OT-OS", "QL-OT-OS, learned null"
+CEILING, CAPPED = "analytic value", "analytic value, null zero"
+MYOPIC = "true-model myopic"
+WORLD_POLICIES = ("random", CAPPED, "best topic quality", CEILING)
+PUBLISHED = {  # return (minutes) and mean quality
+    "random": (159.2, -0.5929),
+    "MYOP-TS": (166.3, -0.5428),
+    "MYOP-GS": (166.3, -0.5475),
+    "SARSA-TS": (168.4, -0.4908),
+    "SARSA-GS": (172.1, -0.3876),
+    "QL-TT-TS": (168.4, -0.4931),
+    "QL-GT-GS": (172.9, -0.3772),
+    "QL-OT-TS": (169.0, -0.4905),
+    "QL-OT-GS": (173.8, -0.3408),
+    "QL-OT-OS": (174.6, -0.3056),
 }
 
 
-@dataclass(frozen=True)
-class Reading:
-    """One row on its people."""
+def _learner(
+    name: str,
+    settings: SlateQSettings,
+    served: dict[str, str],
+    place: str = "world",
+) -> Learner:
+    """A training of all seeds side by side, and how slates are found when it serves."""
+    serve = {label: {"serve": how} for label, how in served.items()}
+    return Learner("slateq", settings, name, (place,), 1.2e-4, True, serve)
 
-    row: Row
-    first_user: int
-    num_users: int
-    luck: int
+
+def _every(name: str, tail: str = "") -> dict[str, str]:
+    """Served in all three ways: top-k, greedy, exact."""
+    return {f"{name}-{how.upper()}{tail}": how for how in ("ts", "gs", "os")}
 
 
-@dataclass(frozen=True)
-class SlateQStudy:
-    """The study at one size."""
+def answer(study: Study, numbers: Numbers, rows: pd.DataFrame) -> Verdict:
+    """Why null value zero caps the table, how far ours is from it, and what the control says."""
+    over = [d for d in numbers.control if d.side > 0]
+    control = _control(numbers, over[0].agent if over else None)
+    sentences = (*_explained(study, numbers, rows), _distance(numbers), control)
+    outcome = "not believed" if over else "explained"
+    tone, tag = ("bad", "not to be believed") if over else ("wins", "the value of no click")
+    return Verdict(outcome, tone, tag, sentences, agents=study.learned)
 
-    profile: str = "quick"
-    seeds: int | None = None  # None: the profile's
-    users: int | None = None  # None: the profile's
-    num_steps: int | None = None  # slates of training; None: the profile's
 
-    def __post_init__(self) -> None:
-        lookup("profile", self.profile, PROFILES)
-        if not 1 <= self.size.seeds <= 100:
-            raise UsageError(f"seeds must be in [1, 100], got {self.seeds}")
-        if not 2 <= self.size.users <= FIRST_USER:
-            raise UsageError(f"users must be in [2, {FIRST_USER}], got {self.users}")
-
-    @property
-    def size(self) -> Profile:
-        """Of what was asked."""
-        found = lookup("profile", self.profile, PROFILES)
-        return replace(
-            found,
-            seeds=found.seeds if self.seeds is None else self.seeds,
-            users=found.users if self.users is None else self.users,
-            num_steps=found.num_steps if self.num_steps is None else self.num_steps,
+def _explained(study: Study, numbers: Numbers, rows: pd.DataFrame) -> tuple[str, str]:
+    place = study.place("world")
+    mean = {name: numbers.of(name).mean["world"] for name in (BEST, LEARNED, CEILING, CAPPED)}
+    quality = {name: numbers.of(name).side["world"]["quality"] for name in (BEST, LEARNED)}
+    ours, theirs = (cell(study, name, place) for name in (LEARNED, BEST))
+    gain = stats.paired_difference(rows, ours, theirs)
+    met = theirs.among(rows)
+    no_click = 1.0 - float(met["clicks"].sum() / met["length"].sum())
+    first = (
+        "With null value zero, no click keeps its place in the choice probabilities but not its "
+        f"future: under {BEST} {no_click:.0%} of slates end without a click, after which the "
+        "session goes on at the cost of half a minute of budget, and as each of these counts as "
+        f"worth nothing, the future is multiplied by the chance of a click, about "
+        f"{1.0 - no_click:.2f}, at every slate, under which discount good quality, whose reward "
+        "is minutes watched tens of slates later, is worth little more than a click now."
+    )
+    if not gain.above_zero:
+        return first, (
+            "In these rows, however, learning that value does not help beyond the interval "
+            f"({gain.signed()} minutes), so the explanation is not shown."
         )
+    return first, (
+        "Learning that one value as that of any other event, with the same network, slates of "
+        f"training, choice model and search, takes exact slates from {mean[BEST].value:.1f} to "
+        f"{mean[LEARNED].value:.1f} minutes (paired difference {gain.signed()}) and from a mean "
+        f"quality of {quality[BEST].value:+.2f} to {quality[LEARNED].value:+.2f}; and an analytic "
+        f"value, which learns nothing, falls from {mean[CEILING].value:.1f} to "
+        f"{mean[CAPPED].value:.1f} when its no click is set to zero: so the published rows are "
+        "what that convention allows, and the item-wise decomposition itself allows "
+        f"{mean[LEARNED].value - mean[BEST].value:.0f} minutes more."
+    )
 
-    @property
-    def command(self) -> str:
-        """That repeats it."""
-        words = ["slategym", "benchmark", "slateq", "--profile", self.profile]
-        for option, value in (("--seeds", self.seeds), ("--users", self.users)):
-            words += [] if value is None else [option, str(value)]
-        return shlex.join(words)
 
-    def plan(self) -> Plan:
-        """Every unit of work."""
-        lessons = {lesson.name: self._lesson(lesson) for lesson in LESSONS}
-        readings = tuple(self._reading(row, lessons) for row in ROWS)
-        return Plan(self, tuple(lessons.values()), readings)
+def _distance(numbers: Numbers) -> str:
+    off = {
+        name: numbers.of(name).mean["world"].value - value
+        for name, (value, _) in PUBLISHED.items()
+        if name != "random"
+    }
+    top_k = [x for name, x in off.items() if name.endswith("TS")]
+    others = [x for name, x in off.items() if not name.endswith(("TS", "MYOP-GS"))]
+    return (
+        f"Against the published rows, those of top-k slates are off by {min(top_k):+.1f} to "
+        f"{max(top_k):+.1f} minutes, those of greedy and exact slates by {min(others):+.1f} to "
+        f"{max(others):+.1f}."
+    )
 
-    def _lesson(self, lesson: Lesson) -> Unit:
-        num_steps = round(lesson.share * self.size.num_steps)
-        training = Training(
-            "slateq",
+
+def _control(numbers: Numbers, caught: str | None) -> str:
+    def signed(estimate: Estimate) -> str:
+        return f"{estimate.signed()} minutes"
+
+    if caught is not None:
+        over = [d for d in numbers.control if d.side > 0]
+        who = ", ".join(f"{d.agent} ({signed(d.estimate)})" for d in over)
+        return (
+            "Not to be believed: in the static twin, where nothing that is shown moves the future, "
+            f"{who} beats the true-model myopic policy."
+        )
+    nearest = max(numbers.control, key=lambda d: d.estimate.value)
+    return (
+        "In the static twin, where nothing that is shown moves the future, nothing that learned "
+        "clearly beats the true-model myopic policy; nearest comes "
+        f"{nearest.agent} ({signed(nearest.estimate)})."
+    )
+
+
+STUDY = Study(
+    name="slateq",
+    title="SlateQ: the published table, and the value of no click",
+    question=(
+        "SlateQ's own paper reports at most 174.6 minutes in its simulated world, where knowing "
+        "which topics are good on average is enough for 268. What holds it back?"
+    ),
+    places=(
+        Place(
+            "world", WORLD, luck=LUCK, first_user=FIRST_USER, policies=WORLD_POLICIES
+        ),
+        Place(
+            "static",
             WORLD,
-            {"static": True} if lesson.place == "static" else {},
-            replace(lesson.settings, num_steps=num_steps),
-            tuple(range(self.size.seeds)),
-        )
-        cost = 1.2e-4 * num_steps * self.size.seeds
-        return Unit(
-            f"{lesson.name}, {self.size.seeds} seeds", f"{UNITS}:learn", training, cost=cost
-        )
-
-    def _reading(self, row: Row, lessons: Mapping[str, Unit]) -> Unit:
-        reading = Reading(row, FIRST_USER, self.size.users, LUCK)
-        needs = () if row.lesson is None else (lessons[row.lesson],)
-        times = self.size.seeds if needs else 1
-        cost = 1e-3 * self.size.users * times
-        return Unit(f"read {row.name}, {row.place}", f"{UNITS}:read", reading, needs, cost=cost)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The study's units, and what becomes of their results."""
-
-    study: SlateQStudy
-    lessons: tuple[Unit, ...]  # as LESSONS
-    readings: tuple[Unit, ...]  # as ROWS
-
-    @property
-    def units(self) -> list[Unit]:
-        """All that must be there in the end."""
-        return [*self.lessons, *self.readings]
-
-    def rows(self, store: Store) -> pd.DataFrame:
-        """One row per session, in the columns that `experiments/statistics/stats.py` selects by."""
-        return read_rows(store, self.readings)
-
-    def curves(self, store: Store) -> pd.DataFrame:
-        """Return while training, by lesson; with the CPU seconds of the whole training."""
-        return pd.concat(
-            [
-                store.read(unit).assign(lesson=lesson.name)
-                for unit, lesson in zip(self.lessons, LESSONS, strict=True)
-            ],
-            ignore_index=True,
-        )
+            {"static": True},
+            role="control",
+            title="static twin (control)",
+            luck=LUCK,
+            first_user=FIRST_USER,
+            policies=("random", MYOPIC),
+        ),
+    ),
+    policies=(
+        "random",
+        Baseline(f"{REFERENCES}:analytic_null_zero", CAPPED, privileged=True),
+        Baseline(f"{REFERENCES}:BestQuality", "best topic quality", privileged=True),
+        Baseline(f"{REFERENCES}:Analytic", CEILING, privileged=True),
+        Baseline(f"{REFERENCES}:MostClicked", MYOPIC, privileged=False),
+    ),
+    learners=(
+        _learner("MYOP", MYOP, {"MYOP-TS": "ts", "MYOP-GS": "gs"}),
+        _learner("SARSA, top-k", replace(ZERO, target="sarsa", serve="ts"), {"SARSA-TS": "ts"}),
+        _learner("SARSA, greedy", replace(ZERO, target="sarsa", serve="gs"), {"SARSA-GS": "gs"}),
+        _learner("QL-TT", replace(ZERO, target="ts", serve="ts"), {"QL-TT-TS": "ts"}),
+        _learner("QL-GT", replace(ZERO, target="gs", serve="gs"), {"QL-GT-GS": "gs"}),
+        _learner("QL-OT", ZERO, _every("QL-OT")),
+        _learner("QL-OT, learned null", HERE, _every("QL-OT", ", learned null")),
+        _learner(
+            "QL-OT in the twin",
+            replace(ZERO, num_steps=SHORT),
+            _every("QL-OT"),
+            "static",
+        ),
+        _learner(
+            "QL-OT in the twin, learned null",
+            replace(HERE, num_steps=SHORT),
+            _every("QL-OT", ", learned null"),
+            "static",
+        ),
+    ),
+    roles=Roles(opponent=CAPPED, reference=CEILING, truth=MYOPIC, control_reference=MYOPIC),
+    rule="slategym.experiments.studies.slateq:answer",
+    unit="minutes watched per session",
+    profiles={
+        "smoke": Profile(
+            "1 seed, 40 users, a hundredth of the training: does it run?",
+            seeds=1,
+            users=40,
+            training=3_072 / HERE.num_steps,
+            control_seeds=None,
+        ),
+        "quick": Profile(
+            "2 seeds, 1,000 users, 40 % of the training",
+            seeds=2,
+            users=1_000,
+            training=122_880 / HERE.num_steps,
+            control_seeds=None,
+        ),
+        "full": Profile(
+            "5 seeds, 5,000 users, as in the paper", seeds=5, users=5_000, control_seeds=None
+        ),
+    },
+    published=tuple(
+        Published(name, "world", value, PAPER, {"quality": quality})
+        for name, (value, quality) in PUBLISHED.items()
+    ),
+    ratios=(Ratio("quality", "clicks", "mean quality of what was clicked", signed=True),),
+    most_users=FIRST_USER,
+    notes=(
+        "Agents see a person's interests, the share of the budget left and the offered topics; the "
+        "quality of topics they have to find out. As in the paper they are told the choice model: "
+        "the odds of a click are exp(interest - 1).",
+        "Prior knowledge, the same for all rows but MYOP: a state's value starts as the budget "
+        "left (settings scale=200, prior=21). MYOP is the agent with gamma 0. One training serves "
+        "the QL-OT rows of a null value; SARSA-TS and SARSA-GS explore with the slates that they "
+        "serve. MYOP and the twin's have 40 % of the slates.",
+        "What the paper did about no click is not stated there; zero is what its reference code "
+        "does (RecSim 55e50e4, slate_decomp_q_agent.py). The analytic value is 1.2 times the "
+        "budget left.",
+    ),
+)

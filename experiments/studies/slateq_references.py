@@ -67,6 +67,11 @@ class Analytic:
         return Action(exact_slate(odds_BC, lead_BC, self.world.slate_size).int())
 
 
+def analytic_null_zero(world: World) -> Analytic:
+    """The analytic value with no click worth nothing."""
+    return Analytic(world, null="zero")
+
+
 @dataclass(frozen=True)
 class MostClicked:
     """The documents of greatest click odds: the best slate where a click has one worth.

@@ -10,28 +10,25 @@ arXiv:2301.08632.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-
 from slategym.agents.latent.gems import GemsSettings
 from slategym.agents.latent.hac import HacSettings
 from slategym.agents.policy_gradient.ppo import PPOSettings
 from slategym.agents.sb3.proto import topic_rec_settings
-from slategym.experiments.studies.asked import Asked
-from slategym.experiments.studies.ladder import (
-    Ladder,
+from slategym.experiments.study import (
     Learner,
     Place,
     Profile,
     Published,
+    Roles,
+    Study,
 )
-from slategym.experiments.studies.ladder_run import run_ladder
 
 WORLD = "TopicRec-TopDown-Focused-v0"
 OPEN, TWIN = "TopDown-Focused", "static twin"
 PAPER = "Deffayet et al. 2023, ten seeds"
 GEMS = GemsSettings(num_steps=40_000, num_logged=20_000)
 
-STUDY = Ladder(
+STUDY = Study(
     name="topicrec",
     title="TopicRec: slates as points of a latent space, among other learners",
     question=(
@@ -40,7 +37,7 @@ STUDY = Ladder(
     ),
     places=(
         Place(OPEN, WORLD, {"history_size": 20}),
-        Place(TWIN, WORLD, {"history_size": 20, "static": True}, control=True),
+        Place(TWIN, WORLD, {"history_size": 20, "static": True}, role="control"),
     ),
     policies=("random", "myopic", "capped"),
     learners=(
@@ -56,7 +53,16 @@ STUDY = Ladder(
         Learner("hac", HacSettings(num_steps=20_000), cost=1.7e-3),
         Learner("plackett-luce", PPOSettings(num_steps=100_000), cost=4e-4),
     ),
+    roles=Roles(opponent="myopic", reference="capped", control_reference="myopic"),
+    rule="slategym.experiments.statistics.verdict:against_oracle",
+    unit="clicks per session",
     profiles={
+        "smoke": Profile(
+            "1 seed, 40 users, a fiftieth of the training: does it run?",
+            seeds=1,
+            users=40,
+            training=0.02,
+        ),
         "quick": Profile("1 seed, 300 users", seeds=1, users=300),
         "full": Profile(
             "5 seeds, 2,000 users, five times the training", seeds=5, users=2_000, training=5.0
@@ -84,7 +90,3 @@ STUDY = Ladder(
     ),
 )
 
-
-def run_topicrec(asked: Asked) -> Path:
-    """Train and read what is missing; a finished study computes nothing. The report's path."""
-    return run_ladder(STUDY, asked)

@@ -8,11 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from slategym.experiments.report.results import Constant, StudyResult
-from slategym.experiments.statistics.verdict import Roles
+from slategym.experiments.report.results import Constant, Result
+from slategym.experiments.statistics.numbers import Numbers, compute_numbers
+from slategym.experiments.study import Learner, Place, Profile, Roles, Study, Sweep
 
 WORLD = "slategym/MovieLens-v0"
-ROLES = Roles(boredom=4.0, agents=("plackett-luce", "proto-sac"))
+AGENTS = ("plackett-luce", "proto-sac")
+ROLES = Roles(
+    opponent="supervised",
+    reference="rule-aware",
+    others=("supervised-capped",),
+    called={
+        "supervised": "the supervised ranker",
+        "supervised-capped": "the tuned diversity cap",
+        "myopic": "the policy of the true model",
+    },
+)
 LADDER = {  # mean return above random, for policies that do not learn
     "random": 0.0,
     "popularity": 6.0,
@@ -26,6 +37,29 @@ GAINS = {  # mean return of an agent above supervised
     "judge": {"plackett-luce": 2.4, "proto-sac": 0.1},
     "static": {"plackett-luce": 0.0, "proto-sac": -0.05},
 }
+
+
+def study(agents: tuple[str, ...] = AGENTS, boredoms: tuple[float, ...] = (0.0, 2.0)) -> Study:
+    """A study with every kind of place, for rows that are made up."""
+    world = Place("world", WORLD, strength=4.0)
+    return Study(
+        name="made-up",
+        title="MovieLens-100K: does RL beat the supervised ranker?",
+        question="For slates of five films shown to people who get bored, does reinforcement "
+        "learning beat a supervised multi-task BERT, and can the answer be believed?",
+        places=(
+            world,
+            Place("judge", WORLD, role="judge", of="world", strength=4.0),
+            Place("static", WORLD, role="control", strength=0.0),
+            Place("world", WORLD, role="selection", of="world", group="selection", strength=4.0),
+            *(Place("world", WORLD, role="sweep", of="world", strength=b) for b in boredoms),
+        ),
+        policies=tuple(LADDER),
+        learners=tuple(Learner(agent) for agent in agents),
+        profiles={"quick": Profile("made up", seeds=3, users=120)},
+        roles=ROLES,
+        sweep=Sweep("boredom", "Boredom strength", "log-odds", 4.0),
+    )
 
 
 def episode_rows(
@@ -74,7 +108,7 @@ def episode_rows(
                 {
                     "world": WORLD,
                     "variant": variant,
-                    "boredom": boredom,
+                    "strength": boredom,
                     "policy": policy,
                     "trained_in": trained_in,
                     "seed": s,
@@ -95,7 +129,14 @@ def episode_rows(
     return pd.concat(frames, ignore_index=True)
 
 
-def study(rows: pd.DataFrame | None = None, **changes: Any) -> StudyResult:
+def numbers_of(
+    rows: pd.DataFrame, agents: tuple[str, ...] = AGENTS, boredoms: tuple[float, ...] = ()
+) -> Numbers:
+    """Everything that is said of made-up rows."""
+    return compute_numbers(study(agents, boredoms), rows, pd.DataFrame())
+
+
+def result(rows: pd.DataFrame | None = None, **changes: Any) -> Result:
     """A whole study result around made-up rows."""
     rng = np.random.default_rng(5)
     steps = np.linspace(0, 400_000, 25)
@@ -108,9 +149,10 @@ def study(rows: pd.DataFrame | None = None, **changes: Any) -> StudyResult:
                 "steps": steps,
                 "seconds": steps / 3000,
                 "return_mean": 17 + 2 * (1 - np.exp(-steps / 1e5)) + rng.normal(0, 0.25, 25),
+                "cpu_seconds": 100.0,
             }
         )
-        for agent in ROLES.agents
+        for agent in AGENTS
         for place in ("world", "static")
         for seed in range(3)
     ]
@@ -131,11 +173,9 @@ def study(rows: pd.DataFrame | None = None, **changes: Any) -> StudyResult:
     ]
     protocol = "global time split, 80/20; every test event sees the events before it"
     values: dict[str, Any] = {
-        "title": "MovieLens-100K: does RL beat the supervised ranker?",
-        "question": "For slates of five films shown to people who get bored, does reinforcement "
-        "learning beat a supervised multi-task BERT, and can the answer be believed?",
+        "study": study(),
+        "size": Profile("made up", seeds=3, users=120),
         "command": "slategym benchmark movielens --profile quick --seeds 3",
-        "roles": ROLES,
         "rows": episode_rows() if rows is None else rows,
         "curves": pd.concat(curves, ignore_index=True),
         "reliability": pd.concat(reliability, ignore_index=True),
@@ -170,6 +210,9 @@ def study(rows: pd.DataFrame | None = None, **changes: Any) -> StudyResult:
             ("Luck", "common random numbers: seed 7 for everyone"),
         ),
         "timings": (("train multi-task BERT (agents)", 61.2), ("train plackett-luce", 371.0)),
-        "notes": {"grid": "Agents were trained at strength 4 only.", "capped": "Cap 2 was best."},
+        "remarks": {
+            "sweep": "Agents were trained at strength 4 only.",
+            "differences": "Cap 2 was best.",
+        },
     }
-    return StudyResult(**(values | changes))
+    return Result(**(values | changes))

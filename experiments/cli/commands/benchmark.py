@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from slategym.envs.names import UsageError, lookup
+from slategym.experiments.studies.registry import STUDIES, studies
 
 EPILOG = r"""
 **A first answer, in minutes on two cores: 3 seeds, 600 users**\
@@ -28,40 +27,17 @@ EPILOG = r"""
 **A quick look at another slate size**\
 `slategym benchmark movielens --slate-size 10 --seeds 1 --users 200`
 
+**A log of your own, from its folder to a verdict: first whether it runs, then a first answer**\
+`slategym benchmark log my-log/ --profile smoke`\
+`slategym benchmark log my-log/ --objective click=1,dwell=0.01`
+
+**Other learners, your own among them**\
+`slategym benchmark movielens --agents plackett-luce,mine.agents:Mine`
+
 Interrupt it at any time: the same call goes on where it stopped, and a finished one computes
 nothing. The report is `OUT/report.html`, its numbers are `OUT/rows.parquet`, the trained policies
 lie under `OUT/work/`, and `tensorboard --logdir OUT/tensorboard` shows the training.
 """
-
-
-class StudyEntry(NamedTuple):
-    """What a study is in a line, and what runs it."""
-
-    one_line: str
-    run: str  # "module:function" of a function from Asked to the path of its report
-    also: tuple[str, ...] = ()  # options of its own
-
-
-HERE = "slategym.experiments.studies"
-STUDIES = {
-    "movielens": StudyEntry(
-        "RL against the supervised multi-task ranker on MovieLens-100K",
-        f"{HERE}.movielens_run:run_movielens",
-        also=("slate-size",),
-    ),
-    "slateq": StudyEntry(
-        "SlateQ's published table, and what the value of no click does to it",
-        f"{HERE}.slateq_run:run_slateq",
-    ),
-    "sardine": StudyEntry(
-        "agents that see no preferences against a greedy one that does, where people are bored",
-        f"{HERE}.sardine:run_sardine",
-    ),
-    "topicrec": StudyEntry(
-        "GeMS and other learners against an oracle that does not look ahead, in GeMS' own world",
-        f"{HERE}.topicrec:run_topicrec",
-    ),
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -71,7 +47,23 @@ def register(app: typer.Typer) -> None:
 
 def benchmark(
     study: Annotated[str, typer.Argument(help=f"Which study: {', '.join(STUDIES)}.")],
-    profile: Annotated[str, typer.Option(help="How much of everything: quick, full.")] = "quick",
+    log: Annotated[
+        str | None, typer.Argument(help="Folder or name of the log (study log only).")
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(help="How much of everything: smoke, quick, full.")
+    ] = "quick",
+    agents: Annotated[
+        str | None,
+        typer.Option(help="Learners instead of the study's: names or module:Class, with commas."),
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(help="Reward per unit of signals, as click=1,dwell=0.01 (study log only)."),
+    ] = None,
+    assumptions: Annotated[
+        str | None, typer.Option(help="What no log shows of people, by name (study log only).")
+    ] = None,
     seeds: Annotated[
         int | None, typer.Option(help="Training seeds per agent; by default the profile's.")
     ] = None,
@@ -79,7 +71,7 @@ def benchmark(
         int | None, typer.Option(help="Simulated evaluation users; by default the profile's.")
     ] = None,
     slate_size: Annotated[
-        int | None, typer.Option(help="Films per slate (movielens; 5 by default).")
+        int | None, typer.Option(help="Items per slate, in studies of logs.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[
@@ -96,31 +88,53 @@ def benchmark(
     """Train what is missing, read every policy on the same people, and say who wins.
 
     Every study has a static twin, in which looking ahead is worth nothing: the control that RL must
-    not win. In `movielens` the simulator's, the agents' and the judge's models are fitted on
-    different people besides.
+    not win. In `movielens` and `log` the simulator's, the agents' and the judge's models are fitted
+    on different people besides.
     """
-    entry = lookup("study", study, STUDIES)
-    if slate_size is not None and "slate-size" not in entry.also:
-        takers = ", ".join(name for name, other in STUDIES.items() if "slate-size" in other.also)
-        raise UsageError(f"--slate-size is not for {study}, whose slates are given; for: {takers}")
+    lookup("study", study, studies())
+    for option, value in (("--objective", objective), ("--assumptions", assumptions), ("LOG", log)):
+        if value is not None and study != "log":
+            raise UsageError(f"{option} is for the study log, not for {study}")
+    if study == "log" and log is None:
+        raise UsageError("which log? give its folder or name: slategym benchmark log my-log/")
     if workers is not None and workers < 0:
         raise UsageError(f"--workers must be 0 (this process) or more, got {workers}")
+    weights = _weights(objective)
+    from slategym.experiments.benchmark import run_study
     from slategym.experiments.cli.main import resolve_device
     from slategym.experiments.runs.run import default_workers
-    from slategym.experiments.studies.asked import Asked
+    from slategym.experiments.studies.registry import find_study
+    from slategym.experiments.study import Request
 
-    asked = Asked(
+    kind = study if log is None else f"{study}-{Path(log).name}"
+    request = Request(
         profile=profile,
-        out=out or Path("runs") / f"{study}-{profile}",
+        out=out or Path("runs") / f"{kind}-{profile}",
         workers=default_workers() if workers is None else workers,
         device=resolve_device(device),
         seeds=seeds,
         users=users,
         slate_size=slate_size,
+        agents=tuple(name.strip() for name in agents.split(",")) if agents else (),
+        log=log,
+        objective=weights,
+        assumptions=assumptions,
     )
-    module, _, function = entry.run.partition(":")
-    run: Callable[[Asked], Path] = getattr(import_module(module), function)
-    report = run(asked)
+    report = run_study(find_study(study, request), request)
     Console(stderr=True).print(f"report: {report}", highlight=False, soft_wrap=True)
     if open_report:
         typer.launch(str(report.absolute()))
+
+
+def _weights(objective: str | None) -> tuple[tuple[str, float], ...]:
+    """The reward per unit of each signal, as written on the command line."""
+    found = []
+    for part in objective.split(",") if objective else ():
+        name, equals, weight = part.strip().partition("=")
+        try:
+            found.append((name, float(weight)))
+        except ValueError:
+            equals = ""
+        if not (name and equals):
+            raise UsageError(f"--objective is written as click=1,dwell=0.01; got {part.strip()!r}")
+    return tuple(found)

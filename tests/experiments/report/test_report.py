@@ -6,22 +6,24 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import ROLES, episode_rows, study
+from made_up import episode_rows, result, study
 from matplotlib._pylab_helpers import Gcf
 from PIL import Image
 from rich.console import Console
 
 from slategym.experiments.report.markup import element, join, table
 from slategym.experiments.report.report import Report, write_report
-from slategym.experiments.report.results import Artefact
+from slategym.experiments.report.results import Artefact, Constant
 from slategym.experiments.report.terminal import print_report
 from slategym.experiments.runs.store import sha256_of
+from slategym.experiments.statistics.numbers import cell
 
 FIGURES = ("ladder", "differences", "curves", "reliability", "judge", "sensitivity")
 
@@ -33,7 +35,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Report:
     card = folder / "models" / "card.md"
     card.parent.mkdir()
     card.write_text("a card")
-    return write_report(study(artefacts=(Artefact(card, "model card"),)), folder)
+    return write_report(result(artefacts=(Artefact(card, "model card"),)), folder)
 
 
 class Page(HTMLParser):
@@ -74,7 +76,8 @@ def test_everything_is_written(written: Report) -> None:
         "curves.parquet",
         "reliability.parquet",
         "models/card.md",
-        *(f"figures/{name}.png" for name in FIGURES),
+        "docs/made-up.md",
+        *(f"docs/made-up-{name}.png" for name in FIGURES),
     }
 
 
@@ -153,7 +156,7 @@ def test_the_summary_is_for_programs(written: Report) -> None:
 
 def test_figures_are_wide_enough_and_draw_no_global_state(written: Report) -> None:
     for name in FIGURES:
-        with Image.open(written.path.parent / "figures" / f"{name}.png") as image:
+        with Image.open(written.path.parent / "docs" / f"made-up-{name}.png") as image:
             assert image.size[0] == 1200 and image.size[1] >= 400
             grey = np.asarray(image.convert("L"))
         assert 0.01 < (grey < 250).mean() < 0.6  # neither empty nor black
@@ -164,25 +167,24 @@ def test_what_people_write_is_escaped_and_the_same_rows_make_the_same_page(tmp_p
     evil = "<script>alert('x')</script> & \"quotes\""
     rows = episode_rows(num_users=20, boredoms=())
     rows["world"] = evil
-    result = study(
+    found = result(
         rows,
-        title=evil,
-        question=evil,
+        study=replace(study(boredoms=()), title=evil, question=evil, notes=(evil,)),
         command=evil,
         curves=pd.DataFrame(),
         reliability=pd.DataFrame(),
         labels=((evil, "assumed", evil),),
         settings=((evil, evil),),
-        notes={"verdict": evil},
+        remarks={"verdict": evil},
         model_metrics=({"model": evil, "auc": 0.5, "protocol": evil},),
         timings=((evil, 1.0),),
     )
-    text = write_report(result, tmp_path / "a").path.read_text(encoding="utf-8")
+    text = write_report(found, tmp_path / "a").path.read_text(encoding="utf-8")
     page = Page(text)
     assert not list(page.all("script"))
     assert page.text.count(evil) >= 9
     assert len(list(page.all("img"))) == 3  # no curves, no reliability, no grid of boredom
-    again = write_report(result, tmp_path / "b").path.read_text(encoding="utf-8")
+    again = write_report(found, tmp_path / "b").path.read_text(encoding="utf-8")
     assert again == text
 
 
@@ -194,24 +196,25 @@ def test_a_control_that_fails_is_said_on_the_page(tmp_path: Path) -> None:
     }
     rows = episode_rows(gains=gains, num_users=60, boredoms=())
     twin = rows[(rows["variant"] == "static") & (rows["trained_in"] == "static")]
-    result = study(
+    found = result(
         pd.concat([rows, twin.assign(trained_in="world")]),
+        study=study(boredoms=()),
         curves=pd.DataFrame(),
         reliability=pd.DataFrame(),
     )
-    report = write_report(result, tmp_path)
+    report = write_report(found, tmp_path)
     page = Page(report.path.read_text(encoding="utf-8"))
     assert "not to be believed" in page.text
     assert "plackett-luce: fails, because it gains +" in page.text
     assert "proto-sac: passes." in page.text
     assert len(report.numbers.carried) == 2
-    assert "agents trained in the world, read in the static twin" in page.text
+    assert "agents trained where people change, read in the control" in page.text
 
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_terminal_ends_in_the_verdict(written: Report, width: int) -> None:
     screen = io.StringIO()
-    print_report(study(), written.numbers, Console(file=screen, width=width))
+    print_report(result(), written.numbers, Console(file=screen, width=width))
     text = screen.getvalue()
     assert max(len(line) for line in text.splitlines()) <= width
     flat = " ".join(text.split())
@@ -225,13 +228,13 @@ def test_the_terminal_ends_in_the_verdict(written: Report, width: int) -> None:
 def test_a_study_that_lacks_something_says_what() -> None:
     rows = episode_rows(num_users=10, boredoms=())
     with pytest.raises(ValueError, match=r"rows lack \['person'\]"):
-        study(rows.drop(columns="person"))
-    with pytest.raises(ValueError, match=r"lack the policies \['myopic'\]"):
-        study(rows[rows["policy"] != "myopic"])
-    with pytest.raises(ValueError, match=r"no section for the notes \['sensitivity'\]; it has"):
-        study(rows, notes={"sensitivity": "?"})
+        result(rows.drop(columns="person"))
+    with pytest.raises(ValueError, match=r"lack the policies \['supervised'\]"):
+        result(rows[rows["policy"] != "supervised"])
+    with pytest.raises(ValueError, match=r"no section for \['sensitivity'\]; it has"):
+        result(rows, remarks={"sensitivity": "?"})
     with pytest.raises(ValueError, match=r"curves lack \['policy'"):
-        study(rows, curves=pd.DataFrame({"x": [1]}))
+        result(rows, curves=pd.DataFrame({"x": [1]}))
 
 
 def test_markup_escapes_all_that_is_not_markup() -> None:
@@ -241,8 +244,24 @@ def test_markup_escapes_all_that_is_not_markup() -> None:
     assert "<td>1 &amp; 2</td>" in table("t", ["a", "b"], [["r", "1 & 2"]])
 
 
-def test_roles_name_the_cells() -> None:
-    assert ROLES.cell("plackett-luce", "static").trained_in == "static"
-    assert ROLES.cell("plackett-luce", "judge").trained_in == "world"
-    assert ROLES.cell("supervised", "world").boredom == 4.0
-    assert ROLES.cell("supervised", "static").boredom is None
+def test_places_name_the_cells() -> None:
+    made = study()
+    world, judge, static = made.main
+    assert cell(made, "plackett-luce", static).trained_in == "static"
+    assert cell(made, "plackett-luce", judge).trained_in == "world"
+    assert cell(made, "supervised", world).strength == 4.0
+    assert cell(made, "supervised", world).trained_in == ""
+
+
+def test_what_was_left_out_is_said_and_why(tmp_path: Path) -> None:
+    left = replace(study(boredoms=()), left_out=("a cap per topic: the log has no topics",))
+    report = write_report(result(episode_rows(boredoms=()), study=left), tmp_path)
+    page = Page(report.path.read_text(encoding="utf-8"))
+    assert "a cap per topic: the log has no topics" in page.text
+    assert "Boredom strength" not in page.text  # a sweep without rows has no section
+
+
+def test_a_constant_that_the_log_is_silent_about_is_no_number(tmp_path: Path) -> None:
+    silent = (Constant("stretches on one topic", None, "", "derived"),)
+    report = write_report(result(constants=silent), tmp_path)
+    assert "not in the log" in Page(report.path.read_text(encoding="utf-8")).text

@@ -26,7 +26,7 @@ def rows_of(values: dict[Cell, list[list[float]]], people: list[int] | None = No
                     {
                         "world": "w",
                         "variant": cell.variant,
-                        "boredom": cell.boredom,
+                        "strength": cell.strength,
                         "policy": cell.policy,
                         "trained_in": cell.trained_in,
                         "group": cell.group,

@@ -1,37 +1,41 @@
-"""Every sentence that a study can end in."""
+"""Every sentence that a study can end in, and the one rule of "clear"."""
 
 from __future__ import annotations
 
 import pytest
-from made_up import GAINS, ROLES, episode_rows
+from made_up import AGENTS, GAINS, episode_rows, numbers_of
 
-from slategym.experiments.statistics.verdict import Roles, Verdict, verdict
+from slategym.experiments.statistics.numbers import Numbers
+from slategym.experiments.statistics.stats import LEVEL
+from slategym.experiments.statistics.verdict import MARGIN
 
-ONE = Roles(boredom=4.0, agents=("plackett-luce",))
+ONE = ("plackett-luce",)
 
 
-def judged(world: float, judge: float, static: float = 0.0, **settings: float) -> Verdict:
-    """The verdict on one agent with these mean gains over supervised."""
+def judged(world: float, judge: float, static: float = 0.0, **settings: float) -> Numbers:
+    """The numbers of one agent with these mean gains over supervised."""
     gains = {"world": world, "judge": judge, "static": static}
-    return verdict(
-        episode_rows(gains={k: {"plackett-luce": v} for k, v in gains.items()}, **settings),
-        ONE,  # type: ignore[arg-type]
+    rows = episode_rows(
+        gains={k: {"plackett-luce": v} for k, v in gains.items()},
+        **settings,  # type: ignore[arg-type]
     )
+    return numbers_of(rows, ONE)
 
 
 def test_wins_in_the_world_and_before_the_judge() -> None:
-    found = judged(1.8, 2.4)
-    assert found.best.outcome == "wins" and found.best.same_sign
+    found = judged(1.8, 2.4).verdict
+    assert found.outcome == "wins" and found.agent == "plackett-luce"
     assert found.sentence.startswith("RL (plackett-luce) beats the supervised ranker: +1.")
     assert "before the independent judge. It also beats the tuned diversity cap" in found.sentence
-    assert "in the static twin" in found.sentence
+    assert "In the static, where looking ahead is worth nothing" in found.sentence
 
 
 def test_wins_but_not_over_the_cap() -> None:
-    assert "It loses to the tuned diversity cap (" in judged(0.6, 0.6, num_users=400).sentence
-    assert "no clear difference" in judged(1.0, 1.0).sentence
-    assert "clearly ahead in the world only" in judged(1.8, 1.0).sentence
-    assert "ahead before the judge only" in judged(1.0, 1.8).sentence
+    lost = judged(0.6, 0.6, num_users=400).verdict.sentence
+    assert "It loses to the tuned diversity cap (" in lost
+    assert "no clear difference" in judged(1.0, 1.0).verdict.sentence
+    assert "clearly ahead in the world only" in judged(1.8, 1.0).verdict.sentence
+    assert "ahead before the judge only" in judged(1.0, 1.8).verdict.sentence
 
 
 @pytest.mark.parametrize(
@@ -48,8 +52,8 @@ def test_wins_but_not_over_the_cap() -> None:
     ],
 )
 def test_everything_short_of_a_win(world: float, judge: float, outcome: str, words: str) -> None:
-    found = judged(world, judge)
-    assert found.best.outcome == outcome
+    found = judged(world, judge).verdict
+    assert found.outcome == outcome
     assert words in found.sentence
     assert "beats the supervised ranker:" not in found.sentence
 
@@ -58,49 +62,77 @@ def test_everything_short_of_a_win(world: float, judge: float, outcome: str, wor
     ("static", "noise", "words"),
     [
         (0.8, 1.0, "it gains +0."),
-        (-0.8, 1.0, "it loses -0."),
-        (3.0, 1.0, "it beats the policy that knows the true model by +"),
+        (3.0, 1.0, "it beats the policy of the true model, which knows the true model, by +"),
     ],
 )
 def test_a_failed_control_outweighs_any_win(static: float, noise: float, words: str) -> None:
-    found = judged(1.8, 2.4, static, noise=noise)
-    assert found.best.outcome == "not believed"
-    assert found.sentence.startswith("The result is not to be believed: in the static twin")
+    found = judged(1.8, 2.4, static, noise=noise).verdict
+    assert found.outcome == "not believed"
+    assert found.sentence.startswith("The result is not to be believed: where looking ahead is")
     assert words in found.sentence
     assert "beats the supervised ranker:" not in found.sentence
 
 
+def test_a_loss_in_the_control_is_said_and_condemns_nothing() -> None:
+    found = judged(1.8, 2.4, -0.8).verdict
+    assert found.outcome == "wins"
+    assert "the difference is -0." in found.sentence
+
+
 def test_a_control_too_noisy_to_pass_by_zero_alone_fails() -> None:
-    found = judged(1.8, 2.4, 2.0, noise=9.0, num_users=20)
-    assert found.best.static_supervised.spans_zero
-    assert abs(found.best.static_supervised.value) > 1
-    assert "is further from zero than 1" in found.sentence
+    numbers = judged(1.8, 2.4, 2.0, noise=9.0, num_users=20)
+    d = numbers.find("plackett-luce", "supervised", "static")
+    assert d is not None and d.side == 0 and d.estimate.value > MARGIN
+    assert "is further from zero than 1" in numbers.verdict.sentence
+
+
+def test_sentence_and_table_agree_on_what_is_clear() -> None:
+    """An interval beyond zero is not clear if its p-value, adjusted for all lines, is not small."""
+    unclear = 0
+    for seed in range(4):
+        numbers = numbers_of(episode_rows(seed=seed, num_users=60, noise=4.0, num_seeds=2))
+        for d in (*numbers.differences, *numbers.control):
+            assert d.adjusted is not None and d.adjusted >= d.estimate.p_value
+            beyond = d.estimate.above_zero or d.estimate.below_zero
+            assert (d.side != 0) == (beyond and d.adjusted < LEVEL)
+            unclear += beyond and d.side == 0
+        found = numbers.verdict
+        assert found.agent is not None
+        world = numbers.find(found.agent, "supervised", "world")
+        cap = [numbers.find(found.agent, "supervised-capped", p) for p in ("world", "judge")]
+        assert world is not None and all(cap)
+        if "clearly ahead in the world only" in found.sentence:
+            assert [d.side for d in cap if d] == [1, 0]
+        assert ("beats the supervised ranker:" in found.sentence) <= (world.side == 1)
+    assert unclear > 0  # the rules that contradicted each other did so in these rows
 
 
 def test_the_agent_is_chosen_on_selection_users_only() -> None:
     rows = episode_rows()
-    assert verdict(rows, ROLES).best.agent == "plackett-luce"
+    assert numbers_of(rows).verdict.agent == "plackett-luce"
     flattered = rows.copy()
     chosen = (rows["group"] == "selection") & (rows["policy"] == "proto-sac")
     flattered.loc[chosen, "return"] += 5.0
-    found = verdict(flattered, ROLES)
-    assert found.best.agent == "proto-sac"
+    found = numbers_of(flattered).verdict
+    assert found.agent == "proto-sac"
     assert "RL (proto-sac)" in found.sentence
-    assert [facts.agent for facts in found.facts] == ["proto-sac", "plackett-luce"]
+    assert found.agents == ("proto-sac", "plackett-luce")
 
 
 def test_what_is_missing_is_named() -> None:
     rows = episode_rows()
-    with pytest.raises(ValueError, match=r"no episode rows where .*variant == 'judge'"):
-        verdict(rows[rows["variant"] != "judge"], ROLES)
-    with pytest.raises(ValueError, match=r"no episode rows where .*group == 'selection'"):
-        verdict(rows[rows["group"] != "selection"], ROLES)
-    with pytest.raises(ValueError, match="at least one RL agent"):
-        verdict(rows, Roles(boredom=4.0, agents=()))
+    with pytest.raises(ValueError, match=r"no rows compare .* with supervised in judge"):
+        numbers_of(rows[rows["variant"] != "judge"], ONE)
+    with pytest.raises(ValueError, match="no rows compare plackett-luce"):
+        numbers_of(rows[rows["policy"] != "plackett-luce"], ONE)
+    with pytest.raises(ValueError, match="at least one learner"):
+        numbers_of(rows, ())
 
 
 def test_made_up_rows_have_the_stated_gains() -> None:
-    found = verdict(episode_rows(num_users=600), ROLES)
-    gain = found.best.world_supervised
-    assert gain.low < GAINS["world"]["plackett-luce"] < gain.high
-    assert found.best.drop.value == pytest.approx(1.8 - 2.4, abs=0.3)
+    numbers = numbers_of(episode_rows(num_users=600), AGENTS)
+    gain = numbers.find("plackett-luce", "supervised", "world")
+    assert gain is not None
+    assert gain.estimate.low < GAINS["world"]["plackett-luce"] < gain.estimate.high
+    ((judge, drop),) = numbers.drops["plackett-luce"]
+    assert judge == "judge" and drop.value == pytest.approx(1.8 - 2.4, abs=0.3)

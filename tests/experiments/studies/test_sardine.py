@@ -6,8 +6,9 @@ import pytest
 
 from slategym.agents.registry import POLICIES, find_agent
 from slategym.envs.registry import make_world
-from slategym.experiments.studies.ladder import Place, Size, plan_of
+from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.studies.sardine import STUDY
+from slategym.experiments.study import Place, Request
 
 
 @pytest.mark.parametrize("place", STUDY.places, ids=lambda place: place.name)
@@ -21,22 +22,22 @@ def test_every_learner_can_act_in_every_place(place: Place) -> None:
 
 
 def test_roles_are_played_by_policies_of_the_registry() -> None:
-    assert {STUDY.random, STUDY.reference, STUDY.myopic} <= set(STUDY.policies) <= set(POLICIES)
+    assert {STUDY.roles.random, STUDY.roles.reference, STUDY.roles.truth} <= set(STUDY.policies) <= set(POLICIES)
     assert {STUDY.kind_of(p) for p in ("myopic", "capped")} == {"privileged"}
     assert STUDY.kind_of("plackett-luce") == "learns" and STUDY.kind_of("random") == "baseline"
 
 
 @pytest.mark.parametrize("profile", STUDY.profiles)
 def test_everybody_learns_in_both_worlds_and_in_the_control(profile: str) -> None:
-    plan, size = plan_of(STUDY, Size(profile)), STUDY.profiles[profile]
+    plan, size = plan_of(STUDY, Request(profile)), STUDY.profiles[profile]
     for learner in plan.study.learners:
         seeds = {
             place.name: sum(
-                u.spec.policy == learner.name and u.spec.place == place.name for u in plan.lessons
+                u.spec["policy"] == learner.name and u.spec["place"] == place.name for u in plan.lessons
             )
             for place in STUDY.places
         }
         twin = size.control_seeds
         assert seeds == {"Bored": size.seeds, "BoredInf": size.seeds, "static twin": twin}
-    static = {u.spec.training.world_settings.get("static", False) for u in plan.lessons}
+    static = {u.spec["world_settings"].get("static", False) for u in plan.lessons}
     assert static == {True, False}

@@ -13,25 +13,27 @@ import torch
 from rich.console import Console
 
 from slategym.agents.slateq.agent import SlateQ
-from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.experiments.cli.main import answer, build
+from slategym.experiments.measure.plan import Plan, plan_of
 from slategym.experiments.measure.play import play
+from slategym.experiments.measure.units import _made
+from slategym.experiments.report.report import Report, write_report
+from slategym.experiments.report.results import Result
+from slategym.experiments.report.terminal import print_report
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
-from slategym.experiments.studies.slateq import (
-    FIRST_USER,
-    HERE,
-    LESSONS,
-    ROWS,
-    WORLD,
-    SlateQStudy,
-)
-from slategym.experiments.studies.slateq_numbers import Numbers, compute_numbers
-from slategym.experiments.studies.slateq_report import print_slateq, write_slateq
-from slategym.experiments.studies.slateq_units import POLICIES, Quality, Served
+from slategym.experiments.statistics.numbers import Numbers, compute_numbers
+from slategym.experiments.studies.slateq import FIRST_USER, HERE, PUBLISHED, STUDY, WORLD
+from slategym.experiments.study import Request
 
-TINY = SlateQStudy(seeds=2, users=4, num_steps=2_048)
+TINY = replace(STUDY, profiles={"quick": replace(STUDY.profiles["quick"], training=2_048 / HERE.num_steps)})
+REQUEST = Request(seeds=2, users=4)  # 2,048 slates each
+BASELINES = {baseline.name: baseline.policy for baseline in STUDY.baselines}
+
+
+def plan() -> Plan:
+    return plan_of(TINY, REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -45,19 +47,29 @@ TINY = SlateQStudy(seeds=2, users=4, num_steps=2_048)
 )
 def test_references_earn_what_was_measured_elsewhere(name, minutes, quality):
     world = make_world(WORLD)
-    listener = Quality(world, 0, 400)
-    policy = POLICIES[name](world)
-    rows = play(world, policy, torch.arange(400), seed=3, batch=400, on_slate=listener)
+    policy = _made(BASELINES[name], world)
+    rows = play(world, policy, torch.arange(400), seed=3, batch=400)
     error = float(rows["return"].std()) / 20
     assert rows["return"].mean() == pytest.approx(minutes, abs=4 * error)
-    met = float(listener.total_U.sum()) / rows["clicks"].sum()
-    assert met == pytest.approx(quality, abs=0.12)
+    assert rows["quality"].sum() / rows["clicks"].sum() == pytest.approx(quality, abs=0.12)
+
+
+def test_its_plan_reads_every_row_of_the_table() -> None:
+    found = [(unit.spec["label"], unit.spec["place"]) for unit in plan().readings]
+    world = [label for label, place in found if place == "world"]
+    static = [label for label, place in found if place == "static"]
+    assert set(PUBLISHED) < set(world) and len(set(world)) == len(world) == 16
+    assert "true-model myopic" in static and len(set(static)) == len(static) == 8
+    assert {unit.spec["seeds"] for unit in plan().lessons} == {(0, 1)}
+    steps = {unit.spec["policy"]: unit.spec["settings"].num_steps for unit in plan().lessons}
+    assert steps["QL-OT"] == 2_048 and steps["MYOP"] == steps["QL-OT in the twin"] == 819
 
 
 def test_units_are_trained_read_and_not_computed_twice(tmp_path: Path) -> None:
-    plan, store = TINY.plan(), open_store(tmp_path)
+    store = open_store(tmp_path)
     wanted = {("QL-OT-OS, learned null", "world"), ("true-model myopic", "static")}
-    chosen = [unit for unit in plan.readings if (unit.spec.row.name, unit.spec.row.place) in wanted]
+    chosen = [u for u in plan().readings if (u.spec["label"], u.spec["place"]) in wanted]
+    chosen.sort(key=lambda unit: unit.spec["place"], reverse=True)
     assert run_units(chosen, store, console=Console(quiet=True)).computed == 3
     assert run_units(chosen, store, console=Console(quiet=True)).computed == 0
     learned, myopic = (store.read(unit) for unit in chosen)
@@ -65,8 +77,9 @@ def test_units_are_trained_read_and_not_computed_twice(tmp_path: Path) -> None:
     assert set(learned["trained_in"]) == {"world"} and set(myopic["trained_in"]) == {""}
     assert learned["user"].unique().tolist() == [*range(FIRST_USER, FIRST_USER + 4)]
     assert (learned["quality"].abs() <= 4 * learned["clicks"]).all() and learned["quality"].any()
+    assert "strength" not in learned and "bored_share" not in learned  # nothing of MovieLens
     assert (myopic["length"] == 50).all()
-    lesson = next(unit for unit in plan.lessons if unit.label.startswith("QL-OT, learned null"))
+    lesson = next(u for u in plan().lessons if u.spec["policy"] == "QL-OT, learned null")
     assert not list(store.folder_of(lesson).glob("checkpoint*"))  # some hundred MB of replay
     curve = store.read(lesson)
     assert curve["steps"].iloc[-1] == 2_048 and curve["cpu_seconds"].gt(0).all()
@@ -79,7 +92,8 @@ def test_one_training_serves_as_asked() -> None:
     for at in (0, 1):
         agent.serving = at
         for how in ("ts", "os"):
-            rows = play(world, Served(agent, how), torch.arange(8), seed=1)
+            agent.settings = replace(agent.settings, serve=how)
+            rows = play(world, agent, torch.arange(8), seed=1)
             returns[at, how] = rows["return"].tolist()
     assert len({tuple(x) for x in returns.values()}) == 4
 
@@ -89,9 +103,10 @@ def made_up(level: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
     draw, parts = np.random.default_rng(0), []
     user_U = np.arange(200)
     luck_U = draw.normal(0, 20, 200)  # of the person, the same for everybody
-    for row in ROWS:
-        for seed in range(3 if row.lesson else 1):
-            returns_U = level.get(f"{row.name}, {row.place}", 150.0) + luck_U
+    for unit in plan().readings:
+        spec, learns = unit.spec, unit.spec["policy"] is None
+        for seed in range(3 if learns else 1):
+            returns_U = level.get(f"{spec['label']}, {spec['place']}", 150.0) + luck_U
             frame = {
                 "user": user_U,
                 "person": user_U,
@@ -99,18 +114,20 @@ def made_up(level: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
                 "clicks": 40.0,
                 "length": 50.0,
                 "quality": draw.normal(-12.0, 1.0, 200),
-                "policy": row.name,
-                "trained_in": row.place if row.lesson else "",
+                "policy": spec["label"],
+                "trained_in": spec["place"] if learns else "",
                 "seed": seed,
+                "world": WORLD,
+                "variant": spec["place"],
+                "group": "evaluation",
             }
-            place = {"world": WORLD, "variant": row.place, "boredom": 0.0, "group": "evaluation"}
-            parts.append(pd.DataFrame(frame).assign(**place))
+            parts.append(pd.DataFrame(frame))
     points = [(1e5, 9.0, 160.0), (2e5, 19.0, 170.0), (3e5, 30.0, np.nan)]
     curves = [
         pd.DataFrame(points, columns=["steps", "seconds", "return_mean"]).assign(
-            lesson=lesson.name, cpu_seconds=30.0
+            policy=unit.spec["policy"], trained_in=unit.spec["place"], seed=0, cpu_seconds=10.0
         )
-        for lesson in LESSONS
+        for unit in plan().lessons
     ]
     return pd.concat(parts, ignore_index=True), pd.concat(curves, ignore_index=True)
 
@@ -124,51 +141,59 @@ LEVELS = {
 }
 
 
+def said(level: dict[str, float]) -> Numbers:
+    return compute_numbers(STUDY, *made_up(level))
+
+
 @pytest.fixture(scope="module")
 def numbers() -> Numbers:
-    return compute_numbers(*made_up(LEVELS))
+    return said(LEVELS)
 
 
-def test_numbers_and_the_two_sentences(numbers: Numbers) -> None:
+def test_numbers_and_the_sentences(numbers: Numbers) -> None:
     best = numbers.of("QL-OT-OS")
-    assert best.mean.value == pytest.approx(171.0, abs=4.0) and len(best.by_seed) == 3
-    assert best.quality.value == pytest.approx(-0.3, abs=0.01)
-    assert best.no_click == pytest.approx(0.2)
-    assert best.quality.low < best.quality.value < best.quality.high
-    assert best.cpu_seconds == 10.0 and numbers.of("random").cpu_seconds is None
-    first, second = numbers.answer
+    mean, quality = best.mean["world"], best.side["world"]["quality"]
+    assert mean.value == pytest.approx(171.0, abs=4.0) and len(best.by_seed["world"]) == 3
+    assert quality.value == pytest.approx(-0.3, abs=0.01)
+    assert quality.low < quality.value < quality.high
+    assert best.cpu_seconds == {"world": 10.0, "static": 10.0}
+    assert numbers.of("random").cpu_seconds == {}
+    first, second, distance, control = numbers.verdict.sentences
     assert "under QL-OT-OS 20% of slates end without a click" in first and "about 0.80" in first
-    assert f"from {best.mean.value:.1f} to" in second and "quality of -0.30" in second
-    furthest = numbers.of("QL-OT-TS").mean.value - 169.0  # all TS rows are made up alike
-    assert f"top-k slates are off by {furthest:+.1f} to" in numbers.distance
-    assert numbers.believed and "nothing that learned beats" in numbers.control
+    assert f"from {mean.value:.1f} to" in second and "quality of -0.30" in second
+    furthest = numbers.of("QL-OT-TS").mean["world"].value - 169.0  # all TS rows are made up alike
+    assert f"top-k slates are off by {furthest:+.1f} to" in distance
+    assert numbers.verdict.outcome == "explained" and "nothing that learned clearly" in control
 
 
 def test_a_learned_null_that_does_not_help_is_said_to_explain_nothing() -> None:
-    numbers = compute_numbers(*made_up({**LEVELS, "QL-OT-OS, learned null, world": 171.0}))
-    assert "the explanation is not shown" in numbers.answer[1]
+    found = said({**LEVELS, "QL-OT-OS, learned null, world": 171.0}).verdict
+    assert "the explanation is not shown" in found.sentences[1]
 
 
 def test_planning_that_wins_where_it_is_worth_nothing_is_not_believed() -> None:
-    numbers = compute_numbers(*made_up({**LEVELS, "QL-OT-GS, static": 158.0}))
-    assert not numbers.believed and "Not to be believed" in numbers.control
-    assert "QL-OT-GS (+" in numbers.control
+    found = said({**LEVELS, "QL-OT-GS, static": 158.0}).verdict
+    assert found.outcome == "not believed" and "Not to be believed" in found.sentence
+    assert "QL-OT-GS (+" in found.sentence
 
 
-def test_the_report_has_everything_and_asks_nothing_of_the_network(
-    numbers: Numbers, tmp_path: Path
-) -> None:
-    report = write_slateq(TINY, *made_up(LEVELS), numbers, open_store(tmp_path))
-    html = report.read_text()
+def test_the_report_has_everything_and_asks_nothing_of_the_network(tmp_path: Path) -> None:
+    rows, curves = made_up(LEVELS)
+    result = Result(
+        STUDY, STUDY.profiles["quick"], "slategym benchmark slateq", rows, curves, pd.DataFrame()
+    )
+    report: Report = write_report(result, tmp_path)
+    html = report.path.read_text()
     page = (tmp_path / "docs" / "slateq.md").read_text()
     screen = io.StringIO()
-    print_slateq(numbers, Console(file=screen, width=160))
+    print_report(result, report.numbers, Console(file=screen, width=160))
+    sentences = report.numbers.verdict.sentences
     for text in (html, page, screen.getvalue()):
-        assert all(row.name in text for row in ROWS)
-        assert "174.6" in text and "-0.31" in text and "best topic quality*" in text
-    assert numbers.answer[0] in page and numbers.distance in html and "![Line plot" in page
+        assert all(name in text for name in (*STUDY.learned, *BASELINES))
+        assert "174.6" in text and "best topic quality" in text
+    assert "-0.31" in html and "mean quality of what was clicked" in html
+    assert sentences[0] in page and sentences[2] in html and "![Line plot" in page
     assert "<script" not in html and "http" not in html.replace("http-equiv", "")
-    assert "data:image/png" in html
     assert (tmp_path / "docs" / "slateq-curves.png").is_file()
 
 
@@ -179,6 +204,8 @@ def test_the_report_has_everything_and_asks_nothing_of_the_network(
         (["--users", "1"], "error: users must be in [2, 500000], got 1"),
         (["--seeds", "0"], "error: seeds must be in [1, 100], got 0"),
         (["--profile", "ful"], "error: unknown profile 'ful'; did you mean 'full'?"),
+        (["--objective", "click=1"], "error: --objective is for the study log, not for slateq"),
+        (["--agents", "slatq"], "error: unknown agent 'slatq'; did you mean 'slateq'?"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, line, capsys, tmp_path) -> None:
@@ -189,11 +216,9 @@ def test_what_cannot_be_is_refused(arguments, line, capsys, tmp_path) -> None:
 
 
 def test_the_command_repeats_the_study() -> None:
-    assert SlateQStudy("full", seeds=2).command == (
+    assert Request("full", seeds=2).command(STUDY) == (
         "slategym benchmark slateq --profile full --seeds 2"
     )
-    with pytest.raises(UsageError, match="unknown profile"):
-        SlateQStudy("medium")
 
 
 @pytest.mark.slow

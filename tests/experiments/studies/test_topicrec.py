@@ -11,20 +11,20 @@ from slategym.agents.latent.gems import GemsSettings
 from slategym.agents.latent.hac import HacSettings
 from slategym.agents.registry import POLICIES
 from slategym.envs.registry import make_world
-from slategym.experiments.cli.commands.benchmark import STUDIES
-from slategym.experiments.studies.asked import Asked
-from slategym.experiments.studies.ladder import Learner, Place, Profile, Size, plan_of
-from slategym.experiments.studies.ladder_run import run_ladder
+from slategym.experiments.benchmark import run_study
+from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.studies.registry import find_study
 from slategym.experiments.studies.topicrec import OPEN, STUDY, TWIN
+from slategym.experiments.study import Learner, Place, Profile, Request
 
 
 @pytest.mark.parametrize("profile", STUDY.profiles)
 def test_every_learner_is_trained_and_read(profile: str) -> None:
-    plan = plan_of(STUDY, Size(profile))
+    plan = plan_of(STUDY, Request(profile))
     size = STUDY.profiles[profile]
     for learner in STUDY.learners:
         assert POLICIES[learner.agent].agent is not None
-        places = [u.spec.place for u in plan.lessons if u.spec.policy == learner.name]
+        places = [u.spec["place"] for u in plan.lessons if u.spec["policy"] == learner.name]
         twin = 0 if learner.places else size.control_seeds
         assert sorted(places) == sorted([OPEN] * size.seeds + [TWIN] * twin)
     read = {u.spec["policy"] for u in plan.readings} - {None}
@@ -36,11 +36,11 @@ def test_its_places_are_the_world_of_the_paper_and_its_static_twin() -> None:
     assert world.users.threshold == 5 and twin.users.threshold > twin.users.memory
     assert world.users.keep == 0.9 and twin.users.keep == 1.0
     assert (world.catalogue.num_items, world.slate_size, world.horizon) == (1000, 10, 100)
-    assert not STUDY.places[0].control and STUDY.places[1].control
+    assert [place.role for place in STUDY.places] == ["open", "control"]
 
 
 def test_it_is_on_the_command_line() -> None:
-    assert STUDIES["topicrec"].run.endswith("topicrec:run_topicrec")
+    assert find_study("topicrec", Request()) is STUDY
 
 
 @pytest.mark.slow
@@ -52,7 +52,7 @@ def test_in_miniature_it_goes_from_training_to_page(tmp_path: Path) -> None:
         STUDY,
         places=(
             Place(OPEN, STUDY.places[0].world, small),
-            Place(TWIN, STUDY.places[0].world, {**small, "static": True}, control=True),
+            Place(TWIN, STUDY.places[0].world, {**small, "static": True}, role="control"),
         ),
         learners=(
             Learner("gems", gems),
@@ -61,6 +61,6 @@ def test_in_miniature_it_goes_from_training_to_page(tmp_path: Path) -> None:
         ),
         profiles={"quick": Profile("a look", seeds=1, users=8)},
     )
-    report = run_ladder(tiny, Asked("quick", tmp_path, 0, "cpu"))
+    report = run_study(tiny, Request("quick", tmp_path))
     page = (tmp_path / "docs" / "topicrec.md").read_text()
     assert report.is_file() and "gems, random log" in page and "305.3" in page

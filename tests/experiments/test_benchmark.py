@@ -1,4 +1,4 @@
-"""A ladder study in miniature: its plan on paper, and all of it from training to report."""
+"""A study in miniature: its plan on paper, and all of it from training to report."""
 
 from __future__ import annotations
 
@@ -16,36 +16,39 @@ from small_agents import Counting, CountingSettings
 
 from slategym.agents.registry import POLICIES, PolicyEntry
 from slategym.envs.names import UsageError
+from slategym.experiments.benchmark import run_study
+from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.statistics import stats
+from slategym.experiments.statistics.numbers import compute_numbers
 from slategym.experiments.statistics.stats import Cell
-from slategym.experiments.studies.asked import Asked
-from slategym.experiments.studies.ladder import (
+from slategym.experiments.study import (
     FIRST_USER,
     LUCK,
-    Ladder,
     Learner,
     Place,
     Profile,
     Published,
-    Size,
-    plan_of,
+    Request,
+    Roles,
+    Study,
 )
-from slategym.experiments.studies.ladder_numbers import compute_numbers
-from slategym.experiments.studies.ladder_run import run_ladder
 
 WORLD = "Sardine-SlateTopK-Bored-v0"
 SHORT = CountingSettings(num_steps=3200, num_users=32)
-TINY = Ladder(
+TINY = Study(
     name="tiny",
     title="A tiny study",
     question="Does counting beat looking?",
     places=(
         Place("Bored", WORLD, {"num_items": 60}),
-        Place("twin", WORLD, {"num_items": 60, "static": True}, control=True),
+        Place("twin", WORLD, {"num_items": 60, "static": True}, role="control"),
     ),
     policies=("random", "myopic", "capped"),
     learners=(Learner("counting", SHORT), Learner("counting", SHORT, label="again")),
+    roles=Roles(opponent="myopic", reference="capped", control_reference="myopic"),
+    rule="slategym.experiments.statistics.verdict:against_oracle",
+    unit="clicks per session",
     profiles={
         "quick": Profile("a look", seeds=2, users=12),
         "full": Profile("more", seeds=3, users=20, training=2.0),
@@ -62,8 +65,8 @@ def counting() -> Iterator[None]:
 
 
 def test_the_plan_trains_and_reads_everybody_everywhere() -> None:
-    plan = plan_of(TINY, Size())
-    lessons = [(u.spec.policy, u.spec.place, u.spec.training.seeds) for u in plan.lessons]
+    plan = plan_of(TINY, Request())
+    lessons = [(u.spec["policy"], u.spec["place"], u.spec["seeds"]) for u in plan.lessons]
     assert lessons == [
         (name, place, (seed,))
         for name in ("counting", "again")
@@ -71,29 +74,29 @@ def test_the_plan_trains_and_reads_everybody_everywhere() -> None:
         for seed in seeds
     ]
     assert len(plan.readings) == 2 * 3 + len(lessons)
-    readings = [unit.spec["reading"] for unit in plan.readings]
-    assert {(r.first_user, r.num_users, r.luck) for r in readings} == {(FIRST_USER, 12, LUCK)}
+    read = {(u.spec["first_user"], u.spec["num_users"], u.spec["luck"]) for u in plan.readings}
+    assert read == {(FIRST_USER, 12, LUCK)}
     assert len({unit.id for unit in plan.units}) == len(plan.units)
 
 
 def test_more_users_train_nothing_anew_and_a_profile_scales_the_training() -> None:
-    quick, more = plan_of(TINY, Size()), plan_of(TINY, Size(users=40))
+    quick, more = plan_of(TINY, Request()), plan_of(TINY, Request(users=40))
     assert [u.id for u in quick.lessons] == [u.id for u in more.lessons]
     assert not {u.id for u in quick.readings} & {u.id for u in more.readings}
-    full = plan_of(TINY, Size("full"))
-    assert {u.spec.training.settings.num_steps for u in full.lessons} == {6400}
-    assert Size("full", seeds=2).command(TINY) == "slategym benchmark tiny --profile full --seeds 2"
+    full = plan_of(TINY, Request("full"))
+    assert {u.spec["settings"].num_steps for u in full.lessons} == {6400}
+    assert Request("full", seeds=2).command(TINY) == "slategym benchmark tiny --profile full --seeds 2"
 
 
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        (Size("quik"), "unknown profile 'quik'; did you mean 'quick'"),
-        (Size(seeds=0), r"seeds must be in \[1, 100\], got 0"),
-        (Size(users=1), r"users must be in \[2, 600000\], got 1"),
+        (Request("quik"), "unknown profile 'quik'; did you mean 'quick'"),
+        (Request(seeds=0), r"seeds must be in \[1, 100\], got 0"),
+        (Request(users=1), r"users must be in \[2, 600000\], got 1"),
     ],
 )
-def test_sizes_out_of_range_are_refused(size: Size, message: str) -> None:
+def test_sizes_out_of_range_are_refused(size: Request, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         plan_of(TINY, size)
 
@@ -106,27 +109,28 @@ class Ran:
         self.first, self.second, self.screen = io.StringIO(), io.StringIO(), io.StringIO()
         self.run(self.first)
         self.report = self.run(self.second)
-        plan = plan_of(TINY, Size())
+        plan = plan_of(TINY, Request())
         rows, curves = plan.rows(open_store(out)), plan.curves(open_store(out))
         self.rows, self.curves = rows, curves
         self.numbers = compute_numbers(TINY, rows, curves)
 
     def run(self, told: io.StringIO) -> Path:
-        asked = Asked("quick", self.out, workers=0, device="cpu")
+        asked = Request("quick", self.out)
         screen = Console(file=self.screen, width=100)
-        return run_ladder(TINY, asked, screen, Console(file=told, width=100))
+        return run_study(TINY, asked, screen, Console(file=told, width=100))
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    return Ran(tmp_path_factory.mktemp("ladder"))
+    return Ran(tmp_path_factory.mktemp("study"))
 
 
 def test_a_second_call_computes_nothing_and_says_the_same(
     ran: Ran,
 ) -> None:
-    assert "18 computed, 0 reused" in ran.first.getvalue()
-    assert ran.second.getvalue() == "nothing to compute: all 18 results are there\n"
+    assert "2 computed, 0 reused" in ran.first.getvalue()  # what the places are
+    assert "18 computed, 2 reused" in ran.first.getvalue()
+    assert ran.second.getvalue() == "nothing to compute: all 20 results are there\n"
     text = ran.screen.getvalue()
     half = len(text) // 2
     assert text[:half] == text[half:]
@@ -138,29 +142,32 @@ def test_numbers_are_those_of_the_rows(ran: Ran) -> None:
     found, out = ran, ran.out
     rows = pd.read_parquet(out / "rows.parquet")
     means = rows.groupby(["variant", "policy", "trained_in"])["return"].mean()
-    rung = found.numbers.of("Bored", "counting")
-    assert rung.mean.value == pytest.approx(means["Bored", "counting", "Bored"])
+    rung = found.numbers.of("counting")
+    assert rung.mean["Bored"].value == pytest.approx(means["Bored", "counting", "Bored"])
     low, high = means["Bored", "random", ""], means["Bored", "capped", ""]
-    assert rung.score.value == pytest.approx((rung.mean.value - low) / (high - low))
-    assert rung.slates == SHORT.num_steps and rung.cpu_seconds > 0 and len(rung.by_seed) == 2
-    assert found.numbers.of("twin", "myopic").score.value == 1.0  # the reference there
+    score = (rung.mean["Bored"].value - low) / (high - low)
+    assert rung.score["Bored"].value == pytest.approx(score)
+    assert rung.slates == {"Bored": SHORT.num_steps, "twin": SHORT.num_steps}
+    assert rung.cpu_seconds["Bored"] > 0
+    assert {place: len(seeds) for place, seeds in rung.by_seed.items()} == {"Bored": 2, "twin": 1}
+    assert found.numbers.of("myopic").score["twin"].value == 1.0  # the reference there
     assert (rows["user"] >= FIRST_USER).all() and rows.groupby("policy")["user"].nunique().eq(
         12
     ).all()
-    again = found.numbers.of("Bored", "again")
-    assert again.mean.value == rung.mean.value  # the same training under another name
+    again = found.numbers.of("again")
+    assert again.mean["Bored"].value == rung.mean["Bored"].value  # the same under another name
 
 
 def test_a_learner_that_beats_the_truth_in_the_twin_is_not_believed(
     ran: Ran,
 ) -> None:
     found = ran
-    assert found.numbers.outcome == "not beaten"
+    assert found.numbers.verdict.outcome == "not beaten"
     rows = found.rows.copy()
     cheat = (rows["policy"] == "counting") & (rows["variant"] == "twin")
     truth = rows[(rows["policy"] == "myopic") & (rows["variant"] == "twin")]
     rows.loc[cheat, "return"] = truth["return"].to_numpy() + 5.0
-    caught = compute_numbers(TINY, rows, found.curves)
+    caught = compute_numbers(TINY, rows, found.curves).verdict
     assert caught.outcome == "not believed"
     assert (
         "not to be believed" in caught.sentences[-1] and "+5.0 [+5.0, +5.0]" in caught.sentences[-1]
@@ -170,7 +177,7 @@ def test_a_learner_that_beats_the_truth_in_the_twin_is_not_believed(
     won = (rows["policy"] == "counting") & (rows["variant"] == "Bored")
     best = stats.table(rows, Cell("myopic", "Bored")).value_SU[0]
     rows.loc[won, "return"] = [*best + 5.0, *best + 5.0]
-    assert compute_numbers(TINY, rows, found.curves).outcome == "beaten"
+    assert compute_numbers(TINY, rows, found.curves).verdict.outcome == "beaten"
 
 
 def test_the_report_asks_nothing_of_the_network_and_the_page_has_its_figures(
@@ -183,20 +190,21 @@ def test_the_report_asks_nothing_of_the_network_and_the_page_has_its_figures(
     page = (out / "docs" / "tiny.md").read_text()
     for name in re.findall(r"\]\((\S+\.png)\)", page):
         assert (out / "docs" / name).is_file()
-    assert "slategym benchmark tiny --profile quick" in page and page.count("![") == 2
+    assert "slategym benchmark tiny --profile quick" in page and page.count("![") == 3
     summary = json.loads((out / "summary.json").read_text())
-    assert summary["verdict"] == list(found.numbers.sentences)
-    assert len({line.count("|") for line in page.splitlines() if line.startswith("|")}) == 1
+    assert summary["verdict"] == found.numbers.verdict.sentence
+    for table in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
+        assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
 def test_a_profile_may_leave_some_out() -> None:
     short = replace(TINY.profiles["quick"], left_out=("again", "capped"))
-    plan = plan_of(replace(TINY, profiles={"quick": short}), Size())
-    assert {u.spec.policy for u in plan.lessons} == {"counting"}
+    plan = plan_of(replace(TINY, profiles={"quick": short}), Request())
+    assert {u.spec["policy"] for u in plan.lessons} == {"counting"}
     assert plan.study.policies == ("random", "myopic")
     assert len(plan.readings) == 2 * 2 + 3
 
 
 def test_a_learner_that_takes_part_in_some_places_only() -> None:
     some = replace(TINY, learners=(Learner("counting", SHORT, places=("Bored",)),))
-    assert {u.spec.place for u in plan_of(some, Size()).lessons} == {"Bored"}
+    assert {u.spec["place"] for u in plan_of(some, Request()).lessons} == {"Bored"}

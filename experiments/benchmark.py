@@ -1,0 +1,189 @@
+"""A study from start to end: compute what is missing, then write and print what it says."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, is_dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from slategym.experiments.measure.plan import Plan, plan_of
+from slategym.experiments.report.report import write_report
+from slategym.experiments.report.results import Artefact, Constant, Result
+from slategym.experiments.report.terminal import print_report
+from slategym.experiments.runs.run import run_units
+from slategym.experiments.runs.spec import as_json
+from slategym.experiments.runs.store import Store, open_store, write_json
+from slategym.experiments.study import Request, Study
+
+FIXED = "study.json"  # everything that was decided before a learner learned
+
+
+def run_study(
+    study: Study,
+    request: Request,
+    screen: Console | None = None,
+    progress: Console | None = None,
+) -> Path:
+    """Fit, train and read what is missing in the run folder; a finished study computes nothing.
+
+    Args:
+        study: what.
+        request: how much of it, where, and with how many processes.
+        screen: for the tables and the verdict; standard output if None.
+        progress: for progress; standard error if None.
+
+    Returns:
+        where the report is.
+
+    Raises:
+        UsageError: the size is out of range, or a learner cannot act in a world.
+        UnitError: a unit failed; the next call goes on from there.
+    """
+    began, progress = time.monotonic(), progress or Console(stderr=True)
+    plan = plan_of(study, request)
+    store = open_store(request.out)
+    compute = partial(
+        run_units,
+        store=store,
+        workers=request.workers,
+        settings={
+            "device": request.device,
+            "tensorboard": str((store.folder / "tensorboard").absolute()),
+        },
+        console=progress,
+    )
+    # without models to fit there is nothing for which starting processes would pay
+    before = compute(plan.before_learning, workers=request.workers if plan.preparation else 0)
+    write_json(fixed(plan, store), store.folder / FIXED)  # before anything is learned
+    after = compute(plan.units)
+    if not before.computed + after.computed:
+        progress.print(f"nothing to compute: all {after.reused} results are there", highlight=False)
+    result = result_of(plan, store, time.monotonic() - began)
+    report = write_report(result, store.folder)
+    print_report(result, report.numbers, screen or Console())
+    return report.path
+
+
+def fixed(plan: Plan, store: Store) -> dict[str, Any]:
+    """Everything that was decided before a learner learned, as JSON values.
+
+    Args:
+        plan: the study's units, of which those before learning are completed.
+        store: where they are.
+    """
+    return {
+        "command": plan.command,
+        "study": plan.study.name,
+        "places": as_json(plan.study.places),
+        "size": as_json(plan.size),
+        "preparation": {name: store.read(unit) for name, unit in plan.preparation.items()},
+        "worlds": {name: store.read(unit) for name, unit in plan.descriptions.items()},
+        "choices": {name: store.read(unit) for name, unit in plan.choices.items()},
+        "trainings": [as_json(unit.spec) for unit in plan.lessons],
+    }
+
+
+def result_of(plan: Plan, store: Store, seconds: float) -> Result:
+    """Everything the report says, read from the store.
+
+    Args:
+        plan: the study's units, all completed.
+        store: where they are.
+        seconds: wall clock of this call.
+    """
+    study, size = plan.study, plan.size
+    accuracy = store.read(plan.preparation["accuracy"]) if plan.preparation else {}
+    constants = store.read(plan.preparation["constants"]) if plan.preparation else {}
+    chosen = {name: store.read(unit) for name, unit in plan.choices.items()}
+    written = Artefact(store.folder / FIXED, "what was fixed before any learning")
+    return Result(
+        study=study,
+        size=size,
+        command=plan.command,
+        rows=plan.rows(store),
+        curves=plan.curves(store),
+        reliability=pd.DataFrame(accuracy.get("reliability", [])),
+        model_metrics=tuple(accuracy.get("metrics", [])),
+        labels=_labels(plan, store),
+        constants=tuple(Constant(**constant) for constant in constants.get("constants", [])),
+        settings=_settings(plan, store, chosen),
+        learners=tuple(dict(_trained(plan)).items()),
+        timings=_timings(plan, store, seconds),
+        artefacts=(written,),
+        remarks={**study.remarks, **_chosen_remark(chosen)},
+    )
+
+
+def _labels(plan: Plan, store: Store) -> tuple[tuple[str, str, str], ...]:
+    """What every world says of itself, each line once."""
+    lines = [tuple(x) for unit in plan.descriptions.values() for x in store.read(unit)["labels"]]
+    return tuple(dict.fromkeys(lines))
+
+
+def _settings(
+    plan: Plan, store: Store, chosen: dict[str, Any]
+) -> tuple[tuple[str, str], ...]:
+    study, size = plan.study, plan.size
+    first = store.read(plan.descriptions[study.main[0].name])
+    paid = [f"{s['weight']:g} per {s['name']}" for s in first["signals"] if s["weight"]]
+    words, found = study.words, list(study.settings)
+    if plan.preparation:
+        people = store.read(plan.preparation["log"])["people"]
+        found.append(("people", ", ".join(f"{group} {count}" for group, count in people.items())))
+    control = size.control_seeds or size.seeds
+    found += [
+        ("read", f"{size.users} {words.sessions}, the same and with the same luck for all"),
+        ("training seeds", f"{size.seeds} a learner and place, {control} in the controls"),
+        ("training", f"{size.training:.0%} of each learner's slates"),
+        (
+            "slates",
+            f"{first['slate_size']} of {first['items']:,} {words.items}, up to "
+            f"{first['horizon']} slates a {words.session}",
+        ),
+        ("reward", " + ".join(paid)),
+    ]
+    found += [(name, f"{made['policy']}, chosen on selection people") for name, made in chosen.items()]
+    return tuple(found)
+
+
+def _chosen_remark(chosen: dict[str, Any]) -> dict[str, str]:
+    """What stands for a policy that was chosen, and among which."""
+    lines = []
+    for name, made in chosen.items():
+        others = " and ".join(other for other in made["returns"] if other != made["policy"])
+        lines.append(
+            f"{name} stands for {made['policy']}, which did better on selection people than "
+            f"{others}."
+        )
+    return {"differences": " ".join(lines)} if lines else {}
+
+
+def _trained(plan: Plan) -> list[tuple[str, str]]:
+    """Settings of every learner, as text."""
+    found = []
+    for unit in plan.lessons:
+        settings = unit.spec["settings"]
+        parts = asdict(settings) if is_dataclass(settings) else dict(settings)  # type: ignore[arg-type]
+        text = ", ".join(f"{key}={value}" for key, value in parts.items())
+        found.append((unit.spec["policy"], text))
+    return found
+
+
+def _timings(plan: Plan, store: Store, seconds: float) -> tuple[tuple[str, float], ...]:
+    lessons: dict[str, float] = {}
+    for unit in plan.lessons:
+        name = unit.spec["policy"]
+        lessons[name] = lessons.get(name, 0.0) + store.seconds(unit)
+    models = [unit for name, unit in plan.preparation.items() if len(name) == 1]
+    fitting = sum(store.seconds(unit) for unit in models)
+    return (
+        ("this call, wall clock", seconds),
+        *((("fitting the three models", fitting),) if models else ()),
+        *((f"training {name}, all runs", total) for name, total in lessons.items()),
+        ("reading policies, all runs", sum(store.seconds(unit) for unit in plan.readings)),
+    )

@@ -1,0 +1,222 @@
+"""From a study to its units: what has to be fitted, trained and read, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from slategym.envs.registry import find_world
+from slategym.experiments.runs.store import Store
+from slategym.experiments.runs.units import Unit, read_rows
+from slategym.experiments.study import (
+    Baseline,
+    Learner,
+    Place,
+    Profile,
+    Request,
+    Study,
+)
+
+PARTIES = {"A": 40.0, "B": 40.0, "J": 12.0}  # seconds, roughly
+READ_COST = 1 / 100  # seconds per session, roughly
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study's units, and what becomes of their results."""
+
+    study: Study
+    size: Profile
+    command: str  # that repeats the study
+    preparation: Mapping[str, Unit]  # log, A, B, J, constants, accuracy; empty without a log
+    descriptions: Mapping[str, Unit]  # of the worlds, by name of a main place
+    choices: Mapping[str, Unit]  # by name of the policy that was chosen
+    lessons: tuple[Unit, ...]
+    readings: tuple[Unit, ...]
+
+    @property
+    def before_learning(self) -> list[Unit]:
+        """What is fixed before any learner sees a world."""
+        first = (self.preparation, self.descriptions, self.choices)
+        return [unit for units in first for unit in units.values()]
+
+    @property
+    def units(self) -> list[Unit]:
+        """All that must be there in the end."""
+        return [*self.before_learning, *self.lessons, *self.readings]
+
+    def rows(self, store: Store) -> pd.DataFrame:
+        """One row per session, in the columns that `statistics/stats.py` selects by."""
+        return read_rows(store, self.readings)
+
+    def curves(self, store: Store) -> pd.DataFrame:
+        """Learning curves, one row per point, with the CPU seconds of the whole training."""
+        return read_rows(store, self.lessons) if self.lessons else pd.DataFrame()
+
+
+def plan_of(study: Study, request: Request) -> Plan:
+    """Every unit of the study at that size.
+
+    Raises:
+        UsageError: the size is out of range; the study names what there is not.
+    """
+    study = request.of(study)
+    size = request.size(study)
+    study = study.without(size.left_out)
+    preparation = _preparation(study)
+    first = (preparation["constants"],) if preparation else ()
+    descriptions = {
+        place.name: Unit(
+            f"describe {place.name}",
+            "describe@1",
+            {"world": find_world(place.world)[0], "settings": place.settings},
+            first,
+            kind="json",
+        )
+        for place in study.main
+    }
+    lessons = tuple(_lessons(study, size, first))
+    tried = {
+        baseline.name: [
+            _reading(place, size, Baseline(name), first)
+            for place in study.of_role("selection")
+            for name in baseline.candidates
+        ]
+        for baseline in study.baselines
+        if baseline.candidates
+    }
+    choices = {
+        name: Unit(
+            f"choose {name}",
+            "choose@1",
+            {"candidates": [unit.spec["policy"] for unit in units]},
+            tuple(units),
+            kind="json",
+        )
+        for name, units in tried.items()
+    }
+    readings = [unit for units in tried.values() for unit in units]
+    readings += [
+        _reading(place, size, baseline, first, choices.get(baseline.name))
+        for place in study.places
+        for baseline in study.baselines
+        if place.policies is None or baseline.name in place.policies
+    ]
+    readings += [
+        _reading_of(place, size, learner, name, unit, first)
+        for learner, unit in lessons
+        for place in study.places
+        if place.trained_in == unit.spec["place"] and learner.takes_part_in(place)
+        for name in learner.served
+    ]
+    return Plan(
+        study,
+        size,
+        request.command(study),
+        preparation,
+        descriptions,
+        choices,
+        tuple(unit for _, unit in lessons),
+        tuple(readings),
+    )
+
+
+def _preparation(study: Study) -> dict[str, Unit]:
+    """The log's models and the worlds' constants, in the order in which they are needed."""
+    if study.log is None:
+        return {}
+    about = {"log": study.log}
+    log = Unit("log and item texts", "log@1", about, kind="json")
+    fitted = {
+        party: Unit(f"fit {party}", "fit@1", {**about, "party": party}, (log,), "json", cost)
+        for party, cost in PARTIES.items()
+    }
+    needs = tuple(fitted.values())
+    return {
+        "log": log,
+        **fitted,
+        "constants": Unit("world's constants", "constants@1", about, needs, "json", 8.0),
+        "accuracy": Unit("model accuracy", "accuracy@1", about, needs, "json", 12.0),
+    }
+
+
+def _lessons(
+    study: Study, size: Profile, first: tuple[Unit, ...]
+) -> Iterator[tuple[Learner, Unit]]:
+    """Every training, with the learner that it is of."""
+    for learner in study.learners:
+        settings = learner.trained_for(size.training)
+        for place in study.of_role("open", "control"):
+            if not learner.takes_part_in(place):
+                continue
+            number = size.control_seeds if place.role == "control" else size.seeds
+            every = tuple(range(number or size.seeds))
+            for seeds in [every] if learner.together else [(seed,) for seed in every]:
+                spec = {
+                    "agent": learner.agent,
+                    "world": find_world(place.world)[0],
+                    "world_settings": {**place.settings, **place.training},
+                    "settings": settings,
+                    "seeds": seeds,
+                    "policy": learner.name,
+                    "place": place.name,
+                }
+                many = "seed" if len(seeds) == 1 else "seeds"
+                label = f"{learner.name}, {place.name}, {many} {_range(seeds)}"
+                cost = learner.cost * settings.num_steps * len(seeds)
+                yield learner, Unit(label, "learn@1", spec, first, cost=cost)
+
+
+def _range(seeds: tuple[int, ...]) -> str:
+    return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+
+
+def _reading(
+    place: Place,
+    size: Profile,
+    baseline: Baseline,
+    first: tuple[Unit, ...],
+    choice: Unit | None = None,
+) -> Unit:
+    """A policy that needs no training, before the people of a place."""
+    spec = {**_where(place, size), "policy": baseline.policy, "label": baseline.name}
+    needs = first if choice is None else (*first, choice)
+    cost = READ_COST * size.users
+    return Unit(f"read {baseline.name}, {_said(place)}", "read@1", spec, needs, cost=cost)
+
+
+def _reading_of(
+    place: Place, size: Profile, learner: Learner, name: str, trained: Unit, first: tuple[Unit, ...]
+) -> Unit:
+    """A trained policy, as it serves under that name, before the people of a place."""
+    spec = {**_where(place, size), "policy": None, "label": name, "serve": learner.served[name]}
+    own = name if name == learner.name else f"{name} of {learner.name}"
+    seeds = trained.spec["seeds"]
+    label = f"read {own}, seed {_range(seeds)}, {_said(place)}"
+    cost = READ_COST * size.users * len(seeds)
+    return Unit(label, "read@1", spec, (*first, trained), cost=cost)
+
+
+def _where(place: Place, size: Profile) -> dict[str, Any]:
+    return {
+        "world": find_world(place.world)[0],
+        "settings": place.settings,
+        "place": place.name,
+        "group": place.group,
+        "strength": place.strength,
+        "first_user": place.first_user,
+        "num_users": size.users,
+        "luck": place.luck,
+    }
+
+
+def _said(place: Place) -> str:
+    """The place for a label: with what sets it apart from others of its name."""
+    words = [place.name]
+    words += [] if place.strength is None else [f"strength {place.strength:g}"]
+    words += [] if place.group == "evaluation" else [place.group]
+    return ", ".join(words)
+

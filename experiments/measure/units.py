@@ -1,0 +1,173 @@
+"""What a study's units compute: describe a world, train a learner, read a policy, choose one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, replace
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from slategym.agents.core.agent import CHECKPOINT, Agent, Progress
+from slategym.agents.registry import find_agent, make_policy
+from slategym.agents.types import Policy
+from slategym.envs.registry import make_world
+from slategym.envs.types import World
+from slategym.experiments.measure.play import play
+from slategym.experiments.measure.training import Training
+from slategym.experiments.runs.units import Work
+
+CHECKPOINT_EVERY = 30.0  # seconds
+CURVE = ("steps", "seconds", "return_mean")
+WORLDS = 4  # kept at a time; models and tables of people are large
+
+
+@lru_cache(maxsize=WORLDS)
+def _world(name: str, settings: tuple[tuple[str, Any], ...], device: str) -> World:
+    elsewhere = {} if device == "cpu" else {"device": device}
+    return make_world(name, **dict(settings), **elsewhere)
+
+
+def world_of(name: str, settings: Mapping[str, Any], device: str) -> World:
+    """The world, built once a process as long as it is among the last few."""
+    return _world(name, tuple(sorted(settings.items())), device)
+
+
+def describe(work: Work) -> dict[str, Any]:
+    """What the world is made of, in numbers and words, as its own pages have it."""
+    world = world_of(work.spec["world"], work.spec["settings"], "cpu")
+    signals = world.users.signals
+    weights = dict(zip((s.name for s in signals), world.objective, strict=False))
+    return {
+        "world": world.name,
+        "labels": [list(label) for label in world.labels],
+        "signals": [
+            {
+                "name": signal.name,
+                "kind": signal.kind,
+                "unit": signal.unit,
+                "provenance": signal.provenance,
+                "weight": weights.get(signal.name, 0.0),
+            }
+            for signal in signals
+        ],
+        "items": world.catalogue.num_items,
+        "topics": world.catalogue.num_topics,
+        "slate_size": world.slate_size,
+        "horizon": world.horizon,
+    }
+
+
+def learn(work: Work) -> pd.DataFrame:
+    """Train; the agent goes to the unit's folder, its learning curve is the table.
+
+    The last row says where training ended; its return is missing. The checkpoint, mostly replay,
+    goes when the training is done.
+    """
+    spec = work.spec
+    logs: str | None = work.settings.get("tensorboard")
+
+    def tell(now: Progress) -> None:
+        earned = now.figures.get("rollout/ep_rew_mean")
+        work.progress(now.steps, now.total, "" if earned is None else f"return {earned:.1f}")
+
+    names = ("agent", "world", "world_settings", "settings", "seeds")
+    agent = Training(**{name: spec[name] for name in names}).run(
+        work.folder,
+        device=work.settings.get("device", "cpu"),
+        callback=tell,
+        tensorboard=Path(logs) / work.unit.name if logs else None,
+        checkpoint_every=CHECKPOINT_EVERY,
+    )
+    (work.folder / CHECKPOINT).unlink(missing_ok=True)
+    points = [astuple(point) for point in agent.curve]
+    points.append((agent.steps, agent.seconds, float("nan")))
+    return pd.DataFrame(points, columns=list(CURVE)).assign(
+        policy=spec["policy"],
+        trained_in=spec["place"],
+        seed=agent.seeds[0],
+        cpu_seconds=agent.cpu_seconds / len(agent.seeds),
+    )
+
+
+def read(work: Work) -> pd.DataFrame:
+    """A session of every user under a policy: a named one, a chosen one, or one just trained.
+
+    Returns:
+        what `play` returns, with policy, trained_in, seed, world, variant (the place), group and,
+        where the study sweeps over an assumption, strength.
+    """
+    spec, device = work.spec, work.settings.get("device", "cpu")
+    world = world_of(spec["world"], spec["settings"], device)
+    size, first, count = world.population.size, spec["first_user"], spec["num_users"]
+    if size < first + count:  # a table of people: those at its end
+        first = max(0, size - count)
+    user_U = torch.arange(first, min(size, first + count), dtype=torch.int32).to(world.device)
+    policies = _policies(work, world)
+    parts, total = [], len(policies) * len(user_U)
+
+    def advance(number: int) -> None:
+        nonlocal done
+        done += number
+        work.progress(done, total)
+
+    done = 0
+    for seed, policy in policies:
+        rows = play(world, policy, user_U, seed=spec["luck"], on_batch=advance)
+        parts.append(rows.assign(seed=seed))
+    swept = {} if spec["strength"] is None else {"strength": float(spec["strength"])}
+    return pd.concat(parts, ignore_index=True).assign(
+        policy=spec["label"],
+        trained_in=work.need("learn@1").spec["place"] if spec["policy"] is None else "",
+        world=spec["world"],
+        variant=spec["place"],
+        group=spec["group"],
+        **swept,
+    )
+
+
+def _policies(work: Work, world: World) -> list[tuple[int, Policy]]:
+    """Who is read, with the training seed of each; 0 of what is not trained."""
+    spec = work.spec
+    if spec["policy"] is None:
+        return _trained(work, world)
+    chosen = [unit for unit in work.unit.needs if unit.function == "choose@1"]
+    name = work.needed("choose@1")["policy"] if chosen else spec["policy"]
+    return [(0, _made(name, world))]
+
+
+def _made(name: str, world: World) -> Policy:
+    """A registered policy, or what "module:function" makes of the world."""
+    module, colon, function = name.partition(":")
+    if not colon:
+        return make_policy(name, world)
+    with torch.no_grad():
+        made: Policy = getattr(import_module(module), function)(world)
+    return made
+
+
+def _trained(work: Work, world: World) -> list[tuple[int, Policy]]:
+    """The seeds of the training, each as an agent of its own that serves as asked."""
+    kind = find_agent(work.need("learn@1").spec["agent"])
+    folder, serve = work.needed_folder("learn@1"), work.spec["serve"]
+    found: list[tuple[int, Policy]] = []
+    for at, seed in enumerate(work.need("learn@1").spec["seeds"]):
+        agent: Agent = kind.load(folder, world)
+        agent.serving = at
+        if serve:
+            agent.settings = replace(agent.settings, **serve)
+        found.append((seed, agent))
+    return found
+
+
+def choose(work: Work) -> dict[str, Any]:
+    """The candidate that does best on selection people; of equals, the first."""
+    returns = {
+        unit.spec["policy"]: float(work.store.read(unit)["return"].mean())
+        for unit in work.unit.needs
+    }
+    return {"policy": max(returns, key=lambda name: returns[name]), "returns": returns}

@@ -1,0 +1,101 @@
+"""The page for `docs/results`: verdict, tables, figures, how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from slategym.experiments.report.figures import Picture
+from slategym.experiments.report.results import Result
+from slategym.experiments.report.words import knows, name_of, p_text, where
+from slategym.experiments.runs.progress import duration
+from slategym.experiments.statistics.numbers import Difference, Numbers, Rung
+from slategym.experiments.statistics.stats import RESAMPLES, Estimate
+from slategym.experiments.study import Place
+
+
+def markdown(
+    result: Result, numbers: Numbers, pictures: Sequence[Picture], environment: Mapping[str, str]
+) -> str:
+    """The whole page."""
+    study, size = result.study, result.size
+    lines = [f"# {study.title}", "", study.question, ""]
+    lines += [f"- {sentence}" for sentence in numbers.verdict.sentences] + [""]
+    for place in study.main:
+        rungs = [rung for rung in numbers.ladder if place.name in rung.mean]
+        if rungs:
+            rungs.sort(key=lambda rung, at=place.name: -rung.mean[at].value)
+            lines += _place(result, place, rungs)
+    for title, found in (
+        ("RL against what it has to beat", numbers.differences),
+        ("Where looking ahead is worth nothing", numbers.control),
+    ):
+        if found:
+            lines += _differences(f"{title} ({study.unit})", found)
+    for picture in pictures:
+        lines += [f"![{picture.alt}]({picture.path.name})", "", f"*{picture.caption}*", ""]
+    for note in (*study.notes, *(f"Left out: {what}" for what in study.left_out)):
+        lines += [note, ""]
+    made = ", ".join(f"{name} {value}" for name, value in environment.items())
+    control = size.control_seeds or size.seeds
+    lines += [
+        f"{size.seeds} training seeds ({control} in the controls), {size.users} evaluation users. "
+        "Everybody is read on the same people, whom no training met, with the same luck. Intervals "
+        f"hold 95 % of {RESAMPLES:,} bootstrap resamples of people and training seeds; differences "
+        "are paired by person. Policies with * are told hidden truths.",
+        "",
+        f"Written by `{result.command}` on {datetime.now(UTC):%Y-%m-%d} with {made}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _place(result: Result, place: Place, rungs: Sequence[Rung]) -> list[str]:
+    study = result.study
+    columns = list(dict.fromkeys(c for rung in rungs for c in rung.side[place.name]))
+    published = {p.policy: p for p in study.published if p.place == place.name}
+    heads = ["policy", "knows", "return", *(["published"] if published else []), "score"]
+    heads += [name_of(study, column) for column in columns]
+    trained = any(place.name in rung.slates for rung in rungs)
+    heads += ["slates of training", "CPU time of training"] if trained else []
+    body = []
+    for rung in rungs:
+        line = [_starred(rung), knows(study, rung), _short(rung.mean[place.name])]
+        if "published" in heads:
+            theirs = published.pop(rung.policy, None)
+            line.append(f"{theirs.value:.1f}" if theirs else "")
+        line.append(f"{rung.score[place.name].value:.2f}" if place.name in rung.score else "")
+        side = rung.side[place.name]
+        line += [f"{side[column].value:.2f}" if column in side else "" for column in columns]
+        if trained:
+            slates = rung.slates.get(place.name)
+            line.append("" if slates is None else f"{slates:,.0f}")
+            line.append("" if slates is None else duration(rung.cpu_seconds[place.name]))
+        body.append(line)
+    for left in published.values():
+        line = [left.policy, f"published: {left.source}", "", f"{left.value:.1f}"]
+        body.append([*line, *[""] * (len(heads) - len(line))])
+    title = [f"## {place.heading}", "", f"{study.unit}, 95 % intervals; `{where(place)}`.", ""]
+    return [*title, *_table(heads, body), ""]
+
+
+def _differences(title: str, found: Sequence[Difference]) -> list[str]:
+    heads = ["learner", "minus", "where", "difference", "Holm's p"]
+    body = [
+        [d.agent, d.baseline, d.place, d.estimate.signed(), p_text(d.adjusted or 0.0)]
+        for d in found
+    ]
+    return [f"## {title}", "", *_table(heads, body), ""]
+
+
+def _table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    rows = [heads, ["---"] * len(heads), *body]
+    return [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
+
+
+def _short(estimate: Estimate) -> str:
+    return f"{estimate.value:.1f} [{estimate.low:.1f}, {estimate.high:.1f}]"
+
+
+def _starred(rung: Rung) -> str:
+    name = rung.policy + ("*" if rung.kind == "privileged" else "")
+    return f"**{name}**" if rung.kind == "learns" else name

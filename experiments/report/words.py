@@ -1,0 +1,40 @@
+"""What a report calls things: columns of the rows, kinds of policies, places."""
+
+from __future__ import annotations
+
+from slategym.experiments.statistics.numbers import Rung
+from slategym.experiments.study import Place, Study
+
+KINDS = {"privileged": "hidden truths", "learns": "learns by RL", "baseline": "no training"}
+
+
+def name_of(study: Study, column: str) -> str:
+    """A column of the rows, in the study's words."""
+    for ratio in study.ratios:
+        if ratio.column == column:
+            return ratio.name
+    known = {
+        "length": "slates",
+        "topics": f"{study.words.topics} clicked",
+        "slate_topics": f"{study.words.topics} per slate",
+        "bored_share": "slates while bored, share",
+    }
+    return known.get(column, column.replace("_", " "))
+
+
+def knows(study: Study, rung: Rung) -> str:
+    """What a policy goes by."""
+    if rung.policy == study.roles.truth:
+        return "the true model"
+    return KINDS[rung.kind]
+
+
+def where(place: Place) -> str:
+    """The world and its settings."""
+    settings = ", ".join(f"{name}={value}" for name, value in place.settings.items())
+    return place.world + (f" with {settings}" if settings else "")
+
+
+def p_text(p: float) -> str:
+    """A p-value."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,353 @@
+"""A study is a value: where, who, how much of it, and by which rule its rows become a sentence.
+
+It names places (a world with its settings, and what part it plays), policies that need no training
+and learners, a line each:
+
+    STUDY = Study(
+        name="sardine",
+        title="SARDINE: slates for people who are easily bored",
+        question="Does an agent that does not see preferences beat a greedy one that does?",
+        places=(
+            Place("Bored", "Sardine-SlateTopK-Bored-v0", {"history_size": 20}),
+            Place("twin", "Sardine-SlateTopK-Bored-v0", {"static": True}, role="control"),
+        ),
+        policies=("random", "popularity", "myopic", "capped"),
+        learners=(Learner("plackett-luce", SARDINE, cost=2e-4), Learner("proto-sac")),
+        roles=Roles(opponent="myopic", reference="capped"),
+        profiles={"quick": Profile("2 seeds, 300 users", seeds=2, users=300, training=0.2), ...},
+        published=(Published("greedy oracle", "Bored", 139.2, "the authors' program"),),
+    )
+
+Everything else follows: `measure/plan.py` says which trainings and readings there are, each a unit
+that is computed once and taken up where it was killed; `benchmark.run_study(STUDY, request)`
+computes them and writes one report, whose sections appear where there are rows for them.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from slategym.agents.registry import POLICIES, find_agent
+from slategym.envs.names import UsageError, lookup
+from slategym.models.data.log import Words
+
+Role = Literal["open", "judge", "control", "selection", "sweep"]
+"""What a place is for.
+
+open: looking ahead may pay; learners are trained and everybody is read.
+judge: other people, or people of another make; what was learned in an open place is read.
+control: nothing changes people, so that looking ahead is worth nothing; trained and read.
+selection: people on whom something is chosen, and on whom nothing is claimed.
+sweep: an open place or a judge with an assumption made stronger or weaker; read only.
+"""
+MAIN = ("open", "judge", "control")  # roles of the places that stand in the first table
+LUCK = 3  # seed of what happens to the evaluation users
+FIRST_USER = 600_000  # of the evaluation users, on whom nothing was trained and no setting chosen
+MOST_SEEDS = 100
+MOST_SLOTS = 50  # K of a study whose slates may be chosen
+
+
+@dataclass(frozen=True)
+class Place:
+    """A world, and what it is for."""
+
+    name: str  # as in tables; a selection or sweep has the name of the place that it varies
+    world: str  # id of a registered world
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of its builder
+    role: Role = "open"
+    title: str = ""  # in headings; "": the name
+    training: Mapping[str, Any] = field(default_factory=dict)  # settings that differ in training
+    of: str = ""  # the place whose learners are read here; "": they are trained here
+    group: str = "evaluation"  # of people
+    strength: float | None = None  # of the assumption that the study sweeps over
+    policies: tuple[str, ...] | None = None  # read here; None: all of the study's
+    luck: int = LUCK
+    first_user: int = FIRST_USER  # row of the population; of a small table of people, the last
+
+    @property
+    def heading(self) -> str:
+        """Its title."""
+        return self.title or self.name
+
+    @property
+    def trained_in(self) -> str:
+        """The place in which the learners that are read here were trained."""
+        return self.of or self.name
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A policy that needs no training."""
+
+    policy: str  # its registered name, or "module:function" from a world to a policy
+    label: str = ""  # as in tables; "": the name
+    privileged: bool | None = None  # told hidden truths; None: as registered
+    candidates: tuple[str, ...] = ()  # policies of which the best on selection people stands for it
+
+    @property
+    def name(self) -> str:
+        """As in tables."""
+        return self.label or self.policy
+
+    @property
+    def kind(self) -> str:
+        """Whether it is told hidden truths."""
+        told = self.privileged
+        if told is None:
+            told = self.policy in POLICIES and POLICIES[self.policy].kind == "reference"
+        return "privileged" if told else "baseline"
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A learner in a study."""
+
+    agent: str  # its registered name, or "module:Class"
+    settings: Any = None  # its frozen dataclass; None: its own defaults
+    label: str = ""  # as in tables; "": its name
+    places: tuple[str, ...] | None = None  # where it takes part; None: everywhere
+    cost: float = 5e-4  # seconds per slate, roughly: for the order of work and the time to go
+    together: bool = False  # True: one training of all seeds side by side, where the agent can
+    serve: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # further ways in which one training serves: name in tables, and settings that then differ
+
+    @property
+    def name(self) -> str:
+        """Of the training."""
+        return self.label or self.agent.rpartition(":")[2]
+
+    @property
+    def served(self) -> Mapping[str, Mapping[str, Any]]:
+        """Every policy that comes of it, by name in tables, with the settings that differ."""
+        return self.serve or {self.name: {}}
+
+    def trained_for(self, share: float) -> Any:
+        """Its settings with this share of its slates."""
+        settings = find_agent(self.agent).default_settings() if self.settings is None else None
+        settings = self.settings if settings is None else settings
+        return replace(settings, num_steps=max(1, round(share * settings.num_steps)))
+
+    def takes_part_in(self, place: Place) -> bool:
+        """Whether it is trained there, or read there having been trained elsewhere."""
+        return self.places is None or place.trained_in in self.places
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much of everything."""
+
+    one_line: str
+    seeds: int  # of training, each learner and place
+    users: int  # on whom policies are read, one session each
+    training: float = 1.0  # share of each learner's slates
+    control_seeds: int | None = 1  # of training in the controls; None: as many as elsewhere
+    left_out: tuple[str, ...] = ()  # policies and learners that take too long for it
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure that others printed."""
+
+    policy: str  # in their words, or ours where it is the same policy
+    place: str
+    value: float  # return
+    source: str
+    also: Mapping[str, float] = field(default_factory=dict)  # by column of the rows
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A column of the rows per unit of another, as sum over sum."""
+
+    column: str
+    per: str
+    name: str  # in tables
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """An assumption that places of the role `sweep` make weaker or stronger."""
+
+    name: str  # "boredom"
+    title: str  # "Boredom strength"
+    unit: str
+    value: float  # at which learners are trained
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which policy plays which part."""
+
+    opponent: str  # whom learners have to beat
+    reference: str  # score 1; score 0 is `random`
+    others: tuple[str, ...] = ()  # compared with as well
+    truth: str | None = "myopic"  # knows the true model, looks one slate ahead; None: nobody does
+    random: str = "random"
+    control_reference: str | None = None  # score 1 in the controls; None: as elsewhere
+    called: Mapping[str, str] = field(default_factory=dict)  # what sentences call them
+
+    def say(self, policy: str) -> str:
+        """What a sentence calls it."""
+        return self.called.get(policy, policy)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A whole study."""
+
+    name: str  # on the command line
+    title: str
+    question: str
+    places: tuple[Place, ...]  # the first is the one that the verdict speaks of first
+    policies: tuple[str | Baseline, ...]
+    learners: tuple[Learner, ...]
+    profiles: Mapping[str, Profile]
+    roles: Roles
+    rule: str = "slategym.experiments.statistics.verdict:against_opponent"  # from rows to sentences
+    unit: str = "reward per session"
+    log: str | None = None  # a named log, or its folder: models are fitted on it before all else
+    slates: int | None = None  # K, where it may be chosen: `slate_size` of every world
+    sweep: Sweep | None = None
+    published: tuple[Published, ...] = ()
+    ratios: tuple[Ratio, ...] = ()
+    notes: tuple[str, ...] = ()  # paragraphs of its own
+    remarks: Mapping[str, str] = field(default_factory=dict)  # by section of the report
+    settings: tuple[tuple[str, str], ...] = ()  # of the protocol, for people: what, how
+    left_out: tuple[str, ...] = ()  # what this log or world does not allow, and why
+    most_users: int = FIRST_USER
+    words: Words = Words()  # what people call things
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """Policies that need no training."""
+        return tuple(Baseline(p) if isinstance(p, str) else p for p in self.policies)
+
+    def of_role(self, *roles: Role) -> tuple[Place, ...]:
+        """Places of these roles, in the study's order."""
+        return tuple(place for place in self.places if place.role in roles)
+
+    @property
+    def main(self) -> tuple[Place, ...]:
+        """Open places, judges and controls."""
+        return tuple(place for place in self.places if place.role in MAIN)
+
+    def place(self, name: str) -> Place:
+        """The main place of that name."""
+        return next(place for place in self.main if place.name == name)
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """Every policy that is learned, as in tables."""
+        return tuple(self.trainings)
+
+    @property
+    def trainings(self) -> Mapping[str, tuple[str, ...]]:
+        """The learners of which each learned policy comes: another in another place, perhaps."""
+        found: dict[str, tuple[str, ...]] = {}
+        for learner in self.learners:
+            for name in learner.served:
+                found[name] = (*found.get(name, ()), learner.name)
+        return found
+
+    def kind_of(self, policy: str) -> str:
+        """Whether it learns, is told hidden truths ("privileged"), or neither ("baseline")."""
+        if policy in self.learned:
+            return "learns"
+        return next((b.kind for b in self.baselines if b.name == policy), "baseline")
+
+    def without(self, names: tuple[str, ...]) -> Study:
+        """The same study without these policies and learners."""
+        return replace(
+            self,
+            policies=tuple(p for p, b in zip(self.policies, self.baselines) if b.name not in names),
+            learners=tuple(learner for learner in self.learners if learner.name not in names),
+        )
+
+    def with_agents(self, names: tuple[str, ...]) -> Study:
+        """The same study with these learners; those that it has keep their settings.
+
+        Raises:
+            UsageError: there is no such agent.
+        """
+        own = {learner.name: learner for learner in self.learners}
+        for name in names:
+            find_agent(own[name].agent if name in own else name)
+        return replace(self, learners=tuple(own.get(name) or Learner(name) for name in names))
+
+    def with_slates(self, slate_size: int) -> Study:
+        """The same study with slates of that size.
+
+        Raises:
+            UsageError: its slates are given; the size is out of range.
+        """
+        if self.slates is None:
+            raise UsageError(f"--slate-size is not for {self.name}, whose slates are given")
+        if not 1 <= slate_size <= MOST_SLOTS:
+            raise UsageError(f"slate-size must be in [1, {MOST_SLOTS}], got {slate_size}")
+        places = tuple(
+            replace(place, settings={**place.settings, "slate_size": slate_size})
+            for place in self.places
+        )
+        return replace(self, places=places, slates=slate_size)
+
+
+@dataclass(frozen=True)
+class Request:
+    """How much of a study, where, and with what. None: the study's own."""
+
+    profile: str = "quick"
+    out: Path = Path("runs")  # run folder
+    workers: int = 0  # processes; 0: this one
+    device: str = "cpu"  # to compute on
+    seeds: int | None = None  # of training, each learner
+    users: int | None = None  # on whom policies are read
+    slate_size: int | None = None  # K, where the study lets it be chosen
+    agents: tuple[str, ...] = ()  # learners; (): the study's
+    log: str | None = None  # name or folder, of the study `log`
+    objective: tuple[tuple[str, float], ...] = ()  # reward per unit of a signal; (): the log's
+    assumptions: str | None = None  # name, of the study `log`
+
+    def of(self, study: Study) -> Study:
+        """The study with the learners and slates that were asked for."""
+        if self.agents:
+            study = study.with_agents(self.agents)
+        if self.slate_size is not None and self.slate_size != study.slates:
+            study = study.with_slates(self.slate_size)
+        return study
+
+    def size(self, study: Study) -> Profile:
+        """The numbers.
+
+        Raises:
+            UsageError: there is no such profile, or a number is out of range.
+        """
+        profile = lookup("profile", self.profile, study.profiles)
+        seeds = profile.seeds if self.seeds is None else self.seeds
+        users = profile.users if self.users is None else self.users
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise UsageError(f"seeds must be in [1, {MOST_SEEDS}], got {seeds}")
+        if not 2 <= users <= study.most_users:
+            raise UsageError(f"users must be in [2, {study.most_users}], got {users}")
+        control = seeds if profile.control_seeds is None else min(seeds, profile.control_seeds)
+        return replace(profile, seeds=seeds, users=users, control_seeds=control)
+
+    def command(self, study: Study) -> str:
+        """That repeats it."""
+        words = ["slategym", "benchmark", study.name, *([self.log] if self.log else [])]
+        words += ["--profile", self.profile]
+        objective = ",".join(f"{name}={weight:g}" for name, weight in self.objective)
+        for option, value in (
+            ("--objective", objective or None),
+            ("--agents", ",".join(self.agents) or None),
+            ("--seeds", self.seeds),
+            ("--users", self.users),
+            ("--slate-size", self.slate_size),
+            ("--assumptions", self.assumptions),
+        ):
+            words += [] if value is None else [option, str(value)]
+        return shlex.join(words)
