@@ -271,7 +271,7 @@ class UserModel(Protocol[S]):
 
 @runtime_checkable
 class Tiring(Protocol):
-    """A user state that says what bores its users. Optional: without it, boredom is not reported."""
+    """A state that says what bores its users. Optional: where it does not, nothing is reported."""
 
     @property
     def bored(self) -> Tensor | None:

@@ -125,9 +125,7 @@ def _labels(plan: Plan, store: Store) -> tuple[tuple[str, str, str], ...]:
     return tuple(dict.fromkeys(lines))
 
 
-def _settings(
-    plan: Plan, store: Store, chosen: dict[str, Any]
-) -> tuple[tuple[str, str], ...]:
+def _settings(plan: Plan, store: Store, chosen: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     study, size = plan.study, plan.size
     first = store.read(plan.descriptions[study.main[0].name])
     paid = [f"{s['weight']:g} per {s['name']}" for s in first["signals"] if s["weight"]]
@@ -147,7 +145,9 @@ def _settings(
         ),
         ("reward", " + ".join(paid)),
     ]
-    found += [(name, f"{made['policy']}, chosen on selection people") for name, made in chosen.items()]
+    found += [
+        (name, f"{made['policy']}, chosen on selection people") for name, made in chosen.items()
+    ]
     return tuple(found)
 
 

@@ -31,7 +31,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from slategym.agents.registry import POLICIES, find_agent
+from slategym.agents.registry import find_agent, policies
 from slategym.envs.names import UsageError, lookup
 from slategym.models.data.log import Words
 
@@ -48,6 +48,7 @@ MAIN = ("open", "judge", "control")  # roles of the places that stand in the fir
 LUCK = 3  # seed of what happens to the evaluation users
 FIRST_USER = 600_000  # of the evaluation users, on whom nothing was trained and no setting chosen
 MOST_SEEDS = 100
+WORDS = Words()
 MOST_SLOTS = 50  # K of a study whose slates may be chosen
 
 
@@ -98,7 +99,8 @@ class Baseline:
         """Whether it is told hidden truths."""
         told = self.privileged
         if told is None:
-            told = self.policy in POLICIES and POLICIES[self.policy].kind == "reference"
+            entry = policies.all().get(self.policy)
+            told = entry is not None and entry.kind == "reference"
         return "privileged" if told else "baseline"
 
 
@@ -220,7 +222,7 @@ class Study:
     settings: tuple[tuple[str, str], ...] = ()  # of the protocol, for people: what, how
     left_out: tuple[str, ...] = ()  # what this log or world does not allow, and why
     most_users: int = FIRST_USER
-    words: Words = Words()  # what people call things
+    words: Words = WORDS  # what people call things
 
     @property
     def baselines(self) -> tuple[Baseline, ...]:
@@ -264,7 +266,7 @@ class Study:
         """The same study without these policies and learners."""
         return replace(
             self,
-            policies=tuple(p for p, b in zip(self.policies, self.baselines) if b.name not in names),
+            policies=tuple(baseline for baseline in self.baselines if baseline.name not in names),
             learners=tuple(learner for learner in self.learners if learner.name not in names),
         )
 

@@ -219,4 +219,3 @@ def _said(place: Place) -> str:
     words += [] if place.strength is None else [f"strength {place.strength:g}"]
     words += [] if place.group == "evaluation" else [place.group]
     return ", ".join(words)
-

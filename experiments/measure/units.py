@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import astuple, replace
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from slategym.agents.core.agent import CHECKPOINT, Agent, Progress
+from slategym.agents.core.agent import Agent, Progress
+from slategym.agents.core.files import CHECKPOINT
 from slategym.agents.registry import find_agent, make_policy
 from slategym.agents.types import Policy
 from slategym.envs.registry import make_world
@@ -108,14 +108,13 @@ def read(work: Work) -> pd.DataFrame:
         first = max(0, size - count)
     user_U = torch.arange(first, min(size, first + count), dtype=torch.int32).to(world.device)
     policies = _policies(work, world)
-    parts, total = [], len(policies) * len(user_U)
+    parts, total, done = [], len(policies) * len(user_U), 0
 
     def advance(number: int) -> None:
         nonlocal done
         done += number
         work.progress(done, total)
 
-    done = 0
     for seed, policy in policies:
         rows = play(world, policy, user_U, seed=spec["luck"], on_batch=advance)
         parts.append(rows.assign(seed=seed))
@@ -137,17 +136,7 @@ def _policies(work: Work, world: World) -> list[tuple[int, Policy]]:
         return _trained(work, world)
     chosen = [unit for unit in work.unit.needs if unit.function == "choose@1"]
     name = work.needed("choose@1")["policy"] if chosen else spec["policy"]
-    return [(0, _made(name, world))]
-
-
-def _made(name: str, world: World) -> Policy:
-    """A registered policy, or what "module:function" makes of the world."""
-    module, colon, function = name.partition(":")
-    if not colon:
-        return make_policy(name, world)
-    with torch.no_grad():
-        made: Policy = getattr(import_module(module), function)(world)
-    return made
+    return [(0, make_policy(name, world))]
 
 
 def _trained(work: Work, world: World) -> list[tuple[int, Policy]]:

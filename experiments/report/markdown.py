@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from slategym.experiments.report.figures import Picture
 from slategym.experiments.report.results import Result
-from slategym.experiments.report.words import knows, name_of, p_text, where
+from slategym.experiments.report.words import best_first, knows, name_of, p_text, where
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.numbers import Difference, Numbers, Rung
 from slategym.experiments.statistics.stats import RESAMPLES, Estimate
@@ -24,8 +24,7 @@ def markdown(
     for place in study.main:
         rungs = [rung for rung in numbers.ladder if place.name in rung.mean]
         if rungs:
-            rungs.sort(key=lambda rung, at=place.name: -rung.mean[at].value)
-            lines += _place(result, place, rungs)
+            lines += _place(result, place, best_first(rungs, place))
     for title, found in (
         ("RL against what it has to beat", numbers.differences),
         ("Where looking ahead is worth nothing", numbers.control),

@@ -31,7 +31,14 @@ from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.models.files import atomic_path
 
 PACKAGES = (
-    "slategym torch gymnasium stable-baselines3 transformers numpy pandas matplotlib".split()
+    "slategym",
+    "torch",
+    "gymnasium",
+    "stable-baselines3",
+    "transformers",
+    "numpy",
+    "pandas",
+    "matplotlib",
 )
 
 

@@ -10,7 +10,7 @@ from slategym.experiments.report.ledger import ROWS, Ledger
 from slategym.experiments.report.markup import Html, element, join, table
 from slategym.experiments.report.page import section
 from slategym.experiments.report.results import Result
-from slategym.experiments.report.words import knows, name_of, p_text, where
+from slategym.experiments.report.words import best_first, knows, name_of, p_text, where
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.numbers import Difference, Numbers, Rung, one_of
 from slategym.experiments.statistics.verdict import objections
@@ -138,9 +138,8 @@ def _places(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | Non
     found: list[Html | None] = []
     for place in result.study.main:
         rungs = [rung for rung in numbers.ladder[::-1] if place.name in rung.mean]
-        rungs.sort(key=lambda rung, at=place.name: -rung.mean[at].value)
         if rungs:
-            found.append(_place(result, place, rungs, ledger))
+            found.append(_place(result, place, best_first(rungs, place), ledger))
     return [*found, _source_note()] if found else []
 
 
@@ -154,10 +153,11 @@ def _place(result: Result, place: Place, rungs: Sequence[Rung], ledger: Ledger) 
     head += ["published", *(f"published {name_of(study, c)}" for c in also)] if published else []
     head += [name_of(study, column) for column in columns]
     head += ["slates of training", "CPU time of training"] if trained else []
-    body = []
+    body: list[list[str]] = []
     for rung in rungs:
         theirs, side = published.pop(rung.policy, None), rung.side[place.name]
-        line = [_name(rung.policy, rung.kind), ledger.estimate(rung.mean[place.name])]
+        line: list[str] = [_name(rung.policy, rung.kind)]
+        line.append(ledger.estimate(rung.mean[place.name]))
         if "published" in head:
             line.append(f"{theirs.value:.1f}" if theirs else "")
             line += [f"{theirs.also[c]:+.2f}" if theirs and c in theirs.also else "" for c in also]

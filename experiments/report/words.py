@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from slategym.experiments.statistics.numbers import Rung
 from slategym.experiments.study import Place, Study
 
@@ -38,3 +40,8 @@ def where(place: Place) -> str:
 def p_text(p: float) -> str:
     """A p-value."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def best_first(rungs: Sequence[Rung], place: Place) -> list[Rung]:
+    """By mean return there."""
+    return sorted(rungs, key=lambda rung: -rung.mean[place.name].value)

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from slategym.envs.names import lookup
+from slategym.envs.names import UsageError, load_object, lookup
 from slategym.experiments.runs.spec import spec_id
 
 if TYPE_CHECKING:
@@ -77,17 +76,14 @@ class Unit:
         """The function.
 
         Raises:
-            UsageError: if FUNCTIONS has no such name.
             ValueError: if there is no such function.
         """
-        path = self.function
-        if ":" not in path:
-            path = lookup("unit", path, FUNCTIONS)
-        module, _, name = path.partition(":")
         try:
-            function: Callable[[Work], Any] = getattr(import_module(module), name)
-        except AttributeError:
-            raise ValueError(f"{self.label}: there is no function {self.function}") from None
+            path = self.function
+            path = path if ":" in path else lookup("unit", path, FUNCTIONS)
+            function: Callable[[Work], Any] = load_object(path)
+        except UsageError as error:
+            raise ValueError(f"{self.label}: there is no function {self.function}") from error
         return function
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 
 import pandas as pd
 
+from slategym.envs.names import load_object
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.stats import LEVEL, Cell, Estimate
 from slategym.experiments.statistics.verdict import Verdict
@@ -127,9 +127,7 @@ def compute_numbers(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> N
         selection=_selection(study, rows),
         verdict=Verdict("", "unsure", "", ()),
     )
-    module, _, name = study.rule.partition(":")
-    rule = getattr(import_module(module), name)
-    return replace(numbers, verdict=rule(study, numbers, rows))
+    return replace(numbers, verdict=load_object(study.rule)(study, numbers, rows))
 
 
 def cell(study: Study, policy: str, place: Place) -> Cell:
@@ -145,7 +143,7 @@ def there(rows: pd.DataFrame, *cells: Cell) -> bool:
 
 
 def _table(
-    study: Study, rows: pd.DataFrame, places: Sequence[Place], baselines: Sequence[str] | dict
+    study: Study, rows: pd.DataFrame, places: Sequence[Place], baselines: Iterable[str]
 ) -> tuple[Difference, ...]:
     """Every learner minus every baseline in every place, with p-values adjusted for them all."""
     found = [
@@ -219,12 +217,14 @@ def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -
 
 
 def _score(study: Study, rows: pd.DataFrame, own: Cell, name: str) -> Estimate | None:
-    """0 is random and 1 the reference; None where one of them was not read, or is no better."""
+    """0 is random, 1 the reference; None where one was not read or they do not differ clearly."""
     place = study.place(name)
-    low, high = (cell(study, policy, place) for policy in (study.roles.random, one_of(study, place)))
+    low, high = (
+        cell(study, policy, place) for policy in (study.roles.random, one_of(study, place))
+    )
     if not there(rows, low, high):
         return None
-    if high.among(rows)["return"].mean() <= low.among(rows)["return"].mean():
+    if not stats.paired_difference(rows, high, low).above_zero:
         return None
     return stats.normalised_score(rows, own, low, high)
 

@@ -258,7 +258,8 @@ def normalised_score(
 ) -> Estimate:
     """(x - random) / (reference - random), of means: 0 is random, 1 is the reference.
 
-    The three means share each resample's people, so that the ratio's interval respects pairing.
+    The three means share each resample's people, so that the ratio's interval respects pairing;
+    resamples in which the reference is not better than random have no score and are left out.
 
     Raises:
         ValueError: if the reference is not better than random.
@@ -274,7 +275,8 @@ def normalised_score(
             f"{low:.4g} where {random.query()}"
         )
     low_R, high_R = _bootstrap_mean(least), _bootstrap_mean(most)
-    draws_R = (_bootstrap_mean(ours) - low_R) / (high_R - low_R)
+    ahead_R = high_R > low_R  # of few people there are draws in which the reference is not better
+    draws_R = (_bootstrap_mean(ours) - low_R)[ahead_R] / (high_R - low_R)[ahead_R]
     source = (
         f"({metric} where {cell.query()}, minus where {random.query()}) / "
         f"(where {reference.query()}, minus where {random.query()})"

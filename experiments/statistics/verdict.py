@@ -118,7 +118,7 @@ class _Facts:
 
     def over(self, baseline: str, place: Place | None) -> Difference | None:
         """The learner minus a baseline in a place."""
-        return place and self.numbers.find(self.agent, baseline, place.name)
+        return None if place is None else self.numbers.find(self.agent, baseline, place.name)
 
     def first(self, role: str) -> Place | None:
         """The first place of a role."""
@@ -236,7 +236,9 @@ def _against(name: str, world: Difference, judge: Difference | None) -> str:
     if judge is None:
         numbers, sides = world.estimate.signed(), (world.side, world.side)
     else:
-        numbers = f"{world.estimate.signed()} in the world, {judge.estimate.signed()} before the judge"
+        numbers = (
+            f"{world.estimate.signed()} in the world, {judge.estimate.signed()} before the judge"
+        )
         sides = (world.side, judge.side)
     if sides == (1, 1):
         return f"It also beats {name} ({numbers})"
@@ -275,12 +277,18 @@ def _open_place(study: Study, numbers: Numbers, place: Place, best: Rung) -> str
     greedy, top = (numbers.of(name).mean[place.name] for name in (roles.opponent, roles.reference))
     assert d is not None
     verb = {1: "more than", -1: "less than", 0: "not clearly other than"}[d.side]
+    score = best.score.get(place.name)
+    scored = (
+        f" Score {score.value:.2f}, where 0 is {roles.random} and 1 is {roles.reference} "
+        f"({top.value:.1f})."
+        if score
+        else ""
+    )
     return (
         f"{place.name}: of the learners, none of which sees preferences, {best.policy} comes "
         f"furthest, with {_short(best.mean[place.name])} {study.unit}: {verb} {roles.opponent}, "
         f"which sees them and takes the best slate of the moment ({greedy.value:.1f}; difference "
-        f"{_short(d.estimate, sign='+')}). Score {best.score[place.name].value:.2f}, where 0 is "
-        f"{roles.random} and 1 is {roles.reference} ({top.value:.1f})."
+        f"{_short(d.estimate, sign='+')}).{scored}"
     )
 
 

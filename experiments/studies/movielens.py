@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slategym.agents.policy_gradient.ppo import PPOSettings
-from slategym.agents.sb3.algorithms import StableSAC
+from slategym.agents.policy_gradient import presets as ppo
+from slategym.agents.sb3 import presets as sb3
 from slategym.experiments.study import Baseline, Learner, Place, Profile, Roles, Study, Sweep
 from slategym.models.data.log import Words
 from slategym.models.simulator.movielens import BOREDOM, DATASET
@@ -82,24 +82,8 @@ STUDY = Study(
         "myopic",
     ),
     learners=(
-        Learner(
-            "plackett-luce",
-            PPOSettings(num_steps=307_200, learning_rate=3e-3, shortlist=100),
-            cost=2.3e-4,
-        ),
-        Learner(
-            "proto-sac",
-            StableSAC(
-                num_steps=32_000,
-                num_users=64,
-                updates=6,
-                buffer=32_000,
-                warm_up=6_400,
-                hidden=(128, 128),
-                entropy=0.1,
-            ),
-            cost=1.3e-3,
-        ),
+        Learner("plackett-luce", ppo.LEARNED_WORLD, cost=2.3e-4),
+        Learner("proto-sac", sb3.LEARNED_WORLD, cost=1.3e-3),
     ),
     roles=Roles(
         opponent="supervised",

@@ -6,16 +6,13 @@ Strings only: nothing heavy is imported before a study is asked for. What a name
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, NamedTuple
 
-from slategym.envs.names import lookup
+from slategym.envs.names import Registry, load_object
 
 if TYPE_CHECKING:
     from slategym.experiments.study import Request, Study
 
-PLUG_INS = "slategym.studies"
 HERE = "slategym.experiments.studies"
 
 
@@ -31,7 +28,8 @@ STUDIES: dict[str, StudyEntry] = {
         f"{HERE}.movielens:STUDY", "RL against the supervised multi-task ranker on MovieLens-100K"
     ),
     "slateq": StudyEntry(
-        f"{HERE}.slateq:STUDY", "SlateQ's published table, and what the value of no click does to it"
+        f"{HERE}.slateq:STUDY",
+        "SlateQ's published table, and what the value of no click does to it",
     ),
     "sardine": StudyEntry(
         f"{HERE}.sardine:STUDY",
@@ -44,24 +42,17 @@ STUDIES: dict[str, StudyEntry] = {
 }
 
 
-def studies() -> dict[str, StudyEntry]:
-    """All that can be named: this package's, then those of others. A name of ours stays ours."""
-    theirs = {
-        point.name: StudyEntry(point.value, f"of {point.dist.name if point.dist else 'elsewhere'}")
-        for point in entry_points(group=PLUG_INS)
-    }
-    return {**theirs, **STUDIES}
+studies = Registry("study", STUDIES, {"slategym.studies": StudyEntry})
 
 
 def find_study(name: str, request: Request) -> Study:
-    """The study of that name, as asked for.
+    """The study of that name or at "module:name", as asked for.
 
     Raises:
         UsageError: there is none; the nearest is offered.
     """
     from slategym.experiments.study import Study
 
-    module, _, attribute = lookup("study", name, studies()).where.partition(":")
-    found = getattr(import_module(module), attribute)
+    found = load_object(studies.find(name).where)
     made: Study = found if isinstance(found, Study) else found(request)
     return made

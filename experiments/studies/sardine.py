@@ -98,4 +98,3 @@ STUDY = Study(
         "what takes it a minute or two, the cheap ones less. Both are in the tables.",
     ),
 )
-

@@ -165,9 +165,7 @@ STUDY = Study(
         "which topics are good on average is enough for 268. What holds it back?"
     ),
     places=(
-        Place(
-            "world", WORLD, luck=LUCK, first_user=FIRST_USER, policies=WORLD_POLICIES
-        ),
+        Place("world", WORLD, luck=LUCK, first_user=FIRST_USER, policies=WORLD_POLICIES),
         Place(
             "static",
             WORLD,

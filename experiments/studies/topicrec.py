@@ -10,6 +10,7 @@ arXiv:2301.08632.
 from __future__ import annotations
 
 from dataclasses import replace
+
 from slategym.agents.latent.gems import GemsSettings
 from slategym.agents.latent.hac import HacSettings
 from slategym.agents.policy_gradient.ppo import PPOSettings
@@ -89,4 +90,3 @@ STUDY = Study(
         "not what another seed would have learned.",
     ),
 )
-

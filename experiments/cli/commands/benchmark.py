@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from slategym.envs.names import UsageError, lookup
+from slategym.envs.names import UsageError
 from slategym.experiments.studies.registry import STUDIES, studies
 
 EPILOG = r"""
@@ -91,7 +91,7 @@ def benchmark(
     not win. In `movielens` and `log` the simulator's, the agents' and the judge's models are fitted
     on different people besides.
     """
-    lookup("study", study, studies())
+    studies.find(study)
     for option, value in (("--objective", objective), ("--assumptions", assumptions), ("LOG", log)):
         if value is not None and study != "log":
             raise UsageError(f"{option} is for the study log, not for {study}")
@@ -106,7 +106,7 @@ def benchmark(
     from slategym.experiments.studies.registry import find_study
     from slategym.experiments.study import Request
 
-    kind = study if log is None else f"{study}-{Path(log).name}"
+    kind = study.replace(":", ".") if log is None else f"{study}-{Path(log).name}"
     request = Request(
         profile=profile,
         out=out or Path("runs") / f"{kind}-{profile}",

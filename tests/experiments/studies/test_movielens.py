@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from rich.console import Console
-from small_agents import Counting, CountingSettings
 from small_movielens import forget, small_movielens
 
+from slategym.agents.bandits.linear import LinearBanditSettings
 from slategym.agents.policy_gradient.ppo import PPOSettings
 from slategym.agents.sb3.algorithms import StableSAC
 from slategym.envs.names import UsageError
@@ -35,16 +35,14 @@ from slategym.models.simulator.movielens import BOREDOM, parties
 
 AGENTS = ("plackett-luce", "proto-sac")
 LADDER = tuple(baseline.name for baseline in STUDY.baselines)
-MINE = f"{Counting.__module__}:Counting"
+MINE = "slategym.agents.bandits.linear:LinUCB"  # by its place, as somebody else's is
 TINY = replace(
     STUDY,
     places=tuple(p for p in STUDY.places if p.strength in (0.0, BOREDOM)),
     learners=(
         Learner(
             "plackett-luce",
-            PPOSettings(
-                num_steps=48, num_users=4, rollout=6, epochs=1, minibatch=24, shortlist=20
-            ),
+            PPOSettings(num_steps=48, num_users=4, rollout=6, epochs=1, minibatch=24, shortlist=20),
         ),
         Learner(
             "proto-sac",
@@ -52,7 +50,7 @@ TINY = replace(
                 num_steps=24, num_users=4, updates=1, batch=8, buffer=24, warm_up=8, hidden=(8,)
             ),
         ),
-        Learner(MINE, CountingSettings(num_steps=64, num_users=4)),  # of somebody else
+        Learner(MINE, LinearBanditSettings(num_steps=64, num_users=4)),
     ),
 )
 
@@ -206,7 +204,7 @@ def test_a_second_call_computes_nothing(ran: Ran) -> None:
 
 def test_everything_is_decided_before_an_agent_learns(ran: Ran) -> None:
     told = ran.first.getvalue()
-    assert told.index("choose supervised-capped") < told.index("Counting, world, seed 0")
+    assert told.index("choose supervised-capped") < told.index("LinUCB, world, seed 0")
     constants = {c["name"]: c["value"] for c in ran.about["preparation"]["constants"]["constants"]}
     assert constants["temperature, world"] > 0
     assert ran.about["choices"]["supervised-capped"]["policy"] in CAPS
@@ -228,7 +226,7 @@ def test_rows_are_of_the_same_people_for_every_policy(ran: Ran) -> None:
     assert set(rows["variant"]) == {"world", "static", "judge"}
     assert set(rows["strength"]) == {0.0, BOREDOM}
     assert rows["world"].str.contains("Judge").eq(rows["variant"] == "judge").all()
-    assert set(rows["policy"]) == {*LADDER, *CAPS, *AGENTS, "Counting"}
+    assert set(rows["policy"]) == {*LADDER, *CAPS, *AGENTS, "LinUCB"}
 
 
 def test_the_static_twin_knows_no_boredom_and_ends_with_the_horizon(ran: Ran) -> None:
@@ -250,7 +248,7 @@ def test_supervised_capped_is_the_cap_that_was_chosen(ran: Ran) -> None:
 
 def test_the_report_has_every_section_and_the_note_on_what_it_does_not_say(ran: Ran) -> None:
     found = ran.found
-    assert set(found.curves["policy"]) == {*AGENTS, "Counting"}
+    assert set(found.curves["policy"]) == {*AGENTS, "LinUCB"}
     assert [row["model"][0] for row in found.model_metrics] == ["A", "B", "J"]
     assert all(0 <= row["click_auc"] <= 1 and row["protocol"] for row in found.model_metrics)
     assert set(found.reliability["model"]) == {"A", "B"}

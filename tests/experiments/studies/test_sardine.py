@@ -22,7 +22,11 @@ def test_every_learner_can_act_in_every_place(place: Place) -> None:
 
 
 def test_roles_are_played_by_policies_of_the_registry() -> None:
-    assert {STUDY.roles.random, STUDY.roles.reference, STUDY.roles.truth} <= set(STUDY.policies) <= set(POLICIES)
+    assert (
+        {STUDY.roles.random, STUDY.roles.reference, STUDY.roles.truth}
+        <= set(STUDY.policies)
+        <= set(POLICIES)
+    )
     assert {STUDY.kind_of(p) for p in ("myopic", "capped")} == {"privileged"}
     assert STUDY.kind_of("plackett-luce") == "learns" and STUDY.kind_of("random") == "baseline"
 
@@ -33,7 +37,8 @@ def test_everybody_learns_in_both_worlds_and_in_the_control(profile: str) -> Non
     for learner in plan.study.learners:
         seeds = {
             place.name: sum(
-                u.spec["policy"] == learner.name and u.spec["place"] == place.name for u in plan.lessons
+                u.spec["policy"] == learner.name and u.spec["place"] == place.name
+                for u in plan.lessons
             )
             for place in STUDY.places
         }

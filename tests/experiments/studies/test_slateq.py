@@ -12,12 +12,12 @@ import pytest
 import torch
 from rich.console import Console
 
+from slategym.agents.registry import make_policy
 from slategym.agents.slateq.agent import SlateQ
 from slategym.envs.registry import make_world
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.measure.plan import Plan, plan_of
 from slategym.experiments.measure.play import play
-from slategym.experiments.measure.units import _made
 from slategym.experiments.report.report import Report, write_report
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.terminal import print_report
@@ -27,7 +27,9 @@ from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.experiments.studies.slateq import FIRST_USER, HERE, PUBLISHED, STUDY, WORLD
 from slategym.experiments.study import Request
 
-TINY = replace(STUDY, profiles={"quick": replace(STUDY.profiles["quick"], training=2_048 / HERE.num_steps)})
+TINY = replace(
+    STUDY, profiles={"quick": replace(STUDY.profiles["quick"], training=2_048 / HERE.num_steps)}
+)
 REQUEST = Request(seeds=2, users=4)  # 2,048 slates each
 BASELINES = {baseline.name: baseline.policy for baseline in STUDY.baselines}
 
@@ -47,7 +49,7 @@ def plan() -> Plan:
 )
 def test_references_earn_what_was_measured_elsewhere(name, minutes, quality):
     world = make_world(WORLD)
-    policy = _made(BASELINES[name], world)
+    policy = make_policy(BASELINES[name], world)
     rows = play(world, policy, torch.arange(400), seed=3, batch=400)
     error = float(rows["return"].std()) / 20
     assert rows["return"].mean() == pytest.approx(minutes, abs=4 * error)

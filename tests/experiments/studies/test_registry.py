@@ -1,0 +1,55 @@
+"""Studies by name, and the names under which their finished work is found again."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+
+from slategym.envs.names import UsageError
+from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.runs.units import FUNCTIONS, Unit
+from slategym.experiments.studies.registry import STUDIES, find_study, studies
+from slategym.experiments.study import Request
+
+FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
+    "movielens": (127, "8ad3e6f4b86f"),
+    "slateq": (35, "0864248b364d"),
+    "sardine": (85, "c97ab96c62ce"),
+    "topicrec": (26, "d4f628cfbd67"),
+}
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_finished_runs_stay_finished(name: str) -> None:
+    """An id that changes throws away what people have computed: give the unit a version instead.
+
+    If a study's settings were changed on purpose, the new figures belong here.
+    """
+    units = plan_of(find_study(name, Request()), Request()).units
+    digest = sha256(" ".join(unit.id for unit in units).encode()).hexdigest()[:12]
+    assert (len(units), digest) == FROZEN[name]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_registered_unit_is_there(name: str) -> None:
+    assert callable(Unit("x", name, {}).load())
+
+
+def test_an_unknown_unit_is_named() -> None:
+    with pytest.raises(ValueError, match="there is no function lern@1"):
+        Unit("x", "lern@1", {}).load()
+
+
+def test_every_study_has_the_three_profiles_and_can_be_planned() -> None:
+    for name in STUDIES:
+        if name != "log":
+            study = find_study(name, Request())
+            assert study.name == name and {"smoke", "quick", "full"} <= set(study.profiles)
+            assert plan_of(study, Request("smoke")).units
+
+
+def test_a_study_of_somebody_else_is_named_by_its_place() -> None:
+    assert find_study("slategym.experiments.studies.sardine:STUDY", Request()).name == "sardine"
+    with pytest.raises(UsageError, match="unknown study 'sardin'; did you mean 'sardine'"):
+        studies.find("sardin")
