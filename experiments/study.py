@@ -162,13 +162,12 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """A column of the rows per unit of another, as sum over sum."""
+class Weighted:
+    """A column of means whose mean over sessions is weighted by another column."""
 
-    column: str
-    per: str
+    column: str  # "quality_mean", of what was clicked in a session
+    by: str  # "clicks"
     name: str  # in tables
-    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -213,10 +212,13 @@ class Study:
     rule: str = "slategym.experiments.statistics.verdict:against_opponent"  # from rows to sentences
     unit: str = "reward per session"
     log: str | None = None  # a named log, or its folder: models are fitted on it before all else
+    content: str = ""  # hash of a log that may change under its name; "": it may not
+    recipe: str = "log"  # of its worlds: "log" or "movielens"
+    assumptions: str = "mild"  # of its worlds, by name
     slates: int | None = None  # K, where it may be chosen: `slate_size` of every world
     sweep: Sweep | None = None
     published: tuple[Published, ...] = ()
-    ratios: tuple[Ratio, ...] = ()
+    weighted: tuple[Weighted, ...] = ()
     notes: tuple[str, ...] = ()  # paragraphs of its own
     remarks: Mapping[str, str] = field(default_factory=dict)  # by section of the report
     settings: tuple[tuple[str, str], ...] = ()  # of the protocol, for people: what, how

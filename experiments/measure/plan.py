@@ -128,7 +128,7 @@ def _preparation(study: Study) -> dict[str, Unit]:
     """The log's models and the worlds' constants, in the order in which they are needed."""
     if study.log is None:
         return {}
-    about = {"log": study.log}
+    about = {"log": study.log, "content": study.content, "recipe": study.recipe}
     log = Unit("log and item texts", "log@1", about, kind="json")
     fitted = {
         party: Unit(f"fit {party}", "fit@1", {**about, "party": party}, (log,), "json", cost)
@@ -138,7 +138,14 @@ def _preparation(study: Study) -> dict[str, Unit]:
     return {
         "log": log,
         **fitted,
-        "constants": Unit("world's constants", "constants@1", about, needs, "json", 8.0),
+        "constants": Unit(
+            "world's constants",
+            "constants@1",
+            {**about, "assumptions": study.assumptions},
+            needs,
+            "json",
+            8.0,
+        ),
         "accuracy": Unit("model accuracy", "accuracy@1", about, needs, "json", 12.0),
     }
 

@@ -18,11 +18,11 @@ from slategym.envs.types import (
     Outcome,
     Population,
     Session,
-    Signal,
     Tiring,
     World,
     map_tensors,
 )
+from slategym.models.tasks import Task, column, tasks_of
 
 SlateListener = Callable[[Session, Items, Action, Outcome], None]  # before, shown, why, caused
 
@@ -140,23 +140,21 @@ class _Tally:
         return pd.DataFrame(columns)
 
     def _signals(self) -> dict[str, np.ndarray]:
-        """A column per signal, in their order."""
+        """A column per signal, in their order: its sum, or its mean per click."""
         total_MB = self.signals.cpu().numpy().T
         clicks_B, found = total_MB[0], {}
-        for signal, total_B in zip(self.world.users.signals, total_MB, strict=True):
-            if signal.kind == "ordinal":
+        for task, total_B in zip(tasks_of(self.world.users.signals), total_MB, strict=True):
+            if task.pool == "mean":
                 blank_B = np.full(len(clicks_B), np.nan, np.float32)
                 total_B = np.divide(total_B, clicks_B, out=blank_B, where=clicks_B > 0)
-            found[column_of(signal)] = total_B
+            found[column_of(task)] = total_B
         return found
 
 
-def column_of(signal: Signal) -> str:
-    """Where rows hold a signal: clicks, likes (counts), rating_mean (per click), dwell (sum)."""
-    if signal.kind == "ordinal":
-        return f"{signal.name}_mean"
-    name = f"{signal.name}s" if signal.kind == "binary" else signal.name
-    return f"{name}_sum" if name in TAKEN else name
+def column_of(task: Task) -> str:
+    """Where rows hold a signal, beside their other columns: clicks, rating_mean, dwell_total."""
+    name = column(task)
+    return f"{name}_signal" if name in TAKEN else name
 
 
 def people(population: Population, user_B: Tensor) -> Tensor:

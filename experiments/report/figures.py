@@ -113,9 +113,7 @@ def draw_differences(result: Result, numbers: Numbers, folder: Path) -> Picture:
     baselines = [b for b in wanted if any(d.baseline == b for d in numbers.differences)]
     every = tuple(d for d in every if d.baseline in baselines)
     lines = list(dict.fromkeys((d.agent, d.place) for d in every))
-    figure, panels = panels_of(
-        1, len(baselines), 1.3 + 0.42 * len(lines), sharex=True, sharey=True
-    )
+    figure, panels = panels_of(1, len(baselines), 1.3 + 0.42 * len(lines), sharex=True, sharey=True)
     for panel, baseline in zip(panels, baselines, strict=True):
         panel.axvline(0, color=INK, linewidth=1)
         for d in every:

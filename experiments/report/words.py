@@ -12,9 +12,9 @@ KINDS = {"privileged": "hidden truths", "learns": "learns by RL", "baseline": "n
 
 def name_of(study: Study, column: str) -> str:
     """A column of the rows, in the study's words."""
-    for ratio in study.ratios:
-        if ratio.column == column:
-            return ratio.name
+    for weighted in study.weighted:
+        if weighted.column == column:
+            return weighted.name
     known = {
         "length": "slates",
         "topics": f"{study.words.topics} clicked",

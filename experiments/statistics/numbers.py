@@ -239,14 +239,12 @@ def _side(
     study: Study, mine: pd.DataFrame, own: Cell, columns: Sequence[str]
 ) -> dict[str, Estimate]:
     """Means of what the cell's rows say besides the return, where every session says it."""
-    ratios = {ratio.column: ratio for ratio in study.ratios}
+    by = {weighted.column: weighted.by for weighted in study.weighted}
     found = {}
     for name in columns:
-        if not mine[name].notna().all():
-            continue
-        if name in ratios and mine[ratios[name].per].sum() > 0:
-            found[name] = stats.ratio(mine, own, name, ratios[name].per)
-        else:
+        if name in by and mine[by[name]].sum() > 0:
+            found[name] = stats.weighted_mean(mine, own, name, by[name])
+        elif mine[name].notna().all():
             found[name] = stats.mean(mine, own, name)
     return found
 

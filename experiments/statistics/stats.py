@@ -142,16 +142,18 @@ def mean(rows: pd.DataFrame, cell: Cell, metric: str = "return") -> Estimate:
     return _mean_of(table(rows, cell, metric), f"mean of {metric} where {cell.query()}")
 
 
-def ratio(rows: pd.DataFrame, cell: Cell, metric: str, per: str) -> Estimate:
-    """Sum of a metric over the sum of another; its interval by linearisation.
+def weighted_mean(rows: pd.DataFrame, cell: Cell, metric: str, weight: str) -> Estimate:
+    """Mean of a metric weighted by another, a ratio of sums; its interval by linearisation.
 
     Source: Cochran 1977, Sampling Techniques, section 2.11.
     """
     mine = cell.among(rows)
-    value = mine[metric].sum() / mine[per].sum()
-    left = (mine[metric] - value * mine[per]) / mine[per].mean()
-    found = mean(mine.assign(**{metric: value + left}), cell, metric)
-    return replace(found, source=f"sum of {metric} over sum of {per} where {cell.query()}")
+    sum_n = (mine[metric] * mine[weight]).fillna(0.0)  # no weight, no value
+    value = sum_n.sum() / mine[weight].sum()
+    left_n = (sum_n - value * mine[weight]) / mine[weight].mean()
+    found = mean(mine.assign(**{metric: value + left_n}), cell, metric)
+    source = f"mean of {metric} weighted by {weight} where {cell.query()}"
+    return replace(found, source=source)
 
 
 def paired_difference(

@@ -96,6 +96,7 @@ STUDY = Study(
         },
     ),
     log=DATASET,
+    recipe="movielens",
     slates=5,
     sweep=Sweep("boredom", "Boredom strength", "log-odds", BOREDOM),
     words=Words("film", "films", "genre", "genres", "session", "sessions"),

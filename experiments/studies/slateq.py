@@ -28,9 +28,9 @@ from slategym.experiments.study import (
     Place,
     Profile,
     Published,
-    Ratio,
     Roles,
     Study,
+    Weighted,
 )
 
 WORLD = "slategym/InterestEvolution-v0"
@@ -93,7 +93,7 @@ def answer(study: Study, numbers: Numbers, rows: pd.DataFrame) -> Verdict:
 def _explained(study: Study, numbers: Numbers, rows: pd.DataFrame) -> tuple[str, str]:
     place = study.place("world")
     mean = {name: numbers.of(name).mean["world"] for name in (BEST, LEARNED, CEILING, CAPPED)}
-    quality = {name: numbers.of(name).side["world"]["quality"] for name in (BEST, LEARNED)}
+    quality = {name: numbers.of(name).side["world"]["quality_mean"] for name in (BEST, LEARNED)}
     ours, theirs = (cell(study, name, place) for name in (LEARNED, BEST))
     gain = stats.paired_difference(rows, ours, theirs)
     met = theirs.among(rows)
@@ -228,10 +228,10 @@ STUDY = Study(
         ),
     },
     published=tuple(
-        Published(name, "world", value, PAPER, {"quality": quality})
+        Published(name, "world", value, PAPER, {"quality_mean": quality})
         for name, (value, quality) in PUBLISHED.items()
     ),
-    ratios=(Ratio("quality", "clicks", "mean quality of what was clicked", signed=True),),
+    weighted=(Weighted("quality_mean", "clicks", "mean quality of what was clicked"),),
     most_users=FIRST_USER,
     notes=(
         "Agents see a person's interests, the share of the budget left and the offered topics; the "

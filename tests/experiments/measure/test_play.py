@@ -17,6 +17,7 @@ from slategym.envs.luck import Luck
 from slategym.envs.registry import make_world
 from slategym.envs.types import Observation, Signal, World
 from slategym.experiments.measure.play import column_of, people, play
+from slategym.models.tasks import task_of, tasks_of
 
 U = 20
 COUNTS = ["user", "person", "return", "clicks", "likes", "length", "bored_share", "topics"]
@@ -168,11 +169,11 @@ def test_the_best_policy_of_a_known_world_earns_what_it_should() -> None:
 def test_a_column_for_every_signal_and_none_for_what_the_world_does_not_have() -> None:
     world = make_world("InterestEvolution-v0")
     rows = play(world, random_in(world), torch.arange(5), seed=0)
-    assert {"clicks", "quality"} < set(rows)
+    assert {"clicks", "quality_mean"} < set(rows)
     assert not {"likes", "rating_mean", "bored_share"} & set(rows)
     day = make_world("DayInLife-v0")
     rows = play(day, random_in(day), torch.arange(5), seed=0)
-    assert {column_of(signal) for signal in day.users.signals} < set(rows)
+    assert {column_of(task) for task in tasks_of(day.users.signals)} < set(rows)
     assert rows["person"].tolist() == list(range(5))
     assert people(replace(world.population, person=None), torch.arange(5)).tolist() == [*range(5)]
 
@@ -183,9 +184,9 @@ def test_a_column_for_every_signal_and_none_for_what_the_world_does_not_have() -
         (Signal("click", "binary", "count", 0, 1), "clicks"),
         (Signal("return", "binary", "count", 0, 1), "returns"),
         (Signal("rating", "ordinal", "stars", 1, 5), "rating_mean"),
-        (Signal("dwell", "nonnegative", "s", 0, 600), "dwell"),
-        (Signal("length", "nonnegative", "s", 0, 600), "length_sum"),  # rows have a length
+        (Signal("dwell", "nonnegative", "s", 0, 600), "dwell_total"),
+        (Signal("topic", "binary", "count", 0, 1), "topics_signal"),  # rows have topics
     ],
 )
 def test_columns_of_signals(signal: Signal, column: str) -> None:
-    assert column_of(signal) == column
+    assert column_of(task_of(signal)) == column
