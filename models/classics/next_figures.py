@@ -37,6 +37,8 @@ def next_item_figures(reading: Reading, events: Events) -> Iterator[ClassicFigur
         at = np.linspace(0, len(validation_x) - 1, VALIDATION_ROWS).astype(np.int64)
         validation_x = validation_x[at]
     test_x = np.flatnonzero(reading.test & events.took_E)
+    if not (len(validation_x) and len(test_x)):
+        return
     uniform_xC, popular_xC = uniform_negatives(reading, test_x), popular_negatives(reading, test_x)
     other_xC = np.concatenate([uniform_xC, popular_xC], 1)
     train, known = Rows(events, reading.train), Rows(events, reading.known)

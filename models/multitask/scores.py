@@ -21,6 +21,7 @@ NAMES = {  # of metrics, in headings
     "rmse": "RMSE",
     "rmsle": "RMSLE",
 }
+KINDS = ("raw", "popular")  # of a metric: not calibrated, against popular items
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,14 @@ class Figures:
 def heading(figure: str) -> str:
     """A figure's name for people.
 
-    >>> [heading(name) for name in ("like_auc", "rating_rmse", "like_ece_raw", "hr10")]
-    ['like AUC', 'rating RMSE', 'like ECE raw', 'HR@10']
+    >>> [heading(name) for name in ("like_auc", "like_ece_raw", "click_auc_popular", "hr10")]
+    ['like AUC', 'like ECE raw', 'click AUC popular', 'HR@10']
     """
     if figure in (f"hr{TOP}", f"ndcg{TOP}"):
         return figure.upper().replace(str(TOP), f"@{TOP}")
-    signal, _, metric = figure.removesuffix("_raw").rpartition("_")
-    return f"{signal} {NAMES.get(metric, metric)}" + " raw" * figure.endswith("_raw")
+    kind = next((kind for kind in KINDS if figure.endswith(f"_{kind}")), "")
+    signal, _, metric = figure.removesuffix(f"_{kind}").rpartition("_")
+    return f"{signal} {NAMES.get(metric, metric)} {kind}".rstrip()
 
 
 def platt_of(model: MultiTaskBert) -> dict[str, Platt]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from slategym.envs.names import lookup
 from slategym.models import metrics
+from slategym.models.classics.reading import Reading
 from slategym.models.data.log import Log
 from slategym.models.data.splits import split_time
 from slategym.models.files import kept, place_of
@@ -26,6 +27,7 @@ from slategym.models.quality.anchors import (
     popularity_click_auc,
     popularity_ranks,
 )
+from slategym.models.quality.classics import classic_rows
 from slategym.models.tasks import NEXT, Task, head_weights, tasks_of
 
 NEGATIVES = 4  # per test click
@@ -172,6 +174,21 @@ class Evaluation:
             known_E = known_E | self.split.validation
         anchors = fit_anchors(self.sequences, self.tasks, known_E)
         return anchor_figures(self.sequences, self.tasks, anchors, self.rows)
+
+    def classics(self) -> list[Figures]:
+        """Counts, closed forms, Gaussian processes and trees, each tuned on validation rows."""
+        split = self.split
+        reading = Reading(
+            self.log,
+            split.train,
+            split.validation,
+            split.test,
+            self.recipe.refit,
+            self.settings.max_history,
+            NEGATIVES,
+            DRAW_SEED,
+        )
+        return classic_rows(split.name, reading, progress=self.progress)
 
     def calibration(self) -> list[str]:
         """What calibrating the multi-task BERT did, one sentence per head."""

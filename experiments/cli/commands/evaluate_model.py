@@ -22,6 +22,9 @@ EPILOG = r"""
 **On each user's last film, beside everything it must beat**\
 `slategym evaluate-model movielens-100k --split loo`
 
+**Beside what is hardest to beat: EASE, transitions, Gaussian processes, boosted trees**\
+`slategym evaluate-model movielens-100k --split loo --classics`
+
 **A log of your own**\
 `slategym evaluate-model my-log/`
 """
@@ -42,6 +45,10 @@ def evaluate_model(
         bool, typer.Option("--json", help="Print one JSON object and nothing else.")
     ] = False,
     anchors: Annotated[bool, typer.Option(help="Compare with bias-only and popularity.")] = True,
+    classics: Annotated[
+        bool,
+        typer.Option(help="Compare with counts, closed forms, Gaussian processes and trees."),
+    ] = False,
     single_task: Annotated[
         bool | None,
         typer.Option(
@@ -60,8 +67,10 @@ def evaluate_model(
     """Train the multi-task BERT on a log and measure it on rows that it has not seen.
 
     It is printed beside what it must beat: user and item biases (static, and online: with the
-    user's running residual, as the model reads it), popularity, and the same network trained on
-    one task. Every figure comes with its protocol. What was trained once is kept.
+    user's running residual, as the model reads it), popularity, the same network trained on one
+    task, and with --classics item-kNN, EASE, transitions, iALS, a Gaussian process for each user
+    and boosted trees, each tuned on validation rows. Every figure comes with its protocol. What was
+    trained once is kept.
     """
     from slategym.envs.names import lookup
     from slategym.experiments.cli.main import resolve_device
@@ -79,7 +88,9 @@ def evaluate_model(
         for name in ([split, "loo"] if split == "time" and loo else [split])
     ]
     wants_single = not as_json if single_task is None else single_task
-    results = [_figures(e, anchors, wants_single and e is evaluations[0]) for e in evaluations]
+    results = [
+        _figures(e, anchors, wants_single and e is evaluations[0], classics) for e in evaluations
+    ]
     if as_json:
         typer.echo(json.dumps(document(evaluations, results, seed), indent=2))
         return
@@ -131,13 +142,18 @@ def document(
     }
 
 
-def _figures(evaluation: Evaluation, anchors: bool, single_task: bool) -> list[Figures]:
+def _figures(
+    evaluation: Evaluation, anchors: bool, single_task: bool, classics: bool
+) -> list[Figures]:
     """The multi-task model's first, then what was asked for."""
     figures = [evaluation.multi_task()]
     if single_task:
         figures += evaluation.single_tasks()
     if anchors:
         figures += evaluation.anchors()
+    if classics:
+        told = {row.model for row in figures}
+        figures += [row for row in evaluation.classics() if row.model not in told]
     return figures
 
 

@@ -1,0 +1,51 @@
+"""The classics as lines of the comparison, read once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+from rich.console import Console
+
+from slategym.models.classics.figures import classic_figures
+from slategym.models.classics.reading import Reading
+from slategym.models.data.log import Log
+from slategym.models.files import kept
+from slategym.models.multitask.scores import Figures, defined
+from slategym.models.text.vectors import DEFAULT_ENCODER, item_text_vectors
+
+FORMAT = 1  # of the classics and their search; a change of either is a new one
+TREES = Figures("boosted trees", {}, ("need scikit-learn, pip install 'slategym[classics]'",))
+
+
+def classic_rows(name: str, reading: Reading, *, progress: bool) -> list[Figures]:
+    """Every classic's figures on a split.
+
+    Args:
+        name: of the split.
+        reading: which rows are for what.
+        progress: whether to say on stderr what was read.
+    """
+    trees = find_spec("sklearn") is not None
+    log, console = reading.log, Console(stderr=True, quiet=not progress)
+
+    def read() -> list[dict[str, Any]]:
+        text_ND0 = item_text_vectors(log.items["text"].tolist(), progress=progress)
+        rows: list[dict[str, Any]] = []
+        for row in classic_figures(reading, text_ND0, trees=trees):
+            console.print(f"{row.model}: {row.seconds:.0f} s", highlight=False)
+            figures = defined(row.model, row.figures).to_json()
+            told = {"settings": dict(row.settings), "seconds": row.seconds}
+            rows.append({"figures": figures, **told})
+        return rows
+
+    decides = [log.sha256, name, reading.refit, reading.max_history, reading.negatives]
+    decides += [reading.seed, DEFAULT_ENCODER, trees, FORMAT]
+    found: list[Mapping[str, Any]] = kept(_place(log, name), decides, read)
+    rows = [Figures.from_json(row["figures"]) for row in found]
+    return rows if trees else [*rows, TREES]
+
+
+def _place(log: Log, split: str) -> str:
+    return f"figures/{log.name}-{split}-classics".lower().replace(" ", "-")
