@@ -18,6 +18,7 @@ from slategym.envs.types import SignalKind
 from slategym.models.data.columns import numbers, seconds, texts
 from slategym.models.data.description import (
     BUILT_IN,
+    KNOWN,
     PAUSE,
     ColumnEntry,
     Description,
@@ -25,7 +26,7 @@ from slategym.models.data.description import (
     to_toml,
 )
 from slategym.models.data.log import LIKED_UP, REPEATING
-from slategym.models.data.schema import HALF_STARS, KNOWN, MAX_CATEGORIES, RATING, Table, Tables
+from slategym.models.data.schema import HALF_STARS, MAX_CATEGORIES, RATING, Table, Tables
 
 DAY = 86_400.0  # seconds
 OPINIONS = {"rating", "stars", "score", "grade"}  # feedback on a scale
@@ -104,7 +105,7 @@ def _event_columns(table: Table, found: Guess) -> tuple[list[SignalEntry], list[
     signals: list[SignalEntry] = []
     context: list[ColumnEntry] = []
     for name, column in _further(table, (*BUILT_IN, *KNOWN), found):
-        values = numbers(column)
+        values = _finite(column)
         if values.notna().sum() < texts(column).notna().sum():  # words
             entry = _category(f"events: {name}", name, column, found)
             if entry is not None:
@@ -127,7 +128,7 @@ def _event_columns(table: Table, found: Guess) -> tuple[list[SignalEntry], list[
             found.comments[f"context.{name}"] = f"{why} [signals.{name}] with a kind"
             context.append(ColumnEntry(name, "number", unit=_unit(name)))
     if "rating" in table.frame:
-        values = numbers(table.frame["rating"]).dropna()
+        values = _finite(table.frame["rating"]).dropna()
         signals.append(_scale("rating", values.to_numpy(), found))
     return signals, context
 
@@ -162,6 +163,11 @@ def _category(where: str, name: str, column: pd.Series, found: Guess) -> ColumnE
         )
         return None
     return ColumnEntry(name)
+
+
+def _finite(column: pd.Series) -> pd.Series:
+    """The column's numbers; NaN where there is none, or an infinite one."""
+    return numbers(column).replace([np.inf, -np.inf], np.nan)
 
 
 def _named(name: str) -> set[str]:
@@ -282,7 +288,7 @@ def _item_columns(table: Table, found: Guess) -> Iterator[ColumnEntry]:
     """The columns of items that describe them."""
     known = ("item", "title", "text", "year", "topics")
     for name, column in _further(table, known, found):
-        values = numbers(column)
+        values = _finite(column)
         path = f"item_columns.{name}"
         if values.notna().sum() < texts(column).notna().sum():
             if texts(column).str.len().mean() > 40 and "text" not in table.frame:
@@ -306,7 +312,7 @@ def _traits(table: Table | None, found: Guess) -> tuple[ColumnEntry, ...] | None
         return None
     entries, as_they_are = [], True
     for name, column in _further(table, ("user",), found):
-        values = numbers(column)
+        values = _finite(column)
         if values.notna().all() and values.nunique() > 20:
             cuts = np.unique(np.round(values.quantile([0.2, 0.4, 0.6, 0.8]).to_numpy()))
             entries.append(ColumnEntry(name, brackets=tuple(float(cut) for cut in cuts)))

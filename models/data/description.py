@@ -54,6 +54,13 @@ PAUSE = 1_800.0  # seconds without an event that end a visit, where nobody says 
 BUILT_IN = (  # columns of events that are no signal and no context of one's own
     ["user", "item", "time", "hour", "weekday", "slate_id", "position", "propensity"]
 )
+KNOWN = ("click", "like", "rating")  # signals that need no declaration
+TAKEN = {  # names in `Log` that no declared column can have
+    "signals": BUILT_IN,
+    "context": (*BUILT_IN, *KNOWN),
+    "item_columns": ("item", "key", "title", "text", "year", "topic", "topics"),
+    "traits": ("user", "key"),
+}
 DEFAULT_WEIGHTS = {"click": 1.0, "like": 1.0}  # reward per unit; of any other signal 0
 
 ColumnKind = Literal["category", "number"]
@@ -338,7 +345,7 @@ def _entries(
                 raise UsageError(
                     f"{FILE}: [{where}]: a column's name has no dot and is not empty; rename it"
                 )
-            if name in BUILT_IN and key in ("signals", "context"):
+            if name in TAKEN[key]:
                 raise UsageError(f"{FILE}: [{where}]: {name!r} is built in; remove the table")
             yield read(name, table, where + ".")
 

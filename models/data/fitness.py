@@ -163,8 +163,9 @@ def warnings(log: Log, found: Facts) -> list[str]:
         )
     if log.unobserved:
         said.append(
-            f"{log.unobserved:,} rows are left out: nothing was observed in them. If they mean "
-            "that the item was consumed, give them a click of 1"
+            f"{log.unobserved:,} of {len(log.events) + log.unobserved:,} rows are left out: "
+            "nothing was observed in them. Where that means that the item was consumed, give them "
+            "a click of 1"
         )
     for signal in log.signals[1:]:
         values = log.events[signal.name].dropna()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -168,19 +169,23 @@ def _read(folder: Path, name: str, labels: list[str]) -> Table | None:
         except (OSError, ValueError) as error:
             line = str(error).strip().splitlines()[0]
             raise ValueError(f"{parquet.name}: not a Parquet file ({line})") from error
-        return Table(_named(frame, parquet.name), parquet.name)
+        columns = _names(frame.columns, parquet.name)
+        return Table(frame.set_axis(columns, axis="columns"), parquet.name)
     if not text.exists():
         return None
     keys = {*(_TEXTS if name != "users" else ("user",)), *labels}
     form = {"skipinitialspace": True, "encoding": "utf-8-sig", "index_col": False}
     try:
-        head = pd.read_csv(text, nrows=0, **form).columns
+        head = pd.read_csv(text, header=None, nrows=1, dtype=str, keep_default_na=False, **form)
+        columns = _names(head.iloc[0], text.name)
         # "NA" is somebody's item id, and Null somebody's surname: only an empty cell is empty.
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # longer lines than the header
             frame = pd.read_csv(
                 text,
-                dtype={column: str for column in head if str(column).strip() in keys},
+                header=0,
+                names=columns,
+                dtype={column: str for column in columns if column in keys},
                 keep_default_na=False,
                 na_values=[""],
                 low_memory=False,
@@ -192,19 +197,23 @@ def _read(folder: Path, name: str, labels: list[str]) -> Table | None:
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{text.name}: not a CSV file in UTF-8 ({str(error).strip()})") from error
-    frame = _named(frame, text.name)
     lines = text.read_bytes().rstrip().count(b"\n")
     if lines != len(frame):  # blank lines, or breaks inside cells
         return Table(frame, text.name, first=1, row="record")
     return Table(frame, text.name, first=2, row="line")
 
 
-def _named(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The frame with blanks around its columns' names removed."""
-    columns = [str(column).strip() for column in frame.columns]
+def _names(head: Iterable[object], name: str) -> list[str]:
+    """The names of a table's columns, without blanks around them.
+
+    Raises:
+        UsageError: if there is one column only, of a table with other marks between its cells; or
+            two of one name.
+    """
+    columns = [str(cell).strip() or f"unnamed {n}" for n, cell in enumerate(head)]
     if len(columns) == 1 and (marks := [mark for mark in (";", "\t") if mark in columns[0]]):
         raise UsageError(f"{name}: cells are parted by {marks[0]!r}; write commas")
     for column in columns:
         if columns.count(column) > 1:
             raise UsageError(f"{name}: two columns are called {column!r}; rename one")
-    return frame.set_axis(columns, axis="columns")
+    return columns

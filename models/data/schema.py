@@ -37,6 +37,7 @@ from slategym.models.data.columns import (
 )
 from slategym.models.data.description import (
     FILE,
+    KNOWN,
     UNDESCRIBED,
     ColumnEntry,
     Description,
@@ -47,7 +48,6 @@ from slategym.models.data.description import (
 LIKE = Signal("like", "binary", "count", 0.0, 1.0)
 RATING = Signal("rating", "ordinal", "stars", 1.0, 5.0)
 HALF_STARS = RATING._replace(low=0.5, step=0.5)
-KNOWN = ("click", "like", "rating")  # signals that need no declaration
 
 OTHER_SCALES = (
     f"; a rating of another scale is declared in {FILE}, which slategym data describe writes"
@@ -373,13 +373,17 @@ def _columns(
         if entry.name not in settled:
             continue
         values = settled[entry.name]
+        if len(values) and values.isna().all():
+            fix = f"drop the column, and its table in {FILE}"
+            desk.say(table, " is known in no row", fix, entry.name)
+            continue
         if entry.kind == "category":
             found = _discover(table.frame[entry.name], entry)
             if len(found) > MAX_CATEGORIES:
                 _too_many(table, entry.name, len(found), "a category column", desk)
             columns.append(Column(entry.name, found))
             continue
-        low, high = (0.0, 1.0) if values.isna().all() else (values.min(), values.max())
+        low, high = values.min(), values.max()
         low = float(low) if entry.low is None else entry.low
         high = float(high) if entry.high is None else entry.high
         columns.append(Column(entry.name, (), entry.unit, low, high if high > low else low + 1))

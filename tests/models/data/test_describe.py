@@ -100,6 +100,11 @@ def test_the_scale_of_a_rating(
     assert description.like_from == like_from
 
 
+def test_infinite_numbers_are_passed_over() -> None:
+    (entry,) = guessed(events(rating=[np.inf, 1, 5, -np.inf])).signals
+    assert (entry.low, entry.high) == (1, 5)
+
+
 def test_zeros_that_may_mean_nothing_are_pointed_out() -> None:
     found = guess(Tables(Table(events(rating=[0, 0, 7, 10]), "events.csv"), Table(ITEMS, "items")))
     assert "if it means that nothing was said, empty those" in found.toml()

@@ -136,6 +136,19 @@ def test_a_title_or_text_may_be_left_out(folder: Path) -> None:
     assert log.items["text"].tolist() == ["NA | any", "a long story"]
 
 
+def test_two_columns_of_one_name(folder: Path) -> None:
+    (folder / "events.csv").write_text("user,item,time,rating, rating\n007,x,1,5,4\n")
+    refuse(folder, "events.csv: two columns are called 'rating'; rename one")
+
+
+def test_a_declared_column_that_is_empty_everywhere(described: Path) -> None:
+    text = (described / "items.csv").read_text().replace("acme", "")
+    (described / "items.csv").write_text(text)
+    refuse(
+        described, "items.csv: column 'brand' is known in no row; drop the column, and its table"
+    )
+
+
 def test_semicolons_are_seen(folder: Path) -> None:
     (folder / "events.csv").write_text("user;item;time;rating\n1;x;1;5\n")
     refuse(folder, "events.csv: cells are parted by ';'; write commas")
@@ -271,6 +284,10 @@ def test_a_table_written_again_replaces_the_other_form(tmp_path: Path) -> None:
         ('unit = "dB"', "high = 30", "column 'noise' holds 40; [context.noise] of log.toml says"),
         ("[18, 60]", "[60, 18]", "traits.age.brackets is an ascending list of numbers"),
         ("[words]", "[words", "log.toml: not TOML"),
+        ("[context.noise]", "[context.rating]", "[context.rating]: 'rating' is built in"),
+        ("[item_columns.brand]", "[item_columns.title]", "[item_columns.title]: 'title' is built"),
+        ("[traits.age]", "[traits.user]", "[traits.user]: 'user' is built in"),
+        ("pause = 600", "notes = [1]", "notes is a text; got 1"),
     ],
 )
 def test_what_log_toml_cannot_say(described: Path, old: str, new: str, message: str) -> None:
