@@ -203,7 +203,8 @@ def _first_history(world: World, arrival: Arrival) -> History:
     feedback_BHM = torch.zeros(B, H, M, device=device)
     if arrival.history is not None and arrival.feedback is not None and H:
         id_BH = torch.cat([id_BH, arrival.history], 1)[:, -H:].contiguous()
-        feedback_BHM = torch.cat([feedback_BHM, arrival.feedback], 1)[:, -H:].contiguous()
+        known_BHM = arrival.feedback.masked_fill(arrival.feedback.isnan(), 0.0)
+        feedback_BHM = torch.cat([feedback_BHM, known_BHM], 1)[:, -H:].contiguous()
     return History(id_BH, feedback_BHM, torch.full_like(id_BH, LONG_AGO))
 
 

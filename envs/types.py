@@ -147,7 +147,9 @@ class Population:
     profile_names: tuple[str, ...] = ()  # F
     profile_sizes: tuple[int, ...] = ()  # F, number of categories of each column
     history: Tensor | None = None  # (U, H) int32 item ids before arrival, oldest first, -1: none
-    feedback: Tensor | None = None  # (U, H, M) float32, the feedback to those
+    # (U, H, M) float32, the feedback to those; NaN where it was not observed, of which agents are
+    # shown zero
+    feedback: Tensor | None = None
     gap: Tensor | None = None  # (U, H) float32, seconds between each event and the one before
     hour: Tensor | None = None  # (U,) float32, at arrival
     weekday: Tensor | None = None  # (U,) int32, at arrival

@@ -90,9 +90,7 @@ def arrivals(
     there_UH = row_UH >= first_U[:, None]
     row_UH = np.where(there_UH, row_UH, 0)
     before_UH = np.maximum(row_UH - 1, first_U[:, None])
-    signals = np.stack(
-        [np.nan_to_num(rows[s.name].to_numpy(np.float32)) for s in log.signals], axis=1
-    )
+    signals = np.stack([rows[s.name].to_numpy(np.float32) for s in log.signals], axis=1)
     profile = log.users[list(log.profile_names)].to_numpy(np.int32)
     moment = rows.iloc[row_U] if moment is None else moment
     item_UH = np.where(there_UH, rows["item"].to_numpy(np.int32)[row_UH], -1).astype(np.int32)
@@ -104,7 +102,7 @@ def arrivals(
         profile_names=log.profile_names,
         profile_sizes=log.profile_sizes,
         history=torch.as_tensor(item_UH),
-        feedback=torch.as_tensor(signals[row_UH] * there_UH[..., None].astype(np.float32)),
+        feedback=torch.as_tensor(np.where(there_UH[..., None], signals[row_UH], np.float32(0))),
         gap=torch.as_tensor(gap_UH.astype(np.float32)),
         hour=torch.tensor(moment["hour"].to_numpy(), dtype=torch.float32),
         weekday=torch.tensor(moment["weekday"].to_numpy(), dtype=torch.int32),

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_worlds import small_log
+from small_worlds import learned_world, plain_taste, small_log
 
+from slategym.envs import engine
 from slategym.envs.types import Population
 from slategym.models.data.log import Log
 from slategym.models.simulator.population import population
+from slategym.models.simulator.users import LearnedUsers
 
 PEOPLE, WARM = np.arange(3, 20), 10
 
@@ -88,10 +90,23 @@ def test_the_seed_decides_the_points(log: Log, people: Population) -> None:
     assert not torch.equal(other.history[:10], people.history[:10])
 
 
-def test_what_was_not_observed_counts_as_none(log: Log) -> None:
-    unrated = replace(log, events=log.events.assign(rating=np.float32(np.nan)))
-    people = population(unrated, PEOPLE, starts=1, warm=WARM, seed=0)
-    assert (people.feedback[..., 2] == 0).all() and (people.feedback[..., 0] == 1).all()
+def test_what_was_not_observed_stays_so_and_agents_are_shown_zero(log: Log) -> None:
+    rating = log.events["rating"].where(log.events.index % 2 == 0)
+    half = population(
+        replace(log, events=log.events.assign(rating=rating)), PEOPLE, starts=2, warm=WARM, seed=0
+    )
+    whole = population(log, PEOPLE, starts=2, warm=WARM, seed=0)
+    unknown_UH = half.feedback[..., 2].isnan()
+    assert 0.3 < float(unknown_UH.float().mean()) < 0.7
+    assert torch.equal(half.feedback[..., :2], whole.feedback[..., :2])
+    users = LearnedUsers(plain_taste([0.0] * 40, [0.0] * 40), skip=0.0, temperature=1.0)
+    world = replace(
+        learned_world(), population=half, users=users, observer=None, history_size=WARM + 2
+    )
+    user_B = torch.arange(half.size, dtype=torch.int32)
+    session = engine.start(world, user_B * 0, user_B, user_B * 0)
+    shown_UH = session.history.feedback[:, -WARM:, 2]
+    assert torch.equal(shown_UH, whole.feedback[..., 2].masked_fill(unknown_UH, 0.0))
 
 
 def test_impossible_arrivals_are_refused(log: Log) -> None:
