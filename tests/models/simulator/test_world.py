@@ -185,7 +185,7 @@ def test_the_objective_can_be_asked_for(shop: Log) -> None:
     for objective in ("dwell=2", {"dwell": 2.0}):
         world = learned_world(shop, objective=objective, users="evaluation", starts=1)
         assert world.objective == (0.0, 2.0)
-    with pytest.raises(UsageError, match="weighs 'stay', which is no signal.*click, dwell"):
+    with pytest.raises(UsageError, match=r"weighs 'stay', which is no signal.*click, dwell"):
         learned_world(shop, objective="stay=1")
     with pytest.raises(UsageError, match="an objective is NAME=NUMBER"):
         read_objective("click")
@@ -236,17 +236,17 @@ def test_people_with_few_clicks_arrive_with_fewer(shop: Log) -> None:
 
 def test_a_log_that_is_too_small_is_refused(shop: Log) -> None:
     few = replace(shop_log(num_users=10), sha256="d" * 64)
-    with pytest.raises(UsageError, match="at least 15 people are needed.* shop has 10"):
+    with pytest.raises(UsageError, match=r"at least 15 people are needed.* shop has 10"):
         learned_world(few)
     silent = replace(shop, events=shop.events.assign(click=np.float32(0)), sha256="e" * 64)
     with pytest.raises(UsageError, match="has none with a click among the training people"):
         learned_world(silent)
     with pytest.raises(UsageError, match=r"slate_size must be in \[1, 48\], got 49: there are 48"):
         learned_world(shop, slate_size=49)
-    with pytest.raises(UsageError, match="unknown role 'jury'.*'judge'"):
+    with pytest.raises(UsageError, match=r"unknown role 'jury'.*'judge'"):
         learned_world(shop, role="jury")
     once = replace(shop_log(num_items=12), repeats=False, sha256="f" * 64)
-    with pytest.raises(UsageError, match="which leaves too few to show.*repeats = true"):
+    with pytest.raises(UsageError, match=r"which leaves too few to show.*repeats = true"):
         learned_world(once)
 
 
