@@ -412,11 +412,7 @@ def find_policy(name: str | os.PathLike[str]) -> PolicyEntry | None:
 
 
 def _holds_policy(folder: Path) -> bool:
-    if (folder / ABOUT).is_file():
-        return True
-    from slategym.agents.saved import is_saved
-
-    return is_saved(folder)
+    return (folder / ABOUT).is_file()
 
 
 def _is_path(name: str) -> bool:
@@ -459,16 +455,11 @@ def make_policy(name: str | os.PathLike[str], world: World) -> Policy:
     """
     import torch
 
-    entry, place = find_policy(name), folder_and_seed(name)[0]
+    entry = find_policy(name)
     if entry is not None:
         with torch.no_grad():
             return entry.make(world)
-    if (place / ABOUT).is_file():
-        return load_agent(name, world)
-    from slategym.agents.core.ranker import ranker_of
-    from slategym.agents.saved import load_policy
-
-    return load_policy(place, world, ranker_of(world))
+    return load_agent(name, world)
 
 
 def make_policies(name: str | os.PathLike[str], world: World) -> dict[int | None, Policy]:

@@ -2,12 +2,12 @@
 
 Both train the same networks (`slategym.agents.policy_gradient.network`) on slates of the same law
 in the same world, with the same number of users, rollout, epochs and minibatch; neither stops its
-epochs early. stable-baselines3 is timed with the law as `PlackettLucePolicy` has it, slot by slot
-over all candidates, and with the native learner's one pass lent to it (`slate_law.py`). The native
-one is timed alone and with eight seeds side by side, which stable-baselines3 would train one after
-another. One torch thread. A figure is slates learnt from, of all seeds, per second of this
-process's CPU time; all take turns, round after round, so that a busy machine harms all alike: read
-the ratios, which are medians of the rounds' own.
+epochs early. stable-baselines3 is timed with the law slot by slot over all candidates, and with the
+native learner's one pass lent to it (`agents/slates/plackett_luce.py`). The native one is timed
+alone and with eight seeds side by side, which stable-baselines3 would train one after another. One
+torch thread. A figure is slates learnt from, of all seeds, per second of this process's CPU time;
+all take turns, round after round, so that a busy machine harms all alike: read the ratios, which
+are medians of the rounds' own.
 
 On a GPU the table is of native PPO alone, against the number of users:
 python benchmarks/training.py --device cuda
@@ -32,13 +32,12 @@ from torch import Tensor, nn
 
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.policy_gradient import ppo as plackett_luce_ppo
-from slategym.agents.policy_gradient import residual as plackett_luce
 from slategym.agents.policy_gradient.network import ValueNetwork, Whole
 from slategym.agents.policy_gradient.ppo import PlackettLucePPO, PPOSettings
-from slategym.agents.policy_gradient.residual import Scored
 from slategym.agents.sb3.env import SlateVecEnv
+from slategym.agents.slates import plackett_luce as slate_law
 from slategym.agents.slates.plackett_luce import Scores
-from slategym.agents.slates.top import plackett_luce as slate_law
+from slategym.agents.slates.top import FORBIDDEN
 from slategym.envs.registry import make_world
 from slategym.envs.types import Observation, World
 
@@ -97,6 +96,57 @@ def _ask_lent(scores: Scores, slate_BK: Tensor) -> tuple[Tensor, Tensor]:
     return slate_law.log_prob(scores, slate_BK).sum(1), slate_law.entropy(scores)
 
 
+class Scored(NamedTuple):
+    """What decides a slate, slot by slot."""
+
+    logits: Tensor  # (B, C)
+    penalty: Tensor  # (B, C) taken from a candidate for each earlier slot of its topic
+    topic: Tensor  # (B, C) int64
+
+
+def draw(scored: Scored, num_slots: int, noise: Callable[[int], Tensor] | None) -> Tensor:
+    """Fill the slots one by one.
+
+    Args:
+        scored: what decides.
+        num_slots: K.
+        noise: slot -> standard Gumbel draws (B, C); None: the best each time.
+
+    Returns:
+        (B, K) int64 positions among the candidates, in order.
+    """
+    logits_BC, chosen = scored.logits, []
+    for slot in range(num_slots):
+        noisy_BC = logits_BC if noise is None else logits_BC + noise(slot)
+        chosen.append(noisy_BC.argmax(1, keepdim=True))
+        logits_BC = _without(scored, logits_BC, chosen[-1])
+    return torch.cat(chosen, 1)
+
+
+def slate_logp(scored: Scored, slate_BK: Tensor) -> tuple[Tensor, Tensor]:
+    """Exact log-probability of an ordered slate (B,), and the first slot's entropy (B,), nats.
+
+    Args:
+        scored: what decided.
+        slate_BK: int64 positions among the candidates, distinct.
+    """
+    logits_BC = scored.logits
+    first_BC = logits_BC.log_softmax(1)
+    entropy_B = -(first_BC.exp() * first_BC).sum(1)
+    logp_B = first_BC.gather(1, slate_BK[:, :1])[:, 0]
+    for slot in range(1, slate_BK.shape[1]):
+        logits_BC = _without(scored, logits_BC, slate_BK[:, slot - 1 : slot])
+        here_B = logits_BC.gather(1, slate_BK[:, slot : slot + 1])[:, 0]
+        logp_B = logp_B + here_B - logits_BC.logsumexp(1)
+    return logp_B, entropy_B
+
+
+def _without(scored: Scored, logits_BC: Tensor, chosen_B1: Tensor) -> Tensor:
+    """Logits of the next slot: the chosen item is gone and its topic pays the penalty."""
+    same_BC = (scored.topic == scored.topic.gather(1, chosen_B1)).to(logits_BC.dtype)
+    return (logits_BC - scored.penalty * same_BC).scatter(1, chosen_B1, FORBIDDEN)
+
+
 def _scored(scores: Scores) -> Scored:
     return Scored(scores.logits, scores.penalty.gather(1, scores.topic), scores.topic)
 
@@ -107,12 +157,12 @@ def _draw_by_slot(scores: Scores, num_slots: int) -> tuple[Tensor, Tensor]:
     def gumbel(slot: int) -> Tensor:
         return -torch.empty_like(scored.logits).exponential_().clamp(min=1e-30).log()
 
-    slate_BK = plackett_luce.draw(scored, num_slots, gumbel)
-    return slate_BK, plackett_luce.slate_logp(scored, slate_BK)[0]
+    slate_BK = draw(scored, num_slots, gumbel)
+    return slate_BK, slate_logp(scored, slate_BK)[0]
 
 
 def _ask_by_slot(scores: Scores, slate_BK: Tensor) -> tuple[Tensor, Tensor]:
-    return plackett_luce.slate_logp(_scored(scores), slate_BK)
+    return slate_logp(_scored(scores), slate_BK)
 
 
 BY_SLOT, LENT = Law(_draw_by_slot, _ask_by_slot), Law(_draw_lent, _ask_lent)

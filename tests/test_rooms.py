@@ -22,7 +22,7 @@ class Storey(NamedTuple):
 STOREYS = {
     "agents": Storey(
         core={"types": (), "slates": ("types",), "core": ("types", "slates")},
-        top=("registry", "policies", "check", "saved", "learning"),
+        top=("registry", "policies", "check"),
         # names the policy that writes its log, which the registry looks up by name
         but=(("agents/latent/gems.py", "slategym.agents.registry"),),
     ),

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from slategym.agents.core.features import PER_TOPIC, PER_VISIT
 from slategym.agents.core.inputs import PER_TASTE, Inputs
 from slategym.agents.core.ranker import Ranker
-from slategym.agents.policy_gradient.residual import RankedView, ResidualNetwork, ResidualSettings
+from slategym.agents.policy_gradient.residual import ResidualNetwork, ResidualSettings
+from slategym.agents.slates.top import FORBIDDEN
 from slategym.envs import engine
 from slategym.envs.types import Observation, World
 
@@ -130,7 +131,7 @@ class ValueNetwork(nn.Module):
 
 
 class CorrectedRanking(nn.Module):
-    """A `ResidualNetwork` as a policy network; the value is a network of its own.
+    """A `ResidualNetwork` as a policy network.
 
     Args:
         network: new.
@@ -138,7 +139,6 @@ class CorrectedRanking(nn.Module):
 
     def __init__(self, network: ResidualNetwork) -> None:
         super().__init__()
-        network.value = nn.Sequential()
         self.network = network
 
     def forward(self, *shown: Tensor) -> tuple[Tensor, Tensor]:
@@ -193,16 +193,11 @@ class Whole:
 class Shortlist:
     """The supervised ranker's best candidates, whose ranking is corrected from zero on."""
 
-    view: RankedView
+    ranker: Ranker
+    num_candidates: int  # C
     world: World
     inputs: Inputs
     reads: ClassVar[tuple[str, ...]] = ("id", "score", "topics", "visit", "state")
-
-    @classmethod
-    def of(cls, world: World, inputs: Inputs, ranker: Ranker, num_candidates: int) -> Shortlist:
-        """The face of a ranker's `num_candidates` best."""
-        view = RankedView(ranker, inputs.topics, num_candidates, world.slate_size)
-        return cls(view, world, inputs)
 
     def network(self) -> nn.Module:
         """The ranking itself, at first."""
@@ -210,8 +205,8 @@ class Shortlist:
         seed = int(torch.randint(2**31 - 1, ()))  # it has a generator of its own
         return CorrectedRanking(
             ResidualNetwork(
-                ResidualSettings(num_candidates=self.view.num_candidates),
-                self.view.ranker.unit_items,
+                ResidualSettings(),
+                self.ranker.unit_items,
                 catalogue.topic.long(),
                 catalogue.num_topics,
                 seed,
@@ -219,8 +214,18 @@ class Shortlist:
         )
 
     def show(self, observation: Observation) -> Shown:
-        """The input vector and what the ranker has found."""
-        return {"x": self.inputs.vector(observation), **self.view.show(self.world, observation)}
+        """The input vector, the retrieved candidates, best first, and what is known of the user."""
+        best = self.ranker.retrieve(observation, self.num_candidates)
+        assert observation.state is not None
+        return {
+            "x": self.inputs.vector(observation),
+            "id": best.id,
+            "score": best.score,
+            "state": observation.state,
+            "topics": self.inputs.topics.by_topic(observation),
+            "visit": self.inputs.topics.of_visit(observation),
+            "allowed": best.score > FORBIDDEN / 2,  # where fewer than C may be shown
+        }
 
     def topic(self, shown: Shown) -> Tensor:
         """By item."""
@@ -228,4 +233,4 @@ class Shortlist:
 
     def slate(self, shown: Shown, chosen_BK: Tensor) -> Tensor:
         """The candidates' items, which are positions in the catalogue."""
-        return self.view.slate(self.world, shown, chosen_BK)
+        return shown["id"].gather(1, chosen_BK).int()

@@ -385,4 +385,4 @@ def face_of(world: World, shortlist: int | None) -> Face:
             f"{world.name}, got {shortlist}"
         )
     count = min(shortlist, world.num_candidates)
-    return Shortlist.of(world, inputs, ranker_of(world), count)
+    return Shortlist(ranker_of(world), count, world, inputs)

@@ -11,19 +11,15 @@ Source: Dulac-Arnold et al. 2015, arXiv:1512.07679; Zhao et al. 2017, arXiv:1801
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from gymnasium import spaces
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from slategym.agents.core.features import PER_TOPIC, PER_VISIT, RecentTopics
 from slategym.agents.core.ranker import Ranker
-from slategym.agents.types import Action
-from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, World
 
 
@@ -89,52 +85,3 @@ class ProtoView:
             along_BC = along_BC + self.sharpness * shown["score"]
         at_BK = along_BC.topk(self.num_slots, dim=1).indices
         return shown["id"].gather(1, at_BK).int()
-
-
-class ActorNetwork(nn.Module):
-    """The mean action of a stable-baselines3 SAC actor, without stable-baselines3.
-
-    Args:
-        width: of what it sees.
-        action_width: of what it does.
-        hidden: widths of the layers between.
-    """
-
-    def __init__(self, width: int, action_width: int, hidden: tuple[int, ...]) -> None:
-        super().__init__()
-        self.hidden = hidden
-        layers: list[nn.Module] = []
-        for inner, outer in zip((width, *hidden[:-1]), hidden, strict=True):
-            layers += [nn.Linear(inner, outer), nn.ReLU()]
-        self.latent_pi = nn.Sequential(*layers)
-        self.mu = nn.Linear(hidden[-1], action_width)
-
-    def forward(self, seen_BX: Tensor) -> Tensor:
-        """Mean action, (B, D) in [-1, 1]."""
-        return torch.tanh(self.mu(self.latent_pi(seen_BX)))
-
-    @staticmethod
-    def of(actor: nn.Module, view: ProtoView, hidden: tuple[int, ...]) -> ActorNetwork:
-        """A copy of a trained actor's mean."""
-        network = ActorNetwork(view.width, view.action_width, hidden)
-        trained: Mapping[str, Tensor] = actor.state_dict()
-        network.load_state_dict({name: trained[name].cpu() for name in network.state_dict()})
-        return network.to(view.ranker.encoder.items_ND.device)
-
-
-@dataclass(frozen=True)
-class Proto:
-    """A trained actor on proto-actions, as it serves."""
-
-    network: ActorNetwork
-    view: ProtoView
-    world: World
-    name: ClassVar[str] = "proto-sac"
-    privileged: ClassVar[bool] = False
-
-    def act(self, observation: Observation, luck: Luck) -> Action:
-        """The slate of the mean action."""
-        shown = self.view.show(self.world, observation)
-        with torch.no_grad():
-            action_BD = self.network(shown["seen"])
-        return Action(self.view.slate(self.world, shown, action_BD))

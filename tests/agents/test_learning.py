@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations, pairwise, product
-from pathlib import Path
+from itertools import combinations, product
 
 import pytest
 import torch
-from small_worlds import fixed_world, learned_world, plain_taste, ranker_in
+from small_worlds import fixed_world, plain_taste, ranker_in
 
 from slategym.agents.baselines.fixed import Supervised
-from slategym.agents.learning import (
-    CurvePoint,
-    PPOSettings,
-    SACSettings,
-    train_plackett_luce,
-    train_proto_sac,
-)
-from slategym.agents.policy_gradient.residual import PlackettLuce, ResidualSettings
+from slategym.agents.policy_gradient.ppo import PlackettLucePPO, PPOSettings
 from slategym.agents.references.myopic import Myopic
+from slategym.agents.sb3.algorithms import StableSAC
+from slategym.agents.sb3.proto import ProtoSAC
 from slategym.agents.types import Policy
 from slategym.envs import engine
 from slategym.envs.types import World
 from slategym.envs.users.satiation import GenreSatiation
 from slategym.experiments.measure.play import play
 
-SMALL = ResidualSettings(num_candidates=5, hidden=16, value_hidden=16)
 PPO = PPOSettings(
-    num_steps=12_800, num_envs=64, rollout=10, minibatch=320, learning_rate=1e-2, epochs=6
+    num_steps=12_800,
+    num_users=64,
+    rollout=10,
+    minibatch=320,
+    learning_rate=1e-2,
+    epochs=6,
+    shortlist=5,
 )
-SAC = SACSettings(
-    num_steps=2_400, num_envs=16, updates=3, batch=128, buffer=2_400, warm_up=320, hidden=(32,)
+SAC = StableSAC(
+    num_steps=2_400,
+    num_users=16,
+    updates=3,
+    batch=128,
+    buffer=2_400,
+    warm_up=320,
+    hidden=(32,),
+    entropy=0.1,
 )
 
 
@@ -89,8 +95,8 @@ def test_ppo_unlearns_a_wrong_ranking(seed: int) -> None:
     best = best_constant(world)
     assert expected_return(world, Myopic(world)) == pytest.approx(best, rel=1e-5)
     assert expected_return(world, supervised(world)) < 0.3 * best
-    bandit = replace(PPO, gamma=0.0)  # no slate changes the next
-    policy, _ = train_plackett_luce(world, ranker_in(world), bandit, SMALL, seed=seed)
+    bandit = replace(PPO, gamma=0.0, num_steps=51_200)  # no slate changes the next
+    policy = PlackettLucePPO(world, bandit, seeds=[seed]).learn(world)
     assert 0.99 * best < expected_return(world, policy) <= best * (1 + 1e-5)
 
 
@@ -98,7 +104,7 @@ def test_ppo_learns_when_a_topic_bores() -> None:
     world = bored()
     best = best_schedule(world)
     assert expected_return(world, supervised(world)) < 0.5 * best
-    policy, _ = train_plackett_luce(world, ranker_in(world), PPO, SMALL, seed=0)
+    policy = PlackettLucePPO(world, PPO).learn(world)
     # turning from topic to topic throughout; only the very last slate could be better
     assert 0.96 * best < expected_return(world, policy) <= best * (1 + 1e-5)
 
@@ -106,50 +112,6 @@ def test_ppo_learns_when_a_topic_bores() -> None:
 def test_sac_turns_to_what_people_want() -> None:
     world = misled()
     best, ranked = best_constant(world), expected_return(world, supervised(world))
-    policy, curve = train_proto_sac(world, ranker_in(world), SAC, seed=0, num_candidates=5)
+    policy = ProtoSAC(world, SAC).learn(world)
     assert expected_return(world, policy) > ranked + 0.8 * (best - ranked)
-    assert curve[-1].return_mean > curve[0].return_mean
-
-
-def test_the_same_seed_is_the_same_policy_and_the_curve_is_told(tmp_path: Path) -> None:
-    world = misled()
-    brief = PPOSettings(num_steps=1_280, num_envs=16, rollout=10, minibatch=80)
-    told: list[tuple[int, int, dict[str, float]]] = []
-
-    def run(seed: int, **others: object) -> tuple[PlackettLuce, list[CurvePoint]]:
-        return train_plackett_luce(world, ranker_in(world), brief, SMALL, seed=seed, **others)
-
-    policy, curve = run(0, listener=lambda *point: told.append(point), tensorboard=tmp_path)
-    torch.manual_seed(12345)  # whatever the global generator is at
-    again, _ = run(0)
-    other, _ = run(1)
-    for a, b in zip(policy.network.parameters(), again.network.parameters(), strict=True):
-        assert torch.equal(a, b)
-    assert any(
-        not torch.equal(a, b)
-        for a, b in zip(policy.network.parameters(), other.network.parameters(), strict=True)
-    )
-    assert [(p.steps, 1_280, {"return": p.return_mean}) for p in curve] == told
-    every = 2 * 16  # a sixtieth of the training, in whole steps of 16 users
-    assert [p.steps for p in curve] == list(range(2 * 160, 1_281, every))
-    assert all(a.steps < b.steps and a.seconds <= b.seconds for a, b in pairwise(curve))
-    assert list(tmp_path.rglob("events.out.tfevents.*"))
-
-
-def test_a_curve_is_not_misled_by_sessions_that_end_in_waves() -> None:
-    world = learned_world()  # whose people may lose patience after two slates of six
-    settings = PPOSettings(
-        num_steps=24_576, num_envs=1_024, rollout=3, minibatch=3_072, epochs=1, learning_rate=0.0
-    )
-    _, curve = train_plackett_luce(world, ranker_in(world), settings, SMALL, seed=0)
-    stretch = 1_024 * world.horizon
-    assert curve[0].steps == 2 * stretch
-    returns = [point.return_mean for point in curve]  # of a policy that learns nothing
-    assert max(returns) - min(returns) < 0.1 * returns[0]
-
-
-def test_a_training_too_brief_for_whole_sessions_shows_what_there_is() -> None:
-    world = learned_world()
-    brief = PPOSettings(num_steps=72, num_envs=8, rollout=3, minibatch=24, epochs=1)
-    _, curve = train_plackett_luce(world, ranker_in(world), brief, SMALL, seed=0)
-    assert curve[0].steps < 8 * world.horizon and curve[-1].steps == 72
+    assert policy.curve[-1].return_mean > policy.curve[0].return_mean

@@ -55,7 +55,7 @@ def test_policies_serve(world: World, name: str) -> None:
 
 def test_where_there_is_a_ranker_it_is_corrected_unless_all_are_wanted(world: World) -> None:
     agent = PlackettLucePPO(world, SHORT["plackett-luce"])
-    assert isinstance(agent.face, Shortlist) and agent.face.view.num_candidates == 12
+    assert isinstance(agent.face, Shortlist) and agent.face.num_candidates == 12
     assert torch.equal(slate_of(world, agent), slate_of(world, make_policy("supervised", world)))
     whole = PlackettLucePPO(world, replace(SHORT["plackett-luce"], shortlist=0))
     blind = PlackettLucePPO(replace(world, observer=None), SHORT["plackett-luce"])

@@ -10,18 +10,17 @@ import torch
 from small_worlds import learned_world
 
 from slategym.agents.core.ranker import ranker_of
-from slategym.agents.learning import PPOSettings, train_plackett_luce
-from slategym.agents.policy_gradient.residual import ResidualSettings
 from slategym.agents.registry import (
     POLICIES,
     find_agent,
     load_agent,
+    make_policies,
     make_policy,
     policies,
     register_agent,
     register_policy,
+    seeds_of,
 )
-from slategym.agents.saved import save_policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
@@ -95,12 +94,16 @@ def test_what_cannot_be_is_refused(world: World) -> None:
 
 
 def test_a_folder_names_what_was_trained(world: World, tmp_path: Path) -> None:
-    settings = PPOSettings(num_steps=24, num_envs=4, rollout=3, minibatch=6)
-    network = ResidualSettings(num_candidates=10)
-    policy, _ = train_plackett_luce(world, ranker_of(world), settings, network, seed=0)
-    save_policy(policy, tmp_path, {})
-    again = make_policy(str(tmp_path), world)
-    assert again.name == "plackett-luce"
+    agent = find_agent("linucb")(world)
+    agent.save(str(tmp_path / "saved"))  # a path may be a string
+    for name in (tmp_path / "saved", str(tmp_path / "saved"), f"{tmp_path / 'saved'}#0"):
+        assert make_policy(name, world).name == "linucb"
+        assert list(make_policies(name, world)) == [0] == list(seeds_of(name))
+    assert list(make_policies("random", world)) == [None] and seeds_of("random") == ()
+    with pytest.raises(UsageError, match="linucb was not trained with seed 3; its seeds are 0"):
+        load_agent(f"{tmp_path / 'saved'}#3", world)
+    with pytest.raises(UsageError, match="holds an agent named linucb, not thompson"):
+        find_agent("thompson").load(str(tmp_path / "saved"), world)
 
 
 def test_a_path_that_holds_nothing_is_called_a_path(tmp_path: Path, world: World) -> None:

@@ -1,4 +1,4 @@
-"""Proto-actions: from a direction to a slate, and from stable-baselines3's actor to ours."""
+"""Proto-actions on top of a ranker: from a direction to a slate."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 from small_worlds import learned_world, ranker_in, recent_in
-from stable_baselines3 import SAC
 
 from slategym.agents.baselines.fixed import Supervised
 from slategym.agents.sb3.env import SlateVecEnv
-from slategym.agents.sb3.proto_action import ActorNetwork, Proto, ProtoView
+from slategym.agents.sb3.proto_action import ProtoView
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, World
@@ -90,38 +89,3 @@ def test_spaces_fit_what_is_shown(world: World) -> None:
     assert seen.shape == (B, D + 4 * G + 3) == (B, env.observation_space["seen"].shape[0])
     assert env.action_space.shape == (D + G,)
     env.step(np.zeros((B, D + G), np.float32))
-
-
-def test_our_actor_is_stable_baselines3s(world: World) -> None:
-    env = SlateVecEnv(world, B, view_of(world))
-    algorithm = SAC(
-        "MultiInputPolicy",
-        env,
-        policy_kwargs={"net_arch": [7, 5]},
-        learning_starts=5,
-        batch_size=8,
-        buffer_size=100,
-    )
-    algorithm.learn(40)
-    network = ActorNetwork.of(algorithm.actor, view_of(world), (7, 5))
-    seen = env.reset()
-    theirs, _ = algorithm.predict(seen, deterministic=True)
-    with torch.no_grad():
-        ours = network(torch.as_tensor(seen["seen"]))
-    np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-6)
-    assert np.abs(theirs).max() > 0.01
-
-
-def test_it_serves_the_slate_of_its_mean_action(world: World) -> None:
-    observation, now = observed(world)
-    view = view_of(world)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = ActorNetwork(view.width, view.action_width, (8,))
-    policy = Proto(network, view, world)
-    action = policy.act(observation, now)
-    shown = view.show(world, observation)
-    with torch.no_grad():
-        expected = view.slate(world, shown, network(shown["seen"]))
-    assert torch.equal(action.slate, expected) and action.logp is None
-    assert policy.name == "proto-sac" and not policy.privileged
