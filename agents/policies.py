@@ -44,6 +44,11 @@ def transitions(world: World, cap: int | None = None) -> Classic:
     return classic(world, "transitions", cap)
 
 
+def ease_transitions(world: World, cap: int | None = None) -> Classic:
+    """EASE plus the logarithm of transitions, both fitted on the agents' log."""
+    return classic(world, "ease-transitions", cap)
+
+
 def supervised(world: World, cap: int | None = None) -> Supervised:
     """The supervised ranker, with a cap per topic if one is given."""
     return Supervised(ranker_of(world), world.catalogue.topic.long(), world.slate_size, cap)

@@ -83,6 +83,13 @@ POLICIES: dict[str, PolicyEntry] = {
         needs=LOG,
         example=LEARNED,
     ),
+    "ease-transitions": PolicyEntry(
+        "baseline",
+        "EASE and the logarithm of transitions together",
+        f"{MADE}:ease_transitions",
+        needs=LOG,
+        example=LEARNED,
+    ),
     "supervised": PolicyEntry(
         "supervised",
         "the multi-task model's expected reward, greedily",
@@ -243,6 +250,7 @@ FAMILIES: dict[str, tuple[str, str, type, str]] = {  # of a number: function, ar
     r"supervised-mmr(\d+(?:\.\d+)?)": (f"{MADE}:supervised_mmr", "strength", float, STATE),
     r"ease-cap([1-9]\d*)": (f"{MADE}:ease", "cap", int, LOG),
     r"knn-cap([1-9]\d*)": (f"{MADE}:knn", "cap", int, LOG),
+    r"ease-transitions-cap([1-9]\d*)": (f"{MADE}:ease_transitions", "cap", int, LOG),
     r"transitions-cap([1-9]\d*)": (f"{MADE}:transitions", "cap", int, LOG),
 }
 

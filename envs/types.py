@@ -373,7 +373,7 @@ class Observer(Protocol[S]):
 class AgentLog:
     """What people whom agents may learn from did: rows sorted by person, then time.
 
-    They are neither the world's people nor those on whom policies are compared.
+    They are never those on whom policies are compared.
     """
 
     user: Tensor  # (E,) int32, persons numbered from 0

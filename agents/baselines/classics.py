@@ -60,7 +60,7 @@ def classic(world: World, family: str, cap: int | None = None) -> Classic:
     """A scorer fitted on the log that the world's agents may read.
 
     Its settings are chosen once on a tenth of the log's people, whom the first fit leaves out, and
-    kept; the log's people are neither those of the world nor those on whom policies are compared.
+    kept; the log's people are never those on whom policies are compared.
 
     Args:
         world: where it is to act.

@@ -20,6 +20,7 @@ from stable_baselines3.common.env_checker import check_env as check_sb3_env
 from torch import Tensor
 
 from slategym.agents.adapters.gymnasium import ProtoActionWrapper
+from slategym.agents.registry import make_policy
 from slategym.agents.sb3.env import SlateVecEnv
 from slategym.agents.sb3.item_space import ItemSpace
 from slategym.envs import engine
@@ -96,6 +97,18 @@ def test_learners_of_others_learn_from_it(id: str) -> None:
     infos = [many.step(many.action_space.sample())[-1] for _ in range(3)][-1]
     assert infos["episode"]["l"].tolist() == [3, 3, 3]
     assert SlateEnv(id, render_mode="ansi").world.name == id
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["ease", "knn", "transitions", "ease-cap1"])
+def test_classics_act_in_both_worlds(build, name: str) -> None:  # type: ignore[no-untyped-def]
+    world = build(users="evaluation", starts=2)
+    session = begin(world)
+    policy = make_policy(name, world)
+    luck = Luck.at(session.key, session.step)
+    slate_BK = policy.act(engine.observe(world, session), luck).slate
+    assert engine.pick(world, session, slate_BK)[1].all()  # nothing consumed, nothing twice
+    assert len(slate_BK.unique(dim=0)) > 1  # not the same for everybody
 
 
 @BOTH

@@ -67,6 +67,21 @@ def test_a_population_is_of_its_own_group_only(log: Log) -> None:
         sides.population("everyone")
 
 
+def test_agents_may_read_everything_of_bs_people_and_of_nobody_else(log: Log) -> None:
+    sides = Parties(log, QUICK)
+    told, events = sides.agent_log("B"), log.events
+    mine = events[np.isin(events["user"], sides.people["B"])]
+    assert told.item.tolist() == mine["item"].tolist()
+    assert torch.equal(told.feedback[:, 2], torch.tensor(mine["rating"].to_numpy()))
+    assert told.signals == log.signals and told.repeats == log.repeats
+    codes = dict(zip(told.user.tolist(), mine["user"], strict=True))
+    assert list(codes) == list(range(len(sides.people["B"])))  # a number each, in order
+    assert list(codes.values()) == sides.people["B"].tolist()
+    assert torch.equal(
+        torch.bincount(told.item.long(), minlength=log.num_items).float(), sides.clicks_of("B")
+    )
+
+
 def altered(log: Log, users: np.ndarray) -> Log:
     """These users met other items and judged them otherwise; everybody else is the same."""
     events = log.events.copy()
