@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -111,3 +113,33 @@ def test_texts_use_exported_names_alone(path: Path) -> None:
         whole = module.replace("sg", "slategym") if module == "sg" else module
         if f"{whole}.{name}" not in {*PACKAGES, *GROUPS}:
             assert name in package(whole).__all__, f"{module}.{name}"
+
+
+def functions_of(name: str) -> dict[str, Callable[..., object]]:
+    """Exported functions and classes' own methods, by the name by which they are reached."""
+    found = dict[str, Callable[..., object]]()
+    for exported in set(package(name).__all__) - OPTIONAL:
+        thing = getattr(package(name), exported)
+        if inspect.isfunction(thing):
+            found[exported] = thing
+        elif inspect.isclass(thing) and thing.__module__.startswith("slategym."):
+            for attribute in [a for a in dir(thing) if not a.startswith("_") or a == "__init__"]:
+                method = inspect.getattr_static(thing, attribute)
+                method = getattr(method, "__func__", method)
+                if inspect.isfunction(method) and method.__module__.startswith("slategym."):
+                    found[f"{exported}.{attribute}"] = method
+    return found
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_paths_may_be_strings_everywhere(name: str) -> None:
+    closed = [
+        f"{reached}({parameter}: {annotation})"
+        for reached, function in functions_of(name).items()
+        for parameter, annotation in function.__annotations__.items()
+        if parameter != "return"
+        and "Path" in str(annotation)
+        and "Callable" not in str(annotation)
+        and "str" not in str(annotation)
+    ]
+    assert closed == []

@@ -268,7 +268,7 @@ class ReinforceTopK(Agent):
             "train/importance_weight": weight_SRK.mean(),
         }
 
-    def learn_log(self, world: World, path: Path, *, seed: int, updates: int) -> None:
+    def learn_log(self, world: World, path: str | Path, *, seed: int, updates: int) -> None:
         """Learn from the slates of a log, which somebody else has shown.
 
         Args:
@@ -280,7 +280,7 @@ class ReinforceTopK(Agent):
         Raises:
             UsageError: see `replayed`.
         """
-        S, log = len(self.seeds), replayed(world, path, seed, self.face.show)
+        S, log = len(self.seeds), replayed(world, Path(path), seed, self.face.show)
         alive_n = log.alive.flatten()
 
         def each_seed(x_TB: Tensor) -> Tensor:

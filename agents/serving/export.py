@@ -48,9 +48,9 @@ class Exported:
         slate_BK: Tensor = self.program(*(shown[name] for name in self.inputs))
         return slate_BK
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """As a file that `torch.jit.load` reads, whole or not at all."""
-        with atomic_path(path) as temporary, _without_complaints():
+        with atomic_path(Path(path)) as temporary, _without_complaints():
             self.program.save(str(temporary))
 
 

@@ -48,12 +48,13 @@ class Training:
         elsewhere = {} if device == "cpu" else {"device": device}
         return make_world(self.world, **self.world_settings, **elsewhere)
 
-    def finished(self, folder: Path) -> bool:
+    def finished(self, folder: str | Path) -> bool:
         """Whether this training, and no other, lies there done. Nothing is built to say so.
 
         Raises:
             UsageError: another training lies there; how it differs is said.
         """
+        folder = Path(folder)
         begun = folder / BEGUN
         if not begun.is_file():
             return False
@@ -70,11 +71,11 @@ class Training:
 
     def run(
         self,
-        folder: Path,
+        folder: str | Path,
         *,
         device: str = "cpu",
         callback: Callback | None = None,
-        tensorboard: Path | None = None,
+        tensorboard: str | Path | None = None,
         progress: bool = False,
         checkpoint_every: float = 60.0,
     ) -> Agent:

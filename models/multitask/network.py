@@ -298,13 +298,14 @@ class MultiTaskBert(nn.Module):
             self.platt_scale_M[index] = scale.get(task.signal.name, 1.0)
             self.platt_shift_M[index] = shift.get(task.signal.name, 0.0)
 
-    def save(self, folder: Path, about: Mapping[str, Any] | None = None) -> None:
+    def save(self, folder: str | Path, about: Mapping[str, Any] | None = None) -> None:
         """Write model.safetensors, then config.json; a folder with both is complete.
 
         Args:
             folder: made if absent.
             about: further JSON to keep in config.json.
         """
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {
             name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()
@@ -326,12 +327,13 @@ class MultiTaskBert(nn.Module):
             path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> MultiTaskBert:
+    def load(cls, folder: str | Path) -> MultiTaskBert:
         """Read what `save` wrote; the model is in evaluation mode.
 
         Raises:
             ValueError: if the folder holds no complete model of this class and format.
         """
+        folder = Path(folder)
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         except FileNotFoundError:

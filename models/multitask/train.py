@@ -40,7 +40,7 @@ def train_multitask(
     rows: Rows,
     settings: MultiTaskSettings,
     training: TrainingSettings,
-    folder: Path,
+    folder: str | Path,
     *,
     validation: Rows | None = None,
     refit: bool = False,
@@ -49,7 +49,7 @@ def train_multitask(
     device: str = "cpu",
     label: str = "multi-task BERT",
     progress: bool = True,
-    tensorboard: Path | None = None,
+    tensorboard: str | Path | None = None,
     on_epoch: Listener | None = None,
 ) -> MultiTaskBert:
     """Train, or load what an equal call trained.
@@ -77,6 +77,7 @@ def train_multitask(
     Raises:
         ValueError: if the rows do not fit together, or the folder holds a model of another spec.
     """
+    folder, tensorboard = Path(folder), None if tensorboard is None else Path(tensorboard)
     if text_vectors_ND0 is None:
         text_vectors_ND0 = item_text_vectors(log.items["text"].tolist(), progress=progress)
     sequences = Sequences.from_log(log, device)
