@@ -70,6 +70,19 @@ def test_its_world_policy_and_learner_are_used_by_name(
     assert earned["usual"] > earned["random"]
 
 
+def test_its_log_is_a_log_by_name(coffee_bar: None, capsys: pytest.CaptureFixture[str]) -> None:
+    log = sg.load_log("bar-orders")
+    assert (log.num_users, log.num_items, len(log.events)) == (6, 8, 72)
+    assert [(s.name, s.kind, s.weight) for s in log.signals] == [
+        ("click", "binary", 1.0),
+        ("tip", "nonnegative", 0.5),
+    ]
+    assert answer(build, ["data", "check", "bar-orders"]) == 0
+    assert "drinks" in capsys.readouterr().out
+    assert answer(build, ["fit", "bar-order"]) == 2
+    assert "did you mean 'bar-orders'" in capsys.readouterr().err
+
+
 def test_its_page_is_a_page(coffee_bar: None, capsys: pytest.CaptureFixture[str]) -> None:
     for words, part in (
         (["worlds", "CoffeeBar-v0"], "grow fond of what they drink"),
