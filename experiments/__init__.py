@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from slategym.experiments.measure.compare import play as play
     from slategym.experiments.measure.training import Training as Training
     from slategym.experiments.statistics.stats import Estimate as Estimate
+    from slategym.experiments.studies.registry import find_study as find_study
+    from slategym.experiments.studies.registry import register_study as register_study
+    from slategym.experiments.studies.run import run_study as run_study
+    from slategym.experiments.study import Baseline as Baseline
+    from slategym.experiments.study import Learner as Learner
+    from slategym.experiments.study import Place as Place
+    from slategym.experiments.study import Profile as Profile
+    from slategym.experiments.study import Published as Published
+    from slategym.experiments.study import Request as Request
+    from slategym.experiments.study import Roles as Roles
+    from slategym.experiments.study import Study as Study
+    from slategym.experiments.study import Sweep as Sweep
+    from slategym.experiments.study import Weighted as Weighted
 
 else:
     __getattr__, __dir__, __all__ = exports(
@@ -27,5 +40,19 @@ else:
             "slategym.experiments.measure.compare": ("Comparison", "Difference", "compare", "play"),
             "slategym.experiments.measure.training": ("Training",),
             "slategym.experiments.statistics.stats": ("Estimate",),
+            "slategym.experiments.studies.registry": ("find_study", "register_study"),
+            "slategym.experiments.studies.run": ("run_study",),
+            "slategym.experiments.study": (
+                "Baseline",
+                "Learner",
+                "Place",
+                "Profile",
+                "Published",
+                "Request",
+                "Roles",
+                "Study",
+                "Sweep",
+                "Weighted",
+            ),
         },
     )

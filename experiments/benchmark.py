@@ -46,7 +46,7 @@ def run_study(
     """
     began, progress = time.monotonic(), progress or Console(stderr=True)
     plan = plan_of(study, request)
-    store = open_store(request.out)
+    store = open_store(Path(request.out))
     compute = partial(
         run_units,
         store=store,

@@ -305,7 +305,7 @@ class Request:
     """How much of a study, where, and with what. None: the study's own."""
 
     profile: str = "quick"
-    out: Path = Path("runs")  # run folder
+    out: str | Path = "runs"  # run folder
     workers: int = 0  # processes; 0: this one
     device: str = "cpu"  # to compute on
     seeds: int | None = None  # of training, each learner

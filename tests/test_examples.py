@@ -55,10 +55,10 @@ def test_its_world_policy_and_learner_are_used_by_name(
     assert "slategym/CoffeeBar-v0" in worlds.all()
     world = sg.make_world("CoffeeBar-v0", slate_size=2)
     sg.check_user_model(world.users, world.catalogue)
-    for words in (["worlds"], ["agents"]):
+    for words in (["worlds"], ["agents"], ["studies"]):
         assert answer(build, words) == 0
     listed = capsys.readouterr().out
-    for value in ("world:coffee_bar", "policy:Usual", "agent:Bartender"):
+    for value in ("world:coffee_bar", "policy:Usual", "agent:Bartender", "study:STUDY"):
         assert f"of coffee-bar (coffee_bar.{value})" in listed
     train = ["train", "bartender", "--world", "CoffeeBar-v0", "--steps", "6400", "--out", "trained"]
     assert answer(build, [*train, "--set", "slate_size=2", "--device", "cpu"]) == 0
@@ -68,6 +68,14 @@ def test_its_world_policy_and_learner_are_used_by_name(
     found = json.loads(capsys.readouterr().out)
     earned = {name: numbers["value"] for name, numbers in found["returns"].items()}
     assert earned["usual"] > earned["random"]
+
+
+def test_its_study_runs_to_a_report(coffee_bar: None, tmp_path: Path) -> None:
+    report = sg.run_study("coffee-bar", users=20, seeds=1, out=tmp_path / "run")
+    text = report.read_text()
+    assert report == tmp_path / "run" / "report.html" and "The coffee bar" in text
+    for name in ("bartender", "usual", "static twin"):
+        assert name in text
 
 
 def test_its_log_is_a_log_by_name(coffee_bar: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,7 +86,7 @@ def test_no_exported_name_hides_a_file(name: str) -> None:
 def test_the_names_of_the_issue_are_there() -> None:
     wanted = (
         "make_world World UserModel Signal load_log learned_world make_policy load_agent play "
-        "compare check_user_model check_agent SlateEnv SlateVectorEnv"
+        "compare run_study check_user_model check_agent SlateEnv SlateVectorEnv"
     )
     assert set(wanted.split()) <= set(sg.__all__)
 

@@ -21,10 +21,16 @@ from slategym.envs.registry import find_world, make_world
 from slategym.envs.types import World
 from slategym.experiments.measure.play import play as play_users
 from slategym.experiments.measure.training import trained_in
-from slategym.experiments.statistics.stats import Cell, Estimate, holm, mean, paired_difference
+from slategym.experiments.statistics.stats import (
+    LEVEL,
+    Cell,
+    Estimate,
+    holm,
+    mean,
+    paired_difference,
+)
 
 Chooses = Policy | str | os.PathLike[str]  # a policy, its name, or the folder of a trained one
-LEVEL = 0.05  # of a p-value, after Holm, below which a difference is called clear
 
 
 def play(
@@ -191,7 +197,7 @@ def comparison(world: str, rows: pd.DataFrame, notes: Sequence[str] = ()) -> Com
         rows: with columns policy, seed and trained_in ("": nowhere), user, person and return.
         notes: what a reader must know.
     """
-    placed = rows.assign(world=world, variant="world", group="evaluation", boredom=0.0)
+    placed = rows.assign(world=world, variant="world", group="evaluation")
     cells = {name: Cell(str(name), "world") for name in rows["policy"].unique()}
     pairs = list(itertools.combinations(cells, 2))
     found = [paired_difference(placed, cells[a], cells[b]) for a, b in pairs]

@@ -56,3 +56,17 @@ def find_study(name: str, request: Request) -> Study:
     found = load_object(studies.find(name).where)
     made: Study = found if isinstance(found, Study) else found(request)
     return made
+
+
+def register_study(name: str, path: str, one_line: str = "") -> None:
+    """Add a study in this process; for every process, a package has an entry point.
+
+    Args:
+        name: as on the command line.
+        path: "module:name" of a `Study`, or of a function from a `Request` to one.
+        one_line: what it asks.
+
+    Raises:
+        UsageError: there is a study of that name.
+    """
+    studies.register(name, StudyEntry(path, one_line or path))

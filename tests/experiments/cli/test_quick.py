@@ -16,6 +16,8 @@ CALLS = {  # what is typed, what it answers on standard output or error, exit co
     "agents --json": ('"name": "plackett-luce"', 0),
     "worlds": ("InterestEvolution-v0", 0),
     "worlds --json": ('"name": "InterestEvolution-v0"', 0),
+    "studies": ("sardine", 0),
+    "studies --json": ('"name": "sardine"', 0),
     "data list": ("movielens-100k", 0),
     "--help": ("evaluate-model", 0),
     "compare --help": ("--policies", 0),

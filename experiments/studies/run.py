@@ -1,0 +1,76 @@
+"""A study by name in one call, as a program asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from slategym.envs.names import UsageError
+from slategym.experiments import benchmark
+from slategym.experiments.studies.registry import find_study, studies
+from slategym.experiments.study import Request, Study
+
+
+def run_study(
+    study: str | Study,
+    *,
+    profile: str = "quick",
+    out: str | os.PathLike[str] | None = None,
+    log: str | os.PathLike[str] | None = None,
+    agents: Sequence[str] = (),
+    objective: Mapping[str, float] | None = None,
+    assumptions: str | None = None,
+    seeds: int | None = None,
+    users: int | None = None,
+    slate_size: int | None = None,
+    device: str = "cpu",
+    workers: int = 0,
+) -> Path:
+    """Fit, train and read what is missing, and write the report; None: as the study has it.
+
+    Args:
+        study: a study, its name, or "module:name" of one.
+        profile: how much of everything.
+        out: run folder, in which a killed study goes on; runs/STUDY-PROFILE if None.
+        log: folder or name of the log, for the study `log`.
+        agents: learners instead of the study's: names, or "module:Class".
+        objective: reward per unit of signals by name, for the study `log`.
+        assumptions: what no log shows of people, by name, for the study `log`.
+        seeds: of training, each learner.
+        users: on whom policies are read.
+        slate_size: items per slate, where the study lets it be chosen.
+        device: to compute on.
+        workers: processes; 0: this one.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        UsageError: there is no such study, profile or log; a number is out of range; something is
+            given that is not for this study.
+    """
+    name = study if isinstance(study, str) else study.name
+    if isinstance(study, str):
+        studies.find(study)
+    for option, value in (("log", log), ("objective", objective), ("assumptions", assumptions)):
+        if value is not None and name != "log":
+            raise UsageError(f"{option} is for the study log, not for {name}")
+    if name == "log" and log is None:
+        raise UsageError("which log? give its folder or name: log=...")
+    kind = name.replace(":", ".") + ("" if log is None else f"-{Path(log).name}")
+    request = Request(
+        profile=profile,
+        out=Path(out) if out is not None else Path("runs") / f"{kind}-{profile}",
+        workers=workers,
+        device=device,
+        seeds=seeds,
+        users=users,
+        slate_size=slate_size,
+        agents=tuple(agents),
+        log=None if log is None else os.fspath(log),
+        objective=tuple((objective or {}).items()),
+        assumptions=assumptions,
+    )
+    chosen = find_study(study, request) if isinstance(study, str) else study
+    return benchmark.run_study(chosen, request)
