@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,7 +23,7 @@ from slategym.models.data.description import (
 )
 from slategym.models.data.log import Log, build_log
 from slategym.models.data.schema import Table, Tables
-from slategym.models.files import make_folder
+from slategym.models.files import atomic_path, make_folder
 
 TABLES = ("events", "items", "users")
 _TEXTS = ("user", "item", "slate_id", "title", "text", "topics")  # never numbers
@@ -140,16 +139,16 @@ def write_folder(log: Log, folder: str | Path, form: Literal["parquet", "csv"] =
         repeats=log.repeats,
         notes=log.notes,
     )
+    if form == "csv":
+        items["topics"] = items["topics"].map("|".join)
+    other = "csv" if form == "parquet" else "parquet"
     for name, table in zip(TABLES, (events, items, users), strict=True):
-        for other in ("csv", "parquet"):
-            (folder / f"{name}.{other}").unlink(missing_ok=True)
-        if form == "parquet":
-            table.to_parquet(folder / f"{name}.parquet", index=False)
-        else:
-            if name == "items":
-                table["topics"] = table["topics"].map("|".join)
-            table.to_csv(folder / f"{name}.csv", index=False, quoting=csv.QUOTE_MINIMAL)
-    (folder / FILE).write_text(to_toml(description), "utf-8")
+        with atomic_path(folder / f"{name}.{form}") as path:
+            write = table.to_parquet if form == "parquet" else table.to_csv
+            write(path, index=False)
+        (folder / f"{name}.{other}").unlink(missing_ok=True)
+    with atomic_path(folder / FILE) as path:
+        path.write_text(to_toml(description), "utf-8")
     return folder
 
 
