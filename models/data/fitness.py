@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from slategym.models.data.log import Log, composed_texts, repeated_share
 from slategym.models.data.sittings import visits
 
-LONG_PAST = 10  # events with which people arrive in a learned world
+LONG_PAST = 10  # clicks with which people arrive in a learned world
 LONG_VISIT = 5  # events in which a topic can come back
-FEW_PEOPLE = 60  # with a long past: below, thirds of them are too few to fit and judge on
+FEWEST_PEOPLE = 15  # with a click: as many as a learned world's parties and groups must have
+FEW_PEOPLE = 300  # with a click: below, what is read on a sixth of them has wide intervals
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Use:
 class Facts:
     """What a log has, counted."""
 
-    num_people: int  # users with any event
-    num_long_pasts: int  # users with `LONG_PAST` events or more
+    num_people: int  # users with any click
+    num_long_pasts: int  # users with `LONG_PAST` clicks or more
     visit_sizes: NDArray[np.int64]  # events of each visit
     has_refusals: bool  # some click is 0
     has_slates: bool  # slate_id is there
@@ -45,7 +46,8 @@ class Facts:
 
 def facts(log: Log) -> Facts:
     """Count what that log has."""
-    past_U = np.bincount(log.events["user"], minlength=log.num_users)
+    clicked = log.events.loc[log.events["click"] > 0, "user"]
+    past_U = np.bincount(clicked, minlength=log.num_users)
     own = log.items["text"].to_numpy() != composed_texts(log.items).to_numpy()
     named = log.items["title"].to_numpy() != log.items["key"].to_numpy()
     return Facts(
@@ -62,12 +64,15 @@ def facts(log: Log) -> Facts:
 
 def uses(log: Log, found: Facts) -> list[Use]:
     """Every use, fit or not, with the reason."""
-    share = found.num_long_pasts / found.num_people
+    share = found.num_long_pasts / max(1, found.num_people)
     past = (
-        f"{found.num_long_pasts:,} of {found.num_people:,} users have {LONG_PAST} events or more "
+        f"{found.num_long_pasts:,} of {found.num_people:,} users have {LONG_PAST} clicks or more "
         f"({share:.0%})"
     )
-    enough = found.num_long_pasts >= FEW_PEOPLE
+    enough = found.num_people >= FEWEST_PEOPLE
+    lacking = f"{found.num_people:,} users have a click; {FEWEST_PEOPLE} are needed"
+    wide = "" if found.num_people >= FEW_PEOPLE else "; so few people give wide intervals"
+    earlier = "" if share >= 0.5 else "; people arrive with fewer"
     visits = (
         f"{len(found.visit_sizes):,} visits (a pause of {log.pause:g} s ends one), mean "
         f"{found.visit_sizes.mean():.1f} events, {found.num_long_visits:,} of {LONG_VISIT} or more"
@@ -76,8 +81,10 @@ def uses(log: Log, found: Facts) -> list[Use]:
         *_heads(log, found),
         Use(
             "multi-task model, evaluate-model",
-            found.num_long_pasts > 0 and log.events["time"].nunique() > 2,
-            past if found.num_long_pasts else f"{past}: nobody has a history to learn from",
+            log.events["time"].nunique() > 2 and len(log.events) > found.num_people,
+            past
+            if len(log.events) > found.num_people
+            else "nobody has two events: there is no history to learn from",
         ),
         Use(
             "text vectors of items",
@@ -96,22 +103,24 @@ def uses(log: Log, found: Facts) -> list[Use]:
         Use(
             "learned world, Log-v0",
             enough,
-            past if enough else f"{past}; a world wants {FEW_PEOPLE} of them",
+            past + earlier if enough else lacking,
         ),
         Use("visits of the log's own length", bool((found.visit_sizes > 1).any()), visits),
         Use(
             "boredom as strong as the log's",
             found.num_long_visits > 0 and len(log.topic_names) > 1,
-            f"{found.num_long_visits:,} visits of {LONG_VISIT} events or more"
-            if found.num_long_visits
-            else f"no visit has {LONG_VISIT} events; assumptions take its place",
+            f"no visit has {LONG_VISIT} events; assumptions take its place"
+            if not found.num_long_visits
+            else f"{found.num_long_visits:,} visits of {LONG_VISIT} events or more"
+            if len(log.topic_names) > 1
+            else "one topic: nothing to tire of; assumptions take its place",
         ),
         Use(
             "study: benchmark log",
             enough,
-            f"{found.num_long_pasts:,} people to share among simulator, agents and judge"
+            f"{found.num_people:,} people for simulator, agents and judge{wide}"
             if enough
-            else f"{found.num_long_pasts:,} people are too few to fit on and to judge on",
+            else lacking,
         ),
         Use("off-policy evaluation", *_off_policy(found)),
     ]

@@ -12,6 +12,8 @@ from slategym.envs.names import UsageError
 from slategym.experiments.cli.commands import data
 from slategym.models.assets.registry import ASSETS, Asset
 from slategym.models.assets.sources import Site
+from slategym.models.data import fitness
+from slategym.models.simulator import parties
 
 app = typer.Typer()
 data.register(app)
@@ -129,7 +131,7 @@ def test_check_says_what_a_log_is_fit_for(tmp_path: Path) -> None:
     for line in (
         "context device 2 categories: phone, laptop, known in 100.0%",
         "click head yes logged, 6,912 observed, from slates as they were shown and skipped",
-        "learned world, Log-v0 yes 72 of 72 users have 10 events or more (100%)",
+        "learned world, Log-v0 yes 51 of 72 users have 10 clicks or more (71%)",
         "off-policy evaluation no lacks propensity",
         f"next: slategym benchmark log {tmp_path}/shop",
     ):
@@ -162,6 +164,10 @@ def test_check_warns_of_clicks_without_zeros_and_of_unused_columns(tmp_path: Pat
     fit = {use["name"]: use["fit"] for use in document["fit"]}
     assert fit["click head"] and not fit["learned world, Log-v0"]
     assert not fit["text vectors of items"] and not fit["topics: diversity, boredom"]
+
+
+def test_check_wants_as_many_people_as_a_world_does() -> None:
+    assert fitness.FEWEST_PEOPLE == parties.FEWEST_PEOPLE
 
 
 def test_check_takes_a_data_set_by_name(tmp_path: Path) -> None:
