@@ -59,11 +59,10 @@ def uniform_negatives(reading: Reading, row_x: Ints) -> Ints:
     place_E = np.full(sequences.num_rows, -1)
     place_E[row_x] = np.arange(len(row_x))
     id_xC = np.full((len(row_x), reading.negatives), -1)
-    for part, _, _ in windows_before(sequences, row_x, reading.max_history, BATCH):
+    for part, _ in windows_before(sequences, row_x, reading.max_history, BATCH):
         user_B = sequences.user_E[torch.as_tensor(part)]
-        line_B = torch.arange(len(part))
         drawn_BC, free_BC = draw_negatives(
-            sequences.rank(user_B), line_B, sequences.count_U[user_B], reading.negatives, generator
+            sequences, user_B, sequences.clicks_U[user_B], reading.negatives, generator
         )
         id_xC[place_E[part]] = torch.where(free_BC, drawn_BC, -1).numpy()
     return id_xC

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from slategym.envs.types import map_tensors
 from slategym.models.data.log import Log
+from slategym.models.data.slates import has_slates
 from slategym.models.judge.factor import CLICK_START, FactorModel, JudgeSettings
 from slategym.models.metrics import auc
 from slategym.models.tasks import Task, head_weights, tasks_of
@@ -67,18 +68,27 @@ class _Batch:
     item: Tensor  # (B, H) int64
     feedback: Tensor  # (B, H, M) every signal, NaN where unobserved
     used: Tensor  # (B, H) bool
+    request: Tensor  # (B, H) int64, place at which the row's slate begins; without slates, its own
     others: Tensor  # (B, H, C) int64, sampled items
-    fair: Tensor  # (B, H, C) bool, not consumed by this person
+    fair: Tensor  # (B, H, C) bool, an item that this person passed over: never consumed
 
 
 def _batches(
     events: pd.DataFrame, log: Log, settings: JudgeSettings, rng: np.random.Generator
 ) -> Iterator[_Batch]:
-    """Every event once, in random stretches."""
+    """Every event once, in random stretches.
+
+    Where the log shows what was passed over, the clicks are held against that and nothing is drawn.
+    """
     item_E, user_E = events["item"].to_numpy(np.int64), events["user"].to_numpy()
     columns = [events[signal.name].to_numpy(np.float32) for signal in log.signals]
     feedback_EM = np.stack(columns, axis=1)
-    consumed = np.unique(user_E.astype(np.int64) * log.num_items + item_E)  # sorted
+    taken_E = events["click"].to_numpy() > 0
+    consumed = np.unique((user_E.astype(np.int64) * log.num_items + item_E)[taken_E])  # sorted
+    if not len(consumed):
+        raise ValueError(f"nobody of these people of {log.name} has clicked anything")
+    request_E = _requests(events)
+    negatives = 0 if has_slates(log) else settings.negatives
     begin_S, end_S = stretches(user_E, settings.stretch, rng)
     order_S = rng.permutation(len(begin_S))
     for at in range(0, len(order_S), settings.batch):
@@ -87,11 +97,14 @@ def _batches(
         row_BH = begin_B1 + np.arange((end_B1 - begin_B1).max())
         used_BH = row_BH < end_B1
         row_BH = np.where(used_BH, row_BH, begin_B1)
-        others_BHC = rng.integers(0, log.num_items, (*row_BH.shape, settings.negatives))
+        others_BHC = rng.integers(0, log.num_items, (*row_BH.shape, negatives))
         pair_BHC = user_E[row_BH][..., None].astype(np.int64) * log.num_items + others_BHC
         place_BHC = np.searchsorted(consumed, pair_BHC).clip(max=len(consumed) - 1)
         fair_BHC = consumed[place_BHC] != pair_BHC
-        parts = (item_E[row_BH], feedback_EM[row_BH], used_BH, others_BHC, fair_BHC)
+        if log.repeats:
+            fair_BHC = others_BHC != item_E[row_BH][..., None]
+        request_BH = np.maximum(request_E[row_BH] - begin_B1, 0)
+        parts = (item_E[row_BH], feedback_EM[row_BH], used_BH, request_BH, others_BHC, fair_BHC)
         yield _Batch(*(torch.as_tensor(x) for x in parts))
 
 
@@ -107,7 +120,7 @@ def _read(model: FactorModel, batch: _Batch) -> tuple[Tensor, Tensor]:
         lambda x: x * clicked_BH.view(*clicked_BH.shape, *[1] * (x.dim() - 2)),
         model.gain(batch.item, batch.feedback),
     )
-    before = map_tensors(lambda x_BH: x_BH.cumsum(1) - x_BH, gain)
+    before = map_tensors(lambda x_BH: _at(x_BH.cumsum(1) - x_BH, batch.request), gain)
     outputs = model(before, torch.cat([batch.item[..., None], batch.others], -1))
     own_BHT, others_BHC = outputs[..., 0, :], outputs[..., 1:, 0]
     fair_BHC = batch.fair * (used_BH * clicked_BH)[..., None]
@@ -128,6 +141,23 @@ def _read(model: FactorModel, batch: _Batch) -> tuple[Tensor, Tensor]:
         total_BH = sum(given_BH[1:], start=given_BH[0])
         loss = loss + (total_BH * counted_BH).sum() / counted_BH.sum().clamp(min=1.0)
     return loss, outputs
+
+
+def _at(sum_BH: Tensor, place_BH: Tensor) -> Tensor:
+    """Running sums as they stood at these places of their stretches, any trailing shape."""
+    index = place_BH.view(*place_BH.shape, *[1] * (sum_BH.dim() - 2)).expand_as(sum_BH)
+    return sum_BH.gather(1, index)
+
+
+def _requests(events: pd.DataFrame) -> np.ndarray:
+    """The row at which each row's slate begins, (E,); without slates, the row itself."""
+    row_E = np.arange(len(events))
+    if "slate_id" not in events:
+        return row_E
+    user_E = events["user"].to_numpy()
+    first_E = pd.Series(row_E).groupby([user_E, events["slate_id"].to_numpy()]).transform("first")
+    requests_E: np.ndarray = first_E.groupby(user_E).cummax().to_numpy()
+    return requests_E
 
 
 def _seen(task: Task, output_BH: Tensor, value_BH: Tensor) -> Tensor:

@@ -37,7 +37,12 @@ def fitted_tasks(events: pd.DataFrame, tasks: Sequence[Task]) -> tuple[Task, ...
 
 
 def item_biases(
-    events: pd.DataFrame, tasks: Sequence[Task], num_users: int, num_items: int
+    events: pd.DataFrame,
+    tasks: Sequence[Task],
+    num_users: int,
+    num_items: int,
+    *,
+    shown: bool = False,
 ) -> ItemBiases:
     """Starting points of the heads: popularity for the click and the next item, else the task's.
 
@@ -46,11 +51,15 @@ def item_biases(
         tasks: click first.
         num_users: U.
         num_items: N.
+        shown: whether the rows hold what was passed over: the click starts at its rate among them.
     """
     clicked = events[events["click"] == 1]
     count_N = np.bincount(clicked["item"], minlength=num_items)
     share_N = (count_N + 0.5) / (count_N.sum() + 0.5 * num_items)
     rows = [np.log(share_N * num_items)]  # against a uniformly drawn item
+    if shown:
+        item, hit = events["item"].to_numpy(), events["click"].to_numpy()
+        rows = [tasks[0].start(item, item, hit, num_users, num_items).item_N]
     offsets = [0.0]
     for task in tasks[1:]:
         seen = observed(clicked, task)

@@ -9,11 +9,21 @@ from slategym.models.files import atomic_path
 from slategym.models.multitask.scores import Figures
 from slategym.models.terms import terms
 
+LEARNED = {
+    "shown": "learned from what was shown and passed over in the log's slates; the effect of the "
+    "slot is learned beside it and left out of the scores",
+    "sampled": "learned against items drawn at random, since the log does not hold what was passed "
+    "over: log-odds against a random item, not rates of click",
+}
+REPEATS = {
+    False: "met once and never again: barred from the next item and from the items drawn",
+    True: "may be consumed again: nothing is barred",
+}
+UNIFORM = "clicks against 4 uniform items that the user never meets"
 PROTOCOL = (
     "Of {whose} on the validation rows (10,000 of them at most), which also served early stopping "
-    "and calibration: a little flattering. Each row is predicted from the profile, the clock and "
-    "the user's earlier events; clicks against 4 uniform items that the user never meets; hr10 and "
-    "ndcg10 full rank, earlier items masked."
+    "and calibration: a little flattering. Each row is predicted from the profile, its context and "
+    "the user's earlier clicks; {clicks}; hr10 and ndcg10 full rank, {masked}."
 )
 
 
@@ -34,6 +44,8 @@ def write_card(folder: Path, about: dict[str, Any]) -> None:
         "## Data",
         f"- {data['name']}, content sha256 `{data['sha256']}`",
         f"- trained on {rows['rows']:,} rows of {rows['users']:,} users",
+        f"- clicks: {LEARNED[about['clicks']]}",
+        f"- consumed items: {REPEATS[about['repeats']]}",
     ]
     if validation is None:
         lines.append("- no validation rows: a fixed number of epochs, heads not calibrated")
@@ -54,7 +66,7 @@ def write_card(folder: Path, about: dict[str, Any]) -> None:
     lines += ["", f"Best epoch: {about['best_epoch'] + 1}. CPU seconds: {about['cpu_seconds']}."]
     if about["figures"]:
         whose = "the model in `selection/`" if about["refit"] else "this model"
-        lines += ["", "## Metrics", "", PROTOCOL.format(whose=whose), ""]
+        lines += ["", "## Metrics", "", _protocol(about, whose), ""]
         figures = Figures.from_json({"model": "", **about["figures"]})
         lines += [f"- {name}: {value:.4f}" for name, value in figures.values.items()]
         lines += [f"- {note}" for note in figures.notes]
@@ -63,6 +75,14 @@ def write_card(folder: Path, about: dict[str, Any]) -> None:
     lines += ["", "## Terms", terms(data["name"]), ""]
     with atomic_path(folder / "README.md") as path:
         path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _protocol(about: dict[str, Any], whose: str) -> str:
+    """What the metrics mean."""
+    shown = about["clicks"] == "shown"
+    clicks = "clicks among what was shown" if shown else UNIFORM
+    masked = "no item masked" if about["repeats"] else "earlier items masked"
+    return PROTOCOL.format(whose=whose, clicks=clicks, masked=masked)
 
 
 def _heads(tasks: list[dict[str, Any]]) -> str:

@@ -16,15 +16,24 @@ from torch import Tensor, nn
 
 from slategym.models.multitask.calibrate import calibrate
 from slategym.models.multitask.checkpoint import TrainingState, read_checkpoint, write_checkpoint
-from slategym.models.multitask.losses import batch_targets, task_losses, total_loss
+from slategym.models.multitask.losses import (
+    Proposal,
+    batch_targets,
+    items_of,
+    queries,
+    task_losses,
+    total_loss,
+)
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.predict import Predictions, mean_losses, predict
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.scores import model_figures
-from slategym.models.multitask.sequences import Bools, Ints, Sequences, plan_epoch, queries
+from slategym.models.multitask.sequences import Bools, Ints, Sequences, Windows, plan_epoch
 from slategym.models.tasks import Task, head_weights
 
 WATCHED_ROWS = 3000  # validation rows read after each epoch
+LARGE = 20_000  # items above which the next-item softmax is sampled
+SAMPLED = 2_048  # draws of it
 JUDGED_ROWS = 10_000  # validation rows that calibration and figures are taken on
 
 Listener = Callable[[int, dict[str, float]], None]
@@ -42,6 +51,8 @@ class TrainingSettings:
     clip: float = 1.0  # largest norm of the gradient
     negatives: int = 4  # uniform unconsumed items against each click
     patience: int = 2  # epochs without a better validation loss
+    # draws of the next-item softmax in catalogues of more items; None: 2,048 above 20,000 items
+    softmax_items: int | None = None
     # weight of each head's mean loss, by signal and "next"; others have their kind's default
     weights: dict[str, float] = field(default_factory=dict)
 
@@ -51,6 +62,8 @@ class TrainingSettings:
                 "epochs, batch_events and patience must be at least 1, got "
                 f"{self.epochs}, {self.batch_events}, {self.patience}"
             )
+        if self.softmax_items is not None and self.softmax_items < 1:
+            raise ValueError(f"softmax_items must be at least 1 or None, got {self.softmax_items}")
 
 
 @dataclass(frozen=True)
@@ -140,18 +153,17 @@ class Fit:
         """One pass over the training rows; mean losses by head."""
         model, training = self.model.train(), self.training
         length_U = self.sequences.prefix_lengths(self.train_E)
-        limit_U = torch.as_tensor(length_U, device=model.device)
-        first_U = self.sequences.first_U.cpu().numpy()
-        plan = plan_epoch(
-            first_U, length_U, model.settings.max_history + 1, training.batch_events, rng
-        )
+        limit_U = torch.as_tensor(self.sequences.clicks_within(self.train_E), device=model.device)
+        chunk = model.settings.max_history + 1
+        plan = plan_epoch(self.sequences, length_U, chunk, training.batch_events, rng)
+        proposal = self._proposal()
         sums: dict[str, float] = {}
-        for number, (start_B, stop_B) in enumerate(plan):
+        for number, windows in enumerate(plan):
             done = (state.epoch + number / len(plan)) / training.epochs
             warm = min(1.0, (state.step + 1) / training.warmup_steps)
             for group in optimizer.param_groups:
                 group["lr"] = training.learning_rate * warm * (1 + math.cos(math.pi * done)) / 2
-            losses = self._step(start_B, stop_B, limit_U, optimizer, generator)
+            losses = self._step(windows, limit_U, optimizer, generator, proposal)
             state.step += 1
             for head, loss in losses.items():
                 sums[head] = sums.get(head, 0.0) + loss
@@ -162,26 +174,37 @@ class Fit:
 
     def _step(
         self,
-        start_B: Ints,
-        stop_B: Ints,
+        windows: Windows,
         limit_U: Tensor,
         optimizer: torch.optim.Optimizer,
         generator: torch.Generator,
+        proposal: Proposal | None,
     ) -> dict[str, float]:
         """One update; losses by head."""
-        model, weights = self.model, self.weights
-        batch = self.sequences.batch(start_B, stop_B)
+        model, weights, training = self.model, self.weights, self.training
+        batch = self.sequences.batch(windows)
+        most = training.softmax_items or SAMPLED
+        sampled = None if proposal is None else proposal.draw(most, generator)
         targets = batch_targets(
-            self.sequences, batch, limit_U[batch.user_B], self.training.negatives, generator
+            self.sequences, batch, limit_U[batch.user_B], training.negatives, generator, sampled
         )
-        items_ND = model.item_vectors()
-        query_xD = queries(model, items_ND, self.sequences, batch)[batch.real_BS]
-        losses = task_losses(model, items_ND, query_xD, self.sequences, targets, weights)
+        table = model.item_table(items_of(self.sequences, batch, targets))
+        query_xD = queries(model, table, self.sequences, batch)[batch.real_BR]
+        losses = task_losses(model, table, query_xD, self.sequences, targets, weights)
         optimizer.zero_grad()
         total_loss(losses, weights).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), self.training.clip)
         optimizer.step()
         return {head: float(loss.detach()) for head, loss in losses.items()}
+
+    def _proposal(self) -> Proposal | None:
+        """Where the next-item softmax is sampled, what draws its items."""
+        sequences, asked = self.sequences, self.training.softmax_items
+        if sequences.num_items <= (LARGE if asked is None else asked):
+            return None
+        row_Q = sequences.click_Q
+        row_Q = row_Q[torch.as_tensor(self.train_E, device=row_Q.device)[row_Q]]
+        return Proposal.of(torch.bincount(sequences.item_E[row_Q], minlength=sequences.num_items))
 
     def _watch(self, state: TrainingState) -> dict[str, float]:
         """Losses on validation rows; keeps the weights if their weighted sum is the best yet."""

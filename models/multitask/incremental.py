@@ -133,7 +133,7 @@ class StateEncoder:
         )
         feedback_BHM = feedback.gather(1, order_BH[..., None].expand_as(feedback))
         model = self.model
-        context_BD = model.context_token(profile, hour, weekday)
+        context_BD = model.context_token(profile, hour, weekday, arrival.extra)
         events_BHD = model.event_tokens(self.items_ND, id_BH, feedback_BHM, gap_BH)
         return context_BD, events_BHD, used_BH
 
@@ -192,7 +192,7 @@ class StateEncoder:
     def embed(self, encoded: Encoded, context: Context) -> Tensor:
         """State embedding at this request, (B, D)."""
         with torch.no_grad():
-            return self.model.query(encoded.state, context.hour, context.weekday)
+            return self.model.query(encoded.state, context.hour, context.weekday, context.extra)
 
     def score(self, encoded: Encoded, id_BC: Tensor | None, context: Context) -> Outputs:
         """Outputs for these items, or for all; see `Taste`."""

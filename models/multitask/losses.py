@@ -4,14 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.models.multitask.network import MultiTaskBert
+from slategym.models.multitask.network import ItemTable, MultiTaskBert
 from slategym.models.multitask.sequences import Batch, Sequences, draw_negatives
 from slategym.models.tasks import NEXT
+
+FORBIDDEN = -1e9  # logit of an item that cannot be the next
+
+
+class Sampled(NamedTuple):
+    """Items that stand for all others in the next-item softmax."""
+
+    id_A: Tensor  # (A,) int64, sorted, each once
+    log_count_A: Tensor  # (A,) float32, log of how often each was expected among the draws
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Draws items more often the more popular they are, as the square root of their clicks."""
+
+    edge_N: Tensor  # (N,) float64, cumulative shares
+    share_N: Tensor  # (N,) float64
+
+    @staticmethod
+    def of(count_N: Tensor) -> Proposal:
+        """From the clicks of each item in training rows."""
+        share_N = (count_N.double() + 1.0).sqrt()
+        share_N = share_N / share_N.sum()
+        return Proposal(share_N.cumsum(0), share_N)
+
+    def draw(self, count: int, generator: torch.Generator) -> Sampled:
+        """So many draws, each item kept once.
+
+        Source: sampled softmax with the correction log q, Bengio and Senecal 2008; an item drawn
+        at least once of n is expected 1 - (1 - q)^n times.
+        """
+        uniform_A = torch.rand(count, dtype=torch.float64, generator=generator)
+        drawn_A = torch.searchsorted(self.edge_N, uniform_A.to(self.edge_N.device))
+        id_A = torch.unique(drawn_A.clamp(max=len(self.edge_N) - 1))
+        missed_A = torch.log1p(-self.share_N[id_A]) * count
+        return Sampled(id_A, torch.log(-torch.expm1(missed_A)).float())
 
 
 @dataclass(frozen=True)
@@ -21,7 +58,10 @@ class Targets:
     row_x: Tensor  # (x,) int64, rows of the log
     negative_xC: Tensor  # (x, C) int64, items drawn against the clicked one
     free_xC: Tensor  # (x, C) bool, False where the draw failed
-    consumed_xN: Tensor  # (x, N) bool, items that the user met before, never the target itself
+    sampled: Sampled | None  # items of the next-item softmax; None: all N
+    # (x, N) or (x, A) bool, items that cannot be the next: met before and not met again, or the
+    # target itself among the sampled; None: none
+    barred_xA: Tensor | None
 
 
 def batch_targets(
@@ -30,28 +70,76 @@ def batch_targets(
     limit_B: Tensor,
     negatives: int,
     generator: torch.Generator,
+    sampled: Sampled | None = None,
 ) -> Targets:
-    """Targets of the real positions of a batch, in row-major order.
+    """Targets of the real rows of a batch, in row-major order.
 
     Args:
         sequences: the log.
         batch: windows of it.
-        limit_B: events of each user, from the first, whose items are not drawn as negatives.
-        negatives: draws per row.
+        limit_B: clicks of each user, from the first, whose items are not drawn as negatives.
+        negatives: draws per row; none are made where the log shows what was passed over.
         generator: of the draws, on the CPU.
+        sampled: items of the next-item softmax; None: all.
     """
-    rank_BN = sequences.rank(batch.user_B)
-    line_x = batch.real_BS.nonzero()[:, 0]
-    row_x = batch.row_BS[batch.real_BS]
-    negative_xC, free_xC = draw_negatives(rank_BN, line_x, limit_B[line_x], negatives, generator)
-    consumed_xN = rank_BN[line_x] < sequences.order_E[row_x][:, None]
-    consumed_xN.scatter_(1, sequences.item_E[row_x][:, None], False)
-    return Targets(row_x, negative_xC, free_xC, consumed_xN)
+    line_x = batch.real_BR.nonzero()[:, 0]
+    row_x = batch.row_BR[batch.real_BR]
+    user_x, item_x = batch.user_B[line_x], sequences.item_E[row_x]
+    wanted = 0 if sequences.slot_E is not None else negatives
+    negative_xC, free_xC = draw_negatives(sequences, user_x, limit_B[line_x], wanted, generator)
+    free_xC = free_xC & (negative_xC != item_x[:, None])
+    barred_xA = None
+    if not sequences.repeats:
+        rank_BA = sequences.rank(batch.user_B, None if sampled is None else sampled.id_A)
+        barred_xA = rank_BA[line_x] < sequences.order_E[row_x][:, None]
+    if sampled is not None:
+        itself_xA = sampled.id_A == item_x[:, None]
+        barred_xA = itself_xA if barred_xA is None else barred_xA | itself_xA
+    elif barred_xA is not None:
+        barred_xA.scatter_(1, item_x[:, None], False)
+    return Targets(row_x, negative_xC, free_xC, sampled, barred_xA)
+
+
+def items_of(sequences: Sequences, batch: Batch, targets: Targets) -> Tensor | None:
+    """Every item that the losses of a batch touch, sorted; None: all, as nothing was sampled."""
+    if targets.sampled is None:
+        return None
+    parts = (
+        batch.id_BH.flatten(),
+        sequences.item_E[targets.row_x],
+        targets.negative_xC.flatten(),
+        targets.sampled.id_A,
+    )
+    return torch.unique(torch.cat(parts))
+
+
+def queries(model: MultiTaskBert, table: ItemTable, sequences: Sequences, batch: Batch) -> Tensor:
+    """The model's query for every target row of the windows, (B, R, D).
+
+    A row's query knows the profile, the clicks before its request in the window, and the context of
+    the row; not its gap to the event before.
+    """
+    context_BD = model.context_token(
+        batch.profile_BF, batch.hour_B, batch.weekday_B, batch.extra_BZ
+    )
+    events_BHD = model.event_tokens(
+        table.vectors_AD, table.local(batch.id_BH), batch.feedback_BHM, batch.gap_BH
+    )
+    # right padding under a causal mask is never seen by a real position: no mask is needed
+    states_BSD = model.states(context_BD, events_BHD, None)
+    at_BRD = batch.at_BR[..., None].expand(-1, -1, states_BSD.shape[2])
+    row_BR = batch.row_BR
+    return model.query(
+        states_BSD.gather(1, at_BRD),
+        sequences.hour_E[row_BR],
+        sequences.weekday_E[row_BR],
+        sequences.extra_EZ[row_BR],
+    )
 
 
 def task_losses(
     model: MultiTaskBert,
-    items_ND: Tensor,
+    table: ItemTable,
     query_xD: Tensor,
     sequences: Sequences,
     targets: Targets,
@@ -61,7 +149,7 @@ def task_losses(
 
     Args:
         model: the heads.
-        items_ND: item vectors.
+        table: of the items that the targets touch.
         query_xD: from `queries`, at the targets' rows.
         sequences: the log.
         targets: what happened.
@@ -72,30 +160,51 @@ def task_losses(
         given a click, next (cross-entropy over the items not yet consumed).
     """
     row_x = targets.row_x
-    item_x = sequences.item_E[row_x]
+    item_x = table.local(sequences.item_E[row_x])
     clicked_x = sequences.click_E[row_x]
     losses: dict[str, Tensor] = {}
+
+    def logits(head: str, id_xC: Tensor) -> Tensor:
+        return model.logits(head, query_xD, table.vectors_AD, id_xC, table.bias_YA)
+
     click, *others = model.tasks
     if weights[click.signal.name]:
-        id_xC = torch.cat([item_x[:, None], targets.negative_xC], dim=1)
+        id_xC = torch.cat([item_x[:, None], table.local(targets.negative_xC)], dim=1)
         label_xC = torch.zeros(id_xC.shape, device=id_xC.device)
         label_xC[:, 0] = clicked_x
         used_xC = F.pad(targets.free_xC & (clicked_x > 0)[:, None], (1, 0), value=True)
-        click_xC = model.logits(click.signal.name, query_xD, items_ND, id_xC)
+        click_xC = logits(click.signal.name, id_xC)
+        if sequences.slot_E is not None:
+            click_xC = click_xC + model.slot_effect(sequences.slot_E[row_x])[:, None]
         losses[click.signal.name] = _mean(click.loss(click_xC, label_xC), used_xC)
     for m, task in enumerate(others, start=1):
         name = task.signal.name
         if weights[name]:
             value_x = sequences.feedback_EM[row_x, m]
-            output_x = model.logits(name, query_xD, items_ND, item_x[:, None])[:, 0]
             seen_x = (clicked_x > 0) & ~value_x.isnan()
-            losses[name] = _mean(task.loss(output_x, value_x), seen_x)
+            losses[name] = _mean(task.loss(logits(name, item_x[:, None])[:, 0], value_x), seen_x)
     if weights[NEXT]:
-        logit_xN = model.next_logits(query_xD, items_ND)
-        logit_xN = logit_xN.masked_fill_(targets.consumed_xN, -1e9)
-        surprise_x = F.cross_entropy(logit_xN, item_x, reduction="none")
+        surprise_x = _surprise(model, table, query_xD, item_x, targets)
         losses[NEXT] = _mean(surprise_x, clicked_x > 0)
     return losses
+
+
+def _surprise(
+    model: MultiTaskBert, table: ItemTable, query_xD: Tensor, item_x: Tensor, targets: Targets
+) -> Tensor:
+    """Cross-entropy of the row's item among those that could be next, (x,), nats."""
+    if targets.sampled is None:
+        logit_xN = model.next_logits(query_xD, table.vectors_AD)
+        if targets.barred_xA is not None:
+            logit_xN = logit_xN.masked_fill_(targets.barred_xA, FORBIDDEN)
+        return F.cross_entropy(logit_xN, item_x, reduction="none")
+    own_x1 = model.logits(NEXT, query_xD, table.vectors_AD, item_x[:, None], table.bias_YA)
+    at_A = table.local(targets.sampled.id_A)
+    other_xA = model.logits(NEXT, query_xD, table.vectors_AD[at_A], None, table.bias_YA[:, at_A])
+    other_xA = other_xA - targets.sampled.log_count_A
+    if targets.barred_xA is not None:
+        other_xA = other_xA.masked_fill(targets.barred_xA, FORBIDDEN)
+    return torch.cat([own_x1, other_xA], 1).logsumexp(1) - own_x1[:, 0]
 
 
 def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

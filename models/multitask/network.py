@@ -1,8 +1,10 @@
 """The multi-task BERT: a causal transformer over a user's events, a head per signal, next item.
 
-    item text -> frozen text vectors -> LayerNorm -> Linear (D), + a small embedding per item id
-    [context token: profile, hour, weekday] [event: item + signals + gap] ... -> BertModel -> state
-    state + time of this request -> click, every other signal given a click, next item
+    item text -> frozen text vectors -> LayerNorm -> Linear (D), + id embedding + item columns
+    [context token: profile, context] [event: item + signals + gap] ... -> BertModel -> state
+    state + context of this request -> click, every other signal given a click, next item
+
+The context is hour and weekday, and the further columns of the log's events.
 
 Every head is a dot product with the item vectors plus an item bias, so that scoring the whole
 catalogue costs one matrix product and nothing of BERT runs per (user, item) pair.
@@ -19,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -27,12 +29,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
+from slategym.envs.types import Column
 from slategym.models.files import atomic_path
 from slategym.models.multitask.biases import ItemBiases
+from slategym.models.multitask.columns import ColumnInputs
 from slategym.models.tasks import NEXT, Task, from_json, head_names, to_json
 from slategym.models.taste import Outputs
 
-FORMAT = 2  # of the folder that `save` writes
+FORMAT = 3  # of the folder that `save` writes
 GAP_BUCKETS = 16  # floor(log1p(seconds)): e^15 seconds are 38 days
 TIME_FEATURES = 9  # sine and cosine of the hour, weekday one-hot
 ID_STD = 0.02  # small: an item without training rows stays where its text puts it
@@ -75,6 +79,18 @@ def time_features(hour_x: Tensor, weekday_x: Tensor) -> Tensor:
     return torch.cat([angle_x.sin()[..., None], angle_x.cos()[..., None], weekday_x7], dim=-1)
 
 
+class ItemTable(NamedTuple):
+    """Vectors and biases of A items, so that a step needs no more of a large catalogue."""
+
+    vectors_AD: Tensor
+    bias_YA: Tensor
+    id_A: Tensor | None  # their ids, sorted; None: all items in order
+
+    def local(self, id_x: Tensor) -> Tensor:
+        """Rows of these items, all of which are in the table."""
+        return id_x if self.id_A is None else torch.searchsorted(self.id_A, id_x)
+
+
 class MultiTaskBert(nn.Module):
     """A causal BERT over events with a dot-product head per task.
 
@@ -85,6 +101,11 @@ class MultiTaskBert(nn.Module):
         biases: where the item biases start; from training rows only.
         profile_sizes: number of categories of each profile column, F of them.
         num_items: N, must match text_vectors_ND0.
+        context: further columns of events.
+        item_columns: further columns of items.
+        item_extra_NZ: their values, codes and numbers; None: there are none.
+        num_slots: slots of the log's slates whose effect on clicks is learned beside the items'; 0:
+            clicks are learned against sampled items.
         seed: of the initial weights. The global generator is left as it was.
 
     Raises:
@@ -92,6 +113,7 @@ class MultiTaskBert(nn.Module):
     """
 
     text_vectors_ND0: Tensor
+    item_extra_NZ: Tensor
     offset_M: Tensor
     platt_scale_M: Tensor
     platt_shift_M: Tensor
@@ -105,6 +127,10 @@ class MultiTaskBert(nn.Module):
         biases: ItemBiases,
         profile_sizes: tuple[int, ...],
         num_items: int,
+        context: tuple[Column, ...] = (),
+        item_columns: tuple[Column, ...] = (),
+        item_extra_NZ: Tensor | None = None,
+        num_slots: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -123,6 +149,7 @@ class MultiTaskBert(nn.Module):
         self.read = tuple(m for m, task in enumerate(tasks) if task.signal.provenance != "derived")
         self.num_items = num_items
         self.profile_sizes = tuple(profile_sizes)
+        self.context, self.item_columns, self.num_slots = context, item_columns, num_slots
         self.register_buffer("text_vectors_ND0", text_vectors_ND0.detach().clone().float())
         self.register_buffer("offset_M", torch.tensor(biases.offset_M, dtype=torch.float32))
         self.register_buffer("platt_scale_M", torch.ones(len(tasks)))
@@ -130,6 +157,17 @@ class MultiTaskBert(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._build(biases)
+            if context:
+                self.start_columns = ColumnInputs(context, settings.width)
+                self.request_columns = ColumnInputs(context, settings.width)
+            if item_columns:
+                empty_NZ = torch.zeros(num_items, len(item_columns))
+                values_NZ = empty_NZ if item_extra_NZ is None else item_extra_NZ
+                self.register_buffer("item_extra_NZ", values_NZ.detach().clone().float())
+                self.item_inputs = ColumnInputs(item_columns, settings.width)
+                self.item_inputs.set_scale(self.item_extra_NZ)
+        if num_slots > 1:  # beside the first
+            self.slot_bias = nn.Parameter(torch.zeros(num_slots - 1))
 
     def _build(self, biases: ItemBiases) -> None:
         width, drop = self.settings.width, self.settings.dropout
@@ -169,18 +207,36 @@ class MultiTaskBert(nn.Module):
         """Hash of the text vectors: item vectors of different versions must not be mixed."""
         return sha256(self.text_vectors_ND0.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
 
-    def item_vectors(self) -> Tensor:
-        """Every item's vector, (N, D). Constant once trained: compute it once."""
-        text_ND = self.text_projection(self.text_norm(self.text_vectors_ND0))
-        return torch.add(text_ND, self.item_residual.weight)
+    def item_vectors(self, id_A: Tensor | None = None) -> Tensor:
+        """Vectors of these items, (A, D), or of all. Constant once trained: compute them once."""
+        text_AD0, residual_AD = self.text_vectors_ND0, self.item_residual.weight
+        if id_A is not None:
+            text_AD0, residual_AD = text_AD0[id_A], self.item_residual(id_A)
+        vectors_AD = torch.add(self.text_projection(self.text_norm(text_AD0)), residual_AD)
+        if not self.item_columns:
+            return vectors_AD
+        extra_AZ = self.item_extra_NZ if id_A is None else self.item_extra_NZ[id_A]
+        return torch.add(vectors_AD, self.item_inputs(extra_AZ))
 
-    def context_token(self, profile_BF: Tensor, hour_B: Tensor, weekday_B: Tensor) -> Tensor:
+    def item_table(self, id_A: Tensor | None = None) -> ItemTable:
+        """Vectors and biases of these items, sorted ids, or of all."""
+        bias_YA = self.item_bias_YN if id_A is None else self.item_bias_YN[:, id_A]
+        return ItemTable(self.item_vectors(id_A), bias_YA, id_A)
+
+    def context_token(
+        self,
+        profile_BF: Tensor,
+        hour_B: Tensor,
+        weekday_B: Tensor,
+        extra_BZ: Tensor | None = None,
+    ) -> Tensor:
         """First token of the sequence: who, and when the window begins.
 
         Args:
             profile_BF: categories of each profile column, integers.
             hour_B: in [0, 24), of the window's first event.
             weekday_B: integers, 0 = Monday, of the window's first event.
+            extra_BZ: its further columns; None: nothing is known of them.
 
         Returns:
             (B, D), before the input LayerNorm.
@@ -188,6 +244,9 @@ class MultiTaskBert(nn.Module):
         token_BD: Tensor = self.start_time(time_features(hour_B, weekday_B))
         for column, embedding in enumerate(self.profile_tokens):
             token_BD = token_BD + embedding(profile_BF[:, column])
+        if self.context:
+            extra_BZ = self.start_columns.unknown(hour_B) if extra_BZ is None else extra_BZ
+            token_BD = token_BD + self.start_columns(extra_BZ)
         return token_BD
 
     def event_tokens(
@@ -235,15 +294,22 @@ class MultiTaskBert(nn.Module):
         states_BSD: Tensor = output.last_hidden_state
         return states_BSD
 
-    def query(self, state_xD: Tensor, hour_x: Tensor, weekday_x: Tensor) -> Tensor:
+    def query(
+        self, state_xD: Tensor, hour_x: Tensor, weekday_x: Tensor, extra_xZ: Tensor | None = None
+    ) -> Tensor:
         """The state at the time of a request, (x, D): what `score` and `next_logits` take.
 
         Args:
             state_xD: positions of `states`.
             hour_x: in [0, 24), of the request.
             weekday_x: integers, 0 = Monday, of the request.
+            extra_xZ: its further columns; None: nothing is known of them.
         """
-        return torch.add(state_xD, self.request_time(time_features(hour_x, weekday_x)))
+        query_xD = torch.add(state_xD, self.request_time(time_features(hour_x, weekday_x)))
+        if self.context:
+            extra_xZ = self.request_columns.unknown(hour_x) if extra_xZ is None else extra_xZ
+            query_xD = query_xD + self.request_columns(extra_xZ)
+        return query_xD
 
     def score(self, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None = None) -> Outputs:
         """Every task's output for candidates, calibrated where a calibration was set.
@@ -277,11 +343,26 @@ class MultiTaskBert(nn.Module):
         """Unnormalised log-probability of being the next event's item, (x, N)."""
         return self.logits(NEXT, state_xD, items_ND, None)
 
-    def logits(self, head: str, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None) -> Tensor:
-        """One head's uncalibrated output, (x, C): log-odds, or as its task's `link` has it."""
+    def logits(
+        self,
+        head: str,
+        state_xD: Tensor,
+        items_ND: Tensor,
+        id_xC: Tensor | None,
+        bias_YN: Tensor | None = None,
+    ) -> Tensor:
+        """One head's uncalibrated output, (x, C): log-odds, or as its task's `link` has it.
+
+        Args:
+            head: a signal's name, or "next".
+            state_xD: from `query`.
+            items_ND: from `item_vectors`, or some items' vectors.
+            id_xC: rows of them; None: all.
+            bias_YN: the biases of some items; None: items_ND are all items.
+        """
         index = self.heads.index(head)
         query_xD = self.query_heads[index](state_xD) * self.settings.width**-0.5
-        bias_N = self.item_bias_YN[index]
+        bias_N = (self.item_bias_YN if bias_YN is None else bias_YN)[index]
         if id_xC is None:
             logits_xC = F.linear(query_xD, items_ND, bias_N)
         else:
@@ -291,6 +372,15 @@ class MultiTaskBert(nn.Module):
             return logits_xC  # a user's level would cancel in the softmax
         logits_xC = torch.add(logits_xC, self.user_levels[index](state_xD))
         return logits_xC if self.tasks[index].calibrated else logits_xC + self.offset_M[index]
+
+    def slot_effect(self, slot_x: Tensor) -> Tensor:
+        """What a slot adds to the log-odds of a click beside the first slot, (x,): not the item's.
+
+        Slots beyond those of the training rows count as the last of them.
+        """
+        if self.num_slots < 2:
+            return torch.zeros(slot_x.shape, device=slot_x.device)
+        return F.pad(self.slot_bias, (1, 0))[slot_x.clamp(0, self.num_slots - 1)]
 
     def set_calibration(self, scale: Mapping[str, float], shift: Mapping[str, float]) -> None:
         """Make `score` return scale * logit + shift for the named tasks, which have log-odds."""
@@ -319,6 +409,9 @@ class MultiTaskBert(nn.Module):
             "settings": asdict(self.settings),
             "num_items": self.num_items,
             "profile_sizes": self.profile_sizes,
+            "context": [list(column) for column in self.context],
+            "item_columns": [list(column) for column in self.item_columns],
+            "num_slots": self.num_slots,
             "text_width": self.text_vectors_ND0.shape[1],
             "text_version": self.text_version,
             **(about or {}),
@@ -355,6 +448,9 @@ class MultiTaskBert(nn.Module):
             biases=ItemBiases.neutral(num_items, len(tasks)),
             profile_sizes=tuple(config["profile_sizes"]),
             num_items=num_items,
+            context=_columns(config["context"]),
+            item_columns=_columns(config["item_columns"]),
+            num_slots=config["num_slots"],
         )
         model.load_state_dict(load_file(folder / "model.safetensors"))
         if model.text_version != config["text_version"]:
@@ -363,6 +459,11 @@ class MultiTaskBert(nn.Module):
                 f"{config['text_version']}; the folder was altered, train it again"
             )
         return model.eval()
+
+
+def _columns(rows: list[list[Any]]) -> tuple[Column, ...]:
+    """What JSON kept of them."""
+    return tuple(Column(name, tuple(categories), *rest) for name, categories, *rest in rows)
 
 
 def _embedding(num: int, width: int, std: float) -> nn.Embedding:

@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from slategym.models.multitask.losses import batch_targets
+from slategym.models.multitask.losses import FORBIDDEN, batch_targets, queries
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.sequences import (
     Bools,
     Floats,
     Ints,
     Sequences,
-    queries,
     windows_before,
 )
 from slategym.models.tasks import NEXT, Task
 
-BATCH = 256  # windows encoded together
+BATCH = 256  # windows encoded together, at most
+MOST_LOGITS = 2**24  # of items by windows: 64 MiB
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Predictions:
     row_x: Ints  # rows of the log
     user_x: Ints
     id_xC: Ints  # items
-    click_xC: Floats  # log-odds
+    click_xC: Floats  # log-odds, in the slot where the log has slates
     used_xC: Bools  # False for negatives of unclicked rows and for failed draws
     clicked_xC: Floats  # 0 or 1
     output_xM: Floats  # every task's output for the row's item
     value_xM: Floats  # what happened, NaN where unobserved
-    rank_x: Ints  # of the row's item among all items not consumed before it, 0 = first
+    rank_x: Ints  # of the row's item among all that could be next, 0 = first
     surprise_x: Floats  # nats, of the row's item under the next-item softmax
 
     def subset(self, keep_x: Bools) -> Predictions:
@@ -56,27 +56,26 @@ class Predictions:
 def predict(
     model: MultiTaskBert, sequences: Sequences, row_E: Ints, *, negatives: int = 4, seed: int = 0
 ) -> Predictions:
-    """Predict each row from the profile, the clock and up to max_history events before it.
+    """Predict each row from the profile, its context and up to max_history clicks before it.
 
     Args:
         model: in evaluation mode.
         sequences: the log; the earlier rows of a user are read whether trained on or not.
         row_E: rows to predict.
-        negatives: items drawn uniformly from those that the user never meets, per row.
+        negatives: items drawn uniformly from those that the user never meets, per row; none where
+            the log shows what was passed over.
         seed: of the draws.
     """
     generator = torch.Generator().manual_seed(seed)
-    items_ND = model.item_vectors()
+    table = model.item_table()
+    items_ND = table.vectors_AD
     parts: list[dict[str, NDArray[np.generic]]] = []
-    for row_B, start_B, stop_B in windows_before(
-        sequences, row_E, model.settings.max_history, BATCH
-    ):
-        batch = sequences.batch(start_B, stop_B)
-        lines = torch.arange(len(row_B), device=model.device)
-        last_B = torch.as_tensor(stop_B - start_B - 1, device=model.device)
-        query_BD = queries(model, items_ND, sequences, batch)[lines, last_B]
+    size = max(1, min(BATCH, MOST_LOGITS // sequences.num_items))
+    for _, windows in windows_before(sequences, row_E, model.settings.max_history, size):
+        batch = sequences.batch(windows)
+        query_BD = queries(model, table, sequences, batch)[:, 0]
         targets = batch_targets(
-            sequences, batch.last(), sequences.count_U[batch.user_B], negatives, generator
+            sequences, batch, sequences.clicks_U[batch.user_B], negatives, generator
         )
         item_B = sequences.item_E[targets.row_x]
         id_BC = torch.cat([item_B[:, None], targets.negative_xC], dim=1)
@@ -85,14 +84,19 @@ def predict(
         clicked_BC[:, 0] = clicked_B
         used_BC = torch.ones_like(id_BC, dtype=torch.bool)
         used_BC[:, 1:] = targets.free_xC & (clicked_B > 0)[:, None]
-        next_BN = model.next_logits(query_BD, items_ND).masked_fill(targets.consumed_xN, -1e9)
+        click_BC = model.logits(model.heads[0], query_BD, items_ND, id_BC)
+        if sequences.slot_E is not None:
+            click_BC = click_BC + model.slot_effect(sequences.slot_E[targets.row_x])[:, None]
+        next_BN = model.next_logits(query_BD, items_ND)
+        if targets.barred_xA is not None:
+            next_BN = next_BN.masked_fill(targets.barred_xA, FORBIDDEN)
         target_B1 = next_BN.gather(1, item_B[:, None])
         ahead_B = (next_BN > target_B1).sum(1)
         values = {
             "row_x": targets.row_x,
             "user_x": batch.user_B,
             "id_xC": id_BC,
-            "click_xC": model.logits("click", query_BD, items_ND, id_BC),
+            "click_xC": click_BC,
             "used_xC": used_BC,
             "clicked_xC": clicked_BC,
             "output_xM": torch.cat(

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
 from slategym.models.data.log import Log
+from slategym.models.data.slates import has_slates
 from slategym.models.multitask.biases import fitted_tasks, item_biases
 from slategym.models.multitask.card import write_card
 from slategym.models.multitask.fit import Fit, Judgement, Listener
@@ -29,7 +31,8 @@ from slategym.models.multitask.sequences import Bools, Sequences, as_mask
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
 from slategym.models.text.vectors import item_text_vectors
 
-FORMAT = 2  # raise it when the same spec would give other weights
+FORMAT = 3  # raise it when the same spec would give other weights
+MOST_SLOTS = 100  # of a slate; those beyond count as the last
 CHECKPOINT = "checkpoint.safetensors"
 
 Rows = NDArray[np.bool_] | NDArray[np.integer[Any]]
@@ -94,6 +97,8 @@ def train_multitask(
         "settings": asdict(settings),
         "training": asdict(replace(training, weights=weights)),
         "like_from": log.like_from,
+        "repeats": log.repeats,
+        "clicks": "shown" if has_slates(log) else "sampled",
         "seed": seed,
         "text": _digest(text_vectors_ND0.cpu().numpy().tobytes()),
         "format": FORMAT,
@@ -132,9 +137,19 @@ def train_multitask(
             settings,
             tasks,
             text_vectors_ND0=text_vectors_ND0,
-            biases=item_biases(events, tasks, sequences.num_users, sequences.num_items),
+            biases=item_biases(
+                events,
+                tasks,
+                sequences.num_users,
+                sequences.num_items,
+                shown=sequences.slot_E is not None,
+            ),
             profile_sizes=log.profile_sizes,
             num_items=sequences.num_items,
+            context=log.context,
+            item_columns=log.item_columns,
+            item_extra_NZ=_item_extra(log),
+            num_slots=_num_slots(sequences, train_E),
             seed=seed,
         ).to(device)
         fit = Fit(model, sequences, train_E, held_E, training, seed)
@@ -152,6 +167,22 @@ def train_multitask(
         }
         _write(model, folder, about)
     return model
+
+
+def _item_extra(log: Log) -> Tensor | None:
+    """The items' further columns, (N, Z)."""
+    if not log.item_columns:
+        return None
+    columns = [log.items[column.name].to_numpy(np.float32) for column in log.item_columns]
+    return torch.as_tensor(np.stack(columns, axis=1))
+
+
+def _num_slots(sequences: Sequences, train_E: Bools) -> int:
+    """Slots of the slates in training rows; 0 where there are none."""
+    if sequences.slot_E is None:
+        return 0
+    slots = sequences.slot_E[torch.as_tensor(train_E, device=sequences.slot_E.device)]
+    return min(int(slots.max()) + 1, MOST_SLOTS)
 
 
 def _write(model: MultiTaskBert, folder: Path, about: dict[str, Any]) -> None:

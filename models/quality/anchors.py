@@ -76,18 +76,19 @@ def _biases(
         sequences.num_items,
     )
     without_user_E = mean + item_N[item_E]
-    order_E = sequences.order_E.cpu().numpy()
-    first_E = np.arange(len(order_E)) - order_E
+    first_E = sequences.first_U.cpu().numpy()[user_E]
     residual_E = np.where(seen_E, value_E - without_user_E, 0.0)
+    position_E = sequences.position_E.cpu().numpy()
+    request_E = np.searchsorted(position_E, position_E)  # nothing is observed between it and a row
     sums = np.concatenate([[0.0], np.cumsum(residual_E)])
     counts = np.concatenate([[0], np.cumsum(seen_E)])
-    before_E = sums[:-1] - sums[first_E]  # sum of the user's residuals before each row
-    rows_E = counts[:-1] - counts[first_E]
+    before_E = sums[request_E] - sums[first_E]  # of the user's residuals before each request
+    rows_E = counts[request_E] - counts[first_E]
     return without_user_E + user_U[user_E], without_user_E + before_E / (rows_E + USER_PRIOR)
 
 
 def popularity_ranks(sequences: Sequences, count_N: Floats, row_x: Ints) -> Ints:
-    """Place of each row's item by popularity among the items not consumed before it, 0 = first.
+    """Place of each row's item by popularity among the items that could be next, 0 = first.
 
     Items of equal count share the place of the first of them.
 
@@ -100,10 +101,11 @@ def popularity_ranks(sequences: Sequences, count_N: Floats, row_x: Ints) -> Ints
     ranks: list[Ints] = []
     for part in np.split(row_x, range(BATCH, len(row_x), BATCH)):
         row_B = torch.as_tensor(part, device=count.device)
-        rank_BN = sequences.rank(sequences.user_E[row_B])
-        free_BN = rank_BN >= sequences.order_E[row_B][:, None]
         ahead_BN = count > count[sequences.item_E[row_B]][:, None]
-        ranks.append((ahead_BN & free_BN).sum(1).cpu().numpy())
+        if not sequences.repeats:
+            rank_BN = sequences.rank(sequences.user_E[row_B])
+            ahead_BN = ahead_BN & (rank_BN >= sequences.order_E[row_B][:, None])
+        ranks.append(ahead_BN.sum(1).cpu().numpy())
     return np.concatenate(ranks)
 
 
@@ -123,11 +125,8 @@ def popularity_click_auc(
     drawn: list[Floats] = []
     for part in np.split(row_x, range(BATCH, len(row_x), BATCH)):
         user_B = sequences.user_E[torch.as_tensor(part, device=sequences.user_E.device)]
-        line_B = torch.arange(len(part), device=user_B.device)
-        limit_B = sequences.count_U[user_B]
-        id_BC, free_BC = draw_negatives(
-            sequences.rank(user_B), line_B, limit_B, negatives, generator
-        )
+        limit_B = sequences.clicks_U[user_B]
+        id_BC, free_BC = draw_negatives(sequences, user_B, limit_B, negatives, generator)
         drawn.append(count_N[id_BC[free_BC].cpu().numpy()])
     positive_x = count_N[sequences.item_E.cpu().numpy()[row_x]]
     negative_x = np.concatenate(drawn)

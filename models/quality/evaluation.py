@@ -14,6 +14,7 @@ from slategym.envs.names import lookup
 from slategym.models import metrics
 from slategym.models.classics.reading import Reading
 from slategym.models.data.log import Log
+from slategym.models.data.slates import has_slates
 from slategym.models.data.splits import split_time
 from slategym.models.files import kept, place_of
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
@@ -142,15 +143,25 @@ class Evaluation:
         first, *others = (signal.name for signal in self.log.signals)
         given = f"{', '.join(others).capitalize()}: given a {first}. " if others else ""
         scaled = ", ".join(task.signal.name for task in self.tasks if task.calibrated)
+        columns = "".join(f", {column.name}" for column in self.log.context)
+        against = (
+            f"each test {first} against {NEGATIVES} items drawn uniformly from those that its user "
+            "never meets"
+        )
+        masked = "those that the user met before masked"
+        if self.log.repeats:
+            masked = f"none masked: {self.log.words.items} may be consumed again"
+            against = f"each test {first} against {NEGATIVES} other items drawn uniformly"
+        if has_slates(self.log):
+            against = "over what was shown, taken up or passed over, its slot known"
         return (
             f"{self.log.name}, {self.split.sentence}; {self.recipe.sentence}. Each test row is "
-            f"predicted from the profile, its hour and weekday, and up to {history} earlier events "
-            "of its user, test rows included; its own gap to the event before is not an input. "
-            f"Derived signals: {', '.join(derived) or 'none'}. {given}{first}_auc: "
-            f"each test {first} against {NEGATIVES} items drawn uniformly from those that its user "
-            f"never meets. HR@{TOP} and NDCG@{TOP}: full rank over all {len(self.log.items)} "
-            f"items, those that the user met before masked. ECE ({scaled}): 15 bins of equal "
-            "width, Platt-scaled where that clearly lowered the error on held-out validation users."
+            f"predicted from the profile, its hour, weekday{columns}, and up to {history} earlier "
+            f"{first}s of its user, test rows included; its own gap to the event before is not an "
+            f"input. Derived signals: {', '.join(derived) or 'none'}. {given}{first}_auc: "
+            f"{against}. HR@{TOP} and NDCG@{TOP}: full rank over all {len(self.log.items)} "
+            f"items, {masked}. ECE ({scaled}): 15 bins of equal width, Platt-scaled where that "
+            "clearly lowered the error on held-out validation users."
         )
 
     def multi_task(self) -> Figures:

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from slategym.models import metrics
-from slategym.models.multitask.losses import batch_targets, task_losses
+from slategym.models.multitask.losses import batch_targets, queries, task_losses
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.predict import mean_losses, predict
-from slategym.models.multitask.sequences import Sequences, queries
+from slategym.models.multitask.sequences import Sequences, Windows
 from slategym.models.multitask.train import TrainingSettings, read_about, train_multitask
 from slategym.models.tasks import head_weights
 
@@ -186,15 +186,15 @@ def test_training_losses_equal_those_of_predictions(
     events.loc[::3, "like"] = np.nan
     events.loc[1::3, "rating"] = np.nan
     sequences = Sequences.from_log(replace(tiny_log, events=events))
-    first_B = sequences.first_U.numpy()[:6]
-    stop_B = first_B + np.minimum(sequences.count_U.numpy()[:6], 9)
-    batch = sequences.batch(first_B, stop_B)
+    first_B, base_B = sequences.first_U.numpy()[:6], sequences.base_U.numpy()[:6]
+    length_B = np.minimum(sequences.count_U.numpy()[:6], 9)
+    batch = sequences.batch(Windows(base_B, base_B + length_B, first_B, first_B + length_B))
     limit_B = sequences.count_U[batch.user_B]
     targets = batch_targets(sequences, batch, limit_B, 0, torch.Generator())
     with torch.no_grad():
-        items_ND = model.item_vectors()
-        query_xD = queries(model, items_ND, sequences, batch)[batch.real_BS]
-        losses = task_losses(model, items_ND, query_xD, sequences, targets, weights)
+        table = model.item_table()
+        query_xD = queries(model, table, sequences, batch)[batch.real_BR]
+        losses = task_losses(model, table, query_xD, sequences, targets, weights)
     predictions = predict(model, sequences, targets.row_x.numpy(), negatives=0)
     expected = mean_losses(predictions, weights)
     for head in ("click", "like", "next"):
