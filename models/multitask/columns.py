@@ -65,6 +65,7 @@ class ColumnInputs(nn.Module):
         parts = []
         for z, column in enumerate(self.columns):
             value_x, table = extra_xZ[..., z], self.tables[str(z)]
+            assert isinstance(table, nn.Embedding)
             if column.categories:
                 code_x = value_x.nan_to_num(-1.0).long() + 1
                 parts.append(table(code_x.clamp(0, len(column.categories))))

@@ -46,7 +46,7 @@ class Proposal:
         """
         uniform_A = torch.rand(count, dtype=torch.float64, generator=generator)
         drawn_A = torch.searchsorted(self.edge_N, uniform_A.to(self.edge_N.device))
-        id_A = torch.unique(drawn_A.clamp(max=len(self.edge_N) - 1))
+        id_A: Tensor = torch.unique(drawn_A.clamp(max=len(self.edge_N) - 1))
         missed_A = torch.log1p(-self.share_N[id_A]) * count
         return Sampled(id_A, torch.log(-torch.expm1(missed_A)).float())
 
@@ -110,7 +110,8 @@ def items_of(sequences: Sequences, batch: Batch, targets: Targets) -> Tensor | N
         targets.negative_xC.flatten(),
         targets.sampled.id_A,
     )
-    return torch.unique(torch.cat(parts))
+    id_A: Tensor = torch.unique(torch.cat(parts))
+    return id_A
 
 
 def queries(model: MultiTaskBert, table: ItemTable, sequences: Sequences, batch: Batch) -> Tensor:

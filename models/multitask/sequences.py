@@ -257,15 +257,18 @@ def _before_slate(events: pd.DataFrame, before_E: Ints) -> Ints:
         return before_E
     keys = [events["user"], events["slate_id"]]
     first_E = pd.Series(before_E).groupby([key.to_numpy() for key in keys]).transform("first")
-    return first_E.groupby(events["user"].to_numpy()).cummax().to_numpy(np.int64)
+    before_slate_E: Ints = first_E.groupby(events["user"].to_numpy()).cummax().to_numpy(np.int64)
+    return before_slate_E
 
 
 def _slots(events: pd.DataFrame) -> Ints:
     """The slot in which each row was shown; where it was not logged, its place in the slate."""
     if "position" in events:
-        return events["position"].to_numpy(np.int64).clip(min=0)
+        slot_E: Ints = events["position"].to_numpy(np.int64).clip(min=0)
+        return slot_E
     keys = [events["user"].to_numpy(), events["slate_id"].to_numpy()]
-    return events.groupby(keys, sort=False).cumcount().to_numpy(np.int64)
+    place_E: Ints = events.groupby(keys, sort=False).cumcount().to_numpy(np.int64)
+    return place_E
 
 
 def as_mask(sequences: Sequences, rows: NDArray[np.generic]) -> Bools:

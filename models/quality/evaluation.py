@@ -141,7 +141,7 @@ class Evaluation:
         derived = [s.name for s in self.log.signals if s.provenance == "derived"]
         history = self.settings.max_history
         first, *others = (signal.name for signal in self.log.signals)
-        given = f"{', '.join(others).capitalize()}: given a {first}. " if others else ""
+        given = f"Given a {first}: {', '.join(others)}. " if others else ""
         scaled = ", ".join(task.signal.name for task in self.tasks if task.calibrated)
         columns = "".join(f", {column.name}" for column in self.log.context)
         against = (

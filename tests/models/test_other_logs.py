@@ -1,0 +1,361 @@
+"""Logs that are not MovieLens: any signals, scales, slates and columns are fitted and played."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from small_log import shop_log
+from small_worlds import small_log
+
+from slategym.envs.engine import arrive
+from slategym.envs.luck import Luck
+from slategym.envs.types import CLICK, Catalogue, Column, Context, Items, Signal
+from slategym.models.data.log import Log
+from slategym.models.judge.factor import JudgeSettings, JudgeTaste
+from slategym.models.judge.fit import train_judge
+from slategym.models.multitask.columns import ColumnInputs
+from slategym.models.multitask.incremental import StateEncoder
+from slategym.models.multitask.losses import Proposal, batch_targets, items_of, queries, task_losses
+from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.multitask.predict import predict
+from slategym.models.multitask.sequences import Sequences, plan_epoch
+from slategym.models.multitask.train import TrainingSettings, read_about, train_multitask
+from slategym.models.quality.evaluation import Evaluation
+from slategym.models.simulator.population import population
+from slategym.models.simulator.users import LearnedUsers
+from slategym.models.tasks import NEXT
+
+SMALL = MultiTaskSettings(width=16, feedforward=32, max_history=8)
+QUICK = TrainingSettings(epochs=1, batch_events=128, warmup_steps=4)
+JUDGE = JudgeSettings(factors=6, epochs=2)
+PLAYED = 64  # people
+
+
+def with_signals(log: Log, signals: tuple[Signal, ...], **columns: np.ndarray) -> Log:
+    """The small log with other columns of feedback."""
+    names = {signal.name for signal in log.signals} | {"slate_id", "position"}
+    events = log.events.drop(columns=[name for name in names if name in log.events])
+    events = events.assign(**{k: np.asarray(v, np.float32) for k, v in columns.items()})
+    return replace(log, events=events, signals=signals)
+
+
+def scaled(low: float, high: float) -> Log:
+    """Ratings from `low` to `high` instead of 1 to 5, liked from three quarters of the way."""
+    log = small_log(40, 40)
+    stars = log.events["rating"].to_numpy()
+    rating = np.rint(low + (stars - 1) / 4 * (high - low))
+    cut = low + 0.75 * (high - low)
+    signals = (
+        CLICK._replace(provenance="derived"),
+        Signal("like", "binary", "count", 0, 1, "derived"),
+        Signal("rating", "ordinal", "points", low, high, "logged"),
+    )
+    ones = np.ones(len(stars))
+    made = with_signals(log, signals, click=ones, like=rating >= cut, rating=rating)
+    return replace(made, like_from=cut)
+
+
+def clicks_alone() -> Log:
+    log = small_log(40, 40)
+    rng = np.random.default_rng(0)
+    return with_signals(log, (CLICK,), click=rng.random(len(log.events)) < 0.5)
+
+
+def dwelling() -> Log:
+    """Clicks, seconds of which a few are not known, plays, and a mood from -1 to 1."""
+    log = small_log(40, 40)
+    rng = np.random.default_rng(0)
+    E = len(log.events)
+    click = rng.random(E) < 0.7
+    dwell = np.where(click, np.exp(rng.normal(3, 1, E)), np.nan)
+    dwell[::7] = np.nan
+    signals = (
+        CLICK,
+        Signal("dwell", "nonnegative", "s", 0, 3600, "logged"),
+        Signal("plays", "count", "plays", 0, 50, "logged"),
+        Signal("mood", "real", "units", -1, 1, "logged"),
+        Signal("share", "binary", "count", 0, 1, "logged"),
+    )
+    return with_signals(
+        log,
+        signals,
+        click=click,
+        dwell=dwell,
+        plays=rng.poisson(2, E),
+        mood=rng.uniform(-1, 1, E),
+        share=rng.random(E) < 0.2,
+    )
+
+
+def unrated() -> Log:
+    """The small log with one rating that was not observed."""
+    log = small_log(40, 40)
+    events = log.events.copy()
+    events.loc[5, ["rating", "like"]] = np.nan
+    return replace(log, events=events)
+
+
+LOGS = {
+    "clicks": clicks_alone,
+    "dwell": dwelling,
+    "ten": lambda: scaled(0.0, 10.0),
+    "either side of zero": lambda: scaled(-10.0, 10.0),
+    "unrated row": unrated,
+    "shop": shop_log,
+}
+
+
+@pytest.fixture(scope="module", params=LOGS)
+def log(request: pytest.FixtureRequest) -> Log:
+    return LOGS[request.param]()
+
+
+def text_of(log: Log) -> torch.Tensor:
+    return torch.randn(log.num_items, 12, generator=torch.Generator().manual_seed(1))
+
+
+def fitted(log: Log, folder: Path, training: TrainingSettings = QUICK) -> MultiTaskBert:
+    held = log.num_users // 5
+    return train_multitask(
+        log,
+        np.arange(held, log.num_users),
+        SMALL,
+        training,
+        folder,
+        validation=np.arange(held),
+        text_vectors_ND0=text_of(log),
+        progress=False,
+    )
+
+
+def is_finite(model: torch.nn.Module) -> bool:
+    return all(bool(x.isfinite().all()) for n, x in model.state_dict().items() if "extra" not in n)
+
+
+def plays_as_people(log: Log, taste: StateEncoder | JudgeTaste) -> None:
+    """Draws have the stated means, stay in range, and an event moves the state."""
+    people = population(log, np.arange(log.num_users), starts=3, warm=5, seed=0)
+    users = LearnedUsers(taste, skip=0.0, temperature=1.0)
+    assert users.signals == log.signals
+    B = min(PLAYED, people.size)
+    user_B = torch.arange(B, dtype=torch.int32)
+    arrival = arrive(people, user_B)
+    assert arrival.hour is not None and arrival.weekday is not None
+    zero_B = torch.zeros(B, dtype=torch.int32)
+    context = Context(
+        arrival.hour, arrival.weekday, zero_B, zero_B, zero_B, arrival.hour, arrival.extra
+    )
+    state = users.initial(arrival, Luck(zero_B))
+    N = log.num_items
+    catalogue = Catalogue(torch.zeros(N), torch.zeros(N, 1), torch.zeros(N))
+    items = Items(torch.arange(N, dtype=torch.int32).expand(B, N).contiguous(), catalogue)
+    totals, count = 0.0, 40
+    for turn in range(count):
+        luck = Luck.at(user_B * 1000, zero_B + turn)
+        value_BNM, mean_BNM = users.respond(state, items, context, luck)
+        totals = totals + value_BNM
+        for m, signal in enumerate(log.signals):
+            assert signal.low <= float(value_BNM[..., m].min()), signal
+            assert float(value_BNM[..., m].max()) <= signal.high, signal
+    drawn_M, stated_M = totals.mean((0, 1)) / count, mean_BNM.mean((0, 1))
+    torch.testing.assert_close(drawn_M, stated_M, rtol=0.06, atol=0.02)
+    appeal_BN, outlook_BNM = users.outlook(state, catalogue, context, luck)
+    torch.testing.assert_close(appeal_BN, users.appeal(state, items, context))
+    torch.testing.assert_close(outlook_BNM, mean_BNM)
+    feedback_BNM = torch.zeros_like(value_BNM)
+    feedback_BNM[:, 3] = value_BNM[:, 3]
+    after = users.evolve(state, items, feedback_BNM, context, luck)
+    moved_BN = users.appeal(after, items, context) - appeal_BN
+    assert bool(moved_BN.isfinite().all()) and float(moved_BN.abs().max()) > 0
+
+
+def test_the_network_fits_and_plays(log: Log, tmp_path: Path) -> None:
+    model = fitted(log, tmp_path)
+    assert is_finite(model)
+    assert model.heads == (*(signal.name for signal in log.signals), "next")
+    about = read_about(tmp_path)
+    assert all(math.isfinite(v) for row in about["history"] for v in row.values())
+    again = MultiTaskBert.load(tmp_path)
+    assert repr(again.tasks) == repr(model.tasks) and again.context == log.context
+    plays_as_people(log, StateEncoder(again, seconds_per_event=30.0))
+
+
+def test_the_judge_fits_and_plays(log: Log) -> None:
+    model, figures = train_judge(log, np.arange(log.num_users), JUDGE)
+    assert is_finite(model) and all(map(math.isfinite, figures.values()))
+    plays_as_people(log, JudgeTaste(model))
+
+
+@pytest.mark.parametrize(
+    ("name", "split"), [("clicks", "time"), ("dwell", "loo"), ("shop", "time")]
+)
+def test_it_is_evaluated(
+    name: str, split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LOGS[name]()
+    monkeypatch.setenv("SLATEGYM_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        "slategym.models.multitask.train.item_text_vectors", lambda texts, progress: text_of(log)
+    )
+    training = replace(QUICK, epochs=1)
+    evaluation = Evaluation(log, split, settings=SMALL, progress=False, training=training)
+    rows = [evaluation.multi_task(), *evaluation.single_tasks(), *evaluation.anchors()]
+    for row in rows:
+        assert all(map(math.isfinite, row.values.values()))
+    first, *others = (signal.name for signal in log.signals)
+    assert f"{first}_auc" in rows[0].values or rows[0].notes
+    assert all(name in evaluation.protocol() for name in (first, *others))
+    assert [row.model for row in rows[1:-3]] == [f"{name} only" for name in others]
+    shown = "over what was shown" in evaluation.protocol()
+    assert shown == (name == "shop")
+
+
+def test_a_figure_of_one_class_is_a_sentence(tmp_path: Path) -> None:
+    log = small_log(40, 40)
+    always = replace(log, events=log.events.assign(like=np.float32(1)))
+    fitted(always, tmp_path)
+    figures = read_about(tmp_path)["figures"]
+    assert "like_auc" not in figures
+    assert "like AUC is not defined on these rows: only one outcome occurs" in figures["notes"]
+    assert "only one outcome occurs" in (tmp_path / "README.md").read_text()
+
+
+def test_an_unobserved_signal_teaches_nothing(tmp_path: Path) -> None:
+    """Whatever stands where a rating is unobserved, the judge's weights are the same."""
+    log = unrated()
+    first, _ = train_judge(log, np.arange(40), JUDGE)
+    events = log.events.copy()
+    tail = events.groupby("user").tail(1).index
+    events.loc[tail, ["like", "rating"]] = np.nan
+    model, figures = train_judge(replace(log, events=events), np.arange(40), JUDGE)
+    assert is_finite(first) and is_finite(model) and math.isfinite(figures["rating_rmse"])
+
+
+def test_halves_are_told_apart(tmp_path: Path) -> None:
+    signals = (
+        CLICK._replace(provenance="derived"),
+        Signal("rating", "ordinal", "*", 0.5, 5, "logged", 0.5),
+    )
+    log = small_log(40, 40)
+    rating = log.events["rating"].to_numpy() - 0.5
+    halves = with_signals(log, signals, click=np.ones(len(rating)), rating=rating)
+    model = fitted(halves, tmp_path)
+    items_ND = model.item_vectors()
+    values = torch.tensor([[[1.0, 3.0]], [[1.0, 3.5]], [[1.0, math.nan]]])
+    zero_B1 = torch.zeros(3, 1)
+    tokens_BD = model.event_tokens(items_ND, zero_B1.long(), values, zero_B1)[:, 0]
+    assert len({tuple(token.tolist()) for token in tokens_BD}) == 3
+
+
+def test_clicks_are_learned_from_what_was_shown(tmp_path: Path) -> None:
+    """Half the items are never clicked when shown, and the first slot is clicked most."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(60):
+        for slate in range(10):
+            for slot, item in enumerate(rng.choice(20, 4, replace=False)):
+                rate = (0.7 if item < 10 else 0.02) * (1.0, 0.6, 0.3, 0.15)[slot]
+                rows.append((user, item, 10**9 + slate * 60, slate, slot, rng.random() < rate))
+    events = pd.DataFrame(rows, columns=["user", "item", "time", "slate_id", "position", "click"])
+    events = events.astype({"user": np.int32, "item": np.int32, "click": np.float32})
+    base = small_log(60, 20)
+    log = replace(
+        base,
+        events=events.assign(hour=np.float32(12), weekday=np.int32(0)),
+        signals=(CLICK,),
+        repeats=True,
+    )
+    model = fitted(log, tmp_path, replace(QUICK, epochs=10, learning_rate=0.02, patience=10))
+    assert "passed over in the log's slates" in (tmp_path / "README.md").read_text()
+    effect_S = model.slot_effect(torch.arange(6)).detach()
+    assert effect_S[0] == 0 and effect_S[3] == effect_S[5]
+    assert float(effect_S[3]) < float(effect_S[1]) < 0
+    with torch.no_grad():
+        query_1D = model.query(torch.zeros(1, 16), torch.tensor([12.0]), torch.tensor([0]))
+        click_1N = model.logits("click", query_1D, model.item_vectors(), None)
+    assert float(click_1N[0, :10].min()) > float(click_1N[0, 10:].max())
+    assert float(click_1N[0, :10].mean().sigmoid()) == pytest.approx(0.7, abs=0.2)  # as if first
+    predictions = predict(model, Sequences.from_log(log), np.arange(200))
+    assert predictions.click_xC.shape == (200, 1)  # nothing is drawn
+    assert predictions.rank_x.max() < 20
+
+
+def test_without_slates_the_card_says_that_items_were_drawn(tmp_path: Path) -> None:
+    fitted(clicks_alone(), tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert "against items drawn at random, since the log does not hold what was passed over" in card
+
+
+def test_context_and_item_columns_start_at_nothing_and_are_learned(tmp_path: Path) -> None:
+    log = shop_log()
+    plain = replace(log, context=(), item_columns=())
+    training = replace(QUICK, epochs=1, learning_rate=0.0)
+    both, neither = (fitted(x, tmp_path / n, training) for n, x in (("a", log), ("b", plain)))
+    assert torch.equal(both.item_vectors(), neither.item_vectors())
+    state, hour, day = torch.randn(2, 16), torch.tensor([3.0, 4.0]), torch.tensor([0, 1])
+    extra = torch.tensor([[0.0], [1.0]])
+    assert torch.equal(both.query(state, hour, day, extra), neither.query(state, hour, day))
+    learned = fitted(log, tmp_path / "c")
+    assert not torch.equal(learned.query(state, hour, day, extra), learned.query(state, hour, day))
+    assert float(learned.item_inputs.tables["0"].weight.detach().abs().sum()) > 0
+    with pytest.raises(ValueError, match=r"1 further columns \(device\), got 2"):
+        learned.query(state, hour, day, torch.zeros(2, 2))
+
+
+def test_columns_by_hand() -> None:
+    columns = (Column("device", ("phone", "laptop")), Column("price", (), "EUR", 10.0, 30.0))
+    inputs = ColumnInputs(columns, 2)
+    with torch.no_grad():
+        inputs.tables["0"].weight.copy_(torch.tensor([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]))
+        inputs.tables["1"].weight.copy_(torch.tensor([[0.0, 1.0]]))
+    rows = torch.tensor([[-1.0, 20.0], [0.0, 30.0], [1.0, 10.0], [math.nan, math.nan]])
+    want = [[1.0, 0.0], [2.0, 1.0], [3.0, -1.0], [1.0, 0.0]]
+    torch.testing.assert_close(inputs(rows), torch.tensor(want))
+    torch.testing.assert_close(inputs(inputs.unknown(torch.zeros(1))), torch.tensor([[1.0, 0.0]]))
+    inputs.set_scale(rows)
+    torch.testing.assert_close(float(inputs.middle_Z[1]), 20.0)
+
+
+def test_a_sampled_softmax_is_the_whole_one_on_average(tmp_path: Path) -> None:
+    log = small_log(40, 200)
+    model = fitted(log, tmp_path)
+    sequences = Sequences.from_log(log)
+    rng = np.random.default_rng(0)
+    windows = plan_epoch(sequences, sequences.count_U.numpy(), 9, 400, rng)[0]
+    batch = sequences.batch(windows)
+    limit_B = sequences.clicks_U[batch.user_B]
+    weights = {**dict.fromkeys(model.heads, 0.0), NEXT: 1.0}
+    generator = torch.Generator().manual_seed(0)
+
+    def loss(sampled: object) -> float:
+        targets = batch_targets(sequences, batch, limit_B, 2, generator, sampled)  # type: ignore[arg-type]
+        table = model.item_table(items_of(sequences, batch, targets))
+        with torch.no_grad():
+            query_xD = queries(model, table, sequences, batch)[batch.real_BR]
+            return float(task_losses(model, table, query_xD, sequences, targets, weights)[NEXT])
+
+    proposal = Proposal.of(torch.bincount(sequences.item_E, minlength=200))
+    whole = loss(None)
+    sampled = [loss(proposal.draw(120, generator)) for _ in range(60)]
+    assert np.mean(sampled) == pytest.approx(whole, abs=0.05)
+    assert np.std(sampled) > 1e-4
+
+
+def test_a_large_catalogue_touches_some_of_its_items_at_a_time(tmp_path: Path) -> None:
+    log = small_log(40, 300)
+    settings = replace(QUICK, epochs=2, softmax_items=64)
+    model = fitted(log, tmp_path / "sampled", settings)
+    again = fitted(log, tmp_path / "again", settings)
+    whole = fitted(log, tmp_path / "whole", replace(QUICK, epochs=2))
+    assert is_finite(model)
+    state = model.state_dict()
+    assert all(torch.equal(v, state[k]) for k, v in again.state_dict().items())
+    held = [read_about(tmp_path / n)["history"][-1]["held-out next"] for n in ("sampled", "whole")]
+    assert held[0] == pytest.approx(held[1], rel=0.1)
+    assert not torch.equal(model.item_bias_YN, whole.item_bias_YN)
