@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from slategym.models.statistics import Floats
+from slategym.models.statistics import Floats, smoothed_rate
 from slategym.models.tasks import Task
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class ItemBiases:
 
     item_YN: Floats  # by head: log-odds, or on the scale of the task's `link`; next: log popularity
     offset_M: tuple[float, ...]  # of all items, by task
+    slot_S: tuple[float, ...] = ()  # log-odds of a click in each slot beside the first slot
 
     @property
     def num_items(self) -> int:
@@ -41,8 +45,7 @@ def item_biases(
     tasks: Sequence[Task],
     num_users: int,
     num_items: int,
-    *,
-    shown: bool = False,
+    slot: Ints | None = None,
 ) -> ItemBiases:
     """Starting points of the heads: popularity for the click and the next item, else the task's.
 
@@ -51,15 +54,20 @@ def item_biases(
         tasks: click first.
         num_users: U.
         num_items: N.
-        shown: whether the rows hold what was passed over: the click starts at its rate among them.
+        slot: of each row, where the rows hold what was passed over: the click starts at its rate
+            among them, as if everything had been shown in the first slot.
     """
     clicked = events[events["click"] == 1]
     count_N = np.bincount(clicked["item"], minlength=num_items)
     share_N = (count_N + 0.5) / (count_N.sum() + 0.5 * num_items)
     rows = [np.log(share_N * num_items)]  # against a uniformly drawn item
-    if shown:
+    slots: tuple[float, ...] = ()
+    if slot is not None:
         item, hit = events["item"].to_numpy(), events["click"].to_numpy()
-        rows = [tasks[0].start(item, item, hit, num_users, num_items).item_N]
+        logit_S = _log_odds(smoothed_rate(slot, hit, int(slot.max()) + 1))
+        rate_N = smoothed_rate(item, hit, num_items)
+        rows = [_log_odds(rate_N) + logit_S[0] - _log_odds(np.mean(rate_N[item]))]
+        slots = tuple((logit_S - logit_S[0]).tolist())
     offsets = [0.0]
     for task in tasks[1:]:
         seen = observed(clicked, task)
@@ -67,7 +75,12 @@ def item_biases(
         start = task.start(user, item, value, num_users, num_items)
         rows.append(start.item_N)
         offsets.append(start.offset)
-    return ItemBiases(np.stack([*rows, np.log(share_N)]), tuple(offsets))
+    return ItemBiases(np.stack([*rows, np.log(share_N)]), tuple(offsets), slots)
+
+
+def _log_odds(rate: Floats) -> Floats:
+    odds: Floats = np.log(rate / (1 - rate))
+    return odds
 
 
 def observed(events: pd.DataFrame, task: Task) -> pd.DataFrame:

@@ -167,7 +167,8 @@ class MultiTaskBert(nn.Module):
                 self.item_inputs = ColumnInputs(item_columns, settings.width)
                 self.item_inputs.set_scale(self.item_extra_NZ)
         if num_slots > 1:  # beside the first
-            self.slot_bias = nn.Parameter(torch.zeros(num_slots - 1))
+            starts = biases.slot_S[1:num_slots] or (0.0,) * (num_slots - 1)
+            self.slot_bias = nn.Parameter(torch.tensor(starts, dtype=torch.float32))
 
     def _build(self, biases: ItemBiases) -> None:
         width, drop = self.settings.width, self.settings.dropout

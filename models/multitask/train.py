@@ -27,7 +27,7 @@ from slategym.models.multitask.fit import Fit, Judgement, Listener
 from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.progress import EpochBar
-from slategym.models.multitask.sequences import Bools, Sequences, as_mask
+from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
 from slategym.models.text.vectors import item_text_vectors
 
@@ -131,7 +131,7 @@ def train_multitask(
                 from_json(selection["tasks"]), selection["calibration"], selection["figures"]
             )
             train_E, held_E = train_E | held_E, None
-        events = log.events[train_E]
+        events, slots = log.events[train_E], _slots(sequences, train_E)
         tasks = fitted_tasks(events, tasks) if judgement is None else judgement.tasks
         model = MultiTaskBert(
             settings,
@@ -142,14 +142,14 @@ def train_multitask(
                 tasks,
                 sequences.num_users,
                 sequences.num_items,
-                shown=sequences.slot_E is not None,
+                slots,
             ),
             profile_sizes=log.profile_sizes,
             num_items=sequences.num_items,
             context=log.context,
             item_columns=log.item_columns,
             item_extra_NZ=_item_extra(log),
-            num_slots=_num_slots(sequences, train_E),
+            num_slots=0 if slots is None else int(slots.max()) + 1,
             seed=seed,
         ).to(device)
         fit = Fit(model, sequences, train_E, held_E, training, seed)
@@ -177,12 +177,12 @@ def _item_extra(log: Log) -> Tensor | None:
     return torch.as_tensor(np.stack(columns, axis=1))
 
 
-def _num_slots(sequences: Sequences, train_E: Bools) -> int:
-    """Slots of the slates in training rows; 0 where there are none."""
+def _slots(sequences: Sequences, train_E: Bools) -> Ints | None:
+    """The slot of each training row, at most MOST_SLOTS - 1; None: the log has no slates."""
     if sequences.slot_E is None:
-        return 0
-    slots = sequences.slot_E[torch.as_tensor(train_E, device=sequences.slot_E.device)]
-    return min(int(slots.max()) + 1, MOST_SLOTS)
+        return None
+    slots: Ints = sequences.slot_E.cpu().numpy()[train_E].clip(max=MOST_SLOTS - 1)
+    return slots
 
 
 def _write(model: MultiTaskBert, folder: Path, about: dict[str, Any]) -> None:
