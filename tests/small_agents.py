@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from slategym.agents.core.agent import Agent
-from slategym.agents.core.sessions import Lanes, harvest, luck_of, seat, show
+from slategym.agents.core.sessions import TrainingSessions, harvest, luck_of, seat, show
 from slategym.agents.slates.top import top_slate
 from slategym.agents.types import Action
 from slategym.envs.candidates import WholeCatalogue
@@ -50,18 +50,18 @@ class Counting(Agent):
     def build(self) -> None:
         shape = (len(self.seeds), self.world.catalogue.num_items)
         self.value_SN = torch.zeros(shape, device=self.world.device)
-        self.lanes: Lanes | None = None
+        self.sessions: TrainingSessions | None = None
 
     def begin(self, world: World) -> None:
         self.place, self.turn = world, turn_of(world)
-        self.lanes = seat(world, self.seeds, self.settings.num_users)
+        self.sessions = seat(world, self.seeds, self.settings.num_users)
 
     def cycle(self) -> tuple[int, dict[str, float]]:
-        assert self.lanes is not None
+        assert self.sessions is not None
         S, B = len(self.seeds), self.settings.num_users
-        score_LN = self._noisy(self.value_SN.repeat_interleave(B, 0), luck_of(self.lanes))
+        score_LN = self._noisy(self.value_SN.repeat_interleave(B, 0), luck_of(self.sessions))
         slate_LK = top_slate(score_LN, self.place.slate_size)
-        self.lanes, step = show(self.place, self.turn, self.lanes, slate_LK)
+        self.sessions, step = show(self.place, self.turn, self.sessions, slate_LK)
         click_LK = step.outcome.feedback[..., 0]
         item_SX = slate_LK.long().view(S, -1)
         zero_SN = torch.zeros_like(self.value_SN)
@@ -70,7 +70,7 @@ class Counting(Agent):
         error_SN = gain_SN / shown_SN.clamp(min=1) - self.value_SN
         rate = self.settings.learning_rate
         self.value_SN = torch.where(shown_SN > 0, self.value_SN + rate * error_SN, self.value_SN)
-        self.lanes, figures = harvest(self.lanes)
+        self.sessions, figures = harvest(self.sessions)
         return B, {**figures, "train/loss": float(error_SN.square().mean())}
 
     def act(self, observation: Observation, luck: Luck) -> Action:
@@ -90,10 +90,10 @@ class Counting(Agent):
         self.value_SN = weights["value"].to(self.world.device)
 
     def state(self) -> Any:
-        return {"value": self.value_SN, "lanes": self.lanes}
+        return {"value": self.value_SN, "sessions": self.sessions}
 
     def restore(self, state: Any) -> None:
-        self.value_SN, self.lanes = state["value"], state["lanes"]
+        self.value_SN, self.sessions = state["value"], state["sessions"]
 
     def _noisy(self, value_LN: Tensor, luck: Luck) -> Tensor:
         draw_LN = luck.uniform(TRY, value_LN.shape[1])

@@ -40,7 +40,7 @@ class SlateTensorDictEnv(EnvBase):
     Args:
         world: a World, or the id of a registered one.
         num_envs: B.
-        seed: decides what happens until `set_seed` is called; one for all lanes.
+        seed: decides what happens until `set_seed` is called; one for all sessions.
         max_episode_steps: slates after which a session is cut; None: the world's horizon.
         compile: run each transition as one compiled graph.
     """

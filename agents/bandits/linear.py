@@ -36,7 +36,7 @@ from torch import Tensor
 
 from slategym.agents.bandits.examination import examination
 from slategym.agents.bandits.features import Axes, PairFeatures
-from slategym.agents.core import sessions as lanes
+from slategym.agents.core import sessions
 from slategym.agents.core.agent import Agent
 from slategym.agents.slates.top import allowed_only, top_slate
 from slategym.agents.types import Action
@@ -198,7 +198,7 @@ class LinearBandit(Agent):
     def begin(self, world: World) -> None:
         """Seat the training users."""
         self.where, self.turn = world, turn_of(world)
-        self.lanes = lanes.seat(world, self.seeds, self.settings.num_users)
+        self.sessions = sessions.seat(world, self.seeds, self.settings.num_users)
 
     @torch.no_grad()
     def cycle(self) -> tuple[int, dict[str, float]]:
@@ -207,13 +207,13 @@ class LinearBandit(Agent):
         objective_M = torch.tensor(self.where.objective, device=self.where.device)
         evidence = self.evidence
         for _ in range(s.slates):
-            session = self.lanes.session
-            observation, luck = engine.observe(self.where, session), lanes.luck_of(self.lanes)
+            session = self.sessions.session
+            observation, luck = engine.observe(self.where, session), sessions.luck_of(self.sessions)
             user_SBQ = self._users(observation, S)
             score_SBN = self.hoped(self.posterior, user_SBQ, luck)
             slate_LK = self._slates(score_SBN.flatten(0, 1), observation)
             items, shown_LK = engine.pick(self.where, session, slate_LK)
-            self.lanes, step = lanes.show(self.where, self.turn, self.lanes, slate_LK)
+            self.sessions, step = sessions.show(self.where, self.turn, self.sessions, slate_LK)
             feedback_LKM = step.outcome.feedback
             read_LK = examination(self.where.choice, feedback_LKM[..., 0] > 0) * shown_LK
             item_LKP = self.features.items_NP[items.id.long()]
@@ -225,7 +225,7 @@ class LinearBandit(Agent):
                 ),
             )
         self._believe(evidence)
-        self.lanes, figures = lanes.harvest(self.lanes)
+        self.sessions, figures = sessions.harvest(self.sessions)
         shown = s.slates * s.num_users
         figures["train/loss"] = float(self.posterior.noise.square().mean())
         figures["train/n_updates"] = float((self.steps + shown) // shown)
@@ -280,12 +280,12 @@ class LinearBandit(Agent):
 
     def state(self) -> Any:
         """The weights and the training users."""
-        return {"weights": self.weights(), "lanes": self.lanes}
+        return {"weights": self.weights(), "sessions": self.sessions}
 
     def restore(self, state: Any) -> None:
         """Take over such a tree."""
         self.load_weights(state["weights"])
-        self.lanes = state["lanes"]
+        self.sessions = state["sessions"]
 
     def _believe(self, evidence: Evidence) -> None:
         self.evidence = evidence

@@ -12,7 +12,7 @@ MEAN, SQUARE = 0.9, 0.999  # what the two moments keep from update to update
 
 
 class SeedAdam:
-    """Adam with a count of updates of its own for every member of a cohort.
+    """Adam with a count of updates of its own for every member of an ensemble.
 
     `torch.optim.Adam` counts once for all, so a member that paused (PPO's epochs end early where a
     policy has moved far enough) would differ from the same member trained alone.

@@ -110,7 +110,7 @@ class Agent(ABC):
 
     @abstractmethod
     def build(self) -> None:
-        """Networks, optimisers, buffers: everything that `state` names except the lanes."""
+        """Networks, optimisers, buffers: everything that `state` names except the sessions."""
 
     @abstractmethod
     def begin(self, world: World) -> None:

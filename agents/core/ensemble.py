@@ -16,7 +16,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.utils._pytree import tree_map
 
 
-class Cohort:
+class Ensemble:
     """Stacked weights of S networks of one shape.
 
     Args:
@@ -81,13 +81,13 @@ class Cohort:
         """The stacked weights, (S, ...) each."""
         return list(self.weights.values())
 
-    def only(self, seed_index: int) -> Cohort:
-        """One member as a cohort of one, which shares its weights."""
+    def only(self, seed_index: int) -> Ensemble:
+        """One member as an ensemble of one, which shares its weights."""
         return self.fixed(slice(seed_index, seed_index + 1))
 
-    def frozen_copy(self) -> Cohort:
+    def frozen_copy(self) -> Ensemble:
         """The same weights, without gradients: a target network."""
-        twin = object.__new__(Cohort)
+        twin = object.__new__(Ensemble)
         twin.skeleton, twin.constants, twin.num_seeds = (
             self.skeleton,
             self.constants,
@@ -96,9 +96,9 @@ class Cohort:
         twin.weights = {name: x.detach().clone() for name, x in self.weights.items()}
         return twin
 
-    def fixed(self, members: slice = slice(None)) -> Cohort:
+    def fixed(self, members: slice = slice(None)) -> Ensemble:
         """These members' weights, shared and not copied, without gradients."""
-        twin = object.__new__(Cohort)
+        twin = object.__new__(Ensemble)
         twin.skeleton = self.skeleton
         twin.weights = {name: x.detach()[members] for name, x in self.weights.items()}
         twin.constants = {name: x[members] for name, x in self.constants.items()}
@@ -106,7 +106,7 @@ class Cohort:
         return twin
 
     @torch.no_grad()
-    def follow(self, other: Cohort, rate: float) -> None:
+    def follow(self, other: Ensemble, rate: float) -> None:
         """Move towards another's weights by this share (Polyak averaging)."""
         mine, theirs = self.parameters(), other.parameters()
         torch._foreach_lerp_(mine, theirs, rate)

@@ -74,7 +74,7 @@ class Replay:
         map_tensors(write, self.kept, shown)
 
     def draw(self, newest: int, luck_S: Luck, num: int) -> tuple[Shown, Shown]:
-        """Rounds and those that followed them, uniform over lanes and all rounds but the newest.
+        """Rounds and those that followed them, uniform over sessions and all rounds but the newest.
 
         Args:
             newest: number of the round that was put last, at least 1.

@@ -1,4 +1,4 @@
-"""What happens to all lanes step by step, kept on their device for a learner."""
+"""What happens in all sessions step by step, kept on their device for a learner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class Tape:
+class RolloutBuffer:
     """Tensors of T steps, kept side by side as they come.
 
     Args:
@@ -21,7 +21,7 @@ class Tape:
         self.parts: dict[str, Tensor] = {}
 
     def keep(self, t: int, parts: Mapping[str, Tensor]) -> None:
-        """Write step t of S * B lanes, (L, ...) each, as (S, T, B, ...)."""
+        """Write step t of S * B sessions, (L, ...) each, as (S, T, B, ...)."""
         for name, x_L in parts.items():
             x_SB = x_L.view(self.num_seeds, -1, *x_L.shape[1:])
             if name not in self.parts:

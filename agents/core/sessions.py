@@ -19,7 +19,7 @@ from slategym.envs.types import Observation, Outcome, Session, World, map_tensor
 
 
 @dataclass(frozen=True)
-class Lanes:
+class TrainingSessions:
     """L = S * B sessions and what has been earned in them."""
 
     session: Session
@@ -38,7 +38,7 @@ class Step:
     next: Observation  # of whoever is seated now
 
 
-def seat(world: World, seeds: Sequence[int], num_users: int) -> Lanes:
+def seat(world: World, seeds: Sequence[int], num_users: int) -> TrainingSessions:
     """B users of every seed at their first request.
 
     Args:
@@ -51,7 +51,7 @@ def seat(world: World, seeds: Sequence[int], num_users: int) -> Lanes:
     seed_S = torch.tensor([seed & 0x7FFFFFFF for seed in seeds], dtype=torch.int32)
     seed_L = seed_S.to(world.device).repeat_interleave(num_users)
     size = world.population.size
-    return Lanes(
+    return TrainingSessions(
         session=engine.start(world, seed_L, lane_L % size, lane_L // size),
         earned=torch.zeros(len(lane_L), device=world.device),
         slates=torch.zeros_like(lane_L),
@@ -59,26 +59,28 @@ def seat(world: World, seeds: Sequence[int], num_users: int) -> Lanes:
     )
 
 
-def luck_of(lanes: Lanes) -> Luck:
+def luck_of(sessions: TrainingSessions) -> Luck:
     """Of every lane, for this request."""
-    return Luck.at(lanes.session.key, lanes.session.step)
+    return Luck.at(sessions.session.key, sessions.session.step)
 
 
 @torch.no_grad()
-def show(world: World, turn: Turn, lanes: Lanes, slate_LK: Tensor) -> tuple[Lanes, Step]:
+def show(
+    world: World, turn: Turn, sessions: TrainingSessions, slate_LK: Tensor
+) -> tuple[TrainingSessions, Step]:
     """Show every lane a slate; seat the next user where a session has ended.
 
     Args:
         world: where.
         turn: `slategym.envs.gym.turn_of(world)`, compiled or not.
-        lanes: before.
+        sessions: before.
         slate_LK: int32 positions.
     """
-    session, outcome, last, ended_L = turn(lanes.session, slate_LK)
-    earned_L, slates_L = lanes.earned + outcome.reward, lanes.slates + 1
-    S = lanes.closed.shape[0]
+    session, outcome, last, ended_L = turn(sessions.session, slate_LK)
+    earned_L, slates_L = sessions.earned + outcome.reward, sessions.slates + 1
+    S = sessions.closed.shape[0]
     over_L = torch.stack([torch.ones_like(earned_L), earned_L, slates_L.float()], 1).double()
-    closed_S3 = lanes.closed + (over_L * ended_L[:, None]).view(S, -1, 3).sum(1)
+    closed_S3 = sessions.closed + (over_L * ended_L[:, None]).view(S, -1, 3).sum(1)
     observation = last
     if bool(ended_L.any()):
         row_R = ended_L.nonzero()[:, 0]
@@ -86,7 +88,7 @@ def show(world: World, turn: Turn, lanes: Lanes, slate_LK: Tensor) -> tuple[Lane
         first = engine.observe(world, fresh)
         put: Callable[..., Tensor] = lambda old, new: old.index_copy(0, row_R, new)  # noqa: E731
         observation = first if fresh is session else map_tensors(put, last, first)
-    after = Lanes(
+    after = TrainingSessions(
         session=session,
         earned=earned_L.masked_fill(ended_L, 0.0),
         slates=slates_L.masked_fill(ended_L, 0),
@@ -95,13 +97,13 @@ def show(world: World, turn: Turn, lanes: Lanes, slate_LK: Tensor) -> tuple[Lane
     return after, Step(outcome, ended_L, last, observation)
 
 
-def harvest(lanes: Lanes) -> tuple[Lanes, dict[str, float]]:
+def harvest(sessions: TrainingSessions) -> tuple[TrainingSessions, dict[str, float]]:
     """Mean return and length of the sessions that ended since the last harvest, over all seeds.
 
     Empty where none has ended.
     """
-    number, earned, slates = lanes.closed.sum(0).tolist()
+    number, earned, slates = sessions.closed.sum(0).tolist()
     if not number:
-        return lanes, {}
+        return sessions, {}
     figures = {"rollout/ep_rew_mean": earned / number, "rollout/ep_len_mean": slates / number}
-    return replace(lanes, closed=torch.zeros_like(lanes.closed)), figures
+    return replace(sessions, closed=torch.zeros_like(sessions.closed)), figures

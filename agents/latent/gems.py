@@ -21,11 +21,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from slategym.agents.core import sessions as lanes
+from slategym.agents.core import sessions
 from slategym.agents.core.agent import Agent
-from slategym.agents.core.ensemble import Cohort, adam_state, load_adam, ready_adam
+from slategym.agents.core.ensemble import Ensemble, adam_state, load_adam, ready_adam
 from slategym.agents.core.inputs import Inputs
-from slategym.agents.core.sessions import Lanes
+from slategym.agents.core.sessions import TrainingSessions
 from slategym.agents.latent.sac import Replay, SacSettings, SoftActorCritic, mean_action, sample
 from slategym.agents.latent.slate_vae import (
     SlateDecoder,
@@ -88,8 +88,8 @@ class Gems(Agent):
         self.inputs = Inputs(world)
         vectors_NE = _spread(world.catalogue.embedding)
         shape = (K, vectors_NE.shape[1], Z)
-        self.encoder = Cohort(lambda: SlateEncoder(vectors_NE.cpu(), K, Z), self.seeds, device)
-        self.decoder = Cohort(lambda: SlateDecoder(*shape), self.seeds, device)
+        self.encoder = Ensemble(lambda: SlateEncoder(vectors_NE.cpu(), K, Z), self.seeds, device)
+        self.decoder = Ensemble(lambda: SlateDecoder(*shape), self.seeds, device)
         weights = [*self.encoder.parameters(), *self.decoder.parameters()]
         self.adam = ready_adam(weights, 1e-3)
         self.fitted = 0  # minibatches
@@ -103,13 +103,13 @@ class Gems(Agent):
         self.replay = Replay(S, asked.buffer, self._blank())
         keys = [seed & 0x7FFFFFFF for seed in self.seeds]
         self.key_S = torch.tensor(keys, dtype=torch.int32, device=device)
-        self.lanes: Lanes | None = None
+        self.sessions: TrainingSessions | None = None
 
     def begin(self, world: World) -> None:
         """Seat the training users; ready the policy that writes the log."""
         self.where, self.turn = world, turn_of(world)
         self.logger = _logging_policy(self.settings.logging, world)
-        self.lanes = lanes.seat(world, self.seeds, self.settings.num_users)
+        self.sessions = sessions.seat(world, self.seeds, self.settings.num_users)
 
     def cycle(self) -> tuple[int, dict[str, float]]:
         """Log, or fit the auto-encoder, or play and learn."""
@@ -126,18 +126,18 @@ class Gems(Agent):
     @torch.no_grad()
     def _write_log(self) -> dict[str, float]:
         """One slate of every lane by the logging policy, its clicks kept."""
-        assert self.lanes is not None
-        session, luck_L = self.lanes.session, lanes.luck_of(self.lanes)
+        assert self.sessions is not None
+        session, luck_L = self.sessions.session, sessions.luck_of(self.sessions)
         observation = engine.observe(self.where, session)
         seen = replace(observation, hidden=session) if self.logger.privileged else observation
         slate_LK = self.logger.act(seen, luck_L).slate
         if self.settings.logging != "random":
             slate_LK = half_random(slate_LK, observation, self.where.num_candidates, luck_L)
         items, _ = engine.pick(self.where, session, slate_LK)
-        self.lanes, step = lanes.show(self.where, self.turn, self.lanes, slate_LK)
+        self.sessions, step = sessions.show(self.where, self.turn, self.sessions, slate_LK)
         rows = {"slate": items.id, "click": (step.outcome.feedback[..., 0] > 0).float()}
         self.log.add({name: self._by_seed(x) for name, x in rows.items()})
-        self.lanes, _ = lanes.harvest(self.lanes)  # the log's returns are not the agent's
+        self.sessions, _ = sessions.harvest(self.sessions)  # the log's returns are not the agent's
         return {"log/slates": float(self.log.seen)}
 
     def _fit(self) -> dict[str, float]:
@@ -167,14 +167,14 @@ class Gems(Agent):
 
     def _play_and_learn(self) -> dict[str, float]:
         """One slate for every lane, then the updates."""
-        assert self.lanes is not None
-        observation = engine.observe(self.where, self.lanes.session)
+        assert self.sessions is not None
+        observation = engine.observe(self.where, self.sessions.session)
         seen_LX = self.inputs.vector(observation)
-        luck_L, warm = lanes.luck_of(self.lanes), self.replay.seen < self.settings.warm_up
+        luck_L, warm = sessions.luck_of(self.sessions), self.replay.seen < self.settings.warm_up
         with torch.no_grad():
             action_SBA = self._random(luck_L) if warm else self._sampled(seen_LX, luck_L)
             slate_LK = self._slates(action_SBA, observation, slice(None))
-        self.lanes, step = lanes.show(self.where, self.turn, self.lanes, slate_LK)
+        self.sessions, step = sessions.show(self.where, self.turn, self.sessions, slate_LK)
         rows = {
             "seen": seen_LX,
             "action": action_SBA.flatten(0, 1),
@@ -189,7 +189,7 @@ class Gems(Agent):
                 luck_S = self._luck(UPDATE, self.sac.updates)
                 batch = self.replay.draw(luck_S, self.sac.settings.batch)
                 figures = self.sac.learn(batch, luck_S)
-        self.lanes, earned = lanes.harvest(self.lanes)
+        self.sessions, earned = sessions.harvest(self.sessions)
         told = {name: float(x) for name, x in figures.items()} if earned else {}
         return {**earned, **told, "train/n_updates": float(self.sac.updates)}
 
@@ -234,7 +234,7 @@ class Gems(Agent):
             "sac": self.sac.state(),
             "log": self.log.state(),
             "replay": self.replay.state(),
-            "lanes": self.lanes,
+            "sessions": self.sessions,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -247,7 +247,7 @@ class Gems(Agent):
         self.sac.restore(state["sac"])
         self.log.restore(state["log"])
         self.replay.restore(state["replay"])
-        self.lanes = state["lanes"]
+        self.sessions = state["sessions"]
 
     def _slates(self, action_SBA: Tensor, observation: Observation, members: slice) -> Tensor:
         """Positions that the decoder fills in for points of the box, (S * B, K) int32."""
@@ -265,7 +265,7 @@ class Gems(Agent):
         return self._by_seed(luck_L.uniform(EXPLORE, self.settings.latent_width) * 2.0 - 1.0)
 
     def _by_seed(self, x_L: Tensor) -> Tensor:
-        """Lanes as (S, B)."""
+        """TrainingSessions as (S, B)."""
         return x_L.view(len(self.seeds), -1, *x_L.shape[1:])
 
     def _luck(self, what: int, count: int) -> Luck:

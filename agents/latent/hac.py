@@ -32,12 +32,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.agents.core import sessions as lanes
+from slategym.agents.core import sessions
 from slategym.agents.core.agent import Agent
-from slategym.agents.core.ensemble import Cohort, adam_state, load_adam, ready_adam
+from slategym.agents.core.ensemble import Ensemble, adam_state, load_adam, ready_adam
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.ranker import ranker_of
-from slategym.agents.core.sessions import Lanes
+from slategym.agents.core.sessions import TrainingSessions
 from slategym.agents.latent.hyper_action import (
     HIDDEN,
     HyperActor,
@@ -99,9 +99,9 @@ class Hac(Agent):
         self.heads = _share_of_heads(world, asked.heads)
         X, D = self.inputs.width, world.catalogue.embedding.shape[1]
         self.width = E = width_of(asked.width, D)
-        self.actor = Cohort(lambda: HyperActor(X, E), self.seeds, device)
-        self.kernel = Cohort(lambda: ItemKernel(D, E), self.seeds, device)
-        self.critics = Cohort(lambda: TwinCritic(X, E, (HIDDEN,)), self.seeds, device)
+        self.actor = Ensemble(lambda: HyperActor(X, E), self.seeds, device)
+        self.kernel = Ensemble(lambda: ItemKernel(D, E), self.seeds, device)
+        self.critics = Ensemble(lambda: TwinCritic(X, E, (HIDDEN,)), self.seeds, device)
         self.target_actor = self.actor.frozen_copy()
         self.target_critics = self.critics.frozen_copy()
         taught = [*self.actor.parameters(), *self.kernel.parameters()]
@@ -115,13 +115,13 @@ class Hac(Agent):
         self.replay = Replay(S, asked.buffer, {**blank, **exposed})
         keys = [seed & 0x7FFFFFFF for seed in self.seeds]
         self.key_S = torch.tensor(keys, dtype=torch.int32, device=device)
-        self.lanes: Lanes | None = None
+        self.sessions: TrainingSessions | None = None
 
     def begin(self, world: World) -> None:
         """Seat the training users."""
         self.where, self.turn = world, turn_of(world)
         self.ranker = ranker_of(world) if self.heads else None
-        self.lanes = lanes.seat(world, self.seeds, self.settings.num_users)
+        self.sessions = sessions.seat(world, self.seeds, self.settings.num_users)
 
     def cycle(self) -> tuple[int, dict[str, float]]:
         """One slate for every lane, then the updates."""
@@ -130,8 +130,8 @@ class Hac(Agent):
         if self.replay.seen >= self.settings.warm_up:
             for _ in range(self.settings.updates):
                 figures = self._learn()
-        assert self.lanes is not None
-        self.lanes, earned = lanes.harvest(self.lanes)
+        assert self.sessions is not None
+        self.sessions, earned = sessions.harvest(self.sessions)
         told = {name: float(x) for name, x in figures.items()} if earned else {}
         return self.settings.num_users, {
             **earned,
@@ -142,9 +142,9 @@ class Hac(Agent):
     @torch.no_grad()
     def _play(self) -> None:
         """Show every lane the slate of a noisy hyper-action; keep what came of it."""
-        assert self.lanes is not None
-        observation = engine.observe(self.where, self.lanes.session)
-        seen_LX, luck_L = self.inputs.vector(observation), lanes.luck_of(self.lanes)
+        assert self.sessions is not None
+        observation = engine.observe(self.where, self.sessions.session)
+        seen_LX, luck_L = self.inputs.vector(observation), sessions.luck_of(self.sessions)
         noise_LE = luck_L.normal(NOISE, self.width)
         if self.replay.seen < self.settings.warm_up:
             hyper_SBE = self._by_seed(noise_LE)
@@ -153,8 +153,8 @@ class Hac(Agent):
             boldness_B1 = torch.linspace(0.0, self.settings.noise, hyper_SBE.shape[1])[:, None]
             hyper_SBE = hyper_SBE + boldness_B1.to(hyper_SBE) * self._by_seed(noise_LE)
         slate_LK = self._slates(hyper_SBE, observation, slice(None))
-        items, shown_LK = engine.pick(self.where, self.lanes.session, slate_LK)
-        self.lanes, step = lanes.show(self.where, self.turn, self.lanes, slate_LK)
+        items, shown_LK = engine.pick(self.where, self.sessions.session, slate_LK)
+        self.sessions, step = sessions.show(self.where, self.turn, self.sessions, slate_LK)
         label_LK = (step.outcome.feedback[..., 0] > 0).float()
         if self.ranker is not None:
             believed_LK = self.ranker.click_prob(observation, items.id)
@@ -265,7 +265,7 @@ class Hac(Agent):
             "adams": tuple(map(adam_state, self._adams)),
             "updates": torch.tensor(self.updates),
             "replay": self.replay.state(),
-            "lanes": self.lanes,
+            "sessions": self.sessions,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -276,10 +276,10 @@ class Hac(Agent):
             load_adam(adam, saved)
         self.updates = int(state["updates"])
         self.replay.restore(state["replay"])
-        self.lanes = state["lanes"]
+        self.sessions = state["sessions"]
 
     @property
-    def _networks(self) -> tuple[Cohort, ...]:
+    def _networks(self) -> tuple[Ensemble, ...]:
         return self.actor, self.kernel, self.critics, self.target_actor, self.target_critics
 
     @property
@@ -300,7 +300,7 @@ class Hac(Agent):
         return phi_SNE
 
     def _by_seed(self, x_L: Tensor) -> Tensor:
-        """Lanes as (S, B)."""
+        """TrainingSessions as (S, B)."""
         return x_L.view(len(self.seeds), -1, *x_L.shape[1:])
 
 

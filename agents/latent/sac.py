@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slategym.agents.core.ensemble import Cohort, adam_state, load_adam, ready_adam
+from slategym.agents.core.ensemble import Ensemble, adam_state, load_adam, ready_adam
 from slategym.envs.luck import Luck, purpose
 
 DRAW, HERE_NOISE, NEXT_NOISE = (purpose(f"sac.{n}") for n in ("draw", "here", "next"))
@@ -133,8 +133,8 @@ class SoftActorCritic:
     ) -> None:
         self.settings, self.action_width = settings, action_width
         shape = (width, action_width, settings.hidden)
-        self.actor = Cohort(lambda: GaussianActor(*shape), seeds, device)
-        self.critics = Cohort(lambda: TwinCritic(*shape), seeds, device)
+        self.actor = Ensemble(lambda: GaussianActor(*shape), seeds, device)
+        self.critics = Ensemble(lambda: TwinCritic(*shape), seeds, device)
         self.target = self.critics.frozen_copy()
         first = torch.full((len(seeds),), math.log(FIRST_ALPHA), device=device)
         self.log_alpha = first.requires_grad_()  # (S,)
@@ -209,7 +209,7 @@ class SoftActorCritic:
         return self.actor_adam, self.critic_adam, self.alpha_adam
 
 
-def sample(actor: Cohort, seen_SBX: Tensor, noise_SBA: Tensor) -> tuple[Tensor, Tensor]:
+def sample(actor: Ensemble, seen_SBX: Tensor, noise_SBA: Tensor) -> tuple[Tensor, Tensor]:
     """Actions and their log-density.
 
     Args:
@@ -229,7 +229,7 @@ def sample(actor: Cohort, seen_SBX: Tensor, noise_SBA: Tensor) -> tuple[Tensor, 
     return torch.tanh(raw_SBA), (normal_SBA - squash_SBA).sum(2)
 
 
-def mean_action(actor: Cohort, seen_SBX: Tensor) -> Tensor:
+def mean_action(actor: Ensemble, seen_SBX: Tensor) -> Tensor:
     """What it does without noise, (S, B, A) in (-1, 1)."""
     mean_SBA, _ = actor(seen_SBX)
     return torch.tanh(mean_SBA)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slategym.agents.core.ensemble import Cohort
+from slategym.agents.core.ensemble import Ensemble
 from slategym.agents.latent.sac import mlp
 from slategym.agents.slates.top import allowed_only
 from slategym.envs.types import Observation
@@ -66,7 +66,7 @@ class Losses(NamedTuple):
 
 
 def vae_losses(
-    encoder: Cohort, decoder: Cohort, slate_SMK: Tensor, click_SMK: Tensor, noise_SMZ: Tensor
+    encoder: Ensemble, decoder: Ensemble, slate_SMK: Tensor, click_SMK: Tensor, noise_SMZ: Tensor
 ) -> Losses:
     """What a minibatch costs.
 
@@ -94,7 +94,7 @@ def vae_losses(
 
 
 @torch.no_grad()
-def latent_bounds(encoder: Cohort, slate_SRK: Tensor, click_SRK: Tensor) -> tuple[Tensor, Tensor]:
+def latent_bounds(encoder: Ensemble, slate_SRK: Tensor, click_SRK: Tensor) -> tuple[Tensor, Tensor]:
     """Where slates of a log lie: the least mu - sigma and the greatest mu + sigma, (S, Z) each.
 
     Source: Deffayet et al. 2023: the box in which the agent acts.

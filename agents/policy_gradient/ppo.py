@@ -24,12 +24,12 @@ from torch import Tensor
 
 from slategym.agents.core.adam import SeedAdam
 from slategym.agents.core.agent import Agent
-from slategym.agents.core.ensemble import Cohort, clip_each
+from slategym.agents.core.ensemble import Ensemble, clip_each
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.ranker import has_ranker, ranker_of
 from slategym.agents.core.returns import advantages, discounted, normalised
-from slategym.agents.core.rollout import Tape, rows
-from slategym.agents.core.sessions import Lanes, Step, harvest, luck_of, seat, show
+from slategym.agents.core.rollout import RolloutBuffer, rows
+from slategym.agents.core.sessions import Step, TrainingSessions, harvest, luck_of, seat, show
 from slategym.agents.policy_gradient.network import Face, Shortlist, Shown, ValueNetwork, Whole
 from slategym.agents.slates.plackett_luce import Scores, draw, entropy, log_prob, mode, scores_of
 from slategym.agents.types import Action
@@ -164,8 +164,8 @@ class PlackettLucePPO(Agent):
                 raise UsageError(f"{name} must be {' or '.join(allowed)}, got {getattr(s, name)!r}")
         self.face = face_of(self.world, s.shortlist)
         width, device = Inputs(self.world).width, self.world.device
-        self.policy = Cohort(self.face.network, self.seeds, device)
-        self.value = Cohort(lambda: ValueNetwork(width), self.seeds, device)
+        self.policy = Ensemble(self.face.network, self.seeds, device)
+        self.value = Ensemble(lambda: ValueNetwork(width), self.seeds, device)
         self.adam = SeedAdam([*self.policy.parameters(), *self.value.parameters()])
         key_S = torch.tensor([seed & 0x7FFFFFFF for seed in self.seeds], dtype=torch.int32)
         self.key_S = key_S.to(device)
@@ -176,12 +176,12 @@ class PlackettLucePPO(Agent):
         """Seat the training users."""
         self.learning_world, self.turn = world, turn_of(world)
         self.learning_face = face_of(world, self.settings.shortlist)
-        self.lanes: Lanes = seat(world, self.seeds, self.settings.num_users)
+        self.sessions: TrainingSessions = seat(world, self.seeds, self.settings.num_users)
 
     def cycle(self) -> tuple[int, dict[str, float]]:
         """A rollout, then some epochs of clipped updates on it."""
         rollout = self._play()
-        self.lanes, figures = harvest(self.lanes)
+        self.sessions, figures = harvest(self.sessions)
         return self.settings.num_users * self.settings.rollout, {**figures, **self._learn(rollout)}
 
     @torch.no_grad()
@@ -190,13 +190,13 @@ class PlackettLucePPO(Agent):
         world, face, T = self.learning_world, self.learning_face, self.settings.rollout
         S, K = len(self.seeds), world.slate_size
         reward_M = torch.tensor(world.objective, device=world.device)
-        requests, outcomes = Tape(S, T), Tape(S, T)
-        observation = engine.observe(world, self.lanes.session)
+        requests, outcomes = RolloutBuffer(S, T), RolloutBuffer(S, T)
+        observation = engine.observe(world, self.sessions.session)
         for t in range(T):
             shown = face.show(observation)
-            uniform_LK = luck_of(self.lanes).uniform(SLOT, K)
+            uniform_LK = luck_of(self.sessions).uniform(SLOT, K)
             slate_LK, logp_LK = draw(self._scores(self.policy, face, shown), uniform_LK)
-            self.lanes, step = show(world, self.turn, self.lanes, face.slate(shown, slate_LK))
+            self.sessions, step = show(world, self.turn, self.sessions, face.slate(shown, slate_LK))
             requests.keep(t, shown)
             outcomes.keep(
                 t,
@@ -221,7 +221,7 @@ class PlackettLucePPO(Agent):
         value_L: Tensor = (value_SB * self.scale_S[:, None]).flatten()
         return value_L * (step.ended & ~step.outcome.left)
 
-    def _scores(self, policy: Cohort, face: Face, shown: Shown) -> Scores:
+    def _scores(self, policy: Ensemble, face: Face, shown: Shown) -> Scores:
         """What decides the slates of S * B requests, seed after seed."""
         S = policy.num_seeds
         inputs = (shown[name].view(S, -1, *shown[name].shape[1:]) for name in face.reads)
@@ -351,7 +351,7 @@ class PlackettLucePPO(Agent):
             "policy": self.policy.weights,
             "value": self.value.weights,
             "adam": self.adam.state(),
-            "lanes": self.lanes,
+            "sessions": self.sessions,
             "passes": self.passes,
             "scale": self.scale_S,
         }
@@ -361,7 +361,11 @@ class PlackettLucePPO(Agent):
         self.policy.load(state["policy"])
         self.value.load(state["value"])
         self.adam.load(state["adam"])
-        self.lanes, self.passes, self.scale_S = state["lanes"], state["passes"], state["scale"]
+        self.sessions, self.passes, self.scale_S = (
+            state["sessions"],
+            state["passes"],
+            state["scale"],
+        )
 
 
 def face_of(world: World, shortlist: int | None) -> Face:

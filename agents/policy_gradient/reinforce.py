@@ -31,11 +31,11 @@ from torch import Tensor
 
 from slategym.agents.core.adam import SeedAdam
 from slategym.agents.core.agent import Agent
-from slategym.agents.core.ensemble import Cohort, clip_each
+from slategym.agents.core.ensemble import Ensemble, clip_each
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.returns import advantages, discounted, normalised
-from slategym.agents.core.rollout import Tape, rows
-from slategym.agents.core.sessions import Lanes, harvest, luck_of, seat, show
+from slategym.agents.core.rollout import RolloutBuffer, rows
+from slategym.agents.core.sessions import TrainingSessions, harvest, luck_of, seat, show
 from slategym.agents.core.tree import leaves
 from slategym.agents.policy_gradient.network import Shown, ValueNetwork, Whole
 from slategym.agents.policy_gradient.replayed_log import replayed
@@ -115,8 +115,8 @@ class ReinforceTopK(Agent):
             raise UsageError(f"uniform_prob must be in [0, 1], got {s.uniform_prob}")
         inputs, device = Inputs(self.world), self.world.device
         self.face = Whole(self.world, inputs)
-        self.policy = Cohort(self.face.network, self.seeds, device)
-        self.value = Cohort(lambda: ValueNetwork(inputs.width), self.seeds, device)
+        self.policy = Ensemble(self.face.network, self.seeds, device)
+        self.value = Ensemble(lambda: ValueNetwork(inputs.width), self.seeds, device)
         self.adam_policy = SeedAdam(self.policy.parameters())
         self.adam_value = SeedAdam(self.value.parameters())
         key_S = torch.tensor([seed & 0x7FFFFFFF for seed in self.seeds], dtype=torch.int32)
@@ -129,8 +129,8 @@ class ReinforceTopK(Agent):
         s, S = self.settings, len(self.seeds)
         self.learning_world, self.turn = world, turn_of(world)
         self.learning_face = Whole(world, Inputs(world))
-        self.lanes: Lanes = seat(world, self.seeds, s.num_users)
-        shown = self.learning_face.show(engine.observe(world, self.lanes.session))
+        self.sessions: TrainingSessions = seat(world, self.seeds, s.num_users)
+        shown = self.learning_face.show(engine.observe(world, self.sessions.session))
         room = (S, s.remembered, s.rollout, s.num_users)
         slot = torch.zeros(*room, world.slate_size, device=world.device)
         self.memory = Logged(
@@ -148,7 +148,7 @@ class ReinforceTopK(Agent):
         at, new = self.steps // length % s.remembered, leaves(self._play())
         for name, ring in leaves(self.memory).items():
             ring[:, at] = new[name]
-        self.lanes, figures = harvest(self.lanes)
+        self.sessions, figures = harvest(self.sessions)
         known = min(self.steps // length + 1, s.remembered) * length
         flat = Logged(
             shown={name: x.flatten(1, 3) for name, x in self.memory.shown.items()},
@@ -177,13 +177,13 @@ class ReinforceTopK(Agent):
         """Show everybody slates of draws from the policy, some of them uniform."""
         world, T, S = self.learning_world, self.settings.rollout, len(self.seeds)
         reward_M = torch.tensor(world.objective, device=world.device)
-        requests, outcomes = Tape(S, T), Tape(S, T)
-        observation = engine.observe(world, self.lanes.session)
+        requests, outcomes = RolloutBuffer(S, T), RolloutBuffer(S, T)
+        observation = engine.observe(world, self.sessions.session)
         for t in range(T):
             shown = self.learning_face.show(observation)
             logp_LC = self._logp(self.policy, shown)
-            slate_LK, logp_LK = self._draw(logp_LC, shown, luck_of(self.lanes))
-            self.lanes, step = show(world, self.turn, self.lanes, slate_LK.int())
+            slate_LK, logp_LK = self._draw(logp_LC, shown, luck_of(self.sessions))
+            self.sessions, step = show(world, self.turn, self.sessions, slate_LK.int())
             requests.keep(t, shown)
             reward_LK = step.outcome.feedback @ reward_M
             outcome = {"slate": slate_LK, "logp": logp_LK, "reward": reward_LK}
@@ -202,7 +202,7 @@ class ReinforceTopK(Agent):
         after_SB = self.value(last_SBX) * self.scale_S[:, None]
         return advantages(reward_STB, zero_STB, after_SB, ended_STB, gamma, 1.0)
 
-    def _logp(self, policy: Cohort, shown: Shown) -> Tensor:
+    def _logp(self, policy: Ensemble, shown: Shown) -> Tensor:
         """Log-probability of every candidate at S * B requests, seed after seed, (L, C)."""
         S = policy.num_seeds
         inputs = (shown[name].view(S, -1, *shown[name].shape[1:]) for name in self.face.reads)
@@ -257,8 +257,8 @@ class ReinforceTopK(Agent):
         for adam in (self.adam_policy, self.adam_value):
             adam.zero_grad()
         loss_S.sum().backward()  # type: ignore[no-untyped-call]
-        for cohort, adam in ((self.policy, self.adam_policy), (self.value, self.adam_value)):
-            clip_each(cohort.parameters(), MAX_NORM)
+        for ensemble, adam in ((self.policy, self.adam_policy), (self.value, self.adam_value)):
+            clip_each(ensemble.parameters(), MAX_NORM)
             adam.step(self._rate)
         return {
             "train/loss": loss_S.detach().mean(),
@@ -323,7 +323,7 @@ class ReinforceTopK(Agent):
         return Action(slate_BK.int(), logp_BK.sum(1))
 
     @property
-    def _serving(self) -> Cohort:
+    def _serving(self) -> Ensemble:
         return self.policy.fixed(slice(self.serving, self.serving + 1))
 
     def weights(self) -> dict[str, Tensor]:
@@ -341,7 +341,7 @@ class ReinforceTopK(Agent):
             "value": self.value.weights,
             "adam_policy": self.adam_policy.state(),
             "adam_value": self.adam_value.state(),
-            "lanes": self.lanes,
+            "sessions": self.sessions,
             "memory": self.memory,
             "picks": self.picks,
             "scale": self.scale_S,
@@ -353,5 +353,5 @@ class ReinforceTopK(Agent):
         self.value.load(state["value"])
         self.adam_policy.load(state["adam_policy"])
         self.adam_value.load(state["adam_value"])
-        self.lanes, self.memory = state["lanes"], state["memory"]
+        self.sessions, self.memory = state["sessions"], state["memory"]
         self.picks, self.scale_S = state["picks"], state["scale"]

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from slategym.agents.core.rollout import Tape
+from slategym.agents.core.rollout import RolloutBuffer
 from slategym.envs import engine
 from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, Session, World
@@ -53,7 +53,7 @@ def replayed(
     session = engine.start(world, torch.full_like(user_B, seed), user_B, visit_B)
     reward_M = torch.tensor(world.objective, device=world.device)
     T = len(items_TBK)
-    requests, outcomes = Tape(1, T), Tape(1, T)
+    requests, outcomes = RolloutBuffer(1, T), RolloutBuffer(1, T)
     for t in range(T):
         slate_BK = _positions(world, session, items_TBK[t].clamp(min=0))
         requests.keep(t, show(engine.observe(world, session)))

@@ -22,7 +22,7 @@ from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import adam_state, load_adam
 from slategym.agents.sb3.algorithms import Driver
 from slategym.agents.sb3.env import SlateVecEnv, View
-from slategym.agents.sb3.generators import Loan, set_space_state, space_state
+from slategym.agents.sb3.generators import ScopedGenerators, set_space_state, space_state
 from slategym.agents.types import Action
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, World
@@ -45,8 +45,8 @@ class StableAgent(Agent):
     def build(self) -> None:
         """The algorithm, under generators of its own."""
         self.view = self.view_of(self.world)
-        self.loan = Loan(self.world.device)
-        with self.loan.lent():
+        self.generators = ScopedGenerators(self.world.device)
+        with self.generators.active():
             self.driver: Driver = self.settings.make(self._users(self.world), self.seeds[0])
         self.model = self.driver.model
         self.model.set_logger(Logger(None, []))  # its figures go into our event files
@@ -70,7 +70,7 @@ class StableAgent(Agent):
     def cycle(self) -> tuple[int, dict[str, float]]:
         """One collection and one update."""
         before = self.model.num_timesteps
-        with self.loan.lent():
+        with self.generators.active():
             self.driver.cycle(self.listener)
         told = self.model.logger.name_to_value
         figures = {tag: float(value) for tag, value in told.items()}
@@ -116,7 +116,7 @@ class StableAgent(Agent):
             "memory": self.driver.memory(),
             "counts": torch.tensor([model.num_timesteps, model._n_updates, model._episode_num]),
             "users": None if self.env is None else self.env.get_state(),
-            "generators": self.loan.mine,
+            "generators": self.generators.mine,
             "random_actions": space_state(model.action_space),
         }
 
@@ -134,7 +134,7 @@ class StableAgent(Agent):
         if self.env is not None:
             model._last_obs = self.env.set_state(state["users"])
             model._last_episode_starts = (state["users"].slates == 0).cpu().numpy()
-        self.loan.mine = state["generators"]
+        self.generators.mine = state["generators"]
         set_space_state(model.action_space, state["random_actions"])
 
     def _users(self, world: World) -> SlateVecEnv:

@@ -95,7 +95,7 @@ class SlateVecEnv(VecEnv):
         world: a World, or the id of a registered one.
         num_envs: B.
         view: what the learner sees and does.
-        seed: decides what happens until `seed()` is called; one for all lanes.
+        seed: decides what happens until `seed()` is called; one for all sessions.
         max_episode_steps: slates after which a session is cut; None: the world's horizon.
         bootstrap_at_limit: False: for the learner, a session that is cut has ended.
         compile: run each transition as one compiled graph.
@@ -232,10 +232,10 @@ class SlateVecEnv(VecEnv):
         return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """For all lanes at once.
+        """For all sessions at once.
 
         Raises:
-            ValueError: only some lanes were asked for; they share everything.
+            ValueError: only some sessions were asked for; they share everything.
         """
         if indices is not None and len(list(self._get_indices(indices))) != self.num_envs:
             raise ValueError(f"all users share {attr_name!r}; set it without indices")
@@ -244,7 +244,7 @@ class SlateVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Called once, on all lanes; the result stands for each."""
+        """Called once, on all sessions; the result stands for each."""
         result = getattr(self, method_name)(*method_args, **method_kwargs)
         return [result for _ in self._get_indices(indices)]
 

@@ -30,7 +30,7 @@ class Generators:
     numpy: Tensor  # (627,) float64: MT19937's 624 words, position, whether a normal is kept, which
 
 
-class Loan:
+class ScopedGenerators:
     """One training's own generators.
 
     Args:
@@ -42,7 +42,7 @@ class Loan:
         self.mine = _now(device)
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
+    def active(self) -> Iterator[None]:
         """Within, the process's generators are this training's; after it, the process's again."""
         outside, python = _now(self.device), random.getstate()
         _set(self.mine, self.device)

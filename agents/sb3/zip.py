@@ -13,7 +13,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
 
 from slategym.agents.sb3.env import RawView, SlateVecEnv, View
-from slategym.agents.sb3.generators import Loan
+from slategym.agents.sb3.generators import ScopedGenerators
 from slategym.agents.types import Action
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
@@ -77,7 +77,7 @@ def load_sb3_zip(
         raise UsageError(f"there is no file {path}")
     warnings.warn(f"reading {path} runs code that is pickled in it", UserWarning, stacklevel=2)
     view = RawView() if view is None else view
-    with Loan(world.device).lent():
+    with ScopedGenerators(world.device).active():
         try:
             model = algorithm.load(path, SlateVecEnv(world, 1, view), device=world.device)
         except ValueError as error:

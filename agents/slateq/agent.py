@@ -21,9 +21,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from slategym.agents.core import sessions as lanes
+from slategym.agents.core import sessions
 from slategym.agents.core.agent import Agent
-from slategym.agents.core.ensemble import Cohort, adam_state, clip_each, load_adam, ready_adam
+from slategym.agents.core.ensemble import Ensemble, adam_state, clip_each, load_adam, ready_adam
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.random_slates import Random
 from slategym.agents.core.replay import Replay, Scene, Shown
@@ -94,7 +94,7 @@ class SlateQ(Agent):
         odds = lookup("choice", s.choice, CHOICES)
         self.odds: ClickOdds = odds(self.inputs, self.seeds, s.learning_rate)
         make = lambda: ItemNetwork(self.inputs.width, world.catalogue)  # noqa: E731
-        self.values = Cohort(make, self.seeds, world.device)
+        self.values = Ensemble(make, self.seeds, world.device)
         self.target = self.values.frozen_copy()
         self.adam = ready_adam(self.values.parameters(), s.learning_rate, eps=1e-5)
         seed_S = torch.tensor([seed & 0x7FFFFFFF for seed in self.seeds], dtype=torch.int32)
@@ -115,9 +115,9 @@ class SlateQ(Agent):
     def begin(self, world: World) -> None:
         """Seat the users; make room to remember them."""
         self.where, self.turn = world, turn_of(world)
-        self.lanes = lanes.seat(world, self.seeds, self.settings.num_users)
+        self.sessions = sessions.seat(world, self.seeds, self.settings.num_users)
         self.round = 0
-        scene = self._scene(engine.observe(world, self.lanes.session), len(self.seeds))
+        scene = self._scene(engine.observe(world, self.sessions.session), len(self.seeds))
         S, B = scene.x.shape[:2]
         number_SB = scene.x.new_zeros(S, B)
         whole_SB = number_SB.long()
@@ -127,13 +127,13 @@ class SlateQ(Agent):
 
     def cycle(self) -> tuple[int, dict[str, float]]:
         """Some slates for every user, with one update after each."""
-        observation = engine.observe(self.where, self.lanes.session)
+        observation = engine.observe(self.where, self.sessions.session)
         losses = []
         for _ in range(ROUNDS):
             observation = self._play(observation)
             if self.round > self._warm_up:
                 losses.append(self._update())
-        self.lanes, figures = lanes.harvest(self.lanes)
+        self.sessions, figures = sessions.harvest(self.sessions)
         figures["rollout/exploration_rate"] = self._epsilon
         if losses:
             figures["train/loss"], click_loss = torch.stack(losses).mean((0, 2)).tolist()
@@ -149,8 +149,8 @@ class SlateQ(Agent):
         S = len(self.seeds)
         scene = self._scene(observation, S)
         best_LK = self._search(scene, self.settings.serve, self.values).flatten(0, 1).int()
-        action = self._mixed(best_LK, observation, lanes.luck_of(self.lanes))
-        self.lanes, step = lanes.show(self.where, self.turn, self.lanes, action.slate)
+        action = self._mixed(best_LK, observation, sessions.luck_of(self.sessions))
+        self.sessions, step = sessions.show(self.where, self.turn, self.sessions, action.slate)
         click_LK = step.outcome.feedback[..., 0] > 0
         slot_L = torch.where(click_LK.any(1), click_LK.int().argmax(1), click_LK.shape[1])
         found = (action.slate.long(), slot_L, step.outcome.reward, step.ended)
@@ -203,7 +203,7 @@ class SlateQ(Agent):
         none_Sn1 = torch.full_like(item_Sn1, self.world.catalogue.num_items)
         return torch.where(clicked_Sn[..., None], item_Sn1, none_Sn1), clicked_Sn
 
-    def _all_values(self, network: Cohort, x_SBX: Tensor) -> Tensor:
+    def _all_values(self, network: Ensemble, x_SBX: Tensor) -> Tensor:
         """Q(s, i) of every item and, last, of no click, (S, B, N + 1), reward units."""
         level_SB1, item_SBN = network(x_SBX)
         prior = self.settings.prior
@@ -212,7 +212,7 @@ class SlateQ(Agent):
         value_SBN: Tensor = self.settings.scale * level_SB1 + self._unit * item_SBN
         return value_SBN
 
-    def _leads(self, network: Cohort, scene: Scene) -> tuple[Tensor, Tensor]:
+    def _leads(self, network: Ensemble, scene: Scene) -> tuple[Tensor, Tensor]:
         """What a click on each candidate is worth more than none, (S, B, C); none's, (S, B, 1)."""
         value_SBN = self._all_values(network, scene.x)
         null_SB1 = value_SBN[..., -1:]
@@ -224,7 +224,7 @@ class SlateQ(Agent):
         return lead_SBC, null_SB1
 
     def _search(
-        self, scene: Scene, how: str, network: Cohort, odds: ClickOdds | None = None
+        self, scene: Scene, how: str, network: Ensemble, odds: ClickOdds | None = None
     ) -> Tensor:
         """The best slates in these values, (S, B, K) positions."""
         lead_SBC, _ = self._leads(network, scene)
@@ -309,7 +309,7 @@ class SlateQ(Agent):
             "adam": adam_state(self.adam),
             "odds": self.odds.state(),
             "replay": self.replay,
-            "lanes": self.lanes,
+            "sessions": self.sessions,
             "round": torch.tensor(self.round),
         }
 
@@ -319,5 +319,5 @@ class SlateQ(Agent):
         self.target.load(state["target"])
         load_adam(self.adam, state["adam"])
         self.odds.restore(state["odds"])
-        self.replay, self.lanes = state["replay"], state["lanes"]
+        self.replay, self.sessions = state["replay"], state["sessions"]
         self.round = int(state["round"])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.agents.core.ensemble import Cohort, adam_state, clip_each, load_adam, ready_adam
+from slategym.agents.core.ensemble import Ensemble, adam_state, clip_each, load_adam, ready_adam
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.replay import Scene, Shown
 from slategym.agents.slateq.network import ItemNetwork, of_candidates
@@ -123,7 +123,7 @@ class LearnedOdds:
 
     def __init__(self, inputs: Inputs, seeds: Sequence[int], learning_rate: float) -> None:
         world = inputs.world
-        self.network = Cohort(
+        self.network = Ensemble(
             lambda: ItemNetwork(inputs.width, world.catalogue), seeds, world.device
         )
         self.adam = ready_adam(self.network.parameters(), learning_rate, eps=1e-5)

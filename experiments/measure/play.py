@@ -109,7 +109,7 @@ class _Tally:
         self.bored: Tensor | None = None  # slates at which something bored; None: not said
 
     def add(self, lane_B: Tensor, items: Items, outcome: Outcome, bored_B: Tensor | None) -> None:
-        """One slate of the lanes that are still at it."""
+        """One slate of the sessions that are still at it."""
         self.signals[lane_B] += outcome.feedback.sum(1)
         self.reward[lane_B] += outcome.reward
         self.expected[lane_B] += outcome.expected_reward

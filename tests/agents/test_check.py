@@ -152,10 +152,10 @@ class Forgets(Counting):
     """Its values are not in its state: a training that is resumed begins anew."""
 
     def state(self) -> Any:
-        return {"lanes": self.lanes}
+        return {"sessions": self.sessions}
 
     def restore(self, state: Any) -> None:
-        self.lanes = state["lanes"]
+        self.sessions = state["sessions"]
 
     def state_dict(self) -> dict[str, Tensor]:
         return {**super().state_dict(), "value": self.value_SN}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from slategym.agents.core.ensemble import Cohort, adam_state, clip_each, load_adam, ready_adam
+from slategym.agents.core.ensemble import Ensemble, adam_state, clip_each, load_adam, ready_adam
 
 CPU = torch.device("cpu")
 
@@ -23,16 +23,16 @@ def data(seeds):
 
 
 def train(seeds, updates=20):
-    cohort = Cohort(network, seeds, CPU)
-    adam = ready_adam(cohort.parameters(), 1e-2)
+    ensemble = Ensemble(network, seeds, CPU)
+    adam = ready_adam(ensemble.parameters(), 1e-2)
     x, y = data(seeds)
     for _ in range(updates):
-        loss_S = (cohort(x) - y).square().mean((1, 2))
+        loss_S = (ensemble(x) - y).square().mean((1, 2))
         adam.zero_grad()
         loss_S.sum().backward()
-        clip_each(cohort.parameters(), 0.5)
+        clip_each(ensemble.parameters(), 0.5)
         adam.step()
-    return cohort, adam
+    return ensemble, adam
 
 
 def test_seed_3_of_8_is_trained_as_seed_3_alone():
@@ -43,25 +43,25 @@ def test_seed_3_of_8_is_trained_as_seed_3_alone():
 
 
 def test_a_member_is_the_plain_network_of_its_seed():
-    cohort = Cohort(network, [4, 9], CPU)
+    ensemble = Ensemble(network, [4, 9], CPU)
     torch.manual_seed(9)
     plain = network()
     x = torch.randn(7, 5)
     expected = plain(x)
-    torch.testing.assert_close(cohort(x.expand(2, 7, 5))[1], expected)
-    torch.testing.assert_close(functional_call(plain, cohort.member(1), (x,)), expected)
+    torch.testing.assert_close(ensemble(x.expand(2, 7, 5))[1], expected)
+    torch.testing.assert_close(functional_call(plain, ensemble.member(1), (x,)), expected)
 
 
 def test_one_member_alone_says_what_it_says_among_others():
-    cohort, x = Cohort(network, [4, 9, 2], CPU), torch.randn(3, 7, 5)
-    torch.testing.assert_close(cohort.only(1)(x[1:2]), cohort(x)[1:2])
-    assert cohort.only(1).weights["0.bias"].data_ptr() == cohort.weights["0.bias"][1].data_ptr()
+    ensemble, x = Ensemble(network, [4, 9, 2], CPU), torch.randn(3, 7, 5)
+    torch.testing.assert_close(ensemble.only(1)(x[1:2]), ensemble(x)[1:2])
+    assert ensemble.only(1).weights["0.bias"].data_ptr() == ensemble.weights["0.bias"][1].data_ptr()
 
 
 def test_the_global_generator_is_left_as_it_was():
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    Cohort(network, [1, 2], CPU)
+    Ensemble(network, [1, 2], CPU)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -74,37 +74,37 @@ def test_clipping_is_for_each_member_by_itself():
 
 
 def test_a_target_follows():
-    cohort = Cohort(network, [0], CPU)
-    target = cohort.frozen_copy()
+    ensemble = Ensemble(network, [0], CPU)
+    target = ensemble.frozen_copy()
     with torch.no_grad():
-        for x in cohort.parameters():
+        for x in ensemble.parameters():
             x.add_(1.0)
-    target.follow(cohort, 0.25)
-    for mine, theirs in zip(target.parameters(), cohort.parameters(), strict=True):
+    target.follow(ensemble, 0.25)
+    for mine, theirs in zip(target.parameters(), ensemble.parameters(), strict=True):
         torch.testing.assert_close(theirs - mine, torch.full_like(mine, 0.75))
 
 
 def test_adam_goes_on_exactly_from_its_saved_state():
-    cohort, adam = train([1], updates=5)
-    weights = {name: x.detach().clone() for name, x in cohort.weights.items()}
+    ensemble, adam = train([1], updates=5)
+    weights = {name: x.detach().clone() for name, x in ensemble.weights.items()}
     moments = tuple({n: x.clone() for n, x in parts.items()} for parts in adam_state(adam))
-    other = Cohort(network, [2], CPU)
+    other = Ensemble(network, [2], CPU)
     fresh = ready_adam(other.parameters(), 1e-2)
     other.load(weights)
     load_adam(fresh, moments)
     x, y = data([1])
-    for which, optimiser in ((cohort, adam), (other, fresh)):
+    for which, optimiser in ((ensemble, adam), (other, fresh)):
         optimiser.zero_grad()
         (which(x) - y).square().mean().backward()
         optimiser.step()
-    for a, b in zip(cohort.parameters(), other.parameters(), strict=True):
+    for a, b in zip(ensemble.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
 def test_a_cohort_of_one_can_be_recorded():
-    cohort = Cohort(network, [4, 9], CPU).only(1)
+    ensemble = Ensemble(network, [4, 9], CPU).only(1)
     x = torch.randn(1, 7, 5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        recorded = torch.jit.trace(lambda x: cohort(x), (x[:, :2],), check_trace=False)
-    torch.testing.assert_close(recorded(x), cohort(x).detach())
+        recorded = torch.jit.trace(lambda x: ensemble(x), (x[:, :2],), check_trace=False)
+    torch.testing.assert_close(recorded(x), ensemble(x).detach())

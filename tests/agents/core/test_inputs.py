@@ -6,7 +6,7 @@ import pytest
 import small_worlds
 import torch
 
-from slategym.agents.core import sessions as lanes
+from slategym.agents.core import sessions
 from slategym.agents.core.inputs import Inputs
 from slategym.envs import engine
 from slategym.envs.gym import turn_of
@@ -23,11 +23,11 @@ def world_of(id):
 
 
 def played(world, steps=8, num_users=16):
-    users, turn = lanes.seat(world, [3], num_users), turn_of(world)
+    users, turn = sessions.seat(world, [3], num_users), turn_of(world)
     for _ in range(steps):
-        luck = lanes.luck_of(users)
+        luck = sessions.luck_of(users)
         slate = luck.uniform(1, world.num_candidates).topk(world.slate_size).indices.int()
-        users, _ = lanes.show(world, turn, users, slate)
+        users, _ = sessions.show(world, turn, users, slate)
     return users
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from slategym.agents.core.returns import advantages, discounted, normalised
-from slategym.agents.core.rollout import Tape, rows
+from slategym.agents.core.rollout import RolloutBuffer, rows
 
 REWARD, VALUE = [1.0, 2.0, 3.0], [0.5, 0.25, 1.0]
 
@@ -37,9 +37,9 @@ def test_normalised_in_every_seed_and_slot():
 
 
 def test_a_tape_keeps_seeds_apart_and_rows_are_picked_in_each():
-    tape = Tape(num_seeds=2, length=3)
+    buffer = RolloutBuffer(num_seeds=2, length=3)
     for t in range(3):
-        tape.keep(t, {"x": torch.arange(8) + 10 * t})  # four users of each seed
-    x_Sn = tape.parts["x"].flatten(1, 2)
+        buffer.keep(t, {"x": torch.arange(8) + 10 * t})  # four users of each seed
+    x_Sn = buffer.parts["x"].flatten(1, 2)
     assert x_Sn[1].tolist() == [4, 5, 6, 7, 14, 15, 16, 17, 24, 25, 26, 27]
     assert rows(x_Sn, torch.tensor([[0, 11], [4, 3]])).tolist() == [[0, 23], [14, 7]]

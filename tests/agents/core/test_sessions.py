@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from slategym.agents.core import sessions as lanes
+from slategym.agents.core import sessions
 from slategym.agents.core.tree import leaves
 from slategym.envs.gym import turn_of
 from slategym.envs.registry import make_world
@@ -19,9 +19,9 @@ def slates(world, users, slots):
 
 
 def run(world, seeds, steps=130, num_users=6):
-    turn, users, last = turn_of(world), lanes.seat(world, seeds, num_users), None
+    turn, users, last = turn_of(world), sessions.seat(world, seeds, num_users), None
     for _ in range(steps):
-        users, last = lanes.show(world, turn, users, slates(world, users, world.slate_size))
+        users, last = sessions.show(world, turn, users, slates(world, users, world.slate_size))
     return users, last
 
 
@@ -47,10 +47,10 @@ def test_the_last_observation_is_before_anybody_new_is_seated():
 def test_harvest_speaks_of_sessions_that_ended_since():
     world = make_world("Sardine-SlateTopK-Bored-v0")
     users, _ = run(world, [0, 1], steps=99)
-    assert lanes.harvest(users)[1] == {}
+    assert sessions.harvest(users)[1] == {}
     users, _ = run(world, [0, 1], steps=100)
     total = float(users.closed[:, 1].sum())
-    users, figures = lanes.harvest(users)
+    users, figures = sessions.harvest(users)
     assert figures["rollout/ep_len_mean"] == 100
     assert figures["rollout/ep_rew_mean"] == pytest.approx(total / 12)
     assert not users.closed.any() and not users.earned.any()

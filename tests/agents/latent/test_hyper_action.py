@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from slategym.agents.core.ensemble import Cohort
+from slategym.agents.core.ensemble import Ensemble
 from slategym.agents.latent.hyper_action import ItemKernel, inferred, rows, what_it_shows, width_of
 from slategym.envs.names import UsageError
 
@@ -36,7 +36,7 @@ def test_every_seed_reads_its_own_table() -> None:
 def test_items_begin_as_far_apart_as_they_are() -> None:
     vectors_ND = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
     unit_ND = torch.nn.functional.normalize(vectors_ND, dim=1)
-    kernel = Cohort(lambda: ItemKernel(4, 4), [5], torch.device("cpu"))
+    kernel = Ensemble(lambda: ItemKernel(4, 4), [5], torch.device("cpu"))
     with torch.no_grad():
         phi_NE = kernel(vectors_ND[None])[0]
     torch.testing.assert_close(phi_NE @ phi_NE.T, unit_ND @ unit_ND.T)

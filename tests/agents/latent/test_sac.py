@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from slategym.agents.core.ensemble import Cohort
+from slategym.agents.core.ensemble import Ensemble
 from slategym.agents.latent.sac import (
     GaussianActor,
     Replay,
@@ -23,7 +23,7 @@ def luck_at(count: int) -> Luck:
 
 
 def test_the_squashed_density_is_that_of_torch() -> None:
-    actor = Cohort(lambda: GaussianActor(2, 3, (8,)), [0, 1], CPU)
+    actor = Ensemble(lambda: GaussianActor(2, 3, (8,)), [0, 1], CPU)
     seen_SBX, noise_SBA = torch.randn(2, 50, 2), torch.randn(2, 50, 3)
     with torch.no_grad():
         action_SBA, logp_SB = sample(actor, seen_SBX, noise_SBA)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from five_items import five_items
 
-from slategym.agents.core.ensemble import Cohort
+from slategym.agents.core.ensemble import Ensemble
 from slategym.agents.core.random_slates import Random
 from slategym.agents.latent.gems import half_random
 from slategym.agents.latent.slate_vae import (
@@ -27,10 +27,10 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def networks() -> tuple[Cohort, Cohort]:
+def networks() -> tuple[Ensemble, Ensemble]:
     vectors_NE = torch.randn(N, E, generator=torch.Generator().manual_seed(0))
-    encoder = Cohort(lambda: SlateEncoder(vectors_NE, K, Z), [0, 1], CPU)
-    return encoder, Cohort(lambda: SlateDecoder(K, E, Z), [0, 1], CPU)
+    encoder = Ensemble(lambda: SlateEncoder(vectors_NE, K, Z), [0, 1], CPU)
+    return encoder, Ensemble(lambda: SlateDecoder(K, E, Z), [0, 1], CPU)
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,7 +45,7 @@ def nowhere() -> Observation:
     return engine.observe(world, engine.start(world, user_B, user_B, user_B))
 
 
-def test_losses_by_hand(networks: tuple[Cohort, Cohort]) -> None:
+def test_losses_by_hand(networks: tuple[Ensemble, Ensemble]) -> None:
     encoder, decoder = networks
     slate, click = batch()
     noise = torch.randn(S, M, Z, generator=torch.Generator().manual_seed(2))
@@ -68,7 +68,7 @@ def test_losses_by_hand(networks: tuple[Cohort, Cohort]) -> None:
             torch.testing.assert_close(losses.click[s], bce)
 
 
-def test_item_vectors_learn_by_the_encoder_alone(networks: tuple[Cohort, Cohort]) -> None:
+def test_item_vectors_learn_by_the_encoder_alone(networks: tuple[Ensemble, Ensemble]) -> None:
     encoder, decoder = networks
     slate, click = batch()
     losses = vae_losses(encoder, decoder, slate, click, torch.zeros(S, M, Z))
@@ -82,7 +82,7 @@ def test_item_vectors_learn_by_the_encoder_alone(networks: tuple[Cohort, Cohort]
     assert grad[unseen_SN].eq(0).all()  # through the softmax they would all have one
 
 
-def test_the_box_holds_the_log(networks: tuple[Cohort, Cohort]) -> None:
+def test_the_box_holds_the_log(networks: tuple[Ensemble, Ensemble]) -> None:
     encoder, _ = networks
     slate, click = batch()
     low, high = latent_bounds(encoder, slate, click)

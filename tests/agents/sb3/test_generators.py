@@ -9,7 +9,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from slategym.agents.sb3.generators import Loan, set_space_state, space_state
+from slategym.agents.sb3.generators import ScopedGenerators, set_space_state, space_state
 
 
 def draws() -> list[float]:
@@ -18,17 +18,17 @@ def draws() -> list[float]:
 
 
 def test_a_loan_goes_on_where_it_stopped() -> None:
-    loan = Loan(torch.device("cpu"))
-    with loan.lent():
+    generators = ScopedGenerators(torch.device("cpu"))
+    with generators.active():
         torch.manual_seed(5)
         np.random.seed(5)  # noqa: NPY002
         unbroken = draws() + draws()
-    with loan.lent():
+    with generators.active():
         torch.manual_seed(5)
         np.random.seed(5)  # noqa: NPY002
         first = draws()  # an odd number of normals: one is kept for later
     draws()
-    with loan.lent():
+    with generators.active():
         assert first + draws() == unbroken
 
 
@@ -40,7 +40,7 @@ def test_what_happens_within_is_not_felt_outside() -> None:
     torch.manual_seed(1)
     np.random.seed(1)  # noqa: NPY002
     random.seed(1)
-    with pytest.raises(ZeroDivisionError), Loan(torch.device("cpu")).lent():
+    with pytest.raises(ZeroDivisionError), ScopedGenerators(torch.device("cpu")).active():
         torch.manual_seed(2)
         np.random.seed(2)  # noqa: NPY002
         random.seed(2)
