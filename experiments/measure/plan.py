@@ -120,7 +120,7 @@ def plan_of(study: Study, request: Request) -> Plan:
         descriptions,
         choices,
         tuple(unit for _, unit in lessons),
-        tuple(readings),
+        tuple({unit.id: unit for unit in readings}.values()),  # a candidate may be in the ladder
     )
 
 

@@ -71,14 +71,16 @@ def _short(estimate: Estimate) -> str:
 def _differences(result: Result, numbers: Numbers) -> Table:
     title = f"Paired differences ({result.study.unit}) [95 % interval]"
     differences = Table(title=title, caption_justify="left", **LOOK)
-    differences.caption = "By seed: lowest and highest. p: adjusted by Holm, the control's apart."
+    differences.caption = "By seed: lowest to highest. p: adjusted by Holm, the control's apart."
+    several = any(len(d.by_seed) > 1 for d in numbers.differences + numbers.control)
     for name in ("agent", "minus", "where"):
-        differences.add_column(name)
-    for name in ("difference", "by seed", "p"):
+        differences.add_column(name, overflow="fold")
+    for name in ("difference", *(["by seed"] if several else []), "p"):
         differences.add_column(name, justify="right", no_wrap=True)
     for d in numbers.differences + numbers.control:
         seeds = f"{min(d.by_seed.values()):+.2f}..{max(d.by_seed.values()):+.2f}"
         p = "" if d.adjusted is None else p_text(d.adjusted)
-        cells = (d.agent, d.baseline, d.place, d.estimate.signed(), seeds, p)
+        shown = [seeds] if several else []
+        cells = (d.agent, d.baseline, d.place, d.estimate.signed(), *shown, p)
         differences.add_row(*(Text(cell) for cell in cells))
     return differences

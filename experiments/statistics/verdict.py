@@ -226,8 +226,8 @@ class _Facts:
         if d is None or place is None:
             return " No learner was trained where looking ahead is worth nothing."
         return (
-            f" In the {place.name}, where looking ahead is worth nothing, the difference is "
-            f"{d.estimate.signed()}."
+            f" In the {place.heading.split(' (')[0]}, where looking ahead is worth nothing, the "
+            f"difference is {d.estimate.signed()}."
         )
 
 

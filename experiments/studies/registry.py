@@ -27,6 +27,9 @@ STUDIES: dict[str, StudyEntry] = {
     "movielens": StudyEntry(
         f"{HERE}.movielens:STUDY", "RL against the supervised multi-task ranker on MovieLens-100K"
     ),
+    "log": StudyEntry(
+        f"{HERE}.log:study", "RL against the supervised ranker on a log of your own, or a named one"
+    ),
     "slateq": StudyEntry(
         f"{HERE}.slateq:STUDY",
         "SlateQ's published table, and what the value of no click does to it",

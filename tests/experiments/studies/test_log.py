@@ -1,0 +1,190 @@
+"""From any log to a verdict: what the study takes from the log, and all of it in miniature."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from small_log import write_shop
+from small_movielens import small_movielens
+
+from slategym.agents.bandits.linear import LinearBanditSettings
+from slategym.agents.registry import load_agent
+from slategym.envs.names import UsageError
+from slategym.envs.registry import make_world
+from slategym.experiments.benchmark import run_study
+from slategym.experiments.cli.main import answer, build
+from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.runs.store import open_store
+from slategym.experiments.studies.log import study
+from slategym.experiments.study import Learner, Request, Study
+
+LEARNERS = (Learner("linucb", LinearBanditSettings(num_steps=64, num_users=4)),)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A made-up text encoder in a home of its own; what is fitted is fitted once."""
+    with small_movielens(tmp_path_factory.mktemp("home")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shop(tmp_path_factory.mktemp("logs") / "shop")
+
+
+@pytest.fixture(scope="module")
+def clicks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of clicks alone: no topics, no slates, no other signal, times a day apart."""
+    folder = tmp_path_factory.mktemp("logs") / "clicks"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    draw_N = 1.0 / (3.0 + np.arange(60))
+    rows = [
+        (f"u{user}", f"i{item}", 1_700_000_000 + 86_400 * day)
+        for user in range(60)
+        for day, item in enumerate(rng.choice(60, 14, replace=False, p=draw_N / draw_N.sum()))
+    ]
+    events = pd.DataFrame(rows, columns=["user", "item", "time"]).assign(click=1)
+    events.to_csv(folder / "events.csv", index=False)
+    names = [f"film {n}" for n in range(60)]  # words that the made-up encoder knows
+    items = pd.DataFrame({"item": [f"i{n}" for n in range(60)], "title": names, "text": names})
+    items.to_csv(folder / "items.csv", index=False)
+    return folder
+
+
+def small(made: Study) -> Study:
+    """With one learner that takes no time."""
+    return replace(made, learners=LEARNERS)
+
+
+def test_the_study_follows_from_the_log(shop: Path) -> None:
+    made = study(Request(log=str(shop), objective=(("click", 1.0), ("dwell", 0.01))))
+    assert made.title.startswith("shop: ") and "products" in made.question
+    assert made.unit == "reward per visit" and made.words.topic == "category"
+    assert made.slates == 4
+    names = [baseline.name for baseline in made.baselines]
+    assert {"random", "popularity", "ease", "supervised", "supervised-capped"} < set(names)
+    assert {"rule-aware", "myopic"} < set(names)
+    for place in made.places:
+        assert place.settings["objective"] == "click=1,dwell=0.01"
+        assert place.settings["log"] == str(shop.resolve())
+    assert [place.role for place in made.places] == ["open", "judge", "control", "selection"]
+    assert not any("categories" in line for line in made.left_out)
+
+
+def test_what_a_log_does_not_have_is_left_out_and_said(clicks: Path) -> None:
+    made = study(Request(log=str(clicks)))
+    names = [baseline.name for baseline in made.baselines]
+    assert not {"supervised-capped", "rule-aware"} & set(names)
+    assert made.roles.reference == "myopic" and made.roles.others == ("ease",)
+    said = " ".join(made.left_out)
+    assert "the log has no topics" in said and "that signal alone" in said
+    assert "patience that follows from the log" in said
+
+
+def test_results_of_another_log_in_the_same_place_are_not_taken(tmp_path: Path) -> None:
+    plans = []
+    for seed in (0, 1):
+        request = Request(log=str(write_shop(tmp_path / "log", seed=seed)))
+        plans.append({unit.id for unit in plan_of(study(request), request).units})
+    assert not plans[0] & plans[1]
+
+
+class Ran:
+    """The study of a log in miniature."""
+
+    def __init__(self, log: Path, out: Path) -> None:
+        self.screen, self.told = io.StringIO(), io.StringIO()
+        self.request = Request("smoke", out, users=8, log=str(log))
+        self.study = small(study(self.request))
+        screen, told = Console(file=self.screen, width=160), Console(file=self.told, width=200)
+        self.report = run_study(self.study, self.request, screen, told)
+        self.html = self.report.read_text()
+        self.rows = pd.read_parquet(out / "rows.parquet")
+        self.plan = plan_of(self.study, self.request)
+
+
+@pytest.fixture(scope="module")
+def ran(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    return Ran(shop, tmp_path_factory.mktemp("run"))
+
+
+def test_from_a_folder_to_a_report_in_its_own_words(ran: Ran, shop: Path) -> None:
+    html = ran.html
+    assert "shop: reinforcement learning against the supervised ranker" in html
+    assert f"slategym benchmark log {shop} --profile smoke --users 8" in html
+    assert "categories clicked" in html and "reward per visit" in html
+    assert "genre" not in html and "film" not in html and "MovieLens-v0" not in html
+    assert re.search(r"dwell[ _]total", html) and "likes" not in html
+    for name in ("verdict", "ladder", "places", "differences", "control", "judge", "models"):
+        assert f'<section id="{name}"' in html
+    assert '<section id="sweep"' not in html
+    summary = json.loads((ran.report.parent / "summary.json").read_text())
+    assert summary["study"] == "log" and summary["outcome"]
+
+
+def test_rows_have_a_column_for_each_of_the_logs_signals(ran: Ran) -> None:
+    assert {"clicks", "dwell_total"} < set(ran.rows)
+    assert not {"likes", "rating_mean", "strength", "boredom"} & set(ran.rows)
+    read = ran.rows.groupby(["variant", "group", "policy", "trained_in"])["user"].nunique()
+    assert (read == 8).all()
+
+
+def test_a_trained_policy_serves_in_the_world_of_its_log(ran: Ran, shop: Path) -> None:
+    store = open_store(ran.report.parent)
+    folder = store.folder_of(ran.plan.lessons[0])
+    about = json.loads((folder / "agent.json").read_text())["about"]
+    assert about["world"] == "slategym/Log-v0"
+    assert about["world_settings"]["log"] == str(shop.resolve())
+    world = make_world(about["world"], **about["world_settings"])
+    assert load_agent(folder, world).name == "linucb"
+
+
+def test_a_log_of_clicks_alone_gets_its_verdict_too(clicks: Path, tmp_path: Path) -> None:
+    ran = Ran(clicks, tmp_path / "run")
+    assert "Left out, because the log does not allow it" in ran.html
+    assert "the log has no topics" in ran.html
+    assert "topics" not in ran.rows or ran.rows["topics"].max() <= 1
+    assert not {"likes", "bored_share"} & set(ran.rows)
+    numbers = json.loads((tmp_path / "run" / "study.json").read_text())
+    values = [c["value"] for c in numbers["preparation"]["constants"]["constants"]]
+    assert all(value is None or np.isfinite(value) for value in values)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "error: which log? give its folder or name"),
+        (["nowhere-at-all"], "error: no folder is called 'nowhere-at-all'"),
+        (["{shop}", "--objective", "stars=1"], "error: --objective weighs 'stars', which is no"),
+        (["{shop}", "--objective", "click"], "error: --objective is written as click=1,dwell=0.01"),
+        (["{shop}", "--assumptions", "mlid"], "error: unknown assumptions 'mlid'; did you mean"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    arguments: list[str],
+    line: str,
+    shop: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = [argument.format(shop=shop) for argument in arguments]
+    assert answer(build, ["benchmark", "log", *given, "--out", str(tmp_path / "new")]) == 2
+    assert capsys.readouterr().err.startswith(line)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_log_that_is_too_small_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    folder = write_shop(tmp_path / "tiny", num_users=4)
+    with pytest.raises(UsageError, match="tiny|people|users"):
+        study(Request(log=str(folder)))
