@@ -34,7 +34,8 @@ def run_study(
 
     Args:
         study: what: itself, its name, or "module:name".
-        request: None: its quick profile, in this process; else how much of it, where, and with how many processes.
+        request: how much of it, where, and with how many processes; None: its quick profile, in
+            this process.
         screen: for the tables and the verdict; standard output if None.
         progress: for progress; standard error if None.
 

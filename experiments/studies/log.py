@@ -138,10 +138,12 @@ def _places(where: str, assumptions: str, request: Request) -> tuple[Place, ...]
         luck=EVALUATION_LUCK,
         first_user=0,
     )
-    judge = {"world": JUDGE, "role": "judge", "of": "world", "title": "independent judge"}
+    judge = replace(
+        world, name="judge", world=JUDGE, role="judge", of="world", title="independent judge"
+    )
     return (
         world,
-        replace(world, name="judge", **judge),
+        judge,
         replace(
             world,
             name="static",
