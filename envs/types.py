@@ -277,7 +277,7 @@ class Tiring(Protocol):
 
     @property
     def bored(self) -> Tensor | None:
-        """By topic, (B, G), bool or slates of boredom remaining; None: nobody is ever bored."""
+        """By topic, (B, G), bool or slates of boredom remaining; None: these are never bored."""
         ...
 
 

@@ -56,9 +56,9 @@ def play(
 
     Returns:
         A row per user, in order: user, person, return, expected_return, a column per signal (see
-        `column_of`), length (slates), topics (distinct topics clicked), slate_topics (distinct
-        topics of a slate, mean), and bored_share (of slates at which something bored) where the
-        users' state says what bores them, see `envs.types.Tiring`.
+        `column_of`), length (slates); where the catalogue has topics, topics (distinct ones
+        clicked) and slate_topics (distinct ones of a slate, mean); where the users' state says what
+        bores them (`envs.types.Tiring`), bored_share (of slates at which something bored).
     """
     parts = []
     for begin in range(0, len(user_U), batch):
@@ -132,9 +132,10 @@ class _Tally:
             "expected_return": self.expected.cpu().numpy(),
             **self._signals(),
             "length": slates,
-            "topics": self.topics.sum(1).cpu().numpy(),
-            "slate_topics": self.spread.cpu().numpy() / slates,
         }
+        if self.world.catalogue.num_topics > 1:
+            columns["topics"] = self.topics.sum(1).cpu().numpy()
+            columns["slate_topics"] = self.spread.cpu().numpy() / slates
         if self.bored is not None:
             columns["bored_share"] = self.bored.cpu().numpy() / slates
         return pd.DataFrame(columns)
@@ -168,5 +169,4 @@ def _bored(session: Session) -> Tensor | None:
     if not isinstance(state, Tiring):
         return None
     bored_BG = state.bored
-    zero_B = torch.zeros(len(session.step), device=session.step.device)
-    return zero_B if bored_BG is None else (bored_BG > 0).any(1).float()
+    return None if bored_BG is None else (bored_BG > 0).any(1).float()
