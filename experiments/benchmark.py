@@ -18,24 +18,22 @@ from slategym.experiments.report.terminal import print_report
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.spec import as_json
 from slategym.experiments.runs.store import Store, open_store, write_json
-from slategym.experiments.studies.registry import find_study
 from slategym.experiments.study import Request, Study
 
 FIXED = "study.json"  # everything that was decided before a learner learned
 
 
 def run_study(
-    study: Study | str,
-    request: Request | None = None,
+    study: Study,
+    request: Request,
     screen: Console | None = None,
     progress: Console | None = None,
 ) -> Path:
     """Fit, train and read what is missing in the run folder; a finished study computes nothing.
 
     Args:
-        study: what: itself, its name, or "module:name".
-        request: how much of it, where, and with how many processes; None: its quick profile, in
-            this process.
+        study: what.
+        request: how much of it, where, and with how many processes.
         screen: for the tables and the verdict; standard output if None.
         progress: for progress; standard error if None.
 
@@ -47,8 +45,6 @@ def run_study(
         UnitError: a unit failed; the next call goes on from there.
     """
     began, progress = time.monotonic(), progress or Console(stderr=True)
-    request = request or Request()
-    study = find_study(study, request) if isinstance(study, str) else study
     plan = plan_of(study, request)
     store = open_store(Path(request.out))
     compute = partial(

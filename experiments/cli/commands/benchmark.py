@@ -103,6 +103,7 @@ def benchmark(
     from slategym.experiments.benchmark import run_study
     from slategym.experiments.cli.main import resolve_device
     from slategym.experiments.runs.run import default_workers
+    from slategym.experiments.studies.registry import find_study
     from slategym.experiments.study import Request
 
     kind = study.replace(":", ".") if log is None else f"{study}-{Path(log).name}"
@@ -119,7 +120,7 @@ def benchmark(
         objective=weights,
         assumptions=assumptions,
     )
-    report = run_study(study, request)
+    report = run_study(find_study(study, request), request)
     Console(stderr=True).print(f"report: {report}", highlight=False, soft_wrap=True)
     if open_report:
         typer.launch(str(report.absolute()))
