@@ -14,7 +14,7 @@ from slategym.envs.exports import exports
 
 if TYPE_CHECKING:
     from slategym.experiments.measure.compare import Comparison as Comparison
-    from slategym.experiments.measure.compare import Difference as Difference
+    from slategym.experiments.measure.compare import PairedDifference as PairedDifference
     from slategym.experiments.measure.compare import compare as compare
     from slategym.experiments.measure.compare import play as play
     from slategym.experiments.measure.training import Training as Training
@@ -37,7 +37,12 @@ else:
     __getattr__, __dir__, __all__ = exports(
         __name__,
         {
-            "slategym.experiments.measure.compare": ("Comparison", "Difference", "compare", "play"),
+            "slategym.experiments.measure.compare": (
+                "Comparison",
+                "PairedDifference",
+                "compare",
+                "play",
+            ),
             "slategym.experiments.measure.training": ("Training",),
             "slategym.experiments.statistics.stats": ("Estimate",),
             "slategym.experiments.studies.registry": ("find_study", "register_study"),

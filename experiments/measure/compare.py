@@ -22,12 +22,12 @@ from slategym.envs.types import World
 from slategym.experiments.measure.play import play as play_users
 from slategym.experiments.measure.training import trained_in
 from slategym.experiments.statistics.stats import (
-    LEVEL,
     Cell,
     Estimate,
     holm,
     mean,
     paired_difference,
+    side_of,
 )
 
 Chooses = Policy | str | os.PathLike[str]  # a policy, its name, or the folder of a trained one
@@ -67,7 +67,7 @@ def play(
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """What one policy earns more than another, each user beside themselves."""
 
     policy: str
@@ -78,7 +78,7 @@ class Difference:
     @property
     def clear(self) -> bool:
         """The interval and the adjusted p-value agree that it is not zero."""
-        return self.adjusted_p < LEVEL and not self.estimate.spans_zero
+        return side_of(self.estimate, self.adjusted_p) != 0
 
     def __str__(self) -> str:
         verdict = "" if self.clear else ", not clear"
@@ -95,7 +95,7 @@ class Comparison:
     world: str
     rows: pd.DataFrame  # a row per session: policy, seed of training, user, person, return, ...
     means: Mapping[str, Estimate]  # return a session of each policy, 95 % interval over people
-    differences: tuple[Difference, ...]  # of every pair
+    differences: tuple[PairedDifference, ...]  # of every pair
     notes: tuple[str, ...] = ()  # what a reader must know beside the numbers
 
     def __str__(self) -> str:
@@ -207,7 +207,7 @@ def comparison(world: str, rows: pd.DataFrame, notes: Sequence[str] = ()) -> Com
         rows,
         {name: mean(placed, cell) for name, cell in cells.items()},
         tuple(
-            Difference(a, b, estimate, p)
+            PairedDifference(a, b, estimate, p)
             for (a, b), estimate, p in zip(pairs, found, adjusted, strict=True)
         ),
         tuple(notes),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from slategym.envs.names import load_object
 from slategym.experiments.statistics import stats
-from slategym.experiments.statistics.stats import LEVEL, Cell, Estimate
+from slategym.experiments.statistics.stats import Cell, Estimate, side_of
 from slategym.experiments.statistics.verdict import Verdict
 from slategym.experiments.study import Place, Study
 
@@ -57,15 +57,8 @@ class Difference:
 
     @property
     def side(self) -> int:
-        """1: clearly above zero; -1: clearly below; 0: not clear. The one rule of "clear".
-
-        The interval leaves out zero, and so does the p-value, adjusted for the number of
-        comparisons in the same table.
-        """
-        p = self.estimate.p_value if self.adjusted is None else self.adjusted
-        if p >= LEVEL:
-            return 0
-        return int(self.estimate.above_zero) - int(self.estimate.below_zero)
+        """1: clearly above zero; -1: clearly below; 0: not clear."""
+        return side_of(self.estimate, self.adjusted)
 
 
 @dataclass(frozen=True)

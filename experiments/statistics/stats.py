@@ -90,6 +90,20 @@ class Estimate:
         return self.low <= 0 <= self.high
 
 
+def side_of(estimate: Estimate, adjusted: float | None = None) -> int:
+    """1: clearly above zero; -1: clearly below; 0: not clear. The one rule of "clear".
+
+    The interval leaves out zero, and so does the p-value.
+
+    Args:
+        estimate: of a difference.
+        adjusted: its p-value, adjusted for the number of comparisons in its table; None: its own.
+    """
+    if (estimate.p_value if adjusted is None else adjusted) >= LEVEL:
+        return 0
+    return int(estimate.above_zero) - int(estimate.below_zero)
+
+
 @dataclass(frozen=True)
 class Table:
     """One metric of one cell, by seed and user."""
