@@ -41,6 +41,19 @@ def read_pairs(option: str, pairs: Sequence[str]) -> dict[str, Any]:
     return given
 
 
+def as_texts(
+    given: Mapping[str, Any], pairs: Sequence[str], kinds: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The same with settings that are texts left as written: a folder may be called 2024."""
+    texts = {name: text for name, _, text in (pair.partition("=") for pair in pairs)}
+    return {
+        name: texts[name]
+        if name in kinds and not _fits(value, kinds[name]) and _fits(texts[name], kinds[name])
+        else value
+        for name, value in given.items()
+    }
+
+
 def check_kinds(owner: str, given: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
     """The same with tuples for lists, if every value is of its setting's kind.
 

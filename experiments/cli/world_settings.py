@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 
 from slategym.envs.names import UsageError
 from slategym.envs.registry import find_world
-from slategym.experiments.cli.pairs import check_kinds, read_pairs
+from slategym.experiments.cli.pairs import as_texts, check_kinds, read_pairs
 
 
 def read_settings(world: str, pairs: Sequence[str]) -> dict[str, Any]:
@@ -24,4 +24,5 @@ def read_settings(world: str, pairs: Sequence[str]) -> dict[str, Any]:
     if "device" in given:
         raise UsageError("--set device: give --device instead")
     id, entry = find_world(world)
-    return check_kinds(id, given, get_type_hints(entry.load()))
+    kinds = get_type_hints(entry.load())
+    return check_kinds(id, as_texts(given, pairs, kinds), kinds)
