@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from small_worlds import learned_world
@@ -9,7 +10,13 @@ from small_worlds import learned_world
 from slategym.envs import engine
 from slategym.envs.types import Items
 from slategym.envs.users.assumed import Assumed
-from slategym.models.simulator.click_rates import ClickRates, raw_appeal, solve
+from slategym.models.simulator.click_rates import (
+    ClickRates,
+    nearest,
+    raw_appeal,
+    solve,
+    solve_slates,
+)
 from slategym.models.simulator.users import LearnedUsers
 
 U, K = 300, 5
@@ -67,3 +74,30 @@ def test_raw_appeal_is_click_and_half_a_like_at_the_first_request() -> None:
     torch.testing.assert_close(raw_UK, click_UK + 0.5 * like_UK)
     appeal_UK = users.appeal(session.user.inner, items, session.context)
     torch.testing.assert_close((raw_UK - users.skip) / users.temperature, appeal_UK)
+
+
+def test_what_was_passed_over_tells_skip_and_temperature() -> None:
+    generator = torch.Generator().manual_seed(1)
+    S, K, skip, temperature = 60_000, 4, 3.0, 2.0
+    appeal_SK = 2.0 * torch.randn(S, K, generator=generator) + 1.0
+    shown_SK = torch.rand(S, K, generator=generator) < 0.9
+    slot_K = torch.tensor([0.0, -0.3, -0.6, -0.9])  # further down is seen less
+    logit_SK = ((appeal_SK - skip) / temperature + slot_K).masked_fill(~shown_SK, -torch.inf)
+    share_SJ = torch.cat([logit_SK, torch.zeros(S, 1)], 1).softmax(1)
+    taken_S = torch.multinomial(share_SJ, 1, generator=generator)[:, 0]
+    clicked_SK = torch.nn.functional.one_hot(taken_S, K + 1)[:, :K].bool()
+    found = solve_slates(appeal_SK, shown_SK, clicked_SK)
+    logged = float(clicked_SK.any(1).float().mean())
+    assert found.temperature == pytest.approx(temperature, rel=0.05)
+    assert (found.slates, found.logged_rate) == (S, pytest.approx(logged))
+    flat_SK = ((appeal_SK - found.skip) / found.temperature).masked_fill(~shown_SK, -torch.inf)
+    assert float(flat_SK.logsumexp(1).sigmoid().mean()) == pytest.approx(logged, abs=1e-4)
+    assert found.skip > skip  # slots further down are seen less: on average less is clicked
+
+
+def test_a_model_that_tells_nothing_apart_meets_the_popular_rate_alone() -> None:
+    same_UK = torch.zeros(50, 5)
+    found = nearest(same_UK, same_UK, ClickRates(0.15, 0.5))
+    assert (found.met, found.temperature) == (False, 1.0)
+    assert found.popular_rate == found.random_rate == pytest.approx(0.5)
+    assert found.skip == pytest.approx(np.log(5))
