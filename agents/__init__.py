@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from slategym.agents.latent.gems import GemsSettings as GemsSettings
     from slategym.agents.latent.hac import Hac as Hac
     from slategym.agents.latent.hac import HacSettings as HacSettings
-    from slategym.agents.policy_gradient.ppo import PlackettLucePPO as PlackettLucePPO
+    from slategym.agents.policy_gradient.ppo import PlackettLuce as PlackettLuce
     from slategym.agents.policy_gradient.ppo import PPOSettings as PPOSettings
     from slategym.agents.policy_gradient.reinforce import ReinforceSettings as ReinforceSettings
     from slategym.agents.policy_gradient.reinforce import ReinforceTopK as ReinforceTopK
@@ -90,7 +90,7 @@ else:
             "slategym.agents.core.sessions": ("harvest", "luck_of", "seat", "show"),
             "slategym.agents.latent.gems": ("Gems", "GemsSettings"),
             "slategym.agents.latent.hac": ("Hac", "HacSettings"),
-            "slategym.agents.policy_gradient.ppo": ("PPOSettings", "PlackettLucePPO"),
+            "slategym.agents.policy_gradient.ppo": ("PPOSettings", "PlackettLuce"),
             "slategym.agents.policy_gradient.reinforce": ("ReinforceSettings", "ReinforceTopK"),
             "slategym.agents.references.myopic": ("Myopic", "RuleAware"),
             "slategym.agents.references.planner": ("Planner",),

@@ -188,7 +188,7 @@ POLICIES: dict[str, PolicyEntry] = {
         "learner",
         "PPO on slates drawn without replacement, from scratch or from the supervised ranker on",
         None,
-        agent="slategym.agents.policy_gradient.ppo:PlackettLucePPO",
+        agent="slategym.agents.policy_gradient.ppo:PlackettLuce",
     ),
     "reinforce-topk": PolicyEntry(
         "learner",

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.policy_gradient import ppo as plackett_luce_ppo
 from slategym.agents.policy_gradient.network import ValueNetwork, Whole
-from slategym.agents.policy_gradient.ppo import PlackettLucePPO, PPOSettings
+from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.sb3.env import SlateVecEnv
 from slategym.agents.slates import plackett_luce as slate_law
 from slategym.agents.slates.plackett_luce import Scores
@@ -205,7 +205,7 @@ class SamePolicy(ActorCriticPolicy):
 
 def native(world: World, settings: PPOSettings, num_seeds: int = 1) -> Callable[[], None]:
     """One rollout of every seed and its epochs."""
-    agent = PlackettLucePPO(world, settings, seeds=range(num_seeds))
+    agent = PlackettLuce(world, settings, seeds=range(num_seeds))
     agent.begin(world)
 
     def cycle() -> None:

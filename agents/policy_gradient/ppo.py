@@ -136,7 +136,7 @@ def clipped_gain(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
     return torch.minimum(ratio * advantage, bounded * advantage)
 
 
-class PlackettLucePPO(Agent):
+class PlackettLuce(Agent):
     """PPO on slates drawn slot by slot without replacement.
 
     Source: see the module.

@@ -10,7 +10,7 @@ import torch
 from small_worlds import fixed_world, plain_taste, ranker_in
 
 from slategym.agents.baselines.fixed import Supervised
-from slategym.agents.policy_gradient.ppo import PlackettLucePPO, PPOSettings
+from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.references.myopic import Myopic
 from slategym.agents.sb3.algorithms import StableSAC
 from slategym.agents.sb3.proto import ProtoSAC
@@ -95,7 +95,7 @@ def test_ppo_unlearns_a_wrong_ranking() -> None:
     assert expected_return(world, Myopic(world)) == pytest.approx(best, rel=1e-5)
     assert expected_return(world, supervised(world)) < 0.3 * best
     bandit = replace(PPO, gamma=0.0, num_steps=51_200)  # no slate changes the next
-    agent = PlackettLucePPO(world, bandit, seeds=(0, 1)).learn(world)
+    agent = PlackettLuce(world, bandit, seeds=(0, 1)).learn(world)
     for seed in agent.seeds:
         assert 0.99 * best < expected_return(world, agent.of_seed(seed)) <= best * (1 + 1e-5)
 
@@ -104,7 +104,7 @@ def test_ppo_learns_when_a_topic_bores() -> None:
     world = bored()
     best = best_schedule(world)
     assert expected_return(world, supervised(world)) < 0.5 * best
-    policy = PlackettLucePPO(world, PPO).learn(world)
+    policy = PlackettLuce(world, PPO).learn(world)
     # turning from topic to topic throughout; only the very last slate could be better
     assert 0.96 * best < expected_return(world, policy) <= best * (1 + 1e-5)
 

@@ -9,7 +9,7 @@ import torch
 from small_worlds import learned_world
 
 from slategym.agents.policy_gradient.network import Shortlist
-from slategym.agents.policy_gradient.ppo import PlackettLucePPO, PPOSettings
+from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.registry import find_agent, make_policy
 from slategym.agents.sb3.algorithms import StablePPO, StableSAC
 from slategym.envs import engine
@@ -54,9 +54,9 @@ def test_policies_serve(world: World, name: str) -> None:
 
 
 def test_where_there_is_a_ranker_it_is_corrected_unless_all_are_wanted(world: World) -> None:
-    agent = PlackettLucePPO(world, SHORT["plackett-luce"])
+    agent = PlackettLuce(world, SHORT["plackett-luce"])
     assert isinstance(agent.face, Shortlist) and agent.face.num_candidates == 12
     assert torch.equal(slate_of(world, agent), slate_of(world, make_policy("supervised", world)))
-    whole = PlackettLucePPO(world, replace(SHORT["plackett-luce"], shortlist=0))
-    blind = PlackettLucePPO(replace(world, observer=None), SHORT["plackett-luce"])
+    whole = PlackettLuce(world, replace(SHORT["plackett-luce"], shortlist=0))
+    blind = PlackettLuce(replace(world, observer=None), SHORT["plackett-luce"])
     assert not isinstance(whole.face, Shortlist) and not isinstance(blind.face, Shortlist)

@@ -9,7 +9,7 @@ from five_items import BEST, five_items
 from small_worlds import learned_world, ranker_in
 
 from slategym.agents.policy_gradient import ppo as plackett_luce_ppo
-from slategym.agents.policy_gradient.ppo import PlackettLucePPO, PPOSettings, clipped_gain
+from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings, clipped_gain
 from slategym.agents.serving.export import check, export
 from slategym.agents.slates.plackett_luce import log_prob
 from slategym.envs import engine
@@ -40,7 +40,7 @@ def requests(world, num=16):
 @pytest.mark.parametrize("credit", ["slate", "item"])
 def test_it_finds_the_best_slate_of_five_items(credit):
     world = five_items()
-    agent = PlackettLucePPO(world, replace(SHORT, credit=credit)).learn(world)
+    agent = PlackettLuce(world, replace(SHORT, credit=credit)).learn(world)
     slate_BK = agent.act(*requests(world)[1:]).slate
     assert {frozenset(slate) for slate in slate_BK.tolist()} == {frozenset(BEST)}
 
@@ -48,7 +48,7 @@ def test_it_finds_the_best_slate_of_five_items(credit):
 @pytest.mark.parametrize("id", WORLDS)
 def test_it_acts_in_any_world_with_exact_log_probabilities(id):
     world = make_world(id)
-    agent = PlackettLucePPO(world, TINY).learn(world)
+    agent = PlackettLuce(world, TINY).learn(world)
     session, observation, luck = requests(world)
     action = agent.explore(observation, luck)
     assert engine.pick(world, session, action.slate)[1].all()
@@ -60,7 +60,7 @@ def test_it_serves_its_mode_or_draws_as_it_says():
     world = five_items()
     _, observation, luck = requests(world, 64)
     for serve, as_explored in (("mode", False), ("draw", True)):
-        agent = PlackettLucePPO(world, replace(TINY, serve=serve))
+        agent = PlackettLuce(world, replace(TINY, serve=serve))
         slate_BK, explored = agent.act(observation, luck).slate, agent.explore(observation, luck)
         assert torch.equal(slate_BK, explored.slate) == as_explored
         assert (agent.act(observation, luck).logp is not None) == as_explored
@@ -68,7 +68,7 @@ def test_it_serves_its_mode_or_draws_as_it_says():
 
 def test_as_a_residual_it_begins_as_the_ranker():
     world = learned_world()
-    agent = PlackettLucePPO(world, replace(TINY, shortlist=20), seeds=[1, 2])
+    agent = PlackettLuce(world, replace(TINY, shortlist=20), seeds=[1, 2])
     observation = requests(world).observation
     best_BK = ranker_in(world).retrieve(observation, world.slate_size).id
     assert torch.equal(agent.act(*requests(world)[1:]).slate.long(), best_BK)
@@ -80,14 +80,14 @@ def test_as_a_residual_it_begins_as_the_ranker():
 
 def test_seeds_of_a_residual_policy_begin_apart():
     world = learned_world()
-    agent = PlackettLucePPO(world, replace(TINY, shortlist=20), seeds=[1, 2])
+    agent = PlackettLuce(world, replace(TINY, shortlist=20), seeds=[1, 2])
     first = agent.weights()["network.topics.0.weight"]
     assert not torch.equal(first[0], first[1])
 
 
 def test_a_residual_policy_can_be_recorded_for_any_number_of_users():
     world = learned_world()
-    agent = PlackettLucePPO(world, replace(TINY, shortlist=20))
+    agent = PlackettLuce(world, replace(TINY, shortlist=20))
     assert check(agent, export(agent)) == 100
 
 
@@ -96,7 +96,7 @@ def test_a_slot_is_not_credited_with_what_others_earned():
     world = make_world("Sardine-SlateTopK-Bored-v0", num_items=30, slate_size=2)
     found = {}
     for credit in ("slate", "item"):
-        agent = PlackettLucePPO(world, replace(TINY, credit=credit, gamma=0.0))
+        agent = PlackettLuce(world, replace(TINY, credit=credit, gamma=0.0))
         agent.begin(world)
         rollout = agent._play()
         reward = torch.zeros_like(rollout.reward)
@@ -118,8 +118,8 @@ def test_the_gain_is_clipped_on_one_side():
 def test_seed_3_of_several_is_seed_3_alone_though_others_pause(most_kl, monkeypatch):
     monkeypatch.setattr(plackett_luce_ppo, "MOST_KL", most_kl)
     world = make_world("InterestEvolution-v0")
-    together = PlackettLucePPO(world, TINY, seeds=[1, 3, 7]).learn(world)
-    alone = PlackettLucePPO(world, TINY, seeds=[3]).learn(world)
+    together = PlackettLuce(world, TINY, seeds=[1, 3, 7]).learn(world)
+    alone = PlackettLuce(world, TINY, seeds=[3]).learn(world)
     assert together.adam.updates_S[1] == alone.adam.updates_S[0]
     for name, x in alone.weights().items():
         torch.testing.assert_close(together.weights()[name][1:2], x, rtol=1e-3, atol=1e-4)
@@ -128,9 +128,9 @@ def test_seed_3_of_several_is_seed_3_alone_though_others_pause(most_kl, monkeypa
 def test_epochs_end_early_where_a_policy_has_moved_far_enough(monkeypatch):
     world = make_world("InterestEvolution-v0")
     monkeypatch.setattr(plackett_luce_ppo, "MOST_KL", 10.0)
-    full = PlackettLucePPO(world, TINY).learn(world)
+    full = PlackettLuce(world, TINY).learn(world)
     monkeypatch.setattr(plackett_luce_ppo, "MOST_KL", 1e-6)
-    halted = PlackettLucePPO(world, TINY).learn(world)
+    halted = PlackettLuce(world, TINY).learn(world)
     # of 4 rollouts with 2 epochs of 2 minibatches, the first epoch of each alone
     assert full.adam.updates_S.tolist() == [16.0] and halted.adam.updates_S.tolist() == [8.0]
 
@@ -138,7 +138,7 @@ def test_epochs_end_early_where_a_policy_has_moved_far_enough(monkeypatch):
 def test_time_limits_end_a_session_or_are_looked_beyond():
     world = five_items()  # eight slates and out
     for bootstrap in (False, True):
-        agent = PlackettLucePPO(world, replace(TINY, bootstrap=bootstrap))
+        agent = PlackettLuce(world, replace(TINY, bootstrap=bootstrap))
         agent.begin(world)
         agent._batch(agent._play())  # sets the scale of values
         rollout = agent._play()
@@ -159,7 +159,7 @@ def test_time_limits_end_a_session_or_are_looked_beyond():
 )
 def test_settings_that_cannot_be_are_refused(changes, message):
     with pytest.raises(UsageError, match=message):
-        PlackettLucePPO(make_world("InterestEvolution-v0"), replace(TINY, **changes))
+        PlackettLuce(make_world("InterestEvolution-v0"), replace(TINY, **changes))
 
 
 @pytest.mark.slow
@@ -167,5 +167,5 @@ def test_it_learns_sardine():
     """20 s: the must-show itself is `slategym benchmark sardine`."""
     world = make_world("Sardine-SlateTopK-Bored-v0", history_size=20)
     settings = replace(plackett_luce_ppo.SARDINE, num_steps=64_000)
-    agent = PlackettLucePPO(world, settings).learn(world)
+    agent = PlackettLuce(world, settings).learn(world)
     assert agent.curve[-1].return_mean > 110  # random 43

@@ -12,7 +12,7 @@ from torch import Tensor
 from slategym.agents.baselines.fixed import Supervised
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.policy_gradient.network import Shortlist
-from slategym.agents.policy_gradient.ppo import PlackettLucePPO, PPOSettings
+from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.policy_gradient.residual import ResidualNetwork, ResidualSettings
 from slategym.agents.slates.plackett_luce import log_prob
 from slategym.envs import engine
@@ -44,8 +44,8 @@ def _shake(parameters: list[Tensor]) -> None:
         parameter.add_(0.5 * torch.randn(parameter.shape, generator=generator))
 
 
-def agent_in(world: World, *, shaken: bool) -> PlackettLucePPO:
-    agent = PlackettLucePPO(world, PPOSettings(shortlist=C))
+def agent_in(world: World, *, shaken: bool) -> PlackettLuce:
+    agent = PlackettLuce(world, PPOSettings(shortlist=C))
     if shaken:
         _shake(agent.policy.parameters())
     return agent

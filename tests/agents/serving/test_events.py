@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from small_worlds import learned_world
 
 from slategym.agents.core.agent import Agent
-from slategym.agents.policy_gradient.ppo import PlackettLucePPO, PPOSettings
+from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.sb3.algorithms import StableSAC
 from slategym.agents.sb3.proto import ProtoSAC
 from slategym.agents.serving.events import EVENTS, Events, encoder_of, last_state, observed
@@ -34,7 +34,7 @@ def world() -> World:
 
 @pytest.fixture(scope="module")
 def agent(world: World) -> Agent:
-    return PlackettLucePPO(world, TINY).learn(world)
+    return PlackettLuce(world, TINY).learn(world)
 
 
 def test_all_positions_at_once_say_what_event_by_event_says(world: World) -> None:
