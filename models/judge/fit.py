@@ -22,6 +22,7 @@ from slategym.models.judge.factor import CLICK_START, FactorModel, JudgeSettings
 from slategym.models.metrics import auc
 from slategym.models.tasks import Task, head_weights, tasks_of
 
+MOST_STEPS = 2_000  # an epoch: a larger log is read in larger batches, as every step moves N rows
 HELD_OUT = 0.1  # share of the people on whom a judge is measured
 
 
@@ -91,8 +92,9 @@ def _batches(
     negatives = 0 if has_slates(log) else settings.negatives
     begin_S, end_S = stretches(user_E, settings.stretch, rng)
     order_S = rng.permutation(len(begin_S))
-    for at in range(0, len(order_S), settings.batch):
-        chosen_B = order_S[at : at + settings.batch]
+    size = max(settings.batch, -(-len(order_S) // MOST_STEPS))
+    for at in range(0, len(order_S), size):
+        chosen_B = order_S[at : at + size]
         begin_B1, end_B1 = begin_S[chosen_B][:, None], end_S[chosen_B][:, None]
         row_BH = begin_B1 + np.arange((end_B1 - begin_B1).max())
         used_BH = row_BH < end_B1

@@ -17,6 +17,7 @@ from small_worlds import TASKS, random_population, small_log
 from slategym.envs.engine import arrive
 from slategym.envs.types import map_tensors
 from slategym.models.data.log import Log
+from slategym.models.judge import fit
 from slategym.models.judge.factor import (
     FactorModel,
     JudgeSettings,
@@ -167,3 +168,13 @@ def test_stretches_cover_every_row_once_and_nobody_twice(
         assert len(set(user_E[begin:end])) == 1
     whole = pd.Series(end_S - begin_S).groupby(user_E[begin_S]).agg(lambda x: list(x[1:-1]))
     assert all(size == longest for inner in whole for size in inner)
+
+
+def test_a_large_log_is_read_in_larger_batches(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, events = np.random.default_rng(0), log.events
+    small = list(fit._batches(events, log, replace(QUICK, batch=2, stretch=10), rng))
+    monkeypatch.setattr(fit, "MOST_STEPS", 5)
+    large = list(fit._batches(events, log, replace(QUICK, batch=2, stretch=10), rng))
+    assert len(small) > 20 and len(large) == 5
+    assert sum(int(b.used.sum()) for b in small) == len(events)
+    assert sum(int(b.used.sum()) for b in large) == len(events)
