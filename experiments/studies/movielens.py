@@ -21,6 +21,7 @@ from slategym.models.simulator.movielens import BOREDOM, DATASET
 
 WORLD, JUDGE = "slategym/MovieLens-v0", "slategym/MovieLens-Judge-v0"
 CAPS = ("supervised-cap3", "supervised-cap2", "supervised-cap1")  # loosest first
+EASE_CAPS = ("ease-cap3", "ease-cap2", "ease-cap1")
 GRID = (0.0, 2.0, 4.0, 8.0)  # boredom strengths at which everybody is read, log-odds
 GRID_POLICIES = ("supervised", "supervised-capped", "rule-aware")
 EVALUATION_LUCK, SELECTION_LUCK = 1, 2
@@ -76,6 +77,9 @@ STUDY = Study(
     policies=(
         "random",
         "popularity",
+        "ease",
+        "transitions",
+        Baseline("ease-capped", candidates=("ease", *EASE_CAPS)),
         "supervised",
         Baseline("supervised-capped", candidates=CAPS),
         "rule-aware",
@@ -88,10 +92,11 @@ STUDY = Study(
     roles=Roles(
         opponent="supervised",
         reference="rule-aware",
-        others=("supervised-capped",),
+        others=("supervised-capped", "ease-capped"),
         called={
             "supervised": "the supervised ranker",
             "supervised-capped": "the tuned diversity cap",
+            "ease-capped": "EASE over a fading history with a tuned cap",
             "myopic": "the myopic policy",
         },
     ),

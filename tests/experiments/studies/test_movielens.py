@@ -25,6 +25,7 @@ from slategym.experiments.runs.store import Store, open_store
 from slategym.experiments.runs.units import Unit, Work, closure
 from slategym.experiments.studies.movielens import (
     CAPS,
+    EASE_CAPS,
     GRID,
     GRID_POLICIES,
     MOST_USERS,
@@ -75,6 +76,7 @@ def test_what_is_fixed_before_learning_needs_no_learning() -> None:
 
 def test_who_is_read_is_never_who_was_chosen_on() -> None:
     plan = quick()
+    assert set(plan.choices) == {"supervised-capped", "ease-capped"}
     tried = plan.choices["supervised-capped"].needs
     assert [unit.spec["policy"] for unit in tried] == list(CAPS)
     assert {unit.spec["group"] for unit in tried} == {"selection"}
@@ -99,7 +101,8 @@ def test_everybody_is_read_everywhere_that_the_report_compares() -> None:
     assert set(found["world", BOREDOM, "evaluation"]) == {*LADDER, *learned}
     assert set(found["judge", BOREDOM, "evaluation"]) == {*LADDER, *learned}
     assert set(found["static", 0.0, "evaluation"]) == {*LADDER, *static}
-    assert set(found["world", BOREDOM, "selection"]) == {*LADDER, *CAPS, *learned}
+    everybody = {*LADDER, *CAPS, *EASE_CAPS, *learned}
+    assert set(found["world", BOREDOM, "selection"]) == everybody
     for variant in ("world", "judge"):
         for boredom in set(GRID) - {BOREDOM}:
             assert set(found[variant, boredom, "evaluation"]) == {*GRID_POLICIES, *learned}
@@ -226,7 +229,7 @@ def test_rows_are_of_the_same_people_for_every_policy(ran: Ran) -> None:
     assert set(rows["variant"]) == {"world", "static", "judge"}
     assert set(rows["strength"]) == {0.0, BOREDOM}
     assert rows["world"].str.contains("Judge").eq(rows["variant"] == "judge").all()
-    assert set(rows["policy"]) == {*LADDER, *CAPS, *AGENTS, "LinUCB"}
+    assert set(rows["policy"]) == {*LADDER, *CAPS, *EASE_CAPS, *AGENTS, "LinUCB"}
 
 
 def test_the_static_twin_knows_no_boredom_and_ends_with_the_horizon(ran: Ran) -> None:
