@@ -64,7 +64,7 @@ def _ladder(result: Result, numbers: Numbers) -> Table:
 
 def _short(estimate: Estimate) -> str:
     value, low, high = estimate.value, estimate.low, estimate.high
-    digits = 2 if abs(value) < 100 else 1
+    digits = 2 if abs(value) < 10 else 1
     return f"{value:.{digits}f} [{low:.1f}, {high:.1f}]"
 
 

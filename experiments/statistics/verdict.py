@@ -242,6 +242,9 @@ def _against(name: str, world: Difference, judge: Difference | None) -> str:
         sides = (world.side, judge.side)
     if sides == (1, 1):
         return f"It also beats {name} ({numbers})"
+    if sides in ((1, -1), (-1, 1)):
+        ahead, behind = ("in the world", "before the judge")[:: sides[0]]
+        return f"Against {name} it is clearly ahead {ahead} and clearly behind {behind} ({numbers})"
     if sides[0] == 1:
         return f"Against {name} it is clearly ahead in the world only ({numbers})"
     if sides[1] == 1:

@@ -36,6 +36,8 @@ def test_wins_but_not_over_the_cap() -> None:
     assert "no clear difference" in judged(1.0, 1.0).verdict.sentence
     assert "clearly ahead in the world only" in judged(1.8, 1.0).verdict.sentence
     assert "ahead before the judge only" in judged(1.0, 1.8).verdict.sentence
+    split = judged(2.4, 0.2).verdict.sentence
+    assert "clearly ahead in the world and clearly behind before the judge (+" in split
 
 
 @pytest.mark.parametrize(
