@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from slategym.envs.engine import arrive
+from slategym.envs.observation import read
 from slategym.envs.types import LONG_AGO, Arrival, Outcome, Session, World
 from slategym.models.multitask.incremental import BertObserver, Layer, StateEncoder
 
@@ -33,7 +34,7 @@ class Events:
     feedback: Tensor  # (B, E, M) float32
     gap: Tensor  # (B, E) float32, seconds since the event before
     age: Tensor  # (B, E) int32, slates of this visit since then; LONG_AGO: before the visit
-    arrival: Tensor  # (B, 2) float32, hour and weekday as the visit began
+    arrival: Tensor  # (B, 2 + Z) float32, hour, weekday and context columns as the visit began
 
     @staticmethod
     def of(world: World, session: Session) -> Events:
@@ -45,6 +46,8 @@ class Events:
         assert arrival.gap is not None and arrival.hour is not None and arrival.weekday is not None
         room = encoder.capacity - 1 - arrival.history.shape[1]
         began = torch.stack([arrival.hour.float(), arrival.weekday.float()], 1)
+        if arrival.extra is not None:
+            began = torch.cat([began, arrival.extra.float()], 1)
         return Events(
             item=F.pad(arrival.history, (room, 0), value=-1),
             feedback=F.pad(arrival.feedback, (0, 0, room, 0)),
@@ -102,27 +105,28 @@ def observed(world: World, shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
     encoder = encoder_of(world)
     assert encoder is not None, "raw events are read by a learned observer"
     rest = {name: x for name, x in shown.items() if name not in EVENTS}
-    item_BE, feedback_BEM, gap_BE, age_BE, arrival_B2 = (shown[name] for name in EVENTS)
+    item_BE, feedback_BEM, gap_BE, age_BE, arrival_BX = (shown[name] for name in EVENTS)
+    if H := world.history_size:
+        missing = max(0, H - item_BE.shape[1])
+        rest["history_item"] = F.pad(item_BE, (missing, 0), value=-1)[:, -H:]
+        known_BEM = feedback_BEM.masked_fill(feedback_BEM.isnan(), 0.0)  # as sessions remember it
+        rest["history_feedback"] = F.pad(known_BEM, (0, 0, missing, 0))[:, -H:]
+        rest["history_age"] = F.pad(age_BE, (missing, 0), value=LONG_AGO)[:, -H:]
     arrival = Arrival(
         user_id=item_BE[:, 0],
         profile=shown["profile"],
         history=item_BE,
         feedback=feedback_BEM,
         gap=gap_BE,
-        hour=arrival_B2[:, 0],
-        weekday=arrival_B2[:, 1].long(),
+        hour=arrival_BX[:, 0],
+        weekday=arrival_BX[:, 1].long(),
+        extra=arrival_BX[:, 2:] if world.context.columns else None,
     )
-    hour_B, weekday_B = (
-        shown["context"][:, world.context.shown.index(name)] for name in ("hour", "weekday")
+    now = read(world, rest).context
+    state_BD = encoder.model.query(
+        last_state(encoder, arrival), now.hour, now.weekday.long(), now.extra
     )
-    state_BD = encoder.model.query(last_state(encoder, arrival), hour_B, weekday_B.long())
-    found = {"state": state_BD}
-    if H := world.history_size:
-        missing = max(0, H - item_BE.shape[1])
-        found["history_item"] = F.pad(item_BE, (missing, 0), value=-1)[:, -H:]
-        found["history_feedback"] = F.pad(feedback_BEM, (0, 0, missing, 0))[:, -H:]
-        found["history_age"] = F.pad(age_BE, (missing, 0), value=LONG_AGO)[:, -H:]
-    return rest | found
+    return rest | {"state": state_BD}
 
 
 def last_state(encoder: StateEncoder, arrival: Arrival) -> Tensor:

@@ -205,7 +205,8 @@ def _by_events(world: World, seen: dict[str, Tensor], events: Events) -> dict[st
     given = events.shown() | rest
     found = observed(world, given)
     for name in seen:
-        if not torch.allclose(found[name].float(), seen[name].float(), rtol=1e-3, atol=1e-3):
+        ours, theirs = seen[name].float(), found[name].float()
+        if not torch.allclose(theirs, ours, rtol=1e-3, atol=1e-3, equal_nan=True):
             raise UsageError(
                 f"{world.name}: {name} from the raw events is not what the session holds; does the "
                 "world's observer read more than its events?"

@@ -46,7 +46,8 @@ MEANINGS = {
     "event_feedback": "the feedback to them, a column per signal",
     "event_gap": "seconds since the event before",
     "event_age": "slates of this visit since then, 10000: before this visit",
-    "arrival": "hour and weekday (0: Monday) as this visit began",
+    "arrival": "hour, weekday (0: Monday), then the log's context columns as this visit began: a "
+    "category's number, -1: unknown; or a number",
     "user": "what the user model reveals",
 }
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from small_log import shop_log
+from small_movielens import small_home
 from small_worlds import learned_world
 
 from slategym.agents.core.agent import Agent
@@ -22,6 +27,7 @@ from slategym.envs.engine import arrive
 from slategym.envs.luck import Luck
 from slategym.envs.observation import show
 from slategym.envs.types import World
+from slategym.models.simulator.world import learned_world as world_of_log
 
 TINY = PPOSettings(num_steps=24, num_users=4, rollout=3, epochs=1, minibatch=6)
 SMALL = StableSAC(num_steps=12, num_users=2, updates=1, batch=4, buffer=20, warm_up=4)
@@ -37,6 +43,27 @@ def agent(world: World) -> Agent:
     return PlackettLuce(world, TINY).learn(world)
 
 
+@pytest.fixture(scope="module")
+def shop_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A log's own columns; every third dwell was not observed, nor every fifth device."""
+    log = shop_log(72, 48)
+    row_E = np.arange(len(log.events))
+    events = log.events.assign(
+        dwell=log.events["dwell"].mask(row_E % 3 == 0),
+        device=log.events["device"].mask(row_E // 40 % 5 == 0, -1),
+    )
+    with small_home(tmp_path_factory.mktemp("home")):
+        world = world_of_log(replace(log, events=events, sha256="5" * 64), users="evaluation")
+        with torch.no_grad():  # columns start at zero: make them matter
+            encoder = encoder_of(world)
+            assert encoder is not None
+            for inputs in (encoder.model.start_columns, encoder.model.request_columns):
+                for table in inputs.parameters():
+                    table += torch.arange(table.numel()).view_as(table).sin()
+            observer = replace(world.observer, encoder=encoder.prepared(world.population))
+        yield replace(world, observer=observer)
+
+
 def test_all_positions_at_once_say_what_event_by_event_says(world: World) -> None:
     encoder = encoder_of(world)
     assert encoder is not None
@@ -48,11 +75,28 @@ def test_all_positions_at_once_say_what_event_by_event_says(world: World) -> Non
 
 def test_events_lead_to_the_sessions_own_observations(world: World, agent: Agent) -> None:
     """Through a whole session, with and without clicks: state, history, feedback and ages."""
+    assert _clicks_of_a_session(world, agent) > 10
+
+
+def test_context_columns_and_unobserved_signals_reach_the_program(shop_world: World) -> None:
+    arrival = arrive(shop_world.population, torch.arange(shop_world.population.size))
+    assert arrival.feedback is not None and arrival.extra is not None
+    assert arrival.feedback.isnan().any() and (arrival.extra == -1).any()
+    agent = PlackettLuce(shop_world, TINY)
+    assert _clicks_of_a_session(shop_world, agent) > 0
+    exported = export(agent)
+    assert exported.inputs["arrival"].shape[1] == 3
+    assert check(agent, exported) == 100
+
+
+def _clicks_of_a_session(world: World, agent: Agent) -> int:
+    """Clicks while raw events and sessions say the same before every slate."""
     encoder = encoder_of(world)
     assert encoder is not None
-    user_B = torch.arange(20, dtype=torch.int32)
+    B = min(20, world.population.size)
+    user_B = torch.arange(B, dtype=torch.int32)
     session = engine.start(world, user_B, user_B, 0 * user_B)
-    events, clicks = Events.of(world, session), torch.zeros(20)
+    events, clicks = Events.of(world, session), torch.zeros(B)
     for _ in range(world.horizon):
         seen = show(world, engine.observe(world, session))
         rest = {name: x for name, x in seen.items() if name not in ("state", *_remembered(seen))}
@@ -67,7 +111,8 @@ def test_events_lead_to_the_sessions_own_observations(world: World, agent: Agent
         session, outcome = engine.transition(world, session, slate_BK)
         clicks += outcome.feedback[..., 0].sum(1)
         events = events.after(items.id, outcome, encoder.seconds)
-    assert clicks.min() < clicks.max() and clicks.sum() > 10
+    assert clicks.min() < clicks.max()
+    return int(clicks.sum())
 
 
 def _remembered(seen: dict[str, torch.Tensor]) -> list[str]:
