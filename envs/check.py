@@ -13,6 +13,7 @@ from torch import Tensor
 
 from slategym.envs.context import Clock
 from slategym.envs.luck import Luck, key, purpose
+from slategym.envs.registry import make_user_model
 from slategym.envs.types import (
     CLICK,
     Arrival,
@@ -34,11 +35,11 @@ class ContractError(ValueError):
     """A user model breaks the contract; the message says where, how, and the likely cause."""
 
 
-def check_user_model(model: UserModel[Any], catalogue: Catalogue | None = None) -> None:
+def check_user_model(model: UserModel[Any] | str, catalogue: Catalogue | None = None) -> None:
     """Run a user model through its contract.
 
     Args:
-        model: to be checked.
+        model: to be checked, or the name of a registered one, or "module:Class".
         catalogue: items that it understands; None: 40 made-up items of ten topics, whose embedding
             is the topic as a unit vector.
 
@@ -47,7 +48,9 @@ def check_user_model(model: UserModel[Any], catalogue: Catalogue | None = None) 
             types and devices; finite numbers; probabilities in [0, 1]; arguments unchanged; no
             randomness but luck's; users in a batch do not affect one another and the batch's size
             does not matter; state of a constant form; means that agree with samples.
+        UsageError: nothing has that name.
     """
+    model = make_user_model(model) if isinstance(model, str) else model
     catalogue = plain_catalogue(40, 10) if catalogue is None else catalogue
     probe = _Probe(model, catalogue)
     probe.check_signals()
@@ -75,7 +78,7 @@ class _Probe:
         signals = self.model.signals
         names = [signal.name for signal in signals]
         if not signals or signals[0] != CLICK:
-            self.fail("signals", f"must begin with slategym.envs.types.CLICK, got {names}")
+            self.fail("signals", f"must begin with slategym.envs.CLICK, got {names}")
         if len(set(names)) < len(names):
             self.fail("signals", f"has a name twice: {names}")
 

@@ -15,7 +15,7 @@ from typing import Any
 def exports(
     package: str, names: Mapping[str, Sequence[str]], packages: Sequence[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """`__getattr__`, `__dir__` and `__all__` of a package.
+    """`__getattr__`, `__dir__` and `__all__` of a package; what it exports, and no more, is listed.
 
     Args:
         package: its `__name__`.
@@ -35,6 +35,7 @@ def exports(
         return found
 
     def names_of() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *exported})
+        own = (name for name in vars(sys.modules[package]) if name.startswith("__"))
+        return sorted({*own, *exported})
 
     return get, names_of, exported

@@ -250,7 +250,7 @@ def make_user_model(name: str) -> UserModel[Any]:
     if missing:
         raise ValueError(
             f"{name} makes a {type(model).__name__}, which lacks {', '.join(missing)}: derive it "
-            "from slategym.envs.types.UserModel"
+            "from slategym.UserModel"
         )
     return model
 

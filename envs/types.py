@@ -409,6 +409,13 @@ class World:
             if not low <= (value := getattr(self, name)) < 2**31:
                 raise UsageError(f"{name} must be in [{low}, 2^31), got {value}")
 
+    def __repr__(self) -> str:
+        return (
+            f"<world {self.name}: {self.population.size:,} users, "
+            f"{self.catalogue.num_items:,} items, slates of {self.slate_size}, at most "
+            f"{self.horizon:,} a session, on {self.device}>"
+        )
+
     @property
     def num_candidates(self) -> int:
         """C."""

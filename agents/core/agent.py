@@ -94,6 +94,12 @@ class Agent(ABC):
         self.check_world(world)
         self.build()
 
+    def __repr__(self) -> str:
+        return (
+            f"<{self.name} in {self.world.name}: {self.steps:,} slates learnt from, "
+            f"{len(self.seeds)} seed(s)>"
+        )
+
     @classmethod
     @abstractmethod
     def default_settings(cls) -> Any:

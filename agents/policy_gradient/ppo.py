@@ -1,9 +1,7 @@
 """PPO on slates drawn without replacement, native and batched, in any world.
 
-    law        Plackett-Luce with topic penalties inside the slate: `slate_law.py`
-    networks   a score for every candidate, and a value: `slate_network.py`
-    returns    discounted sums and advantages: `returns.py`
-    here       playing (`_play`), what there is to learn (`_batch`), the clipped update (`_update`)
+A slate is drawn from the Plackett-Luce law, with penalties for topics that it holds already; a
+network scores every candidate, another says what is to come; advantages are generalised ones.
 
 Whole sessions of users run side by side on the world's device; so do the training seeds, whose
 weights, luck and minibatches never meet.
@@ -137,10 +135,7 @@ def clipped_gain(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
 
 
 class PlackettLuce(Agent):
-    """PPO on slates drawn slot by slot without replacement.
-
-    Source: see the module.
-    """
+    """PPO on slates drawn slot by slot without replacement; it serves the likeliest."""
 
     name: ClassVar[str] = "plackett-luce"
     several_seeds: ClassVar[bool] = True

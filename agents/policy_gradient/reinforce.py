@@ -94,10 +94,7 @@ class Logged:
 
 
 class ReinforceTopK(Agent):
-    """REINFORCE with the top-K off-policy correction; it serves the K likeliest items.
-
-    Source: see the module.
-    """
+    """REINFORCE with the top-K off-policy correction; it serves the K likeliest items."""
 
     name: ClassVar[str] = "reinforce-topk"
     several_seeds: ClassVar[bool] = True

@@ -216,6 +216,8 @@ def comparison(world: str, rows: pd.DataFrame, notes: Sequence[str] = ()) -> Com
 
 def _named(policies: Sequence[Chooses], world: World) -> dict[str, Mapping[int | None, Policy]]:
     """Each by the name that tables have, as it was given or its own; its training seeds."""
+    if isinstance(policies, str):
+        raise UsageError(f"policies are a list, as {policies.split(',')}; got {policies!r}")
     if len(policies) < 2:
         raise UsageError(f"compare two policies or more, got {len(policies)}")
     found = dict[str, Mapping[int | None, Policy]]()

@@ -60,6 +60,13 @@ class Log:
     notes: tuple[str, ...] = ()  # what readers of results must know: "users are synthetic"
     unobserved: int = 0  # rows of the tables that were left out: nothing was observed in them
 
+    def __repr__(self) -> str:
+        signals = ", ".join(signal.name for signal in self.signals)
+        return (
+            f"<log {self.name}: {len(self.events):,} events, {self.num_users:,} users, "
+            f"{self.num_items:,} {self.words.items}, signals {signals}>"
+        )
+
     @property
     def num_users(self) -> int:
         """U."""

@@ -21,13 +21,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import BertConfig, BertModel
 
 from slategym.envs.types import Column
 from slategym.models.files import atomic_path
@@ -35,6 +34,9 @@ from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.columns import ColumnInputs
 from slategym.models.tasks import NEXT, Task, from_json, head_names, to_json
 from slategym.models.taste import Outputs
+
+if TYPE_CHECKING:  # seconds to import, and no page or check of a setting needs it
+    from transformers import BertModel
 
 FORMAT = 3  # of the folder that `save` writes
 GAP_BUCKETS = 16  # floor(log1p(seconds)): e^15 seconds are 38 days
@@ -475,6 +477,8 @@ def _embedding(num: int, width: int, std: float) -> nn.Embedding:
 
 def _causal_bert(settings: MultiTaskSettings) -> BertModel:
     """BertModel without word embeddings: it is fed vectors, and adds its own positions."""
+    from transformers import BertConfig, BertModel
+
     bert = BertModel(
         BertConfig(
             vocab_size=1,

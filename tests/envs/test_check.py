@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from slategym.envs.check import ContractError, check_user_model
+from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.envs.types import CLICK, Signal
 from slategym.envs.users.assumed import Assumed
@@ -216,6 +217,12 @@ class Anchored(Likes):
 
 def test_a_derived_model_passes():
     check_user_model(Anchored())
+
+
+def test_a_name_is_checked_like_a_model():
+    check_user_model("boredom")
+    with pytest.raises(UsageError, match="did you mean 'boredom'"):
+        check_user_model("bordom")
 
 
 def test_a_model_from_another_installed_package(tmp_path):

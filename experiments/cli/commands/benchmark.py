@@ -100,6 +100,10 @@ def benchmark(
     if workers is not None and workers < 0:
         raise UsageError(f"--workers must be 0 (this process) or more, got {workers}")
     weights = _weights(objective)
+    if log is not None:
+        from slategym.models.data.datasets import find_log
+
+        find_log(log)  # before torch is imported, which takes seconds
     from slategym.experiments.benchmark import run_study
     from slategym.experiments.cli.main import resolve_device
     from slategym.experiments.runs.run import default_workers

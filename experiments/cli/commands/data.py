@@ -150,6 +150,9 @@ def check(
     **log.toml** (optional): other signals and scales, context, columns of items;
     `slategym data describe` writes a first one.
     """
+    from slategym.models.data.datasets import find_log
+
+    find_log(log)  # before pandas is imported, which takes seconds
     from slategym.models.data.check import check_log
 
     checked = check_log(log)
@@ -194,6 +197,8 @@ def describe(
     What a column is (a signal, context, a column of items, a trait), its kind, its unit and its
     scale are guessed from its name and its values. Read every line before you rely on it.
     """
+    if not folder.is_dir():  # before pandas is imported, which takes seconds
+        raise UsageError(f"{folder}: no such folder")
     from slategym.models.data.describe import guess
     from slategym.models.data.description import FILE
     from slategym.models.data.folder import read_tables

@@ -124,7 +124,7 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
 def test_every_help_page_teaches_by_example(capsys: pytest.CaptureFixture[str]) -> None:
     app = typer.main.get_command(build())
     names = [[name] for name in app.commands if name != "data"]  # type: ignore[attr-defined]
-    for words in (*names, *(["data", name] for name in ("list", "fetch", "check"))):
+    for words in (*names, *(["data", name] for name in ("list", "fetch", "describe", "check"))):
         assert answer(build, [*words, "--help"]) == 0
         page = capsys.readouterr().out
         usage, _, rest = page.partition("╭")  # the usage line; then boxes and what follows them

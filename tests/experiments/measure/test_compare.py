@@ -96,6 +96,8 @@ def test_what_cannot_be_is_refused() -> None:
             sg.play(world, "random", users)
     with pytest.raises(UsageError, match="two policies or more, got 1"):
         sg.compare(world, ["random"], 5)
+    with pytest.raises(UsageError, match=r"a list, as \['random', 'myopic'\]; got 'random,myopic'"):
+        sg.compare(world, "random,myopic", 5)
     with pytest.raises(UsageError, match="'random' is given twice"):
         sg.compare(world, ["random", "random"], 5)
     with pytest.raises(UsageError, match="settings are for a world given by name"):

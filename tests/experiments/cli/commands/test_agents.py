@@ -42,6 +42,7 @@ def test_each_has_a_page(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         for field in fields(default):
             assert field.name in out and told[field.name].split(";")[0][:40] in out
         assert "Source" in out
+        assert "see the module" not in out
     assert entry.example in out.partition("Try it")[2]
     if entry.needs:  # the example is of a world that has it
         assert entry.needs.endswith(f"as {entry.example} has")
