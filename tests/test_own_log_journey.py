@@ -1,0 +1,124 @@
+"""From a log's folder to a report by the commands alone: what somebody with their own log does.
+
+The log is a shop's, written by DayInLife-v0: clicks, dwell and returns on slates, with device,
+place and weather, prices and brands. `pytest -m slow` walks with 2,000 users and 500 items.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium as gym
+import pandas as pd
+import pytest
+import torch
+from shop_log import write_shop_log
+from small_movielens import small_home
+
+from slategym.experiments.cli.main import answer, build
+
+SIZES = [
+    pytest.param((120, 60, 20), id="small"),
+    pytest.param((2_000, 500, 40), id="shop", marks=pytest.mark.slow),
+]
+pytestmark = pytest.mark.filterwarnings("ignore:.*tokens of the item texts are unknown")
+STUDY = ["benchmark", "log", "shop", "--profile", "smoke", "--out", "study", "--workers", "0"]
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The folder that one stands in, and how large its log is."""
+
+    here: Path
+    num_items: int
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def shop(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    users, items, slates = request.param
+    here = tmp_path_factory.mktemp("journey")
+    with small_home(here / "home"), pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        write_shop_log(Path("shop"), users, items, slates=slates)
+        yield Shop(here, items)
+
+
+def say(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What the command prints, its code being 0."""
+    capsys.readouterr()
+    code = answer(build, list(words))
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    return printed.out
+
+
+def test_check_and_describe(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    said = say(capsys, "data", "check", "shop")
+    for word in ("click", "dwell", "return", "device", "place", "weather", "price", "brand"):
+        assert word in said
+    assert "next: slategym benchmark log shop" in said
+    proposed = say(capsys, "data", "describe", "shop")
+    for section in ("signals.dwell", "context.device", "item_columns.price", "item_columns.brand"):
+        assert f"[{section}]" in proposed
+
+
+def test_fit_and_evaluate(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    fitted = json.loads(say(capsys, "fit", "shop", "--epochs", "1", "--quiet", "--json"))
+    assert {"click_auc", "return_auc", "dwell_rmsle"} <= fitted["figures"].keys()
+    card = (Path(fitted["model"]) / "README.md").read_text()
+    assert "slates" in card  # where the click head's negatives come from
+    words = ["evaluate-model", "shop", "--no-loo", "--no-single-task", "--quiet", "--json"]
+    assert 0.0 < json.loads(say(capsys, *words))["click_auc"] < 1.0
+
+
+@pytest.mark.parametrize("world", ["slategym/Log-v0", "slategym/Log-Judge-v0"])
+@pytest.mark.parametrize("static", [False, True])
+def test_worlds_show_the_logs_context(shop: Shop, world: str, static: bool) -> None:
+    envs = gym.make_vec(world, num_envs=4, log="shop", static=static)
+    seen, _ = envs.reset(seed=0)
+    for _ in range(3):
+        action = envs.single_action_space.sample()
+        seen, reward, *_ = envs.step([action] * 4)
+    shown = " ".join(seen) + repr(envs.single_observation_space)
+    assert "context" in shown and reward.shape == (4,)
+    page = envs.unwrapped.world
+    assert [column.name for column in page.context.columns] == ["device", "place", "weather"]
+    assert {column.name for column, _ in page.catalogue.attributes} == {"price", "brand"}
+    assert page.objective == (1.0, 0.05, 0.5)
+    envs.close()
+
+
+def test_train_and_export(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "train plackett-luce --world Log-v0 --set log=shop --steps 512 --out agent"
+    say(capsys, *words.split())
+    say(capsys, "export", "agent")
+    assert list(Path("agent").rglob("*.pt"))
+
+
+def test_a_study_ends_in_a_report_in_the_logs_words(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = say(capsys, *STUDY)
+    report = (Path("study") / "report.html").read_text(encoding="utf-8")
+    rows = pd.read_parquet("study/rows.parquet")
+    assert {"clicks", "policy", "variant", "return"} <= set(rows.columns)
+    assert {"random", "popularity", "supervised", "myopic"} <= set(rows["policy"])
+    text = re.sub(r"<[^>]+>", " ", report)
+    assert "product" in text and not re.search(r"\bfilms?\b|MovieLens", text)
+    assert "slategym benchmark log shop --profile smoke" in text  # repeat it
+    assert "assumed" in text and "derived" in text
+    before = {path: path.stat().st_mtime_ns for path in Path("study/units").iterdir()}
+    again = say(capsys, *STUDY)
+    assert {path: path.stat().st_mtime_ns for path in Path("study/units").iterdir()} == before
+    assert said.splitlines()[-1].startswith("report:") and again
+    trained = [path.parent for path in Path("study/work").rglob("agent.json")]
+    assert trained
+    say(capsys, "export", str(trained[0]))
+    exported = next(trained[0].rglob("*.pt"))
+    assert torch.jit.load(str(exported)) is not None
