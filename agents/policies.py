@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slategym.agents.baselines.classics import Classic, classic
 from slategym.agents.baselines.fixed import Popularity, Supervised
+from slategym.agents.baselines.history_rule import HistoryRule
 from slategym.agents.baselines.mmr import SupervisedMMR
 from slategym.agents.baselines.tuning import tuned
 from slategym.agents.core.random_slates import Random, clicks_under_random_slates
@@ -13,6 +14,7 @@ from slategym.agents.types import Policy
 from slategym.envs.types import World
 
 MOST_CAP = 10  # items of a topic, at most, when the cap is tuned
+RULE_STRENGTHS = (0.0, 0.5, 1.0, 2.0)  # log-odds per click of the last slate, when tuned
 MMR_STRENGTHS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # log-odds lost beside a twin, when tuned
 
 
@@ -57,6 +59,23 @@ def supervised(world: World, cap: int | None = None) -> Supervised:
 def supervised_mmr(world: World, strength: float) -> SupervisedMMR:
     """The supervised ranker, re-ranked by maximal marginal relevance."""
     return SupervisedMMR(ranker_of(world), world.slate_size, strength)
+
+
+def history_rule(world: World, strength: float) -> HistoryRule:
+    """The supervised ranker, passing over topics clicked lately."""
+    catalogue = world.catalogue
+    return HistoryRule(
+        ranker_of(world),
+        catalogue.topic.long(),
+        catalogue.num_topics,
+        world.slate_size,
+        strength,
+    )
+
+
+def history_rule_tuned(world: World) -> Policy:
+    """The history rule as strong as serves selection people best."""
+    return tuned(world, "history-rule", history_rule, RULE_STRENGTHS)
 
 
 def supervised_capped(world: World) -> Policy:

@@ -135,6 +135,13 @@ POLICIES: dict[str, PolicyEntry] = {
         needs=STATE,
         example=LEARNED,
     ),
+    "history-rule": PolicyEntry(
+        "supervised",
+        "the same less the trace of topics clicked lately, as strong as serves them best",
+        f"{MADE}:history_rule_tuned",
+        needs=STATE,
+        example=LEARNED,
+    ),
     "myopic": PolicyEntry(
         "reference",
         "the best slate for one request under the world's true model",
@@ -248,6 +255,7 @@ POLICIES: dict[str, PolicyEntry] = {
 FAMILIES: dict[str, tuple[str, str, type, str]] = {  # of a number: function, argument, kind, needs
     r"supervised-cap([1-9]\d*)": (f"{MADE}:supervised", "cap", int, STATE),
     r"supervised-mmr(\d+(?:\.\d+)?)": (f"{MADE}:supervised_mmr", "strength", float, STATE),
+    r"history-rule(-?\d+(?:\.\d+)?)": (f"{MADE}:history_rule", "strength", float, STATE),
     r"ease-cap([1-9]\d*)": (f"{MADE}:ease", "cap", int, LOG),
     r"knn-cap([1-9]\d*)": (f"{MADE}:knn", "cap", int, LOG),
     r"ease-transitions-cap([1-9]\d*)": (f"{MADE}:ease_transitions", "cap", int, LOG),

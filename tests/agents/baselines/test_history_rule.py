@@ -1,0 +1,74 @@
+"""The history rule: its traces by hand, its two ends, and its place in the registry."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from small_worlds import learned_world, ranker_in
+
+from slategym.agents.baselines.fixed import Supervised
+from slategym.agents.baselines.history_rule import HistoryRule, topic_traces
+from slategym.agents.registry import make_policy
+from slategym.envs import engine
+from slategym.envs.luck import Luck
+from slategym.envs.names import UsageError
+from slategym.envs.types import LONG_AGO, History, Observation, World
+
+K = 3
+TOPIC_N = torch.tensor([0, 1, 1, 2])
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return learned_world(slate_size=K)
+
+
+def rule(world: World, strength: float) -> HistoryRule:
+    catalogue = world.catalogue
+    return HistoryRule(ranker_in(world), catalogue.topic.long(), catalogue.num_topics, K, strength)
+
+
+def after_slates(world: World, slates: int) -> tuple[Observation, Luck]:
+    user_B = torch.arange(16, dtype=torch.int32)
+    session = engine.start(world, user_B, user_B, torch.zeros_like(user_B))
+    for _ in range(slates):
+        now = engine.observe(world, session)
+        action = rule(world, 0.0).act(now, Luck.at(session.key, session.step))
+        session, _ = engine.transition(world, session, action.slate)
+    return engine.observe(world, session), Luck.at(session.key, session.step)
+
+
+def test_traces_by_hand() -> None:
+    history = History(
+        id=torch.tensor([[-1, 1, 3, 2], [0, 0, 0, 0]], dtype=torch.int32),
+        feedback=torch.zeros(2, 4, 1),
+        age=torch.tensor([[LONG_AGO, 3, 2, 1], [LONG_AGO, LONG_AGO, 1, 1]], dtype=torch.int32),
+    )
+    trace_BG = topic_traces(history, TOPIC_N, 3, fading=0.5)
+    assert torch.allclose(trace_BG, torch.tensor([[0.0, 0.25 + 1.0, 0.5], [2.0, 0.0, 0.0]]))
+
+
+def test_without_strength_it_is_the_ranker(world: World) -> None:
+    seen, luck = after_slates(world, 4)
+    plain = Supervised(ranker_in(world), world.catalogue.topic.long(), K, None)
+    assert torch.equal(rule(world, 0.0).act(seen, luck).slate, plain.act(seen, luck).slate)
+
+
+def test_strength_avoids_what_was_clicked_and_its_opposite_seeks_it(world: World) -> None:
+    seen, luck = after_slates(world, 4)
+    topic_N, G = world.catalogue.topic.long(), world.catalogue.num_topics
+    trace_BG = topic_traces(seen.history, topic_N, G, 0.7)
+    assert (trace_BG > 0).any()
+
+    def met(strength: float) -> float:
+        slate_BK = rule(world, strength).act(seen, luck).slate.long()
+        return float(trace_BG.gather(1, topic_N[slate_BK]).sum())
+
+    assert met(50.0) < met(0.0) < met(-50.0)
+
+
+def test_by_name(world: World) -> None:
+    assert make_policy("history-rule1.5", world).name == "history-rule1.5"
+    assert make_policy("history-rule-1", world).name == "history-rule-1"
+    with pytest.raises(UsageError, match="the strength of a history rule is a number, got nan"):
+        rule(world, float("nan"))
