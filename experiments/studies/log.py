@@ -26,6 +26,7 @@ from slategym.models.simulator.world import LOG
 WORLD, JUDGE = "slategym/Log-v0", "slategym/Log-Judge-v0"
 ASSUMED = "mild"  # where nobody says otherwise
 MOST_CAP = 3  # items of a topic, at most, when a cap is chosen
+RULES = ("supervised", "history-rule0.5", "history-rule1", "history-rule2")
 CLASSICS = ("ease", "transitions")
 EVALUATION_LUCK, SELECTION_LUCK = 1_001, 1_002  # no training seed is as high
 TRAINING = {"users": "training", "starts": 4}  # of A's and B's people
@@ -81,11 +82,16 @@ def study(request: Request) -> Study:
         roles=Roles(
             opponent="supervised",
             reference="rule-aware" if bored else "myopic",
-            others=(*(("supervised-capped",) if capped else ()), "ease"),
+            others=(
+                *(("supervised-capped",) if capped else ()),
+                *(("history-rule",) if bored else ()),
+                "ease",
+            ),
             control_reference="myopic",
             called={
                 "supervised": "the supervised ranker",
                 "supervised-capped": f"the cap per {words.topic} tuned on selection people",
+                "history-rule": f"a rule on {words.topics} clicked lately, two numbers",
                 "ease": "EASE over a fading history",
                 "myopic": "the best slate of the moment",
             },
@@ -170,7 +176,7 @@ def _policies(builder: WorldBuilder, capped: bool, bored: bool) -> tuple[str | B
         tried = tuple(f"supervised-cap{cap}" for cap in caps)
         found.append(Baseline("supervised-capped", candidates=("supervised", *tried)))
     if bored:
-        found.append("rule-aware")
+        found += [Baseline("history-rule", candidates=RULES), "rule-aware"]
     return (*found, "myopic")
 
 
@@ -188,8 +194,8 @@ def _remarks() -> dict[str, str]:
         "verdict": (
             "What this does not say: that planning wins, or that no cheaper method does as well. "
             "A learner meets slates of the simulator, the ranker none: the same ranker refitted on "
-            "as many slates, a hand rule on recent clicks and a linear bandit are not in this "
-            "table yet, and where they were tried, on MovieLens, they equalled or beat RL."
+            "as many slates, and a linear bandit are not in this table yet, and where they "
+            "were tried, on MovieLens, they equalled or beat RL."
         ),
         "judge": (
             "The judge is fitted on J's people, those on whom policies are read among them: it "
