@@ -29,6 +29,7 @@ from slategym.experiments.studies.movielens import (
     GRID,
     GRID_POLICIES,
     MOST_USERS,
+    RULES,
     STUDY,
 )
 from slategym.experiments.study import Learner, Request
@@ -76,7 +77,7 @@ def test_what_is_fixed_before_learning_needs_no_learning() -> None:
 
 def test_who_is_read_is_never_who_was_chosen_on() -> None:
     plan = quick()
-    assert set(plan.choices) == {"supervised-capped", "ease-capped"}
+    assert set(plan.choices) == {"supervised-capped", "history-rule", "ease-capped"}
     tried = plan.choices["supervised-capped"].needs
     assert [unit.spec["policy"] for unit in tried] == list(CAPS)
     assert {unit.spec["group"] for unit in tried} == {"selection"}
@@ -101,7 +102,7 @@ def test_everybody_is_read_everywhere_that_the_report_compares() -> None:
     assert set(found["world", BOREDOM, "evaluation"]) == {*LADDER, *learned}
     assert set(found["judge", BOREDOM, "evaluation"]) == {*LADDER, *learned}
     assert set(found["static", 0.0, "evaluation"]) == {*LADDER, *static}
-    everybody = {*LADDER, *CAPS, *EASE_CAPS, *learned}
+    everybody = {*LADDER, *CAPS, *RULES, *EASE_CAPS, *learned}
     assert set(found["world", BOREDOM, "selection"]) == everybody
     for variant in ("world", "judge"):
         for boredom in set(GRID) - {BOREDOM}:
@@ -229,7 +230,7 @@ def test_rows_are_of_the_same_people_for_every_policy(ran: Ran) -> None:
     assert set(rows["variant"]) == {"world", "static", "judge"}
     assert set(rows["strength"]) == {0.0, BOREDOM}
     assert rows["world"].str.contains("Judge").eq(rows["variant"] == "judge").all()
-    assert set(rows["policy"]) == {*LADDER, *CAPS, *EASE_CAPS, *AGENTS, "LinUCB"}
+    assert set(rows["policy"]) == {*LADDER, *CAPS, *RULES, *EASE_CAPS, *AGENTS, "LinUCB"}
 
 
 def test_the_static_twin_knows_no_boredom_and_ends_with_the_horizon(ran: Ran) -> None:
@@ -262,7 +263,7 @@ def test_the_report_has_every_section_and_the_note_on_what_it_does_not_say(ran: 
         assert f'<section id="{name}"' in html
     for name in ("learning", "assumptions", "models", "protocol", "learners", "repeat", "sources"):
         assert f'<section id="{name}"' in html
-    assert "a rule of two numbers that passes over genres" in html
+    assert "The history rule in the table has two numbers and learns nothing." in html
     assert "slategym benchmark movielens --profile quick --seeds 1 --users 5" in html
 
 
