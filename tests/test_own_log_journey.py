@@ -116,7 +116,7 @@ def test_a_study_ends_in_a_report_in_the_logs_words(
     before = {path: path.stat().st_mtime_ns for path in Path("study/units").iterdir()}
     again = say(capsys, *STUDY)
     assert {path: path.stat().st_mtime_ns for path in Path("study/units").iterdir()} == before
-    assert said.splitlines()[-1].startswith("report:") and again
+    assert "supervised" in said and said == again
     trained = [path.parent for path in Path("study/work").rglob("agent.json")]
     assert trained
     say(capsys, "export", str(trained[0]))
