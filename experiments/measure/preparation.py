@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from slategym.experiments.runs.units import Progress, Work
+from slategym.models.judge.factor import against
 from slategym.models.multitask.calibrate import reliability_rows
 from slategym.models.multitask.fit import Listener
 from slategym.models.multitask.predict import predict
@@ -21,8 +22,8 @@ from slategym.models.tasks import NEXT
 from slategym.models.text.vectors import item_text_vectors
 
 METRIC_ROWS = 4000  # events of selection people on which A's and B's models are measured
-OWN = "a tenth of J's own people, held out; 4 uniform negatives per click"
-STRANGERS = "selection people, unknown to the model; 4 uniform negatives per click"
+OWN = "a tenth of J's own people, held out"
+STRANGERS = "selection people, unknown to the model"
 RECIPES = {"movielens": MOVIELENS, "log": LOG}
 
 
@@ -140,7 +141,7 @@ def accuracy(work: Work) -> dict[str, Any]:
     sequences = Sequences.from_log(log)
     rows_E = np.flatnonzero(np.isin(log.events["user"], parties.people["selection"]))
     rows_E = np.sort(np.random.default_rng(0).permutation(rows_E)[:METRIC_ROWS])
-    table, reliability = [], []
+    table, reliability, compared = [], [], against(log)
     for turn, party in enumerate(("A", "B")):
         work.progress(turn, 3, f"model {party}")
         model = parties.bert(party, progress=False)
@@ -152,10 +153,10 @@ def accuracy(work: Work) -> dict[str, Any]:
         figures |= {n: number(value) for n, value in found.items() if not n.endswith("_raw")}
         for head, scaling in platt.items():
             reliability += reliability_rows(said, party, head, scaling)
-        table.append({**figures, "protocol": STRANGERS})
+        table.append({**figures, "protocol": f"{STRANGERS}; {compared}"})
     work.progress(2, 3, "judge")
     judge = {name: number(value) for name, value in parties.judge_metrics().items()}
-    table.append({"model": "J: factor model", **judge, "protocol": OWN})
+    table.append({"model": "J: factor model", **judge, "protocol": f"{OWN}; {compared}"})
     return {"metrics": table, "reliability": reliability}
 
 

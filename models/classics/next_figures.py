@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 
 from slategym.models import metrics
-from slategym.models.classics.events import Events
+from slategym.models.classics.events import Bools, Events
 from slategym.models.classics.families import FAMILIES, TOP, Rows, choose
 from slategym.models.classics.reading import (
     ClassicFigures,
     Reading,
+    Slates,
     popular_negatives,
+    slates_of,
     uniform_negatives,
 )
-from slategym.models.classics.replay import rank
+from slategym.models.classics.replay import Ranking, rank
 from slategym.models.classics.search import Settings
-from slategym.models.classics.types import Ints
+from slategym.models.classics.types import Ints, NextItem
+from slategym.models.data.slates import has_slates
 
 VALIDATION_ROWS = 4_000  # on which settings are chosen, at most
 
@@ -36,11 +39,12 @@ def next_item_figures(reading: Reading, events: Events) -> Iterator[ClassicFigur
     if len(validation_x) > VALIDATION_ROWS:
         at = np.linspace(0, len(validation_x) - 1, VALIDATION_ROWS).astype(np.int64)
         validation_x = validation_x[at]
-    test_x = np.flatnonzero(reading.test & events.took_E)
-    if not (len(validation_x) and len(test_x)):
+    test_x = np.flatnonzero(reading.test)
+    took_x = events.took_E[test_x]
+    if not (len(validation_x) and took_x.any() and (reading.train & events.took_E).any()):
         return
-    uniform_xC, popular_xC = uniform_negatives(reading, test_x), popular_negatives(reading, test_x)
-    other_xC = np.concatenate([uniform_xC, popular_xC], 1)
+    slates = slates_of(reading, test_x) if has_slates(log) else None
+    other_xC = np.full((len(test_x), 0), -1) if slates else _drawn(reading, test_x, took_x)
     train, known = Rows(events, reading.train), Rows(events, reading.known)
     chosen: dict[str, Settings] = {}
     for name, family in FAMILIES.items():
@@ -50,20 +54,39 @@ def next_item_figures(reading: Reading, events: Events) -> Iterator[ClassicFigur
             chosen[name], _ = choose(name, train, validation_x, repeats=log.repeats, parts=chosen)
         model = family.fit(known, chosen[name])
         ranking = rank(model, events, test_x, np.maximum(other_xC, 0), repeats=log.repeats)
-        figures = {
-            "click_auc": _auc_against(ranking.own_x, ranking.others_xC, other_xC, reading, 0),
-            "click_auc_popular": _auc_against(
-                ranking.own_x, ranking.others_xC, other_xC, reading, 1
-            ),
-            "hr10": metrics.hit_rate(ranking.rank_x, TOP),
-            "ndcg10": metrics.ndcg(ranking.rank_x, TOP),
-        }
+        if slates:
+            figures = {"click_auc": _auc_among_shown(model, events, slates, log.repeats)}
+        else:
+            figures = _auc_among_drawn(ranking, took_x, other_xC)
+        figures["hr10"] = metrics.hit_rate(ranking.rank_x[took_x], TOP)
+        figures["ndcg10"] = metrics.ndcg(ranking.rank_x[took_x], TOP)
         yield ClassicFigures(model.name, figures, chosen[name], time.process_time() - begun)
 
 
-def _auc_against(own_x: Any, others_xC: Any, id_xC: Ints, reading: Reading, block: int) -> float:
-    """AUC of the rows' items against one block of drawn ones; an id of -1 is no draw."""
-    columns = slice(block * reading.negatives, (block + 1) * reading.negatives)
-    others_x = others_xC[:, columns][id_xC[:, columns] >= 0]
-    label_x = np.repeat([1, 0], [len(own_x), len(others_x)])
-    return metrics.auc(label_x, np.concatenate([own_x, others_x]))
+def _drawn(reading: Reading, row_x: Ints, took_x: Bools) -> Ints:
+    """Uniform items, then popular ones, with which clicked rows are compared; -1: none."""
+    uniform_xC = uniform_negatives(reading, row_x)
+    popular_xC = np.full(uniform_xC.shape, -1)
+    popular_xC[took_x] = popular_negatives(reading, row_x[took_x])
+    other_xC = np.concatenate([uniform_xC, popular_xC], 1)
+    other_xC[~took_x] = -1
+    return other_xC
+
+
+def _auc_among_drawn(ranking: Ranking, took_x: Bools, other_xC: Ints) -> dict[str, float]:
+    """AUC of clicked rows' items against drawn ones, and against rows that were not clicked."""
+    blocks = np.split(ranking.others_xC, 2, 1), np.split(other_xC >= 0, 2, 1)
+    found = {}
+    for name, score_xC, there_xC in zip(("click_auc", "click_auc_popular"), *blocks, strict=True):
+        others_x = score_xC[there_xC]
+        label_x = np.concatenate([took_x, np.zeros(len(others_x), bool)])
+        found[name] = metrics.auc(label_x, np.concatenate([ranking.own_x, others_x]))
+    return found
+
+
+def _auc_among_shown(model: NextItem[Any], events: Events, slates: Slates, repeats: bool) -> float:
+    """AUC of what was clicked over all that was shown, scored as each slate began."""
+    there_SK = slates.item_SK >= 0
+    item_SK = np.maximum(slates.item_SK, 0)
+    score_SK = rank(model, events, slates.row_S, item_SK, repeats=repeats).others_xC
+    return metrics.auc(slates.took_SK[there_SK], score_SK[there_SK])

@@ -50,6 +50,8 @@ class Reading:
 def uniform_negatives(reading: Reading, row_x: Ints) -> Ints:
     """The very draws of `predict`: items that the row's user never meets, (x, C); -1: none found.
 
+    Where items may be consumed again, any other item may be drawn.
+
     Args:
         reading: the log, the number and the seed of the draws.
         row_x: rows to draw for.
@@ -60,10 +62,12 @@ def uniform_negatives(reading: Reading, row_x: Ints) -> Ints:
     place_E[row_x] = np.arange(len(row_x))
     id_xC = np.full((len(row_x), reading.negatives), -1)
     for part, _ in windows_before(sequences, row_x, reading.max_history, BATCH):
-        user_B = sequences.user_E[torch.as_tensor(part)]
+        row_B = torch.as_tensor(part)
+        user_B = sequences.user_E[row_B]
         drawn_BC, free_BC = draw_negatives(
             sequences, user_B, sequences.clicks_U[user_B], reading.negatives, generator
         )
+        free_BC = free_BC & (drawn_BC != sequences.item_E[row_B][:, None])
         id_xC[place_E[part]] = torch.where(free_BC, drawn_BC, -1).numpy()
     return id_xC
 
@@ -88,3 +92,37 @@ def popular_negatives(reading: Reading, row_x: Ints) -> Ints:
         drawn = rng.choice(events.num_items, int(missing_xC.sum()), p=share_N)
         id_xC[missing_xC] = np.where(np.isin(base_xC[missing_xC] + drawn, met), -1, drawn)
     return id_xC
+
+
+@dataclass(frozen=True)
+class Slates:
+    """What was shown together, S slates of at most K items each, at their first rows."""
+
+    row_S: Ints  # of the log
+    item_SK: Ints  # -1: an empty place
+    took_SK: Bools  # which of them were clicked
+
+
+def slates_of(reading: Reading, row_x: Ints) -> Slates:
+    """The slates to which these rows belong, with these rows alone.
+
+    Args:
+        reading: of a log with slates.
+        row_x: rows in the log's order.
+    """
+    events = Events.from_log(reading.log)
+    shown = reading.log.events["slate_id"].to_numpy(np.int64)[row_x]
+    pair_x2 = np.stack([events.user_E[row_x], shown], 1)
+    _, first_S, slate_x, size_S = np.unique(
+        pair_x2, axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    slate_x = slate_x.reshape(-1)
+    order_x = np.argsort(slate_x, kind="stable")
+    begin_S = np.cumsum(size_S) - size_S
+    place_x = np.empty(len(row_x), np.int64)
+    place_x[order_x] = np.arange(len(row_x)) - begin_S[slate_x[order_x]]
+    item_SK = np.full((len(size_S), int(size_S.max(initial=0))), -1)
+    took_SK = np.zeros(item_SK.shape, bool)
+    item_SK[slate_x, place_x] = events.item_E[row_x]
+    took_SK[slate_x, place_x] = events.took_E[row_x]
+    return Slates(row_x[first_S], item_SK, took_SK)

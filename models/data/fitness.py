@@ -79,13 +79,8 @@ def uses(log: Log, found: Facts) -> list[Use]:
     )
     return [
         *_heads(log, found),
-        Use(
-            "multi-task model, evaluate-model",
-            log.events["time"].nunique() > 2 and len(log.events) > found.num_people,
-            past
-            if len(log.events) > found.num_people
-            else "nobody has two events: there is no history to learn from",
-        ),
+        Use("multi-task model, fit", *_model(log, found, past)),
+        Use("evaluate-model", *_evaluation(log, found, past)),
         Use(
             "text vectors of items",
             found.has_texts,
@@ -126,6 +121,23 @@ def uses(log: Log, found: Facts) -> list[Use]:
     ]
 
 
+def _model(log: Log, found: Facts, past: str) -> tuple[bool, str]:
+    if not found.num_people:
+        return False, "no click is 1: there is nothing to learn from"
+    if len(log.events) <= found.num_people:
+        return False, "nobody has two events: there is no history to learn from"
+    return True, past
+
+
+def _evaluation(log: Log, found: Facts, past: str) -> tuple[bool, str]:
+    fit, because = _model(log, found, past)
+    if not fit:
+        return fit, because
+    if log.events["time"].nunique() <= 2:
+        return False, "fewer than three different times: no split by time; --split loo has none"
+    return True, past
+
+
 def _heads(log: Log, found: Facts) -> list[Use]:
     """One use per signal: whether a head can learn from it, and from what."""
     heads = []
@@ -141,7 +153,9 @@ def _heads(log: Log, found: Facts) -> list[Use]:
                 if found.has_refusals
                 else "from items sampled as not clicked: no row is without a click"
             )
-            heads.append(Use("click head", True, f"{seen}, {source}"))
+            if not found.num_people:
+                source = "never 1: there is nothing to learn from"
+            heads.append(Use("click head", found.num_people > 0, f"{seen}, {source}"))
         else:
             because = seen if varies else f"{seen}, all the same: nothing to tell apart"
             heads.append(Use(f"{signal.name} head", varies, because))

@@ -87,6 +87,7 @@ def split_time(log: Log, test_share: float = 0.2, validation_share: float = 0.1)
     if not (split.train.any() and split.validation.any()):
         raise UsageError(
             f"too few distinct times in {log.name} to part its events: {int(split.train.sum())} "
-            f"would be for training, {int(split.validation.sum())} for validation"
+            f"would be for training, {int(split.validation.sum())} for validation; leave-one-out "
+            "(--split loo) parts them by their order"
         )
     return split

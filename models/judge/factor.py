@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from slategym.envs.types import Arrival, Context, Population, map_tensors
 from slategym.models.data.log import Log
+from slategym.models.data.slates import has_slates
 from slategym.models.files import atomic_path
 from slategym.models.tasks import Task, from_json, to_json
 from slategym.models.taste import Outputs
@@ -225,9 +226,17 @@ def judge_card(log: Log, metrics: dict[str, float]) -> str:
     return (
         f"# Judge: factor model with biases and genres\n\nFitted on people of {log.name} "
         f"(sha256 {log.sha256[:12]}) who belong to nobody else's model. No text, no attention, no "
-        f"order.\n\nOn held-out people of its own group, from running history, 4 uniform "
-        f"negatives per click:\n\n{figures}\n\n{terms(log.name)}\n"
+        f"order.\n\nOn held-out people of its own group, from running history, {against(log)}:"
+        f"\n\n{figures}\n\n{terms(log.name)}\n"
     )
+
+
+def against(log: Log) -> str:
+    """What clicks are held against when models of a log are measured."""
+    if has_slates(log):
+        return "clicks among what was shown"
+    refused = " and the rows without a click" if (log.events["click"] == 0).any() else ""
+    return f"4 uniform negatives per click{refused}"
 
 
 def load_judge(folder: Path) -> FactorModel:

@@ -32,7 +32,8 @@ def train_judge(
     """Fit on every event of these people but a held-out tenth of them, on whom it is measured.
 
     Every stretch of a person's history is read from its start; each of its events is predicted
-    from the sums over those before it: click against sampled items, all else given a click.
+    from the sums over those before it: click against sampled items or what was shown and passed
+    over, all else given a click.
 
     Args:
         log: with any signals.
@@ -41,7 +42,7 @@ def train_judge(
 
     Returns:
         The model, and its metrics on the held-out people from a person's running history: the
-        click's AUC against uniform negatives, and every other task's first figure. A figure that
+        click's AUC (see `factor.against`), and every other task's first figure. A figure that
         these rows do not define is left out.
     """
     rng = np.random.default_rng(settings.seed)

@@ -19,7 +19,10 @@ REPEATS = {
     False: "met once and never again: barred from the next item and from the items drawn",
     True: "may be consumed again: nothing is barred",
 }
-UNIFORM = "clicks against 4 uniform items that the user never meets"
+UNIFORM = {
+    False: "clicks against rows without one, if any, and 4 uniform items that the user never meets",
+    True: "clicks against rows without one, if any, and 4 uniform other items",
+}
 PROTOCOL = (
     "Of {whose} on the validation rows (10,000 of them at most), which also served early stopping "
     "and calibration: a little flattering. Each row is predicted from the profile, its context and "
@@ -80,7 +83,7 @@ def write_card(folder: Path, about: dict[str, Any]) -> None:
 def _protocol(about: dict[str, Any], whose: str) -> str:
     """What the metrics mean."""
     shown = about["clicks"] == "shown"
-    clicks = "clicks among what was shown" if shown else UNIFORM
+    clicks = "clicks among what was shown" if shown else UNIFORM[about["repeats"]]
     masked = "no item masked" if about["repeats"] else "earlier items masked"
     return PROTOCOL.format(whose=whose, clicks=clicks, masked=masked)
 

@@ -87,6 +87,11 @@ def train_multitask(
     train_E = as_mask(sequences, rows)
     held_E = None if validation is None else as_mask(sequences, validation)
     _check_rows(train_E, held_E, refit)
+    if not (sequences.click_E.cpu().numpy()[train_E] > 0).any():
+        raise ValueError(
+            f"nothing was clicked in the {int(train_E.sum())} training rows of {log.name}: a model "
+            "learns from what was taken up; give rows with a click of 1"
+        )
     tasks = tasks_of(log.signals, log.like_from)
     weights = head_weights(tasks, training.weights)
     about: dict[str, Any] = {

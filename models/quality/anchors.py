@@ -112,23 +112,31 @@ def popularity_ranks(sequences: Sequences, count_N: Floats, row_x: Ints) -> Ints
 def popularity_click_auc(
     sequences: Sequences, count_N: Floats, row_x: Ints, negatives: int, seed: int
 ) -> float:
-    """AUC of popularity for clicked rows against items that their users never meet.
+    """AUC of popularity for clicked rows against what was not clicked, as `predict` compares.
+
+    Where the log has slates, that is what was shown beside them; elsewhere also items drawn from
+    those that their users never meet, or from all others where items may be consumed again.
 
     Args:
         sequences: the log.
         count_N: popularity.
-        row_x: clicked rows.
-        negatives: uniform draws per row.
+        row_x: rows, clicked or not.
+        negatives: uniform draws per clicked row.
         seed: of the draws.
     """
     generator = torch.Generator().manual_seed(seed)
-    drawn: list[Floats] = []
-    for part in np.split(row_x, range(BATCH, len(row_x), BATCH)):
-        user_B = sequences.user_E[torch.as_tensor(part, device=sequences.user_E.device)]
+    clicked_x = sequences.click_E.cpu().numpy()[row_x] > 0
+    item_E = sequences.item_E.cpu().numpy()
+    own_x = count_N[item_E[row_x]]
+    drawn: list[Floats] = [own_x[~clicked_x]]
+    taken_x = row_x[clicked_x] if sequences.slot_E is None else row_x[:0]
+    for part in np.split(taken_x, range(BATCH, len(taken_x), BATCH)):
+        row_B = torch.as_tensor(part, device=sequences.user_E.device)
+        user_B = sequences.user_E[row_B]
         limit_B = sequences.clicks_U[user_B]
         id_BC, free_BC = draw_negatives(sequences, user_B, limit_B, negatives, generator)
+        free_BC = free_BC & (id_BC != sequences.item_E[row_B][:, None])
         drawn.append(count_N[id_BC[free_BC].cpu().numpy()])
-    positive_x = count_N[sequences.item_E.cpu().numpy()[row_x]]
-    negative_x = np.concatenate(drawn)
+    positive_x, negative_x = own_x[clicked_x], np.concatenate(drawn)
     label_x = np.repeat([1, 0], [len(positive_x), len(negative_x)])
     return auc(label_x, np.concatenate([positive_x, negative_x]))

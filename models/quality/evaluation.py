@@ -153,7 +153,9 @@ class Evaluation:
             masked = f"none masked: {self.log.words.items} may be consumed again"
             against = f"each test {first} against {NEGATIVES} other items drawn uniformly"
         if has_slates(self.log):
-            against = "over what was shown, taken up or passed over, its slot known"
+            against = "over what was shown, taken up or passed over, the model knowing its slot"
+        elif (self.log.events["click"] == 0).any():
+            against += f", and against the test rows without a {first}"
         return (
             f"{self.log.name}, {self.split.sentence}; {self.recipe.sentence}. Each test row is "
             f"predicted from the profile, its hour, weekday{columns}, and up to {history} earlier "
@@ -290,7 +292,7 @@ def anchor_figures(
     if len(taken_x):
         rank_x = popularity_ranks(sequences, anchors.count_N, taken_x)
         popular[f"{tasks[0].signal.name}_auc"] = popularity_click_auc(
-            sequences, anchors.count_N, taken_x, NEGATIVES, DRAW_SEED
+            sequences, anchors.count_N, row_x, NEGATIVES, DRAW_SEED
         )
         popular[f"hr{TOP}"] = metrics.hit_rate(rank_x, TOP)
         popular[f"ndcg{TOP}"] = metrics.ndcg(rank_x, TOP)

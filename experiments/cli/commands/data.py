@@ -66,6 +66,7 @@ DESCRIBE_EPILOG = r"""
 `slategym data describe my-log/ --write`\
 `slategym data check my-log/`
 """
+NOTHING_NEXT = "more rows; the table says what they lack"
 data = typer.Typer(
     help="Data sets and pretrained weights: list, fetch, describe, check.",
     epilog=EPILOG,
@@ -156,7 +157,7 @@ def check(
     from slategym.models.data.check import check_log
 
     checked = check_log(log)
-    next_command = f"slategym benchmark log {shlex.quote(log)}"
+    next_command = _next(checked, shlex.quote(log))
     if as_json:
         typer.echo(json.dumps(_document(checked, next_command), indent=2, allow_nan=False))
         if checked.problems:
@@ -179,7 +180,7 @@ def check(
         console.print(Text(plain(f"look at this: {line}"), style="yellow"))
     for line in checked.unused:
         typer.echo(plain(line.replace("FOLDER", shlex.quote(log))))
-    typer.echo(f"next: {next_command}")
+    typer.echo(f"next: {next_command or NOTHING_NEXT}")
 
 
 @data.command(epilog=DESCRIBE_EPILOG)
@@ -214,6 +215,17 @@ def describe(
     with atomic_path(path) as temporary:
         temporary.write_text(found, "utf-8")
     typer.echo(path)
+
+
+def _next(checked: Checked, log: str) -> str | None:
+    """The furthest command that the log is fit for; None: it is fit for none."""
+    fit = {use.name for use in checked.uses if use.fit}
+    commands = {
+        "study: benchmark log": f"slategym benchmark log {log}",
+        "evaluate-model": f"slategym evaluate-model {log}",
+        "multi-task model, fit": f"slategym fit {log}",
+    }
+    return next((command for use, command in commands.items() if use in fit), None)
 
 
 def plain(text: str) -> str:
@@ -271,10 +283,14 @@ def _figures(checked: Checked) -> dict[str, str]:
     return rows
 
 
+def _verdict(checked: Checked) -> str:
+    return "a good log" if _next(checked, "") else "can be read, but nothing can be learned from it"
+
+
 def _summary(checked: Checked) -> Table:
     """The log's figures, as they are: nothing in a name is markup."""
     table = Table(
-        title=Text(plain(f"{checked.name}: a good log")),
+        title=Text(plain(f"{checked.name}: {_verdict(checked)}")),
         title_justify="left",
         show_header=False,
         box=None,
@@ -299,7 +315,7 @@ def _uses(checked: Checked) -> Table:
     return table
 
 
-def _document(checked: Checked, next_command: str) -> dict[str, Any]:
+def _document(checked: Checked, next_command: str | None) -> dict[str, Any]:
     """The same as one JSON object."""
     from dataclasses import asdict
 

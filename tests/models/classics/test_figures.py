@@ -11,7 +11,12 @@ from slategym.models.classics import next_figures, trees, value_figures
 from slategym.models.classics.events import Events
 from slategym.models.classics.families import FAMILIES, Rows, choose, fit_next
 from slategym.models.classics.figures import classic_figures
-from slategym.models.classics.reading import Reading, popular_negatives, uniform_negatives
+from slategym.models.classics.reading import (
+    Reading,
+    popular_negatives,
+    slates_of,
+    uniform_negatives,
+)
 from slategym.models.classics.replay import rank
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.quality.anchors import fit_anchors
@@ -112,6 +117,27 @@ def test_a_shop_is_read_on_what_it_logs(quick):
     assert all(0.5 * spread < f.figures["dwell_rmsle"] < 1.1 * spread for f in found[-4:])
     np.testing.assert_allclose(events.value("dwell")[clicked_E], np.log1p(dwell_E[clicked_E]))
     assert np.isnan(events.value("dwell")[~clicked_E]).all()
+
+
+def test_clicks_are_held_against_what_was_shown_beside_them(quick):
+    """In the test's slates the item that popularity ranks last is the clicked one."""
+    log = shop_log()
+    split = time_split(log)
+    reading = Reading(log, split.train, split.validation, split.test, True)
+    test_x = np.flatnonzero(split.test)
+    slates = slates_of(reading, test_x)
+    there_SK = slates.item_SK >= 0
+    click_E, item_E = log.events["click"].to_numpy().copy(), log.events["item"].to_numpy()
+    assert there_SK.sum() == len(test_x) and slates.item_SK.shape[1] == 4
+    assert slates.took_SK.sum() == (click_E[test_x] > 0).sum()
+    count_N = np.bincount(item_E[reading.known & (click_E > 0)], minlength=log.num_items)
+    rarest_S = np.where(there_SK, count_N[slates.item_SK], np.inf).argmin(1)
+    click_E[test_x] = 0.0
+    click_E[slates.row_S + rarest_S] = 1.0
+    changed = replace(log, events=log.events.assign(click=click_E))
+    found = next(classic_figures(replace(reading, log=changed), trees=False))
+    assert found.model == "popularity" and found.figures["click_auc"] < 0.25
+    assert "click_auc_popular" not in found.figures
 
 
 def test_leave_one_out_fits_on_training_rows_alone(tiny_log):

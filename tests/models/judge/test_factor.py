@@ -178,3 +178,12 @@ def test_a_large_log_is_read_in_larger_batches(log: Log, monkeypatch: pytest.Mon
     assert len(small) > 20 and len(large) == 5
     assert sum(int(b.used.sum()) for b in small) == len(events)
     assert sum(int(b.used.sum()) for b in large) == len(events)
+
+
+def test_the_card_says_what_clicks_were_held_against() -> None:
+    log = small_log(12, 30)
+    assert "4 uniform negatives per click:" in judge_card(log, {})
+    refused = log.events.assign(click=np.arange(len(log.events)) % 2.0)
+    assert "and the rows without a click" in judge_card(replace(log, events=refused), {})
+    shown = refused.assign(slate_id=0, position=0)
+    assert "clicks among what was shown" in judge_card(replace(log, events=shown), {})

@@ -176,6 +176,15 @@ def test_weights_that_cannot_be_are_refused(train, tmp_path, weights, message):
         train(tmp_path / "m", replace(FAST, weights=weights))
 
 
+def test_rows_without_any_click_are_refused(tiny_log, tiny_settings, tiny_vectors, tmp_path):
+    log = replace(tiny_log, events=tiny_log.events.assign(click=0.0))
+    training = TrainingSettings(epochs=1)
+    with pytest.raises(ValueError, match=r"nothing was clicked in the \d+ training rows"):
+        train_multitask(
+            log, np.arange(10), tiny_settings, training, tmp_path, text_vectors_ND0=tiny_vectors
+        )
+
+
 def test_training_losses_equal_those_of_predictions(
     tiny_log, tiny_settings, tiny_vectors, train, tmp_path
 ):

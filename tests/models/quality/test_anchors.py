@@ -3,7 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from small_log import shop_log
 
+from slategym.models.metrics import auc
 from slategym.models.multitask.biases import item_biases
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.quality.anchors import fit_anchors, popularity_click_auc, popularity_ranks
@@ -94,6 +96,24 @@ def test_popularity_ranks_and_auc(tiny_log):
     everything = np.arange(sequences.num_rows)
     clicked = np.bincount(events["item"], minlength=30)
     assert popularity_click_auc(sequences, clicked.astype(float), everything, 4, 0) > 0.5
+
+
+def test_popularity_is_held_against_what_was_shown():
+    log = shop_log()
+    sequences, count_N = Sequences.from_log(log), np.arange(48.0)
+    rows = np.arange(400)
+    label_x = (log.events["click"].to_numpy()[rows] > 0).astype(float)
+    want = auc(label_x, count_N[log.events["item"].to_numpy()[rows]])
+    assert popularity_click_auc(sequences, count_N, rows, 4, 0) == pytest.approx(want)
+
+
+def test_rows_without_a_click_are_held_against_clicks_where_there_are_no_slates(tiny_log):
+    """Refused items are the most popular, so that popularity is worse than a guess."""
+    count_N = np.bincount(tiny_log.events["item"], minlength=30).astype(float)
+    popular_E = count_N[tiny_log.events["item"]] >= np.median(count_N)
+    log = replace(tiny_log, events=tiny_log.events.assign(click=np.where(popular_E, 0.0, 1.0)))
+    rows = np.arange(len(log.events))
+    assert popularity_click_auc(Sequences.from_log(log), count_N, rows, 0, 0) == 0.0
 
 
 def test_an_unobserved_rating_is_no_rating(tiny_log):

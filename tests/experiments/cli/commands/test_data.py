@@ -72,6 +72,47 @@ def test_check_describes_a_good_log(tmp_path: Path) -> None:
         assert part in output
 
 
+@pytest.mark.parametrize(
+    ("events", "said", "next_line"),
+    [
+        pytest.param(
+            "a,x,100,4\na,y,160,\na,z,220,\n",
+            "nothing can be learned from it",
+            "next: more rows",
+            id="one event is left",
+        ),
+        pytest.param(
+            "a,x,100,4\na,y,160,5\nb,x,220,1\nb,y,280,2\n",
+            "a good log",
+            "next: slategym evaluate-model",
+            id="too few people for a study",
+        ),
+        pytest.param(
+            "a,x,100,4\na,y,100,5\nb,x,100,1\nb,y,100,2\n",
+            "a good log",
+            "next: slategym fit",
+            id="one time",
+        ),
+    ],
+)
+def test_what_comes_next_is_what_the_log_is_fit_for(
+    tmp_path: Path, events: str, said: str, next_line: str
+) -> None:
+    (tmp_path / "events.csv").write_text("user,item,time,rating\n" + events)
+    (tmp_path / "items.csv").write_text("item,title\nx,A\ny,B\nz,C\n")
+    code, output = run("check", str(tmp_path))
+    assert code == 0 and said in output
+    assert output.splitlines()[-1].startswith(next_line)
+
+
+def test_without_any_click_nothing_can_be_learned(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text("user,item,time,click\na,x,1,0\na,y,2,0\nb,x,3,0\n")
+    (tmp_path / "items.csv").write_text("item,title\nx,A\ny,B\n")
+    code, output = run("check", str(tmp_path))
+    assert code == 0 and "nothing can be learned from it" in output
+    assert "no click is 1" in output and "next: more rows" in output
+
+
 def test_check_refuses_a_bad_one(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text("user,item,time,click\na,x,100000000000000,1\n")
     (tmp_path / "items.csv").write_text("item,title\nx,A thing\n")
@@ -193,7 +234,9 @@ def test_check_as_json_has_the_problems(tmp_path: Path) -> None:
 def test_names_are_printed_as_they_are(tmp_path: Path) -> None:
     folder = tmp_path / "[red]log"
     folder.mkdir()
-    (folder / "events.csv").write_text("user,item,time,click,[/oops]\na,x,100,1,\x1b[31m\n")
+    (folder / "events.csv").write_text(
+        "user,item,time,click,[/oops]\na,x,100,1,\x1b[31m\na,x,200,1,\n"
+    )
     (folder / "items.csv").write_text("item,title,topics\nx,A,[/b]Comedy\x1b]0;owned\x07\n")
     (folder / "users.csv").write_text("user,[/p]\na,1\n")
     code, output = run("check", str(folder))
