@@ -21,7 +21,7 @@ from slategym.experiments.study import Baseline, Learner, Place, Profile, Reques
 from slategym.models.data.log import Log
 from slategym.models.simulator.assumptions import MILD, Assumptions, find_assumptions
 from slategym.models.simulator.builder import WorldBuilder, builder_of
-from slategym.models.simulator.world import LOG
+from slategym.models.simulator.world import LOG, read_objective
 
 WORLD, JUDGE = "slategym/Log-v0", "slategym/Log-Judge-v0"
 ASSUMED = "mild"  # where nobody says otherwise
@@ -128,6 +128,8 @@ def _check_objective(log: Log, request: Request) -> None:
                 f"--objective weighs {name!r}, which is no signal of {log.name}; it has "
                 f"{', '.join(known)}"
             )
+    if request.objective:
+        read_objective(",".join(f"{name}={weight}" for name, weight in request.objective))
 
 
 def _places(where: str, assumptions: str, request: Request) -> tuple[Place, ...]:

@@ -190,6 +190,11 @@ def warnings(log: Log, found: Facts) -> list[str]:
             "nothing was observed in them. Where that means that the item was consumed, give them "
             "a click of 1"
         )
+    if not any(signal.weight for signal in log.signals):
+        said.append(
+            "no signal has a weight: worlds of this log pay 1 a click; write weight in log.toml, "
+            "or give an objective"
+        )
     for signal in log.signals[1:]:
         values = log.events[signal.name].dropna()
         if len(values) and values.min() == values.max():
@@ -199,6 +204,7 @@ def warnings(log: Log, found: Facts) -> list[str]:
                 f"{signal.name} is 0 in {zero:.0%} of what was observed: if 0 means that nothing "
                 "was said, leave those cells empty"
             )
+    said += _followers(log)
     if log.events["time"].nunique() == 1:
         said.append("all events have one time: no order of events, no visits, no split by time")
     if not log.repeats and found.repeated > 0:
@@ -211,4 +217,26 @@ def warnings(log: Log, found: Facts) -> list[str]:
         said.append(f"{log.num_items - met:,} of {log.num_items:,} items are in no event")
     if (again := int(log.items["title"].duplicated().sum())) > log.num_items / 10:
         said.append(f"{again:,} items have the title of another")
+    return said
+
+
+def _followers(log: Log) -> list[str]:
+    """Signals that are there only where another says yes: a price only where there was a purchase.
+
+    An empty cell is a signal that was not observed, and a world gives every click every signal.
+    """
+    clicked = log.events[log.events["click"] > 0]
+    said = []
+    for signal in log.signals[1:]:
+        seen = clicked[signal.name].notna()
+        if signal.provenance == "derived" or seen.all() or not seen.any():
+            continue
+        for other in log.signals[1:]:
+            if other.kind == "binary" and other.name != signal.name:
+                yes = clicked[other.name] == 1
+                if yes.equals(seen):
+                    said.append(
+                        f"{signal.name} is observed only where {other.name} is 1, and worlds give "
+                        f"one to every click: write 0 where {other.name} is 0, if it was none"
+                    )
     return said

@@ -96,7 +96,8 @@ def read_objective(objective: Objective) -> tuple[tuple[str, float], ...] | None
     """Reward weights by signal.
 
     Raises:
-        UsageError: if a text is not NAME=NUMBER, or a weight is not finite.
+        UsageError: if a text is not NAME=NUMBER or weighs a signal twice, a weight is not finite,
+            or all are zero.
 
     >>> read_objective("click=1,dwell=0.01")
     (('click', 1.0), ('dwell', 0.01))
@@ -106,15 +107,22 @@ def read_objective(objective: Objective) -> tuple[tuple[str, float], ...] | None
     if isinstance(objective, str):
         pairs = [part.partition("=") for part in objective.split(",")]
         try:
-            objective = {name.strip(): float(number) for name, _, number in pairs}
+            weighed = [(name.strip(), float(number)) for name, _, number in pairs]
         except ValueError:
             raise UsageError(
                 f"an objective is NAME=NUMBER,NAME=NUMBER such as click=1,dwell=0.01; "
                 f"got {objective!r}"
             ) from None
+        if len(dict(weighed)) < len(weighed):
+            raise UsageError(
+                f"a signal is weighed twice in the objective {objective!r}; weigh it once"
+            )
+        objective = dict(weighed)
     for name, weight in objective.items():
         if not math.isfinite(weight):
             raise UsageError(f"the weight of {name} must be finite, got {weight}")
+    if not any(objective.values()):
+        raise UsageError("an objective of zeros rewards nothing; give some signal another weight")
     return tuple((name, float(weight)) for name, weight in objective.items())
 
 

@@ -191,6 +191,10 @@ def test_the_objective_can_be_asked_for(shop: Log) -> None:
         read_objective("click")
     with pytest.raises(UsageError, match="the weight of click must be finite, got inf"):
         read_objective("click=inf")
+    with pytest.raises(UsageError, match="weighed twice in the objective 'click=1,click=2'"):
+        read_objective("click=1,click=2")
+    with pytest.raises(UsageError, match="an objective of zeros rewards nothing"):
+        read_objective("click=0")
 
 
 def test_without_topics_slates_and_times_it_is_still_a_world(shop: Log) -> None:

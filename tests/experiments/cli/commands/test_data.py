@@ -113,6 +113,19 @@ def test_without_any_click_nothing_can_be_learned(tmp_path: Path) -> None:
     assert "no click is 1" in output and "next: more rows" in output
 
 
+def test_check_warns_of_a_signal_that_stands_only_beside_another(tmp_path: Path) -> None:
+    toml = '[signals.bought]\nkind = "binary"\n[signals.paid]\nkind = "nonnegative"\n'
+    (tmp_path / "log.toml").write_text(toml + "[signals.click]\nweight = 0\n")
+    (tmp_path / "items.csv").write_text("item,title\nx,A\ny,B\n")
+    head, rows = "user,item,time,click,bought,paid\n", "a,x,1,1,1,3\na,y,2,1,0,{}\nb,x,3,0,,\n"
+    (tmp_path / "events.csv").write_text(head + rows.format(""))
+    output = " ".join(run("check", str(tmp_path))[1].split())
+    assert "paid is observed only where bought is 1, and worlds give one to every click" in output
+    assert "no signal has a weight: worlds of this log pay 1 a click" in output
+    (tmp_path / "events.csv").write_text(head + rows.format("0"))
+    assert "observed only where" not in run("check", str(tmp_path))[1]
+
+
 def test_check_refuses_a_bad_one(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text("user,item,time,click\na,x,100000000000000,1\n")
     (tmp_path / "items.csv").write_text("item,title\nx,A thing\n")
