@@ -236,10 +236,10 @@ class _Probe:
     def check_means(self, state: Any) -> None:
         """The mean feedback of one user, against many samples of it."""
         one = map_tensors(lambda x: x[:1].expand(NUM_SAMPLES, *x.shape[1:]).contiguous(), state)
-        lane = torch.arange(NUM_SAMPLES, dtype=torch.int32, device=self.device)
-        items = Items((lane[:, None] * 0).expand(-1, K).contiguous(), self.catalogue)
+        draw = torch.arange(NUM_SAMPLES, dtype=torch.int32, device=self.device)
+        items = Items((draw[:, None] * 0).expand(-1, K).contiguous(), self.catalogue)
         context: Context = map_tensors(lambda x: x[:1].expand(NUM_SAMPLES), self.context)
-        given = one, items, context, Luck.at(lane, lane)
+        given = one, items, context, Luck.at(draw, draw)
         value, mean = self.attempt("respond", self.model.respond, given)
         shape = (NUM_SAMPLES, K, len(self.model.signals))
         sample_M, mean_M = value.expand(shape).flatten(0, 1), mean.expand(shape).flatten(0, 1)

@@ -108,7 +108,7 @@ def replace_finished(
 ) -> Session:
     """Seat the next user wherever a session is over.
 
-    Lane b of B meets users b, b + B, b + 2B, ... of the population, then the same people on their
+    Row b of B meets users b, b + B, b + 2B, ... of the population, then the same people on their
     second visit: the same order under any policy. Of fixed shape, so that it compiles;
     `replace_rows` is cheaper where few are over.
 
@@ -116,7 +116,7 @@ def replace_finished(
         world: where they are.
         session: B of them.
         done_B: bool, which are over.
-        stride: users by which a lane moves on; None: B. Less where several groups of lanes, each
+        stride: users by which a row moves on; None: B. Less where several groups of rows, each
             with a luck of its own, stand side by side.
     """
     stride = session.user_id.shape[0] if stride is None else stride
@@ -126,10 +126,10 @@ def replace_finished(
 def replace_rows(
     world: World, session: Session, row_R: Tensor, stride: int | None = None
 ) -> tuple[Session, Session]:
-    """The same for the lanes row_R, (R,) int64: all sessions, and the R new ones alone."""
-    num_lanes = session.user_id.shape[0]
-    stride = num_lanes if stride is None else stride
-    if row_R.shape[0] == num_lanes:
+    """The same for the rows row_R, (R,) int64: all sessions, and the R new ones alone."""
+    num_rows = session.user_id.shape[0]
+    stride = num_rows if stride is None else stride
+    if row_R.shape[0] == num_rows:
         fresh = _next_sessions(world, session, stride)
         return fresh, fresh
     over = replace(session, user=None, offer=None, view=None)
@@ -188,9 +188,9 @@ def pick(world: World, session: Session, slate_BK: Tensor) -> tuple[Items, Tenso
     return Items(id_BK, world.catalogue), shown_BK
 
 
-def _next_sessions(world: World, session: Session, num_lanes: int) -> Session:
-    """Sessions of the users that these lanes, of num_lanes, meet next."""
-    arrival_B, size = session.user_id + num_lanes, world.population.size
+def _next_sessions(world: World, session: Session, num_rows: int) -> Session:
+    """Sessions of the users that these rows, of num_rows, meet next."""
+    arrival_B, size = session.user_id + num_rows, world.population.size
     visit_B = session.visit + arrival_B // size
     return start(world, session.seed, arrival_B % size, visit_B)
 

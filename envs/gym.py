@@ -44,7 +44,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         the whole catalogue is on offer. A repeat, or a position that the mask forbids, is an empty
         slot.
     Reward: world.objective . feedback, summed over the slate.
-    Start: lane b meets users b, b + B, b + 2B, ... of the population. reset(seed=...) starts over
+    Start: row b meets users b, b + B, b + 2B, ... of the population. reset(seed=...) starts over
         at user b; reset() without a seed goes on with the next users.
     End: terminated when the user leaves, truncated after `max_episode_steps` slates.
     Auto-reset: SAME_STEP: every row is a real response, and infos["final_obs"] holds the last
@@ -63,7 +63,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         as_tensor: True: tensors on the world's device; False: numpy arrays.
         compile: run each step as one compiled graph: 10 to 30 s once, then two to four times
             faster on CPU.
-        render_mode: None, "ansi" or "rgb_array"; shows the first lane.
+        render_mode: None, "ansi" or "rgb_array"; shows the first user.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         """Seat users: the first ones if seeded, else the next, or the next where masked.
 
         Args:
-            seed: decides what happens (not who the users are); one for all lanes or one per lane.
+            seed: decides what happens (not who the users are); one for all users or one each.
             options: {"reset_mask": (B,) bool} begins anew only there.
         """
         mask = (options or {}).get("reset_mask")
@@ -204,7 +204,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         return self._faces(self._shown)
 
     def render(self) -> tuple[Any, ...] | None:
-        """The first lane's session so far: text, or an image (height, width, 3) uint8."""
+        """The first user's session so far: text, or an image (height, width, 3) uint8."""
         return None if self._film is None else (self._film.show(),)
 
     def _start(self, seed_B: Tensor) -> Session:
@@ -213,7 +213,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         return engine.start(self.world, seed_B, lane_B % size, lane_B // size)
 
     def _seeds(self, seed: int | Sequence[int]) -> Tensor:
-        """One int32 seed per lane; a single seed serves all, as users already differ."""
+        """One int32 seed per user; a single seed serves all, as users already differ."""
         seed_B = torch.as_tensor(seed, dtype=torch.int64, device=self.device)
         return (seed_B & 0x7FFFFFFF).int().expand(self.num_envs).contiguous()
 
@@ -232,13 +232,13 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
             self._film.begin(self._session)
 
     def _final(self, ended_B: Tensor) -> Any:
-        """Last observations: dense as tensors; as Gymnasium has it, one dict per ended lane."""
+        """Last observations: dense as tensors; as Gymnasium has it, one dict per ended session."""
         if self.as_tensor:
             return self._shown
         final_B = np.full(self.num_envs, None, dtype=object)
         arrays = self._faces(self._shown)
-        for lane in ended_B.nonzero()[:, 0].tolist():
-            final_B[lane] = {name: x[lane] for name, x in arrays.items()}
+        for user in ended_B.nonzero()[:, 0].tolist():
+            final_B[user] = {name: x[user] for name, x in arrays.items()}
         return final_B
 
     def _the_session(self) -> Session:

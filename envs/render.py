@@ -1,6 +1,6 @@
 """A session as people can look at it: slates with titles, clicks, and what moved in the user.
 
-A Film keeps what happened to the first lane since its session began, and shows it as text or as a
+A Film keeps what happened to the first user since its session began, and shows it as text or as a
 picture. The user's hidden state is shown as well: this is for people, not for agents.
 """
 
@@ -59,7 +59,7 @@ Drawing = Callable[
 
 
 class Film:
-    """What happened to the first lane since its session began."""
+    """What happened to the first user since its session began."""
 
     def __init__(self, world: World, mode: str):
         self._world = world
@@ -71,14 +71,14 @@ class Film:
 
     def begin(self, session: Session) -> None:
         """A session begins, or is returned to."""
-        lane = _lane(session)
-        self._user, self._context = int(lane.user_id[0]), _context(self._world, lane)
-        self._begin, self._moments = _state(self._world, lane), []
+        session = _first_user(session)
+        self._user, self._context = int(session.user_id[0]), _context(self._world, session)
+        self._begin, self._moments = _state(self._world, session), []
 
     def record(self, before: Session, slate_BK: Tensor, outcome: Outcome, after: Session) -> None:
         """One more slate."""
-        world, lane, seen = self._world, _lane(before), _lane(outcome)
-        items, shown_1K = engine.pick(world, lane, slate_BK[:1])
+        world, session, seen = self._world, _first_user(before), _first_user(outcome)
+        items, shown_1K = engine.pick(world, session, slate_BK[:1])
         catalogue, slots = world.catalogue, []
         for k, item in enumerate(items.id[0].tolist()):
             topic = int(catalogue.topic[item])
@@ -92,8 +92,10 @@ class Film:
                     feedback=tuple(seen.feedback[0, k].tolist()),
                 )
             )
-        context, reward = _context(world, lane), float(seen.reward[0])
-        self._moments.append(Moment(context, tuple(slots), reward, _state(world, _lane(after))))
+        context, reward = _context(world, session), float(seen.reward[0])
+        self._moments.append(
+            Moment(context, tuple(slots), reward, _state(world, _first_user(after)))
+        )
 
     def show(self) -> str | NDArray[np.uint8]:
         """The session so far, in the mode chosen."""
@@ -256,11 +258,11 @@ def _sparks(values: NDArray[np.float32]) -> str:
     return f"{bars} [{low:.3g}, {high:.3g}]"
 
 
-def _context(world: World, lane: Session) -> str:
+def _context(world: World, session: Session) -> str:
     """The shown fields of the context, in words."""
     words = []
     for name in world.context.shown:
-        value = float(field(world.context, lane.context, name)[0])
+        value = float(field(world.context, session.context, name)[0])
         names = world.context.names.get(name)
         if name == "hour":
             words.append(f"{int(value):02d}:{int(value % 1 * 60):02d}")
@@ -269,15 +271,15 @@ def _context(world: World, lane: Session) -> str:
     return " ".join(words)
 
 
-def _state(world: World, lane: Session) -> dict[str, NDArray[np.float32]]:
+def _state(world: World, session: Session) -> dict[str, NDArray[np.float32]]:
     """The small parts of the user's state, and the context that is shown, by name."""
     context = {
-        f"{CONTEXT}{name}": field(world.context, lane.context, name).float().cpu().numpy().copy()
+        f"{CONTEXT}{name}": field(world.context, session.context, name).float().cpu().numpy().copy()
         for name in world.context.shown
     }
     return context | {
         name: x[0].reshape(-1).float().cpu().numpy().copy()
-        for name, x in _leaves(lane.user, "")
+        for name, x in _leaves(session.user, "")
         if 0 < x[0].numel() <= LARGEST_LEAF and x.dtype is not torch.bool
     }
 
@@ -296,6 +298,6 @@ def _leaves(part: Any, name: str) -> Iterator[tuple[str, Tensor]]:
             yield from _leaves(getattr(part, field.name), f"{name}.{field.name}".lstrip("."))
 
 
-def _lane(tree: Any) -> Any:
+def _first_user(tree: Any) -> Any:
     """The first user of a batch."""
     return map_tensors(lambda x: x[:1], tree)

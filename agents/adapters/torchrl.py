@@ -35,7 +35,7 @@ class SlateTensorDictEnv(EnvBase):
     Observations are those of `SlateVectorEnv` under the same names; `action` (B, K) int64 holds
     positions of the candidates; `reward` (B, 1); `terminated` (the user left), `truncated` (the
     horizon) and `done` (B, 1) bool. A reset with a `_reset` mask seats the next users where it is
-    true: lane b meets users b, b + B, b + 2B, ... of the population, as on every other face.
+    true: row b meets users b, b + B, b + 2B, ... of the population, as on every other face.
 
     Args:
         world: a World, or the id of a registered one.

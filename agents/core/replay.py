@@ -1,6 +1,6 @@
-"""What every lane saw at each request, what it was shown and what came of it, to learn from again.
+"""What every user saw at each request, what it was shown and what came of it, to learn from again.
 
-A ring of rounds. The request after round t is round t + 1 of the same lane, so nothing is kept
+A ring of rounds. The request after round t is round t + 1 of the same row, so nothing is kept
 twice; where a session ended in between, its successor is of no account and `ended` says so.
 """
 

@@ -60,7 +60,7 @@ def seat(world: World, seeds: Sequence[int], num_users: int) -> TrainingSessions
 
 
 def luck_of(sessions: TrainingSessions) -> Luck:
-    """Of every lane, for this request."""
+    """Of every user, for this request."""
     return Luck.at(sessions.session.key, sessions.session.step)
 
 
@@ -68,7 +68,7 @@ def luck_of(sessions: TrainingSessions) -> Luck:
 def show(
     world: World, turn: Turn, sessions: TrainingSessions, slate_LK: Tensor
 ) -> tuple[TrainingSessions, Step]:
-    """Show every lane a slate; seat the next user where a session has ended.
+    """Show every user a slate; seat the next user where a session has ended.
 
     Args:
         world: where.

@@ -125,7 +125,7 @@ class Gems(Agent):
 
     @torch.no_grad()
     def _write_log(self) -> dict[str, float]:
-        """One slate of every lane by the logging policy, its clicks kept."""
+        """One slate of every user by the logging policy, its clicks kept."""
         assert self.sessions is not None
         session, luck_L = self.sessions.session, sessions.luck_of(self.sessions)
         observation = engine.observe(self.where, session)
@@ -166,7 +166,7 @@ class Gems(Agent):
         return {f"vae/{name}_loss": float(x_S.detach().mean()) for name, x_S in figures.items()}
 
     def _play_and_learn(self) -> dict[str, float]:
-        """One slate for every lane, then the updates."""
+        """One slate for every user, then the updates."""
         assert self.sessions is not None
         observation = engine.observe(self.where, self.sessions.session)
         seen_LX = self.inputs.vector(observation)

@@ -124,7 +124,7 @@ class Hac(Agent):
         self.sessions = sessions.seat(world, self.seeds, self.settings.num_users)
 
     def cycle(self) -> tuple[int, dict[str, float]]:
-        """One slate for every lane, then the updates."""
+        """One slate for every user, then the updates."""
         self._play()
         figures: dict[str, Tensor] = {}
         if self.replay.seen >= self.settings.warm_up:
@@ -141,7 +141,7 @@ class Hac(Agent):
 
     @torch.no_grad()
     def _play(self) -> None:
-        """Show every lane the slate of a noisy hyper-action; keep what came of it."""
+        """Show every user the slate of a noisy hyper-action; keep what came of it."""
         assert self.sessions is not None
         observation = engine.observe(self.where, self.sessions.session)
         seen_LX, luck_L = self.inputs.vector(observation), sessions.luck_of(self.sessions)

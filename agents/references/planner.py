@@ -45,11 +45,11 @@ class Planner:
     caution: float = 1.0  # standard errors by which a gain on the base policy must stand out, >= 0
     base_cap: int = 2  # most items of a topic in the slates that follow, myopic otherwise
     all_up_to: int = 128  # where there are no more slates than this, each is a candidate
-    lanes: int = 4096  # rollouts side by side; bounds memory, changes no result
+    batch: int = 4096  # rollouts side by side; bounds memory, changes no result
     privileged: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        lowest = {"depth": 1, "rollouts": 1, "base_cap": 1, "lanes": 1, "caution": 0}
+        lowest = {"depth": 1, "rollouts": 1, "base_cap": 1, "batch": 1, "caution": 0}
         for name, low in lowest.items():
             if (value := getattr(self, name)) < low:
                 raise UsageError(f"a planner's {name} must be at least {low}, got {value}")
@@ -70,7 +70,7 @@ class Planner:
             view=None,
             history=History(nobody.id[:, :0], nobody.feedback[:, :0], nobody.age[:, :0]),
         )
-        size = max(1, self.lanes // (self._num_candidates * self._futures))
+        size = max(1, self.batch // (self._num_candidates * self._futures))
         parts = []
         for begin in range(0, len(session.step), size):
             rows = slice(begin, begin + size)
@@ -104,17 +104,19 @@ class Planner:
         R = self._futures
         future_R = torch.arange(R, dtype=torch.int32, device=session.step.device)
         # the same futures for every slate: differences are not drowned by luck
-        lane = map_tensors(lambda x: x.repeat_interleave(M * R, 0), session)
-        lane = replace(lane, key=luck.key(lane.key ^ AHEAD, future_R.repeat(B * M), lane.step))
+        future = map_tensors(lambda x: x.repeat_interleave(M * R, 0), session)
+        future = replace(
+            future, key=luck.key(future.key ^ AHEAD, future_R.repeat(B * M), future.step)
+        )
         offer = map_tensors(lambda x: x.repeat_interleave(M * R, 0), offer)
         slate_LK = slate_BMK.view(B * M, K).repeat_interleave(R, 0)
         earned_L = torch.zeros(B * M * R, device=session.step.device)
         going_L = torch.ones_like(earned_L)
         for step in range(self.depth):
             if step:
-                offer = self._later(lane, offer)
+                offer = self._later(future, offer)
                 slate_LK = self._capped(offer.worth, offer, self.base_cap)
-            lane, outcome = engine.transition(self._bare, lane, slate_LK)
+            future, outcome = engine.transition(self._bare, future, slate_LK)
             earned_L += going_L * outcome.expected_reward
             going_L = going_L * ~(outcome.left | outcome.cut)
         return earned_L.view(B, M, R)

@@ -153,9 +153,9 @@ class SlateVecEnv(VecEnv):
             ValueError: an action is not a number, or no slate comes of it.
         """
         if actions.dtype.kind == "f" and not np.isfinite(actions).all():
-            lane = int((~np.isfinite(actions)).reshape(len(actions), -1).any(1).argmax())
+            user = int((~np.isfinite(actions)).reshape(len(actions), -1).any(1).argmax())
             raise ValueError(
-                f"actions must be finite, got {actions[lane]} for user {lane}; "
+                f"actions must be finite, got {actions[user]} for user {user}; "
                 "has the learner diverged?"
             )
         action = torch.as_tensor(actions, device=self.world.device)
@@ -187,19 +187,19 @@ class SlateVecEnv(VecEnv):
         """Fill in the infos of finished sessions and start counting anew."""
         last = self._face({name: x.index_select(0, row_R) for name, x in self._shown.items()})
         elapsed = round(time.time() - self._began, 6)
-        for r, lane in enumerate(row_R.tolist()):
-            infos[lane] = {
+        for r, user in enumerate(row_R.tolist()):
+            infos[user] = {
                 "episode": {
-                    "r": float(self._return_B[lane]),
-                    "l": int(self._length_B[lane]),
+                    "r": float(self._return_B[user]),
+                    "l": int(self._length_B[user]),
                     "t": elapsed,
                 },
                 "terminal_observation": {name: x[r] for name, x in last.items()}
                 if isinstance(last, dict)
                 else last[r],
-                "TimeLimit.truncated": bool(truncated_B[lane]),
+                "TimeLimit.truncated": bool(truncated_B[user]),
             }
-            self._return_B[lane], self._length_B[lane] = 0.0, 0
+            self._return_B[user], self._length_B[user] = 0.0, 0
 
     def _face(self, shown: dict[str, Tensor]) -> Any:
         """As arrays: those entries that the space has, or the only one."""
@@ -227,7 +227,7 @@ class SlateVecEnv(VecEnv):
         """Nothing is held open."""
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The same for every lane."""
+        """The same for every user."""
         value = None if attr_name == "render_mode" else getattr(self, attr_name)
         return [value for _ in self._get_indices(indices)]
 

@@ -59,8 +59,8 @@ def _check(proto_BD: Tensor, width: int) -> None:
         )
     fine_B = proto_BD.isfinite().all(1)
     if not bool(fine_B.all()):
-        lane = int((~fine_B).int().argmax())
+        user = int((~fine_B).int().argmax())
         raise ValueError(
-            f"a proto-action must be finite, got {proto_BD[lane].tolist()} for user {lane}; "
+            f"a proto-action must be finite, got {proto_BD[user].tolist()} for user {user}; "
             "has the learner diverged?"
         )

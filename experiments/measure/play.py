@@ -97,7 +97,7 @@ def _play_batch(
 
 
 class _Tally:
-    """Sums over a batch of sessions, lane by lane."""
+    """Sums over a batch of sessions, user by user."""
 
     def __init__(self, world: World, user_B: Tensor) -> None:
         self.world, self.user_B = world, user_B
@@ -123,7 +123,7 @@ class _Tally:
         self.spread[lane_B] += none_BG.scatter(1, topic_BK, 1.0).sum(1)
 
     def frame(self) -> pd.DataFrame:
-        """A row per lane."""
+        """A row per user."""
         slates = self.slates.cpu().numpy()
         columns = {
             "user": self.user_B.cpu().numpy(),

@@ -67,30 +67,34 @@ def draw_all(result: Result, numbers: Numbers, folder: Path) -> tuple[Picture, .
 
 def draw_ladder(result: Result, numbers: Numbers, folder: Path) -> Picture:
     """Mean return of every policy in every place."""
-    rungs, study = numbers.ladder, result.study
-    places = [p for p in study.main if any(p.name in rung.mean for rung in rungs)]
-    figure, panels = panels_of(1, len(places), 1.3 + 0.36 * len(rungs), sharex=True, sharey=True)
+    standings, study = numbers.ladder, result.study
+    places = [p for p in study.main if any(p.name in standing.mean for standing in standings)]
+    figure, panels = panels_of(
+        1, len(places), 1.3 + 0.36 * len(standings), sharex=True, sharey=True
+    )
     for panel, place in zip(panels, places, strict=True):
-        for y, rung in enumerate(rungs):
-            if place.name not in rung.mean:
+        for y, standing in enumerate(standings):
+            if place.name not in standing.mean:
                 continue
-            mean = rung.mean[place.name]
-            draw_interval(panel, mean, y, *_style(rung.policy, study))
+            mean = standing.mean[place.name]
+            draw_interval(panel, mean, y, *_style(standing.policy, study))
             _say(panel, mean, y)
-            if len(rung.by_seed[place.name]) > 1:
-                colour, seeds = _style(rung.policy, study)[0], rung.by_seed[place.name]
+            if len(standing.by_seed[place.name]) > 1:
+                colour, seeds = _style(standing.policy, study)[0], standing.by_seed[place.name]
                 panel.plot(seeds, [y - 0.28] * len(seeds), "|", color=colour, markersize=5)
-            if rung.policy == study.roles.opponent:
+            if standing.policy == study.roles.opponent:
                 panel.axvline(mean.value, color=GRID, linewidth=1.2, zorder=0)
         panel.set_title(place.heading)
         panel.set_xlabel(f"return\n({study.unit})")
         panel.margins(x=0.16, y=0.08)  # room for the numbers
-    names = [rung.policy + ("*" if rung.kind == "privileged" else "") for rung in rungs]
-    panels[0].set_yticks(range(len(rungs)), names)
-    for label, rung in zip(panels[0].get_yticklabels(), rungs, strict=True):
-        label.set_fontweight("bold" if rung.kind == "learns" else "normal")
+    names = [
+        standing.policy + ("*" if standing.kind == "privileged" else "") for standing in standings
+    ]
+    panels[0].set_yticks(range(len(standings)), names)
+    for label, standing in zip(panels[0].get_yticklabels(), standings, strict=True):
+        label.set_fontweight("bold" if standing.kind == "learns" else "normal")
     first = places[0].name
-    levels = [f"{r.policy} {r.mean[first].value:.1f}" for r in rungs if first in r.mean]
+    levels = [f"{r.policy} {r.mean[first].value:.1f}" for r in standings if first in r.mean]
     return save_picture(
         figure,
         folder,
@@ -100,8 +104,8 @@ def draw_ladder(result: Result, numbers: Numbers, folder: Path) -> Picture:
         "RL (in a control: those trained there), small bars are their training seeds; squares do "
         "not; * diamonds are told hidden truths and bound what can be had. The line is "
         f"{study.roles.say(study.roles.opponent)}.",
-        f"Dot plot of {len(rungs)} policies in {len(places)} places. In {places[0].heading}, from "
-        f"lowest to highest: {', '.join(levels)}.",
+        f"Dot plot of {len(standings)} policies in {len(places)} places. In {places[0].heading}, "
+        f"from lowest to highest: {', '.join(levels)}.",
     )
 
 
@@ -154,9 +158,9 @@ def draw_curves(result: Result, numbers: Numbers, folder: Path) -> Picture:
             colour = AGENT_COLOURS[agents.index(agent) % len(AGENT_COLOURS)]
             panel.plot(line["steps"], line["return_mean"], color=colour, linewidth=1.3, alpha=0.8)
         for policy in dict.fromkeys((study.roles.random, study.roles.opponent)):
-            for rung in numbers.ladder:
-                if rung.policy == policy and place.name in rung.mean:
-                    _level(panel, policy, rung.mean[place.name].value)
+            for standing in numbers.ladder:
+                if standing.policy == policy and place.name in standing.mean:
+                    _level(panel, policy, standing.mean[place.name].value)
         panel.set_title(place.heading)
         panel.set_xlabel("slates shown in training")
         panel.xaxis.set_major_formatter(FuncFormatter(thousands))
@@ -220,7 +224,7 @@ def _judged(study: Study, numbers: Numbers) -> list[tuple[Place, Place]]:
     return [
         (study.place(judge.of), judge)
         for judge in study.of_role("judge")
-        if any({judge.of, judge.name} <= rung.mean.keys() for rung in numbers.ladder)
+        if any({judge.of, judge.name} <= standing.mean.keys() for standing in numbers.ladder)
     ]
 
 
@@ -228,24 +232,26 @@ def draw_judge(result: Result, numbers: Numbers, folder: Path) -> Picture:
     """Return in the world against return before the judge, a mark per policy."""
     study = result.study
     place, judge = _judged(study, numbers)[0]
-    both = [rung for rung in numbers.ladder if {place.name, judge.name} <= rung.mean.keys()]
+    both = [
+        standing for standing in numbers.ladder if {place.name, judge.name} <= standing.mean.keys()
+    ]
     level = [
-        rung.mean[place.name].value
-        for rung in both
-        if rung.policy == study.roles.opponent or rung.kind == "learns"
+        standing.mean[place.name].value
+        for standing in both
+        if standing.policy == study.roles.opponent or standing.kind == "learns"
     ]
     upper = [  # without the one that is told the model of either place, far from all others
-        rung
-        for rung in both
-        if rung.mean[place.name].value >= min(level) and rung.policy != study.roles.truth
+        standing
+        for standing in both
+        if standing.mean[place.name].value >= min(level) and standing.policy != study.roles.truth
     ]
     figure, panels = panels_of(1, 2, 4.0)
     for panel, shown in zip(panels, (both, upper), strict=True):
-        for rung in shown:
-            x, y = rung.mean[place.name], rung.mean[judge.name]
-            colour, shape = _style(rung.policy, study)
+        for standing in shown:
+            x, y = standing.mean[place.name], standing.mean[judge.name]
+            colour, shape = _style(standing.policy, study)
             panel.plot([x.value] * 2, [y.low, y.high], color=colour, linewidth=2)
-            draw_interval(panel, x, y.value, colour, shape, rung.policy)
+            draw_interval(panel, x, y.value, colour, shape, standing.policy)
         panel.set_xlabel(f"return, {place.heading}\n({study.unit})")
     panels[0].set_title("all policies")
     panels[1].set_title(
@@ -254,7 +260,7 @@ def draw_judge(result: Result, numbers: Numbers, folder: Path) -> Picture:
     panels[0].set_ylabel(f"return, {judge.heading}\n({study.unit})")
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=4, frameon=False)
-    order = sorted(both, key=lambda rung: rung.mean[judge.name].value)
+    order = sorted(both, key=lambda standing: standing.mean[judge.name].value)
     return save_picture(
         figure,
         folder,
@@ -263,7 +269,9 @@ def draw_judge(result: Result, numbers: Numbers, folder: Path) -> Picture:
         "Mean return of each policy in both, with 95 % intervals. Policies that only please the "
         "simulator lie below the trend.",
         "Scatter plot of policies. Before the judge, from lowest to highest: "
-        + ", ".join(f"{rung.policy} {rung.mean[judge.name].value:.1f}" for rung in order)
+        + ", ".join(
+            f"{standing.policy} {standing.mean[judge.name].value:.1f}" for standing in order
+        )
         + ".",
     )
 

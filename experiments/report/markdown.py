@@ -9,7 +9,7 @@ from slategym.experiments.report.figures import Picture
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import best_first, knows, name_of, p_text, where
 from slategym.experiments.runs.progress import duration
-from slategym.experiments.statistics.numbers import Difference, Numbers, Rung
+from slategym.experiments.statistics.numbers import Difference, Numbers, Standing
 from slategym.experiments.statistics.stats import RESAMPLES, Estimate
 from slategym.experiments.study import Place
 
@@ -22,9 +22,9 @@ def markdown(
     lines = [f"# {study.title}", "", study.question, ""]
     lines += [f"- {sentence}" for sentence in numbers.verdict.sentences] + [""]
     for place in study.main:
-        rungs = [rung for rung in numbers.ladder if place.name in rung.mean]
-        if rungs:
-            lines += _place(result, place, best_first(rungs, place))
+        standings = [standing for standing in numbers.ladder if place.name in standing.mean]
+        if standings:
+            lines += _place(result, place, best_first(standings, place))
     for title, found in (
         ("RL against what it has to beat", numbers.differences),
         ("Where looking ahead is worth nothing", numbers.control),
@@ -48,27 +48,29 @@ def markdown(
     return "\n".join(lines) + "\n"
 
 
-def _place(result: Result, place: Place, rungs: Sequence[Rung]) -> list[str]:
+def _place(result: Result, place: Place, standings: Sequence[Standing]) -> list[str]:
     study = result.study
-    columns = list(dict.fromkeys(c for rung in rungs for c in rung.side[place.name]))
+    columns = list(dict.fromkeys(c for standing in standings for c in standing.side[place.name]))
     published = {p.policy: p for p in study.published if p.place == place.name}
     heads = ["policy", "knows", "return", *(["published"] if published else []), "score"]
     heads += [name_of(study, column) for column in columns]
-    trained = any(place.name in rung.slates for rung in rungs)
+    trained = any(place.name in standing.slates for standing in standings)
     heads += ["slates of training", "CPU time of training"] if trained else []
     body = []
-    for rung in rungs:
-        line = [_starred(rung), knows(study, rung), _short(rung.mean[place.name])]
+    for standing in standings:
+        line = [_starred(standing), knows(study, standing), _short(standing.mean[place.name])]
         if "published" in heads:
-            theirs = published.pop(rung.policy, None)
+            theirs = published.pop(standing.policy, None)
             line.append(f"{theirs.value:.1f}" if theirs else "")
-        line.append(f"{rung.score[place.name].value:.2f}" if place.name in rung.score else "")
-        side = rung.side[place.name]
+        line.append(
+            f"{standing.score[place.name].value:.2f}" if place.name in standing.score else ""
+        )
+        side = standing.side[place.name]
         line += [f"{side[column].value:.2f}" if column in side else "" for column in columns]
         if trained:
-            slates = rung.slates.get(place.name)
+            slates = standing.slates.get(place.name)
             line.append("" if slates is None else f"{slates:,.0f}")
-            line.append("" if slates is None else duration(rung.cpu_seconds[place.name]))
+            line.append("" if slates is None else duration(standing.cpu_seconds[place.name]))
         body.append(line)
     for left in published.values():
         line = [left.policy, f"published: {left.source}", "", f"{left.value:.1f}"]
@@ -95,6 +97,6 @@ def _short(estimate: Estimate) -> str:
     return f"{estimate.value:.1f} [{estimate.low:.1f}, {estimate.high:.1f}]"
 
 
-def _starred(rung: Rung) -> str:
-    name = rung.policy + ("*" if rung.kind == "privileged" else "")
-    return f"**{name}**" if rung.kind == "learns" else name
+def _starred(standing: Standing) -> str:
+    name = standing.policy + ("*" if standing.kind == "privileged" else "")
+    return f"**{name}**" if standing.kind == "learns" else name

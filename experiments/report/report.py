@@ -149,9 +149,9 @@ def _summary(
         "command": result.command,
         "means": {
             place.name: {
-                rung.policy: rung.mean[place.name].value
-                for rung in numbers.ladder
-                if place.name in rung.mean
+                standing.policy: standing.mean[place.name].value
+                for standing in numbers.ladder
+                if place.name in standing.mean
             }
             for place in study.main
         },

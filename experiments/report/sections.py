@@ -12,7 +12,7 @@ from slategym.experiments.report.page import section
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import best_first, knows, name_of, p_text, where
 from slategym.experiments.runs.progress import duration
-from slategym.experiments.statistics.numbers import Difference, Numbers, Rung, one_of
+from slategym.experiments.statistics.numbers import Difference, Numbers, Standing, one_of
 from slategym.experiments.statistics.verdict import objections
 from slategym.experiments.study import Place
 
@@ -105,20 +105,23 @@ def _ladder(
     result: Result, numbers: Numbers, pictures: Mapping[str, Html], ledger: Ledger
 ) -> list[Html | None]:
     study, roles = result.study, result.study.roles
-    places = [p for p in study.main if any(p.name in rung.mean for rung in numbers.ladder)]
+    places = [p for p in study.main if any(p.name in standing.mean for standing in numbers.ladder)]
     first = places[0]
     body = [
         [
-            _name(rung.policy, rung.kind),
-            knows(study, rung),
-            *(ledger.estimate(rung.mean[p.name]) if p.name in rung.mean else "" for p in places),
-            ledger.estimate(rung.middle) if rung.middle else "",
-            ledger.estimate(rung.score[first.name]) if first.name in rung.score else "",
+            _name(standing.policy, standing.kind),
+            knows(study, standing),
+            *(
+                ledger.estimate(standing.mean[p.name]) if p.name in standing.mean else ""
+                for p in places
+            ),
+            ledger.estimate(standing.middle) if standing.middle else "",
+            ledger.estimate(standing.score[first.name]) if first.name in standing.score else "",
         ]
-        for rung in numbers.ladder[::-1]
+        for standing in numbers.ladder[::-1]
     ]
     head = ["policy", "knows", *(p.heading for p in places), f"{first.name}, interquartile mean"]
-    told = [rung.policy for rung in numbers.ladder if rung.kind == "privileged"]
+    told = [standing.policy for standing in numbers.ladder if standing.kind == "privileged"]
     upper = f" {' and '.join(told)} are told what no real system knows: upper references."
     return [
         pictures["ladder"],
@@ -137,35 +140,35 @@ def _places(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | Non
     """A table of each place: what a session had besides its return, and what training took."""
     found: list[Html | None] = []
     for place in result.study.main:
-        rungs = [rung for rung in numbers.ladder[::-1] if place.name in rung.mean]
-        if rungs:
-            found.append(_place(result, place, best_first(rungs, place), ledger))
+        standings = [standing for standing in numbers.ladder[::-1] if place.name in standing.mean]
+        if standings:
+            found.append(_place(result, place, best_first(standings, place), ledger))
     return [*found, _source_note()] if found else []
 
 
-def _place(result: Result, place: Place, rungs: Sequence[Rung], ledger: Ledger) -> Html:
+def _place(result: Result, place: Place, standings: Sequence[Standing], ledger: Ledger) -> Html:
     study = result.study
-    columns = list(dict.fromkeys(c for rung in rungs for c in rung.side[place.name]))
+    columns = list(dict.fromkeys(c for standing in standings for c in standing.side[place.name]))
     published = {p.policy: p for p in study.published if p.place == place.name}
     also = [c for c in columns if any(c in p.also for p in published.values())]
-    trained = any(place.name in rung.slates for rung in rungs)
+    trained = any(place.name in standing.slates for standing in standings)
     head = ["policy", f"return ({study.unit})"]
     head += ["published", *(f"published {name_of(study, c)}" for c in also)] if published else []
     head += [name_of(study, column) for column in columns]
     head += ["slates of training", "CPU time of training"] if trained else []
     body: list[list[str]] = []
-    for rung in rungs:
-        theirs, side = published.pop(rung.policy, None), rung.side[place.name]
-        line: list[str] = [_name(rung.policy, rung.kind)]
-        line.append(ledger.estimate(rung.mean[place.name]))
+    for standing in standings:
+        theirs, side = published.pop(standing.policy, None), standing.side[place.name]
+        line: list[str] = [_name(standing.policy, standing.kind)]
+        line.append(ledger.estimate(standing.mean[place.name]))
         if "published" in head:
             line.append(f"{theirs.value:.1f}" if theirs else "")
             line += [f"{theirs.also[c]:+.2f}" if theirs and c in theirs.also else "" for c in also]
         line += [ledger.plain(side[c]) if c in side else "" for c in columns]
         if trained:
-            slates = rung.slates.get(place.name)
+            slates = standing.slates.get(place.name)
             line.append("" if slates is None else f"{slates:,.0f}")
-            line.append(duration(rung.cpu_seconds[place.name]) if slates is not None else "")
+            line.append(duration(standing.cpu_seconds[place.name]) if slates is not None else "")
         body.append(line)
     for theirs in published.values():
         line = [f"{theirs.policy}, published", "", f"{theirs.value:.1f}"]

@@ -29,9 +29,9 @@ def print_report(result: Result, numbers: Numbers, console: Console) -> None:
 
 def _ladder(result: Result, numbers: Numbers) -> Table:
     study = result.study
-    places = [p for p in study.main if any(p.name in rung.mean for rung in numbers.ladder)]
+    places = [p for p in study.main if any(p.name in standing.mean for standing in numbers.ladder)]
     first = places[0].name
-    scored = any(first in rung.score for rung in numbers.ladder)
+    scored = any(first in standing.score for standing in numbers.ladder)
     published = {(p.policy, p.place): p.value for p in study.published}
     ladder = Table(
         title=f"Mean return ({study.unit}) [95 % interval]", caption_justify="left", **LOOK
@@ -45,16 +45,16 @@ def _ladder(result: Result, numbers: Numbers) -> Table:
         ladder.add_column(place.name, justify="right")
     if scored:
         ladder.add_column("score", justify="right", no_wrap=True)
-    for rung in reversed(numbers.ladder):
-        name = rung.policy + ("*" if rung.kind == "privileged" else "")
+    for standing in reversed(numbers.ladder):
+        name = standing.policy + ("*" if standing.kind == "privileged" else "")
         cells = []
         for place in places:
-            theirs = published.pop((rung.policy, place.name), None)
-            own = _short(rung.mean[place.name]) if place.name in rung.mean else ""
+            theirs = published.pop((standing.policy, place.name), None)
+            own = _short(standing.mean[place.name]) if place.name in standing.mean else ""
             cells.append(own if theirs is None else f"{own} ({theirs:.1f})")
         if scored:
-            cells.append(f"{rung.score[first].value:.2f}" if first in rung.score else "")
-        style = "bold" if rung.kind == "learns" else ""
+            cells.append(f"{standing.score[first].value:.2f}" if first in standing.score else "")
+        style = "bold" if standing.kind == "learns" else ""
         ladder.add_row(*(Text(cell) for cell in (name, *cells)), style=style)
     for (policy, place_name), value in published.items():
         cells = [f"({value:.1f})" if place.name == place_name else "" for place in places]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slategym.experiments.statistics.numbers import Rung
+from slategym.experiments.statistics.numbers import Standing
 from slategym.experiments.study import Place, Study
 
 KINDS = {"privileged": "hidden truths", "learns": "learns by RL", "baseline": "no training"}
@@ -24,11 +24,11 @@ def name_of(study: Study, column: str) -> str:
     return known.get(column, column.replace("_", " "))
 
 
-def knows(study: Study, rung: Rung) -> str:
+def knows(study: Study, standing: Standing) -> str:
     """What a policy goes by."""
-    if rung.policy == study.roles.truth:
+    if standing.policy == study.roles.truth:
         return "the true model"
-    return KINDS[rung.kind]
+    return KINDS[standing.kind]
 
 
 def where(place: Place) -> str:
@@ -42,6 +42,6 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def best_first(rungs: Sequence[Rung], place: Place) -> list[Rung]:
+def best_first(standings: Sequence[Standing], place: Place) -> list[Standing]:
     """By mean return there."""
-    return sorted(rungs, key=lambda rung: -rung.mean[place.name].value)
+    return sorted(standings, key=lambda standing: -standing.mean[place.name].value)

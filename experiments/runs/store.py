@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
@@ -68,11 +68,6 @@ def write_json(value: Any, path: Path) -> None:
         ValueError: on NaN or infinity; write None for a number that does not exist.
     """
     _write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", path)
-
-
-def write_jsonl(records: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """One JSON object a line, the whole file or nothing."""
-    _write_text("".join(json.dumps(record, allow_nan=False) + "\n" for record in records), path)
 
 
 def sha256_of(path: Path) -> str:

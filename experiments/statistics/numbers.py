@@ -23,7 +23,7 @@ WHOSE = ("world", "variant", "policy", "trained_in", "group")
 
 
 @dataclass(frozen=True)
-class Rung:
+class Standing:
     """One policy; numbers of a place are missing where it was not read there."""
 
     policy: str
@@ -65,7 +65,7 @@ class Difference:
 class Numbers:
     """All of them."""
 
-    ladder: tuple[Rung, ...]  # lowest mean in the study's first place first
+    ladder: tuple[Standing, ...]  # lowest mean in the study's first place first
     differences: tuple[Difference, ...]  # to the opponent and others, in open places and judges
     control: tuple[Difference, ...]  # in the controls, to the opponent and to the truth
     carried: tuple[Difference, ...]  # learners of open places read in a control, if they were
@@ -74,9 +74,9 @@ class Numbers:
     selection: dict[str, Estimate]  # mean return on selection people, by learner
     verdict: Verdict
 
-    def of(self, policy: str) -> Rung:
+    def of(self, policy: str) -> Standing:
         """One policy."""
-        return next(rung for rung in self.ladder if rung.policy == policy)
+        return next(standing for standing in self.ladder if standing.policy == policy)
 
     def find(self, agent: str, baseline: str, place: str) -> Difference | None:
         """One comparison of the first two tables."""
@@ -170,17 +170,20 @@ def _difference(
     )
 
 
-def _ladder(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> tuple[Rung, ...]:
+def _ladder(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> tuple[Standing, ...]:
     names = [baseline.name for baseline in study.baselines]
     names += [name for name in rows["policy"].unique() if name not in (*names, *study.learned)]
-    rungs = [_rung(study, name, rows, curves) for name in (*names, *study.learned)]
+    standings = [_rung(study, name, rows, curves) for name in (*names, *study.learned)]
     first = study.main[0].name
     return tuple(
-        sorted((r for r in rungs if r.mean), key=lambda rung: (first in rung.mean, rung.order))
+        sorted(
+            (r for r in standings if r.mean),
+            key=lambda standing: (first in standing.mean, standing.order),
+        )
     )
 
 
-def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -> Rung:
+def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -> Standing:
     cells = {place.name: cell(study, policy, place) for place in study.main}
     cells = {place: own for place, own in cells.items() if there(rows, own)}
     mine = {place: own.among(rows) for place, own in cells.items()}
@@ -193,7 +196,7 @@ def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -
         if trained and not curves.empty
     }
     lessons = {place: lesson for place, lesson in lessons.items() if len(lesson)}
-    return Rung(
+    return Standing(
         policy,
         study.kind_of(policy),
         {place: stats.mean(mine[place], own) for place, own in cells.items()},

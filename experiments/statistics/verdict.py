@@ -29,7 +29,7 @@ from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.study import Place, Study
 
 if TYPE_CHECKING:
-    from slategym.experiments.statistics.numbers import Difference, Numbers, Rung
+    from slategym.experiments.statistics.numbers import Difference, Numbers, Standing
 
 MARGIN = 1.0  # reward per session; the largest lead over the opponent that passes in a control
 
@@ -261,13 +261,15 @@ def against_oracle(study: Study, numbers: Numbers, rows: pd.DataFrame) -> Verdic
     for place in study.of_role("open"):
         there = [r for r in numbers.ladder if r.kind == "learns" and place.name in r.mean]
         if there:
-            best[place.name] = max(there, key=lambda rung: rung.mean[place.name].value)
-    over = {place: numbers.find(rung.policy, opponent, place) for place, rung in best.items()}
+            best[place.name] = max(there, key=lambda standing: standing.mean[place.name].value)
+    over = {
+        place: numbers.find(standing.policy, opponent, place) for place, standing in best.items()
+    }
     caught = any(objections(study, numbers, agent) for agent in study.learned)
     won = any(d is not None and d.side > 0 for d in over.values())
     outcome = "not believed" if caught else "beaten" if won else "not beaten"
     sentences = [
-        _open_place(study, numbers, study.place(name), rung) for name, rung in best.items()
+        _open_place(study, numbers, study.place(name), standing) for name, standing in best.items()
     ]
     sentences += [_controlled(study, numbers, place) for place in study.of_role("control")]
     tone, tag = TAGS[outcome]
@@ -275,7 +277,7 @@ def against_oracle(study: Study, numbers: Numbers, rows: pd.DataFrame) -> Verdic
     return Verdict(outcome, tone, tag, tuple(sentences), agents=tuple(order))
 
 
-def _open_place(study: Study, numbers: Numbers, place: Place, best: Rung) -> str:
+def _open_place(study: Study, numbers: Numbers, place: Place, best: Standing) -> str:
     roles, d = study.roles, numbers.find(best.policy, study.roles.opponent, place.name)
     greedy, top = (numbers.of(name).mean[place.name] for name in (roles.opponent, roles.reference))
     assert d is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,6 @@ class Predictions:
     value_xM: Floats  # what happened, NaN where unobserved
     rank_x: Ints  # of the row's item among all that could be next, 0 = first
     surprise_x: Floats  # nats, of the row's item under the next-item softmax
-
-    def subset(self, keep_x: Bools) -> Predictions:
-        """Some of the rows."""
-        own = [getattr(self, field.name)[keep_x] for field in fields(self)[1:]]
-        return Predictions(self.tasks, *own)
 
     def seen(self, m: int) -> Bools:
         """Rows that say something of a task given a click: clicked, and its signal observed."""

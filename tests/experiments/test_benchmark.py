@@ -144,20 +144,23 @@ def test_numbers_are_those_of_the_rows(ran: Ran) -> None:
     found, out = ran, ran.out
     rows = pd.read_parquet(out / "rows.parquet")
     means = rows.groupby(["variant", "policy", "trained_in"])["return"].mean()
-    rung = found.numbers.of("counting")
-    assert rung.mean["Bored"].value == pytest.approx(means["Bored", "counting", "Bored"])
+    standing = found.numbers.of("counting")
+    assert standing.mean["Bored"].value == pytest.approx(means["Bored", "counting", "Bored"])
     low, high = means["Bored", "random", ""], means["Bored", "capped", ""]
-    score = (rung.mean["Bored"].value - low) / (high - low)
-    assert rung.score["Bored"].value == pytest.approx(score)
-    assert rung.slates == {"Bored": SHORT.num_steps, "twin": SHORT.num_steps}
-    assert rung.cpu_seconds["Bored"] > 0
-    assert {place: len(seeds) for place, seeds in rung.by_seed.items()} == {"Bored": 2, "twin": 1}
+    score = (standing.mean["Bored"].value - low) / (high - low)
+    assert standing.score["Bored"].value == pytest.approx(score)
+    assert standing.slates == {"Bored": SHORT.num_steps, "twin": SHORT.num_steps}
+    assert standing.cpu_seconds["Bored"] > 0
+    assert {place: len(seeds) for place, seeds in standing.by_seed.items()} == {
+        "Bored": 2,
+        "twin": 1,
+    }
     assert found.numbers.of("myopic").score["twin"].value == 1.0  # the reference there
     assert (rows["user"] >= FIRST_USER).all() and rows.groupby("policy")["user"].nunique().eq(
         12
     ).all()
     again = found.numbers.of("again")
-    assert again.mean["Bored"].value == rung.mean["Bored"].value  # the same under another name
+    assert again.mean["Bored"].value == standing.mean["Bored"].value  # the same under another name
 
 
 def test_a_learner_that_beats_the_truth_in_the_twin_is_not_believed(

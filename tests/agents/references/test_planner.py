@@ -114,7 +114,7 @@ def test_chunks_and_company_change_nothing() -> None:
     world = learned_world()
     session = begin(world, 6)
     whole = act(Planner(world, depth=3, rollouts=2), world, session)
-    assert torch.equal(act(Planner(world, depth=3, rollouts=2, lanes=40), world, session), whole)
+    assert torch.equal(act(Planner(world, depth=3, rollouts=2, batch=40), world, session), whole)
     allowed_BN = engine.observe(world, session).allowed
     assert allowed_BN is not None and allowed_BN.gather(1, whole.long()).all()
     assert all(len(set(slate)) == world.slate_size for slate in whole.tolist())

@@ -219,8 +219,8 @@ def test_the_terminal_ends_in_the_verdict(written: Report, width: int) -> None:
     assert max(len(line) for line in text.splitlines()) <= width
     flat = " ".join(text.split())
     assert flat.endswith(written.numbers.verdict.sentence)
-    for rung in written.numbers.ladder:
-        assert rung.policy in text
+    for standing in written.numbers.ladder:
+        assert standing.policy in text
     for d in written.numbers.differences:
         assert d.estimate.signed() in text
 

@@ -15,7 +15,7 @@ import pytest
 from toy_units import toy
 
 from slategym.experiments.runs import store as store_module
-from slategym.experiments.runs.store import Store, open_store, read_parquet, write_json, write_jsonl
+from slategym.experiments.runs.store import Store, open_store, read_parquet, write_json
 from slategym.experiments.runs.units import Unit
 
 FRAME = pd.DataFrame(
@@ -144,11 +144,6 @@ def test_a_second_process_is_kept_out_and_leftovers_are_swept(store: Store) -> N
 def test_json_files(tmp_path: Path) -> None:
     write_json({"a": [1, 2.5]}, tmp_path / "a.json")
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1, 2.5]}
-    write_jsonl([{"a": 1}, {"a": 2}], tmp_path / "a.jsonl")
-    assert [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()] == [
-        {"a": 1},
-        {"a": 2},
-    ]
     with pytest.raises(ValueError):
         write_json(float("inf"), tmp_path / "b.json")
     assert not (tmp_path / "b.json").exists()
