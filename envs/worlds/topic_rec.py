@@ -72,9 +72,10 @@ def topic_rec(
         Deffayet et al. 2023, GeMS, arXiv:2301.08632; github.com/naver/gems 277a85f. Items are
         drawn anew. Focused is the program's recipe without its last line, a power of 1.5: with
         that line a plain copy of the program earns 68 by its short-term oracle, without it 101 (96
-        to 110 over six draws of the items), and the paper says 107.7. So the items published as focused
-        cannot have been drawn with it. How the diffuse ones were drawn is nowhere said; the power
-        of 0.9 is our choice: random slates earn a fifth more than in Focused, the oracle a quarter.
+        to 110 over six draws of the items), and the paper says 107.7. So the items published as
+        focused cannot have been drawn with it. How the diffuse ones were drawn is nowhere said; the
+        power of 0.9 is our choice: random slates earn a fifth more than in Focused, the oracle a
+        quarter.
 
     Version history:
         v0: first.
