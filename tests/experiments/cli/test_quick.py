@@ -89,6 +89,12 @@ def test_the_answer_comes_in_a_second(call: str, tmp_path: Path) -> None:
     raise AssertionError(f"{call} took {min(took):.2f} s of processor time")
 
 
+def test_pages_need_no_transformers(tmp_path: Path) -> None:
+    """Torch they need, as they read a builder's or a learner's own settings."""
+    _, facts = run(["worlds InterestEvolution-v0", "worlds Log-v0", "agents slateq"], tmp_path)
+    assert facts["codes"] == [0, 0, 0] and "transformers" not in set(facts["heavy"])  # type: ignore[call-overload]
+
+
 def test_python_m_slategym_is_the_command_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "slategym", "worlds", "--json"],
