@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from slategym.models.data.log import Log, composed_texts, repeated_share
 from slategym.models.data.sittings import visits
+from slategym.models.data.slates import too_few_left
 
 LONG_PAST = 10  # clicks with which people arrive in a learned world
 LONG_VISIT = 5  # events in which a topic can come back
@@ -69,8 +70,9 @@ def uses(log: Log, found: Facts) -> list[Use]:
         f"{found.num_long_pasts:,} of {found.num_people:,} users have {LONG_PAST} clicks or more "
         f"({share:.0%})"
     )
-    enough = found.num_people >= FEWEST_PEOPLE
-    lacking = f"{found.num_people:,} users have a click; {FEWEST_PEOPLE} are needed"
+    lacking = too_few_left(log)
+    if found.num_people < FEWEST_PEOPLE:
+        lacking = f"{found.num_people:,} users have a click; {FEWEST_PEOPLE} are needed"
     wide = "" if found.num_people >= FEW_PEOPLE else "; so few people give wide intervals"
     earlier = "" if share >= 0.5 else "; people arrive with fewer"
     visits = (
@@ -97,8 +99,8 @@ def uses(log: Log, found: Facts) -> list[Use]:
         ),
         Use(
             "learned world, Log-v0",
-            enough,
-            past + earlier if enough else lacking,
+            lacking is None,
+            lacking or past + earlier,
         ),
         Use("visits of the log's own length", bool((found.visit_sizes > 1).any()), visits),
         Use(
@@ -112,10 +114,8 @@ def uses(log: Log, found: Facts) -> list[Use]:
         ),
         Use(
             "study: benchmark log",
-            enough,
-            f"{found.num_people:,} people for simulator, agents and judge{wide}"
-            if enough
-            else lacking,
+            lacking is None,
+            lacking or f"{found.num_people:,} people for simulator, agents and judge{wide}",
         ),
         Use("off-policy evaluation", *_off_policy(found)),
     ]

@@ -30,7 +30,8 @@ from slategym.envs.users.assumed import Assumed
 from slategym.envs.users.patience import Patience
 from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
-from slategym.models.data.sittings import clicked, repetition
+from slategym.models.data.sittings import repetition
+from slategym.models.data.slates import SLATE_SIZE, default_slate, slates_left, too_few_left
 from slategym.models.files import kept
 from slategym.models.judge.factor import JudgeTaste
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
@@ -51,8 +52,6 @@ from slategym.models.simulator.sessions import PATIENCES, PatienceChosen, choose
 from slategym.models.simulator.shown import MIN_SLATES, has_refusals, logged_slates
 from slategym.models.simulator.users import LearnedUsers, Taste
 
-SLATE_SIZE = 5  # slots, where the log has no slates
-LEAST_LEFT = 5  # slates that a catalogue must be good for
 PREPARED = 50_000  # arrivals whose histories are read beforehand; of more, as they arrive
 CALIBRATED = 2**25  # entries of a table of people by items, at most, while constants are found
 REMEMBERED = 2  # logs whose builders a process keeps
@@ -143,22 +142,17 @@ class WorldBuilder:
     @cached_property
     def default_slate(self) -> int:
         """Slots of a slate where nobody says otherwise."""
-        return min(self.log.slate_size or SLATE_SIZE, max(1, self.log.num_items // 2))
+        return default_slate(self.log)
 
     def _pace(self) -> Pace:
         """The log's, cut to what the catalogue lasts for where nothing is had twice."""
         pace = pace_of(self.log, self.recipe.seconds_per_slate, self.recipe.horizon)
         if self.log.repeats or self.recipe.horizon is not None:
             return pace
-        pairs = clicked(self.log)[["user", "item"]].drop_duplicates()
-        most = int(pairs["user"].value_counts().max())
-        left = self.log.num_items - most - self.default_slate
-        if left < LEAST_LEFT:
-            raise UsageError(
-                f"{self.log.name}: some users have consumed {most} of {self.log.num_items} "
-                f"{self.log.words.items}, which leaves too few to show; if they may be had again, "
-                "write repeats = true in log.toml"
-            )
+        if problem := too_few_left(self.log):
+            raise UsageError(f"{self.log.name}: {problem}")
+        left = slates_left(self.log)
+        assert left is not None
         return pace if pace.horizon <= left else replace(pace, horizon=left)
 
     def _bare(self, party: str, users: str, starts: int, device: str) -> World:

@@ -105,6 +105,19 @@ def test_what_comes_next_is_what_the_log_is_fit_for(
     assert output.splitlines()[-1].startswith(next_line)
 
 
+def test_a_catalogue_that_is_used_up_is_fit_for_no_world(tmp_path: Path) -> None:
+    rows = [f"u{u},i{i},{9 * u + i},1" for u in range(20) for i in range(9)]
+    (tmp_path / "events.csv").write_text("\n".join(["user,item,time,click", *rows]) + "\n")
+    items = [f"i{i},Thing {i}" for i in range(12)]
+    (tmp_path / "items.csv").write_text("\n".join(["item,title", *items]) + "\n")
+    output = " ".join(run("check", str(tmp_path))[1].split())
+    assert "some users have consumed 9 of 12 items" in output
+    assert "next: slategym evaluate-model" in output
+    (tmp_path / "log.toml").write_text("repeats = true\n")
+    output = " ".join(run("check", str(tmp_path))[1].split())
+    assert "some users have consumed" not in output and "next: slategym benchmark log" in output
+
+
 def test_without_any_click_nothing_can_be_learned(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text("user,item,time,click\na,x,1,0\na,y,2,0\nb,x,3,0\n")
     (tmp_path / "items.csv").write_text("item,title\nx,A\ny,B\n")
