@@ -157,3 +157,12 @@ def origin(point: EntryPoint) -> str:
 def _parents(module: str) -> list[str]:
     parts = module.split(".")
     return [".".join(parts[:n]) for n in range(1, len(parts))]
+
+
+def plain(text: str) -> str:
+    r"""The text with everything that a terminal would act upon spelled out.
+
+    >>> plain("a\x1b[31mb")
+    'a\\x1b[31mb'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

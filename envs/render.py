@@ -18,7 +18,7 @@ from torch import Tensor
 
 from slategym.envs import engine
 from slategym.envs.context import field
-from slategym.envs.names import lookup
+from slategym.envs.names import lookup, plain
 from slategym.envs.types import Outcome, Session, World, map_tensors
 
 RENDER_MODES = ["ansi", "rgb_array"]
@@ -85,8 +85,8 @@ class Film:
             slots.append(
                 Slot(
                     item=item,
-                    name=catalogue.title[item] if catalogue.title else f"item {item}",
-                    topic=catalogue.topics[topic] if catalogue.topics else f"topic {topic}",
+                    name=plain(catalogue.title[item]) if catalogue.title else f"item {item}",
+                    topic=plain(catalogue.topics[topic]) if catalogue.topics else f"topic {topic}",
                     shown=bool(shown_1K[0, k]),
                     chance=float(seen.expected[0, k, 0]),
                     feedback=tuple(seen.feedback[0, k].tolist()),

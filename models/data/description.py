@@ -172,7 +172,7 @@ def parse_description(text: str) -> Description:
     words = _table(document, "words")
     _only(words, [field.name for field in fields(Words)], "words.")
     description = Description(
-        words=Words(**{key: _text(value, f"words.{key}") for key, value in words.items()}),
+        words=Words(**{key: _word(value, f"words.{key}") for key, value in words.items()}),
         signals=_entries(document, "signals", _signal),
         like_from=_like_from(document),
         context=_entries(document, "context", _column),
@@ -357,7 +357,7 @@ def _signal(name: str, table: dict[str, Any], prefix: str) -> SignalEntry:
     entry = SignalEntry(
         name,
         kind=_choice(table, "kind", prefix, get_args(SignalKind)),
-        unit=_text(table["unit"], prefix + "unit") if "unit" in table else None,
+        unit=_word(table["unit"], prefix + "unit") if "unit" in table else None,
         low=_number(table, "low", prefix),
         high=_number(table, "high", prefix),
         step=_number(table, "step", prefix, above=0),
@@ -425,7 +425,7 @@ def _column_of(name: str, table: dict[str, Any], prefix: str) -> ColumnEntry:
         name,
         kind=kind or "category",
         categories=None if categories is None else tuple(categories),
-        unit=_text(table.get("unit", ""), prefix + "unit"),
+        unit=_word(table.get("unit", ""), prefix + "unit"),
         low=low,
         high=high,
     )
@@ -475,6 +475,13 @@ def _text(value: Any, key: str) -> str:
     if not isinstance(value, str):
         raise UsageError(f"{FILE}: {key} is a text; got {value!r}")
     return value
+
+
+def _word(value: Any, key: str) -> str:
+    """A text that is shown as it is: nothing in it acts upon terminals and reports."""
+    if not _text(value, key).isprintable():
+        raise UsageError(f"{FILE}: {key} is made of printable characters; got {value!r}")
+    return str(value)
 
 
 def _choice(table: Mapping[str, Any], key: str, prefix: str, known: tuple[Any, ...]) -> Any:

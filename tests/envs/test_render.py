@@ -1,5 +1,7 @@
 """What people see of a session."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from slategym.envs.gym import SlateEnv, SlateVectorEnv
@@ -42,6 +44,17 @@ def test_titles_and_empty_slots_are_shown():
     text = env.render()
     assert "a document, mean quality" in text and "(empty)" in text
     assert "budget: 199.5" in text or "click watch 4" in text
+
+
+def test_titles_and_topics_do_not_act_upon_the_terminal(world):
+    N = world.catalogue.num_items
+    wild = replace(
+        world.catalogue,
+        title=("\x1b[31mred",) * N,
+        topics=tuple(f"{name}\x07" for name in world.catalogue.topics),
+    )
+    text = played(replace(world, catalogue=wild), "ansi")[0].render()
+    assert "\x1b" not in text and "\x07" not in text and r"\x1b[31mred" in text
 
 
 def test_a_new_session_begins_a_new_picture():

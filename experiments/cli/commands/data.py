@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from slategym.envs.names import UsageError
+from slategym.envs.names import UsageError, plain
 
 if TYPE_CHECKING:  # pandas and torch are imported only by the command that needs them
     from rich.console import JustifyMethod
@@ -226,11 +226,6 @@ def _next(checked: Checked, log: str) -> str | None:
         "multi-task model, fit": f"slategym fit {log}",
     }
     return next((command for use, command in commands.items() if use in fit), None)
-
-
-def plain(text: str) -> str:
-    """The text with everything that a terminal would act upon spelled out."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _figures(checked: Checked) -> dict[str, str]:

@@ -256,6 +256,12 @@ def test_movielens_in_miniature_is_the_same_as_a_folder(
         assert getattr(log, name) == getattr(other, name), name
 
 
+def test_words_that_would_act_upon_a_terminal_are_refused(described: Path) -> None:
+    (described / "log.toml").write_text('[words]\nitem = "\\u001b[31mgame"\n')
+    with pytest.raises(ValueError, match=r"words\.item is made of printable characters; got '.x1b"):
+        load_folder(described)
+
+
 def test_a_table_written_again_replaces_the_other_form(tmp_path: Path) -> None:
     log = small_log(12, 20)
     write_folder(log, tmp_path, "csv")

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from slategym.envs.names import UsageError
@@ -56,6 +56,7 @@ def log_at(times: list[int]) -> Log:
     return build_log("times", Tables(Table(events, "events"), Table(items, "items")))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=10, max_size=60))
 def test_no_future_in_training(times: list[int]) -> None:
     log = log_at(times)
