@@ -357,7 +357,7 @@ def _signal(name: str, table: dict[str, Any], prefix: str) -> SignalEntry:
     entry = SignalEntry(
         name,
         kind=_choice(table, "kind", prefix, get_args(SignalKind)),
-        unit=_word(table["unit"], prefix + "unit") if "unit" in table else None,
+        unit=_text(table["unit"], prefix + "unit") if "unit" in table else None,
         low=_number(table, "low", prefix),
         high=_number(table, "high", prefix),
         step=_number(table, "step", prefix, above=0),
@@ -425,7 +425,7 @@ def _column_of(name: str, table: dict[str, Any], prefix: str) -> ColumnEntry:
         name,
         kind=kind or "category",
         categories=None if categories is None else tuple(categories),
-        unit=_word(table.get("unit", ""), prefix + "unit"),
+        unit=_text(table.get("unit", ""), prefix + "unit"),
         low=low,
         high=high,
     )
