@@ -11,7 +11,9 @@ Against an opponent (`against_opponent`), typically the supervised ranker:
    margin of 1) nor, clearly, the policy that knows the true model. If it does, the result is not
    to be believed. That it loses there is said, and condemns nothing.
 3. RL wins only if it is clearly above the opponent in the world and before the judge, where there
-   is one. What else it is compared with is said separately.
+   is one, and clearly above whatever else without learning it is compared with in at least one of
+   the two and clearly below in neither. If it is not, it is ahead of the opponent only, and the
+   verdict names what does as well.
 
 Against an oracle (`against_oracle`): the opponent itself knows the true model and looks one slate
 ahead. In every open place the learner that comes furthest is held against it; what beats it in a
@@ -53,6 +55,7 @@ class Verdict:
 
 TAGS = {
     "wins": ("wins", "RL is ahead"),
+    "opponent only": ("unsure", "ahead of the ranker, not of cheaper methods"),
     "loses": ("bad", "RL loses"),
     "not believed": ("bad", "not to be believed"),
     "no difference": ("unsure", "no clear difference"),
@@ -153,13 +156,26 @@ class _Facts:
         return objections(self.study, self.numbers, self.agent)
 
     @property
+    def equals(self) -> tuple[str, ...]:
+        """What needs no learning and is clearly beaten in no place, or clearly ahead in one."""
+        found = []
+        for baseline in self.study.roles.others:
+            places = (self.over(baseline, self.first(role)) for role in ("open", "judge"))
+            sides = [d.side for d in places if d is not None]
+            if sides and (max(sides) <= 0 or min(sides) < 0):
+                found.append(baseline)
+        return tuple(found)
+
+    @property
     def outcome(self) -> str:
         """The rules of this module, applied."""
         world, judge = self.world.side, 1 if self.judge is None else self.judge.side
         if self.objections:
             return "not believed"
         if world > 0:
-            return "wins" if judge > 0 else "world only"
+            if judge <= 0:
+                return "world only"
+            return "opponent only" if self.equals else "wins"
         if world < 0:
             return "loses"
         return "judge only" if self.judge is not None and judge > 0 else "no difference"
@@ -179,9 +195,11 @@ class _Facts:
                 + (f" and {judge} before the judge" if judge else "")
                 + f" ({unit}), may come from the same fault."
             )
-        if self.outcome == "wins":
+        if self.outcome in ("wins", "opponent only"):
+            names = " and ".join(self.study.roles.say(name) for name in self.equals)
+            lead = f"As much is had without reinforcement learning, by {names}. " if names else ""
             return (
-                f"{who} beats {opponent}: {world} {unit} in the simulated world"
+                f"{lead}{who} beats {opponent}: {world} {unit} in the simulated world"
                 + (f" and {judge} before the independent judge." if judge else ".")
                 + f"{others}{self._control()}"
             )

@@ -30,6 +30,15 @@ def test_wins_in_the_world_and_before_the_judge() -> None:
     assert "In the static, where looking ahead is worth nothing" in found.sentence
 
 
+def test_who_is_matched_without_learning_is_ahead_of_the_opponent_only() -> None:
+    for gains in ((0.6, 0.6), (1.0, 1.0)):  # the cap's own gain is 1
+        found = judged(*gains, num_users=400).verdict
+        assert (found.outcome, found.tone) == ("opponent only", "unsure")
+        assert found.sentence.startswith("As much is had without reinforcement learning, by the tu")
+        assert "beats the supervised ranker: +" in found.sentence
+    assert judged(1.8, 1.0, num_users=400).verdict.outcome == "wins"
+
+
 def test_wins_but_not_over_the_cap() -> None:
     lost = judged(0.6, 0.6, num_users=400).verdict.sentence
     assert "It loses to the tuned diversity cap (" in lost
