@@ -16,9 +16,9 @@ from slategym.experiments.report.report import write_report
 from slategym.experiments.report.results import Artefact, Constant, Result
 from slategym.experiments.report.terminal import print_report
 from slategym.experiments.runs.run import run_units
-from slategym.experiments.runs.spec import as_json
 from slategym.experiments.runs.store import Store, open_store, write_json
 from slategym.experiments.study import Request, Study
+from slategym.models.hashes import as_json
 
 FIXED = "study.json"  # everything that was decided before a learner learned
 

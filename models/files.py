@@ -10,14 +10,12 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-DIGITS = 12  # of a hash in a name; two of a million names coincide with probability 2e-3
+from slategym.models.hashes import hash_of
 
 
 def home() -> Path:
@@ -93,7 +91,7 @@ def kept(place: str, decides: Any, compute: Callable[[], Any]) -> Any:
 
     Args:
         place: where below `home`, and what for people: "constants/movielens-patience".
-        decides: everything that may change the value; see `hash_of`.
+        decides: everything that may change the value; see `hashes`.
         compute: makes a JSON value.
 
     Raises:
@@ -121,7 +119,7 @@ def kept_path(place: str, decides: Any, make: Callable[[Path], None]) -> Path:
 
     Args:
         place: where below `home`, with its suffix if it is a file: "text/titles.safetensors".
-        decides: everything that may change what is made; see `hash_of`.
+        decides: everything that may change what is made; see `hashes`.
         make: writes it, whole, at the path that it is given.
 
     Raises:
@@ -145,37 +143,3 @@ def place_of(place: str, decides: Any) -> Path:
     whole = home() / place
     suffix = whole.suffix if whole.suffix.isascii() and whole.suffix[1:].isalpha() else ""
     return whole.with_name(f"{whole.name.removesuffix(suffix)}-{hash_of(decides)}{suffix}")
-
-
-def hash_of(decides: Any) -> str:
-    """Short hash of values: the start of the sha256 of their JSON with sorted keys, 1.0 as 1.
-
-    Args:
-        decides: dataclasses, mappings with string keys, tuples, lists, str, int, finite float, bool
-            and None, nested in any way. The names of classes do not count.
-
-    Raises:
-        ValueError: naming a value that is none of these.
-
-    >>> hash_of({"seed": 1, "width": 64}) == hash_of({"width": 64.0, "seed": 1})
-    True
-    """
-    text = json.dumps(_plain(decides), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return sha256(text.encode()).hexdigest()[:DIGITS]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, tuple | list):
-        return [_plain(part) for part in value]
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: _plain(part) for key, part in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    raise ValueError(
-        "what decides is made of dataclasses, mappings with string keys, tuples, str, int, finite "
-        f"float, bool and None; got {value!r} of type {type(value).__name__}"
-    )

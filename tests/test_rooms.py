@@ -22,12 +22,13 @@ class Storey(NamedTuple):
 STOREYS = {
     "models": Storey(
         core={
-            **{name: () for name in ("files", "metrics", "statistics", "terms")},
+            **{name: () for name in ("hashes", "metrics", "statistics", "terms")},
+            "files": ("hashes",),
             "tasks": ("metrics", "statistics"),
             "taste": ("metrics", "statistics", "tasks"),
-            "assets": ("files",),
-            "data": ("assets", "files"),
-            "text": ("assets", "files"),
+            "assets": ("files", "hashes"),
+            "data": ("assets", "files", "hashes"),
+            "text": ("assets", "files", "hashes"),
         },
         top=("simulator", "quality"),
         # a log's rows as windows of a user's events: they belong to data once they know no network

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from slategym.models.classics.families import FAMILIES, Rows, choose
 from slategym.models.classics.search import Settings
 from slategym.models.classics.types import NextItem
 from slategym.models.files import kept
+from slategym.models.hashes import content_hash
 
 VALIDATION_SHARE = 0.1  # of the log's people, on whom settings are chosen
 VALIDATION_ROWS = 4_000  # of theirs, at most
@@ -102,12 +102,19 @@ def events_of(log: AgentLog, num_items: int) -> Events:
 def chosen(events: Events, family: str, *, repeats: bool) -> Settings:
     """Settings with which a scorer ranks best what held-out people take up next; found once."""
     rows = [events.user_E, events.item_E, events.took_E]
-    digest = sha256(b"".join(x.astype(np.int64).tobytes() for x in rows)).hexdigest()
     kind = FAMILIES[family]
     if not kind.ladders:
         return kind.start
     ladders = {name: list(ladder) for name, ladder in kind.ladders.items()}
-    decides = [digest, events.num_items, family, ladders, dict(kind.start), repeats, FORMAT]
+    decides = [
+        content_hash(*rows),
+        events.num_items,
+        family,
+        ladders,
+        dict(kind.start),
+        repeats,
+        FORMAT,
+    ]
     decides.append([VALIDATION_SHARE, VALIDATION_ROWS])
 
     def search() -> dict[str, float]:

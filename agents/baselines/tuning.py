@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, ClassVar
 
 import torch
@@ -22,6 +21,7 @@ from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, Outcome, World, map_tensors
 from slategym.models.files import kept
+from slategym.models.hashes import content_hash
 
 SLATES = 300_000  # shown in all while tuning, at most: what `plackett-luce` learns from
 LUCK = 2  # seed of what happens to them
@@ -113,14 +113,13 @@ def _shown(world: World, policy: Policy) -> str:
     number = min(KNOWN_BY[0], world.population.size)
     user_B = torch.arange(number, dtype=torch.int32, device=world.device)
     session = engine.start(world, torch.full_like(user_B, LUCK), user_B, torch.zeros_like(user_B))
-    digest = sha256()
+    seen = list[Tensor]()
     for _ in range(KNOWN_BY[1]):
         now = Luck.at(session.key, session.step)
         slate_BK = policy.act(engine.observe(world, session), now).slate
         session, outcome = engine.transition(world, session, slate_BK)
-        for x in (slate_BK, _rounded(outcome)):
-            digest.update(x.cpu().numpy().tobytes())
-    return digest.hexdigest()
+        seen += [slate_BK, _rounded(outcome)]
+    return content_hash(*(x.cpu().numpy() for x in seen))
 
 
 def _rounded(outcome: Outcome) -> Tensor:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
 from dataclasses import asdict, astuple, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -34,6 +33,7 @@ from slategym.envs.names import UsageError
 from slategym.envs.observation import read
 from slategym.envs.types import Observation, World
 from slategym.models.files import atomic_path
+from slategym.models.hashes import hash_of
 
 A = TypeVar("A", bound="Agent")
 
@@ -327,7 +327,7 @@ class Agent(ABC):
     def _fingerprint(self, about: Mapping[str, Any]) -> str:
         kept = self._about(about)
         del kept["steps"]
-        return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+        return hash_of(kept)
 
     def _checkpoint(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

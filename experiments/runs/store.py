@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
-from slategym.experiments.runs.spec import as_json
 from slategym.models.files import atomic_path
+from slategym.models.hashes import as_json
 
 if TYPE_CHECKING:
     import pandas as pd

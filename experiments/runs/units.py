@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from slategym.envs.names import UsageError, load_object, lookup
-from slategym.experiments.runs.spec import spec_id
+from slategym.models.hashes import hash_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ class Unit:
 
     label: str  # for people: "plackett-luce, seed 1"
     function: str  # name in FUNCTIONS, or another package's "module:name": from Work to its result
-    spec: Any  # see spec.canonical_json
+    spec: Any  # see hashes.canonical_json
     needs: tuple[Unit, ...] = ()  # done before it
     kind: Literal["parquet", "json"] = "parquet"  # what the function returns: DataFrame or values
     cost: float = field(default=1.0, compare=False)  # seconds, roughly: for order and ETA only
@@ -62,7 +62,7 @@ class Unit:
     @cached_property
     def id(self) -> str:
         """Short name, the same in every process."""
-        return spec_id(
+        return hash_of(
             {"function": self.function, "spec": self.spec, "needs": [u.id for u in self.needs]}
         )
 

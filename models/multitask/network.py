@@ -19,7 +19,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +29,7 @@ from torch.nn import functional as F
 
 from slategym.envs.types import Column
 from slategym.models.files import atomic_path
+from slategym.models.hashes import content_hash
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.columns import ColumnInputs
 from slategym.models.tasks import NEXT, Task, from_json, head_names, to_json
@@ -208,7 +208,7 @@ class MultiTaskBert(nn.Module):
     @property
     def text_version(self) -> str:
         """Hash of the text vectors: item vectors of different versions must not be mixed."""
-        return sha256(self.text_vectors_ND0.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+        return content_hash(self.text_vectors_ND0.cpu().numpy())
 
     def item_vectors(self, id_A: Tensor | None = None) -> Tensor:
         """Vectors of these items, (A, D), or of all. Constant once trained: compute them once."""

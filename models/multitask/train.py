@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
+from slategym.models.hashes import content_hash, hash_of
 from slategym.models.multitask.biases import fitted_tasks, item_biases
 from slategym.models.multitask.card import write_card
 from slategym.models.multitask.fit import Fit, Judgement, Listener
@@ -31,7 +31,7 @@ from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
 from slategym.models.text.vectors import item_text_vectors
 
-FORMAT = 3  # raise it when the same spec would give other weights
+FORMAT = 4  # raise it when the same spec would give other weights
 MOST_SLOTS = 100  # of a slate; those beyond count as the last
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -105,10 +105,10 @@ def train_multitask(
         "repeats": log.repeats,
         "clicks": "shown" if has_slates(log) else "sampled",
         "seed": seed,
-        "text": _digest(text_vectors_ND0.cpu().numpy().tobytes()),
+        "text": content_hash(text_vectors_ND0.cpu().numpy()),
         "format": FORMAT,
     }
-    about |= {"spec": _digest(json.dumps(about, sort_keys=True).encode()), "label": label}
+    about |= {"spec": hash_of(about), "label": label}
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # another process may be at it: wait, then load
         if _is_complete(folder, about["spec"]):
@@ -231,12 +231,8 @@ def _describe(mask_E: Bools, sequences: Sequences) -> dict[str, Any]:
     return {
         "rows": int(mask_E.sum()),
         "users": len(users),
-        "sha256": _digest(np.packbits(mask_E).tobytes()),
+        "sha256": content_hash(np.packbits(mask_E)),
     }
-
-
-def _digest(content: bytes) -> str:
-    return sha256(content).hexdigest()[:16]
 
 
 def _is_complete(folder: Path, spec: str) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field
-from hashlib import sha256
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ from slategym.envs.types import AgentLog, Population
 from slategym.models.data.log import Log
 from slategym.models.data.sittings import clicked
 from slategym.models.data.splits import split_users
-from slategym.models.files import home
+from slategym.models.files import kept_path, place_of
+from slategym.models.judge.factor import FORMAT as JUDGE_FORMAT
 from slategym.models.judge.factor import (
     FactorModel,
     JudgeSettings,
@@ -108,12 +109,17 @@ class Parties:
 
     def folder(self, party: str, member: int = 0) -> Path:
         """Where this party's model is kept; its name holds the hash of all that decides it."""
+        return place_of(*self._kept_as(party, member))
+
+    def _kept_as(self, party: str, member: int = 0) -> tuple[str, list[Any]]:
+        """Where below `home`, and all that decides the model."""
         s = self.settings
-        own = [asdict(s.judge)] if party == "J" else [asdict(s.model), asdict(s.training)]
-        decides = [*own, self.log.sha256, SHARES, SPLIT_SEED, party, s.validation_share, FORMAT]
-        decides += [member] if member else []
-        name = sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
-        return home() / "models" / f"{self.slug}-{party}-{name}"
+        decides: list[Any] = [self.log.sha256, SHARES, SPLIT_SEED, party]
+        if party == "J":
+            decides += [s.judge, JUDGE_FORMAT]
+        else:
+            decides += [s.model, s.training, s.validation_share, member, FORMAT]
+        return f"models/{self.slug}-{party}", decides
 
     @property
     def slug(self) -> str:
@@ -155,12 +161,12 @@ class Parties:
 
     def judge(self) -> FactorModel:
         """The judge, fitted on J's people."""
-        folder = self.folder("J")
-        if (folder / "model.safetensors").exists():
-            return load_judge(folder)
-        model, figures = train_judge(self.log, self.people["J"], self.settings.judge)
-        save_judge(model, self.settings.judge, figures, folder, judge_card(self.log, figures))
-        return model
+
+        def fit(folder: Path) -> None:
+            model, figures = train_judge(self.log, self.people["J"], self.settings.judge)
+            save_judge(model, self.settings.judge, figures, folder, judge_card(self.log, figures))
+
+        return load_judge(kept_path(*self._kept_as("J"), fit))
 
     def judge_metrics(self) -> dict[str, float]:
         """What the judge reached on held-out people of its own."""

@@ -10,19 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from slategym.models.files import hash_of, home, kept, kept_path, place_of
+from slategym.models.files import home, kept, kept_path, place_of
 
 
 @dataclass(frozen=True)
 class Settings:
     width: float = 64.0
     names: tuple[str, ...] = ("a", "b")
-
-
-@dataclass(frozen=True)
-class RenamedSettings:
-    names: tuple[str, ...] = ("a", "b")
-    width: float = 64.0
 
 
 @pytest.fixture(autouse=True)
@@ -43,16 +37,6 @@ def test_a_value_is_computed_once_for_what_decides_it() -> None:
     kept("constants/toy", [Settings(width=65.0), 3], compute)
     kept("constants/other", [Settings(), 3], compute)
     assert len(calls) == 3
-
-
-def test_the_hash_is_of_values_and_of_no_names_of_classes() -> None:
-    assert hash_of(Settings()) == hash_of(RenamedSettings()) == hash_of({**vars(Settings())})
-    assert hash_of({"a": 1, "b": 2.0}) == hash_of({"b": 2, "a": 1.0})
-    different = [1, "1", True, None, 1.5, [1], {"a": 1}]
-    assert len({hash_of(value) for value in different}) == len(different)
-    for bad in (float("nan"), float("inf"), {1: 2}, {1, 2}, b"x", Settings):
-        with pytest.raises(ValueError):
-            hash_of(bad)
 
 
 def test_names_keep_their_suffix_and_their_dots() -> None:

@@ -10,20 +10,34 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-ID_LENGTH = 12  # hexadecimal digits; two of a million specs coincide with probability 2e-3
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DIGITS = 12  # hexadecimal, of a short name; two of a million coincide with probability 2e-3
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
 
-def spec_id(spec: Any) -> str:
-    """Short name of a spec: the start of the sha256 of its canonical JSON.
+def hash_of(spec: Any) -> str:
+    """Short name of values: the start of the sha256 of their canonical JSON.
 
-    >>> spec_id({"seed": 1, "width": 64}) == spec_id({"width": 64.0, "seed": 1})
+    >>> hash_of({"seed": 1, "width": 64}) == hash_of({"width": 64.0, "seed": 1})
     True
     """
-    return sha256(canonical_json(spec).encode()).hexdigest()[:ID_LENGTH]
+    return sha256(canonical_json(spec).encode()).hexdigest()[:DIGITS]
+
+
+def content_hash(*arrays: NDArray[np.generic]) -> str:
+    """Hash of arrays, 16 digits: of what they hold, their kinds and shapes, on any machine."""
+    digest = sha256()
+    for array in arrays:
+        little = array.dtype.newbyteorder("<")
+        digest.update(f"{little.str}{array.shape}".encode())
+        digest.update(array.astype(little).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def canonical_json(spec: Any) -> str:
@@ -36,7 +50,7 @@ def canonical_json(spec: Any) -> str:
     Raises:
         ValueError: naming the place and the value that is none of these.
     """
-    return json.dumps(_plain(spec, "spec"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(as_json(spec), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def as_json(spec: Any) -> Json:
