@@ -38,7 +38,7 @@ from slategym.models.taste import Outputs
 if TYPE_CHECKING:  # seconds to import, and no page or check of a setting needs it
     from transformers import BertModel
 
-FORMAT = 3  # of the folder that `save` writes
+FORMAT = 4  # of the folder that `save` writes
 GAP_BUCKETS = 16  # floor(log1p(seconds)): e^15 seconds are 38 days
 TIME_FEATURES = 9  # sine and cosine of the hour, weekday one-hot
 ID_STD = 0.02  # small: an item without training rows stays where its text puts it
