@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,11 @@ class Events:
         met_UN.sum_duplicates()
         met_UN.data[:] = 1.0
         return met_UN
+
+    def untold(self, row_E: Bools) -> Events:
+        """The same with the values of these rows unobserved."""
+        values = {name: np.where(row_E, np.nan, x_E) for name, x_E in self.values.items()}
+        return replace(self, values=values)
 
     def value(self, signal: str) -> Floats:
         """A signal's values, (E,), as `values` has them.

@@ -23,8 +23,10 @@ def classic_figures(
         trees: whether to grow boosted trees, which need scikit-learn.
 
     Yields:
-        Each classic's figures. A log without a signal beside the click has no value models.
+        Each classic's figures. A log without a signal beside the click has no value models. Where
+        rows were held out at random, nothing comes next.
     """
     events = Events.from_log(reading.log)
-    yield from next_item_figures(reading, events)
+    if not reading.held_out:
+        yield from next_item_figures(reading, events)
     yield from value_figures(reading, events, text_ND0, trees=trees)

@@ -40,6 +40,7 @@ class Reading:
     max_history: int = 45  # of the model beside which it is read: decides the order of the draws
     negatives: int = 4  # items a test click is compared with
     seed: int = 0  # of the draws
+    held_out: bool = False  # at random: a user's validation or test rows are asked all at once
 
     @property
     def known(self) -> Bools:

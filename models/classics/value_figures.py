@@ -111,15 +111,27 @@ def _chosen(
     users = np.unique(events.user_E[validation_x])
     some = np.random.default_rng(reading.seed).permutation(users)[:VALIDATION_USERS]
     some_x = validation_x[np.isin(events.user_E[validation_x], some)]
+    choosing, last = _readable_events(reading, events)
 
     def loss(settings: Settings) -> float:
-        predicted = make(reading.train, settings, 1.0).online(events, some_x)
+        predicted = make(reading.train, settings, 1.0).online(choosing, some_x)
         return _error(events.value(signal), some_x, predicted)
 
     found = climb(ladders, start, loss)[0] if ladders else dict(start)
-    validated = make(reading.train, found, 1.0).online(events, validation_x)
+    validated = make(reading.train, found, 1.0).online(choosing, validation_x)
     noise = noise_of(events.value(signal)[validation_x], validated)
-    return Guess(validated, make(reading.known, found, noise).online(events, test_x), found)
+    return Guess(validated, make(reading.known, found, noise).online(last, test_x), found)
+
+
+def _readable_events(reading: Reading, events: Events) -> tuple[Events, Events]:
+    """What may be read while settings are chosen, and at the last: rows asked at once are hidden.
+
+    A row's own value enters no prediction of it; where rows are held out at random, neither do the
+    others of its part.
+    """
+    if not reading.held_out:
+        return events, events
+    return events.untold(reading.validation | reading.test), events.untold(reading.test)
 
 
 def _grown(
@@ -129,12 +141,14 @@ def _grown(
     growing = TreeSettings()
     validation_x, test_x = np.flatnonzero(reading.validation), np.flatnonzero(reading.test)
     everything = np.flatnonzero(reading.train | reading.validation | reading.test)
+    choosing, read = _readable_events(reading, events)
     first = CrossFitted.fit(events, reading.train, sides, processes, growing.folds)
     last = first
-    table = last_table = first.describe(events, everything)
+    table = first.describe(choosing, everything)
+    last_table = table if choosing is read else first.describe(read, everything)
     if reading.refit:
         last = CrossFitted.fit(events, reading.known, sides, processes, growing.folds)
-        last_table = last.describe(events, everything)
+        last_table = last.describe(read, everything)
     guesses = {}
     for signal in processes:
         num = best_size(events, signal, reading.train, reading.validation, table, growing)

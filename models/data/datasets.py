@@ -7,10 +7,10 @@ A data set that others can have by name is a line in DATASETS, or an entry point
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slategym.envs.names import Registry, UsageError, load_object, lookup
 
@@ -29,6 +29,20 @@ class DataSet:
     # Where a copy of one's own comes from, where nothing is fetched; empty, and no asset: the
     # function finds its data itself, and is given nothing.
     address: str = ""
+    # Published splits by name: "module:function" from the folder and the log to its test rows, (E,).
+    splits: Mapping[str, str] = field(default_factory=dict)
+
+    def test_rows(self, split: str, log: Log) -> Any:
+        """The test rows of a published split, a bool mask over the rows of the data set's log.
+
+        Args:
+            split: a key of `splits`.
+            log: as `load` gave it.
+        """
+        assert self.asset is not None, "only what is fetched has published splits"
+        from slategym.models.assets.registry import fetch
+
+        return load_object(self.splits[split])(fetch(self.asset, progress=False), log)
 
     def load(self, name: str, progress: bool = True, source: str | Path | None = None) -> Log:
         """The log, fetched first if it is not in the cache.
@@ -73,7 +87,11 @@ class DataSet:
 SETS = "slategym.models.data.sets"
 GROUPLENS = "https://grouplens.org/datasets/movielens/"
 DATASETS: dict[str, DataSet] = {
-    "movielens-100k": DataSet("movielens-100k", f"{SETS}.movielens:load_movielens"),
+    "movielens-100k": DataSet(
+        "movielens-100k",
+        f"{SETS}.movielens:load_movielens",
+        splits={"u1": f"{SETS}.movielens:u1_test"},
+    ),
     "movielens-1m": DataSet(
         None,
         f"{SETS}.movielens_files:load_movielens_1m",

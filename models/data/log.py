@@ -24,6 +24,8 @@ LIKED_UP = 0.75  # of the way from the lowest rating to the highest; from there 
 # this share of a small catalogue.
 MIN_TOPIC_ITEMS, MIN_TOPIC_SHARE = 100, 1 / 16
 REPEATING = 0.05  # share of consumed rows that repeat a pair, above which items are had again
+REQUEST = "_request"  # column of rows that are asked together, where a split says so: one number a
+# request of a user; nothing of a request is known before all of it
 UNKNOWN_TOPIC = "unknown"  # of an item without topics, where others have some
 
 

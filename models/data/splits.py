@@ -1,16 +1,18 @@
-"""Who belongs to which part of a log: by user, and by time."""
+"""Who belongs to which part of a log: by user, by time, and at random."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slategym.envs.names import UsageError
-from slategym.models.data.log import Log
+from slategym.models.data.log import REQUEST, Log
 
+VALIDATION_SHARE = 0.1  # of what is not for the test, where rows are held out at random
 
 @dataclass(frozen=True)
 class TimeSplit:
@@ -91,3 +93,80 @@ def split_time(log: Log, test_share: float = 0.2, validation_share: float = 0.1)
             "(--split loo) parts them by their order"
         )
     return split
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows held out whatever their time: what is left of a user is read for all of them at once."""
+
+    log: Log  # each user's training rows in order of time, then validation rows, then test rows
+    train: NDArray[np.bool_]  # masks over this log's rows: every row is in exactly one
+    validation: NDArray[np.bool_]
+    test: NDArray[np.bool_]
+
+
+def random_test(log: Log, folds: int, fold: int, seed: int = 0) -> NDArray[np.bool_]:
+    """The rows of one fold, (E,); slates stay whole.
+
+    Args:
+        log: whose rows.
+        folds: number of them, at least 2.
+        fold: which one is for the test, from 0.
+        seed: decides which row is in which fold.
+
+    Raises:
+        UsageError: if there are more folds than slates, or rows where the log has none.
+    """
+    request_E = _requests(log)
+    number = int(request_E.max()) + 1
+    if not 2 <= folds <= number:
+        raise UsageError(
+            f"folds must be from 2 to {number}, what {log.name} has to part; got {folds}"
+        )
+    fold_R = np.random.default_rng(seed).permutation(number) % folds
+    test_E: NDArray[np.bool_] = fold_R[request_E] == fold
+    return test_E
+
+
+def hold_out(log: Log, test_E: NDArray[np.bool_], seed: int = 0) -> HeldOut:
+    """Put the test rows last, and before them a tenth of the others, drawn for validation.
+
+    Rows of validation, and rows of the test, are each one request: a row is predicted from the
+    user's rows of earlier parts and from none of its own, so that nothing held out is ever read.
+    That is the protocol of published errors on random splits; some of what is read is later in
+    time than what is predicted.
+
+    Args:
+        log: whose rows.
+        test_E: those to predict; some, but not all.
+        seed: of the validation rows.
+
+    Raises:
+        UsageError: if a part would be empty.
+    """
+    request_E = _requests(log)
+    drawn_R = np.random.default_rng(seed).random(int(request_E.max()) + 1)
+    held_E = ~test_E & (drawn_R[request_E] < VALIDATION_SHARE)
+    part_E = np.where(test_E, 2, np.where(held_E, 1, 0))
+    if any(not (part_E == part).any() for part in range(3)):
+        raise UsageError(
+            f"too few rows in {log.name} to hold some out at random: {(part_E == 0).sum()} would "
+            f"be for training, {held_E.sum()} for validation, {test_E.sum()} for the test"
+        )
+    user_E = log.events["user"].to_numpy()
+    order_E = np.lexsort((part_E, user_E))  # stable: in order of time within a part
+    events = log.events.iloc[order_E].reset_index(drop=True)
+    part_E = part_E[order_E]
+    events[REQUEST] = np.where(part_E > 0, -part_E, request_E[order_E])
+    digest = sha256(log.sha256.encode() + np.packbits(test_E).tobytes() + bytes([seed])).hexdigest()
+    return HeldOut(
+        replace(log, events=events, sha256=digest), *(part_E == part for part in range(3))
+    )
+
+
+def _requests(log: Log) -> NDArray[np.int64]:
+    """The slate of each row, (E,) from 0; without slates, the row itself."""
+    if "slate_id" not in log.events:
+        return np.arange(len(log.events))
+    slate_E: NDArray[np.int64] = np.unique(log.events["slate_id"], return_inverse=True)[1]
+    return slate_E.astype(np.int64)

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from slategym.models.data.log import Log
+from slategym.models.data.log import REQUEST, Log
 from slategym.models.data.slates import has_slates
 
 Ints = NDArray[np.int64]
@@ -104,6 +104,7 @@ class Sequences:
         before_E = np.cumsum(clicked_E) - clicked_E - first_click_U[user_E]
         gap_Q = np.diff(events["time"].to_numpy(np.int64)[click_Q], prepend=0)
         gap_Q[first_click_U[clicks_U > 0]] = 0
+        gap_Q = np.maximum(gap_Q, 0)  # rows held out at random come after later ones
         pair_P, at = np.unique(
             user_E[click_Q] * len(log.items) + item_E[click_Q], return_index=True
         )
@@ -252,10 +253,11 @@ class Sequences:
 
 
 def _before_slate(events: pd.DataFrame, before_E: Ints) -> Ints:
-    """Clicks before each row's slate began; without slates, before the row itself."""
-    if "slate_id" not in events:
+    """Clicks before each row's request, or slate, began; without either, before the row itself."""
+    name = next((name for name in (REQUEST, "slate_id") if name in events), None)
+    if name is None:
         return before_E
-    keys = [events["user"], events["slate_id"]]
+    keys = [events["user"], events[name]]
     first_E = pd.Series(before_E).groupby([key.to_numpy() for key in keys]).transform("first")
     before_slate_E: Ints = first_E.groupby(events["user"].to_numpy()).cummax().to_numpy(np.int64)
     return before_slate_E

@@ -10,16 +10,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from slategym.envs.names import lookup
+from slategym.envs.names import UsageError, lookup
 from slategym.models import metrics
 from slategym.models.classics.reading import Reading
+from slategym.models.data.datasets import data_sets
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
-from slategym.models.data.splits import split_time
+from slategym.models.data.splits import hold_out, random_test, split_time
 from slategym.models.files import kept, place_of
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.predict import predict
-from slategym.models.multitask.scores import TOP, Figures, defined, model_figures, platt_of
+from slategym.models.multitask.scores import (
+    TOP,
+    Figures,
+    defined,
+    heading,
+    model_figures,
+    platt_of,
+)
 from slategym.models.multitask.sequences import Bools, Ints, Sequences
 from slategym.models.multitask.train import FORMAT, TrainingSettings, read_about, train_multitask
 from slategym.models.quality.anchors import (
@@ -32,6 +40,7 @@ from slategym.models.quality.classics import classic_rows
 from slategym.models.tasks import NEXT, Task, head_weights, tasks_of
 
 NEGATIVES = 4  # per test click
+FOLDS = 5  # of the split "random"
 DRAW_SEED = 0  # of the negatives: the same for every model and training seed
 
 
@@ -44,6 +53,9 @@ class Split:
     validation: Bools  # (E,)
     test: Bools  # (E,)
     sentence: str
+    # The log over whose rows the masks are; None: the one that was split, in its own order.
+    log: Log | None = None
+    held_out: bool = False  # at random: all test rows of a user are asked at once, for values alone
 
 
 @dataclass(frozen=True)
@@ -86,15 +98,71 @@ def leave_one_out(log: Log) -> Split:
     )
 
 
-SPLITS: dict[str, Callable[[Log], Split]] = {"time": time_split, "loo": leave_one_out}
-RECIPES: dict[str, Recipe] = {
-    "time": Recipe(
-        TrainingSettings(epochs=5),
-        refit=True,
-        sentence=(
-            "epochs and calibration chosen on validation, then refitted on train + validation"
-        ),
-    ),
+def random_split(log: Log, fold: int = 0) -> Split:
+    """Test on one of five random folds; a tenth of the others validates."""
+    said = f"{FOLDS} random folds, each the test once"
+    return _held_out(log, "random", random_test(log, FOLDS, fold), said)
+
+
+def published_split(name: str, log: Log) -> Split:
+    """Test on the rows of a split that others have published results for."""
+    data_set = data_sets.find(log.name)
+    return _held_out(log, name, data_set.test_rows(name, log), f"published split {name}")
+
+
+def _held_out(log: Log, name: str, test_E: Bools, said: str) -> Split:
+    """Raises UsageError: the log has no signal beside the click to predict."""
+    if len(log.signals) < 2:
+        raise UsageError(
+            f"split {name} predicts what a click is worth, and {log.name} has no signal beside the "
+            f"{log.signals[0].name}; use time or loo"
+        )
+    held = hold_out(log, test_E)
+    return Split(
+        name,
+        held.train,
+        held.validation,
+        held.test,
+        f"{said} ({int(held.test.sum())} test rows); each is predicted from all its user's other "
+        "rows, whatever their time, test rows left out",
+        held.log,
+        held_out=True,
+    )
+
+
+SPLITS: dict[str, Callable[[Log], Split]] = {
+    "time": time_split,
+    "loo": leave_one_out,
+    "random": random_split,
+}
+
+
+def find_split(name: str, log: Log, fold: int = 0) -> Split:
+    """The split of that name: one of SPLITS, or one published for the log's data set.
+
+    Args:
+        name: of the split.
+        log: to part.
+        fold: of the split "random", from 0.
+
+    Raises:
+        UsageError: the log has no such split; the nearest is offered.
+    """
+    if name == "random":
+        return random_split(log, fold)
+    known = data_sets.all().get(log.name)
+    if known is not None and name in known.splits:
+        return published_split(name, log)
+    return lookup("split", name, SPLITS)(log)
+
+
+_TIME = Recipe(
+    TrainingSettings(epochs=5),
+    refit=True,
+    sentence="epochs and calibration chosen on validation, then refitted on train + validation",
+)
+RECIPES: dict[str, Recipe] = {  # of splits; others as the one in time
+    "time": _TIME,
     "loo": Recipe(
         TrainingSettings(epochs=6, weights={NEXT: 1.0}),
         refit=False,
@@ -108,12 +176,13 @@ class Evaluation:
 
     Args:
         log: the data.
-        split: "time" or "loo".
+        split: "time", "loo", "random", or one published for a data set, such as "u1".
         settings: the architecture; None: the default.
         seed: of training.
         device: "cpu" or "cuda".
         progress: whether to draw bars on stderr.
         training: None: the split's recipe.
+        fold: of the split "random", in [0, FOLDS).
     """
 
     def __init__(
@@ -126,9 +195,11 @@ class Evaluation:
         device: str = "cpu",
         progress: bool = True,
         training: TrainingSettings | None = None,
+        fold: int = 0,
     ) -> None:
-        self.split = lookup("split", split, SPLITS)(log)
-        recipe = RECIPES[split]
+        self.split = find_split(split, log, fold)
+        log = self.split.log or log
+        recipe = RECIPES.get(split, _TIME)
         self.recipe = recipe if training is None else replace(recipe, training=training)
         self.log, self.settings = log, settings or MultiTaskSettings()
         self.seed, self.device, self.progress = seed, device, progress
@@ -152,13 +223,18 @@ class Evaluation:
         if self.log.repeats:
             masked = f"none masked: {self.log.words.items} may be consumed again"
             against = f"each test {first} against {NEGATIVES} other items drawn uniformly"
+        head = f"{self.log.name}, {self.split.sentence}; {self.recipe.sentence}. "
+        if self.split.held_out:
+            return (
+                f"{head}The multi-task BERT reads the last {history} of them. Derived signals: "
+                f"{', '.join(derived) or 'none'}. {given}What comes next is not asked."
+            )
         if has_slates(self.log):
             against = "over what was shown, taken up or passed over, the model knowing its slot"
         elif (self.log.events["click"] == 0).any():
             against += f", and against the test rows without a {first}"
         return (
-            f"{self.log.name}, {self.split.sentence}; {self.recipe.sentence}. Each test row is "
-            f"predicted from the profile, its hour, weekday{columns}, and up to {history} earlier "
+            f"{head}Each test row is predicted from the profile, its hour, weekday{columns}, and up to {history} earlier "
             f"{first}s of its user, test rows included; its own gap to the event before is not an "
             f"input. Derived signals: {', '.join(derived) or 'none'}. {given}{first}_auc: "
             f"{against}. HR@{TOP} and NDCG@{TOP}: full rank over all {len(self.log.items)} "
@@ -186,7 +262,19 @@ class Evaluation:
         if self.recipe.refit:
             known_E = known_E | self.split.validation
         anchors = fit_anchors(self.sequences, self.tasks, known_E)
-        return anchor_figures(self.sequences, self.tasks, anchors, self.rows)
+        figures = anchor_figures(self.sequences, self.tasks, anchors, self.rows)
+        return [shown for row in figures if (shown := self._asked(row)).values]
+
+    def _asked(self, figures: Figures) -> Figures:
+        """Without the figures of clicks where rows were held out at random: nothing is next."""
+        if not self.split.held_out:
+            return figures
+        click = self.tasks[0].signal.name
+        unasked = (f"{click}_", "hr", "ndcg")
+        return replace(
+            figures,
+            values={k: v for k, v in figures.values.items() if not k.startswith(unasked)},
+        )
 
     def classics(self) -> list[Figures]:
         """Counts, closed forms, Gaussian processes and trees, each tuned on validation rows."""
@@ -200,6 +288,7 @@ class Evaluation:
             self.settings.max_history,
             NEGATIVES,
             DRAW_SEED,
+            split.held_out,
         )
         return classic_rows(split.name, reading, progress=self.progress)
 
@@ -241,7 +330,7 @@ class Evaluation:
 
         decides = [*self._decides(training), self.split.name, NEGATIVES, DRAW_SEED]
         found = kept(f"figures/{self._words(label)}", decides, measure)
-        return Figures.from_json(found["figures"])
+        return self._asked(Figures.from_json(found["figures"]))
 
     def _folder(self, label: str, training: TrainingSettings) -> Path:
         return place_of(f"models/{self._words(label)}", self._decides(training))
@@ -298,6 +387,22 @@ def anchor_figures(
         popular[f"ndcg{TOP}"] = metrics.ndcg(rank_x, TOP)
     figures.append(defined("popularity", popular))
     return figures
+
+
+def mean_figures(folds: Sequence[Sequence[Figures]]) -> list[Figures]:
+    """Every model's figures averaged over folds, with a note on how far they are apart.
+
+    Args:
+        folds: of each fold, the same models in the same order.
+    """
+    means = []
+    for rows in zip(*folds, strict=True):
+        found = {name: [row.values[name] for row in rows] for name in rows[0].values}
+        spread = ", ".join(f"{heading(k)} {np.std(x, ddof=1):.4f}" for k, x in found.items())
+        note = f"standard deviation over {len(rows)} folds: {spread}"
+        values = {name: float(np.mean(x)) for name, x in found.items()}
+        means.append(Figures(rows[0].model, values, (*rows[0].notes, *([note] if found else []))))
+    return means
 
 
 def _day(seconds: int) -> str:

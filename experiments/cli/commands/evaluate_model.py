@@ -25,6 +25,9 @@ EPILOG = r"""
 **Beside what is hardest to beat: EASE, transitions, Gaussian processes, boosted trees**\
 `slategym evaluate-model movielens-100k --split loo --classics`
 
+**Beside published errors: five random folds, or MovieLens-100K's u1**\
+`slategym evaluate-model movielens-100k --split u1 --classics`
+
 **A log of your own**\
 `slategym evaluate-model my-log/`
 """
@@ -39,7 +42,10 @@ def evaluate_model(
     log: Annotated[str, typer.Argument(help="A log's folder, or a data set's name.")],
     split: Annotated[
         str,
-        typer.Option(help="time: test on what came later. loo: test on each user's last event."),
+        typer.Option(
+            help="time: test on what came later. loo: test on each user's last event. random: on "
+            "five random folds. u1: on MovieLens-100K's own u1.test."
+        ),
     ] = "time",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object and nothing else.")
@@ -74,23 +80,28 @@ def evaluate_model(
     """
     from slategym.envs.names import lookup
     from slategym.experiments.cli.main import resolve_device
-    from slategym.models.data.datasets import find_log, load_log
+    from slategym.models.data.datasets import data_sets, find_log, load_log
 
     find_log(log)
-    from slategym.models.quality.evaluation import SPLITS, Evaluation
+    from slategym.models.quality.evaluation import FOLDS, SPLITS, Evaluation, mean_figures
 
-    lookup("split", split, SPLITS)
+    published = data_sets.all()[log].splits if log in data_sets.all() else {}
+    lookup("split", split, {**SPLITS, **published})
     chosen = resolve_device(device)
     use_one_thread()
     data = load_log(log, progress=not quiet)
+    asked = [(split, fold) for fold in range(FOLDS if split == "random" else 1)]
+    asked += [("loo", 0)] if split == "time" and loo else []
     evaluations = [
-        Evaluation(data, name, seed=seed, device=chosen, progress=not quiet)
-        for name in ([split, "loo"] if split == "time" and loo else [split])
+        Evaluation(data, name, seed=seed, device=chosen, progress=not quiet, fold=fold)
+        for name, fold in asked
     ]
     wants_single = not as_json if single_task is None else single_task
     results = [
         _figures(e, anchors, wants_single and e is evaluations[0], classics) for e in evaluations
     ]
+    if split == "random":
+        evaluations, results = evaluations[:1], [mean_figures(results)]
     if as_json:
         typer.echo(json.dumps(document(evaluations, results, seed), indent=2))
         return

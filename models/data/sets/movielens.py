@@ -12,7 +12,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from slategym.models.data.description import Description, Words
 from slategym.models.data.log import Log, build_log
@@ -25,6 +27,8 @@ GENRES += ["Romance", "Sci-Fi", "Thriller", "War", "Western"]
 AGE_FROM = (18, 25, 35, 45, 50, 56)  # years; lower ends of all brackets but the first
 AGE_NAMES = ("under 18", "18-24", "25-34", "35-44", "45-49", "50-55", "56 and over")
 FILMS = Words("film", "films", "genre", "genres", "visit", "visits")
+U1_LINES = 20_000
+KEYS = 10_000  # above every film's number
 TITLED = re.compile(r"(?P<title>.*\S)\s*\((?P<year>\d{4})\)\s*(\(V\))?\s*")  # (V): video only
 
 
@@ -67,6 +71,26 @@ def load_movielens(folder: Path, name: str = "movielens-100k") -> Log:
         ),
         Description(words=FILMS, repeats=False),
     )
+
+
+def u1_test(folder: Path, log: Log) -> NDArray[np.bool_]:
+    """The rows of u1.test: by the archive's mku.sh, the first 20,000 lines of its ratings.
+
+    Args:
+        folder: of either layout, both of which keep the order of the lines.
+        log: `load_movielens` of it, whose rows are in another order.
+
+    Returns:
+        A mask over the log's rows, (E,).
+    """
+    original = (folder / "u.data").exists()
+    lines = (_read_original if original else _read_recbole)(folder)[0].iloc[:U1_LINES]
+    key_N, key_U = (log.items["key"].astype(int), log.users["key"].astype(int))
+    pair_E = (
+        key_U.to_numpy()[log.events["user"]] * KEYS + key_N.to_numpy()[log.events["item"]]
+    )
+    test_E: NDArray[np.bool_] = np.isin(pair_E, lines["user"] * KEYS + lines["item"])
+    return test_E
 
 
 def split_title(full: str) -> tuple[str, int]:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from slategym.models.data.log import Log, main_topics
-from slategym.models.data.sets.movielens import GENRES, load_movielens, split_title
+from slategym.models.data.sets.movielens import GENRES, load_movielens, split_title, u1_test
 
 FILMS = [  # id, title as in u.item, as in ml-100k.item, year there, genres
     (1, "Toy Story (1995)", "Toy Story", "1995", "Animation Children's Comedy"),
@@ -160,3 +160,19 @@ def test_titles(full: str, expected: tuple[str, int]) -> None:
 def test_a_folder_with_neither_layout(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"neither u\.data nor ml-100k\.inter"):
         load_movielens(tmp_path)
+
+
+@pytest.mark.parametrize("write", [write_original, write_recbole])
+def test_u1_is_the_first_lines_of_the_file(write, tmp_path, monkeypatch):
+    monkeypatch.setattr("slategym.models.data.sets.movielens.U1_LINES", 2)
+    folder = write(tmp_path / "data")
+    log = load_movielens(folder)
+    (lines,) = [
+        (folder / n).read_text() for n in ("u.data", "ml-100k.inter") if (folder / n).exists()
+    ]
+    rows = [line.split("\t")[:2] for line in lines.splitlines() if line[0].isdigit()][:2]
+    test_E = u1_test(folder, log)
+    found = log.events[test_E]
+    keys = zip(log.users["key"][found["user"]], log.items["key"][found["item"]], strict=True)
+    assert {tuple(row) for row in rows} == set(keys)
+    assert test_E.sum() == 2

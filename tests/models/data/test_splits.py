@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from slategym.envs.names import UsageError
 from slategym.models.data.log import Log, build_log
 from slategym.models.data.schema import Table, Tables
-from slategym.models.data.splits import split_time, split_users
+from slategym.models.data.splits import hold_out, random_test, split_time, split_users
+from slategym.models.multitask.sequences import Sequences
 
 weights = st.lists(st.integers(1, 20), min_size=1, max_size=4)
 
@@ -91,3 +92,57 @@ def test_a_log_of_one_instant_cannot_be_parted() -> None:
 def test_shares_out_of_range(test: float, validation: float) -> None:
     with pytest.raises(UsageError, match="leave something to train on"):
         split_time(log_at(list(range(20))), test, validation)
+
+
+def a_log(slates: bool = False) -> Log:
+    """Six users with ten rows each, two to a slate."""
+    rows = np.arange(60)
+    events = pd.DataFrame(
+        {"user": rows // 10, "item": rows % 10, "time": 100 + rows, "click": 1, "rating": 3}
+    ).astype({"user": str, "item": str})
+    if slates:
+        events["slate_id"] = rows % 10 // 2
+    items = pd.DataFrame({"item": [str(n) for n in range(10)], "title": "a title"})
+    return build_log("plain", Tables(Table(events, "events"), Table(items, "items")))
+
+
+def test_random_folds_part_the_rows() -> None:
+    log = a_log()
+    folds = np.stack([random_test(log, 5, fold) for fold in range(5)])
+    assert (folds.sum(0) == 1).all()
+    assert (folds.sum(1) == 12).all()
+    with pytest.raises(UsageError, match="folds must be from 2 to 60"):
+        random_test(log, 61, 0)
+
+
+@pytest.mark.parametrize("slates", [False, True])
+def test_what_is_held_out_comes_last_and_is_asked_at_once(slates: bool) -> None:
+    log = a_log(slates)
+    test_E = random_test(log, 3, 1)
+    held = hold_out(log, test_E)
+    rows = held.log.events
+    assert (held.train.astype(int) + held.validation + held.test == 1).all()
+    part_E = held.validation + 2 * held.test
+    assert (rows.groupby("user")["item"].nunique() == 10).all()
+    for user, own in rows.groupby("user"):
+        at = part_E[own.index]
+        assert (np.diff(at) >= 0).all()
+        for part in range(3):
+            assert own["time"][at == part].is_monotonic_increasing
+        asked = set(log.events["item"][test_E & (log.events["user"] == user)])
+        assert set(own["item"][at == 2]) == asked
+    sequences = Sequences.from_log(held.log)
+    for row in np.flatnonzero(held.test):  # read: the user's other rows, and none of the test
+        user_E = rows["user"].to_numpy()
+        others = int(((user_E == user_E[row]) & ~held.test).sum())
+        assert int(sequences.order_E[row]) == others
+    if slates:
+        pairs = rows.groupby(["user", "slate_id"])
+        assert all(len(set(part_E[own.index])) == 1 for _, own in pairs)
+    assert held.log.sha256 not in (log.sha256, hold_out(log, random_test(log, 3, 2)).log.sha256)
+
+
+def test_nothing_to_hold_out() -> None:
+    log = a_log()
+    with pytest.raises(UsageError, match="too few rows in plain"):
+        hold_out(log, np.zeros(60, bool))

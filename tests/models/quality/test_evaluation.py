@@ -8,10 +8,18 @@ import pytest
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.commands.evaluate_model import document
 from slategym.experiments.cli.main import main
+from slategym.models.classics import gaussian
 from slategym.models.multitask import train
+from slategym.models.multitask.scores import Figures
+from slategym.models.multitask.sequences import Sequences
 from slategym.models.multitask.train import TrainingSettings
-from slategym.models.quality import evaluation
-from slategym.models.quality.evaluation import Evaluation, leave_one_out, time_split
+from slategym.models.quality import classics, evaluation
+from slategym.models.quality.evaluation import (
+    Evaluation,
+    leave_one_out,
+    mean_figures,
+    time_split,
+)
 
 REQUIRED = (
     "like_auc",
@@ -122,3 +130,40 @@ def test_wrong_arguments_are_one_line_and_exit_code_2(arguments, message, capsys
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_held_out_rows_enter_no_prediction(evaluate, tiny_vectors, monkeypatch):
+    monkeypatch.setattr(gaussian, "LADDERS", {"bias": (0.15, 0.4)})
+    monkeypatch.setattr(classics, "item_text_vectors", lambda texts, progress: tiny_vectors)
+    fold = evaluate("random")
+    bert = fold.multi_task()
+    assert set(bert.values) == {"like_auc", "like_gauc", "like_ece", "like_ece_raw", "rating_rmse"}
+    clean, test_E = fold.log, fold.split.test
+
+    def squared_errors(higher):
+        """Of all models where the test rows' ratings are that much higher."""
+        events = clean.events.copy()
+        events.loc[test_E, "rating"] += higher
+        fold.log = replace(clean, events=events, sha256=str(higher) * 32)
+        fold.sequences = Sequences.from_log(fold.log)
+        rows = [*fold.anchors(), *fold.classics(), fold.multi_task()]
+        return {
+            row.model: row.get("rating_rmse") ** 2 for row in rows if "rating_rmse" in row.values
+        }
+
+    one, two, three = (squared_errors(higher) for higher in (0.0, 0.5, 1.0))
+    assert {"online biases", "Gaussian process", "boosted trees", "multi-task BERT"} <= set(one)
+    for model, error in one.items():  # a parabola, as only the truth has moved
+        assert three[model] - 2 * two[model] + error == pytest.approx(2 * 0.5**2, abs=1e-4), model
+
+
+def test_the_mean_of_folds_says_their_spread():
+    folds = [[Figures("a", {"like_auc": 0.7})], [Figures("a", {"like_auc": 0.8})]]
+    (row,) = mean_figures(folds)
+    assert row.get("like_auc") == pytest.approx(0.75)
+    assert row.notes == ("standard deviation over 2 folds: like AUC 0.0707",)
+
+
+def test_u1_is_of_movielens_alone(evaluate):
+    with pytest.raises(UsageError, match="unknown split 'u1'"):
+        evaluate("u1")
