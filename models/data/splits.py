@@ -14,6 +14,7 @@ from slategym.models.data.log import REQUEST, Log
 
 VALIDATION_SHARE = 0.1  # of what is not for the test, where rows are held out at random
 
+
 @dataclass(frozen=True)
 class TimeSplit:
     """Masks over the rows of `log.events`: every row is in exactly one of the three."""

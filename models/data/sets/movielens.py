@@ -86,9 +86,7 @@ def u1_test(folder: Path, log: Log) -> NDArray[np.bool_]:
     original = (folder / "u.data").exists()
     lines = (_read_original if original else _read_recbole)(folder)[0].iloc[:U1_LINES]
     key_N, key_U = (log.items["key"].astype(int), log.users["key"].astype(int))
-    pair_E = (
-        key_U.to_numpy()[log.events["user"]] * KEYS + key_N.to_numpy()[log.events["item"]]
-    )
+    pair_E = key_U.to_numpy()[log.events["user"]] * KEYS + key_N.to_numpy()[log.events["item"]]
     test_E: NDArray[np.bool_] = np.isin(pair_E, lines["user"] * KEYS + lines["item"])
     return test_E
 
