@@ -29,7 +29,7 @@ class DataSet:
     # Where a copy of one's own comes from, where nothing is fetched; empty, and no asset: the
     # function finds its data itself, and is given nothing.
     address: str = ""
-    # Published splits by name: "module:function" from the folder and the log to its test rows, (E,).
+    # Published splits by name: "module:function" from folder and log to the test rows, (E,).
     splits: Mapping[str, str] = field(default_factory=dict)
 
     def test_rows(self, split: str, log: Log) -> Any:
