@@ -238,7 +238,8 @@ class Evaluation:
             f"up to {history} earlier {first}s of its user, test rows included; its own gap to the "
             f"event before is not an input. Derived signals: {', '.join(derived) or 'none'}. "
             f"{given}{first}_auc: {against}. HR@{TOP} and NDCG@{TOP}: full rank "
-            f"over all {len(self.log.items)} items, {masked}. ECE ({scaled}): 15 bins of equal width, Platt-scaled where that "
+            f"over all {len(self.log.items)} items, {masked}. ECE ({scaled}): "
+            f"15 bins of equal width, Platt-scaled where that "
             "clearly lowered the error on held-out validation users."
         )
 
