@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from slategym.models.files import atomic_path
-from slategym.models.multitask.scores import Figures
+from slategym.models.multitask.network import MultiTaskBert
+from slategym.models.multitask.scores import Figures, heading
 from slategym.models.terms import terms
 
 LEARNED = {
@@ -28,15 +27,61 @@ PROTOCOL = (
     "and calibration: a little flattering. Each row is predicted from the profile, its context and "
     "the user's earlier clicks; {clicks}; hr10 and ndcg10 full rank, {masked}."
 )
+LIMITS = (
+    "knows only these items and profile columns; an item without training rows is its text alone",
+    "reads logged feedback: what was shown, and to whom, shaped what it could learn",
+    "scores are of this log's time and people; `slategym refit` takes newer rows in and says what "
+    "moved",
+    "no group of people was treated apart: `slategym evaluate-model LOG --groups` says how far "
+    "groups differ",
+)
 
 
-def write_card(folder: Path, about: dict[str, Any]) -> None:
-    """Write README.md.
+def card_text(model: MultiTaskBert) -> str:
+    """The README.md of a model: front matter that the hub reads, then for people.
 
     Args:
-        folder: of the model.
-        about: what `train_multitask` keeps in config.json.
+        model: `model.about` is what `train_multitask` keeps of its training; without it, the card
+            says that nothing is known.
     """
+    about = model.about
+    if about is None or "data" not in about:
+        body = ["# multi-task BERT", "", "Nothing is known of how this model was trained.", ""]
+        return "\n".join(["---", _front({}).strip(), "---", *body])
+    return "\n".join(["---", _front(about).strip(), "---", *_body(about)])
+
+
+def _front(about: dict[str, Any]) -> str:
+    """Metadata in YAML, as https://huggingface.co/docs/hub/model-cards has it."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    data = about.get("data", {}).get("name")
+    card = ModelCardData(
+        library_name="slategym",
+        tags=["recommender-system", "sequential-recommendation", "multi-task"],
+        license="other",
+        license_name="terms-of-the-data",
+        license_link="#terms",
+        base_model=about.get("encoder"),
+    )
+    if figures := Figures.from_json({"model": "", **about["figures"]}).values if data else {}:
+        card.model_name = about["label"]
+        card.eval_results = [
+            EvalResult(
+                task_type="recommendation",
+                dataset_type=data,
+                dataset_name=f"{data}, validation rows",
+                metric_type=name,
+                metric_name=heading(name),
+                metric_value=round(value, 6),
+            )
+            for name, value in figures.items()
+        ]
+    return str(card.to_yaml())
+
+
+def _body(about: dict[str, Any]) -> list[str]:
+    """Lines for people."""
     data, rows, validation = about["data"], about["rows"], about["validation"]
     lines = [
         f"# {about['label']}",
@@ -75,9 +120,21 @@ def write_card(folder: Path, about: dict[str, Any]) -> None:
         lines += [f"- {note}" for note in figures.notes]
     lines += ["", "## Calibration"]
     lines += [f"- {row['sentence']}" for row in about["calibration"]] or ["- none"]
-    lines += ["", "## Terms", terms(data["name"]), ""]
-    with atomic_path(folder / "README.md") as path:
-        path.write_text("\n".join(lines), encoding="utf-8")
+    lines += ["", "## Limits", *(f"- {limit}" for limit in LIMITS)]
+    return [*lines, "", "## Terms", terms(data["name"]), "", *_use(about)]
+
+
+def _use(about: dict[str, Any]) -> list[str]:
+    """How to read the model."""
+    return [
+        "## Use",
+        "```python",
+        "from slategym.models import MultiTaskBert",
+        "",
+        'model = MultiTaskBert.from_pretrained("this folder, or its owner/name on the hub")',
+        "```",
+        "",
+    ]
 
 
 def _protocol(about: dict[str, Any], whose: str) -> str:

@@ -15,30 +15,27 @@ positions of a sequence (the context token, then H events), Y for the M + 1 head
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slategym.envs.types import Column
-from slategym.models.files import atomic_path
-from slategym.models.hashes import content_hash
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.columns import ColumnInputs
+from slategym.models.multitask.vocabulary import Vocabulary
 from slategym.models.tasks import NEXT, Task, from_json, head_names, to_json
 from slategym.models.taste import Outputs
 
 if TYPE_CHECKING:  # seconds to import, and no page or check of a setting needs it
     from transformers import BertModel
 
-FORMAT = 4  # of the folder that `save` writes
 GAP_BUCKETS = 16  # floor(log1p(seconds)): e^15 seconds are 38 days
 TIME_FEATURES = 9  # sine and cosine of the hour, weekday one-hot
 ID_STD = 0.02  # small: an item without training rows stays where its text puts it
@@ -152,6 +149,8 @@ class MultiTaskBert(nn.Module):
         self.num_items = num_items
         self.profile_sizes = tuple(profile_sizes)
         self.context, self.item_columns, self.num_slots = context, item_columns, num_slots
+        self.about: dict[str, Any] | None = None  # what is known of its training
+        self.vocabulary: Vocabulary | None = None  # what its rows stand for
         self.register_buffer("text_vectors_ND0", text_vectors_ND0.detach().clone().float())
         self.register_buffer("offset_M", torch.tensor(biases.offset_M, dtype=torch.float32))
         self.register_buffer("platt_scale_M", torch.ones(len(tasks)))
@@ -204,11 +203,6 @@ class MultiTaskBert(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.text_vectors_ND0.device
-
-    @property
-    def text_version(self) -> str:
-        """Hash of the text vectors: item vectors of different versions must not be mixed."""
-        return content_hash(self.text_vectors_ND0.cpu().numpy())
 
     def item_vectors(self, id_A: Tensor | None = None) -> Tensor:
         """Vectors of these items, (A, D), or of all. Constant once trained: compute them once."""
@@ -391,23 +385,9 @@ class MultiTaskBert(nn.Module):
             self.platt_scale_M[index] = scale.get(task.signal.name, 1.0)
             self.platt_shift_M[index] = shift.get(task.signal.name, 0.0)
 
-    def save(self, folder: str | Path, about: Mapping[str, Any] | None = None) -> None:
-        """Write model.safetensors, then config.json; a folder with both is complete.
-
-        Args:
-            folder: made if absent.
-            about: further JSON to keep in config.json.
-        """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {
-            name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()
-        }
-        with atomic_path(folder / "model.safetensors") as path:
-            save_file(tensors, path)
-        config = {
-            "class": "MultiTaskBert",
-            "format": FORMAT,
+    def config(self) -> dict[str, Any]:
+        """The architecture as JSON: what `from_config` makes an untrained twin of."""
+        return {
             "tasks": to_json(self.tasks),
             "settings": asdict(self.settings),
             "num_items": self.num_items,
@@ -416,35 +396,13 @@ class MultiTaskBert(nn.Module):
             "item_columns": [list(column) for column in self.item_columns],
             "num_slots": self.num_slots,
             "text_width": self.text_vectors_ND0.shape[1],
-            "text_version": self.text_version,
-            **(about or {}),
         }
-        with atomic_path(folder / "config.json") as path:
-            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: str | Path) -> MultiTaskBert:
-        """Read what `save` wrote; the model is in evaluation mode.
-
-        Raises:
-            ValueError: if the folder holds no complete model of this class and format.
-        """
-        folder = Path(folder)
-        try:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ValueError(f"{folder} holds no complete model: config.json is missing") from None
-        if (config.get("class"), config.get("format")) != (
-            "MultiTaskBert",
-            FORMAT,
-        ):
-            raise ValueError(
-                f"{folder} holds class {config.get('class')!r} format {config.get('format')!r}, "
-                f"this reads 'MultiTaskBert' format {FORMAT}; train it again"
-            )
-        num_items = config["num_items"]
-        tasks = from_json(config["tasks"])
-        model = cls(
+    def from_config(cls, config: Mapping[str, Any]) -> MultiTaskBert:
+        """A model of that architecture whose weights are about to be loaded."""
+        num_items, tasks = config["num_items"], from_json(config["tasks"])
+        return cls(
             MultiTaskSettings(**config["settings"]),
             tasks,
             text_vectors_ND0=torch.zeros(num_items, config["text_width"]),
@@ -455,13 +413,29 @@ class MultiTaskBert(nn.Module):
             item_columns=_columns(config["item_columns"]),
             num_slots=config["num_slots"],
         )
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-        if model.text_version != config["text_version"]:
-            raise ValueError(
-                f"{folder}: text vectors are of version {model.text_version}, config.json says "
-                f"{config['text_version']}; the folder was altered, train it again"
-            )
-        return model.eval()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model's folder: see `write_model`."""
+        from slategym.models.multitask.pretrained import write_model  # it knows this class
+
+        write_model(self, folder)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, *, revision: str | None = None) -> MultiTaskBert:
+        """Read a model's folder, or the hub's "owner/name": see `read_model`."""
+        from slategym.models.multitask.pretrained import read_model
+
+        return read_model(source, revision=revision)
+
+    def push_to_hub(
+        self, repo_id: str, *, private: bool | None = None, message: str = "Upload model"
+    ) -> str:
+        """Upload the model to the hub: see `push_model`. Returns the commit's address."""
+        from slategym.models.multitask.pretrained import push_model
+
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return push_model(folder, repo_id, private=private, message=message)
 
 
 def _columns(rows: list[list[Any]]) -> tuple[Column, ...]:

@@ -7,7 +7,6 @@ weights, bit for bit on a CPU.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,16 +21,17 @@ from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.hashes import content_hash, hash_of
 from slategym.models.multitask.biases import fitted_tasks, item_biases
-from slategym.models.multitask.card import write_card
 from slategym.models.multitask.fit import Fit, Judgement, Listener
 from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.multitask.pretrained import CONFIG, read_config
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask
+from slategym.models.multitask.vocabulary import Vocabulary, anonymous
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
-from slategym.models.text.vectors import item_text_vectors
+from slategym.models.text.vectors import HUB_NAME, item_text_vectors
 
-FORMAT = 4  # raise it when the same spec would give other weights
+FORMAT = 5  # raise it when the same spec would give other weights
 MOST_SLOTS = 100  # of a slate; those beyond count as the last
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -81,6 +81,7 @@ def train_multitask(
         ValueError: if the rows do not fit together, or the folder holds a model of another spec.
     """
     folder, tensorboard = Path(folder), None if tensorboard is None else Path(tensorboard)
+    encoder = None if text_vectors_ND0 is not None else HUB_NAME
     if text_vectors_ND0 is None:
         text_vectors_ND0 = item_text_vectors(log.items["text"].tolist(), progress=progress)
     sequences = Sequences.from_log(log, device)
@@ -108,11 +109,11 @@ def train_multitask(
         "text": content_hash(text_vectors_ND0.cpu().numpy()),
         "format": FORMAT,
     }
-    about |= {"spec": hash_of(about), "label": label}
+    about |= {"spec": hash_of(about), "label": label, "encoder": encoder}
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # another process may be at it: wait, then load
         if _is_complete(folder, about["spec"]):
-            return MultiTaskBert.load(folder).to(device)
+            return MultiTaskBert.from_pretrained(folder).to(device)
         judgement: Judgement | None = None
         if refit and held_E is not None:
             train_multitask(
@@ -170,8 +171,16 @@ def train_multitask(
             "calibration": judgement.calibration,
             "figures": judgement.figures,
         }
+        model.vocabulary = Vocabulary.of(log, _held(log, None if refit else validation))
         _write(model, folder, about)
     return model
+
+
+def _held(log: Log, validation: Rows | None) -> tuple[str, ...]:
+    """Hashes of the people of whom no row was trained on, where rows were given as people."""
+    if validation is None or validation.dtype == np.bool_:
+        return ()
+    return tuple(anonymous(str(key)) for key in log.users["key"].iloc[validation])
 
 
 def _item_extra(log: Log) -> Tensor | None:
@@ -191,22 +200,21 @@ def _slots(sequences: Sequences, train_E: Bools) -> Ints | None:
 
 
 def _write(model: MultiTaskBert, folder: Path, about: dict[str, Any]) -> None:
-    """Set the calibration and write the folder: card, weights, and config.json last."""
+    """Set the calibration and write the folder."""
     model.tasks = from_json(about["tasks"])
     platt = {row["head"]: row["platt"] for row in about["calibration"]}
     model.set_calibration(
         {head: values["scale"] for head, values in platt.items()},
         {head: values["shift"] for head, values in platt.items()},
     )
-    write_card(folder, about)
-    model.save(folder, {"about": about})
+    model.about = about
+    model.save_pretrained(folder)
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def read_about(folder: Path) -> dict[str, Any]:
     """What a complete model folder's config.json says of its training."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    about: dict[str, Any] = config["about"]
+    about: dict[str, Any] = read_config(folder)["about"]
     return about
 
 
@@ -241,7 +249,7 @@ def _is_complete(folder: Path, spec: str) -> bool:
     Raises:
         ValueError: if it holds another.
     """
-    if not (folder / "config.json").exists():
+    if not (folder / CONFIG).exists():
         return False
     found = read_about(folder)["spec"]
     if found != spec:

@@ -20,6 +20,7 @@ from slategym.models.assets.registry import fetch
 from slategym.models.files import kept_path
 
 DEFAULT_ENCODER = "all-minilm-l6-v2"  # an asset
+HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"  # the same on the hub
 BATCH = 64  # texts encoded together
 MAX_TOKENS = 64  # longer texts are cut; titles with genres have 10 to 30
 MAX_UNKNOWN_RATE = 0.03  # of tokens; above it the encoder cannot read this language

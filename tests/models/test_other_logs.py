@@ -181,7 +181,7 @@ def test_the_network_fits_and_plays(log: Log, tmp_path: Path) -> None:
     assert model.heads == (*(signal.name for signal in log.signals), "next")
     about = read_about(tmp_path)
     assert all(math.isfinite(v) for row in about["history"] for v in row.values())
-    again = MultiTaskBert.load(tmp_path)
+    again = MultiTaskBert.from_pretrained(tmp_path)
     assert repr(again.tasks) == repr(model.tasks) and again.context == log.context
     plays_as_people(log, StateEncoder(again, seconds_per_event=30.0))
 

@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import pytest
@@ -108,27 +107,6 @@ def test_the_clock_moves_the_scores(model, inputs):
     monday = model.query(state_BD, torch.full((B,), 9.0), torch.zeros(B).long())
     sunday = model.query(state_BD, torch.full((B,), 9.0), torch.full((B,), 6))
     assert not torch.equal(model.score(monday, items_ND)[0], model.score(sunday, items_ND)[0])
-
-
-def test_save_and_load_give_the_same_model(model, inputs, tmp_path):
-    model.set_calibration({"click": 1.5}, {"like": 0.25})
-    model.save(tmp_path / "m", {"about": {"seed": 4}})
-    loaded = MultiTaskBert.load(tmp_path / "m")
-    assert not loaded.training
-    assert loaded.settings == model.settings
-    assert loaded.text_version == model.text_version
-    for name, value in model.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], value), name
-    assert torch.equal(states(loaded, inputs), states(model, inputs))
-    assert json.loads((tmp_path / "m" / "config.json").read_text())["about"] == {"seed": 4}
-    assert {p.name for p in (tmp_path / "m").iterdir()} == {"config.json", "model.safetensors"}
-
-
-def test_an_incomplete_folder_is_refused(model, tmp_path):
-    model.save(tmp_path)
-    (tmp_path / "config.json").unlink()
-    with pytest.raises(ValueError, match=r"no complete model.*config\.json is missing"):
-        MultiTaskBert.load(tmp_path)
 
 
 def test_the_seed_decides_the_weights_and_the_global_generator_is_untouched(

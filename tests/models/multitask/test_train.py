@@ -72,7 +72,7 @@ def test_a_complete_folder_is_returned_at_once(train, tmp_path):
     first = train(tmp_path)
     again = train(tmp_path, on_epoch=lambda epoch, losses: pytest.fail("trained again"))
     assert same_weights(first, again)
-    assert same_weights(first, MultiTaskBert.load(tmp_path))
+    assert same_weights(first, MultiTaskBert.from_pretrained(tmp_path))
 
 
 def test_a_folder_of_another_spec_is_refused(train, tmp_path):
@@ -128,7 +128,8 @@ def test_refit_trains_on_both_for_the_best_number_of_epochs(train, tmp_path):
     assert final["calibration"] == selection["calibration"]
     assert "held-out" not in final["history"][0]
     assert not same_weights(
-        MultiTaskBert.load(tmp_path), MultiTaskBert.load(tmp_path / "selection")
+        MultiTaskBert.from_pretrained(tmp_path),
+        MultiTaskBert.from_pretrained(tmp_path / "selection"),
     )
 
 

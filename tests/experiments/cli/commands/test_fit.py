@@ -36,7 +36,7 @@ def test_a_folder_is_fitted_once_and_its_figures_are_of_its_signals(
     assert "rating" not in out and "like" not in out
     assert "next: slategym evaluate-model" in out
     folder = Path("runs/fit-shop")
-    assert (folder / "README.md").is_file() and MultiTaskBert.load(folder)
+    assert (folder / "README.md").is_file() and MultiTaskBert.from_pretrained(folder)
     before = (folder / "config.json").stat().st_mtime_ns
     assert answer(build, [*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -1,0 +1,211 @@
+"""A model's folder, as the Hugging Face hub has them: written, read, pushed.
+
+    config.json        the architecture, what is known of the training, and the other files' sha256
+    model.safetensors  weights and buffers; the items' text vectors are among them
+    vocabulary.json    which item, profile category and context category each row stands for
+    README.md          the card, with front matter that the hub reads
+
+config.json is written last: a folder without it is no complete model. Reading checks every file's
+sha256 before anything is built from it.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any, Protocol
+
+from safetensors.torch import load_file, save_file
+
+from slategym.envs.names import UsageError
+from slategym.models.files import atomic_path
+from slategym.models.multitask.card import card_text
+from slategym.models.multitask.network import MultiTaskBert
+from slategym.models.multitask.vocabulary import Vocabulary
+
+CLASS, FORMAT = "MultiTaskBert", 5  # of the folder; raise it when what is written changes
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+VOCABULARY = "vocabulary.json"
+PUBLISHED = (CONFIG, WEIGHTS, CARD, VOCABULARY)  # what goes to the hub
+
+
+class HubApi(Protocol):
+    """What pushing needs of `huggingface_hub.HfApi`."""
+
+    def create_repo(self, repo_id: str, *, private: bool | None, exist_ok: bool) -> Any:
+        """Make the repository unless it is there."""
+        ...
+
+    def upload_folder(
+        self, *, repo_id: str, folder_path: str, commit_message: str, allow_patterns: list[str]
+    ) -> Any:
+        """Upload the folder's files of these names in one commit."""
+        ...
+
+
+def write_model(model: MultiTaskBert, folder: str | Path) -> None:
+    """Write the folder; see this module.
+
+    Args:
+        model: what it knows of its training, `model.about`, makes its card.
+        folder: made if absent; a model that is there is replaced.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).unlink(missing_ok=True)  # while its files change, it is no complete model
+    (folder / VOCABULARY).unlink(missing_ok=True)
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
+    with atomic_path(folder / WEIGHTS) as path:
+        save_file(tensors, path, metadata={"format": "pt"})
+    if model.vocabulary is not None:
+        with atomic_path(folder / VOCABULARY) as path:
+            path.write_text(model.vocabulary.to_json() + "\n", encoding="utf-8")
+    with atomic_path(folder / CARD) as path:
+        path.write_text(card_text(model), encoding="utf-8")
+    config = {
+        "class": CLASS,
+        "format": FORMAT,
+        "sha256": {
+            name: _sha256(folder / name)
+            for name in (WEIGHTS, VOCABULARY)
+            if (folder / name).exists()
+        },
+        **model.config(),
+        **({} if model.about is None else {"about": model.about}),
+    }
+    with atomic_path(folder / CONFIG) as path:
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def read_model(source: str | Path, *, revision: str | None = None) -> MultiTaskBert:
+    """Read what `write_model` wrote; the model is in evaluation mode, on the CPU.
+
+    Args:
+        source: a folder, or the hub's "owner/name".
+        revision: of the hub's repository; None: its newest.
+
+    Raises:
+        UsageError: there is neither a folder nor such a repository. ValueError: the folder holds
+            no complete model of this class and format, or a file of it was altered.
+    """
+    folder = model_folder(source, revision=revision)
+    config = read_config(folder)
+    for name, expected in config["sha256"].items():
+        path = folder / name
+        if not path.exists():
+            raise ValueError(f"{folder} holds no complete model: {name} is missing")
+        found = _sha256(path)
+        if found != expected:
+            raise ValueError(
+                f"{path} was altered: its sha256 is {found[:12]}..., {CONFIG} says "
+                f"{expected[:12]}...; take an unaltered copy or train the model again"
+            )
+    try:
+        model = MultiTaskBert.from_config(config)
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder / CONFIG} does not describe a model that this slategym makes ({error}); "
+            "train it again"
+        ) from error
+    model.load_state_dict(load_file(folder / WEIGHTS))
+    if VOCABULARY in config["sha256"]:
+        text = (folder / VOCABULARY).read_text(encoding="utf-8")
+        model.vocabulary = Vocabulary.from_json(text)
+    model.about = config.get("about")
+    return model.eval()
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A complete model folder's config.json.
+
+    Raises:
+        ValueError: it is missing or damaged, or of another class or format.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{folder} holds no complete model: {CONFIG} is missing") from None
+    except ValueError as error:
+        raise ValueError(f"{folder / CONFIG} is damaged ({error}); train it again") from error
+    found = (config.get("class"), config.get("format")) if isinstance(config, dict) else (None,) * 2
+    if found != (CLASS, FORMAT):
+        raise ValueError(
+            f"{folder} holds class {found[0]!r} format {found[1]!r}, "
+            f"this reads {CLASS!r} format {FORMAT}; train it again"
+        )
+    return dict(config)
+
+
+def model_folder(source: str | Path, *, revision: str | None = None) -> Path:
+    """The folder, or the local copy of the hub's repository, fetched if it is not there.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    name = str(source)
+    owner, slash, repository = name.partition("/")
+    if not (isinstance(source, str) and slash and owner and repository) or "/" in repository:
+        raise UsageError(
+            f"{name}: no such folder; a model is a folder that `slategym fit` wrote, or the hub's "
+            "owner/name"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(PUBLISHED)))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"{name}: no such folder, and not to be had from the hub ({reason})"
+        ) from (error)
+
+
+def push_model(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    message: str = "Upload model",
+    api: HubApi | None = None,
+) -> str:
+    """Upload a complete model folder to the hub in one commit.
+
+    Args:
+        folder: of the model.
+        repo_id: "owner/name"; made if absent.
+        private: whether only its owner sees it, if it is made; None: the owner's default.
+        message: of the commit.
+        api: None: the hub's, with the token that `hf auth login` keeps.
+
+    Returns:
+        The commit's address, as the api says it.
+
+    Raises:
+        ValueError: the folder holds no complete model, or a file of it was altered.
+    """
+    read_model(folder)
+    if api is None:
+        from huggingface_hub import HfApi
+
+        api = HfApi()
+    api.create_repo(repo_id, private=private, exist_ok=True)
+    return str(
+        api.upload_folder(
+            repo_id=repo_id,
+            folder_path=str(folder),
+            commit_message=message,
+            allow_patterns=list(PUBLISHED),
+        )
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
