@@ -34,7 +34,7 @@ from slategym.envs.gym import SlateVectorEnv, turn_of
 from slategym.envs.registry import make_world
 from slategym.envs.types import World
 from slategym.models.assets.registry import fetch
-from slategym.models.text.vectors import DEFAULT_ENCODER
+from slategym.models.text.settings import DEFAULT_ENCODER
 
 WORLD, TARGET = "slategym/MovieLens-v0", 8_000  # user-steps/s at B = 1,024 with the observer
 WARM_UP = 12  # steps: past the first people who lose patience

@@ -22,7 +22,7 @@ from slategym.models.data.datasets import DATASETS, DataSet
 from slategym.models.data.log import Log
 from slategym.models.simulator import builder
 from slategym.models.simulator import movielens as movielens_world
-from slategym.models.text.vectors import DEFAULT_ENCODER
+from slategym.models.text.settings import DEFAULT_ENCODER
 
 NUM_USERS, NUM_ITEMS = 90, 160
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "film"]

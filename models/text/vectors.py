@@ -1,90 +1,108 @@
-"""Item texts as vectors, by a pretrained BERT that is not trained further. Computed once."""
+"""Item texts as vectors, by a pretrained encoder that is not trained further. Computed once."""
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Iterator, Sequence
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import Progress
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional as F
 
-from slategym.models.assets.registry import fetch
-from slategym.models.files import kept_path
+from slategym.models.files import home, kept_path
+from slategym.models.text.encoder import (
+    MAX_TOKENS,
+    Tokens,
+    encoder_version,
+    find_encoder,
+    load_encoder,
+    pooled,
+    warn_of_unknown,
+)
+from slategym.models.text.settings import DEFAULT_ENCODER
 
-DEFAULT_ENCODER = "all-minilm-l6-v2"  # an asset
-HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"  # the same on the hub
 BATCH = 64  # texts encoded together
-MAX_TOKENS = 64  # longer texts are cut; titles with genres have 10 to 30
-MAX_UNKNOWN_RATE = 0.03  # of tokens; above it the encoder cannot read this language
 
 
 def item_text_vectors(
-    texts: Sequence[str], encoder: str | Path = DEFAULT_ENCODER, *, progress: bool = True
+    texts: Sequence[str],
+    encoder: str | Path = DEFAULT_ENCODER,
+    *,
+    pooling: str = "mean",
+    progress: bool = True,
 ) -> Tensor:
-    """Mean-pooled, L2-normalised vectors of texts, (N, D0), read from the cache where they are.
+    """Pooled, L2-normalised vectors of texts, (N, D0), read from the cache where they are.
+
+    A text that this encoder has met keeps its vector: of a catalogue that changed, only the texts
+    that changed are encoded.
 
     Args:
         texts: N of them.
         encoder: the asset's name, a local folder, or any hub id that AutoModel loads.
+        pooling: "mean" or "cls".
         progress: whether to draw bars on stderr.
+
+    Raises:
+        UsageError: if there is no such encoder.
 
     Warns:
         UserWarning: if more than 3 % of the tokens are unknown to the encoder.
     """
-    source = fetch(DEFAULT_ENCODER, progress=progress) if encoder == DEFAULT_ENCODER else encoder
+    source = find_encoder(encoder, progress=progress)
+    shelf = f"vectors/{encoder_version(source)}-{pooling}-{MAX_TOKENS}"
 
     def write(path: Path) -> None:
-        save_file({"text_vectors_ND0": encode(texts, source, progress=progress)}, path)
+        hash_N2 = _hashes(texts)
+        known = _known(home() / shelf)
+        vectors: list[Tensor | None] = [known.get(tuple(pair)) for pair in hash_N2.tolist()]
+        new = [n for n, vector in enumerate(vectors) if vector is None]
+        if new:
+            made_AD0 = encode([texts[n] for n in new], source, pooling=pooling, progress=progress)
+            for n, vector in zip(new, made_AD0, strict=True):
+                vectors[n] = vector
+        found_ND0 = torch.stack([vector for vector in vectors if vector is not None])
+        save_file({"text_vectors_ND0": found_ND0, "hash_N2": hash_N2}, path)
 
-    decides = [encoder_version(source), list(texts), MAX_TOKENS]
-    path = kept_path("vectors/texts.safetensors", decides, write)
+    path = kept_path(f"{shelf}/texts.safetensors", list(texts), write)
     return load_file(path)["text_vectors_ND0"]
 
 
-def encoder_version(source: str | Path) -> str:
-    """A hash of a local folder's files, or of a hub id: what a cache of its vectors is kept under.
+def _hashes(texts: Sequence[str]) -> Tensor:
+    """128 bits of each text's hash, (N, 2) int64."""
+    digests = b"".join(sha256(text.encode()).digest()[:16] for text in texts)
+    return torch.frombuffer(bytearray(digests), dtype=torch.int64).view(-1, 2).clone()
 
-    Args:
-        source: folder or hub id.
-    """
-    folder = Path(source)
-    if not folder.is_dir():
-        return sha256(str(source).encode()).hexdigest()[:16]
-    digest = sha256()
-    for file in sorted(folder.glob("*")):
-        if file.suffix in {".json", ".txt", ".model"}:
-            digest.update(file.name.encode() + file.read_bytes())
-        elif file.suffix in {".safetensors", ".bin"}:
-            with file.open("rb") as weights:
-                weights_hash = file_digest(weights, "sha256").digest()
-            digest.update(file.name.encode() + weights_hash)
-    return digest.hexdigest()[:16]
+
+def _known(shelf: Path) -> dict[tuple[int, ...], Tensor]:
+    """Vectors of every text that this encoder has met, by the text's hash."""
+    known: dict[tuple[int, ...], Tensor] = {}
+    for file in sorted(shelf.glob("texts-*.safetensors")):
+        tensors = load_file(file)
+        pairs = map(tuple, tensors["hash_N2"].tolist())
+        known |= dict(zip(pairs, tensors["text_vectors_ND0"], strict=True))
+    return known
 
 
 @torch.no_grad()
-def encode(texts: Sequence[str], source: str | Path, *, progress: bool = True) -> Tensor:
-    """Encode texts, (N, D0) float32: mean over real tokens, then unit length.
+def encode(
+    texts: Sequence[str], source: str | Path, *, pooling: str = "mean", progress: bool = True
+) -> Tensor:
+    """Encode texts, (N, D0) float32: pooled over tokens, then unit length.
 
     Args:
         texts: N of them.
         source: a local folder or hub id.
+        pooling: "mean" or "cls".
         progress: whether to draw a bar on stderr.
 
     Raises:
-        ValueError: if the source is neither a folder nor a hub id with an encoder in it.
-
-    Source: Reimers and Gurevych 2019, arXiv:1908.10084, section 3 (MEAN pooling).
+        UsageError: if the source is neither a folder nor a hub id with an encoder in it.
     """
-    tokenizer, model = _load_encoder(source)
-    unknown = total = 0
+    tokenizer, model = load_encoder(source)
+    met: list[tuple[Tokens, int | None]] = []
     # texts of like length together: padding costs as much as words
     order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
     vectors: list[Tensor] = [torch.empty(0)] * len(texts)
@@ -99,46 +117,15 @@ def encode(texts: Sequence[str], source: str | Path, *, progress: bool = True) -
                 return_tensors="pt",
             )
             mask_BL = tokens["attention_mask"]
-            real_BL = mask_BL.bool()
-            unknown += int((tokens["input_ids"] == tokenizer.unk_token_id)[real_BL].sum())
-            total += int(mask_BL.sum())
+            met.append((Tokens(tokens["input_ids"], mask_BL), tokenizer.unk_token_id))
             hidden_BLD = model(**tokens).last_hidden_state
-            mean_BD = (hidden_BLD * mask_BL[..., None]).sum(1) / mask_BL.sum(1, keepdim=True)
-            for n, vector in zip(part, F.normalize(mean_BD, dim=1), strict=True):
+            for n, vector in zip(part, pooled(pooling, hidden_BLD, mask_BL), strict=True):
                 vectors[n] = vector
             bar.advance(task, len(part))
-    if unknown > MAX_UNKNOWN_RATE * total:
-        warnings.warn(
-            f"{unknown / total:.0%} of the tokens of the item texts are unknown to {source}: "
-            "its vectors say little; choose an encoder of the texts' language",
-            stacklevel=2,
-        )
+    warn_of_unknown(met, source)
     return torch.stack(vectors).float()
 
 
 def _parts(order: list[int]) -> Iterator[list[int]]:
     for begin in range(0, len(order), BATCH):
         yield order[begin : begin + BATCH]
-
-
-def _load_encoder(source: str | Path) -> tuple[Any, Any]:
-    """Tokenizer and model in evaluation mode; a local folder never asks the network."""
-    from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
-
-    local = Path(source).is_dir()
-    name = os.fspath(source)
-    had_bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # 0.1 s needs no bar
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
-        model = AutoModel.from_pretrained(name, local_files_only=local)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"no text encoder at {name!r}: a local folder or a hub id that AutoModel loads is "
-            f"needed ({str(error).splitlines()[0]})"
-        ) from error
-    finally:
-        if had_bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-    return tokenizer, model.eval()

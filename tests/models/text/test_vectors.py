@@ -2,32 +2,11 @@ import warnings
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel, BertTokenizer
+from transformers import BertModel
 
 from slategym.models.text import vectors as text
-from slategym.models.text.vectors import encode, encoder_version, item_text_vectors
-
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "toy", "story", "alien", "space", "film"]
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    """A random BERT of two layers that knows five words."""
-    folder = tmp_path_factory.mktemp("encoder")
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
-    settings = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        initializer_range=0.5,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        BertModel(settings).save_pretrained(folder)
-    return folder
+from slategym.models.text.encoder import encoder_version
+from slategym.models.text.vectors import encode, item_text_vectors
 
 
 @pytest.fixture
@@ -52,7 +31,7 @@ def test_vectors_are_the_mean_over_real_tokens_at_unit_length(encoder):
 def test_vectors_are_computed_once(encoder, home, monkeypatch):
     texts = ["toy story", "alien"]
     first = item_text_vectors(texts, encoder, progress=False)
-    assert len(list((home / "vectors").iterdir())) == 1
+    assert len(list((home / "vectors").glob("*/*"))) == 1
     monkeypatch.setattr(text, "encode", lambda *a, **k: pytest.fail("encoded again"))
     assert torch.equal(item_text_vectors(texts, encoder, progress=False), first)
 
@@ -60,7 +39,7 @@ def test_vectors_are_computed_once(encoder, home, monkeypatch):
 def test_other_texts_are_other_vectors(encoder, home):
     first = item_text_vectors(["toy"], encoder, progress=False)
     second = item_text_vectors(["alien"], encoder, progress=False)
-    assert len(list((home / "vectors").iterdir())) == 2
+    assert len(list((home / "vectors").glob("*/*"))) == 2
     assert not torch.equal(first, second)
 
 
@@ -90,3 +69,42 @@ def test_no_encoder_is_one_clear_line(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"no text encoder at .*empty"):
         encode(["toy"], tmp_path / "empty", progress=False)
+
+
+def test_only_texts_that_changed_are_encoded(encoder, home, monkeypatch):
+    first = item_text_vectors(["toy", "alien", "toy story"], encoder, progress=False)
+    asked, whole = [], text.encode
+    monkeypatch.setattr(text, "encode", lambda t, *a, **k: asked.append(t) or whole(t, *a, **k))
+    second = item_text_vectors(["alien", "film", "toy"], encoder, progress=False)
+    assert asked == [["film"]]
+    assert torch.equal(second[[0, 2]], first[[1, 0]])
+    item_text_vectors(["alien"], encoder, pooling="cls", progress=False)
+    assert asked[1:] == [["alien"]]  # other pooling, other vectors
+
+
+def test_cls_pooling_is_the_first_token(encoder):
+    model = BertModel.from_pretrained(encoder).eval()
+    with torch.no_grad():
+        state_D = model(input_ids=torch.tensor([[2, 7, 3]])).last_hidden_state[0, 0]
+    found = encode(["alien"], encoder, pooling="cls", progress=False)[0]
+    torch.testing.assert_close(found, state_D / state_D.norm(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ((), r"lacks config.json and weights .* and a tokenizer"),
+        (("config.json", "tokenizer.json"), r"lacks weights"),
+        (("config.json", "model.safetensors"), r"lacks a tokenizer"),
+    ],
+)
+def test_a_folder_that_is_no_encoder_says_what_it_lacks(tmp_path, files, message):
+    for name in files:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(ValueError, match=message):
+        item_text_vectors(["toy"], tmp_path, progress=False)
+
+
+def test_a_path_without_a_folder_is_not_asked_of_the_hub():
+    with pytest.raises(ValueError, match="no such folder"):
+        item_text_vectors(["toy"], "./nowhere", progress=False)
