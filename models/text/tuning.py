@@ -65,8 +65,9 @@ def num_frozen_layers(settings: EncoderSettings, num_layers: int) -> int:
 
 
 def prepare(model: nn.Module, settings: EncoderSettings, steps: int) -> nn.Module:
-    """Freeze the encoder but for what is tuned, and add what is added. The layers that the model
-    still has are all tuned: see `num_frozen_layers`.
+    """Freeze the encoder but for what is tuned, and add what is added.
+
+    The layers that the model still has are all tuned: see `num_frozen_layers`.
 
     Args:
         model: the encoder, changed in place.
