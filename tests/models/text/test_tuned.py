@@ -22,7 +22,7 @@ def tuned(encoder, tuning="lora", texts=TEXTS, **others):
 def learn(model, steps=6, start=0, rule=torch.optim.SGD):
     """Pull the first text's vector away from the second's."""
     parameters = [parameter for _, parameter in model.named_parameters()]
-    optimizer = rule(parameters, lr=0.2)
+    optimizer = rule(parameters, lr=0.2 if rule is torch.optim.SGD else 0.02)
     for step in range(start, start + steps):
         vectors_AD = model.vectors(torch.tensor([0, 1]))
         loss = (vectors_AD[0] * vectors_AD[1]).sum()
