@@ -29,7 +29,8 @@ from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
-from slategym.models.text.settings import HUB_NAME, item_text_vectors
+from slategym.models.text.settings import HUB_NAME
+from slategym.models.text.vectors import item_text_vectors
 
 FORMAT = 5  # raise it when the same spec would give other weights
 MOST_SLOTS = 100  # of a slate; those beyond count as the last
