@@ -222,7 +222,7 @@ def fixed_world(
     N = len(topic)
     model = loud_bert(N)
     with torch.no_grad():  # the heads ignore who is asking
-        for head in (*model.query_heads, *model.user_levels):
+        for head in (*model.queries.networks, *model.queries.user_levels):
             for parameter in head.parameters():
                 parameter.zero_()
         model.item_bias_YN.zero_()

@@ -29,6 +29,8 @@ STOREYS = {
             "assets": ("files", "hashes"),
             "data": ("assets", "files", "hashes"),
             "text": ("assets", "files", "hashes"),
+            # what classics and the wide part of the network both know of a log's rows
+            "closed_form": ("data", "statistics"),
         },
         top=("simulator", "quality"),
         # a log's rows as windows of a user's events: they belong to data once they know no network

@@ -14,10 +14,10 @@ from slategym.agents.types import Action
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.types import AgentLog, Observation, World, map_tensors
-from slategym.models.classics.events import Events
 from slategym.models.classics.families import FAMILIES, Rows, choose
 from slategym.models.classics.search import Settings
 from slategym.models.classics.types import NextItem
+from slategym.models.closed_form.events import Events
 from slategym.models.files import kept
 from slategym.models.hashes import content_hash
 

@@ -123,7 +123,7 @@ def observed(world: World, shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
         extra=arrival_BX[:, 2:] if world.context.columns else None,
     )
     now = read(world, rest).context
-    state_BD = encoder.model.query(
+    state_BD = encoder.model.sequence.query(
         last_state(encoder, arrival), now.hour, now.weekday.long(), now.extra
     )
     return rest | {"state": state_BD}
@@ -132,8 +132,9 @@ def observed(world: World, shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def last_state(encoder: StateEncoder, arrival: Arrival) -> Tensor:
     """What `encoder.read(arrival).state` is, (B, D), by plain tensor operations."""
     context_BD, events_BED, used_BE = encoder.tokens(arrival)
-    model, embeddings = encoder.model, encoder.model.bert.embeddings
-    x_BPD = model.input_norm(torch.cat([context_BD[:, None], events_BED], 1))
+    sequence = encoder.model.sequence
+    embeddings = sequence.bert.embeddings
+    x_BPD = sequence.input_norm(torch.cat([context_BD[:, None], events_BED], 1))
     P = events_BED.shape[1] + 1
     x_BPD = x_BPD + embeddings.token_type_embeddings.weight[0]
     x_BPD = embeddings.LayerNorm(x_BPD + embeddings.position_embeddings.weight[:P])

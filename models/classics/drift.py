@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slategym.models.classics.events import Bools, Events, Floats
-from slategym.models.classics.residuals import Base, taken_rows, users_of
 from slategym.models.classics.types import Ints, Outlook, Predicted
+from slategym.models.closed_form.events import Bools, Events, Floats
+from slategym.models.closed_form.residuals import Base, taken_rows, users_of
 
 
 @dataclass(frozen=True)

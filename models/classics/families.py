@@ -12,18 +12,18 @@ from torch import Tensor
 
 from slategym.envs.names import lookup
 from slategym.models import metrics
-from slategym.models.classics.events import Bools, Events
-from slategym.models.classics.fading import Fading, FadingPair, Popular
 from slategym.models.classics.ials import fit_ials
-from slategym.models.classics.item_to_item import (
+from slategym.models.classics.replay import rank
+from slategym.models.classics.search import Settings, climb
+from slategym.models.classics.types import Ints, NextItem
+from slategym.models.closed_form.events import Bools, Events
+from slategym.models.closed_form.fading import Fading, FadingPair, Popular
+from slategym.models.closed_form.item_to_item import (
     cosine_neighbours,
     ease,
     transition_counts,
     transitions,
 )
-from slategym.models.classics.replay import rank
-from slategym.models.classics.search import Settings, climb
-from slategym.models.classics.types import Ints, NextItem
 
 V = TypeVar("V")
 

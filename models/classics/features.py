@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.models.classics.events import Bools, Events, Floats
 from slategym.models.classics.gaussian import GaussianProcess, fit_gaussian
-from slategym.models.classics.residuals import Taken, taken_rows
-from slategym.models.classics.sides import Sides
 from slategym.models.classics.types import Ints
+from slategym.models.closed_form.events import Bools, Events, Floats
+from slategym.models.closed_form.residuals import Taken, taken_rows
+from slategym.models.closed_form.sides import Sides
 
 USER_PRIOR = 15.0  # pseudo-events of a running mean
 RECENT = (3, 10, 30)  # events that count as lately

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from slategym.models.classics.events import Events
 from slategym.models.classics.next_figures import next_item_figures
 from slategym.models.classics.reading import ClassicFigures, Reading
 from slategym.models.classics.value_figures import value_figures
+from slategym.models.closed_form.events import Events
 
 
 def classic_figures(

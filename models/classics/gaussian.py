@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.models.classics.events import Bools, Events
-from slategym.models.classics.factors import item_factors
-from slategym.models.classics.residuals import Base, taken_rows, users_of
-from slategym.models.classics.sides import Sides
 from slategym.models.classics.types import Ints, Outlook, Predicted
+from slategym.models.closed_form.events import Bools, Events
+from slategym.models.closed_form.factors import item_factors
+from slategym.models.closed_form.residuals import Base, taken_rows, users_of
+from slategym.models.closed_form.sides import Sides
 
 WINDOW = 100  # last events of a user that `outlook` reads
 UNTOLD = 1e8  # variance of a value that was not observed, over that of the noise

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.models.classics.events import Floats
+from slategym.models.closed_form.events import Floats
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from slategym.models import metrics
-from slategym.models.classics.events import Bools, Events
 from slategym.models.classics.families import FAMILIES, TOP, Rows, choose
 from slategym.models.classics.reading import (
     ClassicFigures,
@@ -22,6 +21,7 @@ from slategym.models.classics.reading import (
 from slategym.models.classics.replay import Ranking, rank
 from slategym.models.classics.search import Settings
 from slategym.models.classics.types import Ints, NextItem
+from slategym.models.closed_form.events import Bools, Events
 from slategym.models.data.slates import has_slates
 
 VALIDATION_ROWS = 4_000  # on which settings are chosen, at most

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from slategym.models.classics.events import Bools, Events
 from slategym.models.classics.types import Ints
+from slategym.models.closed_form.events import Bools, Events
 from slategym.models.data.log import Log
 from slategym.models.multitask.sequences import Sequences, draw_negatives, windows_before
 

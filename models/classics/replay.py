@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slategym.envs.types import map_tensors
-from slategym.models.classics.events import Events
 from slategym.models.classics.types import Ints, NextItem
+from slategym.models.closed_form.events import Events
 
 S = TypeVar("S")
 

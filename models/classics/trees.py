@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from slategym.envs.names import UsageError
-from slategym.models.classics.events import Bools, Events, Floats
 from slategym.models.classics.features import Statistics, Table, describe
-from slategym.models.classics.residuals import users_of
-from slategym.models.classics.sides import Sides
 from slategym.models.classics.types import Ints, Predicted
+from slategym.models.closed_form.events import Bools, Events, Floats
+from slategym.models.closed_form.residuals import users_of
+from slategym.models.closed_form.sides import Sides
 
 
 @dataclass(frozen=True)

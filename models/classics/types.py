@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from slategym.models.classics.events import Events
+from slategym.models.closed_form.events import Events
 
 S = TypeVar("S")  # a state: a frozen dataclass or tuple of tensors whose first axis is B, or one
 

@@ -13,11 +13,9 @@ from torch import Tensor
 from slategym.models import metrics
 from slategym.models.classics import gaussian
 from slategym.models.classics.drift import fit_drift, noise_of
-from slategym.models.classics.events import Bools, Events, Floats
 from slategym.models.classics.gaussian import fit_gaussian
 from slategym.models.classics.reading import ClassicFigures, Reading
 from slategym.models.classics.search import Settings, climb
-from slategym.models.classics.sides import Sides
 from slategym.models.classics.trees import (
     CrossFitted,
     TreeSettings,
@@ -26,6 +24,8 @@ from slategym.models.classics.trees import (
     is_binary,
 )
 from slategym.models.classics.types import Ints, Predicted, ValueModel
+from slategym.models.closed_form.events import Bools, Events, Floats
+from slategym.models.closed_form.sides import Sides
 
 VALIDATION_USERS = 200  # on whom settings are chosen, at most
 ONLINE = {"bias": 1 / 15, "drift": 0.0, "tau": 1.0}  # shrinks by 15 pseudo-events

@@ -31,9 +31,7 @@ class ColumnInputs(nn.Module):
         self.tables = nn.ModuleDict()
         for z, column in enumerate(self.columns):
             rows = len(column.categories) + 1 if column.categories else 1  # the first: unknown
-            table = nn.Embedding(rows, width)
-            nn.init.zeros_(table.weight)
-            self.tables[str(z)] = table
+            self.tables[str(z)] = nn.Embedding(rows, width, _weight=torch.zeros(rows, width))
         self.register_buffer("middle_Z", torch.zeros(len(self.columns)))
         self.register_buffer("half_Z", torch.ones(len(self.columns)))
         for z, column in enumerate(self.columns):

@@ -133,8 +133,8 @@ class StateEncoder:
         )
         feedback_BHM = feedback.gather(1, order_BH[..., None].expand_as(feedback))
         model = self.model
-        context_BD = model.context_token(profile, hour, weekday, arrival.extra)
-        events_BHD = model.event_tokens(self.items_ND, id_BH, feedback_BHM, gap_BH)
+        context_BD = model.sequence.context_token(profile, hour, weekday, arrival.extra)
+        events_BHD = model.sequence.event_tokens(self.items_ND, id_BH, feedback_BHM, gap_BH)
         return context_BD, events_BHD, used_BH
 
     @torch.no_grad()
@@ -151,7 +151,7 @@ class StateEncoder:
         Every row is computed and the unwanted thrown away: no shape depends on the data.
         """
         gap_B1 = torch.full_like(feedback_BM[:, :1], self.seconds)
-        token_BD = self.model.event_tokens(
+        token_BD = self.model.sequence.event_tokens(
             self.items_ND, item_B[:, None], feedback_BM[:, None], gap_B1
         )[:, 0]
         at_B = encoded.length.clamp(max=self.capacity - 1)
@@ -172,8 +172,8 @@ class StateEncoder:
         self, context_BD: Tensor, events_BHD: Tensor, used_BH: Tensor
     ) -> tuple[Tensor, ...]:
         """The first layer's input and every layer's output, each (B, H + 1, D)."""
-        tokens_BPD = self.model.input_norm(torch.cat([context_BD[:, None], events_BHD], 1))
-        output = self.model.bert(
+        tokens_BPD = self.model.sequence.input_norm(torch.cat([context_BD[:, None], events_BHD], 1))
+        output = self.model.sequence.bert(
             inputs_embeds=tokens_BPD,
             attention_mask=F.pad(used_BH.long(), (1, 0), value=1),
             output_hidden_states=True,
@@ -183,8 +183,8 @@ class StateEncoder:
 
     def _positioned(self, token_BD: Tensor, at_B: Tensor) -> Tensor:
         """The first layer's input for one token each, at these positions."""
-        normed_B1D = self.model.input_norm(token_BD)[:, None]
-        embedded: Tensor = self.model.bert.embeddings(
+        normed_B1D = self.model.sequence.input_norm(token_BD)[:, None]
+        embedded: Tensor = self.model.sequence.bert.embeddings(
             inputs_embeds=normed_B1D, position_ids=at_B[:, None]
         )
         return embedded[:, 0]
@@ -192,7 +192,9 @@ class StateEncoder:
     def embed(self, encoded: Encoded, context: Context) -> Tensor:
         """State embedding at this request, (B, D)."""
         with torch.no_grad():
-            return self.model.query(encoded.state, context.hour, context.weekday, context.extra)
+            return self.model.sequence.query(
+                encoded.state, context.hour, context.weekday, context.extra
+            )
 
     def score(self, encoded: Encoded, id_BC: Tensor | None, context: Context) -> Outputs:
         """Outputs for these items, or for all; see `Taste`."""
@@ -241,10 +243,10 @@ def _layer(layer: Layer, x_BD: Tensor, seen_BPD: Tensor, unread_BP: Tensor) -> T
 
 def _folded_layers(model: MultiTaskBert) -> list[Layer]:
     """Every layer of the network, folded."""
-    epsilon: float = model.bert.config.layer_norm_eps
+    epsilon: float = model.sequence.bert.config.layer_norm_eps
     return [
         _folded(dict(layer.named_parameters()), model.settings.num_heads, epsilon)
-        for layer in model.bert.encoder.layer
+        for layer in model.sequence.bert.encoder.layer
     ]
 
 

@@ -120,17 +120,17 @@ def queries(model: MultiTaskBert, table: ItemTable, sequences: Sequences, batch:
     A row's query knows the profile, the clicks before its request in the window, and the context of
     the row; not its gap to the event before.
     """
-    context_BD = model.context_token(
+    context_BD = model.sequence.context_token(
         batch.profile_BF, batch.hour_B, batch.weekday_B, batch.extra_BZ
     )
-    events_BHD = model.event_tokens(
+    events_BHD = model.sequence.event_tokens(
         table.vectors_AD, table.local(batch.id_BH), batch.feedback_BHM, batch.gap_BH
     )
     # right padding under a causal mask is never seen by a real position: no mask is needed
-    states_BSD = model.states(context_BD, events_BHD, None)
+    states_BSD = model.sequence.states(context_BD, events_BHD, None)
     at_BRD = batch.at_BR[..., None].expand(-1, -1, states_BSD.shape[2])
     row_BR = batch.row_BR
-    return model.query(
+    return model.sequence.query(
         states_BSD.gather(1, at_BRD),
         sequences.hour_E[row_BR],
         sequences.weekday_E[row_BR],

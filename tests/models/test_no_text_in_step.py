@@ -102,4 +102,4 @@ def test_reading_a_whole_history_is_counted(world: World, encoder: StateEncoder)
     arrival = world.population
     with bert_calls() as called:
         encoder.prepared(arrival)
-    assert called == [encoder.model.bert]
+    assert called == [encoder.model.sequence.bert]

@@ -249,7 +249,7 @@ def test_halves_are_told_apart(tmp_path: Path) -> None:
     items_ND = model.item_vectors()
     values = torch.tensor([[[1.0, 3.0]], [[1.0, 3.5]], [[1.0, math.nan]]])
     zero_B1 = torch.zeros(3, 1)
-    tokens_BD = model.event_tokens(items_ND, zero_B1.long(), values, zero_B1)[:, 0]
+    tokens_BD = model.sequence.event_tokens(items_ND, zero_B1.long(), values, zero_B1)[:, 0]
     assert len({tuple(token.tolist()) for token in tokens_BD}) == 3
 
 
@@ -278,7 +278,7 @@ def test_clicks_are_learned_from_what_was_shown(tmp_path: Path) -> None:
     assert effect_S[0] == 0 and effect_S[3] == effect_S[5]
     assert float(effect_S[3]) < float(effect_S[1]) < 0
     with torch.no_grad():
-        query_1D = model.query(torch.zeros(1, 16), torch.tensor([12.0]), torch.tensor([0]))
+        query_1D = model.sequence.query(torch.zeros(1, 16), torch.tensor([12.0]), torch.tensor([0]))
         click_1N = model.logits("click", query_1D, model.item_vectors(), None)
     assert float(click_1N[0, :10].min()) > float(click_1N[0, 10:].max())
     assert float(click_1N[0, :10].mean().sigmoid()) == pytest.approx(0.7, abs=0.2)  # as if first
@@ -301,12 +301,16 @@ def test_context_and_item_columns_start_at_nothing_and_are_learned(tmp_path: Pat
     assert torch.equal(both.item_vectors(), neither.item_vectors())
     state, hour, day = torch.randn(2, 16), torch.tensor([3.0, 4.0]), torch.tensor([0, 1])
     extra = torch.tensor([[0.0], [1.0]])
-    assert torch.equal(both.query(state, hour, day, extra), neither.query(state, hour, day))
+    assert torch.equal(
+        both.sequence.query(state, hour, day, extra), neither.sequence.query(state, hour, day)
+    )
     learned = fitted(log, tmp_path / "c")
-    assert not torch.equal(learned.query(state, hour, day, extra), learned.query(state, hour, day))
-    assert float(learned.item_inputs.tables["0"].weight.detach().abs().sum()) > 0
+    assert not torch.equal(
+        learned.sequence.query(state, hour, day, extra), learned.sequence.query(state, hour, day)
+    )
+    assert float(learned.vectors.columns.tables["0"].weight.detach().abs().sum()) > 0
     with pytest.raises(ValueError, match=r"1 further columns \(device\), got 2"):
-        learned.query(state, hour, day, torch.zeros(2, 2))
+        learned.sequence.query(state, hour, day, torch.zeros(2, 2))
 
 
 def test_columns_by_hand() -> None:

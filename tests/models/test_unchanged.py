@@ -24,14 +24,14 @@ HEADS = ("click", "like", "rating", "next")
 # Sums of absolute weights; those of the network by their names of today.
 BERT = {
     "item_bias_YN": 185.75078794400906,
-    "item_residual.weight": 12.04070356246666,
-    "signal_tokens.2.weight": 7.783610211045016,
-    "gap_token.weight": 18.94297818504856,
-    "bert.encoder.layer.1.output.dense.weight": 15.013447052799165,
-    "query_heads.0.0.weight": 30.09359159097221,
-    "query_heads.2.3.weight": 32.948029540712014,
-    "query_heads.3.3.weight": 30.988214412820525,
-    "user_levels.1.weight": 1.6536664164159447,
+    "vectors.residual.weight": 12.04070356246666,
+    "sequence.signal_tokens.2.weight": 7.783610211045016,
+    "sequence.gap_token.weight": 18.94297818504856,
+    "sequence.bert.encoder.layer.1.output.dense.weight": 15.013447052799165,
+    "queries.networks.0.0.weight": 30.09359159097221,
+    "queries.networks.2.3.weight": 32.948029540712014,
+    "queries.networks.3.3.weight": 30.988214412820525,
+    "queries.user_levels.1.weight": 1.6536664164159447,
     "offset_M": 3.1746764183044434,
 }
 LOSSES = (

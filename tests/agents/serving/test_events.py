@@ -57,7 +57,8 @@ def shop_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         with torch.no_grad():  # columns start at zero: make them matter
             encoder = encoder_of(world)
             assert encoder is not None
-            for inputs in (encoder.model.start_columns, encoder.model.request_columns):
+            sequence = encoder.model.sequence
+            for inputs in (sequence.start_columns, sequence.request_columns):
                 for table in inputs.parameters():
                     table += torch.arange(table.numel()).view_as(table).sin()
             observer = replace(world.observer, encoder=encoder.prepared(world.population))

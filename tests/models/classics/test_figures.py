@@ -8,7 +8,6 @@ from small_log import shop_log
 
 from slategym.models import metrics
 from slategym.models.classics import next_figures, trees, value_figures
-from slategym.models.classics.events import Events
 from slategym.models.classics.families import FAMILIES, Rows, choose, fit_next
 from slategym.models.classics.figures import classic_figures
 from slategym.models.classics.reading import (
@@ -18,6 +17,7 @@ from slategym.models.classics.reading import (
     uniform_negatives,
 )
 from slategym.models.classics.replay import rank
+from slategym.models.closed_form.events import Events
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.quality.anchors import fit_anchors
 from slategym.models.quality.evaluation import leave_one_out, time_split

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from slategym.models.classics.events import Events
-from slategym.models.classics.fading import Fading, FadingPair, Popular
 from slategym.models.classics.ials import fit_ials
-from slategym.models.classics.item_to_item import (
+from slategym.models.classics.replay import moments, rank
+from slategym.models.classics.search import climb
+from slategym.models.closed_form.events import Events
+from slategym.models.closed_form.fading import Fading, FadingPair, Popular
+from slategym.models.closed_form.item_to_item import (
     MOST_ITEMS,
     cosine_neighbours,
     ease,
     transition_counts,
     transitions,
 )
-from slategym.models.classics.replay import moments, rank
-from slategym.models.classics.search import climb
 from slategym.models.multitask.sequences import Sequences
 
 

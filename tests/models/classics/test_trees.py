@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from slategym.models.classics import trees
-from slategym.models.classics.events import Events
 from slategym.models.classics.features import RECENT_PRIOR, USER_PRIOR, Statistics, describe
 from slategym.models.classics.gaussian import START
-from slategym.models.classics.sides import Sides
 from slategym.models.classics.trees import (
     CrossFitted,
     TreeSettings,
     best_size,
     fit_trees,
 )
+from slategym.models.closed_form.events import Events
+from slategym.models.closed_form.sides import Sides
 
 PROCESSES = {"like": START, "rating": START}
 SMALL = TreeSettings(folds=3, least_rows=5, most=30, patience=5, members=2)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from slategym.models.classics.drift import fit_drift, noise_of
-from slategym.models.classics.events import Events
-from slategym.models.classics.factors import item_factors
 from slategym.models.classics.gaussian import START, fit_gaussian
-from slategym.models.classics.residuals import Base
-from slategym.models.classics.sides import Sides
 from slategym.models.classics.types import Predicted
+from slategym.models.closed_form.events import Events
+from slategym.models.closed_form.factors import item_factors
+from slategym.models.closed_form.residuals import Base
+from slategym.models.closed_form.sides import Sides
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.quality.anchors import fit_anchors
 from slategym.models.tasks import tasks_of

@@ -72,9 +72,11 @@ class Story:
                 id_1H = torch.tensor([[e[0] for e in events]], dtype=torch.int64)
                 feedback_1HM = torch.tensor([[e[1] for e in events]]).reshape(1, len(events), 3)
                 gap_1H = torch.tensor([[e[2] for e in events]])
-                context_1D = model.context_token(p.profile[[u]], p.hour[[u]], p.weekday[[u]])
-                events_1HD = model.event_tokens(items_ND, id_1H, feedback_1HM, gap_1H)
-                states.append(model.states(context_1D, events_1HD, None)[0, -1])
+                context_1D = model.sequence.context_token(
+                    p.profile[[u]], p.hour[[u]], p.weekday[[u]]
+                )
+                events_1HD = model.sequence.event_tokens(items_ND, id_1H, feedback_1HM, gap_1H)
+                states.append(model.sequence.states(context_1D, events_1HD, None)[0, -1])
         return torch.stack(states)
 
 
@@ -200,7 +202,7 @@ def test_scores_and_embedding_know_the_time_of_the_request(
 ) -> None:
     encoded, context = encoder.initial(arrive(people, everybody(people))), clock(people)
     model = encoder.model
-    query_BD = model.query(encoded.state, context.hour, context.weekday)
+    query_BD = model.sequence.query(encoded.state, context.hour, context.weekday)
     torch.testing.assert_close(encoder.embed(encoded, context), query_BD)
     later = replace(context, hour=(context.hour + 6) % 24)
     assert not torch.allclose(encoder.embed(encoded, later), query_BD, atol=0.1)

@@ -5,7 +5,8 @@ import torch
 from small_worlds import TASKS
 
 from slategym.models.multitask.biases import ItemBiases
-from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings, time_features
+from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.multitask.sequence import time_features
 
 B, H, N = 3, 8, 30
 
@@ -22,7 +23,7 @@ def model(tiny_settings, tiny_vectors):
     )
     with torch.random.fork_rng(), torch.no_grad():  # zero at the start, by design
         torch.manual_seed(2)
-        model.request_time.weight.normal_(std=0.1)
+        model.sequence.request_time.weight.normal_(std=0.1)
         model.item_bias_YN.normal_()
     return model.eval()
 
@@ -41,11 +42,13 @@ def inputs():
 
 
 def states(model, inputs, mask_BH=None):
-    context_BD = model.context_token(inputs["profile_BF"], inputs["hour_B"], inputs["weekday_B"])
-    events_BHD = model.event_tokens(
+    context_BD = model.sequence.context_token(
+        inputs["profile_BF"], inputs["hour_B"], inputs["weekday_B"]
+    )
+    events_BHD = model.sequence.event_tokens(
         model.item_vectors(), inputs["id_BH"], inputs["feedback_BHM"], inputs["gap_BH"]
     )
-    return model.states(context_BD, events_BHD, mask_BH)
+    return model.sequence.states(context_BD, events_BHD, mask_BH)
 
 
 def test_time_features_by_hand():
@@ -79,7 +82,7 @@ def test_padding_on_the_right_changes_nothing(model, inputs):
 
 def test_scores_of_candidates_are_those_of_the_catalogue(model, inputs):
     items_ND = model.item_vectors()
-    query_BSD = model.query(
+    query_BSD = model.sequence.query(
         states(model, inputs), torch.rand(B, H + 1), torch.zeros(B, H + 1).long()
     )
     model.set_calibration({"like": 2.0}, {"like": -1.0})
@@ -95,17 +98,17 @@ def test_scores_of_candidates_are_those_of_the_catalogue(model, inputs):
 def test_a_score_is_a_dot_product_plus_biases(model, inputs):
     state_BD, items_ND = states(model, inputs)[:, -1], model.item_vectors()
     for index, head in enumerate(model.heads):
-        query_BD = model.query_heads[index](state_BD) / 4  # square root of the width, 16
+        query_BD = model.queries.networks[index](state_BD) / 4  # square root of the width, 16
         want_BN = query_BD @ items_ND.T + model.item_bias_YN[index]
         if head != "next":
-            want_BN = want_BN + model.user_levels[index](state_BD)
+            want_BN = want_BN + model.queries.user_levels[index](state_BD)
         torch.testing.assert_close(model.logits(head, state_BD, items_ND, None), want_BN)
 
 
 def test_the_clock_moves_the_scores(model, inputs):
     state_BD, items_ND = states(model, inputs)[:, -1], model.item_vectors()
-    monday = model.query(state_BD, torch.full((B,), 9.0), torch.zeros(B).long())
-    sunday = model.query(state_BD, torch.full((B,), 9.0), torch.full((B,), 6))
+    monday = model.sequence.query(state_BD, torch.full((B,), 9.0), torch.zeros(B).long())
+    sunday = model.sequence.query(state_BD, torch.full((B,), 9.0), torch.full((B,), 6))
     assert not torch.equal(model.score(monday, items_ND)[0], model.score(sunday, items_ND)[0])
 
 

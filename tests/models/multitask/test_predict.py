@@ -24,7 +24,7 @@ def popular(tiny_log, tiny_settings, tiny_vectors):
         num_items=30,
     ).eval()
     with torch.no_grad():
-        for head in model.query_heads:
+        for head in model.queries.networks:
             head[-1].weight.zero_()
             head[-1].bias.zero_()
     return model

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from slategym.models.classics.events import Bools, Events, Floats
-from slategym.models.classics.residuals import Base
+from slategym.models.closed_form.events import Bools, Events, Floats
+from slategym.models.closed_form.residuals import Base
 
 USER_PRIOR = 5.0  # pseudo-rows that pull a user's mean residual to 0
 

@@ -9,7 +9,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from slategym.models.classics.events import Bools, Events, Floats
+from slategym.models.closed_form.events import Bools, Events, Floats
 
 MOST_ITEMS = 20_000  # N x N single-precision numbers are 1.6 GB
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slategym.models.classics.events import Bools, Events, Floats, Ints
+from slategym.models.closed_form.events import Bools, Events, Floats, Ints
 from slategym.models.statistics import rating_biases
 
 CELLS = 4_000_000  # of a padded (B, T, T) batch

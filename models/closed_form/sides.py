@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from slategym.models.classics.events import Floats
+from slategym.models.closed_form.events import Floats
 from slategym.models.data.log import Log
 
 
