@@ -100,7 +100,7 @@ def _spoil(folder: Path, how: str) -> None:
         (folder / "model.safetensors").unlink()
     elif how == "altered":
         tensors = load_file(folder / "model.safetensors")
-        tensors["user_levels.0.bias"] += 1.0
+        tensors["queries.user_levels.0.bias"] += 1.0
         save_file(tensors, folder / "model.safetensors")
     elif how == "vocabulary":
         path = folder / "vocabulary.json"
