@@ -74,7 +74,12 @@ if TYPE_CHECKING:
         LongTermSatisfaction as LongTermSatisfaction,
     )
     from slategym.envs.users.patience import Patience as Patience
+    from slategym.envs.users.returns import Returns as Returns
+    from slategym.envs.users.satiation import Effect as Effect
+    from slategym.envs.users.satiation import FadingSatiation as FadingSatiation
     from slategym.envs.users.satiation import GenreSatiation as GenreSatiation
+    from slategym.envs.users.satiation import Habit as Habit
+    from slategym.envs.users.satiation import Mixed as Mixed
     from slategym.envs.users.topic_rec import TopicRec as TopicRec
     from slategym.envs.users.unchanging import Unchanging as Unchanging
 
@@ -136,7 +141,14 @@ else:
             "slategym.envs.users.likes": ("Likes",),
             "slategym.envs.users.long_term_satisfaction": ("LongTermSatisfaction",),
             "slategym.envs.users.patience": ("Patience",),
-            "slategym.envs.users.satiation": ("GenreSatiation",),
+            "slategym.envs.users.returns": ("Returns",),
+            "slategym.envs.users.satiation": (
+                "Effect",
+                "FadingSatiation",
+                "GenreSatiation",
+                "Habit",
+                "Mixed",
+            ),
             "slategym.envs.users.topic_rec": ("TopicRec",),
             "slategym.envs.users.unchanging": ("Unchanging",),
         },

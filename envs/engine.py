@@ -35,8 +35,9 @@ def start(world: World, seed_B: Tensor, user_B: Tensor, visit_B: Tensor) -> Sess
         user_B: int32, rows of the population.
         visit_B: int32, how many sessions these users have had before.
     """
-    step_B = torch.zeros_like(user_B)
-    person = Luck.at(luck.key(step_B + world.seed, user_B, step_B), step_B)
+    step_B, who_U = torch.zeros_like(user_B), world.population.person
+    who_B = user_B if who_U is None else who_U.index_select(0, user_B).int()  # all their arrivals
+    person = Luck.at(luck.key(step_B + world.seed, who_B, step_B), step_B)
     key_B = luck.key(seed_B, user_B, visit_B)
     now = Luck.at(key_B, step_B)
     arrival = arrive(world.population, user_B)

@@ -262,6 +262,13 @@ class UserModel(Protocol[S]):
         """Days until the next request, (B,), 0 within a visit; None: always within one."""
         return None
 
+    def about_to_bore(self, state: S) -> Tensor | None:
+        """Topics that bore, or would after one more click, (B, G) bool; None: none ever does.
+
+        For references that may know it.
+        """
+        return None
+
     def reveal(self, state: S) -> Tensor | None:
         """What agents are told of the state, (B, R) float32 in [-1, 1]; None: nothing."""
         return None

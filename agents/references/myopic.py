@@ -16,7 +16,6 @@ from slategym.agents.types import Action
 from slategym.envs.choice import MultinomialLogit
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, Session, World
-from slategym.envs.users.assumed import Assumed, AssumedState
 
 LARGEST_LOG = 1e3  # nats: bounds a log-worth
 MOST_APPEAL = 60.0  # log-odds: keeps exp finite in float32
@@ -132,14 +131,8 @@ class RuleAware:
 
     def tired(self, session: Session) -> Tensor:
         """Topics that bore now, or would after one more click, (B, G) bool."""
-        users, state = self.world.users, session.user
-        G = self.world.catalogue.num_topics
-        if not isinstance(users, Assumed) or users.satiation is None:
-            return torch.zeros(
-                session.step.shape[0], G, dtype=torch.bool, device=session.step.device
-            )
-        assert isinstance(state, AssumedState) and state.satiation is not None
-        rule, felt = users.satiation, state.satiation
-        last_BWG = F.one_hot((felt.last + 1).long(), G + 1)[..., 1:]
-        # the oldest click falls out of the memory when the next one comes in
-        return felt.bored | (last_BWG[:, 1:].sum(1) >= rule.threshold - 1)
+        tired_BG = self.world.users.about_to_bore(session.user)
+        if tired_BG is not None:
+            return tired_BG
+        shape = (session.step.shape[0], self.world.catalogue.num_topics)
+        return torch.zeros(shape, dtype=torch.bool, device=session.step.device)

@@ -107,6 +107,10 @@ class Boredom(UserModel[BoredomState]):
         """Remember the clicks, grow bored or recover, and drift."""
         return self._react(state, items, feedback_BKM[..., 0])
 
+    def about_to_bore(self, state: BoredomState) -> Tensor:
+        """Topics that bore, or would after one more click, (B, G) bool."""
+        return (state.bored > 0) | (state.count >= self.threshold - 1)
+
     def reveal(self, state: BoredomState) -> Tensor:
         """Share of the boredom threshold reached per topic, in [0, 1], (B, G)."""
         return (state.count / self.threshold).clamp(max=1.0)

@@ -124,6 +124,10 @@ class TopicRec(UserModel[TopicState]):
                 taste_BD = torch.where(click_BK[:, k : k + 1], moved_BD, taste_BD)
         return TopicState(taste_BD, topic_BR, age_BR, self._boredom(state.bored, topic_BR))
 
+    def about_to_bore(self, state: TopicState) -> Tensor:
+        """Topics that bore, or would after one more click, (B, G) bool."""
+        return (state.bored > 0) | (self._count(state.topic) >= self.threshold - 1)
+
     def _match(self, state: TopicState, items: Items) -> Tensor:
         match_BK = (items.embedding @ self._open_to(state)[:, :, None]).squeeze(2)
         appeal_BK = self.slope * (match_BK - self.offset)
@@ -146,11 +150,16 @@ class TopicRec(UserModel[TopicState]):
 
     def _boredom(self, bored_BG: Tensor, topic_BR: Tensor) -> Tensor:
         """Recover by a slate; then what was clicked too often bores."""
-        known_BR, none_BG = (topic_BR >= 0).int(), torch.zeros_like(bored_BG)
-        count_BG = none_BG.scatter_add(1, topic_BR.clamp(min=0).long(), known_BR)
+        count_BG = self._count(topic_BR)
         left_BG = (bored_BG - 1).clamp(min=0)
         starts_BG = (count_BG >= self.threshold) & (left_BG == 0)
         return left_BG.masked_fill(starts_BG, self.window)
+
+    def _count(self, topic_BR: Tensor) -> Tensor:
+        """Remembered clicks by topic, (B, G) int32."""
+        known_BR = (topic_BR >= 0).int()
+        none_BG = known_BR.new_zeros(len(topic_BR), self.num_topics)
+        return none_BG.scatter_add(1, topic_BR.clamp(min=0).long(), known_BR)
 
     def _scaled(self, taste_BD: Tensor) -> Tensor:
         taste_BGE = taste_BD.view(-1, self.num_topics, self.topic_size)

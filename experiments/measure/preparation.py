@@ -79,13 +79,8 @@ def constants(work: Work) -> dict[str, Any]:
             (f"temperature, {whose}", found.temperature, "", origin),
         ]
     words, topics = builder.log.words, len(builder.log.topic_names)
-    if assumed.boredom and topics > 1:
-        rows += [
-            ("boredom", assumed.boredom, "log-odds", "assumed"),
-            (f"boredom: clicks of one {words.topic}", assumed.threshold, "clicks", "assumed"),
-            ("boredom: among the last", assumed.memory, "clicks", "assumed"),
-            ("boredom: lasts", assumed.duration, "slates", "assumed"),
-        ]
+    if topics > 1:
+        rows += assumed.constants()
     if assumed.impatience:
         rows += _patience(builder)
     pace = builder.pace

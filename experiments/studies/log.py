@@ -67,7 +67,7 @@ def study(request: Request) -> Study:
     assumed, log = find_assumptions(name), builder.log
     _check_objective(log, request)
     capped = len(log.topic_names) > 1 and builder.default_slate > 1
-    bored = len(log.topic_names) > 1 and bool(assumed.boredom)
+    bored = len(log.topic_names) > 1 and assumed.bores
     words = log.words
     return Study(
         name="log",
@@ -217,7 +217,7 @@ def _left_out(builder: WorldBuilder, assumed: Assumptions) -> list[str]:
         )
     elif builder.default_slate < 2:
         found.append(f"the cap per {words.topic}: slates have one {words.item}")
-    if not assumed.boredom and len(log.topic_names) > 1:
+    if not assumed.bores and len(log.topic_names) > 1:
         found.append("the policy that is told the rule of boredom: nobody is bored here")
     if len(log.signals) == 1:
         found.append(

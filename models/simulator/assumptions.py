@@ -1,66 +1,129 @@
 """What a learned world adds to its people because no log shows it, as named values.
 
-A named value is one answer to all that is not known. Worlds that differ in nothing else are built
-with different ones, so that a claim can be seen to stand or fall with what is assumed.
+A named value is one answer to all that is not known, composed of pieces: what clicks on a topic do,
+who has which of it, patience, and returns. Worlds that differ in nothing else are built with
+different ones, so that a claim can be seen to stand or fall with what is assumed. What the log
+itself says of each piece (`models/data/dynamics`) stands beside it.
+
+"lasting" was chosen among rules that weary of everything by headroom and face value, before any
+learner was trained in it; `docs/assumptions.md` has the others.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.types import Provenance
-from slategym.envs.users.satiation import GenreSatiation
+from slategym.envs.users.returns import Returns
+from slategym.envs.users.satiation import (
+    Effect,
+    FadingSatiation,
+    GenreSatiation,
+    Habit,
+    Mixed,
+)
+from slategym.models.data.dynamics import Dynamics
 from slategym.models.data.log import Words
 
 STATED_PATIENCE = 5.0  # slates without a click, where no log says how long people stay
+VISITS = 4  # of the log's length, that a session with returns has at most
 
 Label = tuple[str, Provenance, str]  # what, whence, why
+Constant = tuple[str, float, str, Provenance]  # what, value, unit, whence
 
 
 @dataclass(frozen=True)
 class Assumptions:
-    """Boredom with a topic that was clicked often lately, and patience with slates in vain."""
+    """What clicks on a topic do to people, whether they lose patience, whether they come back."""
 
-    boredom: float = 4.0  # log-odds taken from a boring topic; 0: no boredom
-    memory: int = 5  # clicks
-    threshold: int = 3  # clicks on one topic
-    duration: int = 8  # slates
-    impatience: bool = True  # whether people leave for want of anything to click
+    effect: Effect[Any] | None = None  # None: nothing; its number of topics is the log's, later
+    impatience: bool = True  # whether a visit ends for want of anything to click
+    returns: Returns | None = None  # None: a session is one visit
+    name: str = "own"
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.boredom < math.inf:
-            raise UsageError(f"boredom is taken from log-odds and is 0 or more, got {self.boredom}")
-
-    def satiation(self, num_topics: int) -> GenreSatiation | None:
-        """The rule of boredom; None where nobody is ever bored, or topics do not differ."""
-        if not self.boredom or num_topics < 2:
+    def satiation(self, num_topics: int) -> Effect[Any] | None:
+        """The effect among that many topics; None where it is nothing, or topics do not differ."""
+        if self.effect is None or num_topics < 2:
             return None
-        return GenreSatiation(
-            num_topics,
-            memory=self.memory,
-            threshold=self.threshold,
-            penalty=self.boredom,
-            duration=self.duration,
-        )
+        return self.effect.among(num_topics)
 
-    def labels(self, words: Words, num_topics: int, patience_chosen: bool) -> tuple[Label, ...]:
-        """Every piece, labelled; also what could not be added.
+    @property
+    def parts(self) -> tuple[tuple[float, Effect[Any]], ...]:
+        """Every effect with the share of people who have it."""
+        return () if self.effect is None else self.effect.parts
+
+    @property
+    def bores(self) -> bool:
+        """Whether somebody may have too much of a topic."""
+        return any(not isinstance(effect, Habit) for _, effect in self.parts)
+
+    def overridden(self, settings: Mapping[str, float]) -> Assumptions:
+        """With other numbers in its pieces; a boredom of 0 is none.
+
+        Args:
+            settings: by name; "boredom" (log-odds), or a field of a piece, such as "duration".
+
+        Raises:
+            UsageError: no piece has such a number, or the number cannot be.
+        """
+        changed = self
+        for name, value in settings.items():
+            changed = changed._with(name, value)
+        told = ":".join(f"{name}={value:g}" for name, value in settings.items())
+        return replace(changed, name=f"{self.name}:{told}") if told else changed
+
+    def _with(self, name: str, value: float) -> Assumptions:
+        if not math.isfinite(value):
+            raise UsageError(f"{name} of the assumptions must be finite, got {value}")
+        if name == "boredom" and value < 0:
+            raise UsageError(f"boredom is taken from log-odds and is 0 or more, got {value}")
+        places = [piece for _, piece in self.parts] + ([self.returns] if self.returns else [])
+        field = "penalty" if name == "boredom" else name
+        if not any(field in _numbers(piece) for piece in places):
+            known = sorted({_said(number) for piece in places for number in _numbers(piece)})
+            hint = f"it has {', '.join(known)}" if known else "it has no numbers"
+            raise UsageError(f"assumptions {self.name!r} have no {name!r}; {hint}")
+        try:
+            effects = [_changed(effect, field, value) for _, effect in self.parts]
+            returns = None if self.returns is None else _changed(self.returns, field, value)
+        except ValueError as error:
+            raise UsageError(f"assumptions {self.name!r} with {name}={value:g}: {error}") from None
+        effect = self.effect
+        if isinstance(effect, Mixed):
+            effect = replace(effect, effects=tuple(effects))
+        elif effects:
+            effect = None if name == "boredom" and value == 0 else effects[0]
+        return replace(self, effect=effect, returns=returns)
+
+    def labels(
+        self,
+        words: Words,
+        num_topics: int,
+        patience_chosen: bool,
+        log: Dynamics | None = None,
+    ) -> tuple[Label, ...]:
+        """Every piece, labelled, with what the log says of it; also what could not be added.
 
         Args:
             words: what people call the log's things.
             num_topics: G of the log.
             patience_chosen: whether patience follows from the log's visits, or is stated.
+            log: what the log itself says; None: nothing is told of it.
         """
         told: list[Label] = []
-        if self.boredom and num_topics < 2:
+        if self.parts and num_topics < 2:
             told.append(("no boredom", "assumed", f"the log has no {words.topics} to tire of"))
-        elif self.boredom:
-            rule = f"{self.threshold} of the last {self.memory} clicks on a {words.topic} lower it"
-            told.append(
-                ("boredom", "assumed", f"{rule} for {self.duration} slates; the log has none")
-            )
+        elif self.parts:
+            for share, effect in self.parts:
+                who = "" if share == 1.0 else f"{share:.0%} of people, drawn once for each: "
+                told.append(
+                    (effect.called, "assumed", f"{who}{effect.rule(words.topic)}; the log has none")
+                )
+            told += () if log is None else runs_label(log, words)
         if self.impatience:
             how = (
                 f"how much there is of it is chosen so that {words.sessions} under popular slates "
@@ -76,20 +139,154 @@ class Assumptions:
                     f"a slate without a click costs 1, a click regains .5; {how}",
                 )
             )
+        if self.returns is not None:
+            how = (
+                f"{words.sessions} for {self.returns.days:g} days; the pause between two is "
+                "exponential, the shorter the better what was clicked is liked, by a factor of "
+                f"{math.exp(self.returns.strength):.0f} from worst to best"
+            )
+            told.append(("returns", "assumed", how))
+            told += () if log is None else returns_label(log, words)
         return tuple(told)
 
+    def constants(self) -> tuple[Constant, ...]:
+        """Every number of the effects and of returns."""
+        found: list[Constant] = []
+        for share, effect in self.parts:
+            what = effect.called
+            if share < 1:
+                found.append((f"{what}: share of people", share, "", "assumed"))
+            for number, value in _numbers(effect).items():
+                said = what if number in ("penalty", "gain") else f"{what}: {_said(number)}"
+                found.append((said, value, UNITS[number], "assumed"))
+        if self.returns is not None:
+            for number, value in _numbers(self.returns).items():
+                whence: Provenance = "derived" if number in ("pause", "longest") else "assumed"
+                found.append((f"returns: {number}", value, UNITS[number], whence))
+        return tuple(found)
 
-MILD = Assumptions()
+
+UNITS = {
+    "penalty": "log-odds",
+    "gain": "log-odds per click",
+    "memory": "clicks",
+    "threshold": "clicks on one topic",
+    "duration": "slates",
+    "most": "clicks that count",
+    "keep": "of the level, per slate",
+    "pause": "days, mean",
+    "strength": "of log pause, per unit of satisfaction",
+    "inertia": "of satisfaction, per slate with a click",
+    "days": "days",
+    "longest": "slates of a visit",
+}
+MILD_RULE = GenreSatiation(1)
+MILD = Assumptions(MILD_RULE, name="mild")
+WEARY = GenreSatiation(1, memory=5, threshold=3, penalty=2.0, duration=4, scope="everything")
 ASSUMPTIONS: dict[str, Assumptions] = {
-    "none": Assumptions(boredom=0.0, impatience=False),
-    "mild": MILD,
+    value.name: value
+    for value in (
+        Assumptions(impatience=False, name="none"),
+        MILD,
+        Assumptions(WEARY, name="lasting"),
+        Assumptions(Mixed((WEARY, Habit(1)), (0.5, 0.5)), name="mixed"),
+        Assumptions(Habit(1), name="habit"),
+        Assumptions(FadingSatiation(1), name="smooth"),
+        Assumptions(GenreSatiation(1), returns=Returns(), name="return"),
+    )
+}
+SAYS = {
+    "none": "nothing: people are as the model says and stay until the end",
+    "mild": "too much of a topic bores, for some slates, in that topic alone",
+    "lasting": "too much of a topic wearies of everything for some slates",
+    "mixed": "half of the people tire as in lasting, half like more of the same",
+    "habit": "everybody likes more of the same",
+    "smooth": "every click on a topic takes from its appeal, less with every slate since",
+    "return": "as mild, in several visits; the better liked, the sooner the next",
 }
 
 
 def find_assumptions(name: str | Assumptions) -> Assumptions:
-    """The value of that name; a value is itself.
+    """The value of that name, perhaps with other numbers; a value is itself.
+
+    Args:
+        name: such as "lasting", or "lasting:boredom=4:duration=8".
 
     Raises:
-        UsageError: there is none of that name; the nearest is offered.
+        UsageError: there is none of that name, of which the nearest is offered; or it has no such
+            number.
+
+    >>> find_assumptions("smooth:keep=0.5").satiation(3)
+    FadingSatiation(num_topics=3, penalty=1.0, keep=0.5)
     """
-    return name if isinstance(name, Assumptions) else lookup("assumptions", name, ASSUMPTIONS)
+    if isinstance(name, Assumptions):
+        return name
+    base, *pairs = name.split(":")
+    found = lookup("assumptions", base, ASSUMPTIONS)
+    settings: dict[str, float] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        try:
+            settings[key.strip()] = float(value)
+        except ValueError:
+            sign = ""
+        if not sign:
+            raise UsageError(
+                f"numbers of assumptions are NAME=NUMBER, such as {base}:boredom=4; got {pair!r}"
+            )
+    return found.overridden(settings)
+
+
+def runs_label(log: Dynamics, words: Words) -> tuple[Label, ...]:
+    """How much the log's people repeat topics and items, where it can tell."""
+    if log.runs is None or log.runs_shuffled is None or log.runs_blocks is None:
+        return ()
+    lift = log.run_lift or 0.0
+    more = f"{abs(lift):.0%} {'above' if lift >= 0 else 'below'} chance"
+    why = (
+        f"of five clicks in a row {log.runs:.1%} hold the newest one's {words.topic} three times "
+        f"or more, {log.runs_shuffled:.1%} with each person's order shuffled ({more}), "
+        f"{log.runs_blocks:.1%} with clicks of one second kept together: the log speaks "
+        f"{'of habit rather than of boredom' if lift > 0 else 'of boredom rather than of habit'}, "
+        "as far as its order is people's own"
+    )
+    return ((f"runs on a {words.topic}", "derived", why),)
+
+
+def returns_label(log: Dynamics, words: Words) -> tuple[Label, ...]:
+    """How often the log's people come back, and whether liking hastens it."""
+    if log.pauses is None:
+        return ((f"{words.sessions} apart", "derived", "nobody comes back in the log"),)
+    few, half, many = log.pauses
+    why = (
+        f"{log.returning:.0%} of people come back, {log.visits:.1f} {words.sessions} each; half of "
+        f"the pauses are shorter than {half:.3g} days (10 %: {few:.2g}, 90 %: {many:.3g})"
+    )
+    if log.pause_after_liked is not None and log.interval is not None:
+        low, high = log.interval
+        why += (
+            f"; rank correlation of a pause with the mean {log.liked} of the {words.session} "
+            f"before it, within people, {log.pause_after_liked:+.3f} [{low:+.3f}, {high:+.3f}]"
+        )
+        why += "" if low * high > 0 else ": the log does not show that liking hastens a return"
+    return ((f"{words.sessions} apart", "derived", why),)
+
+
+def _numbers(piece: Any) -> dict[str, float]:
+    """Numbers of a piece that may be changed, by name."""
+    values = {field.name: getattr(piece, field.name) for field in fields(piece)}
+    return {name: float(value) for name, value in values.items() if name in UNITS}
+
+
+def _said(number: str) -> str:
+    return "boredom" if number == "penalty" else number
+
+
+def _changed(piece: Any, number: str, value: float) -> Any:
+    """The piece with that number, where it has it."""
+    if number not in _numbers(piece):
+        return piece
+    whole = isinstance(getattr(piece, number), int)
+    if whole and value != int(value):
+        raise ValueError(f"{number} is a whole number")
+    return replace(piece, **{number: int(value) if whole else value})

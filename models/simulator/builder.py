@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,14 +29,23 @@ from slategym.envs.types import (
 )
 from slategym.envs.users.assumed import Assumed
 from slategym.envs.users.patience import Patience
+from slategym.envs.users.returns import Returns
 from slategym.models.data.datasets import load_log
+from slategym.models.data.dynamics import Dynamics, dynamics
 from slategym.models.data.log import Log
 from slategym.models.data.sittings import repetition
 from slategym.models.data.slates import SLATE_SIZE, default_slate, slates_left, too_few_left
 from slategym.models.files import kept
 from slategym.models.judge.factor import JudgeTaste
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
-from slategym.models.simulator.assumptions import MILD, STATED_PATIENCE, Assumptions, Label
+from slategym.models.simulator.assumptions import (
+    MILD,
+    MILD_RULE,
+    STATED_PATIENCE,
+    VISITS,
+    Assumptions,
+    Label,
+)
 from slategym.models.simulator.click_rates import (
     ClickRates,
     Constants,
@@ -112,7 +122,8 @@ class WorldBuilder:
         """The world of these settings, without a place to make choices in."""
         bare = self._bare(settings.role, settings.users, settings.starts, settings.device)
         slate_size = self.default_slate if settings.slate_size is None else settings.slate_size
-        self._check_slate_size(bare, slate_size)
+        horizon = self._horizon(settings.assumptions)
+        self._check_slate_size(bare, slate_size, horizon)
         observer = None
         if settings.state:
             encoder = self._encoder("B", settings.device)
@@ -124,8 +135,9 @@ class WorldBuilder:
             users=self._people(settings, bare),
             context=self._context(settings.static, settings.device),
             slate_size=slate_size,
+            horizon=horizon,
             observer=observer,
-            labels=self.recipe.labels or self._labels(settings),
+            labels=self._labels(settings),
         )
         if settings.objective is not None:
             world = replace(world, objective=_objective(world, settings.objective))
@@ -236,9 +248,47 @@ class WorldBuilder:
         impatience = None
         if assumptions.impatience:
             impatience = Patience(self.patience.patience if patience is None else patience)
-        if satiation is None and impatience is None:
+        returns = None if assumptions.returns is None else self._returns(assumptions.returns)
+        if satiation is None and impatience is None and returns is None:
             return people
-        return Assumed(people, satiation, impatience)
+        return Assumed(people, satiation, impatience, returns)
+
+    def _returns(self, assumed: Returns) -> Returns:
+        """With the log's own pauses and length of a visit, and what tells how much is liked.
+
+        That is the first signal after the click with two ends; without one it is the appeal.
+        """
+        number, signal = next(
+            ((m, s) for m, s in enumerate(self.log.signals) if m and math.isfinite(s.high - s.low)),
+            (None, None),
+        )
+        pauses = self.dynamics.pauses
+        return replace(
+            assumed,
+            pause=assumed.pause if pauses is None else pauses[1] / math.log(2.0),
+            longest=self.pace.horizon,
+            signal=number,
+            low=0.0 if signal is None else signal.low,
+            high=1.0 if signal is None else signal.high,
+        )
+
+    @cached_property
+    def dynamics(self) -> Dynamics:
+        """What the log itself says of runs, repeats, pauses and returns."""
+        place = f"constants/{self.parties.slug}-dynamics"
+        found = kept(
+            place, [self.log.sha256, self.log.pause, 1], lambda: asdict(dynamics(self.log))
+        )
+        pairs = {name: tuple(x) if isinstance(x, list) else x for name, x in found.items()}
+        return Dynamics(**pairs)
+
+    def _horizon(self, assumptions: Assumptions) -> int:
+        """Slates of a session: of one visit, or of as many as returns allow and items last for."""
+        if assumptions.returns is None:
+            return self.pace.horizon
+        left = None if self.log.repeats else slates_left(self.log)
+        wanted = VISITS * self.pace.horizon
+        return wanted if left is None else max(self.pace.horizon, min(wanted, left))
 
     def click_constants(self, party: str) -> Constants:
         """Skip and temperature of A's or J's people, found once on calibration people and kept.
@@ -311,25 +361,29 @@ class WorldBuilder:
                 lambda patience: replace(world, users=self._assumed(people, MILD, patience)),
                 self.parties.clicks_of("B"),
                 length=length,
-                repetition=repetition(self.log, MILD.memory, MILD.threshold),
+                repetition=repetition(self.log, MILD_RULE.memory, MILD_RULE.threshold),
             )
             return asdict(found)
 
         folder = self.parties.folder("A").name
-        decides = [asdict(constants), asdict(MILD), asdict(self.pace), list(PATIENCES)]
+        decides = [asdict(constants), asdict(MILD_RULE), asdict(self.pace), list(PATIENCES)]
         return PatienceChosen(**kept(f"constants/{folder}-patience", decides, chosen))
 
     def _labels(self, settings: WorldSettings) -> tuple[Label, ...]:
-        log = self.log
-        chosen = self.pace.visit is not None
-        return (
-            *labels_of_log(log, self.parties.warm, self.recipe.parties.warm),
-            *self.pace.labels,
-            label_of_choice(self.click_constants(settings.role), self.recipe.rates),
-            *settings.assumptions.labels(log.words, len(log.topic_names), chosen),
-        )
+        log, told = self.log, self.recipe.labels
+        if not told:
+            told = (
+                *labels_of_log(log, self.parties.warm, self.recipe.parties.warm),
+                *self.pace.labels,
+                label_of_choice(self.click_constants(settings.role), self.recipe.rates),
+            )
+        if settings.static:
+            return (*told, ("nothing changes", "assumed", "the negative control"))
+        chosen, topics = self.pace.visit is not None, len(log.topic_names)
+        assumed = settings.assumptions
+        return (*told, *assumed.labels(log.words, topics, chosen, self.dynamics))
 
-    def _check_slate_size(self, world: World, slate_size: int) -> None:
+    def _check_slate_size(self, world: World, slate_size: int, horizon: int) -> None:
         """A slate must be fillable whatever a user has consumed and clicks on the way."""
         N, items = self.log.num_items, self.log.words.items
         if self.log.repeats:
@@ -339,11 +393,11 @@ class WorldBuilder:
                 )
             return
         most = _most(world.population)
-        left = N - most - self.pace.horizon
+        left = N - most - horizon
         if not 1 <= slate_size <= left:
             raise UsageError(
                 f"slate_size must be in [1, {left}], got {slate_size}: some users have consumed "
-                f"{most} of {N} {items} and take up to one in each of {self.pace.horizon} slates"
+                f"{most} of {N} {items} and take up to one in each of {horizon} slates"
             )
 
 

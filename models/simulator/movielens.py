@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from slategym.envs.types import World
-from slategym.models.simulator.assumptions import MILD, Label
+from slategym.models.simulator.assumptions import MILD_RULE, Assumptions, Label, find_assumptions
 from slategym.models.simulator.builder import Recipe, WorldBuilder, WorldSettings, builder_of
 from slategym.models.simulator.click_rates import ClickRates, Constants
 from slategym.models.simulator.parties import Parties
@@ -15,7 +13,7 @@ from slategym.models.simulator.world import build_world
 DATASET = "movielens-100k"
 SECONDS_PER_SLATE = 36.0  # derived: median non-zero pause inside a sitting of the log
 HORIZON = 30  # slates
-BOREDOM = MILD.boredom  # log-odds, assumed
+BOREDOM = MILD_RULE.penalty  # log-odds, assumed
 RATES = ClickRates(random=0.15, popular=0.50)  # assumed
 RATES_SLATE = 5  # slots of the slates that the click rates speak of
 OBJECTIVE = (1.0, 1.0, 0.0)  # reward per click, like, star
@@ -26,17 +24,6 @@ LABELS: tuple[Label, ...] = (
     ("hour, weekday", "derived", "UTC time stamps of the ratings"),
     ("36 s per slate", "derived", "median non-zero pause inside a sitting of the log"),
     ("click rates .15 / .50", "assumed", "share of random and of popular slates that get a click"),
-    (
-        "boredom",
-        "assumed",
-        "3 of the last 5 clicks on a genre lower it for 8 slates; the log has none",
-    ),
-    (
-        "patience",
-        "assumed",
-        "a slate without a click costs 1, a click regains .5; how much there is of it is chosen so "
-        "that sessions under popular slates last as long as the log's sittings",
-    ),
     ("session of 30 slates", "assumed", "the log's mean sitting has 36 ratings"),
 )
 """What is measured and what is not: (what, label, why)."""
@@ -57,7 +44,8 @@ def movielens(
     static: bool = False,
     users: str = "training",
     slate_size: int = 5,
-    boredom: float = BOREDOM,
+    assumptions: str = "mild",
+    boredom: float | None = None,
     state: bool = True,
     starts: int = 8,
     pessimism: float = 0.0,
@@ -101,7 +89,10 @@ def movielens(
         users: whose histories: "training" (people of A and B), or "calibration", "selection",
             "evaluation" (three groups of J's people).
         slate_size: slots.
-        boredom: log-odds that a boring genre loses; 0 for none.
+        assumptions: what is added because no log shows it: "none", "mild", "lasting", "mixed",
+            "habit", "smooth" or "return" (docs/assumptions.md), perhaps with other numbers, as in
+            "lasting:duration=8".
+        boredom: log-odds that boredom takes, 0 for none; null: as assumed.
         state: False leaves out the B-model and its embedding, which is faster.
         starts: points of each person's history at which they may arrive.
         pessimism: for training: reward that a click loses per unit of disagreement, the standard
@@ -117,7 +108,7 @@ def movielens(
     Version history:
         v0: first.
     """
-    assumed = replace(MILD, boredom=boredom)
+    assumed = _assumed(assumptions, boredom)
     settings = WorldSettings(
         "A", static, users, slate_size, assumed, state, starts, device, None, pessimism, ensemble
     )
@@ -128,7 +119,8 @@ def movielens_judge(
     static: bool = False,
     users: str = "training",
     slate_size: int = 5,
-    boredom: float = BOREDOM,
+    assumptions: str = "mild",
+    boredom: float | None = None,
     state: bool = True,
     starts: int = 8,
     device: str = "cpu",
@@ -162,7 +154,10 @@ def movielens_judge(
         users: whose histories: "training" (people of A and B), or "calibration", "selection",
             "evaluation" (three groups of J's people).
         slate_size: slots.
-        boredom: log-odds that a boring genre loses; 0 for none.
+        assumptions: what is added because no log shows it: "none", "mild", "lasting", "mixed",
+            "habit", "smooth" or "return" (docs/assumptions.md), perhaps with other numbers, as in
+            "lasting:duration=8".
+        boredom: log-odds that boredom takes, 0 for none; null: as assumed.
         state: False leaves out the B-model and its embedding, which is faster.
         starts: points of each person's history at which they may arrive.
         device: of every tensor.
@@ -173,9 +168,15 @@ def movielens_judge(
     Version history:
         v0: first.
     """
-    assumptions = replace(MILD, boredom=boredom)
-    settings = WorldSettings("J", static, users, slate_size, assumptions, state, starts, device)
+    assumed = _assumed(assumptions, boredom)
+    settings = WorldSettings("J", static, users, slate_size, assumed, state, starts, device)
     return build_world(DATASET, MOVIELENS, settings)
+
+
+def _assumed(assumptions: str, boredom: float | None) -> Assumptions:
+    """The value of that name, at that boredom."""
+    found = find_assumptions(assumptions)
+    return found if boredom is None else found.overridden({"boredom": boredom})
 
 
 def builder() -> WorldBuilder:

@@ -132,6 +132,10 @@ class Pessimistic(UserModel[Opinions]):
         """The inner model's."""
         return self.inner.away(state.inner)
 
+    def about_to_bore(self, state: Opinions) -> Tensor | None:
+        """The inner model's."""
+        return self.inner.about_to_bore(state.inner)
+
     def reveal(self, state: Opinions) -> Tensor | None:
         """The inner model's."""
         return self.inner.reveal(state.inner)

@@ -18,6 +18,7 @@ from torch import Tensor
 from slategym.envs import engine
 from slategym.envs.types import World
 from slategym.envs.users.assumed import Assumed, AssumedState
+from slategym.envs.users.satiation import GenreSatiation
 
 PATIENCES = (3.0, 4.0, 5.0, 6.0, 7.0, 8.0)  # slates without a click
 
@@ -92,7 +93,7 @@ def _rule(world: World, state: AssumedState) -> tuple[Tensor, Tensor]:
     """Whether each user's memory of clicks is full, and whether its newest topic is repeated."""
     assert isinstance(world.users, Assumed)
     felt, rule = state.satiation, world.users.satiation
-    if felt is None or rule is None:
+    if not isinstance(rule, GenreSatiation):
         assert state.patience is not None
         none_B = torch.zeros_like(state.patience, dtype=torch.bool)
         return none_B, none_B

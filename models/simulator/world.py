@@ -45,7 +45,9 @@ def learned_world(
 
     Args:
         log: a log, the path of a log's folder, or the name of a data set.
-        assumptions: what is added because no log shows it: "none", "mild", or a value.
+        assumptions: what is added because no log shows it: "none", "mild", "lasting", "mixed",
+            "habit", "smooth", "return", perhaps with other numbers ("lasting:duration=8"); or a
+            value. See docs/assumptions.md.
         role: "world": A's people, a multi-task BERT; "judge": J's, a model of another family fitted
             on people whom no other model has met.
         static: True: the negative control: nothing that a user does changes what comes next.
@@ -175,8 +177,9 @@ def log_world(
 
     Args:
         log: a log's folder, or the name of a data set.
-        assumptions: what is added because no log shows it: "none" or "mild" (boredom with a topic,
-            patience with slates in vain).
+        assumptions: what is added because no log shows it: "none", "mild" (boredom with a topic,
+            patience with slates in vain), "lasting", "mixed", "habit", "smooth" or "return"
+            (docs/assumptions.md), perhaps with other numbers, as in "lasting:duration=8".
         static: True: the negative control, without boredom, patience, drift and clock.
         users: whose histories: "training" (people of A and B), or "calibration", "selection",
             "evaluation" (three groups of J's people).
@@ -249,7 +252,8 @@ def log_judge(
 
     Args:
         log: a log's folder, or the name of a data set.
-        assumptions: what is added because no log shows it: "none" or "mild".
+        assumptions: what is added because no log shows it: "none", "mild", "lasting", "mixed",
+            "habit", "smooth" or "return"; as of slategym/Log-v0.
         static: True: the negative control, without boredom, patience, drift and clock.
         users: whose histories: "training" (people of A and B), or "calibration", "selection",
             "evaluation" (three groups of J's people).

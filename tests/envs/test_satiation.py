@@ -30,8 +30,7 @@ def test_three_of_five_clicks_bore_for_eight_slates():
     state = show(rule, state, [0, 1], [1, 0])
     for slate in range(8):
         assert state.bored.tolist() == [[True, False, False, False]], slate
-        items = Items(torch.tensor([[0, 2]], dtype=torch.int32), CATALOGUE)
-        assert rule.cost(state, items).tolist() == [[4.0, 0.0]]
+        assert rule.cost(state).tolist() == [[4.0, 0.0, 0.0, 0.0]]
         state = show(rule, state, [2, 3], [0, 0])
     assert not state.bored.any()
 

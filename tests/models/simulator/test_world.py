@@ -25,12 +25,14 @@ from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.observation import show
 from slategym.envs.registry import make_world
-from slategym.envs.types import Session, World
+from slategym.envs.types import Session, World, map_tensors
 from slategym.envs.users.assumed import Assumed
+from slategym.envs.users.patience import Patience
+from slategym.envs.users.satiation import GenreSatiation
 from slategym.experiments.cli.main import answer, build
 from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
-from slategym.models.simulator.assumptions import Assumptions
+from slategym.models.simulator.assumptions import ASSUMPTIONS, VISITS, Assumptions
 from slategym.models.simulator.builder import builder_of
 from slategym.models.simulator.users import LearnedUsers
 from slategym.models.simulator.world import LOG, learned_world, read_objective
@@ -173,12 +175,58 @@ def test_assumptions_are_a_named_value(shop: Log) -> None:
     plain = learned_world(shop, assumptions="none", users="evaluation", starts=1)
     assert isinstance(plain.users, LearnedUsers)
     assert not any(label == "assumed" for _, label, _ in plain.labels)
-    own = Assumptions(boredom=9.0, threshold=2, impatience=False)
+    own = Assumptions(GenreSatiation(1, threshold=2, penalty=9.0), impatience=False)
     bored = learned_world(shop, assumptions=own, users="evaluation", starts=1)
     assert isinstance(bored.users, Assumed) and bored.users.patience is None
     assert bored.users.satiation.penalty == 9.0
     with pytest.raises(UsageError, match="unknown assumptions 'mild-ish'; did you mean 'mild'"):
         learned_world(shop, assumptions="mild-ish")
+
+
+@pytest.mark.parametrize("name", list(ASSUMPTIONS))
+def test_every_named_assumption_is_a_world_with_a_twin_that_never_changes(
+    shop: Log, name: str
+) -> None:
+    """Its pieces are labelled, one user alone goes as among others, and the twin knows none."""
+    settings = {"assumptions": name, "users": "evaluation", "starts": 2, "state": False}
+    world = learned_world(shop, **settings)
+    labels = {what: label for what, label, _ in world.labels}
+    value = ASSUMPTIONS[name]
+    for _, effect in value.parts:
+        assert labels[effect.called] == "assumed" and labels["runs on a category"] == "derived"
+    assert ("returns" in labels) == (value.returns is not None) == ("visits apart" in labels)
+    _, outcomes = play(world)
+    alone = engine.start(world, *(torch.tensor([x], dtype=torch.int32) for x in (0, 3, 0)))
+    for outcome in outcomes:
+        alone, again = engine.transition(world, alone, random_slate(world, alone))
+        torch.testing.assert_close(again.expected_reward, outcome.expected_reward[3:4])
+    assert world.horizon == (1 if value.returns is None else VISITS) * 10
+    twin = learned_world(shop, **settings, static=True)
+    assert isinstance(twin.users, LearnedUsers) and twin.horizon == world.horizon
+    assert not {effect.called for _, effect in value.parts} & {what for what, *_ in twin.labels}
+    still = begin(twin)
+    for _ in range(3):
+        after, _ = engine.transition(twin, still, random_slate(twin, still))
+        assert_same(after.user, begin(twin).user)
+        still = after
+
+
+def assert_same(one: object, other: object) -> None:
+    map_tensors(lambda a, b: torch.testing.assert_close(a, b) or a, one, other)
+
+
+def test_returns_take_their_pauses_from_the_log_and_context_moves_on(shop: Log) -> None:
+    world = learned_world(shop, assumptions="return", users="evaluation", starts=2, state=False)
+    returns, log = world.users.returns, builder_of(shop, LOG).dynamics
+    assert log.pauses is not None
+    assert returns.pause == pytest.approx(log.pauses[1] / np.log(2.0))
+    assert returns.signal is None  # minutes have no upper end: how much it appeals is taken
+    patient = replace(world, users=replace(world.users, patience=Patience(0.5)))
+    session, _ = play(patient, 1)
+    away_B = session.user.returns.away
+    assert (away_B > 0).any() and (away_B == 0).any()
+    moved_B = session.context.hour != begin(world).context.hour
+    assert moved_B[away_B > 0].all()
 
 
 def test_the_objective_can_be_asked_for(shop: Log) -> None:

@@ -1,0 +1,77 @@
+"""Assumptions by name: their numbers, their words, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from slategym.envs.names import UsageError
+from slategym.envs.users.satiation import FadingSatiation, GenreSatiation, Habit, Mixed
+from slategym.models.data.dynamics import Dynamics
+from slategym.models.data.log import PLAIN
+from slategym.models.simulator.assumptions import (
+    ASSUMPTIONS,
+    MILD,
+    SAYS,
+    find_assumptions,
+    returns_label,
+    runs_label,
+)
+
+LOG = Dynamics(0.3, 0.2, 0.25, 0.0, 2.0, 0.5, (0.5, 2.0, 9.0), "like", -0.2, (-0.3, -0.1))
+
+
+def test_every_name_has_a_line_and_is_found() -> None:
+    assert set(SAYS) == set(ASSUMPTIONS)
+    for name, value in ASSUMPTIONS.items():
+        assert find_assumptions(name) is value and value.name == name
+        assert bool(value.constants()) == bool(value.parts or value.returns)
+    assert MILD.satiation(4) == GenreSatiation(4, 5, 3, 4.0, 8, "topic")
+    assert MILD.satiation(1) is None  # nothing to tire of
+
+
+def test_numbers_can_be_changed_by_name() -> None:
+    weary = find_assumptions("lasting:boredom=4:duration=8")
+    assert weary.name == "lasting:boredom=4:duration=8"
+    assert weary.satiation(3) == GenreSatiation(3, 5, 3, 4.0, 8, "everything")
+    mixed = find_assumptions("mixed:gain=1").effect
+    assert isinstance(mixed, Mixed)
+    assert [type(effect) for effect in mixed.effects] == [GenreSatiation, Habit]
+    assert mixed.effects[1].gain == 1.0
+    assert find_assumptions("smooth:keep=0.5").effect == FadingSatiation(1, keep=0.5)
+    assert find_assumptions("return:strength=1").returns.strength == 1.0
+    assert find_assumptions("mild:boredom=0").satiation(3) is None
+    assert not find_assumptions("mild:boredom=0").bores and not ASSUMPTIONS["habit"].bores
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lastign", "unknown assumptions 'lastign'; did you mean 'lasting'"),
+        ("none:boredom=1", "assumptions 'none' have no 'boredom'; it has no numbers"),
+        ("smooth:duration=8", "have no 'duration'; it has boredom, keep"),
+        ("mild:boredom=-1", "boredom is taken from log-odds and is 0 or more, got -1"),
+        ("mild:boredom", "are NAME=NUMBER, such as mild:boredom=4; got 'boredom'"),
+        ("mild:boredom=much", "are NAME=NUMBER"),
+        ("mild:threshold=9", r"threshold must be in \[1, 5\], got 9"),
+        ("mild:duration=1.5", "duration is a whole number"),
+        ("mild:boredom=nan", "must be finite"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        find_assumptions(text)
+
+
+def test_pieces_and_the_log_stand_beside_each_other() -> None:
+    labels = ASSUMPTIONS["mixed"].labels(PLAIN, 3, True, LOG)
+    told = {what: (label, why) for what, label, why in labels}
+    assert told["weariness"][1].startswith("50% of people, drawn once for each: 3 of the last 5")
+    assert told["habit"][0] == "assumed"
+    assert told["runs on a topic"][0] == "derived" and "50% above chance" in labels[2][2]
+    ((_, _, runs),) = runs_label(LOG, PLAIN)
+    assert "30.0% hold" in runs and "habit rather than of boredom" in runs
+    ((_, _, again),) = returns_label(LOG, PLAIN)
+    assert "-0.200 [-0.300, -0.100]" in again and "does not show" not in again
+    rarely = Dynamics(0.1, 0.2, 0.2, 0.0, 2.0, 0.5, (0.5, 2.0, 9.0), "like", 0.0, (-0.1, 0.1))
+    assert "boredom rather than of habit" in runs_label(rarely, PLAIN)[0][2]
+    assert "does not show that liking hastens" in returns_label(rarely, PLAIN)[0][2]
