@@ -95,6 +95,13 @@ def _body(about: dict[str, Any]) -> list[str]:
         f"- clicks: {LEARNED[about['clicks']]}",
         f"- consumed items: {REPEATS[about['repeats']]}",
     ]
+    if origin := about.get("from"):
+        lines += [
+            f"- fitted further from {origin['label']!r}: {origin['new_rows']:,} rows and "
+            f"{origin['new_items']:,} items are new; old rows are at least {origin['replay']:.0%} "
+            "of those learned from",
+            *(f"- {note}" for note in origin["notes"]),
+        ]
     if validation is None:
         lines.append("- no validation rows: a fixed number of epochs, heads not calibrated")
     elif about["refit"]:

@@ -28,7 +28,7 @@ from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.predict import Predictions, mean_losses, predict
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.scores import model_figures
-from slategym.models.multitask.sequences import Bools, Ints, Sequences, Windows, plan_epoch
+from slategym.models.multitask.sequences import Bools, Ints, Replay, Sequences, Windows, plan_epoch
 from slategym.models.tasks import Task, head_weights
 
 WATCHED_ROWS = 3000  # validation rows read after each epoch
@@ -85,6 +85,7 @@ class Fit:
     held_E: Bools | None
     training: TrainingSettings
     seed: int
+    replay: Replay | None = None  # of a model that is fitted further
 
     @property
     def weights(self) -> dict[str, float]:
@@ -155,7 +156,9 @@ class Fit:
         length_U = self.sequences.prefix_lengths(self.train_E)
         limit_U = torch.as_tensor(self.sequences.clicks_within(self.train_E), device=model.device)
         chunk = model.settings.max_history + 1
-        plan = plan_epoch(self.sequences, length_U, chunk, training.batch_events, rng)
+        plan = plan_epoch(
+            self.sequences, length_U, chunk, training.batch_events, rng, self.replay
+        )
         proposal = self._proposal()
         sums: dict[str, float] = {}
         for number, windows in enumerate(plan):

@@ -46,6 +46,26 @@ class Windows(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Replay:
+    """New rows are all learned from, of the old ones only so many: against forgetting."""
+
+    fresh_E: Bools  # (E,) the new rows
+    share: float  # of the rows learned from that are old ones, in [0, 1)
+
+    def chosen(self, windows: Windows, rng: np.random.Generator) -> Ints:
+        """Windows with a new row, and of the others as many as make up the share."""
+        before = np.concatenate([[0], np.cumsum(self.fresh_E)])
+        fresh_B = before[windows.end_B] - before[windows.row_B]
+        rows_B = windows.end_B - windows.row_B
+        new_B = np.flatnonzero(fresh_B > 0)
+        wanted = fresh_B.sum() * self.share / (1 - self.share)
+        wanted -= (rows_B - fresh_B)[new_B].sum()  # in one window with new ones
+        old_B = rng.permutation(np.flatnonzero(fresh_B == 0))
+        taken = np.searchsorted(np.cumsum(rows_B[old_B]), wanted) if wanted > 0 else 0
+        return np.concatenate([new_B, old_B[: int(taken)]])
+
+
+@dataclass(frozen=True)
 class Batch:
     """Windows of B users, padded on the right."""
 
@@ -288,7 +308,12 @@ def as_mask(sequences: Sequences, rows: NDArray[np.generic]) -> Bools:
 
 
 def plan_epoch(
-    sequences: Sequences, length_U: Ints, chunk: int, batch_events: int, rng: np.random.Generator
+    sequences: Sequences,
+    length_U: Ints,
+    chunk: int,
+    batch_events: int,
+    rng: np.random.Generator,
+    replay: Replay | None = None,
 ) -> list[Windows]:
     """Cut each user's training rows into chunks from a random offset, and group them by length.
 
@@ -299,6 +324,7 @@ def plan_epoch(
         batch_events: positions, or rows if there are more of them, of a batch, padding included;
             one chunk at least is taken.
         rng: offsets, order.
+        replay: which chunks are learned from; None: all.
 
     Returns:
         The windows of each batch, in random order.
@@ -319,6 +345,8 @@ def plan_epoch(
     end = np.minimum(np.searchsorted(position_E, stop), limit)
     filled = end > row  # positions inside a slate of several clicks have no row of their own
     windows = Windows(start, stop, row, end).part(np.flatnonzero(filled))
+    if replay is not None:
+        windows = windows.part(replay.chosen(windows, rng))
     length = np.maximum(windows.stop_B - windows.start_B, windows.end_B - windows.row_B)
     order = rng.permutation(len(length))
     batches: list[Ints] = []

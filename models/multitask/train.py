@@ -98,8 +98,8 @@ def train_multitask(
     weights = head_weights(tasks, training.weights)
     about: dict[str, Any] = {
         "data": {"name": log.name, "sha256": log.sha256},
-        "rows": _describe(train_E, sequences),
-        "validation": None if held_E is None else _describe(held_E, sequences),
+        "rows": describe(train_E, sequences),
+        "validation": None if held_E is None else describe(held_E, sequences),
         "refit": refit,
         "settings": asdict(settings),
         "training": asdict(replace(training, weights=weights)),
@@ -113,7 +113,7 @@ def train_multitask(
     about |= {"spec": hash_of(about), "label": label, "encoder": encoder}
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # another process may be at it: wait, then load
-        if _is_complete(folder, about["spec"]):
+        if is_complete(folder, about["spec"]):
             return MultiTaskBert.from_pretrained(folder).to(device)
         judgement: Judgement | None = None
         if refit and held_E is not None:
@@ -173,7 +173,7 @@ def train_multitask(
             "figures": judgement.figures,
         }
         model.vocabulary = Vocabulary.of(log, _held(log, None if refit else validation))
-        _write(model, folder, about)
+        write(model, folder, about)
     return model
 
 
@@ -200,7 +200,7 @@ def _slots(sequences: Sequences, train_E: Bools) -> Ints | None:
     return slots
 
 
-def _write(model: MultiTaskBert, folder: Path, about: dict[str, Any]) -> None:
+def write(model: MultiTaskBert, folder: Path, about: dict[str, Any]) -> None:
     """Set the calibration and write the folder."""
     model.tasks = from_json(about["tasks"])
     platt = {row["head"]: row["platt"] for row in about["calibration"]}
@@ -235,7 +235,8 @@ def _check_rows(train_E: Bools, held_E: Bools | None, refit: bool) -> None:
         raise ValueError("there are no validation rows; leave validation out to train without")
 
 
-def _describe(mask_E: Bools, sequences: Sequences) -> dict[str, Any]:
+def describe(mask_E: Bools, sequences: Sequences) -> dict[str, Any]:
+    """How many rows of how many people, and which."""
     users = np.unique(sequences.user_E.cpu().numpy()[mask_E])
     return {
         "rows": int(mask_E.sum()),
@@ -244,7 +245,7 @@ def _describe(mask_E: Bools, sequences: Sequences) -> dict[str, Any]:
     }
 
 
-def _is_complete(folder: Path, spec: str) -> bool:
+def is_complete(folder: Path, spec: str) -> bool:
     """Whether the folder holds the model of this spec.
 
     Raises:
