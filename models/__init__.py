@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from slategym.models.multitask.fitting import fit as fit
     from slategym.models.multitask.network import MultiTaskBert as MultiTaskBert
     from slategym.models.multitask.network import MultiTaskSettings as MultiTaskSettings
+    from slategym.models.multitask.refit import RefitSettings as RefitSettings
     from slategym.models.multitask.train import train_multitask as train_multitask
+    from slategym.models.quality.refitting import refit as refit
     from slategym.models.simulator.assumptions import Assumptions as Assumptions
     from slategym.models.simulator.world import learned_world as learned_world
 
@@ -43,7 +45,9 @@ else:
             "slategym.models.multitask.fit": ("TrainingSettings",),
             "slategym.models.multitask.fitting": ("fit",),
             "slategym.models.multitask.network": ("MultiTaskBert", "MultiTaskSettings"),
+            "slategym.models.multitask.refit": ("RefitSettings",),
             "slategym.models.multitask.train": ("train_multitask",),
+            "slategym.models.quality.refitting": ("refit",),
             "slategym.models.simulator.assumptions": ("Assumptions",),
             "slategym.models.simulator.world": ("learned_world",),
         },

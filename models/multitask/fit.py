@@ -156,9 +156,7 @@ class Fit:
         length_U = self.sequences.prefix_lengths(self.train_E)
         limit_U = torch.as_tensor(self.sequences.clicks_within(self.train_E), device=model.device)
         chunk = model.settings.max_history + 1
-        plan = plan_epoch(
-            self.sequences, length_U, chunk, training.batch_events, rng, self.replay
-        )
+        plan = plan_epoch(self.sequences, length_U, chunk, training.batch_events, rng, self.replay)
         proposal = self._proposal()
         sums: dict[str, float] = {}
         for number, windows in enumerate(plan):

@@ -114,9 +114,7 @@ def _check_same(model: MultiTaskBert, vocabulary: Vocabulary, log: Log) -> None:
     check("signals", [_kind(t.signal) for t in own], [_kind(t.signal) for t in model.tasks])
     check("profile columns", log.profile_names, [name for name, _ in vocabulary.profile])
     check("context columns", [c.name for c in log.context], [c.name for c in model.context])
-    check(
-        "item columns", [c.name for c in log.item_columns], [c.name for c in model.item_columns]
-    )
+    check("item columns", [c.name for c in log.item_columns], [c.name for c in model.item_columns])
 
 
 def _kind(signal: Signal) -> str:
@@ -170,7 +168,10 @@ def _row_tables(
     tables = {"residual.weight": row_N}
     for f, ((_, old), (_, new)) in enumerate(zip(vocabulary.profile, now.profile, strict=True)):
         tables[f"profile_tokens.{f}.weight"] = _rows(old, new)
-    kinds = (("context", model.context, log.context), ("item", model.item_columns, log.item_columns))
+    kinds = (
+        ("context", model.context, log.context),
+        ("item", model.item_columns, log.item_columns),
+    )
     for kind, olds, news in kinds:
         for z, (was, column) in enumerate(zip(olds, news, strict=True)):
             rows = _rows(was.categories, column.categories)

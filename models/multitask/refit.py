@@ -1,5 +1,4 @@
-"""A fitted model, fitted further on what a log has had since: new rows, with old ones against
-forgetting.
+"""A fitted model, fitted further: on new rows of its log, with old ones against forgetting.
 
 New are the rows after the last moment of the log that the model was fitted on. All of them are
 learned from; of the windows without any, so many are drawn in each epoch that old rows make a
@@ -76,9 +75,7 @@ class Refitted:
     since: Since
 
 
-def since_fit(
-    model: MultiTaskBert, log: Log, *, since: int | None = None, seed: int = 0
-) -> Since:
+def since_fit(model: MultiTaskBert, log: Log, *, since: int | None = None, seed: int = 0) -> Since:
     """Part a log's rows in old and new, and its people in learned from and held out.
 
     Args:
@@ -171,9 +168,7 @@ def refit_multitask(
     """
     settings, folder = settings or RefitSettings(), Path(folder)
     parted = since_fit(model, log, since=since, seed=seed)
-    start = grown(
-        model, log, parted.train_E, text_vectors_ND0=text_vectors_ND0, progress=progress
-    )
+    start = grown(model, log, parted.train_E, text_vectors_ND0=text_vectors_ND0, progress=progress)
     device = str(model.device)
     sequences = Sequences.from_log(log, device)
     before = model.about or {}

@@ -1,0 +1,68 @@
+"""slategym refit: from a fitted model and a log that has grown to the next model and its report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from small_log import write_shop
+from small_movielens import small_movielens
+
+from slategym.experiments.cli.main import answer, build
+from slategym.models.multitask.network import MultiTaskBert
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a shop's log, what it had at first, and a model of that."""
+    home = tmp_path_factory.mktemp("refit")
+    with small_movielens(home / "home"), pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        write_shop(home / "shop")
+        write_shop(home / "first")
+        events = pd.read_csv(home / "first" / "events.csv")
+        early = events["time"] < events["time"].quantile(0.6)
+        events[early].to_csv(home / "first" / "events.csv", index=False)
+        words = ["fit", "first", "--epochs", "1", "--quiet", "--out", "model"]
+        assert answer(build, words) == 0
+        yield home
+
+
+def test_a_grown_log_makes_the_next_model_and_says_what_moved(
+    fitted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["refit", "model", "shop", "--epochs", "1", "--quiet"]
+    capsys.readouterr()
+    assert answer(build, words) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "old rows" in out and "which products" in out and "chance 95 %" in out
+    assert "nothing is clearly" in out or "gained" in out
+    folder = Path("runs/refit-shop")
+    assert (folder / "drift.png").stat().st_size > 1000
+    assert MultiTaskBert.from_pretrained(folder).vocabulary is not None
+    kept = json.loads((folder / "drift.json").read_text())
+    assert {"old", "new"} <= set(kept["rows"]) and {r["rows"] for r in kept["readings"]}
+    assert answer(build, [*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told.pop("model") == "runs/refit-shop" and told == kept
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere", "shop"], "nowhere: no such folder; a model is a folder"),
+        (["model", "shopp/"], "shopp/: no such folder; a log is a folder"),
+        (["model", "shop", "--replay", "1"], "replay is the share of old rows"),
+        (["model", "shop", "--since", "May"], "--since is a time such as 2024-05-01"),
+        (["model", "shop", "--since", "2099-01-01"], "has no row after 2099-01-01 00:00:00 UTC"),
+        (["model", "first"], "first has no row after"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    fitted: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert answer(build, ["refit", *words, "--quiet"]) == 2
+    assert message in capsys.readouterr().err

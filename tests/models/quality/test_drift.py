@@ -1,0 +1,118 @@
+"""What moved: found where it was put, and no more often than chance where nothing was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_log import shop_log
+
+from slategym.models.quality.drift import DriftReport, Reading, jensen_shannon, shifts
+from slategym.models.quality.resampling import Interval, intervals, resampled
+
+
+@pytest.fixture(scope="module")
+def log():
+    return shop_log(60, 24, slates=12)
+
+
+@pytest.fixture(scope="module")
+def fresh_E(log):
+    """Of each person the second half."""
+    place = log.events.groupby("user").cumcount().to_numpy()
+    return place >= 24
+
+
+def test_jensen_shannon_by_hand():
+    assert jensen_shannon(np.array([0.5, 0.5]), np.array([0.5, 0.5])) == 0
+    # H(.75, .25) - (H(.5, .5) + H(1, 0)) / 2 = .811278 - .5
+    found = jensen_shannon(np.array([0.5, 0.5]), np.array([1.0, 0.0]))
+    assert found == pytest.approx(0.311278, abs=1e-6)
+
+
+def test_chance_is_rarely_called_a_move(log):
+    """A 95 % point: of things that did not move about one in twenty is beyond it."""
+    rng = np.random.default_rng(0)
+    block_E = log.events["user"].to_numpy() * 2 + (np.arange(len(log.events)) % 48 >= 24)
+    called = []
+    for seed in range(6):
+        fresh_E = (rng.permutation(int(block_E.max()) + 1) % 2 == 0)[block_E]
+        called += [shift.moved for shift in shifts(log, fresh_E, seed=seed)]
+    assert len(called) >= 30 and np.mean(called) < 0.2
+
+
+@pytest.mark.parametrize("moved", ["click", "device", "weekday", "which products", "dwell"])
+def test_what_was_moved_is_named(log, fresh_E, moved):
+    events = log.events.copy()
+    if moved == "click":
+        events.loc[fresh_E, "click"] = np.float32(0)
+        events.loc[np.flatnonzero(fresh_E)[::3], "click"] = np.float32(1)
+    elif moved == "device":
+        events.loc[fresh_E, "device"] = 1
+    elif moved == "weekday":
+        events.loc[fresh_E, "weekday"] = 6
+    elif moved == "dwell":
+        events.loc[fresh_E, "dwell"] *= 4
+    else:
+        events.loc[fresh_E, "item"] = events.loc[fresh_E, "item"] // 2
+    found = {shift.name: shift for shift in shifts(replace(log, events=events), fresh_E)}
+    assert found[moved].moved and found[moved].distance > 1.5 * found[moved].null
+    if moved == "click":
+        assert (
+            found["click"].new == pytest.approx(1 / 3, abs=0.01) and found["click"].unit == "rate"
+        )
+
+
+def test_people_are_drawn_whole():
+    user_x = np.array([3, 5, 3, 5, 5, 9])
+    for rows in resampled(user_x, 20, 0):
+        counts = np.bincount(rows, minlength=6)
+        assert counts[0] == counts[2] and counts[1] == counts[3] == counts[4]
+        assert counts[0] + counts[1] + counts[5] == 3
+
+
+def test_an_interval_covers_a_mean_as_people_allow():
+    """People, not rows: 20 people of 50 equal rows each have the interval of 20 numbers."""
+    rng = np.random.default_rng(1)
+    mean_U = rng.normal(size=20)
+    user_x, value_x = np.repeat(np.arange(20), 50), np.repeat(mean_U, 50)
+    found = intervals(lambda rows: {"m": float(value_x[rows].mean())}, user_x, draws=400)["m"]
+    wide = 2 * 1.96 * mean_U.std() / np.sqrt(20)
+    assert found.high - found.low == pytest.approx(wide, rel=0.2)
+    none = intervals(lambda rows: {"m": float("nan")}, user_x)["m"]
+    assert np.isnan(none.low) and not none.clear and none.to_json()["value"] is None
+
+
+def _reading(figure: str, rows: str, change: float, clear: bool = True) -> Reading:
+    low, high = (change - 0.01, change + 0.01) if clear else (change - 1, change + 1)
+    return Reading(figure, rows, 100, 0.5, 0.5 + change, Interval(change, low, high))
+
+
+@pytest.mark.parametrize(
+    ("figure", "rows", "change", "verdict"),
+    [
+        ("like_auc", "old", -0.05, "forgotten"),
+        ("like_auc", "old", 0.05, "better"),
+        ("like_auc", "new", 0.05, "gained"),
+        ("rating_rmse", "new", -0.05, "gained"),
+        ("rating_rmse", "old", 0.05, "forgotten"),
+        ("like_ece", "new", 0.05, "worse"),
+    ],
+)
+def test_a_change_is_named(figure, rows, change, verdict):
+    assert _reading(figure, rows, change).verdict == verdict
+    assert _reading(figure, rows, change, clear=False).verdict == "not clear"
+
+
+def test_what_is_worse_is_said_first_and_nothing_gained_is_said():
+    bad, good = _reading("like_auc", "old", -0.05), _reading("like_auc", "new", 0.05)
+    lines = DriftReport((), (good, bad), {}).summary()
+    assert "forgotten" in lines[0] and "gained" in lines[1]
+    lines = DriftReport((), (_reading("hr10", "new", 0.0, clear=False),), {}).summary()
+    assert lines == [
+        "nothing is clearly forgotten or worse",
+        "nothing is clearly gained: the model before would do as well",
+    ]
+    json.dumps(DriftReport((), (good, bad), {}).to_json(), allow_nan=False)
