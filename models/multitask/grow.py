@@ -158,7 +158,8 @@ def _text_vectors(model: MultiTaskBert, log: Log, row_N: Ints, progress: bool) -
 
 def _buffer(model: MultiTaskBert, leaf: str) -> Tensor:
     """The buffer of that name, wherever in the model it is, on the CPU."""
-    return next(v for k, v in model.state_dict().items() if k.split(".")[-1] == leaf).cpu()
+    found: Tensor = next(v for k, v in model.state_dict().items() if k.split(".")[-1] == leaf)
+    return found.cpu()
 
 
 def _row_tables(

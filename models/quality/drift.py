@@ -181,11 +181,10 @@ def shifts(log: Log, fresh_E: Bools, *, seed: int = 0) -> list[Shift]:
             return
         sizes = int(bins.max()) + 1
         parted = [_distance(bins, known_x, label_x, sizes) for label_x in (fresh_x, *dealt)]
-        means: list[float | None] = [None, None]
-        if unit:
-            means = [float(values[known_x & side].mean()) for side in (~fresh_x, fresh_x)]
+        old = float(values[known_x & ~fresh_x].mean()) if unit else None
+        new = float(values[known_x & fresh_x].mean()) if unit else None
         null = float(np.nanquantile(parted[1:], 0.95))
-        found.append(Shift(name, kind, *means, unit, parted[0], null))
+        found.append(Shift(name, kind, old, new, unit, parted[0], null))
 
     for signal in log.signals:
         values = events[signal.name].to_numpy(np.float64)

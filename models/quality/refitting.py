@@ -62,7 +62,7 @@ def refit(
     if not isinstance(log, Log):
         log = load_log(log if isinstance(log, str) else Path(log), progress=progress)
     done = refit_multitask(
-        model.to(device), log, folder, settings, since=since, seed=seed, progress=progress
+        model.to(device), log, Path(folder), settings, since=since, seed=seed, progress=progress
     )
     report = drift_report(log, done, seed=seed)
     with atomic_path(Path(folder) / REPORT) as path:
