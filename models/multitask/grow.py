@@ -25,7 +25,8 @@ from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.sequences import Bools
 from slategym.models.multitask.vocabulary import Vocabulary
 from slategym.models.tasks import tasks_of
-from slategym.models.text.vectors import HUB_NAME, item_text_vectors
+from slategym.models.text.settings import HUB_NAME
+from slategym.models.text.vectors import item_text_vectors
 
 Ints = NDArray[np.int64]
 
@@ -193,7 +194,7 @@ def _carried(
             if letter == "N":
                 old = _moved(old, new.cpu(), row_N, axis)
         return old
-    kind = "item" if name.startswith("item") else "context"
+    kind = "context" if "start_columns." in name or "request_columns." in name else "item"
     for part, rows in tables.items():
         asked, _, ending = part.rpartition(":")
         if name.endswith(ending) and asked in ("", kind):
