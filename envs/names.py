@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -60,16 +61,24 @@ def load_object(path: str) -> Any:
         ImportError: something that the module itself needs is missing.
     """
     module, _, name = path.partition(":")
-    here = os.getcwd()
-    sys.path.append(here)
     try:
-        return getattr(import_module(module), name)
+        with here():
+            return getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         if isinstance(error, ImportError) and error.name not in (module, *_parents(module)):
             raise
         raise UsageError(f"cannot find {path!r}: {error}") from error
+
+
+@contextmanager
+def here() -> Iterator[None]:
+    """Modules of the current folder are found as well, as `python -m` would find them."""
+    folder = os.getcwd()
+    sys.path.append(folder)
+    try:
+        yield
     finally:
-        sys.path.remove(here)
+        sys.path.remove(folder)
 
 
 @final

@@ -8,7 +8,7 @@ package. A new user model is one file and one line in USER_MODELS, or an entry p
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -157,13 +157,31 @@ def make_world(id: str, /, **settings: Any) -> World:
     """
     name, entry = find_world(id)
     build, fixed = entry.load(), dict(entry.fixed)
-    allowed = [name for name in inspect.signature(build).parameters if name not in fixed]
-    for setting in settings:
-        if setting not in allowed:
-            raise UsageError(_refusal(name, setting, allowed, fixed))
+    check_names(name, entry, settings, inspect.signature(build).parameters)
     if not 0 <= settings.get("seed", 0) < 2**31:  # before a builder draws from it
         raise UsageError(f"seed must be in [0, 2^31), got {settings['seed']}")
     return build(**settings, **fixed)
+
+
+def check_names(
+    name: str, entry: WorldEntry, settings: Iterable[str], parameters: Iterable[str]
+) -> None:
+    """Refuse a setting that a world does not have.
+
+    Args:
+        name: the world's.
+        entry: what it fixes.
+        settings: names of those given.
+        parameters: names of its builder's.
+
+    Raises:
+        UsageError: the nearest name is offered.
+    """
+    fixed = dict(entry.fixed)
+    allowed = [parameter for parameter in parameters if parameter not in fixed]
+    for setting in settings:
+        if setting not in allowed:
+            raise UsageError(_refusal(name, setting, allowed, fixed))
 
 
 def register_world(name: str, path: str, one_line: str = "") -> None:

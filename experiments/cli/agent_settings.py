@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any, get_type_hints
+from typing import Any
 
 from slategym.agents.registry import find_agent
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.declared import kinds_of, settings_of
 from slategym.experiments.cli.pairs import check_kinds, read_pairs
 
 OPTION = "--agent-set"
@@ -28,22 +29,22 @@ def read_agent_settings(agent: str, pairs: Sequence[str], num_steps: int | None 
         UsageError: if the learner or a setting is unknown (the nearest is offered), comes twice, or
             a value is of the wrong kind or out of range.
     """
-    default = find_agent(agent).default_settings()
     given = read_pairs(OPTION, pairs)
     if num_steps is not None:
         if "num_steps" in given:
             raise UsageError(f"--steps and {OPTION} num_steps are the same; give one of them")
         given["num_steps"] = num_steps
-    known = [field.name for field in fields(default)]
+    declared = settings_of(agent)
+    known = {parameter.name: parameter.default for parameter in declared}
     for name in given:
         if name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0.4)
             hint = f"; did you mean {near[0]!r}?" if near else "."
             raise UsageError(f"{agent} has no setting {name!r}{hint} It has: {', '.join(known)}")
-    values = check_kinds(agent, given, get_type_hints(type(default)))
+    values = check_kinds(agent, given, kinds_of(declared))
     for name, value in values.items():
-        _check_range(agent, name, value, getattr(default, name))
-    return replace(default, **values)
+        _check_range(agent, name, value, known[name])
+    return replace(find_agent(agent).default_settings(), **values)
 
 
 def _check_range(agent: str, name: str, value: Any, default: Any) -> None:

@@ -181,9 +181,9 @@ def resolve_device(name: str) -> str:
     Raises:
         UsageError: if it is none of these, or "cuda" on a machine without.
     """
+    lookup("device", name, DEVICES)
     import torch
 
-    lookup("device", name, DEVICES)
     found = torch.cuda.is_available()
     if name == "cuda" and not found:
         raise UsageError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from json import dumps
 
 from rich import box
@@ -10,7 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from slategym.envs.registry import NAMESPACE, WorldEntry, describe_world, find_world
+from slategym.envs.outline import Unread, outline
+from slategym.envs.registry import NAMESPACE, WorldEntry, find_world
+from slategym.experiments.cli.declared import parameters_of
 from slategym.experiments.cli.docstring import call, meanings, prose, sections
 
 SETTINGS = "Args"  # the section of a docstring that is shown as a table
@@ -26,9 +27,10 @@ def page(id: str) -> RenderableType:
         UsageError: if there is no such world; the nearest is offered.
     """
     name, entry = find_world(id)
-    title, *lines = describe_world(id).splitlines()
-    parts: list[RenderableType] = [Text(title, style="bold")]
-    for section in sections(lines):
+    found = outline(entry.builder)
+    told = (found.doc if found else "") or entry.one_line
+    parts: list[RenderableType] = [Text(name, style="bold"), ""]
+    for section in sections(told.splitlines()):
         if section.heading == SETTINGS:
             parts += ["", Text("Settings", style="bold"), _settings(entry, section.lines)]
         else:
@@ -39,18 +41,20 @@ def page(id: str) -> RenderableType:
 
 def _settings(entry: WorldEntry, lines: list[str]) -> Table:
     """A row for each setting that the id leaves open: name, default, meaning."""
-    parameters = inspect.signature(entry.load()).parameters
     table = Table("name", "default", "meaning", box=box.SIMPLE_HEAD, pad_edge=True)
     told = dict(meanings(lines))
-    for name, parameter in parameters.items():
-        if name not in dict(entry.fixed):
-            table.add_row(name, written(parameter.default), Text(told.get(name, "")))
+    for parameter in parameters_of(entry.builder):
+        if parameter.name not in dict(entry.fixed):
+            meaning = Text(told.get(parameter.name, ""))
+            table.add_row(parameter.name, written(parameter.default), meaning)
     return table
 
 
 def written(default: object) -> str:
     """As `--set` takes it; nothing for what depends on other settings."""
-    return "" if default is None else default if isinstance(default, str) else dumps(default)
+    if default is None or isinstance(default, Unread):
+        return ""
+    return default if isinstance(default, str) else dumps(default)
 
 
 def _examples(name: str) -> list[RenderableType]:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_type_hints
+from typing import Any
 
 from slategym.envs.names import UsageError
-from slategym.envs.registry import find_world
+from slategym.envs.registry import check_names, find_world
+from slategym.experiments.cli.declared import kinds_of, parameters_of
 from slategym.experiments.cli.pairs import as_texts, check_kinds, read_pairs
 
 
 def read_settings(world: str, pairs: Sequence[str]) -> dict[str, Any]:
-    """What `--set` says, for `make_world`; that a world has such a setting is for the registry.
+    """What `--set` says, for `make_world`.
 
     Args:
         world: id of a registered world.
         pairs: NAME=VALUE each; values are read as JSON where they are JSON, else as text.
 
     Raises:
-        UsageError: if a pair is none, comes twice, or holds another kind of value than the setting.
+        UsageError: if a pair is none, comes twice, names no setting of the world, or holds another
+            kind of value than the setting.
     """
     given = read_pairs("--set", pairs)
     if "device" in given:
         raise UsageError("--set device: give --device instead")
     id, entry = find_world(world)
-    kinds = get_type_hints(entry.load())
+    kinds = kinds_of(parameters_of(entry.builder)) if given else {}
+    check_names(id, entry, given, kinds)
     return check_kinds(id, as_texts(given, pairs, kinds), kinds)

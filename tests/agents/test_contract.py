@@ -26,7 +26,6 @@ from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.observation import show
 from slategym.envs.types import Observation, Session, World
-from slategym.experiments.cli.agent_page import comments
 
 LEARNERS = [name for name, entry in POLICIES.items() if entry.agent is not None]
 SMALL = {  # settings of those that have them: seconds become milliseconds
@@ -106,8 +105,6 @@ def test_it_says_what_it_is(name: str) -> None:
     settings = agent.default_settings()
     assert is_dataclass(settings) and type(settings).__dataclass_params__.frozen
     assert len(fields(settings)) <= 12 and settings.num_steps > 0
-    told = comments(type(settings))
-    assert all(told.get(field.name) for field in fields(settings)), told
 
 
 def test_it_tells_how_it_goes(trained: Trained) -> None:

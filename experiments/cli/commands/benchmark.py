@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from slategym.envs.names import UsageError
+from slategym.agents.registry import find_learner
+from slategym.envs.names import UsageError, lookup
 from slategym.experiments.studies.registry import STUDIES, studies
 
 EPILOG = r"""
@@ -100,6 +101,8 @@ def benchmark(
     if workers is not None and workers < 0:
         raise UsageError(f"--workers must be 0 (this process) or more, got {workers}")
     weights = _weights(objective)
+    learners = tuple(name.strip() for name in agents.split(",")) if agents else ()
+    _check_words(study, profile, assumptions, learners, device)
     if log is not None:
         from slategym.models.data.datasets import find_log
 
@@ -119,7 +122,7 @@ def benchmark(
         seeds=seeds,
         users=users,
         slate_size=slate_size,
-        agents=tuple(name.strip() for name in agents.split(",")) if agents else (),
+        agents=learners,
         log=log,
         objective=weights,
         assumptions=assumptions,
@@ -128,6 +131,27 @@ def benchmark(
     Console(stderr=True).print(f"report: {report}", highlight=False, soft_wrap=True)
     if open_report:
         typer.launch(str(report.absolute()))
+
+
+def _check_words(
+    study: str, profile: str, assumptions: str | None, agents: tuple[str, ...], device: str
+) -> None:
+    """Refuse what may be mistyped before a study is imported, which takes seconds."""
+    from slategym.envs.outline import outline
+    from slategym.experiments.cli.main import DEVICES
+
+    lookup("device", device, DEVICES)
+    named = outline("slategym.models.simulator.assumptions:ASSUMPTIONS")
+    if assumptions is not None and named is not None:
+        lookup("assumptions", assumptions, dict.fromkeys(named.keys))
+    found = outline(studies.find(study).where)
+    profiles = found.argument("profiles") if found else None
+    if profiles is not None and profiles.keys:
+        lookup("profile", profile, dict.fromkeys(profiles.keys))
+    own = found.texts if found and study in STUDIES else set(agents)  # learners of its own names
+    for name in agents:
+        if ":" not in name and name not in own:
+            find_learner(name)
 
 
 def _weights(objective: str | None) -> tuple[tuple[str, float], ...]:

@@ -92,15 +92,17 @@ def _is_user_model(name: str) -> bool:
     """
     from slategym.agents.registry import policies
     from slategym.envs.names import load_object, lookup
+    from slategym.envs.outline import outline
     from slategym.envs.registry import user_models
 
     if ":" not in name:
         ours = user_models.all()
         lookup("user model, policy or learner", name, {**ours, **policies.all()})
         return name in ours
+    outline(name)  # is it there? Its source says so at once, torch takes seconds to import
+    found = load_object(name)
     from slategym.agents.core.agent import Agent
 
-    found = load_object(name)
     returned = getattr(found, "__annotations__", {}).get("return")
     if isinstance(found, type):
         return not issubclass(found, Agent) and not callable(getattr(found, "act", None))
@@ -119,25 +121,25 @@ def _check_users(model: str) -> None:
 
 
 def _check_agent(model: str, world: str | None, settings: list[str], pairs: list[str]) -> None:
-    import torch
-
-    from slategym.agents.check import check_agent
     from slategym.agents.registry import policies
     from slategym.envs.names import UsageError
     from slategym.envs.registry import make_world
     from slategym.experiments.cli.agent_settings import read_agent_settings
     from slategym.experiments.cli.world_settings import read_settings
 
-    torch.set_num_threads(1)
     learns = policies.find(model).agent is not None
     if settings and world is None:
         raise UsageError("--set is of a world: say which one by --world")
     if pairs and not learns:
         raise UsageError(f"--agent-set is of a learner; {model} does not learn")
-    where: World | None = None
-    if world is not None:
-        where = make_world(world, **read_settings(world, settings))
+    given = read_settings(world, settings) if world is not None else {}
     own: Any = read_agent_settings(model, pairs) if pairs else None
+    import torch
+
+    from slategym.agents.check import check_agent
+
+    torch.set_num_threads(1)
+    where: World | None = None if world is None else make_world(world, **given)
     found = check_agent(model, where, own)
     what = "learner" if learns else "policy"
     _say(

@@ -70,9 +70,11 @@ def compare(
     """
     from slategym.agents.registry import find_policy
     from slategym.envs.registry import find_world
+    from slategym.experiments.cli.main import resolve_device
+    from slategym.experiments.cli.world_settings import read_settings
 
     names = [name.strip() for name in policies.split(",") if name.strip()]
-    id, _ = find_world(world)  # names first: torch takes seconds to import
+    id, _ = find_world(world)  # what may be mistyped first: torch takes seconds to import
     for name in names:
         find_policy(name)
     for option, number in (("--users", users), ("--batch", batch)):
@@ -80,15 +82,13 @@ def compare(
             raise UsageError(f"{option} must be at least 1, got {number}")
     if out is not None and out.suffix != ".parquet":
         raise UsageError(f"--out writes Parquet: give a name in .parquet, got {out.name!r}")
+    given, on = read_settings(world, settings or []), resolve_device(device)
     import torch
 
-    from slategym.experiments.cli.main import resolve_device
-    from slategym.experiments.cli.world_settings import read_settings
     from slategym.experiments.measure import compare as comparing
     from slategym.experiments.measure.slate_log import check_place
     from slategym.experiments.runs.store import write_parquet
 
-    given, on = read_settings(world, settings or []), resolve_device(device)
     if out is not None:
         check_place(out)
     torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:  # pandas, torch and transformers are imported by the command, when it runs
     from slategym.models.multitask.scores import Figures
-    from slategym.models.quality.evaluation import Evaluation
+    from slategym.models.quality.evaluation import FOLDS, Evaluation, mean_figures
 
 HIDDEN = ("_ece_raw",)  # figures that only --json shows, by their ends
 EPILOG = r"""
@@ -79,15 +79,18 @@ def evaluate_model(
     trained once is kept.
     """
     from slategym.envs.names import lookup
+    from slategym.envs.outline import outline
     from slategym.experiments.cli.main import resolve_device
     from slategym.models.data.datasets import data_sets, find_log, load_log
 
-    find_log(log)
-    from slategym.models.quality.evaluation import FOLDS, SPLITS, Evaluation, mean_figures
-
+    find_log(log)  # what may be mistyped first: torch takes seconds to import
     published = data_sets.all()[log].splits if log in data_sets.all() else {}
-    lookup("split", split, {**SPLITS, **published})
+    splits = outline("slategym.models.quality.evaluation:SPLITS")
+    if splits is not None:
+        lookup("split", split, {**dict.fromkeys(splits.keys), **published})
     chosen = resolve_device(device)
+    from slategym.models.quality.evaluation import FOLDS, Evaluation, mean_figures
+
     use_one_thread()
     data = load_log(log, progress=not quiet)
     asked = [(split, fold) for fold in range(FOLDS if split == "random" else 1)]

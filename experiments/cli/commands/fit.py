@@ -53,19 +53,19 @@ def fit(
     rows, and the figures are of these rows, so that they flatter a little.
     """
     from slategym.envs.names import UsageError
+    from slategym.experiments.cli.main import resolve_device
     from slategym.models.data.datasets import find_log
 
     find_log(log)  # before torch is imported, which takes seconds
     if epochs is not None and epochs < 1:
         raise UsageError(f"--epochs must be at least 1, got {epochs}")
+    on = resolve_device(device)
     import torch
 
-    from slategym.experiments.cli.main import resolve_device
     from slategym.models.data.datasets import load_log
     from slategym.models.multitask import fitting
     from slategym.models.multitask.train import read_about
 
-    on = resolve_device(device)
     torch.set_num_threads(1)
     found = load_log(log, progress=not quiet)
     folder = out or Path("runs") / f"fit-{found.name}"

@@ -90,22 +90,22 @@ def simulate(
     """
     from slategym.agents.registry import find_policy, folder_and_seed, seeds_of
     from slategym.envs.registry import find_world, make_world
-
-    id, _ = find_world(world)
-    find_policy(policy)  # names first: torch takes seconds to import
-    import torch
-
     from slategym.experiments.cli.main import resolve_device
     from slategym.experiments.cli.world_settings import read_settings
-    from slategym.experiments.measure.slate_log import check_place
-    from slategym.experiments.measure.training import trained_in
 
+    id, _ = find_world(world)
+    find_policy(policy)  # what may be mistyped first: torch takes seconds to import
     for option, number in (("--users", users), ("--batch", batch)):
         if number < 1:
             raise UsageError(f"{option} must be at least 1, got {number}")
     if out is not None and out.suffix != ".parquet":
         raise UsageError(f"--out writes Parquet: give a name in .parquet, got {out.name!r}")
     given, on = read_settings(world, settings or []), resolve_device(device)
+    import torch
+
+    from slategym.experiments.measure.slate_log import check_place
+    from slategym.experiments.measure.training import trained_in
+
     policy = _of_seed(policy, which_seed)
     if out is not None and len(seeds_of(policy)) > 1:
         raise UsageError(

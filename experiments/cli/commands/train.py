@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from slategym.envs.names import UsageError
+from slategym.envs.names import UsageError, lookup
 
 if TYPE_CHECKING:
     from slategym.agents.core.agent import Agent
@@ -79,24 +79,27 @@ def train(
     """
     from slategym.agents.registry import find_learner
     from slategym.envs.registry import find_world
+    from slategym.experiments.cli.agent_settings import read_agent_settings
+    from slategym.experiments.cli.main import DEVICES, resolve_device
+    from slategym.experiments.cli.world_settings import read_settings
 
     if seed is not None and seeds is not None:
         raise UsageError("--seed trains one seed, --seeds N trains 0 to N - 1; give one of them")
-    find_learner(agent)  # names first: torch takes seconds to import
+    find_learner(agent)  # what may be mistyped first: torch takes seconds to import
     find_world(world)
+    lookup("device", device, DEVICES)
+    given = read_settings(world, settings or [])
+    own = read_agent_settings(agent, agent_settings or [], steps)
     import torch
 
-    from slategym.experiments.cli.agent_settings import read_agent_settings
-    from slategym.experiments.cli.main import resolve_device
-    from slategym.experiments.cli.world_settings import read_settings
     from slategym.experiments.measure.training import Training
     from slategym.experiments.runs.store import check_folder
 
     training = Training(
         agent,
         world,
-        read_settings(world, settings or []),
-        read_agent_settings(agent, agent_settings or [], steps),
+        given,
+        own,
         tuple(range(seeds)) if seeds is not None else (seed or 0,),
     )
     folder = out or Path("runs") / training.name

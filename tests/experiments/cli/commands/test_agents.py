@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import get_type_hints
 
 import pytest
 
 from slategym.agents.registry import POLICIES, find_agent
-from slategym.experiments.cli.agent_page import comments
 from slategym.experiments.cli.commands.agents import KINDS
+from slategym.experiments.cli.declared import settings_of
 from slategym.experiments.cli.main import answer, build
 
 
@@ -37,15 +38,23 @@ def test_each_has_a_page(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert out.startswith(f"{name}  ({entry.kind}): {entry.one_line}")
     assert f"--policy {name}" in out if entry.agent is None else f"slategym train {name}" in out
     if entry.agent is not None:
-        default = find_agent(name).default_settings()
-        told = comments(type(default))
-        for field in fields(default):
-            assert field.name in out and told[field.name].split(";")[0][:40] in out
+        for setting in settings_of(name):
+            assert setting.name in out and setting.meaning.split(";")[0][:40] in out
         assert "Source" in out
         assert "see the module" not in out
     assert entry.example in out.partition("Try it")[2]
     if entry.needs:  # the example is of a world that has it
         assert entry.needs.endswith(f"as {entry.example} has")
+
+
+@pytest.mark.parametrize("name", [name for name, entry in POLICIES.items() if entry.agent])
+def test_the_settings_shown_are_those_with_which_it_trains(name: str) -> None:
+    default = find_agent(name).default_settings()
+    kinds = get_type_hints(type(default))
+    assert {s.name: (s.default, s.kind) for s in settings_of(name)} == {
+        field.name: (getattr(default, field.name), kinds[field.name]) for field in fields(default)
+    }
+    assert all(setting.meaning for setting in settings_of(name))
 
 
 def test_an_unknown_one_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,7 @@ NUMBER = 7
 def _users(tmp_path, monkeypatch):
     (tmp_path / "checked_users.py").write_text(MODELS)
     (tmp_path / "checked_typo.py").write_text("import torch\ndef f(:\n")
-    (tmp_path / "checked_needs.py").write_text("import a_package_that_is_not_there\n")
+    (tmp_path / "checked_needs.py").write_text("import a_package_that_is_not_there as X\n")
     monkeypatch.chdir(tmp_path)
 
 
