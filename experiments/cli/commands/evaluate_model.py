@@ -12,7 +12,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:  # pandas, torch and transformers are imported by the command, when it runs
     from slategym.models.multitask.scores import Figures
-    from slategym.models.quality.evaluation import FOLDS, Evaluation, mean_figures
+    from slategym.models.quality.evaluation import Evaluation
 
 HIDDEN = ("_ece_raw",)  # figures that only --json shows, by their ends
 EPILOG = r"""
