@@ -96,7 +96,7 @@ class UnseenCatalogue:
         if consumed_BW is None:
             return seen_BN
         known_BW = torch.where(consumed_BW < 0, N, consumed_BW).long()
-        with_bin_BN = torch.nn.functional.pad(seen_BN, (0, 1)).scatter(1, known_BW, True)
+        with_bin_BN = torch.nn.functional.pad(seen_BN, (0, 1)).scatter(1, known_BW, 1)
         return with_bin_BN[:, :N].contiguous()
 
     def renew(

@@ -3,9 +3,11 @@
 A policy of a learned world reads a state embedding, which the world's observer makes event by
 event. Outside the world there is no session to keep it in, so a program of its own reads the
 user's events anew at every request: the same network, all positions at once, in plain tensor
-operations that torch.jit can record.
+operations that torch.jit can record. What was taken and is not offered again follows from the
+events as well.
 
-Axis letter beyond the legend of `envs/types.py`: E events, oldest first, the newest last.
+Axis letters beyond the legend of `envs/types.py`: E events, oldest first, the newest last; W items
+taken before them.
 """
 
 from __future__ import annotations
@@ -17,13 +19,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from slategym.envs.candidates import UnseenCatalogue
 from slategym.envs.engine import arrive
+from slategym.envs.luck import Luck
 from slategym.envs.observation import read
 from slategym.envs.types import LONG_AGO, Arrival, Outcome, Session, World
 from slategym.models.multitask.incremental import BertObserver, Layer, StateEncoder
 
 EVENTS = ("event_item", "event_feedback", "event_gap", "event_age", "arrival")
-REPLACED = ("state", "history_item", "history_feedback", "history_age")  # follow from events
+EARLIER = "earlier_item"  # beside them where what was taken is not offered again
+MASK = "action_mask"
+REMEMBERED = ("history_item", "history_feedback", "history_age")
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Events:
     gap: Tensor  # (B, E) float32, seconds since the event before
     age: Tensor  # (B, E) int32, slates of this visit since then; LONG_AGO: before the visit
     arrival: Tensor  # (B, 2 + Z) float32, hour, weekday and context columns as the visit began
+    earlier: Tensor | None = None  # (B, W) int32, taken before; -1: nothing. None: nobody asks
 
     @staticmethod
     def of(world: World, session: Session) -> Events:
@@ -54,6 +61,7 @@ class Events:
             gap=F.pad(arrival.gap, (room, 0)),
             age=torch.full_like(F.pad(arrival.history, (room, 0)), LONG_AGO),
             arrival=began,
+            earlier=_earlier(arrival) if masks(world) else None,
         )
 
     def after(self, item_BK: Tensor, outcome: Outcome, seconds: float) -> Events:
@@ -87,7 +95,8 @@ class Events:
     def shown(self) -> dict[str, Tensor]:
         """As entries by name, in the order of EVENTS."""
         parts = (self.item, self.feedback, self.gap, self.age, self.arrival)
-        return dict(zip(EVENTS, parts, strict=True))
+        earlier = {} if self.earlier is None else {EARLIER: self.earlier}
+        return dict(zip(EVENTS, parts, strict=True)) | earlier
 
 
 def encoder_of(world: World) -> StateEncoder | None:
@@ -95,16 +104,32 @@ def encoder_of(world: World) -> StateEncoder | None:
     return world.observer.encoder if isinstance(world.observer, BertObserver) else None
 
 
+def masks(world: World) -> bool:
+    """Whether what a user took is not offered again, which the events then tell."""
+    return isinstance(world.candidates, UnseenCatalogue)
+
+
+def replaced(world: World) -> tuple[str, ...]:
+    """Entries of an observation that follow from events."""
+    return ("state", *REMEMBERED, *([MASK] if masks(world) else []))
+
+
+def _earlier(arrival: Arrival) -> Tensor:
+    """All that was taken before the visit, be it among the events or not."""
+    assert arrival.history is not None
+    return arrival.history if arrival.consumed is None else arrival.consumed
+
+
 def observed(world: World, shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """An observation's entries from raw events: the state embedding, and what is remembered.
+    """An observation's entries from raw events: the state, what is remembered and may be shown.
 
     Args:
         world: with a learned observer.
-        shown: the other entries, and those of EVENTS.
+        shown: the other entries, and those of EVENTS; a mask of the caller's own is respected.
     """
     encoder = encoder_of(world)
     assert encoder is not None, "raw events are read by a learned observer"
-    rest = {name: x for name, x in shown.items() if name not in EVENTS}
+    rest = {name: x for name, x in shown.items() if name not in (*EVENTS, EARLIER)}
     item_BE, feedback_BEM, gap_BE, age_BE, arrival_BX = (shown[name] for name in EVENTS)
     if H := world.history_size:
         missing = max(0, H - item_BE.shape[1])
@@ -120,13 +145,25 @@ def observed(world: World, shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
         gap=gap_BE,
         hour=arrival_BX[:, 0],
         weekday=arrival_BX[:, 1].long(),
+        consumed=torch.cat([shown[EARLIER], item_BE], 1) if masks(world) else None,
         extra=arrival_BX[:, 2:] if world.context.columns else None,
     )
+    if masks(world):
+        rest[MASK] = _allowed(world, arrival, rest.get(MASK))
     now = read(world, rest).context
     state_BD = encoder.model.sequence.query(
         last_state(encoder, arrival), now.hour, now.weekday.long(), now.extra
     )
     return rest | {"state": state_BD}
+
+
+def _allowed(world: World, arrival: Arrival, mask_BC: Tensor | None) -> Tensor:
+    """What was not taken, and what the caller's own mask leaves, (B, N) int8."""
+    nothing = Luck(torch.zeros_like(arrival.user_id))  # nothing is drawn
+    offer = world.candidates.initial(world.catalogue, arrival, nothing)
+    allowed_BC = world.candidates.allowed(offer)
+    assert allowed_BC is not None
+    return (allowed_BC if mask_BC is None else allowed_BC & (mask_BC > 0)).to(torch.int8)
 
 
 def last_state(encoder: StateEncoder, arrival: Arrival) -> Tensor:

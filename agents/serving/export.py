@@ -5,7 +5,8 @@ recording knows nothing of branches that depend on numbers, nor of batch sizes t
 of Python's; so it is checked against the agent, at other batch sizes, before it is written.
 
 Where the agent reads the state embedding of the world's observer, the observer comes along: the
-program takes the user's raw events in its place (`agents/serving/events.py`).
+program takes the user's raw events in its place (`agents/serving/events.py`). What they took is
+masked from these as well; a second method, `masked`, takes a mask of the caller's own besides.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ from torch import Tensor, nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from slategym.agents.core.agent import Agent
-from slategym.agents.serving.events import EVENTS, REPLACED, Events, encoder_of, observed
+from slategym.agents.serving.events import (
+    EVENTS,
+    MASK,
+    Events,
+    encoder_of,
+    masks,
+    observed,
+    replaced,
+)
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
@@ -44,8 +53,16 @@ class Exported:
     inputs: dict[str, Tensor]  # by name, in order; an example of RECORDED users
 
     def slate(self, shown: Mapping[str, Tensor]) -> Tensor:
-        """(B, K) int32 positions."""
-        slate_BK: Tensor = self.program(*(shown[name] for name in self.inputs))
+        """(B, K) int32 positions.
+
+        Args:
+            shown: the inputs by name; where the program has a method `masked`, a mask as well.
+        """
+        given = [shown[name] for name in self.inputs]
+        masked = MASK in shown and MASK not in self.inputs
+        slate_BK: Tensor = (
+            self.program.masked(*given, shown[MASK]) if masked else self.program(*given)
+        )
         return slate_BK
 
     def write(self, path: str | Path) -> None:
@@ -66,11 +83,14 @@ def export(agent: Agent) -> Exported:
     _freeze(agent)
     example = _first(agent, RECORDED)
     _refuse_draws(agent, example)
-    serving = _Serving(agent, tuple(example))
+    serving, given = _Serving(agent, tuple(example)), tuple(example.values())
+    recorded = {"forward": given}
+    if EVENTS[0] in example and masks(agent.world):
+        recorded["masked"] = (*given, _any_mask(agent.world, example))
     try:
         with torch.no_grad(), _without_complaints():
-            program = torch.jit.trace(  # type: ignore[no-untyped-call]
-                serving, tuple(example.values()), check_trace=False
+            program = torch.jit.trace_module(  # type: ignore[no-untyped-call]
+                serving, recorded, check_trace=False
             )
     except RuntimeError as error:
         raise UsageError(
@@ -111,7 +131,20 @@ def check(agent: Agent, exported: Exported) -> int:
                     f"{int(shown['step'][0, 0])} the recording serves other slates than the agent"
                 )
         compared += len(ours)
+        if hasattr(exported.program, "masked"):
+            given = {**shown, MASK: _any_mask(agent.world, shown)}
+            if not torch.equal(exported.slate(given), _act(agent, given)):
+                raise UsageError(
+                    f"{agent.name} cannot be exported: with a mask of its caller's the recording "
+                    "serves other slates than the agent"
+                )
     return compared
+
+
+def _any_mask(world: World, shown: Mapping[str, Tensor]) -> Tensor:
+    """A mask of a caller's own: every fifth item may not be shown, (B, N) int8."""
+    item_N = torch.arange(world.catalogue.num_items, device=world.device)
+    return (item_N % 5 > 0).to(torch.int8).expand(len(shown["step"]), -1).contiguous()
 
 
 def _freeze(agent: Agent) -> None:
@@ -150,6 +183,12 @@ class _Serving(nn.Module):
     def forward(self, *shown: Tensor) -> Tensor:
         """(B, K) int32."""
         slate_BK = _act(self._agent, dict(zip(self._names, shown, strict=True)))
+        return slate_BK.int().contiguous()
+
+    def masked(self, *shown: Tensor) -> Tensor:
+        """The same with a mask behind the rest: (B, N) int8, 1 where an item may be shown."""
+        names = (*self._names, MASK)
+        slate_BK = _act(self._agent, dict(zip(names, shown, strict=True)))
         return slate_BK.int().contiguous()
 
 
@@ -201,7 +240,7 @@ def _sessions(agent: Agent, num_users: int) -> Iterator[dict[str, Tensor]]:
 
 def _by_events(world: World, seen: dict[str, Tensor], events: Events) -> dict[str, Tensor]:
     """The same request by raw events, which must lead to the same observation."""
-    rest = {name: x for name, x in seen.items() if name not in REPLACED}
+    rest = {name: x for name, x in seen.items() if name not in replaced(world)}
     given = events.shown() | rest
     found = observed(world, given)
     for name in seen:

@@ -42,7 +42,9 @@ MEANINGS = {
     "candidate_item": "ids of the items that may be shown",
     "candidate_embedding": "their vectors",
     "action_mask": "1 where a position may be shown",
-    "event_item": "all that the user took, by item id, oldest first, -1: none; the newest last",
+    "event_item": "what the user took last, by item id, oldest first, -1: none; the newest last",
+    "earlier_item": "all that the user took before, in any order and number, -1: none; what was "
+    "taken is not served again",
     "event_feedback": "the feedback to them, a column per signal",
     "event_gap": "seconds since the event before",
     "event_age": "slates of this visit since then, 10000: before this visit",
@@ -148,6 +150,7 @@ def _about(
             if whole
             else "positions in candidate_item, best first",
         },
+        "masked": hasattr(exported.program, "masked"),  # a method that takes a mask besides
         "observations_checked": CHECKED,
         "torch": torch.__version__,
         "latency": [vars(time) for time in times],
@@ -175,6 +178,16 @@ def _readme(about: dict[str, Any]) -> str:
         for x in about["latency"]
         if "p50" in x
     )
+    shape = ", ".join(map(str, about["output"]["shape"]))
+    masked = (
+        f"""    slate = policy.masked({names}, action_mask)
+
+`masked` takes a mask of your own besides, (B, N) int8, 1 where an item may be shown.
+
+"""
+        if about["masked"]
+        else ""
+    )
     table = f"\n| items | users a call | p50, ms | p95, ms |\n|---|---|---|---|\n{timed}\n"
     return f"""# {about["agent"]}, trained in {about["world"]}
 
@@ -182,8 +195,8 @@ def _readme(about: dict[str, Any]) -> str:
     policy = torch.jit.load("policy.pt")
     slate = policy({names})
 
-{about["output"]["meaning"]}: ({", ".join(map(str, about["output"]["shape"]))}) int32. B, the number
-of users in a call, is free.
+{masked}{about["output"]["meaning"]}: ({shape}) int32.
+B, the number of users in a call, is free.
 
 | input | shape | dtype | meaning |
 |---|---|---|---|

@@ -20,7 +20,14 @@ from slategym.agents.core.agent import Agent
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.sb3.algorithms import StableSAC
 from slategym.agents.sb3.proto import ProtoSAC
-from slategym.agents.serving.events import EVENTS, Events, encoder_of, last_state, observed
+from slategym.agents.serving.events import (
+    EVENTS,
+    Events,
+    encoder_of,
+    last_state,
+    observed,
+    replaced,
+)
 from slategym.agents.serving.export import check, export
 from slategym.envs import engine
 from slategym.envs.engine import arrive
@@ -100,7 +107,7 @@ def _clicks_of_a_session(world: World, agent: Agent) -> int:
     events, clicks = Events.of(world, session), torch.zeros(B)
     for _ in range(world.horizon):
         seen = show(world, engine.observe(world, session))
-        rest = {name: x for name, x in seen.items() if name not in ("state", *_remembered(seen))}
+        rest = {name: x for name, x in seen.items() if name not in replaced(world)}
         found = observed(world, events.shown() | rest)
         assert found.keys() == seen.keys()
         for name, x in seen.items():
@@ -116,10 +123,6 @@ def _clicks_of_a_session(world: World, agent: Agent) -> int:
     return int(clicks.sum())
 
 
-def _remembered(seen: dict[str, torch.Tensor]) -> list[str]:
-    return [name for name in seen if name.startswith("history")]
-
-
 ELSEWHERE = """
 import sys
 
@@ -133,8 +136,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 policy, events = torch.jit.load("policy.pt"), load_file("events.safetensors")
-slate = policy(*(events[name] for name in sys.argv[1:]))
-save_file({"slate": slate}, "slate.safetensors")
+names = sys.argv[1:]
+slate = policy(*(events[name] for name in names))
+events["earlier_item"] = torch.cat([events["earlier_item"], slate], 1)  # had they taken it all
+then = policy(*(events[name] for name in names))
+mask = torch.ones(len(slate), NUM_ITEMS, dtype=torch.int8).scatter(1, then.long(), 0)
+last = policy.masked(*(events[name] for name in names), mask)  # nor these: the caller's own wish
+save_file({"slate": slate, "then": then, "last": last}, "slate.safetensors")
 """
 
 
@@ -145,16 +153,24 @@ def test_another_process_serves_from_raw_events_with_torch_alone(
     ours = agent if kind == "plackett-luce" else ProtoSAC(world, SMALL).learn(world)
     exported = export(ours)
     assert check(ours, exported) == 100
-    assert set(EVENTS) < set(exported.inputs) and "state" not in exported.inputs
+    assert {*EVENTS, "earlier_item"} < set(exported.inputs)
+    assert not {"state", "action_mask"} & set(exported.inputs)
     exported.write(tmp_path / "policy.pt")
     user_B = torch.arange(7, dtype=torch.int32)  # not the batch that it was recorded with
     session = engine.start(world, user_B, user_B, 0 * user_B)
     observation = engine.observe(world, session)
-    events = Events.of(world, session).shown() | show(world, observation)
+    events = show(world, observation) | Events.of(world, session).shown()
     given = {name: events[name].contiguous() for name in exported.inputs}
     save_file(given, tmp_path / "events.safetensors")
-    command = [sys.executable, "-c", ELSEWHERE, *exported.inputs]
+    program = ELSEWHERE.replace("NUM_ITEMS", str(world.catalogue.num_items))
+    command = [sys.executable, "-c", program, *exported.inputs]
     subprocess.run(command, check=True, cwd=tmp_path)
-    slate_BK = load_file(tmp_path / "slate.safetensors")["slate"]
+    served = load_file(tmp_path / "slate.safetensors")
     expected_BK = ours.act(observation, Luck.at(session.key, session.step)).slate
-    assert slate_BK.tolist() == expected_BK.tolist()
+    assert served["slate"].tolist() == expected_BK.tolist()
+    assert observation.allowed is not None and not observation.allowed.all()
+    for slate_K, then_K, last_K, allowed_N in zip(
+        *served.values(), observation.allowed, strict=True
+    ):
+        different = {*slate_K.tolist(), *then_K.tolist(), *last_K.tolist()}
+        assert len(different) == 3 * world.slate_size and allowed_N[list(different)].all()
