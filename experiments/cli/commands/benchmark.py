@@ -141,9 +141,9 @@ def _check_words(
     from slategym.experiments.cli.main import DEVICES
 
     lookup("device", device, DEVICES)
-    named = outline("slategym.models.simulator.assumptions:ASSUMPTIONS")
-    if assumptions is not None and named is not None:
-        lookup("assumptions", assumptions, dict.fromkeys(named.keys))
+    named = outline("slategym.models.simulator.assumptions:SAYS")
+    if assumptions is not None and named is not None and named.keys:
+        lookup("assumptions", assumptions.partition(":")[0], dict.fromkeys(named.keys))
     found = outline(studies.find(study).where)
     profiles = found.argument("profiles") if found else None
     if profiles is not None and profiles.keys:

@@ -47,7 +47,7 @@ CALLS = {  # what is typed, what it answers on standard output or error, exit co
     "agents plackett-luce": ("falling linearly to a tenth", 0),
     "agents fusion-ppo": ("slates of every user between updates", 0),
     "agents supervised": ("simulate MovieLens-v0 --policy supervised", 0),
-    "worlds MovieLens-v0": ("log-odds that a boring genre loses", 0),
+    "worlds MovieLens-v0": ("log-odds that boredom takes", 0),
     "worlds Log-v0": ("name of a data set", 0),
     "worlds Sardine-SlateTopK-Bored-v0": ("history_size", 0),
     "check nope:No": ("No module named 'nope'", 2),
