@@ -12,8 +12,9 @@ from slategym.models.data.datasets import find_log, load_log
 from slategym.models.data.describe import guess
 from slategym.models.data.description import FILE, Description
 from slategym.models.data.fitness import Facts, Use, facts, uses, warnings
-from slategym.models.data.folder import read_folder
+from slategym.models.data.folder import read_tables
 from slategym.models.data.log import Log, number
+from slategym.models.data.log_toml import DescriptionError, Mistake, read_description
 from slategym.models.data.schema import Problem, Tables, inspect, unused_columns
 
 
@@ -33,7 +34,7 @@ class Checked:
     """What was found in a folder: problems, or a log."""
 
     name: str
-    problems: list[Problem | Unreadable]  # none: `log` is there
+    problems: list[Problem | Unreadable | Mistake]  # none: `log` is there
     log: Log | None = None
     facts: Facts | None = None
     uses: list[Use] = field(default_factory=list)
@@ -63,15 +64,23 @@ def check_folder(folder: Path) -> Checked:
 
     Raises:
         FileNotFoundError: if there is no such folder.
-        ValueError: if log.toml says what cannot be.
     """
     unreadable: dict[str, str] = {}
-    tables, description = read_folder(folder, unreadable)
+    mistakes, doubtful = list[Mistake](), set[str]()
+    try:
+        description = read_description(folder)
+    except DescriptionError as error:
+        mistakes, description, doubtful = list(error.mistakes), error.rest, error.columns
+    tables = read_tables(folder, description, unreadable)
     name = folder.resolve().name
     settled, problems = inspect(tables, description)
-    if settled is None:
+    problems = [p for p in problems if p.table not in unreadable]
+    if mistakes:  # what follows from a wrong description is no problem of the tables
+        whole = all(mistake.key for mistake in mistakes)  # the rest of it could be read
+        problems = [p for p in problems if whole and p.place and p.column not in doubtful]
+    if settled is None or mistakes:
         lines = [Unreadable(table, message) for table, message in unreadable.items()]
-        return Checked(name, [*lines, *(p for p in problems if p.table not in unreadable)])
+        return Checked(name, [*mistakes, *lines, *problems])
     unused = _unused(tables, description, has_description=(folder / FILE).exists())
     return _good(number(name, settled, description), unused)
 

@@ -23,9 +23,9 @@ from slategym.models.data.description import (
     ColumnEntry,
     Description,
     SignalEntry,
-    to_toml,
 )
 from slategym.models.data.log import LIKED_UP, REPEATING
+from slategym.models.data.log_toml import to_toml
 from slategym.models.data.schema import HALF_STARS, MAX_CATEGORIES, RATING, Table, Tables
 
 DAY = 86_400.0  # seconds

@@ -18,10 +18,9 @@ from slategym.models.data.description import (
     ColumnEntry,
     Description,
     SignalEntry,
-    read_description,
-    to_toml,
 )
 from slategym.models.data.log import Log, build_log
+from slategym.models.data.log_toml import read_description, to_toml
 from slategym.models.data.schema import Table, Tables
 from slategym.models.files import atomic_path, make_folder
 

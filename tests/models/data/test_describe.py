@@ -8,17 +8,16 @@ import pandas as pd
 import pytest
 from small_log import write_shop
 
-from slategym.models.data import description as description_module
+from slategym.models.data import log_toml
 from slategym.models.data.describe import guess
 from slategym.models.data.description import (
     FILE,
     ColumnEntry,
     Description,
     SignalEntry,
-    parse_description,
-    to_toml,
 )
 from slategym.models.data.folder import load_folder, read_tables
+from slategym.models.data.log_toml import parse_description, to_toml
 from slategym.models.data.schema import Table, Tables
 
 RECIPE = Path(__file__).parents[3] / "docs" / "recipes" / "own_log.md"
@@ -162,7 +161,7 @@ def test_any_description_survives_toml() -> None:
     assert parse_description(to_toml(description)) == description
 
 
-@pytest.mark.parametrize("text", [RECIPE.read_text("utf-8"), str(description_module.__doc__)])
+@pytest.mark.parametrize("text", [RECIPE.read_text("utf-8"), str(log_toml.__doc__)])
 def test_the_log_toml_of_the_pages_reads(text: str) -> None:
     (toml,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     description = parse_description(toml)
