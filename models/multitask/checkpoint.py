@@ -24,7 +24,19 @@ class TrainingState:
     best_loss: float = float("inf")  # validation loss of best_epoch
     cpu_seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)  # one row per epoch
+    # heads' gradient cosines by epoch, (G, G) of the trained heads
+    cosines: list[list[list[float]]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)  # weights of best_epoch, if watched
+    beside: dict[str, Tensor] = field(default_factory=dict)  # of what learns beside the network
+    best_text: dict[str, Tensor] = field(default_factory=dict)  # the text encoder's at best_epoch
+
+    @property
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """All of them, by the name of their field."""
+        return {name: getattr(self, name) for name in TENSORS}
+
+
+TENSORS = ("best", "beside", "best_text")  # fields of it
 
 
 def write_checkpoint(
@@ -40,10 +52,11 @@ def write_checkpoint(
         optimizer: its moments.
     """
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    tensors |= {f"best.{name}": value for name, value in state.best.items()}
+    for field_name, values in state.tensors.items():
+        tensors |= {f"{field_name}.{name}": value for name, value in values.items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
-    numbers = {name: value for name, value in vars(state).items() if name != "best"}
+    numbers = {name: value for name, value in vars(state).items() if name not in TENSORS}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as partial:
         save_file(
@@ -83,7 +96,8 @@ def read_checkpoint(
     model.load_state_dict(_under(tensors, "model."))
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    return TrainingState(best=_under(tensors, "best."), **json.loads(metadata["state"]))
+    kept = {name: _under(tensors, f"{name}.") for name in TENSORS}
+    return TrainingState(**kept, **json.loads(metadata["state"]))
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +15,39 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from slategym.envs.names import lookup
+from slategym.models.multitask.balance import BALANCES, Balance, Gradients, balance_of, cosines
 from slategym.models.multitask.calibrate import calibrate
 from slategym.models.multitask.checkpoint import TrainingState, read_checkpoint, write_checkpoint
 from slategym.models.multitask.losses import (
     Proposal,
+    Targets,
     batch_targets,
     items_of,
     queries,
     task_losses,
-    total_loss,
 )
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.predict import Predictions, mean_losses, predict
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.scores import model_figures
-from slategym.models.multitask.sequences import Bools, Ints, Replay, Sequences, Windows, plan_epoch
+from slategym.models.multitask.sequences import (
+    Batch,
+    Bools,
+    Ints,
+    Replay,
+    Sequences,
+    Windows,
+    plan_epoch,
+)
 from slategym.models.tasks import Task, head_weights
+from slategym.models.text.tuned import TunedEncoder
 
 WATCHED_ROWS = 3000  # validation rows read after each epoch
 LARGE = 20_000  # items above which the next-item softmax is sampled
 SAMPLED = 2_048  # draws of it
 JUDGED_ROWS = 10_000  # validation rows that calibration and figures are taken on
+MEASURED = 2  # steps of an epoch at which the cosines between heads' gradients are taken
 
 Listener = Callable[[int, dict[str, float]], None]
 
@@ -55,8 +68,10 @@ class TrainingSettings:
     softmax_items: int | None = None
     # weight of each head's mean loss, by signal and "next"; others have their kind's default
     weights: dict[str, float] = field(default_factory=dict)
+    balance: str = "fixed"  # of the heads' weighted losses; in BALANCES
 
     def __post_init__(self) -> None:
+        lookup("balance", self.balance, BALANCES)
         if min(self.epochs, self.batch_events, self.patience) < 1:
             raise ValueError(
                 "epochs, batch_events and patience must be at least 1, got "
@@ -86,6 +101,17 @@ class Fit:
     training: TrainingSettings
     seed: int
     replay: Replay | None = None  # of a model that is fitted further
+    text: TunedEncoder | None = None  # the item texts' encoder, if it learns too
+
+    @cached_property
+    def balance(self) -> Balance:
+        """How the heads' losses become one step."""
+        return balance_of(self.training.balance, len(self.trained))
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Heads with a weight."""
+        return tuple(head for head in self.model.heads if self.weights[head])
 
     @property
     def weights(self) -> dict[str, float]:
@@ -96,13 +122,19 @@ class Fit:
         self, checkpoint: Path, spec: str, bar: EpochBar, on_epoch: Listener | None
     ) -> TrainingState:
         """Train from the checkpoint, or from the start; the model ends with its best weights."""
-        optimizer = _optimizer(self.model, self.training)
+        optimizer = self._optimizer()
         state = read_checkpoint(checkpoint, spec, self.model, optimizer)
+        if state.epoch:
+            self.balance.load_state_dict(_under(state.beside, "balance."))
+            if self.text is not None:
+                self.text.load_state_dict(_under(state.beside, "text."))
         while state.epoch < self.training.epochs and not self._has_stalled(state):
             begun = time.process_time()
             with _seeded(self.seed, state.epoch, self.model.device) as (rng, generator):
                 losses = self._train_epoch(state, optimizer, rng, generator, bar)
             row = {"epoch": float(state.epoch + 1), **losses}
+            if self.text is not None:
+                self.model.text_vectors_ND0.copy_(self.text.all_vectors())
             if self.held_E is not None:
                 row |= self._watch(state)
             else:
@@ -110,6 +142,7 @@ class Fit:
             state.epoch += 1
             state.history.append(row)
             state.cpu_seconds += time.process_time() - begun
+            state.beside = self._beside()
             write_checkpoint(checkpoint, spec, state, self.model, optimizer)
             bar.move(state.epoch, losses)
             bar.record(state.epoch, row)
@@ -117,8 +150,17 @@ class Fit:
                 on_epoch(state.epoch, row)
         if state.best:
             self.model.load_state_dict(state.best)
+        if state.best_text and self.text is not None:
+            self.text.load_state_dict(state.best_text)
         self.model.eval()
         return state
+
+    def _beside(self) -> dict[str, Tensor]:
+        """What is learned beside the network, as it stands."""
+        kept = {f"balance.{name}": x for name, x in self.balance.state_dict().items()}
+        if self.text is not None:
+            kept |= {f"text.{name}": x for name, x in self.text.state_dict().items()}
+        return {name: value.detach().clone() for name, value in kept.items()}
 
     def judge(self) -> Judgement:
         """Fit the calibration and the spreads, and measure, on validation rows if there are any."""
@@ -159,18 +201,24 @@ class Fit:
         plan = plan_epoch(self.sequences, length_U, chunk, training.batch_events, rng, self.replay)
         proposal = self._proposal()
         sums: dict[str, float] = {}
+        measured = [len(plan) * part // MEASURED for part in range(min(MEASURED, len(plan)))]
+        grams: list[Tensor] = []
         for number, windows in enumerate(plan):
             done = (state.epoch + number / len(plan)) / training.epochs
             warm = min(1.0, (state.step + 1) / training.warmup_steps)
             for group in optimizer.param_groups:
-                group["lr"] = training.learning_rate * warm * (1 + math.cos(math.pi * done)) / 2
-            losses = self._step(windows, limit_U, optimizer, generator, proposal)
+                group["lr"] = group["peak"] * warm * (1 + math.cos(math.pi * done)) / 2
+            watched = grams if number in measured else None
+            losses = self._step(windows, limit_U, optimizer, generator, proposal, watched)
             state.step += 1
+            if self.text is not None:
+                self.text.after_step(state.step)
             for head, loss in losses.items():
                 sums[head] = sums.get(head, 0.0) + loss
             if number % 10 == 0:
                 means = {head: total / (number + 1) for head, total in sums.items()}
                 bar.move(state.epoch + number / len(plan), means)
+        state.cosines.append(cosines(torch.stack(grams).sum(0)))
         return {head: total / len(plan) for head, total in sums.items()}
 
     def _step(
@@ -180,23 +228,77 @@ class Fit:
         optimizer: torch.optim.Optimizer,
         generator: torch.Generator,
         proposal: Proposal | None,
+        grams: list[Tensor] | None,
     ) -> dict[str, float]:
-        """One update; losses by head."""
-        model, weights, training = self.model, self.weights, self.training
+        """One update; losses by head. Inner products of gradients are added to `grams`, if any."""
+        model, training = self.model, self.training
         batch = self.sequences.batch(windows)
         most = training.softmax_items or SAMPLED
         sampled = None if proposal is None else proposal.draw(most, generator)
         targets = batch_targets(
             self.sequences, batch, limit_U[batch.user_B], training.negatives, generator, sampled
         )
-        table = model.item_table(items_of(self.sequences, batch, targets))
-        query_xD = queries(model, table, self.sequences, batch)[batch.real_BR]
-        losses = task_losses(model, table, query_xD, self.sequences, targets, weights)
+        text_ND0 = None
+        if self.text is not None:
+            met_x = self.sequences.item_E[targets.row_x]
+            text_ND0 = self.text.refreshed(model.text_vectors_ND0, met_x, generator)
+        losses = self._losses(batch, targets, text_ND0)
+        weighted = {head: self.weights[head] * loss for head, loss in losses.items()}
         optimizer.zero_grad()
-        total_loss(losses, weights).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), self.training.clip)
+        if grams is not None:
+            grams.append(Gradients(weighted, [*model.named_parameters()]).gram())
+        self.balance.backward(weighted, self._parameters())
+        penalty = None if self.text is None else self.text.penalty()
+        if penalty is not None:
+            penalty.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), training.clip)
+        if self.text is not None:
+            nn.utils.clip_grad_norm_([p for _, p in self.text.named_parameters()], training.clip)
         optimizer.step()
+        self.balance.after(lambda: self._again(batch, targets))
         return {head: float(loss.detach()) for head, loss in losses.items()}
+
+    def _parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """All that the losses move, by name."""
+        own = list(self.model.named_parameters())
+        if self.text is None:
+            return own
+        return own + [(f"text.{name}", p) for name, p in self.text.named_parameters()]
+
+    def _losses(
+        self, batch: Batch, targets: Targets, text_ND0: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Mean loss of each trained head."""
+        model, sequences = self.model, self.sequences
+        table = model.item_table(items_of(sequences, batch, targets), text_ND0)
+        query_xD = queries(model, table, sequences, batch)[batch.real_BR]
+        return task_losses(model, table, query_xD, sequences, targets, self.weights)
+
+    @torch.no_grad()
+    def _again(self, batch: Batch, targets: Targets) -> dict[str, Tensor]:
+        """The weighted losses of a batch after its step."""
+        losses = self._losses(batch, targets, None)
+        return {head: self.weights[head] * loss for head, loss in losses.items()}
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        """AdamW; the item biases are a table of numbers, not a matrix, and do not decay."""
+        decayed: list[nn.Parameter] = []
+        free: list[nn.Parameter] = []
+        for name, parameter in self.model.named_parameters():
+            is_matrix = parameter.dim() > 1 and name != "item_bias_YN"
+            (decayed if is_matrix else free).append(parameter)
+        training = self.training
+        groups: list[dict[str, Any]] = [
+            {"params": decayed, "weight_decay": training.weight_decay},
+            {"params": [*free, *self.balance.learned()], "weight_decay": 0.0},
+        ]
+        for group in groups:
+            group["peak"] = training.learning_rate
+        if self.text is not None:
+            tuned = [parameter for _, parameter in self.text.named_parameters()]
+            peak = self.text.settings.rate
+            groups.append({"params": tuned, "weight_decay": training.weight_decay, "peak": peak})
+        return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
 
     def _proposal(self) -> Proposal | None:
         """Where the next-item softmax is sampled, what draws its items."""
@@ -218,6 +320,8 @@ class Fit:
         if total < state.best_loss:
             state.best_loss, state.best_epoch = total, state.epoch
             state.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+            if self.text is not None:
+                state.best_text = {k: v.clone() for k, v in self.text.state_dict().items()}
         return {**{f"held-out {head}": loss for head, loss in losses.items()}, "held-out": total}
 
 
@@ -237,18 +341,8 @@ def _seeded(
         yield np.random.default_rng(int(numbers[0])), generator
 
 
-def _optimizer(model: MultiTaskBert, training: TrainingSettings) -> torch.optim.Optimizer:
-    """AdamW; the item biases are a table of numbers, not a matrix, and do not decay."""
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        is_matrix = parameter.dim() > 1 and name != "item_bias_YN"
-        (decayed if is_matrix else free).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": training.weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _measured(task: Task, judged: Predictions, m: int) -> Task:

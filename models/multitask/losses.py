@@ -208,10 +208,5 @@ def _surprise(
     return torch.cat([own_x1, other_xA], 1).logsumexp(1) - own_x1[:, 0]
 
 
-def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """Weighted sum, a scalar."""
-    return torch.stack([weights[head] * loss for head, loss in losses.items()]).sum()
-
-
 def _mean(loss_x: Tensor, used_x: Tensor) -> Tensor:
     return (loss_x * used_x).sum() / used_x.sum().clamp(min=1)
