@@ -27,6 +27,11 @@ PROTOCOL = (
     "and calibration: a little flattering. Each row is predicted from the profile, its context and "
     "the user's earlier clicks; {clicks}; hr10 and ndcg10 full rank, {masked}."
 )
+TEXTS = {
+    "frozen": "Item texts enter as vectors of a frozen encoder, kept in this folder.",
+    "tuned": "Item texts enter as vectors, kept in this folder, of an encoder that was tuned with "
+    "the network ({tuning}; what was learned of it is in `text/`).",
+}
 LIMITS = (
     "knows only these items and profile columns; an item without training rows is its text alone",
     "reads logged feedback: what was shown, and to whom, shaped what it could learn",
@@ -83,11 +88,12 @@ def _front(about: dict[str, Any]) -> str:
 def _body(about: dict[str, Any]) -> list[str]:
     """Lines for people."""
     data, rows, validation = about["data"], about["rows"], about["validation"]
+    tuning = "frozen" if about["settings"]["text"]["tuning"] == "frozen" else "tuned"
     lines = [
         f"# {about['label']}",
         "",
         f"A causal BERT over a user's events with {_heads(about['tasks'])}, by slategym.",
-        "Item texts enter as frozen vectors, kept in this folder.",
+        TEXTS[tuning].format(**about["settings"]["text"]),
         "",
         "## Data",
         f"- {data['name']}, content sha256 `{data['sha256']}`",
@@ -115,8 +121,8 @@ def _body(about: dict[str, Any]) -> list[str]:
             f"{validation['users']:,} users"
         )
     lines += ["", "## Settings"]
-    lines += [f"- {name}: {value}" for name, value in about["settings"].items()]
-    lines += [f"- {name}: {value}" for name, value in about["training"].items()]
+    lines += [f"- {name}: {value}" for name, value in _flat(about["settings"])]
+    lines += [f"- {name}: {value}" for name, value in _flat(about["training"])]
     lines += [f"- seed: {about['seed']}", "", "## Losses by epoch", "", *_table(about["history"])]
     lines += ["", f"Best epoch: {about['best_epoch'] + 1}. CPU seconds: {about['cpu_seconds']}."]
     if about["figures"]:
@@ -142,6 +148,17 @@ def _use(about: dict[str, Any]) -> list[str]:
         "```",
         "",
     ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Names and values, those of a part under the part's name."""
+    pairs: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        if isinstance(value, dict) and name != "weights":
+            pairs += _flat(value, f"{prefix}{name}.")
+        else:
+            pairs.append((f"{prefix}{name}", value))
+    return pairs
 
 
 def _protocol(about: dict[str, Any], whose: str) -> str:

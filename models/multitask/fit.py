@@ -134,7 +134,7 @@ class Fit:
                 losses = self._train_epoch(state, optimizer, rng, generator, bar)
             row = {"epoch": float(state.epoch + 1), **losses}
             if self.text is not None:
-                self.model.text_vectors_ND0.copy_(self.text.all_vectors())
+                self.model.vectors.text_vectors_ND0.copy_(self.text.all_vectors())
             if self.held_E is not None:
                 row |= self._watch(state)
             else:
@@ -241,7 +241,7 @@ class Fit:
         text_ND0 = None
         if self.text is not None:
             met_x = self.sequences.item_E[targets.row_x]
-            text_ND0 = self.text.refreshed(model.text_vectors_ND0, met_x, generator)
+            text_ND0 = self.text.refreshed(model.vectors.text_vectors_ND0, met_x, generator)
         losses = self._losses(batch, targets, text_ND0)
         weighted = {head: self.weights[head] * loss for head, loss in losses.items()}
         optimizer.zero_grad()
@@ -265,9 +265,7 @@ class Fit:
             return own
         return own + [(f"text.{name}", p) for name, p in self.text.named_parameters()]
 
-    def _losses(
-        self, batch: Batch, targets: Targets, text_ND0: Tensor | None
-    ) -> dict[str, Tensor]:
+    def _losses(self, batch: Batch, targets: Targets, text_ND0: Tensor | None) -> dict[str, Tensor]:
         """Mean loss of each trained head."""
         model, sequences = self.model, self.sequences
         table = model.item_table(items_of(sequences, batch, targets), text_ND0)

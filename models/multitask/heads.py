@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slategym.models.multitask.settings import MultiTaskSettings
+from slategym.models.multitask.sharing import sharing_of
 
 
 class QueryHeads(nn.Module):
@@ -34,6 +35,7 @@ class QueryHeads(nn.Module):
             for _ in range(num_heads)
         )
         self.user_levels = nn.ModuleList(nn.Linear(width, 1) for _ in range(num_heads - 1))
+        self.sharing = sharing_of(settings.sharing, width, num_heads)
 
     def match(
         self, index: int, query_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None, bias_N: Tensor
@@ -47,7 +49,7 @@ class QueryHeads(nn.Module):
             id_xC: rows of them; None: all.
             bias_N: of the same items, of this head.
         """
-        turned_xD: Tensor = self.networks[index](query_xD)
+        turned_xD: Tensor = self.networks[index](self.sharing(index, query_xD))
         query_xD = turned_xD * self.width**-0.5
         if id_xC is None:
             return F.linear(query_xD, items_ND, bias_N)

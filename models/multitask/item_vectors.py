@@ -50,9 +50,15 @@ class ItemVectors(nn.Module):
             self.columns = ColumnInputs(columns, width)
             self.columns.set_scale(self.extra_NZ)
 
-    def forward(self, id_A: Tensor | None = None) -> Tensor:
-        """Vectors of these items, (A, D), or of all N where id_A is None."""
-        text_AD0, residual_AD = self.text_vectors_ND0, self.residual.weight
+    def forward(self, id_A: Tensor | None = None, text_ND0: Tensor | None = None) -> Tensor:
+        """Vectors of these items, (A, D), or of all N where id_A is None.
+
+        Args:
+            id_A: their ids.
+            text_ND0: text vectors instead of the kept ones.
+        """
+        text_AD0 = self.text_vectors_ND0 if text_ND0 is None else text_ND0
+        residual_AD = self.residual.weight
         if id_A is not None:
             text_AD0, residual_AD = text_AD0[id_A], self.residual(id_A)
         vectors_AD = torch.add(self.text_projection(self.text_norm(text_AD0)), residual_AD)

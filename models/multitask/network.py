@@ -126,10 +126,15 @@ class MultiTaskBert(nn.Module):
         vectors_AD: Tensor = self.vectors(id_A)
         return vectors_AD
 
-    def item_table(self, id_A: Tensor | None = None) -> ItemTable:
-        """Vectors and biases of these items, sorted ids, or of all."""
+    def item_table(self, id_A: Tensor | None = None, text_ND0: Tensor | None = None) -> ItemTable:
+        """Vectors and biases of these items, sorted ids, or of all.
+
+        Args:
+            id_A: sorted ids; None: all.
+            text_ND0: text vectors instead of the kept ones, where their encoder learns.
+        """
         bias_YA = self.item_bias_YN if id_A is None else self.item_bias_YN[:, id_A]
-        return ItemTable(self.item_vectors(id_A), bias_YA, id_A)
+        return ItemTable(self.vectors(id_A, text_ND0), bias_YA, id_A)
 
     def score(self, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None = None) -> Outputs:
         """Every task's output for candidates, calibrated where a calibration was set.
@@ -221,7 +226,7 @@ class MultiTaskBert(nn.Module):
         """A model of that architecture whose weights are about to be loaded."""
         num_items, tasks = config["num_items"], from_json(config["tasks"])
         return cls(
-            MultiTaskSettings(**config["settings"]),
+            MultiTaskSettings.from_json(config["settings"]),
             tasks,
             text_vectors_ND0=torch.zeros(num_items, config["text_width"]),
             biases=ItemBiases.neutral(num_items, len(tasks)),

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from slategym.envs.names import lookup
+from slategym.models.multitask.sharing import SHARINGS
+from slategym.models.text.settings import EncoderSettings
+
+PARTS = {"text": EncoderSettings}  # settings of their own
 
 
 @dataclass(frozen=True)
@@ -15,8 +23,17 @@ class MultiTaskSettings:
     feedforward: int = 128  # width of the layers' inner activations
     max_history: int = 45  # H, events the model can see
     dropout: float = 0.2  # probability
+    sharing: str = "shared-bottom"  # of the heads; in SHARINGS
+    text: EncoderSettings = field(default_factory=EncoderSettings)  # how item texts become vectors
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> MultiTaskSettings:
+        """What `asdict` gave."""
+        parts = {name: kind(**values[name]) for name, kind in PARTS.items() if name in values}
+        return MultiTaskSettings(**{**values, **parts})
 
     def __post_init__(self) -> None:
+        lookup("sharing", self.sharing, SHARINGS)
         if self.width % self.num_heads:
             raise ValueError(
                 f"width must be a multiple of num_heads, got {self.width} and {self.num_heads}; "

@@ -26,10 +26,12 @@ from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.pretrained import CONFIG, read_config
 from slategym.models.multitask.progress import EpochBar
-from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask
+from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask, plan_epoch
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
-from slategym.models.text.settings import HUB_NAME
+from slategym.models.text.encoder import encoder_version, find_encoder
+from slategym.models.text.settings import DEFAULT_ENCODER, HUB_NAME, EncoderSettings
+from slategym.models.text.tuned import TunedEncoder
 from slategym.models.text.vectors import item_text_vectors
 
 FORMAT = 5  # raise it when the same spec would give other weights
@@ -67,7 +69,7 @@ def train_multitask(
         validation: rows for early stopping and calibration, in the same form; None: neither.
         refit: train again on rows and validation together, for as many epochs as served best,
             keeping the calibration; the first model is left in folder/"selection".
-        text_vectors_ND0: of the items; None: MiniLM's, cached.
+        text_vectors_ND0: of the items; None: as settings.text has it, cached.
         seed: decides everything random.
         device: "cpu" or "cuda".
         label: for the progress bar and the card.
@@ -82,9 +84,16 @@ def train_multitask(
         ValueError: if the rows do not fit together, or the folder holds a model of another spec.
     """
     folder, tensorboard = Path(folder), None if tensorboard is None else Path(tensorboard)
-    encoder = None if text_vectors_ND0 is not None else HUB_NAME
+    encoder = None
     if text_vectors_ND0 is None:
-        text_vectors_ND0 = item_text_vectors(log.items["text"].tolist(), progress=progress)
+        text_vectors_ND0 = _text_vectors(log, settings.text, progress)
+        encoder = HUB_NAME if settings.text.encoder == DEFAULT_ENCODER else settings.text.encoder
+    elif settings.text.learns:
+        raise ValueError(
+            f"text vectors are given, so that no encoder can be tuned ({settings.text.tuning!r}, "
+            f"pooling {settings.text.pooling!r}); leave text_vectors_ND0 out, or take 'frozen' "
+            "and 'mean'"
+        )
     sequences = Sequences.from_log(log, device)
     train_E = as_mask(sequences, rows)
     held_E = None if validation is None else as_mask(sequences, validation)
@@ -110,7 +119,7 @@ def train_multitask(
         "text": content_hash(text_vectors_ND0.cpu().numpy()),
         "format": FORMAT,
     }
-    about |= {"spec": hash_of(about), "label": label, "encoder": encoder}
+    about |= {"spec": _spec(about, settings), "label": label, "encoder": encoder}
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # another process may be at it: wait, then load
         if is_complete(folder, about["spec"]):
@@ -159,7 +168,8 @@ def train_multitask(
             num_slots=0 if slots is None else int(slots.max()) + 1,
             seed=seed,
         ).to(device)
-        fit = Fit(model, sequences, train_E, held_E, training, seed)
+        text = _tuned(log, settings, training, sequences, train_E, seed, device, progress)
+        fit = Fit(model, sequences, train_E, held_E, training, seed, text)
         with EpochBar(label, training.epochs, progress, tensorboard) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         if judgement is None:
@@ -171,10 +181,57 @@ def train_multitask(
             "tasks": to_json(judgement.tasks),
             "calibration": judgement.calibration,
             "figures": judgement.figures,
+            "gradient_cosines": {"heads": list(fit.trained), "epochs": state.cosines},
         }
+        if text is not None:
+            text.save(folder / "text")
         model.vocabulary = Vocabulary.of(log, _held(log, None if refit else validation))
         write(model, folder, about)
     return model
+
+
+def _text_vectors(log: Log, text: EncoderSettings, progress: bool) -> Tensor:
+    """Vectors of the items' texts before any training."""
+    pooling = "mean" if text.pooling == "attention" else text.pooling  # what attention starts as
+    texts = log.items["text"].tolist()
+    if text.encoder == DEFAULT_ENCODER and pooling == "mean":
+        return item_text_vectors(texts, progress=progress)
+    return item_text_vectors(texts, text.encoder, pooling=pooling, progress=progress)
+
+
+def _tuned(
+    log: Log,
+    settings: MultiTaskSettings,
+    training: TrainingSettings,
+    sequences: Sequences,
+    train_E: Bools,
+    seed: int,
+    device: str,
+    progress: bool,
+) -> TunedEncoder | None:
+    """The encoder that learns with the network; None: none does."""
+    if not settings.text.learns:
+        return None
+    length_U, chunk = sequences.prefix_lengths(train_E), settings.max_history + 1
+    plan = plan_epoch(
+        sequences, length_U, chunk, training.batch_events, np.random.default_rng(seed)
+    )
+    return TunedEncoder(
+        log.items["text"].tolist(),
+        settings.text,
+        steps=len(plan) * training.epochs,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
+
+
+def _spec(about: dict[str, Any], settings: MultiTaskSettings) -> str:
+    """Hash of what decides the weights: the encoder by what it is, not by where it lies."""
+    text = {**about["settings"]["text"], "encoder": ""}
+    if settings.text.learns:
+        text["encoder"] = encoder_version(find_encoder(settings.text.encoder, progress=False))
+    return hash_of({**about, "settings": {**about["settings"], "text": text}})
 
 
 def _held(log: Log, validation: Rows | None) -> tuple[str, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from text_encoder import write_text_encoder
 
 from slategym.envs.types import CLICK, Signal
 from slategym.models.data.log import Log
@@ -61,6 +64,12 @@ def tiny_log() -> Log:
         ),
         sha256="0" * 64,
     )
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random text BERT of two layers."""
+    return write_text_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 @pytest.fixture(scope="session")

@@ -201,7 +201,7 @@ def test_it_is_evaluated(
     log = LOGS[name]()
     monkeypatch.setenv("SLATEGYM_HOME", str(tmp_path))
     monkeypatch.setattr(
-        "slategym.models.multitask.train.item_text_vectors", lambda texts, progress: text_of(log)
+        "slategym.models.multitask.train.item_text_vectors", lambda texts, *_, **__: text_of(log)
     )
     training = replace(QUICK, epochs=1)
     evaluation = Evaluation(log, split, settings=SMALL, progress=False, training=training)

@@ -36,7 +36,7 @@ REQUIRED = (
 @pytest.fixture
 def evaluate(tiny_log, tiny_settings, tiny_vectors, tmp_path, monkeypatch):
     monkeypatch.setenv("SLATEGYM_HOME", str(tmp_path))
-    monkeypatch.setattr(train, "item_text_vectors", lambda texts, progress: tiny_vectors)
+    monkeypatch.setattr(train, "item_text_vectors", lambda texts, *_, **__: tiny_vectors)
 
     def build(split):
         return Evaluation(
@@ -134,7 +134,7 @@ def test_wrong_arguments_are_one_line_and_exit_code_2(arguments, message, capsys
 
 def test_held_out_rows_enter_no_prediction(evaluate, tiny_vectors, monkeypatch):
     monkeypatch.setattr(gaussian, "LADDERS", {"bias": (0.15, 0.4)})
-    monkeypatch.setattr(classics, "item_text_vectors", lambda texts, progress: tiny_vectors)
+    monkeypatch.setattr(classics, "item_text_vectors", lambda texts, *_, **__: tiny_vectors)
     fold = evaluate("random")
     bert = fold.multi_task()
     assert set(bert.values) == {"like_auc", "like_gauc", "like_ece", "like_ece_raw", "rating_rmse"}
