@@ -49,6 +49,11 @@ SAMPLED = 2_048  # draws of it
 JUDGED_ROWS = 10_000  # validation rows that calibration and figures are taken on
 MEASURED = 2  # steps of an epoch at which the cosines between heads' gradients are taken
 
+UNSEEN = {
+    "drawn": "as all others: an item that nobody met is one that nobody wanted",
+    "left-out": "neither drawn nor counted: an item that nobody met may be new",
+}
+
 Listener = Callable[[int, dict[str, float]], None]
 
 
@@ -69,9 +74,11 @@ class TrainingSettings:
     # weight of each head's mean loss, by signal and "next"; others have their kind's default
     weights: dict[str, float] = field(default_factory=dict)
     balance: str = "fixed"  # of the heads' weighted losses; in BALANCES
+    unseen: str = "drawn"  # items without training rows, as negatives and in softmaxes; in UNSEEN
 
     def __post_init__(self) -> None:
         lookup("balance", self.balance, BALANCES)
+        lookup("unseen", self.unseen, UNSEEN)
         if min(self.epochs, self.batch_events, self.patience) < 1:
             raise ValueError(
                 "epochs, batch_events and patience must be at least 1, got "
@@ -107,6 +114,16 @@ class Fit:
     def balance(self) -> Balance:
         """How the heads' losses become one step."""
         return balance_of(self.training.balance, len(self.trained))
+
+    @cached_property
+    def left_N(self) -> Tensor | None:
+        """Items that are neither drawn against nor counted as a next; None: none."""
+        if self.training.unseen == "drawn":
+            return None
+        item_E = self.sequences.item_E
+        left_N = torch.ones(self.sequences.num_items, dtype=torch.bool, device=item_E.device)
+        left_N[item_E[torch.as_tensor(self.train_E, device=item_E.device)]] = False
+        return left_N
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -236,7 +253,13 @@ class Fit:
         most = training.softmax_items or SAMPLED
         sampled = None if proposal is None else proposal.draw(most, generator)
         targets = batch_targets(
-            self.sequences, batch, limit_U[batch.user_B], training.negatives, generator, sampled
+            self.sequences,
+            batch,
+            limit_U[batch.user_B],
+            training.negatives,
+            generator,
+            sampled,
+            self.left_N,
         )
         text_ND0 = None
         if self.text is not None:

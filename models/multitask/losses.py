@@ -71,6 +71,7 @@ def batch_targets(
     negatives: int,
     generator: torch.Generator,
     sampled: Sampled | None = None,
+    left_N: Tensor | None = None,
 ) -> Targets:
     """Targets of the real rows of a batch, in row-major order.
 
@@ -81,6 +82,7 @@ def batch_targets(
         negatives: draws per row; none are made where the log shows what was passed over.
         generator: of the draws, on the CPU.
         sampled: items of the next-item softmax; None: all.
+        left_N: bool, items that are neither drawn against nor counted as a next; None: none.
     """
     line_x = batch.real_BR.nonzero()[:, 0]
     row_x = batch.row_BR[batch.real_BR]
@@ -88,10 +90,16 @@ def batch_targets(
     wanted = 0 if sequences.slot_E is not None else negatives
     negative_xC, free_xC = draw_negatives(sequences, user_x, limit_B[line_x], wanted, generator)
     free_xC = free_xC & (negative_xC != item_x[:, None])
+    if left_N is not None:
+        free_xC = free_xC & ~left_N[negative_xC]
     barred_xA = None
     if not sequences.repeats:
         rank_BA = sequences.rank(batch.user_B, None if sampled is None else sampled.id_A)
         barred_xA = rank_BA[line_x] < sequences.order_E[row_x][:, None]
+    if left_N is not None:
+        left_A = left_N if sampled is None else left_N[sampled.id_A]
+        left_xA = left_A.expand(len(row_x), -1)
+        barred_xA = left_xA.clone() if barred_xA is None else barred_xA | left_xA
     if sampled is not None:
         itself_xA = sampled.id_A == item_x[:, None]
         barred_xA = itself_xA if barred_xA is None else barred_xA | itself_xA

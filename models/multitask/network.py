@@ -23,7 +23,8 @@ from torch.nn import functional as F
 from slategym.envs.types import Column
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.heads import QueryHeads
-from slategym.models.multitask.item_vectors import ItemVectors
+from slategym.models.multitask.item_extras import ItemExtras
+from slategym.models.multitask.item_vectors import NOTHING, ItemVectors
 from slategym.models.multitask.sequence import EventSequence
 from slategym.models.multitask.settings import MultiTaskSettings as MultiTaskSettings
 from slategym.models.multitask.vocabulary import Vocabulary
@@ -59,6 +60,7 @@ class MultiTaskBert(nn.Module):
         num_slots: slots of the log's slates whose effect on clicks is learned beside the items'; 0:
             clicks are learned against sampled items.
         seed: of the initial weights. The global generator is left as it was.
+        extras: what else is known of the items, as `settings.items` asks.
 
     Raises:
         ValueError: if the vectors or the biases are not one per item.
@@ -82,6 +84,7 @@ class MultiTaskBert(nn.Module):
         item_extra_NZ: Tensor | None = None,
         num_slots: int = 0,
         seed: int = 0,
+        extras: ItemExtras = NOTHING,
     ) -> None:
         super().__init__()
         if text_vectors_ND0.dim() != 2 or text_vectors_ND0.shape[0] != num_items:
@@ -99,6 +102,7 @@ class MultiTaskBert(nn.Module):
         self.num_items = num_items
         self.profile_sizes = tuple(profile_sizes)
         self.context, self.item_columns, self.num_slots = context, item_columns, num_slots
+        self.extra_widths = extras.widths
         self.about: dict[str, Any] | None = None  # what is known of its training
         self.vocabulary: Vocabulary | None = None  # what its rows stand for
         self.register_buffer("offset_M", torch.tensor(biases.offset_M, dtype=torch.float32))
@@ -107,7 +111,12 @@ class MultiTaskBert(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.vectors = ItemVectors(
-                settings.width, text_vectors_ND0, item_columns, item_extra_NZ
+                settings.width,
+                text_vectors_ND0,
+                item_columns,
+                item_extra_NZ,
+                settings.items,
+                extras,
             )
             self.sequence = EventSequence(settings, tasks, self.profile_sizes, context)
             self.queries = QueryHeads(settings, len(self.heads))
@@ -218,6 +227,7 @@ class MultiTaskBert(nn.Module):
             "context": [list(column) for column in self.context],
             "item_columns": [list(column) for column in self.item_columns],
             "num_slots": self.num_slots,
+            "extra_widths": self.extra_widths,
             "text_width": self.vectors.text_vectors_ND0.shape[1],
         }
 
@@ -225,8 +235,9 @@ class MultiTaskBert(nn.Module):
     def from_config(cls, config: Mapping[str, Any]) -> MultiTaskBert:
         """A model of that architecture whose weights are about to be loaded."""
         num_items, tasks = config["num_items"], from_json(config["tasks"])
+        settings = MultiTaskSettings.from_json(config["settings"])
         return cls(
-            MultiTaskSettings.from_json(config["settings"]),
+            settings,
             tasks,
             text_vectors_ND0=torch.zeros(num_items, config["text_width"]),
             biases=ItemBiases.neutral(num_items, len(tasks)),
@@ -235,6 +246,9 @@ class MultiTaskBert(nn.Module):
             context=_columns(config["context"]),
             item_columns=_columns(config["item_columns"]),
             num_slots=config["num_slots"],
+            extras=ItemExtras.blank(
+                num_items, config["extra_widths"], seen=settings.items.residual == "seen"
+            ),
         )
 
     def save_pretrained(self, folder: str | Path) -> None:

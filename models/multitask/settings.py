@@ -6,11 +6,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from slategym.envs.names import lookup
+from slategym.envs.names import UsageError, lookup
+from slategym.models.multitask.item_extras import GRAPHS
 from slategym.models.multitask.sharing import SHARINGS
 from slategym.models.text.settings import EncoderSettings
 
-PARTS = {"text": EncoderSettings}  # settings of their own
+RESIDUALS = {
+    "always": "every item has one",
+    "seen": "items with training rows have one, of others it is exactly 0",
+    "none": "no item has one",
+}
+MIXES = {"sum": "the sum of its parts", "gated": "each part through a gate that sees all parts"}
+
+
+@dataclass(frozen=True)
+class ItemSettings:
+    """What makes an item's vector, beside the columns of the log."""
+
+    text: bool = True  # the vector of its text
+    residual: str = "always"  # of the item alone; in RESIDUALS
+    graph: str = "none"  # vector by topics and categories; in GRAPHS
+    media: str = ""  # file of vectors of images or sounds, computed elsewhere; "": none
+    mix: str = "sum"  # in MIXES
+
+    def __post_init__(self) -> None:
+        lookup("residual", self.residual, RESIDUALS)
+        lookup("graph", self.graph, GRAPHS)
+        lookup("mix", self.mix, MIXES)
+        if not self.text and self.residual == "none" and self.graph == "none" and not self.media:
+            raise UsageError(
+                "an item without text, residual, graph and media is nothing; leave text=False or "
+                "residual='none' out"
+            )
+
+
+PARTS = {"text": EncoderSettings, "items": ItemSettings}  # settings of their own
 
 
 @dataclass(frozen=True)
@@ -25,6 +55,7 @@ class MultiTaskSettings:
     dropout: float = 0.2  # probability
     sharing: str = "shared-bottom"  # of the heads; in SHARINGS
     text: EncoderSettings = field(default_factory=EncoderSettings)  # how item texts become vectors
+    items: ItemSettings = field(default_factory=ItemSettings)  # what makes an item's vector
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> MultiTaskSettings:

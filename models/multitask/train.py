@@ -23,6 +23,7 @@ from slategym.models.hashes import content_hash, hash_of
 from slategym.models.multitask.biases import fitted_tasks, item_biases
 from slategym.models.multitask.fit import Fit, Judgement, Listener
 from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
+from slategym.models.multitask.item_extras import ItemExtras, graph_vectors, media_vectors
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.pretrained import CONFIG, read_config
 from slategym.models.multitask.progress import EpochBar
@@ -94,6 +95,9 @@ def train_multitask(
             f"pooling {settings.text.pooling!r}); leave text_vectors_ND0 out, or take 'frozen' "
             "and 'mean'"
         )
+    graph_NG = graph_vectors(log, settings.items.graph)
+    media_NV = media_vectors(log, settings.items.media) if settings.items.media else None
+    extras = ItemExtras(graph_NG=graph_NG, media_NV=media_NV)
     sequences = Sequences.from_log(log, device)
     train_E = as_mask(sequences, rows)
     held_E = None if validation is None else as_mask(sequences, validation)
@@ -119,7 +123,7 @@ def train_multitask(
         "text": content_hash(text_vectors_ND0.cpu().numpy()),
         "format": FORMAT,
     }
-    about |= {"spec": _spec(about, settings), "label": label, "encoder": encoder}
+    about |= {"spec": _spec(about, settings, media_NV), "label": label, "encoder": encoder}
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # another process may be at it: wait, then load
         if is_complete(folder, about["spec"]):
@@ -167,6 +171,7 @@ def train_multitask(
             item_extra_NZ=_item_extra(log),
             num_slots=0 if slots is None else int(slots.max()) + 1,
             seed=seed,
+            extras=extras._replace(seen_N=_seen(sequences, train_E)),
         ).to(device)
         text = _tuned(log, settings, training, sequences, train_E, seed, device, progress)
         fit = Fit(model, sequences, train_E, held_E, training, seed, text)
@@ -226,12 +231,20 @@ def _tuned(
     )
 
 
-def _spec(about: dict[str, Any], settings: MultiTaskSettings) -> str:
-    """Hash of what decides the weights: the encoder by what it is, not by where it lies."""
-    text = {**about["settings"]["text"], "encoder": ""}
+def _spec(about: dict[str, Any], settings: MultiTaskSettings, media_NV: Tensor | None) -> str:
+    """Hash of what decides the weights: files by what they hold, not by where they lie."""
+    text, items = {**about["settings"]["text"], "encoder": ""}, {**about["settings"]["items"]}
     if settings.text.learns:
         text["encoder"] = encoder_version(find_encoder(settings.text.encoder, progress=False))
-    return hash_of({**about, "settings": {**about["settings"], "text": text}})
+    items["media"] = "" if media_NV is None else content_hash(media_NV.numpy())
+    return hash_of({**about, "settings": {**about["settings"], "text": text, "items": items}})
+
+
+def _seen(sequences: Sequences, train_E: Bools) -> Tensor:
+    """Which items have a row in training, (N,) bool."""
+    seen_N = torch.zeros(sequences.num_items, dtype=torch.bool)
+    seen_N[sequences.item_E.cpu()[torch.as_tensor(train_E)]] = True
+    return seen_N
 
 
 def _held(log: Log, validation: Rows | None) -> tuple[str, ...]:

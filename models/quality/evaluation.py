@@ -171,6 +171,11 @@ RECIPES: dict[str, Recipe] = {  # of splits; others as the one in time
 }
 
 
+def recipe_of(split: str) -> Recipe:
+    """How a split's model is trained, unless somebody chooses otherwise."""
+    return RECIPES.get(split, _TIME)
+
+
 class Evaluation:
     """One log under one split: models are trained, or found trained, when they are asked for.
 
@@ -199,7 +204,7 @@ class Evaluation:
     ) -> None:
         self.split = find_split(split, log, fold)
         log = self.split.log or log
-        recipe = RECIPES.get(split, _TIME)
+        recipe = recipe_of(split)
         self.recipe = recipe if training is None else replace(recipe, training=training)
         self.log, self.settings = log, settings or MultiTaskSettings()
         self.seed, self.device, self.progress = seed, device, progress
@@ -295,11 +300,20 @@ class Evaluation:
 
     def calibration(self) -> list[str]:
         """What calibrating the multi-task BERT did, one sentence per head."""
+        return [row["sentence"] for row in self._about()["calibration"]]
+
+    def cosines(self) -> dict[str, Any]:
+        """Cosines between the heads' gradients at the weights they share, by epoch of training."""
+        found: dict[str, Any] = self._about()["gradient_cosines"]
+        return found
+
+    def _about(self) -> dict[str, Any]:
+        """What the multi-task BERT's folder says of its training."""
         label, training = "multi-task BERT", self.recipe.training
         model_folder = self._folder(label, training)
         if not (model_folder / "config.json").exists():
             self.model(label, training)
-        return [row["sentence"] for row in read_about(model_folder)["calibration"]]
+        return read_about(model_folder)
 
     def model(self, label: str, training: TrainingSettings) -> MultiTaskBert:
         """Train or load a model of this split."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,8 +29,13 @@ EPILOG = r"""
 **Beside published errors: five random folds, or MovieLens-100K's u1**\
 `slategym evaluate-model movielens-100k --split u1 --classics`
 
+**Another text encoder, and losses balanced by projecting conflicts away**\
+`slategym evaluate-model movielens-100k --encoder my-encoder/ --set balance=pcgrad`
+
 **A log of your own**\
 `slategym evaluate-model my-log/`
+
+What --set takes, and which of it helped on which log: docs/results/options.md.
 """
 
 
@@ -66,6 +72,21 @@ def evaluate_model(
         bool,
         typer.Option(help="With --split time: take HR@10 and NDCG@10 from a leave-one-out model."),
     ] = True,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the item texts: a folder that save_pretrained wrote, or a hub id; MiniLM by "
+            "default."
+        ),
+    ] = None,
+    choices: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the model; see below."),
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(help="Draw the cosines between the heads' gradients into this PNG file."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
@@ -81,6 +102,7 @@ def evaluate_model(
     from slategym.envs.names import lookup
     from slategym.envs.outline import outline
     from slategym.experiments.cli.main import resolve_device
+    from slategym.experiments.cli.model_settings import read_model_choices
     from slategym.models.data.datasets import data_sets, find_log, load_log
 
     find_log(log)  # what may be mistyped first: torch takes seconds to import
@@ -88,15 +110,25 @@ def evaluate_model(
     splits = outline("slategym.models.quality.evaluation:SPLITS")
     if splits is not None:
         lookup("split", split, {**dict.fromkeys(splits.keys), **published})
+    settings = read_model_choices(choices or [], encoder)
     chosen = resolve_device(device)
-    from slategym.models.quality.evaluation import FOLDS, Evaluation, mean_figures
+    from slategym.models.quality.evaluation import FOLDS, Evaluation, mean_figures, recipe_of
 
     use_one_thread()
     data = load_log(log, progress=not quiet)
     asked = [(split, fold) for fold in range(FOLDS if split == "random" else 1)]
     asked += [("loo", 0)] if split == "time" and loo else []
     evaluations = [
-        Evaluation(data, name, seed=seed, device=chosen, progress=not quiet, fold=fold)
+        Evaluation(
+            data,
+            name,
+            settings=settings.settings(),
+            training=settings.training(recipe_of(name).training),
+            seed=seed,
+            device=chosen,
+            progress=not quiet,
+            fold=fold,
+        )
         for name, fold in asked
     ]
     wants_single = not as_json if single_task is None else single_task
@@ -105,12 +137,19 @@ def evaluate_model(
     ]
     if split == "random":
         evaluations, results = evaluations[:1], [mean_figures(results)]
+    cosines = evaluations[0].cosines()
+    if figure is not None:
+        from slategym.experiments.report.cosines import draw_cosines
+
+        draw_cosines(cosines, figure)
     if as_json:
         typer.echo(json.dumps(document(evaluations, results, seed), indent=2))
         return
     console = Console()
     for evaluation, figures in zip(evaluations, results, strict=True):
         console.print(_table(evaluation, figures))
+    if len(cosines["heads"]) > 1:
+        console.print(_cosine_table(cosines))
 
 
 def use_one_thread() -> None:
@@ -149,6 +188,7 @@ def document(
         "seed": seed,
         **figures,
         "protocol": protocol,
+        "gradient_cosines": first.cosines(),
         "comparison": {
             evaluation.split.name: [row.to_json() for row in rows]
             for evaluation, rows in zip(evaluations, results, strict=True)
@@ -169,6 +209,25 @@ def _figures(
         told = {row.model for row in figures}
         figures += [row for row in evaluation.classics() if row.model not in told]
     return figures
+
+
+def _cosine_table(cosines: dict[str, Any]) -> Table:
+    """Cosines between the heads' gradients in the last epoch, a row a head."""
+    table = Table(
+        title="cosines between the heads' gradients at the weights they share, last epoch",
+        title_justify="left",
+        caption="1: they pull the same way; below 0: against each other. Weighted losses.",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=0,
+    )
+    table.add_column("head", no_wrap=True)
+    for head in cosines["heads"]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for head, row in zip(cosines["heads"], cosines["epochs"][-1], strict=True):
+        table.add_row(head, *(f"{value:+.2f}" for value in row))
+    return table
 
 
 def _table(evaluation: Evaluation, figures: list[Figures]) -> Table:

@@ -20,6 +20,11 @@ EPILOG = r"""
 **A data set by name, a short training, somewhere else**\
 `slategym fit movielens-100k --epochs 2 --out runs/short`
 
+**Another text encoder, tuned with the network; experts for the heads**\
+`slategym fit my-log/ --encoder my-encoder/ --set text.tuning=lora --set sharing=mmoe`
+
+What --set takes, and which of it helped on which log: docs/results/options.md.
+
 The folder holds the weights, the settings and a card, README.md: what the model was fitted on, its
 figures and calibration. A fit that was killed goes on where it stopped, and a finished one computes
 nothing. For figures on rows that the model has not seen at all, beside what it must beat:
@@ -40,6 +45,17 @@ def fit(
     out: Annotated[
         Path | None, typer.Option(help="The model's folder; runs/fit-LOG by default.")
     ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the item texts: a folder that save_pretrained wrote, or a hub id; MiniLM by "
+            "default."
+        ),
+    ] = None,
+    choices: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the model; see below."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides all that is drawn.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
     as_json: Annotated[
@@ -54,22 +70,34 @@ def fit(
     """
     from slategym.envs.names import UsageError
     from slategym.experiments.cli.main import resolve_device
+    from slategym.experiments.cli.model_settings import read_model_choices
     from slategym.models.data.datasets import find_log
 
     find_log(log)  # before torch is imported, which takes seconds
     if epochs is not None and epochs < 1:
         raise UsageError(f"--epochs must be at least 1, got {epochs}")
     on = resolve_device(device)
+    chosen = read_model_choices(choices or [], encoder)
     import torch
 
     from slategym.models.data.datasets import load_log
     from slategym.models.multitask import fitting
+    from slategym.models.multitask.fit import TrainingSettings
     from slategym.models.multitask.train import read_about
 
     torch.set_num_threads(1)
     found = load_log(log, progress=not quiet)
     folder = out or Path("runs") / f"fit-{found.name}"
-    fitting.fit(found, folder, epochs=epochs, seed=seed, device=on, progress=not quiet)
+    fitting.fit(
+        found,
+        folder,
+        epochs=epochs,
+        settings=chosen.settings(),
+        training=chosen.training(TrainingSettings()),
+        seed=seed,
+        device=on,
+        progress=not quiet,
+    )
     about = read_about(folder)
     if as_json:
         typer.echo(json.dumps(_document(about, folder), allow_nan=False, indent=1))

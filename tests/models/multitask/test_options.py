@@ -3,13 +3,16 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from slategym.envs.names import UsageError
+from slategym.envs.types import Column
 from slategym.models.multitask.balance import BALANCES
+from slategym.models.multitask.item_extras import attributes, graph_vectors
 from slategym.models.multitask.network import MultiTaskBert
-from slategym.models.multitask.settings import MultiTaskSettings
+from slategym.models.multitask.settings import ItemSettings, MultiTaskSettings
 from slategym.models.multitask.sharing import SHARINGS
 from slategym.models.multitask.train import TrainingSettings, read_about, train_multitask
 from slategym.models.text.settings import TUNINGS, EncoderSettings
@@ -24,7 +27,8 @@ class Killed(BaseException):
 
 
 def same(a, b):
-    return all(torch.equal(value, b.state_dict()[name]) for name, value in a.state_dict().items())
+    pairs = [(value, b.state_dict()[name]) for name, value in a.state_dict().items()]
+    return all(torch.equal(x.nan_to_num(-9e9), y.nan_to_num(-9e9)) for x, y in pairs)
 
 
 def holds(tmp_path, train, settings, training=FAST):
@@ -117,6 +121,10 @@ def test_a_folder_that_is_no_encoder_is_refused_before_training(train, tiny_sett
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        (lambda: ItemSettings(residual="always seen"), "did you mean 'always'"),
+        (lambda: ItemSettings(graph="spectrum"), "did you mean 'spectral'"),
+        (lambda: ItemSettings(text=False, residual="none"), "is nothing"),
+        (lambda: TrainingSettings(unseen="left"), "did you mean 'left-out'"),
         (lambda: MultiTaskSettings(sharing="mmo"), "did you mean 'mmoe'"),
         (lambda: TrainingSettings(balance="uncertain"), "did you mean 'uncertainty'"),
         (lambda: EncoderSettings(tuning="loar"), "did you mean 'lora'"),
@@ -125,3 +133,108 @@ def test_a_folder_that_is_no_encoder_is_refused_before_training(train, tiny_sett
 def test_an_unknown_choice_is_answered_with_the_nearest(settings, message):
     with pytest.raises(UsageError, match=message):
         settings()
+
+
+@pytest.fixture
+def shop(tiny_log):
+    """The small log with four topics and a maker; items 25 to 29 have no training rows."""
+    rng = np.random.default_rng(0)
+    items = tiny_log.items.assign(maker=rng.integers(0, 3, 30).astype(np.float32))
+    events = tiny_log.events[(tiny_log.events["item"] < 25) | (tiny_log.events["user"] >= 15)]
+    return replace(
+        tiny_log,
+        events=events.reset_index(drop=True),
+        items=items,
+        topic_names=("a", "b", "c", "d"),
+        item_topics=np.eye(4, dtype=np.float32)[rng.integers(0, 4, 30)],
+        item_columns=(Column("maker", ("x", "y", "z")),),
+    )
+
+
+@pytest.fixture
+def train_shop(shop, tiny_vectors):
+    def run(folder, settings, training=FAST, **others):
+        given = {"text_vectors_ND0": tiny_vectors, "validation": HELD, "progress": False}
+        return train_multitask(
+            shop, np.arange(15), settings, training, folder, **{**given, **others}
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        ItemSettings(residual="seen"),
+        ItemSettings(residual="none"),
+        ItemSettings(text=False),
+        ItemSettings(graph="spectral"),
+        ItemSettings(graph="propagated", mix="gated"),
+    ],
+)
+def test_items(items, train_shop, tiny_settings, tmp_path):
+    holds(tmp_path, train_shop, replace(tiny_settings, items=items))
+
+
+def test_an_item_without_training_rows_has_a_residual_of_exactly_zero(
+    train_shop, tiny_settings, tmp_path
+):
+    seen = replace(tiny_settings, items=ItemSettings(residual="seen"))
+    model = train_shop(tmp_path / "seen", seen)
+    residual_ND = model.vectors.residuals()
+    assert not residual_ND[25:].any() and residual_ND[:25].any(1).all()
+    assert not model.vectors.residual.weight[25:].any()
+    always = train_shop(tmp_path / "always", tiny_settings)
+    assert always.vectors.residuals()[25:].any(1).all()  # what the choice is there for
+
+
+def test_media_enter_where_an_item_has_them(train_shop, tiny_settings, tmp_path):
+    rows = pd.DataFrame({"item": [f"Film {n}" for n in range(20)], "a": range(20), "b": 1.0})
+    rows.to_csv(tmp_path / "media.csv", index=False)
+    items = ItemSettings(media=str(tmp_path / "media.csv"))
+    model = holds(tmp_path, train_shop, replace(tiny_settings, items=items))
+    known_N = ~model.vectors.media_NV.isnan().any(1)
+    assert known_N[:20].all() and not known_N[20:].any()
+    assert model.item_vectors().isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("item,a\nFilm 1,1\nFilm 1,2\n", "'Film 1' twice"),
+        ("film,a\nFilm 1,1\n", "needs a column 'item'"),
+        ("item,a\nother,1\n", "none of the 30 items"),
+        (None, "no media file"),
+    ],
+)
+def test_media_that_cannot_be_are_refused(train_shop, tiny_settings, tmp_path, content, message):
+    path = tmp_path / "media.csv"
+    if content is not None:
+        path.write_text(content)
+    settings = replace(tiny_settings, items=ItemSettings(media=str(path)))
+    with pytest.raises(UsageError, match=message):
+        train_shop(tmp_path / "m", settings)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_graph_needs_attributes(train, tiny_settings, tmp_path):
+    with pytest.raises(UsageError, match="no graph of items and attributes"):
+        train(tmp_path / "m", replace(tiny_settings, items=ItemSettings(graph="spectral")))
+
+
+def test_graph_vectors_put_items_of_equal_attributes_together(shop):
+    links_NA = attributes(shop)
+    same_NN = (links_NA @ links_NA.T) == 2  # topic and maker
+    for graph in ("spectral", "propagated"):
+        vectors_NG = graph_vectors(shop, graph).double().numpy()
+        distance_NN = np.linalg.norm(vectors_NG[:, None] - vectors_NG, axis=2)
+        assert distance_NN[same_NN].max() < 1e-6 < distance_NN[~same_NN].min()
+
+
+def test_unseen_items_left_out_keep_their_biases(train_shop, tiny_settings, tmp_path):
+    left = train_shop(tmp_path / "left", tiny_settings, replace(FAST, unseen="left-out"))
+    drawn = train_shop(tmp_path / "drawn", tiny_settings)
+    start = train_shop(tmp_path / "0", tiny_settings, replace(FAST, epochs=1, learning_rate=1e-12))
+    biases = [model.item_bias_YN[:, 25:] for model in (left, drawn, start)]
+    torch.testing.assert_close(biases[0], biases[2], atol=1e-6, rtol=0)
+    assert not torch.allclose(biases[1], biases[2], atol=1e-4)
