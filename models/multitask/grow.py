@@ -21,6 +21,7 @@ from slategym.envs.names import UsageError
 from slategym.envs.types import Column, Signal
 from slategym.models.data.log import Log
 from slategym.models.multitask.biases import item_biases
+from slategym.models.multitask.item_extras import item_extras
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.sequences import Bools
 from slategym.models.multitask.vocabulary import Vocabulary
@@ -90,11 +91,15 @@ def grown(
         item_columns=_ranges_of(model.item_columns, log.item_columns),
         item_extra_NZ=torch.as_tensor(np.stack(extra, axis=1)) if extra else None,
         num_slots=model.num_slots,
+        extras=item_extras(log, model.settings.items, train_E),
     )
     rows = _row_tables(model, vocabulary, now, log, row_N)
     state = fresh.state_dict()
+    met = {name: value.clone() for name, value in state.items() if name.endswith("seen_N")}
     for name, old in model.state_dict().items():
         state[name] = _carried(name, old.cpu(), state[name], rows, row_N)
+    for name, seen_N in met.items():  # met then, or since
+        state[name] = torch.maximum(state[name], seen_N)
     fresh.load_state_dict(state)
     fresh.vocabulary, fresh.about = now, model.about
     left_out = len(vocabulary.items) - int((row_N >= 0).sum())
@@ -151,8 +156,17 @@ def _text_vectors(model: MultiTaskBert, log: Log, row_N: Ints, progress: bool) -
             f"{int((~known_N).sum())} items of {log.name} are new and it is not known which text "
             "encoder made the model's vectors; give text_vectors_ND0"
         )
+    text = model.settings.text
+    if text.learns:
+        raise UsageError(
+            f"{int((~known_N).sum())} items of {log.name} are new and the text encoder was tuned "
+            "with the model; give text_vectors_ND0, of all items: TunedEncoder.load(FOLDER / "
+            "'text', texts).all_vectors()"
+        )
     texts = log.items["text"][~known_N].tolist()
     given = {} if encoder == HUB_NAME else {"encoder": encoder}
+    if text.pooling != "mean":
+        given["pooling"] = text.pooling
     vectors_ND0[torch.from_numpy(~known_N)] = item_text_vectors(texts, progress=progress, **given)
     return vectors_ND0
 
@@ -186,7 +200,7 @@ def _carried(
     name: str, old: Tensor, new: Tensor, tables: Mapping[str, Ints], row_N: Ints
 ) -> Tensor:
     """What a tensor of the grown model holds: old values for old names, else what is fresh."""
-    if name.endswith("text_vectors_ND0") or name.endswith("extra_NZ"):
+    if name.endswith(("text_vectors_ND0", "extra_NZ", "media_NV")):
         return new  # of the log
     if found := AXES.search(name):
         letters = re.findall(r"[A-Z]\d?", found.group(1))

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from slategym.envs.names import UsageError, lookup
 from slategym.models.data.log import Log
+from slategym.models.multitask.settings import ItemSettings
 
 GRAPH_WIDTH = 32  # G
 LAYERS = 2  # of propagation: items to attributes and back is one
@@ -106,19 +107,14 @@ def _normalised(links_NA: Floats) -> Floats:
     return flow_NA
 
 
-GRAPHS: dict[str, Callable[[Floats], Floats] | None] = {
-    "none": None,
-    "spectral": spectral,
-    "propagated": propagated,
-}
+MAKERS: dict[str, Callable[[Floats], Floats]] = {"spectral": spectral, "propagated": propagated}
 
 
 def graph_vectors(log: Log, graph: str) -> Tensor | None:
     """Vectors of items by their attributes, of unit variance, (N, G); None: without a graph."""
-    make = lookup("graph", graph, GRAPHS)
-    if make is None:
+    if graph == "none":
         return None
-    found_NG = make(attributes(log))
+    found_NG = lookup("graph", graph, MAKERS)(attributes(log))
     return torch.as_tensor(found_NG / max(float(found_NG.std()), 1e-9), dtype=torch.float32)
 
 
@@ -156,3 +152,20 @@ def media_vectors(log: Log, path: str | Path) -> Tensor:
     scaled_NV = (values_NV - middle_V) / np.where(spread_V > 0, spread_V, 1.0)
     scaled_NV[~known_N] = np.nan
     return torch.as_tensor(scaled_NV, dtype=torch.float32)
+
+
+def item_extras(log: Log, settings: ItemSettings, train_E: NDArray[np.bool_]) -> ItemExtras:
+    """What the settings ask for, of the log's items.
+
+    Args:
+        log: whose items they are.
+        settings: which extras there are.
+        train_E: training rows.
+
+    Raises:
+        UsageError: if the log or the media file does not have it.
+    """
+    seen_N = torch.zeros(log.num_items, dtype=torch.bool)
+    seen_N[torch.as_tensor(log.events["item"].to_numpy(np.int64)[train_E])] = True
+    media_NV = media_vectors(log, settings.media) if settings.media else None
+    return ItemExtras(seen_N, graph_vectors(log, settings.graph), media_NV)

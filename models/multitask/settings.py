@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slategym.envs.names import UsageError, lookup
-from slategym.models.multitask.item_extras import GRAPHS
 from slategym.models.multitask.sharing import SHARINGS
 from slategym.models.text.settings import EncoderSettings
 
@@ -15,6 +14,11 @@ RESIDUALS = {
     "always": "every item has one",
     "seen": "items with training rows have one, of others it is exactly 0",
     "none": "no item has one",
+}
+GRAPHS = {
+    "none": "no vector by attributes",
+    "spectral": "singular vectors of the links between items, topics and categories",
+    "propagated": "random vectors of topics and categories, spread over those links",
 }
 MIXES = {"sum": "the sum of its parts", "gated": "each part through a gate that sees all parts"}
 

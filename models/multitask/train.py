@@ -23,7 +23,7 @@ from slategym.models.hashes import content_hash, hash_of
 from slategym.models.multitask.biases import fitted_tasks, item_biases
 from slategym.models.multitask.fit import Fit, Judgement, Listener
 from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
-from slategym.models.multitask.item_extras import ItemExtras, graph_vectors, media_vectors
+from slategym.models.multitask.item_extras import item_extras
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.pretrained import CONFIG, read_config
 from slategym.models.multitask.progress import EpochBar
@@ -95,9 +95,6 @@ def train_multitask(
             f"pooling {settings.text.pooling!r}); leave text_vectors_ND0 out, or take 'frozen' "
             "and 'mean'"
         )
-    graph_NG = graph_vectors(log, settings.items.graph)
-    media_NV = media_vectors(log, settings.items.media) if settings.items.media else None
-    extras = ItemExtras(graph_NG=graph_NG, media_NV=media_NV)
     sequences = Sequences.from_log(log, device)
     train_E = as_mask(sequences, rows)
     held_E = None if validation is None else as_mask(sequences, validation)
@@ -107,6 +104,7 @@ def train_multitask(
             f"nothing was clicked in the {int(train_E.sum())} training rows of {log.name}: a model "
             "learns from what was taken up; give rows with a click of 1"
         )
+    extras = item_extras(log, settings.items, train_E)
     tasks = tasks_of(log.signals, log.like_from)
     weights = head_weights(tasks, training.weights)
     about: dict[str, Any] = {
@@ -123,7 +121,7 @@ def train_multitask(
         "text": content_hash(text_vectors_ND0.cpu().numpy()),
         "format": FORMAT,
     }
-    about |= {"spec": _spec(about, settings, media_NV), "label": label, "encoder": encoder}
+    about |= {"spec": _spec(about, settings, extras.media_NV), "label": label, "encoder": encoder}
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # another process may be at it: wait, then load
         if is_complete(folder, about["spec"]):
@@ -171,10 +169,10 @@ def train_multitask(
             item_extra_NZ=_item_extra(log),
             num_slots=0 if slots is None else int(slots.max()) + 1,
             seed=seed,
-            extras=extras._replace(seen_N=_seen(sequences, train_E)),
+            extras=item_extras(log, settings.items, train_E),
         ).to(device)
         text = _tuned(log, settings, training, sequences, train_E, seed, device, progress)
-        fit = Fit(model, sequences, train_E, held_E, training, seed, text)
+        fit = Fit(model, sequences, train_E, held_E, training, seed, text=text)
         with EpochBar(label, training.epochs, progress, tensorboard) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         if judgement is None:
@@ -238,13 +236,6 @@ def _spec(about: dict[str, Any], settings: MultiTaskSettings, media_NV: Tensor |
         text["encoder"] = encoder_version(find_encoder(settings.text.encoder, progress=False))
     items["media"] = "" if media_NV is None else content_hash(media_NV.numpy())
     return hash_of({**about, "settings": {**about["settings"], "text": text, "items": items}})
-
-
-def _seen(sequences: Sequences, train_E: Bools) -> Tensor:
-    """Which items have a row in training, (N,) bool."""
-    seen_N = torch.zeros(sequences.num_items, dtype=torch.bool)
-    seen_N[sequences.item_E.cpu()[torch.as_tensor(train_E)]] = True
-    return seen_N
 
 
 def _held(log: Log, validation: Rows | None) -> tuple[str, ...]:
