@@ -1,0 +1,65 @@
+"""Rows of small studies, kept: the engine of studies changes none of them silently.
+
+`golden/STUDY.csv` holds every session of the study in small, as `rows` gives it. Where rows change
+because a world, a policy or a learner does, say so in CHANGELOG.md and write them again:
+`python tests/experiments/studies/test_golden_rows.py`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from rich.console import Console
+
+from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.runs.run import run_units
+from slategym.experiments.runs.store import open_store
+from slategym.experiments.studies import sardine, slateq, topicrec
+from slategym.experiments.study import Profile, Request, Study
+
+GOLDEN = Path(__file__).with_name("golden")
+STUDIES = {study.name: study for study in (slateq.STUDY, sardine.STUDY, topicrec.STUDY)}
+SLOW = {  # what takes seconds each, and the engine treats as it treats the others
+    "slateq": ("SARSA, top-k", "SARSA, greedy", "QL-TT", "QL-GT"),
+    "sardine": ("planner", "ppo-multidiscrete", "reinforce-topk", "proto-sac", "hac", "thompson"),
+    "topicrec": ("gems", "gems, random log", "hac"),
+}
+DIGITS = 6  # after the point, of the file; another processor's last bits do not matter
+PLACE = ["variant", "policy", "trained_in", "seed", "user"]
+
+
+def rows_of(study: Study, folder: Path) -> pd.DataFrame:
+    """Four sessions of every policy in every place, two seeds of every learner."""
+    size = Profile("rows", seeds=2, users=4, training=0.001, left_out=SLOW[study.name])
+    plan = plan_of(replace(study, profiles={"quick": size}), Request())
+    store = open_store(folder)
+    run_units(plan.units, store, console=Console(quiet=True))
+    rows = plan.rows(store).sort_values(PLACE, kind="stable", ignore_index=True)
+    first = [*PLACE, "person", "world", "group"]
+    return rows[[*first, *sorted(rows.columns.difference(first))]]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_rows_are_those_of_before(name: str, tmp_path: Path) -> None:
+    rows = rows_of(STUDIES[name], tmp_path)
+    written = tmp_path / "rows.csv"
+    rows.to_csv(written, index=False, float_format=f"%.{DIGITS}f")
+    pd.testing.assert_frame_equal(
+        pd.read_csv(written),
+        pd.read_csv(GOLDEN / f"{name}.csv"),
+        rtol=1e-4,
+        atol=10**-DIGITS,
+    )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for name, study in STUDIES.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            rows = rows_of(study, Path(scratch))
+        rows.to_csv(GOLDEN / f"{name}.csv", index=False, float_format=f"%.{DIGITS}f")
