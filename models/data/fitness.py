@@ -15,6 +15,7 @@ LONG_PAST = 10  # clicks with which people arrive in a learned world
 LONG_VISIT = 5  # events in which a topic can come back
 FEWEST_PEOPLE = 15  # with a click: as many as a learned world's parties and groups must have
 FEW_PEOPLE = 300  # with a click: below, what is read on a sixth of them has wide intervals
+NO_PAUSE = "no time passes between two events of a visit"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Facts:
     has_propensities: bool
     has_texts: bool  # texts say more than titles and topics
     repeated: float  # share of consumed rows that repeat a pair
+    tells_pauses: bool  # some time passes within some visit
 
     @property
     def num_long_visits(self) -> int:
@@ -51,15 +53,18 @@ def facts(log: Log) -> Facts:
     past_U = np.bincount(clicked, minlength=log.num_users)
     own = log.items["text"].to_numpy() != composed_texts(log.items).to_numpy()
     named = log.items["title"].to_numpy() != log.items["key"].to_numpy()
+    visit = visits(log.events, log.pause)
+    within = np.diff(visit) == 0
     return Facts(
         num_people=int((past_U > 0).sum()),
         num_long_pasts=int((past_U >= LONG_PAST).sum()),
-        visit_sizes=np.bincount(visits(log.events, log.pause)),
+        visit_sizes=np.bincount(visit),
         has_refusals=bool((log.events["click"] == 0).any()),
         has_slates="slate_id" in log.events,
         has_propensities="propensity" in log.events,
         has_texts=bool((own | named).any()),
         repeated=repeated_share(log.events),
+        tells_pauses=bool((np.diff(log.events["time"])[within] > 0).any()),
     )
 
 
@@ -75,7 +80,7 @@ def uses(log: Log, found: Facts) -> list[Use]:
         lacking = f"{found.num_people:,} users have a click; {FEWEST_PEOPLE} are needed"
     wide = "" if found.num_people >= FEW_PEOPLE else "; so few people give wide intervals"
     earlier = "" if share >= 0.5 else "; people arrive with fewer"
-    visits = (
+    sittings = (
         f"{len(found.visit_sizes):,} visits (a pause of {log.pause:g} s ends one), mean "
         f"{found.visit_sizes.mean():.1f} events, {found.num_long_visits:,} of {LONG_VISIT} or more"
     )
@@ -102,11 +107,17 @@ def uses(log: Log, found: Facts) -> list[Use]:
             lacking is None,
             lacking or past + earlier,
         ),
-        Use("visits of the log's own length", bool((found.visit_sizes > 1).any()), visits),
+        Use(
+            "visits of the log's own length",
+            found.tells_pauses,
+            sittings if found.tells_pauses else f"{NO_PAUSE}; lengths are assumed",
+        ),
         Use(
             "boredom as strong as the log's",
-            found.num_long_visits > 0 and len(log.topic_names) > 1,
-            f"no visit has {LONG_VISIT} events; assumptions take its place"
+            found.tells_pauses and found.num_long_visits > 0 and len(log.topic_names) > 1,
+            f"{NO_PAUSE}; assumptions take its place"
+            if not found.tells_pauses
+            else f"no visit has {LONG_VISIT} events; assumptions take its place"
             if not found.num_long_visits
             else f"{found.num_long_visits:,} visits of {LONG_VISIT} events or more"
             if len(log.topic_names) > 1

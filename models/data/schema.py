@@ -249,7 +249,8 @@ def _events(
         desk.say(
             table,
             f" no signal; at least one of the columns {names} is needed",
-            f"declare any other in {FILE}, which slategym data describe writes (found: {found})",
+            "where every row is something that was taken up, a click of 1 in each says so; declare "
+            f"any other in {FILE}, which slategym data describe writes (found: {found})",
         )
     for signal in signals:
         if len(settled) and table.frame[signal.name].isna().all():

@@ -105,6 +105,17 @@ def test_what_comes_next_is_what_the_log_is_fit_for(
     assert output.splitlines()[-1].startswith(next_line)
 
 
+def test_constant_times_tell_of_no_visits(tmp_path: Path) -> None:
+    rows = [f"u{u},i{i},100,{1 + (u + i) % 5}" for u in range(20) for i in range(9)]
+    (tmp_path / "events.csv").write_text("\n".join(["user,item,time,rating", *rows]) + "\n")
+    items = [f"i{i},Thing {i},{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "items.csv").write_text("\n".join(["item,title,topics", *items]) + "\n")
+    output = " ".join(run("check", str(tmp_path))[1].split())
+    for use in ("visits of the log's own length", "boredom as strong as the log's"):
+        assert f"{use} no no time passes between two events of a visit" in output
+    assert "next: slategym benchmark log" in output
+
+
 def test_a_catalogue_that_is_used_up_is_fit_for_no_world(tmp_path: Path) -> None:
     rows = [f"u{u},i{i},{9 * u + i},1" for u in range(20) for i in range(9)]
     (tmp_path / "events.csv").write_text("\n".join(["user,item,time,click", *rows]) + "\n")
