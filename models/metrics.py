@@ -10,6 +10,8 @@ from scipy.stats import rankdata
 
 Array = NDArray[Any]
 
+CALIBRATION_BINS = 15  # of equal width
+
 
 def auc(label_x: Array, score_x: Array) -> float:
     """Probability that a positive scores above a negative, ties counting half; NaN without both.
@@ -59,7 +61,9 @@ def rmse(truth_x: Array, expected_x: Array) -> float:
     return float(np.sqrt(np.mean(np.square(truth_x.astype(np.float64) - expected_x))))
 
 
-def reliability(label_x: Array, prob_x: Array, bins: int = 15) -> list[tuple[float, float, int]]:
+def reliability(
+    label_x: Array, prob_x: Array, bins: int = CALIBRATION_BINS
+) -> list[tuple[float, float, int]]:
     """Mean prediction against observed rate in bins of equal width, empty bins left out.
 
     Args:
@@ -80,7 +84,7 @@ def reliability(label_x: Array, prob_x: Array, bins: int = 15) -> list[tuple[flo
     ]
 
 
-def ece(label_x: Array, prob_x: Array, bins: int = 15) -> float:
+def ece(label_x: Array, prob_x: Array, bins: int = CALIBRATION_BINS) -> float:
     """Expected calibration error: mean distance of prediction and outcome over equal-width bins.
 
     NaN without rows.

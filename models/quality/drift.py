@@ -22,7 +22,14 @@ from slategym.models.multitask.predict import predict
 from slategym.models.multitask.refit import Refitted
 from slategym.models.multitask.scores import heading, platt_of
 from slategym.models.multitask.sequences import Bools, Sequences
-from slategym.models.quality.resampling import Figures, Interval, intervals, row_figures
+from slategym.models.quality.resampling import (
+    Figures,
+    Floats,
+    Interval,
+    Statistic,
+    intervals,
+    row_figures,
+)
 from slategym.models.tasks import head_weights
 
 Ints = NDArray[np.int64]
@@ -266,12 +273,11 @@ def _readings(log: Log, refitted: Refitted, name: str, held_E: Bools, seed: int)
     before, user_x = _statistic(refitted.old.model, log, rows, seed)
     after, _ = _statistic(refitted.model, log, rows, seed)
 
-    def change(index: Ints) -> Figures:
-        old, new = before(index), after(index)
+    def change(weight_x: Floats) -> Figures:
+        old, new = before(weight_x), after(weight_x)
         return {figure: new[figure] - old[figure] for figure in old}
 
-    everything = np.arange(len(user_x))
-    old, new = before(everything), after(everything)
+    old, new = before(np.ones(len(user_x))), after(np.ones(len(user_x)))
     changes = intervals(change, user_x, seed=seed)
     return [
         Reading(figure, name, len(rows), old[figure], new[figure], difference)
@@ -280,7 +286,7 @@ def _readings(log: Log, refitted: Refitted, name: str, held_E: Bools, seed: int)
     ]
 
 
-def _statistic(model: MultiTaskBert, log: Log, rows: Ints, seed: int) -> tuple[Any, Ints]:
+def _statistic(model: MultiTaskBert, log: Log, rows: Ints, seed: int) -> tuple[Statistic, Ints]:
     """Figures of a model at some of these rows, and whose rows they are."""
     sequences = Sequences.from_log(log, model.device)
     predictions = predict(model, sequences, rows, seed=seed)

@@ -10,7 +10,7 @@ import pytest
 from small_log import shop_log
 
 from slategym.models.quality.drift import DriftReport, Reading, jensen_shannon, shifts
-from slategym.models.quality.resampling import Interval, intervals, resampled
+from slategym.models.quality.resampling import Interval
 
 
 @pytest.fixture(scope="module")
@@ -63,26 +63,6 @@ def test_what_was_moved_is_named(log, fresh_E, moved):
         assert (
             found["click"].new == pytest.approx(1 / 3, abs=0.01) and found["click"].unit == "rate"
         )
-
-
-def test_people_are_drawn_whole():
-    user_x = np.array([3, 5, 3, 5, 5, 9])
-    for rows in resampled(user_x, 20, 0):
-        counts = np.bincount(rows, minlength=6)
-        assert counts[0] == counts[2] and counts[1] == counts[3] == counts[4]
-        assert counts[0] + counts[1] + counts[5] == 3
-
-
-def test_an_interval_covers_a_mean_as_people_allow():
-    """People, not rows: 20 people of 50 equal rows each have the interval of 20 numbers."""
-    rng = np.random.default_rng(1)
-    mean_U = rng.normal(size=20)
-    user_x, value_x = np.repeat(np.arange(20), 50), np.repeat(mean_U, 50)
-    found = intervals(lambda rows: {"m": float(value_x[rows].mean())}, user_x, draws=400)["m"]
-    wide = 2 * 1.96 * mean_U.std() / np.sqrt(20)
-    assert found.high - found.low == pytest.approx(wide, rel=0.2)
-    none = intervals(lambda rows: {"m": float("nan")}, user_x)["m"]
-    assert np.isnan(none.low) and not none.clear and none.to_json()["value"] is None
 
 
 def _reading(figure: str, rows: str, change: float, clear: bool = True) -> Reading:
