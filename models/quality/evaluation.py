@@ -19,7 +19,7 @@ from slategym.models.data.slates import has_slates
 from slategym.models.data.splits import hold_out, random_test, split_time
 from slategym.models.files import kept, place_of
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
-from slategym.models.multitask.predict import predict
+from slategym.models.multitask.predict import Predictions, predict
 from slategym.models.multitask.scores import (
     TOP,
     Figures,
@@ -37,6 +37,8 @@ from slategym.models.quality.anchors import (
     popularity_ranks,
 )
 from slategym.models.quality.classics import classic_rows
+from slategym.models.quality.groups import FORMAT as GROUPS_FORMAT
+from slategym.models.quality.groups import GroupReport, group_report
 from slategym.models.tasks import NEXT, Task, head_weights, tasks_of
 
 NEGATIVES = 4  # per test click
@@ -331,14 +333,38 @@ class Evaluation:
             progress=self.progress,
         )
 
+    def groups(self) -> GroupReport:
+        """How well groups of people, and popular and rare items, are served; computed once."""
+        label, training = "multi-task BERT", self.recipe.training
+
+        def measure() -> dict[str, Any]:
+            model = self.model(label, training)
+            known_E = self.split.train | (self.split.validation & self.recipe.refit)
+            weights = head_weights(self.tasks, training.weights)
+            if self.split.held_out:  # what comes next is not asked
+                weights |= {self.tasks[0].signal.name: 0.0, NEXT: 0.0}
+            report = group_report(
+                self.log,
+                self._predictions(model),
+                platt_of(model),
+                weights,
+                fit_anchors(self.sequences, self.tasks, known_E).count_N,
+                seed=self.seed,
+            )
+            return report.to_json()
+
+        decides = [*self._decides(training), self.split.name, NEGATIVES, DRAW_SEED, GROUPS_FORMAT]
+        return GroupReport.from_json(kept(f"groups/{self._words(label)}", decides, measure))
+
+    def _predictions(self, model: MultiTaskBert) -> Predictions:
+        return predict(model, self.sequences, self.rows, negatives=NEGATIVES, seed=DRAW_SEED)
+
     def _trained(self, label: str, training: TrainingSettings) -> Figures:
         """Figures of a trained model, computed once."""
 
         def measure() -> dict[str, Any]:
             model = self.model(label, training)
-            predictions = predict(
-                model, self.sequences, self.rows, negatives=NEGATIVES, seed=DRAW_SEED
-            )
+            predictions = self._predictions(model)
             weights = head_weights(self.tasks, training.weights)
             figures = model_figures(label, predictions, platt_of(model), weights)
             return {"figures": figures.to_json(), "protocol": self.protocol()}

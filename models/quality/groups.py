@@ -23,6 +23,7 @@ from slategym.models.quality.resampling import Interval, Statistic, intervals, r
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+FORMAT = 1  # of what is kept; raise it when the same predictions would give other gaps
 LEAST_PEOPLE = 10  # of a group that is compared; smaller ones are shown only
 DRAWS = 200  # of people, for intervals
 DEALT = 100  # times that people are dealt to the groups anew

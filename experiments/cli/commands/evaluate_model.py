@@ -32,8 +32,11 @@ EPILOG = r"""
 **Another text encoder, and losses balanced by projecting conflicts away**\
 `slategym evaluate-model movielens-100k --encoder my-encoder/ --set balance=pcgrad`
 
-**A log of your own**\
-`slategym evaluate-model my-log/`
+**A log of your own, and whether groups of people are served alike**\
+`slategym evaluate-model my-log/ --groups`
+
+**A model that was saved, on rows that it was not fitted on**\
+`slategym evaluate-model my-log/ --model runs/fit-my-log`
 
 What --set takes, and which of it helped on which log: docs/results/options.md.
 """
@@ -87,6 +90,17 @@ def evaluate_model(
         Path | None,
         typer.Option(help="Draw the cosines between the heads' gradients into this PNG file."),
     ] = None,
+    groups: Annotated[
+        bool,
+        typer.Option(
+            "--groups",
+            help="Calibration and ranking for each group of people, for popular and rare items.",
+        ),
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Read this saved model (a folder, or the hub's owner/name); fit none."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
@@ -99,7 +113,7 @@ def evaluate_model(
     and boosted trees, each tuned on validation rows. Every figure comes with its protocol. What was
     trained once is kept.
     """
-    from slategym.envs.names import lookup
+    from slategym.envs.names import UsageError, lookup
     from slategym.envs.outline import outline
     from slategym.experiments.cli.main import resolve_device
     from slategym.experiments.cli.model_settings import read_model_choices
@@ -112,9 +126,18 @@ def evaluate_model(
         lookup("split", split, {**dict.fromkeys(splits.keys), **published})
     settings = read_model_choices(choices or [], encoder)
     chosen = resolve_device(device)
+    from slategym.experiments.cli.model_tables import print_groups, print_saved
     from slategym.models.quality.evaluation import FOLDS, Evaluation, mean_figures, recipe_of
 
     use_one_thread()
+    if model is not None:
+        if split != "time" or classics or single_task:
+            raise UsageError(
+                "--model reads a saved model on rows that it was not fitted on; --split, "
+                "--classics and --single-task fit models of their own: leave them out"
+            )
+        print_saved(model, log, groups, seed, chosen, as_json, quiet)
+        return
     data = load_log(log, progress=not quiet)
     asked = [(split, fold) for fold in range(FOLDS if split == "random" else 1)]
     asked += [("loo", 0)] if split == "time" and loo else []
@@ -142,14 +165,19 @@ def evaluate_model(
         from slategym.experiments.report.cosines import draw_cosines
 
         draw_cosines(cosines, figure)
+    report = evaluations[0].groups() if groups else None
     if as_json:
-        typer.echo(json.dumps(document(evaluations, results, seed), indent=2))
+        told = document(evaluations, results, seed)
+        told |= {} if report is None else {"groups": report.to_json()}
+        typer.echo(json.dumps(told, indent=2))
         return
     console = Console()
     for evaluation, figures in zip(evaluations, results, strict=True):
         console.print(_table(evaluation, figures))
     if len(cosines["heads"]) > 1:
         console.print(_cosine_table(cosines))
+    if report is not None:
+        print_groups(console, report)
 
 
 def use_one_thread() -> None:

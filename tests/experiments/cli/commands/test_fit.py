@@ -53,7 +53,7 @@ def test_the_same_from_python(shop: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_is_evaluated(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["evaluate-model", str(shop), "--no-loo", "--no-single-task", "--quiet"]
+    words = ["evaluate-model", str(shop), "--no-loo", "--no-single-task", "--groups", "--quiet"]
     assert answer(build, [*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["dataset"] == "shop" and 0 <= found["click_auc"] <= 1
@@ -61,6 +61,8 @@ def test_a_folder_is_evaluated(shop: Path, capsys: pytest.CaptureFixture[str]) -
     assert answer(build, words) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "shop, split time" in out and "click AUC" in out
+    assert {g["column"] for g in found["groups"]["groups"]} == {"age", "items"}
+    assert "age: old" in out and found["groups"]["summary"][0][:20] in out
 
 
 @pytest.mark.parametrize("command", ["fit", "evaluate-model"])

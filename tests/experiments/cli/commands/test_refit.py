@@ -66,3 +66,31 @@ def test_what_cannot_be_is_said(
 ) -> None:
     assert answer(build, ["refit", *words, "--quiet"]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_saved_model_is_read_on_rows_it_was_not_fitted_on(
+    fitted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate-model", "shop", "--model", "model", "--groups", "--quiet"]
+    assert answer(build, [*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (
+        0 <= told["click_auc"] <= 1 and "rows that the model was not fitted on" in told["protocol"]
+    )
+    columns = {group["column"] for group in told["groups"]["groups"]}
+    assert columns == {"age", "items"}
+    assert answer(build, words) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "click AUC: 0." in out and "age: young" in out and "largest gap:" in out
+    events = pd.read_csv("first/events.csv")
+    held = fitted / "all-fitted"
+    write_shop(held)
+    hashes = MultiTaskBert.from_pretrained("model").vocabulary.held
+    from slategym.models.multitask.vocabulary import anonymous
+
+    seen = events[[anonymous(user) not in hashes for user in events["user"]]]
+    seen.to_csv(held / "events.csv", index=False)
+    assert answer(build, ["evaluate-model", str(held), "--model", "model", "--quiet"]) == 2
+    assert "may have been fitted on every row" in capsys.readouterr().err
+    assert answer(build, [*words, "--classics"]) == 2
+    assert "leave them out" in capsys.readouterr().err

@@ -1,0 +1,77 @@
+"""What `evaluate-model` prints beside its comparison: groups, and a saved model."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from slategym.models.multitask.scores import heading
+
+if TYPE_CHECKING:
+    from slategym.models.quality.groups import GroupReport
+
+SHOWN = ("_auc", "_ece", "hr10", "_rmse", "_rmsle")  # figures of groups, by their ends
+
+
+def print_groups(console: Console, report: GroupReport) -> None:
+    """A table of every group, then the gaps in sentences, the largest first."""
+    names = dict.fromkeys(n for group in report.groups for n in group.figures if n.endswith(SHOWN))
+    table = Table(
+        title="groups: value [95 %, people drawn again]",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("group", no_wrap=True)
+    for count in ("rows", "people"):
+        table.add_column(count, justify="right", no_wrap=True)
+    for name in names:
+        table.add_column(heading(name), justify="right", no_wrap=True)
+    for group in report.groups:
+        found = (group.figures.get(name) for name in names)
+        cells = [
+            ""
+            if f is None or f.value != f.value
+            else f"{f.value:.3f}"
+            if f.low != f.low
+            else f"{f.value:.3f} [{f.low:.2f}, {f.high:.2f}]"
+            for f in found
+        ]
+        counts = (f"{group.rows:,}", f"{group.people:,}")
+        table.add_row(f"{group.column}: {group.name}", *counts, *cells)
+    console.print(table)
+    for line in report.summary():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_saved(
+    source: str, log: str, groups: bool, seed: int, device: str, as_json: bool, quiet: bool
+) -> None:
+    """Figures of a saved model on the rows of a log that it was not fitted on."""
+    from slategym.models.data.datasets import load_log
+    from slategym.models.multitask.network import MultiTaskBert
+    from slategym.models.quality.saved import read_saved
+
+    model = MultiTaskBert.from_pretrained(source).to(device)
+    found = load_log(log, progress=not quiet)
+    reading = read_saved(model, found, seed=seed, progress=not quiet)
+    figures = reading.figures(source)
+    report = reading.groups(seed) if groups else None
+    if as_json:
+        told = {"dataset": found.name, **figures.to_json(), "protocol": reading.protocol}
+        told |= {} if report is None else {"groups": report.to_json()}
+        typer.echo(json.dumps(told, indent=2, allow_nan=False))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for name, value in figures.values.items():
+        console.print(f"{heading(name)}: {value:.4f}", markup=False)
+    for note in (*figures.notes, reading.protocol):
+        console.print(note, markup=False)
+    if report is not None:
+        print_groups(Console(), report)
