@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from slategym.models.tasks import NEXT, Task
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Numbers = NDArray[Any]
 Figures = dict[str, float]
 Statistic = Callable[[Floats], Figures]  # of weights, (x,); NaN where they do not define a figure
 
@@ -128,7 +130,7 @@ def row_figures(
     return figures
 
 
-def _binary(name: str, row: Ints, score: Floats, label: Floats, prob: Floats) -> Statistic:
+def _binary(name: str, row: Ints, score: Numbers, label: Numbers, prob: Numbers) -> Statistic:
     """AUC, ties counting half, and expected calibration error; see `models.metrics`."""
     levels, tie = np.unique(score, return_inverse=True)
     positive = label == 1
@@ -150,7 +152,7 @@ def _binary(name: str, row: Ints, score: Floats, label: Floats, prob: Floats) ->
     return figures
 
 
-def _valued(task: Task, row: Ints, output: Floats, value: Floats) -> Statistic:
+def _valued(task: Task, row: Ints, output: Numbers, value: Numbers) -> Statistic:
     """Root mean squared error as the task measures it: of one row, it is that row's error."""
     one = np.zeros(1, np.int64)
     rows = [
