@@ -17,7 +17,7 @@ from slategym.envs.names import UsageError, lookup
 from slategym.experiments.runs.errors import DEFECTS, describe
 
 COMMANDS = (  # as in --help
-    *("data", "fit", "refit", "evaluate_model", "worlds", "agents", "studies", "check"),
+    *("data", "fit", "refit", "evaluate_model", "explain", "worlds", "agents", "studies", "check"),
     *("train", "simulate", "compare", "export", "benchmark"),
 )
 DEVICES = {
