@@ -50,6 +50,44 @@ def print_groups(console: Console, report: GroupReport) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def print_label_curve(log: str, seeds: int, device: str, as_json: bool, quiet: bool) -> None:
+    """Train with budgets of labels; a table, the nulls, a figure in runs/."""
+    from pathlib import Path
+
+    from slategym.experiments.report.model_figures import draw_label_curve
+    from slategym.models.data.datasets import load_log
+    from slategym.models.quality.labels import WAYS, label_curve
+
+    found = load_log(log, progress=not quiet)
+    curve = label_curve(found, seeds=seeds, device=device, progress=not quiet)
+    picture = draw_label_curve(curve, Path("runs") / f"labels-{found.name}")
+    if as_json:
+        told = {**curve.to_json(), "figure": str(picture.path)}
+        typer.echo(json.dumps(told, indent=1, allow_nan=False))
+        return
+    table = Table(
+        title=f"{curve.log}: figures by budget of labels, mean and standard error over seeds",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("labels", no_wrap=True)
+    table.add_column("way", no_wrap=True)
+    for name in curve.figure_names:
+        table.add_column(heading(name), justify="right", no_wrap=True)
+    for share in curve.shares:
+        count = next(p.labels for p in curve.points if p.share == share)
+        for way in WAYS:
+            cells = (curve.mean(way, share, name) for name in curve.figure_names)
+            table.add_row(
+                f"{count:,} ({share:.0%})", way, *(f"{m:.4f} ± {e:.4f}" for m, e in cells)
+            )
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    for line in (*curve.summary(), curve.protocol, f"figure: {picture.path}"):
+        console.print(line, markup=False)
+
+
 def print_saved(
     source: str, log: str, groups: bool, seed: int, device: str, as_json: bool, quiet: bool
 ) -> None:

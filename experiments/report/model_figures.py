@@ -13,7 +13,9 @@ from slategym.experiments.report.figures import (
 )
 from slategym.models.multitask.scores import heading
 from slategym.models.quality.drift import DriftReport
+from slategym.models.quality.labels import ASKED, ONLY, RANDOM, LabelCurve
 
+WAYS = {ONLY: ("#666666", "s"), RANDOM: ("#0072B2", "o"), ASKED: ("#D55E00", "^")}
 OLD, NEW = ROLE_COLOURS["control"], ROLE_COLOURS["open"]
 
 
@@ -48,4 +50,34 @@ def draw_drift(report: DriftReport, folder: Path) -> Picture:
         "nothing moved. Right: change of each figure on rows of people held out, people drawn "
         "again; of errors (RMSE, ECE) less is better.",
         f"Bars of drift and changes of figures with intervals. {' '.join(report.summary())}",
+    )
+
+
+def draw_label_curve(curve: LabelCurve, folder: Path) -> Picture:
+    """Each figure of the labelled signals by budget, a line for each way to spend it."""
+    names = curve.figure_names
+    figure, panels = panels_of(1, len(names), 3.4)
+    for panel, name in zip(panels, names, strict=True):
+        for way, (colour, mark) in WAYS.items():
+            found = [curve.mean(way, share, name) for share in curve.shares]
+            mean, error = (list(values) for values in zip(*found, strict=True))
+            panel.errorbar(
+                curve.shares, mean, error, color=colour, marker=mark, ms=4, lw=1.5, label=way
+            )
+        panel.set_xscale("log")
+        panel.set_xticks(curve.shares, [f"{share:.0%}" for share in curve.shares])
+        panel.minorticks_off()
+        panel.set_xlabel("share of the pool's labels")
+        panel.set_title(heading(name))
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
+    )
+    return save_picture(
+        figure,
+        folder,
+        "label-curve",
+        f"{curve.log}: what labels buy",
+        "Mean over seeds, bars one standard error. Equal budgets: random rows alone, the same with "
+        "the clicks of all rows, and rows asked for where the model was least certain.",
+        f"Line plots of {', '.join(map(heading, names))} by budget. {' '.join(curve.summary())}",
     )

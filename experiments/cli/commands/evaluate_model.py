@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # pandas, torch and transformers are imported by the command,
     from slategym.models.quality.evaluation import Evaluation
 
 HIDDEN = ("_ece_raw",)  # figures that only --json shows, by their ends
+LABEL_SEEDS = 3  # of a label curve
 EPILOG = r"""
 **On what came later, as one JSON object**\
 `slategym evaluate-model movielens-100k --split time --json`
@@ -34,6 +35,9 @@ EPILOG = r"""
 
 **A log of your own, and whether groups of people are served alike**\
 `slategym evaluate-model my-log/ --groups`
+
+**How many labels are needed, and are they better asked for than drawn?**\
+`slategym evaluate-model my-log/ --label-curve`
 
 **A model that was saved, on rows that it was not fitted on**\
 `slategym evaluate-model my-log/ --model runs/fit-my-log`
@@ -101,6 +105,13 @@ def evaluate_model(
         str | None,
         typer.Option(help="Read this saved model (a folder, or the hub's owner/name); fit none."),
     ] = None,
+    label_curve: Annotated[
+        bool,
+        typer.Option(
+            "--label-curve",
+            help="Small models with 5 % to all labels, drawn or asked for, three seeds each.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
@@ -126,10 +137,19 @@ def evaluate_model(
         lookup("split", split, {**dict.fromkeys(splits.keys), **published})
     settings = read_model_choices(choices or [], encoder)
     chosen = resolve_device(device)
-    from slategym.experiments.cli.model_tables import print_groups, print_saved
+    from slategym.experiments.cli.model_tables import print_groups, print_label_curve, print_saved
     from slategym.models.quality.evaluation import FOLDS, Evaluation, mean_figures, recipe_of
 
     use_one_thread()
+    if label_curve:
+        if split != "time" or classics or single_task or groups or model is not None or seed:
+            raise UsageError(
+                "--label-curve trains small models on parts of its own, with seeds 0 to 2; "
+                "--split, --classics, --single-task, --groups, --model and --seed do not apply: "
+                "leave them out"
+            )
+        print_label_curve(log, LABEL_SEEDS, chosen, as_json, quiet)
+        return
     if model is not None:
         if split != "time" or classics or single_task:
             raise UsageError(

@@ -94,3 +94,25 @@ def test_a_saved_model_is_read_on_rows_it_was_not_fitted_on(
     assert "may have been fitted on every row" in capsys.readouterr().err
     assert answer(build, [*words, "--classics"]) == 2
     assert "leave them out" in capsys.readouterr().err
+
+
+def test_a_label_curve_is_printed_and_drawn(
+    fitted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from slategym.experiments.cli.commands import evaluate_model
+    from slategym.models.quality import labels
+
+    monkeypatch.setattr(evaluate_model, "LABEL_SEEDS", 1)
+    monkeypatch.setattr(labels.label_curve, "__kwdefaults__", {
+        **labels.label_curve.__kwdefaults__, "shares": (0.3, 1.0),
+        "training": labels.TrainingSettings(epochs=1),
+    })  # fmt: skip
+    words = ["evaluate-model", "shop", "--label-curve", "--quiet"]
+    assert answer(build, words) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "labelled rows only" in out and "dwell RMSLE" in out and "asked" in out
+    assert Path("runs/labels-shop/label-curve.png").stat().st_size > 1000
+    assert answer(build, [*words, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["points"]) == 6
+    assert answer(build, [*words, "--groups"]) == 2
+    assert "do not apply" in capsys.readouterr().err
