@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # pandas, torch and transformers are imported by the command,
     from slategym.models.quality.evaluation import Evaluation
 
 HIDDEN = ("_ece_raw",)  # figures that only --json shows, by their ends
+OWN = "--split, --classics, --single-task, --encoder, --set and --figure"
 LABEL_SEEDS = 3  # of a label curve
 EPILOG = r"""
 **On what came later, as one JSON object**\
@@ -141,20 +142,20 @@ def evaluate_model(
     from slategym.models.quality.evaluation import FOLDS, Evaluation, mean_figures, recipe_of
 
     use_one_thread()
+    own = split != "time" or classics or single_task or choices or encoder or figure
     if label_curve:
-        if split != "time" or classics or single_task or groups or model is not None or seed:
+        if own or groups or model is not None or seed:
             raise UsageError(
-                "--label-curve trains small models on parts of its own, with seeds 0 to 2; "
-                "--split, --classics, --single-task, --groups, --model and --seed do not apply: "
-                "leave them out"
+                "--label-curve trains small models on parts of its own, with seeds 0 to 2; --seed, "
+                f"{OWN} do not apply: leave them out"
             )
         print_label_curve(log, LABEL_SEEDS, chosen, as_json, quiet)
         return
     if model is not None:
-        if split != "time" or classics or single_task:
+        if own:
             raise UsageError(
-                "--model reads a saved model on rows that it was not fitted on; --split, "
-                "--classics and --single-task fit models of their own: leave them out"
+                "--model reads a saved model on rows that it was not fitted on; "
+                f"{OWN} are of models that are fitted here: leave them out"
             )
         print_saved(model, log, groups, seed, chosen, as_json, quiet)
         return
