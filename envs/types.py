@@ -40,6 +40,7 @@ class Signal(NamedTuple):
     provenance: Provenance = "synthetic"
     step: float = 1.0  # of an ordinal signal: distance of neighbouring levels, units
     weight: float = 0.0  # reward per unit, where a log declares it; a world's `objective` decides
+    given: str | None = None  # binary signal without which this one is 0, as a price without a sale
 
 
 class Column(NamedTuple):

@@ -14,7 +14,8 @@ from slategym.models.data.description import FILE, Description
 from slategym.models.data.fitness import Facts, Use, facts, uses, warnings
 from slategym.models.data.folder import read_tables
 from slategym.models.data.log import Log, number
-from slategym.models.data.log_toml import DescriptionError, Mistake, read_description
+from slategym.models.data.log_toml import DescriptionError, read_description
+from slategym.models.data.log_toml_reader import Mistake
 from slategym.models.data.schema import Problem, Tables, inspect, unused_columns
 
 

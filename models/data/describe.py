@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -87,6 +87,7 @@ def guess(tables: Tables) -> Guess:
     """
     found = Guess()
     signals, context = _event_columns(tables.events, found)
+    signals = _given(signals, tables.events, found)
     found.description = Description(
         signals=tuple(signals),
         like_from=_like_from(signals, tables.events, found),
@@ -131,6 +132,28 @@ def _event_columns(table: Table, found: Guess) -> tuple[list[SignalEntry], list[
         values = _finite(table.frame["rating"]).dropna()
         signals.append(_scale("rating", values.to_numpy(), found))
     return signals, context
+
+
+def _given(signals: list[SignalEntry], table: Table, found: Guess) -> list[SignalEntry]:
+    """Binary signals first; amounts that are there exactly where one of them is 1 are given it."""
+    yes = {
+        entry.name: (_finite(table.frame[entry.name]) == 1).to_numpy()
+        for entry in signals
+        if entry.kind == "binary"
+    }
+    told = []
+    for entry in signals:
+        values = _finite(table.frame[entry.name])
+        there = (values > 0).to_numpy() if (values == 0).any() else values.notna().to_numpy()
+        if entry.kind in ("nonnegative", "count") and there.any():
+            given = next((name for name, where in yes.items() if (there == where).all()), None)
+            if given is not None and not there.all():
+                entry = replace(entry, given=given)
+                found.comments[f"signals.{entry.name}.given"] = (
+                    f"guess: it is there where {given} is 1, and nowhere else; 0 without it"
+                )
+        told.append(entry)
+    return sorted(told, key=lambda entry: entry.given is not None)
 
 
 def _further(table: Table, known: tuple[str, ...], found: Guess) -> Iterator[tuple[str, pd.Series]]:

@@ -53,6 +53,7 @@ class SignalEntry:
     step: float | None = None  # of an ordinal signal, units
     weight: float | None = None  # reward per unit
     provenance: Provenance | None = None
+    given: str | None = None  # binary signal without which this one is 0
 
     @classmethod
     def of(cls, signal: Signal) -> SignalEntry:
@@ -134,6 +135,7 @@ def resolve_signal(entry: SignalEntry, found: Signal | None = None) -> Signal:
         entry.provenance or (found.provenance if found else "logged"),
         step,
         weight,
+        entry.given,
     )
 
 

@@ -240,7 +240,7 @@ def _followers(log: Log) -> list[str]:
     said = []
     for signal in log.signals[1:]:
         seen = clicked[signal.name].notna()
-        if signal.provenance == "derived" or seen.all() or not seen.any():
+        if signal.provenance == "derived" or signal.given or seen.all() or not seen.any():
             continue
         for other in log.signals[1:]:
             if other.kind == "binary" and other.name != signal.name:
@@ -248,6 +248,7 @@ def _followers(log: Log) -> list[str]:
                 if yes.equals(seen):
                     said.append(
                         f"{signal.name} is observed only where {other.name} is 1, and worlds give "
-                        f"one to every click: write 0 where {other.name} is 0, if it was none"
+                        f'one to every click: write given = "{other.name}" below '
+                        f"[signals.{signal.name}] of log.toml, if it is 0 elsewhere"
                     )
     return said

@@ -226,6 +226,9 @@ def _derive_signals(
     first = ["click"] if "like" in declared else ["click", "like"]
     names = [n for n in dict.fromkeys([*first, *declared, *found]) if n in found]
     values = pd.DataFrame({name: found[name] for name in names})
+    for signal in logged.values():
+        if signal.given is not None:  # a price of nothing says nothing of prices
+            values[signal.name] = values[signal.name].mask(values[signal.given] == 0)
     return values, tuple(logged[name] for name in names), like_from
 
 
@@ -322,7 +325,8 @@ def main_topics(item_topics_NG: NDArray[np.float32]) -> NDArray[np.int32]:
 
 def _digest(frames: Sequence[pd.DataFrame], names: Sequence[object]) -> str:
     """The same for the same content, whatever the machine and the libraries' versions."""
-    sha = hashlib.sha256(repr(names).encode())
+    said = repr(names).replace(", given=None)", ")")  # what is not declared decides nothing
+    sha = hashlib.sha256(said.encode())
     for frame in frames:
         for column in frame.columns:
             values = frame[column].to_numpy()

@@ -22,6 +22,14 @@ step = 0.5            # ordinal: distance of neighbouring levels
 weight = 0.0          # reward per unit
 provenance = "logged" # or derived, assumed, synthetic
 
+[signals.purchase]
+kind = "binary"
+
+[signals.paid]
+kind = "nonnegative"
+unit = "EUR"
+given = "purchase"    # a binary signal above it, without which this one is 0
+
 [context.device]      # a column of events: what is known before anything is shown
 kind = "category"     # or "number", with unit, low and high
 categories = ["phone", "laptop"]  # left out: whatever is found

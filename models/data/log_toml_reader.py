@@ -23,6 +23,7 @@ from slategym.models.data.description import (
 )
 
 E = TypeVar("E")
+GIVEN_KINDS = ("binary", "nonnegative", "count")  # of signals that may be given another
 HEAD = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?")  # of a table
 
 
@@ -79,6 +80,14 @@ class Reader:
             repeats=self.truth(document, "repeats"),
             notes=self.notes(document),
         )
+        binary = ["like"]
+        for entry in description.signals:
+            if entry.given is not None and entry.given not in binary:
+                key = f"signals.{entry.name}.given"
+                says = f"{key} is a binary signal declared above it; got {entry.given!r}"
+                self.say(key, f"{says}; declare that one first")
+            if entry.kind == "binary" and entry.name != "click" and entry.given is None:
+                binary.append(entry.name)
         context = {entry.name for entry in description.context}
         for name in sorted(context & {entry.name for entry in description.signals}):
             self.say(
@@ -160,7 +169,14 @@ class Reader:
             step=self.number(table, "step", prefix, above=0),
             weight=self.number(table, "weight", prefix),
             provenance=self.choice(table, "provenance", prefix, get_args(Provenance)),
+            given=self.text(table["given"], prefix + "given") if "given" in table else None,
         )
+        if entry.given is not None and entry.kind not in GIVEN_KINDS:
+            self.say(
+                prefix + "given",
+                f"{prefix}given is of what is 0 without it, {', '.join(GIVEN_KINDS)}; got "
+                f"{entry.kind!r}; leave it out",
+            )
         if entry.weight is not None and not math.isfinite(entry.weight):
             self.say(prefix + "weight", f"{prefix}weight is a finite number; got {entry.weight:g}")
         if name == "click" and entry.kind not in (None, "binary"):

@@ -13,7 +13,7 @@ users*: user, and a column for each categorical trait.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -261,8 +261,26 @@ def _events(
             settled["hour"] = (settled["time"] + ahead_E) % 86_400 / 3_600
             if "weekday" not in settled:
                 settled["weekday"] = ((settled["time"] + ahead_E) // 86_400 + 3) % 7
+    _given(table, settled, signals, desk)
     context = _columns(table, settled, description.context, desk)
     return settled, tuple(signals), context
+
+
+def _given(table: Table, settled: pd.DataFrame, signals: Sequence[Signal], desk: _Desk) -> None:
+    """What there is only with another signal is nothing without it."""
+    for signal in signals:
+        if signal.given is None:
+            continue
+        where = f"[signals.{signal.name}] of {FILE}"
+        if signal.given not in settled:
+            says = f" is missing, without which {signal.name} is 0"
+            desk.say(table, says, f"{where} says given = {signal.given!r}", signal.given)
+            continue
+        bad_E = (settled[signal.given] == 0) & (settled[signal.name] > 0)
+        if bad_E.any():
+            fix = f"{where} says that it is 0 then: given = {signal.given!r}"
+            says = f" where {signal.given} is 0"
+            desk.rows(table, signal.name, bad_E.to_numpy(), fix, says)
 
 
 def _signals(table: Table, entries: tuple[SignalEntry, ...], desk: _Desk) -> Iterator[Signal]:

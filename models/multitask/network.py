@@ -171,7 +171,10 @@ class MultiTaskBert(nn.Module):
         given = task.given
         given_xC = None if given is None else self.expected(given, state_xD, items_ND, id_xC)
         output_xC = self.calibrated(head, self.logits(head, state_xD, items_ND, id_xC))
-        return task.mean(output_xC, given_xC)
+        mean_xC = task.mean(output_xC, given_xC)
+        if task.signal.given is None:
+            return mean_xC
+        return mean_xC * self.expected(task.signal.given, state_xD, items_ND, id_xC)
 
     def next_logits(self, state_xD: Tensor, items_ND: Tensor) -> Tensor:
         """Unnormalised log-probability of being the next event's item, (x, N)."""

@@ -22,7 +22,7 @@ from slategym.envs.types import Column
 from slategym.models.multitask.columns import ColumnInputs
 from slategym.models.multitask.embeddings import embedding
 from slategym.models.multitask.settings import MultiTaskSettings
-from slategym.models.tasks import Task
+from slategym.models.tasks import Task, observed_only
 
 if TYPE_CHECKING:  # seconds to import, and no page or check of a setting needs it
     from transformers import BertModel
@@ -127,6 +127,7 @@ class EventSequence(nn.Module):
         """
         bucket_BH = gap_BH.float().clamp(min=0).log1p().int().clamp(max=GAP_BUCKETS - 1)
         token_BHD = F.embedding(id_BH, items_ND)
+        feedback_BHM = observed_only(self.tasks, feedback_BHM)
         for m in self.read:
             level_BH = self.tasks[m].level(feedback_BHM[..., m])
             token_BHD = token_BHD + self.signal_tokens[str(m)](level_BH)

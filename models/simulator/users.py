@@ -16,6 +16,7 @@ from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.types import Arrival, Catalogue, Context, Items, Signal, UserModel
+from slategym.models.tasks import observed_only
 from slategym.models.taste import Outputs, clicked
 from slategym.models.taste import Taste as Taste
 
@@ -30,7 +31,7 @@ class LearnedUsers(UserModel[Any]):
     where "like" stands for the first binary signal after the click; without one it is the click
     alone. The two constants are calibrated on click rates (`models/simulator/click_rates`), since
     most logs do not hold the slates that were passed over. A clicked item gets every other signal
-    as its task draws it: see `models/tasks`.
+    as its task draws it (see `models/tasks`), or 0 for want of the signal that it is given.
     """
 
     taste: Taste[Any]
@@ -81,6 +82,8 @@ class LearnedUsers(UserModel[Any]):
             else:
                 uniform_BK = luck.uniform(self.purposes[at], K)
                 value_BK = task.sample(output_BK, uniform_BK, drawn.get(task.given))
+                if task.signal.given is not None:
+                    value_BK = value_BK * drawn[task.signal.given]
             drawn[task.signal.name] = value_BK
             values.append(value_BK)
         return torch.stack(values, -1), self._means(outputs)
@@ -98,6 +101,8 @@ class LearnedUsers(UserModel[Any]):
         means = []
         for at, (task, output) in enumerate(zip(self.taste.tasks, outputs, strict=True)):
             mean = task.mean(output, said.get(task.given)) if at else torch.ones_like(output)
+            if task.signal.given is not None:
+                mean = mean * said[task.signal.given]
             said[task.signal.name] = mean
             means.append(mean)
         return torch.stack(means, -1)
@@ -108,4 +113,6 @@ class LearnedUsers(UserModel[Any]):
         """The clicked item joins the history."""
         if self.static:
             return state
-        return self.taste.after(state, *clicked(items, feedback_BKM), context)
+        item_B, feedback_BM, took_B = clicked(items, feedback_BKM)
+        known_BM = observed_only(self.taste.tasks, feedback_BM)
+        return self.taste.after(state, item_B, known_BM, took_B, context)

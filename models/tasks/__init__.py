@@ -37,6 +37,9 @@ from slategym.models.tasks.derive import (
     label as label,
 )
 from slategym.models.tasks.derive import (
+    observed_only as observed_only,
+)
+from slategym.models.tasks.derive import (
     task_of as task_of,
 )
 from slategym.models.tasks.derive import (

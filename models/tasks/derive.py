@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from slategym.envs.names import lookup
 from slategym.envs.types import Signal
@@ -83,6 +87,19 @@ def _beside(task: Task, signals: Sequence[Signal], like_from: float | None) -> T
     if isinstance(task, Ordinal | Real) and low < like_from <= high:
         return replace(task, given="like", cut=like_from)
     return task
+
+
+def observed_only(tasks: Sequence[Task], feedback_xM: Tensor) -> Tensor:
+    """Feedback with NaN where a signal is 0 for want of the one that it is given."""
+    names = [task.signal.name for task in tasks]
+    for m, task in enumerate(tasks):
+        if task.signal.given in names:
+            without_x = feedback_xM[..., names.index(task.signal.given)] == 0
+            value_x = feedback_xM[..., m].masked_fill(without_x, math.nan)
+            feedback_xM = torch.cat(
+                [feedback_xM[..., :m], value_x[..., None], feedback_xM[..., m + 1 :]], -1
+            )
+    return feedback_xM
 
 
 def head_names(tasks: Sequence[Task]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from slategym.models.multitask.train import TrainingSettings, read_about, train_
 from slategym.models.quality.evaluation import Evaluation
 from slategym.models.simulator.population import population
 from slategym.models.simulator.users import LearnedUsers
-from slategym.models.tasks import NEXT
+from slategym.models.tasks import NEXT, observed_only
 
 SMALL = MultiTaskSettings(width=16, feedforward=32, max_history=8)
 QUICK = TrainingSettings(epochs=1, batch_events=128, warmup_steps=4)
@@ -93,6 +93,22 @@ def dwelling() -> Log:
     )
 
 
+def bought() -> Log:
+    """Clicks, one in four of which is a purchase; what was paid is known of purchases alone."""
+    log = small_log(40, 40)
+    rng = np.random.default_rng(0)
+    E = len(log.events)
+    click = rng.random(E) < 0.7
+    purchase = np.where(click, rng.random(E) < 0.25, np.nan)
+    signals = (
+        CLICK,
+        Signal("purchase", "binary", "count", 0, 1, "logged"),
+        Signal("paid", "nonnegative", "EUR", 0, 500, "logged", given="purchase"),
+    )
+    paid = np.where(purchase == 1, np.exp(rng.normal(3, 0.5, E)), np.nan)
+    return with_signals(log, signals, click=click, purchase=purchase, paid=paid)
+
+
 def unrated() -> Log:
     """The small log with one rating that was not observed."""
     log = small_log(40, 40)
@@ -107,6 +123,7 @@ LOGS = {
     "ten": lambda: scaled(0.0, 10.0),
     "either side of zero": lambda: scaled(-10.0, 10.0),
     "unrated row": unrated,
+    "bought": bought,
     "shop": shop_log,
 }
 
@@ -224,6 +241,50 @@ def test_a_figure_of_one_class_is_a_sentence(tmp_path: Path) -> None:
     assert "like_auc" not in figures
     assert "like AUC is not defined on these rows: only one outcome occurs" in figures["notes"]
     assert "only one outcome occurs" in (tmp_path / "README.md").read_text()
+
+
+def test_nothing_is_paid_without_a_purchase(tmp_path: Path) -> None:
+    """In draws and in expectation; what history shows of it is what the log shows."""
+    log = bought()
+    model = fitted(log, tmp_path)
+    taste = StateEncoder(model, seconds_per_event=60.0)
+    users = LearnedUsers(taste, skip=0.0, temperature=1.0)
+    outputs = tuple(torch.full((2000, 1), x) for x in (0.0, -1.0, 1.0))
+    mean = users._means(outputs)[0, 0]
+    paid = taste.tasks[2].mean(torch.tensor(1.0), None)
+    torch.testing.assert_close(mean[2], torch.sigmoid(torch.tensor(-1.0)) * paid)
+    state = torch.randn(3, model.settings.width)
+    id_3C = torch.arange(5).expand(3, 5)
+    items_ND = model.item_vectors()
+    whole, odds = (model.expected(name, state, items_ND, id_3C) for name in ("paid", "purchase"))
+    output = model.logits("paid", state, items_ND, id_3C)
+    torch.testing.assert_close(whole, odds * model.tasks[2].mean(output, None))
+    feedback = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, torch.nan, torch.nan]])
+    seen = observed_only(taste.tasks, feedback)
+    assert seen[:, 2].isnan().tolist() == [True, False, True]
+    assert torch.equal(seen[:, :2].nan_to_num(9), feedback[:, :2].nan_to_num(9))
+
+
+def test_a_worlds_people_pay_for_what_they_buy(tmp_path: Path) -> None:
+    log = bought()
+    taste = StateEncoder(fitted(log, tmp_path), seconds_per_event=60.0)
+    users = LearnedUsers(taste, skip=0.0, temperature=1.0)
+    people = population(log, np.arange(log.num_users), starts=2, warm=5, seed=0)
+    user_B = torch.arange(people.size, dtype=torch.int32)
+    arrival, zero_B = arrive(people, user_B), 0 * user_B
+    assert arrival.hour is not None
+    context = Context(arrival.hour, zero_B, zero_B, zero_B, zero_B, arrival.hour)
+    state = users.initial(arrival, Luck(zero_B))
+    catalogue = Catalogue(torch.zeros(40), torch.zeros(40, 1), torch.zeros(40))
+    id_BK = torch.arange(40, dtype=torch.int32).expand(people.size, 40)
+    value, _ = users.respond(state, Items(id_BK, catalogue), context, Luck.at(user_B, zero_B))
+    bought_BK, paid_BK = value[..., 1] == 1, value[..., 2]
+    assert 0.1 < float(bought_BK.float().mean()) < 0.45
+    assert (
+        bool((paid_BK[~bought_BK] == 0).all())
+        and float((paid_BK[bought_BK] > 0).float().mean()) > 0.9
+    )
+    assert 10 < float(paid_BK[bought_BK].mean()) < 50  # of a log-normal around 20
 
 
 def test_an_unobserved_signal_teaches_nothing(tmp_path: Path) -> None:

@@ -64,6 +64,18 @@ def test_what_came_of_an_event_is_a_signal(
     assert description.context == ()
 
 
+@pytest.mark.parametrize("nothing", [0.0, np.nan])
+def test_what_is_there_only_with_a_purchase_is_given_it(nothing: float) -> None:
+    columns = {"paid": [nothing, 3.5, nothing, 9.0], "purchased": [0, 1, 0, 1]}
+    description = guessed(events(**columns))
+    assert [(e.name, e.kind, e.given) for e in description.signals] == [
+        ("purchased", "binary", None),
+        ("paid", "nonnegative", "purchased"),
+    ]
+    (dwell,) = guessed(events(dwell=[1.0, 2.0], rating=[1, 5])).signals[:1]
+    assert dwell.given is None
+
+
 @pytest.mark.parametrize(
     ("name", "cells", "kind"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from small_log import write_shop
 
@@ -84,6 +85,52 @@ def test_what_is_both_signal_and_context_is_said() -> None:
     text = "[signals.dwell]\nkind = 'nonnegative'\n[context.dwell]\n"
     (found,) = mistakes(text).mistakes
     assert found.line == 3 and "is both a signal" in found.says
+
+
+@pytest.mark.parametrize(
+    ("signals", "message"),
+    [
+        (
+            "[signals.paid]\nkind = 'nonnegative'\ngiven = 'buy'\n",
+            "binary signal declared above it",
+        ),
+        (
+            "[signals.paid]\nkind = 'count'\ngiven = 'buy'\n[signals.buy]\nkind = 'binary'\n",
+            "declare that one first",
+        ),
+        ("[signals.mood]\nkind = 'real'\nlow = 0\nhigh = 1\ngiven = 'like'\n", "of what is 0"),
+        ("[signals.paid]\nkind = 'count'\ngiven = 3\n", "signals.paid.given is a text; got 3"),
+    ],
+)
+def test_what_a_signal_can_be_given(signals: str, message: str) -> None:
+    assert message in str(mistakes(signals))
+    assert parse_description("[signals.n]\nkind = 'count'\ngiven = 'like'\n").signals[0].given
+
+
+def test_an_amount_without_its_purchase_is_refused_and_zeros_say_nothing(tmp_path: Path) -> None:
+    write_shop(tmp_path)
+    events = pd.read_csv(tmp_path / "events.csv")
+    bought = (events["click"] == 1) & (events["item"] < "p024")
+    events = events.drop(columns="dwell").assign(buy=bought.astype(int), paid=bought * 2.5)
+    toml = (tmp_path / "log.toml").read_text()
+    head, _, rest = toml.partition("[signals.dwell]")
+    rest = rest[rest.index("[context") :]
+    declared = "[signals.buy]\nkind = 'binary'\n[signals.paid]\nkind = 'nonnegative'\n"
+    given = head + declared + "given = 'buy'\n" + rest
+    (tmp_path / "log.toml").write_text(given)
+    events.to_csv(tmp_path / "events.csv", index=False)
+    log = load_folder(tmp_path)
+    assert log.events["paid"].notna().sum() == bought.sum() and log.signals[-1].given == "buy"
+    (tmp_path / "log.toml").write_text(head + declared + rest)
+    assert load_folder(tmp_path).sha256 != log.sha256
+    (tmp_path / "log.toml").write_text(given)
+    events.loc[3, ["buy", "paid"]] = [0, 4.0]
+    events.to_csv(tmp_path / "events.csv", index=False)
+    (problem,) = check_folder(tmp_path).problems
+    assert "line 5: column 'paid' holds 4 where buy is 0; [signals.paid] of" in str(problem)
+    (tmp_path / "log.toml").write_text(given)
+    events.drop(columns="buy").to_csv(tmp_path / "events.csv", index=False)
+    assert any("'buy' is missing" in str(p) for p in check_folder(tmp_path).problems)
 
 
 def test_data_check_lists_them_beside_the_problems_of_the_tables(tmp_path: Path) -> None:
