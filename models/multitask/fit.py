@@ -367,11 +367,11 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _measured(task: Task, judged: Predictions, m: int) -> Task:
-    """The task with its spread measured, where some row observes it."""
+    """The task with its spread and level measured, where some row observes it."""
     seen_x = judged.seen(m)
     if not seen_x.any():
         return task
-    return task.measured(task.error(judged.output_xM[seen_x, m], judged.value_xM[seen_x, m]))
+    return task.measured(judged.output_xM[seen_x, m], judged.value_xM[seen_x, m])
 
 
 def _sample(mask_E: Bools, most: int) -> Ints:

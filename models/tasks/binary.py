@@ -33,7 +33,7 @@ class Binary:
         """Itself: it has no scale."""
         return self
 
-    def measured(self, error_x: Array) -> Binary:
+    def measured(self, output_x: Array, value_x: Array) -> Binary:
         """Itself: its mean says all."""
         return self
 

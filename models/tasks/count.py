@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from slategym.envs.types import Signal
 from slategym.models.statistics import ITEM_PRIOR
-from slategym.models.tasks.types import BINS, TINY, Array, Pool, Start, range_rmse
+from slategym.models.tasks.types import BINS, TINY, Array, Pool, Start, level_factor, range_rmse
 
 MOST_RATE = 20.0  # a Poisson above it is drawn as a rounded normal
 MOST_COUNT = 48  # of a Poisson below it: above, its probability is under 1e-7
@@ -23,6 +23,7 @@ class Count:
 
     signal: Signal
     given: str | None = None
+    factor: float = 1.0  # of a rate, by which draws are as many as held-out rows have; measured
     calibrated: bool = False
     pool: Pool = "sum"
     num_levels: int = BINS + 1
@@ -32,9 +33,9 @@ class Count:
         """Itself: it has no scale."""
         return self
 
-    def measured(self, error_x: Array) -> Count:
-        """Itself: its mean says all."""
-        return self
+    def measured(self, output_x: Array, value_x: Array) -> Count:
+        """With the factor by which rates are off."""
+        return replace(self, factor=level_factor(np.exp(output_x.clip(max=self._most)), value_x))
 
     def level(self, value_x: Tensor) -> Tensor:
         """Zero is 1."""
@@ -74,11 +75,11 @@ class Count:
 
     def mean(self, output_x: Tensor, given_x: Tensor | None) -> Tensor:
         """The rate."""
-        return self._rate(output_x)
+        return self.factor * self._rate(output_x)
 
     def sample(self, output_x: Tensor, uniform_x: Tensor, given_x: Tensor | None) -> Tensor:
         """By the inverse of its distribution function; a rounded normal where the rate is high."""
-        rate_x = self._rate(output_x)
+        rate_x = self.factor * self._rate(output_x)
         small_x = rate_x.clamp(max=MOST_RATE)
         prob_x = (-small_x).exp()
         below_x, value_x = prob_x, torch.zeros_like(rate_x)

@@ -127,7 +127,7 @@ def head_weights(tasks: Sequence[Task], asked: Mapping[str, float]) -> dict[str,
 
 def to_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """Signals and what was fitted of them, as JSON holds it."""
-    fitted = ("given", "cut", "scale", "spread", "first", "last")
+    fitted = ("given", "cut", "scale", "spread", "factor", "first", "last")
     return [
         {
             "signal": list(task.signal),

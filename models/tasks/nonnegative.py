@@ -17,6 +17,7 @@ from slategym.models.tasks.types import (
     Array,
     Pool,
     Start,
+    level_factor,
     mean_start,
     rmse_of,
     root_mean_square,
@@ -26,12 +27,17 @@ from slategym.models.tasks.types import (
 
 @dataclass(frozen=True)
 class Nonnegative:
-    """Zero or more: a normal on log(1 + value / scale), cut off at 0 and at the highest value."""
+    """Zero or more: a normal on log(1 + value / scale), cut off at 0 and at the highest value.
+
+    Its mean stands and falls with the tail, and with an output that a small log leaves off its
+    mark: on held-out rows it is brought to theirs.
+    """
 
     signal: Signal
     given: str | None = None
     scale: float = 1.0  # in the signal's unit: the median of positive training values
     spread: float = 1.0  # standard deviation around the mean on the log scale; measured
+    factor: float = 1.0  # of the values, by which means are those of held-out rows; measured
     calibrated: bool = False
     pool: Pool = "sum"
     num_levels: int = BINS + 1
@@ -44,9 +50,12 @@ class Nonnegative:
         fitted = replace(self, scale=scale)
         return replace(fitted, spread=spread_of(np.log1p(value_x / scale)))
 
-    def measured(self, error_x: Array) -> Nonnegative:
-        """With the spread of these errors."""
-        return replace(self, spread=root_mean_square(error_x))
+    def measured(self, output_x: Array, value_x: Array) -> Nonnegative:
+        """With the spread of the errors, and the factor by which means are off."""
+        spread = root_mean_square(self.error(output_x, value_x))
+        task = replace(self, spread=spread, factor=1.0)
+        mean_x = task.mean(torch.as_tensor(output_x, dtype=torch.float64), None).numpy()
+        return replace(task, factor=level_factor(mean_x, value_x))
 
     def level(self, value_x: Tensor) -> Tensor:
         """Zero is 1; then a quarter of a unit of the log scale each."""
@@ -89,8 +98,9 @@ class Nonnegative:
 
         Source: E max(e^X - k, 0) of a normal X, Black and Scholes 1973, equation 13.
         """
-        above_x = self._above(output_x, 0.0) - self._above(output_x, self.signal.high / self.scale)
-        return self.scale * above_x.clamp(min=0.0)
+        unit = self.scale * self.factor
+        above_x = self._above(output_x, 0.0) - self._above(output_x, self.signal.high / unit)
+        return unit * above_x.clamp(min=0.0)
 
     def _above(self, output_x: Tensor, most: float) -> Tensor:
         """E max(e^X - 1 - most, 0), X normal around the output."""
@@ -105,7 +115,8 @@ class Nonnegative:
     def sample(self, output_x: Tensor, uniform_x: Tensor, given_x: Tensor | None) -> Tensor:
         """By the inverse of its distribution function."""
         normal_x = torch.special.ndtri(uniform_x.clamp(TINY, 1.0 - TINY))
-        value_x: Tensor = self.scale * (output_x + self.spread * normal_x).clamp(max=60.0).expm1()
+        grown_x = (output_x + self.spread * normal_x).clamp(max=60.0).expm1()
+        value_x: Tensor = self.scale * self.factor * grown_x
         return value_x.clamp(0.0, self.signal.high)
 
     def figures(

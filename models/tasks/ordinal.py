@@ -55,7 +55,7 @@ class Ordinal:
         """Itself: its scale is declared."""
         return self
 
-    def measured(self, error_x: Array) -> Ordinal:
+    def measured(self, output_x: Array, value_x: Array) -> Ordinal:
         """Itself: its spread is stated."""
         return self
 

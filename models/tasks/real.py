@@ -51,9 +51,9 @@ class Real:
             last=high if math.isfinite(high) else middle + 2.0 * scale,
         )
 
-    def measured(self, error_x: Array) -> Real:
-        """With the spread of these errors."""
-        return replace(self, spread=root_mean_square(error_x))
+    def measured(self, output_x: Array, value_x: Array) -> Real:
+        """With the spread of the errors."""
+        return replace(self, spread=root_mean_square(self.error(output_x, value_x)))
 
     def level(self, value_x: Tensor) -> Tensor:
         """Equal parts of the range."""

@@ -18,6 +18,7 @@ Pool = Literal["sum", "mean"]
 
 TINY = 1e-6  # keeps a rate finite where its condition is all but impossible
 LEAST_SPREAD = 1e-3  # of a measured one, on the scale of `link`
+LEVEL_PRIOR = 10  # rows by which means that are off are trusted all the same
 BINS = 16  # of a real, nonnegative or count signal as an input
 
 
@@ -65,8 +66,13 @@ class Task(Protocol):
         """With its scale taken from these observed training values, where its kind has one."""
         ...
 
-    def measured(self, error_x: Array) -> Self:
-        """With its spread taken from errors of outputs on held-out rows, where that is measured."""
+    def measured(self, output_x: Array, value_x: Array) -> Self:
+        """With its spread, or how far its means are off, measured on held-out rows.
+
+        Args:
+            output_x: of a model that was not trained on these rows.
+            value_x: observed there.
+        """
         ...
 
     def level(self, value_x: Tensor) -> Tensor:
@@ -162,6 +168,19 @@ def spread_of(value_x: Array) -> float:
     """Standard deviation, 1 where there is none."""
     spread = float(value_x.std()) if len(value_x) else 0.0
     return spread if spread > LEAST_SPREAD else 1.0
+
+
+def level_factor(mean_x: Array, value_x: Array) -> float:
+    """By what means are multiplied so that their sum is that of the values, but for a prior.
+
+    Args:
+        mean_x: expected values, >= 0.
+        value_x: observed ones; a few say little, and leave the means as they are.
+    """
+    if not len(value_x) or not mean_x.sum() > 0:
+        return 1.0
+    ratio = float(value_x.sum() / mean_x.sum())
+    return (len(value_x) * ratio + LEVEL_PRIOR) / (len(value_x) + LEVEL_PRIOR)
 
 
 def root_mean_square(error_x: Array) -> float:

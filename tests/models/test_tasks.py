@@ -154,7 +154,9 @@ def test_weights_by_kind_and_by_name() -> None:
 def test_json_brings_back_what_was_fitted() -> None:
     signals = (CLICK, LIKE, STARS, LEVEL, ENDLESS, PLAYS)
     values = np.array([0.0, 1.0, 2.0, 10.0])
-    tasks = tuple(t.fitted(values).measured(values) for t in tasks_of(signals, like_from=4.0))
+    tasks = tuple(
+        t.fitted(values).measured(values / 9, values) for t in tasks_of(signals, like_from=4.0)
+    )
     again = from_json(json.loads(json.dumps(to_json(tasks))))
     assert repr(again) == repr(tasks)
     assert again[2].given == "like"
@@ -165,9 +167,31 @@ def test_a_log_normal_scale_is_the_median_and_its_spread_is_measured() -> None:
     value_x = np.expm1(rng.normal(3.0, 0.5, 20_000)).clip(0)
     task = Nonnegative(ENDLESS).fitted(value_x)
     linked_x = np.log1p(value_x / task.scale)
-    task = task.measured(linked_x - linked_x.mean())
+    task = task.measured(np.full_like(linked_x, linked_x.mean()), value_x)
     mean = float(task.mean(torch.tensor(float(linked_x.mean())), None))
+    assert task.factor == pytest.approx(1.0, abs=0.02)
     assert mean == pytest.approx(value_x.mean(), rel=0.02)
+
+
+@pytest.mark.parametrize("signal", [ENDLESS, PLAYS], ids=lambda signal: signal.kind)
+def test_a_small_logs_amounts_are_drawn_as_large_as_held_out_rows_have_them(signal: Signal) -> None:
+    """A head that is off its mark, and a tail that is heavier than a log-normal's."""
+    rng = np.random.default_rng(2)
+    value_x = np.minimum(np.floor(rng.pareto(1.8, 400) * 2.0), 40.0)
+    task = task_of(signal).fitted(value_x)
+    link_x = task.link(torch.as_tensor(value_x)).numpy()
+    output_x = np.full(400, (link_x.mean() if signal is ENDLESS else 0.0) - 0.3)
+    few = task.measured(output_x[:4], value_x[:4])
+    assert abs(few.factor - 1) < abs(value_x[:4].mean() / task.mean(_t(output_x[:1]), None) - 1)
+    task = task.measured(output_x, value_x)
+    mean = float(task.mean(_t(output_x[:1]), None))
+    drawn_x = task.sample(torch.full_like(UNIFORM, float(output_x[0])), UNIFORM, None)
+    assert mean == pytest.approx(value_x.mean(), rel=0.05)
+    assert float(drawn_x.mean()) == pytest.approx(mean, rel=0.05)
+
+
+def _t(array: np.ndarray) -> torch.Tensor:
+    return torch.as_tensor(array)
 
 
 def test_starts_of_one_sided_data_are_finite() -> None:
