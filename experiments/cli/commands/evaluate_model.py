@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:  # pandas, torch and transformers are imported by the command, when it runs
     from slategym.models.multitask.scores import Figures
+    from slategym.models.quality.cold import ColdReading
     from slategym.models.quality.evaluation import Evaluation
 
 HIDDEN = ("_ece_raw",)  # figures that only --json shows, by their ends
@@ -33,6 +36,9 @@ EPILOG = r"""
 
 **Another text encoder, and losses balanced by projecting conflicts away**\
 `slategym evaluate-model movielens-100k --encoder my-encoder/ --set balance=pcgrad`
+
+**Items that nobody has met: what their texts are worth**\
+`slategym evaluate-model movielens-100k --cold-items --cold-seeds 5`
 
 **A log of your own, and whether groups of people are served alike**\
 `slategym evaluate-model my-log/ --groups`
@@ -91,6 +97,17 @@ def evaluate_model(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting of the model; see below."),
     ] = None,
+    cold_items: Annotated[
+        bool,
+        typer.Option(
+            "--cold-items",
+            help="Instead: how well texts tell who wants items that nobody has met, against no "
+            "text; --seed is the first of --cold-seeds.",
+        ),
+    ] = False,
+    cold_seeds: Annotated[
+        int, typer.Option(min=1, help="Seeds of --cold-items, each with its own items.")
+    ] = 3,
     figure: Annotated[
         Path | None,
         typer.Option(help="Draw the cosines between the heads' gradients into this PNG file."),
@@ -160,6 +177,28 @@ def evaluate_model(
         print_saved(model, log, groups, seed, chosen, as_json, quiet)
         return
     data = load_log(log, progress=not quiet)
+    if cold_items:
+        if split != "time" or classics or single_task or groups or figure is not None:
+            raise UsageError(
+                "--cold-items trains with texts and without, on a split in time; --split, "
+                "--classics, --single-task, --groups and --figure do not apply: leave them out"
+            )
+        from slategym.models.quality.cold import read_cold_items
+
+        reading = read_cold_items(
+            data,
+            settings.settings(),
+            settings.training(recipe_of("time").training),
+            seeds=range(seed, seed + cold_seeds),
+            device=chosen,
+            progress=not quiet,
+        )
+        if as_json:
+            found = {**asdict(reading), "protocol": reading.sentence()}
+            typer.echo(json.dumps({"dataset": data.name, "cold_items": found}, indent=2))
+        else:
+            Console().print(_cold_table(data.name, reading))
+        return
     asked = [(split, fold) for fold in range(FOLDS if split == "random" else 1)]
     asked += [("loo", 0)] if split == "time" and loo else []
     evaluations = [
@@ -258,6 +297,35 @@ def _figures(
         told = {row.model for row in figures}
         figures += [row for row in evaluation.classics() if row.model not in told]
     return figures
+
+
+def _cold_table(log: str, reading: ColdReading) -> Table:
+    """What cold items say of the texts, a row a figure."""
+    from slategym.models.multitask.scores import heading
+
+    table = Table(
+        title=f"{log}, items that nobody has met: text against no text",
+        title_justify="left",
+        caption=reading.sentence(),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=0,
+    )
+    table.add_column("figure", no_wrap=True)
+    for name in ("text", "no text", "difference", "95 %", "clear"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in reading.figures:
+        between = "" if isnan(row.low) else f"[{row.low:+.4f}, {row.high:+.4f}]"
+        table.add_row(
+            heading(row.name),
+            f"{row.text:.4f}",
+            f"{row.no_text:.4f}",
+            f"{row.difference:+.4f}",
+            between,
+            "yes" if row.clear else "no",
+        )
+    return table
 
 
 def _cosine_table(cosines: dict[str, Any]) -> Table:
