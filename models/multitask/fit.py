@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,10 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from slategym.envs.names import lookup
+from slategym.models.multitask.auxiliary import contrastive_loss, disturbed
 from slategym.models.multitask.balance import BALANCES, Balance, Gradients, balance_of, cosines
 from slategym.models.multitask.calibrate import calibrate
 from slategym.models.multitask.checkpoint import TrainingState, read_checkpoint, write_checkpoint
+from slategym.models.multitask.loss_settings import LossSettings
 from slategym.models.multitask.losses import (
+    ClickLoss,
     Proposal,
     Targets,
     batch_targets,
@@ -27,7 +30,7 @@ from slategym.models.multitask.losses import (
     queries,
     task_losses,
 )
-from slategym.models.multitask.network import MultiTaskBert
+from slategym.models.multitask.network import ItemTable, MultiTaskBert
 from slategym.models.multitask.predict import Predictions, mean_losses, predict
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.scores import model_figures
@@ -75,6 +78,14 @@ class TrainingSettings:
     weights: dict[str, float] = field(default_factory=dict)
     balance: str = "fixed"  # of the heads' weighted losses; in BALANCES
     unseen: str = "drawn"  # items without training rows, as negatives and in softmaxes; in UNSEEN
+    losses: LossSettings = field(default_factory=LossSettings)  # of the click, and beside the heads
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> TrainingSettings:
+        """What `asdict` gave."""
+        given = values.get("losses")
+        losses = LossSettings() if given is None else LossSettings(**given)
+        return TrainingSettings(**{**values, "losses": losses})
 
     def __post_init__(self) -> None:
         lookup("balance", self.balance, BALANCES)
@@ -109,6 +120,7 @@ class Fit:
     seed: int
     replay: Replay | None = None  # of a model that is fitted further
     text: TunedEncoder | None = None  # the item texts' encoder, if it learns too
+    click_weight_E: Tensor | None = None  # of each row in the click's loss; None: all alike
 
     @cached_property
     def balance(self) -> Balance:
@@ -271,6 +283,7 @@ class Fit:
         if grams is not None:
             grams.append(Gradients(weighted, [*model.named_parameters()]).gram())
         self.balance.backward(weighted, self._parameters())
+        self._beside_heads(batch, targets, generator)
         penalty = None if self.text is None else self.text.penalty()
         if penalty is not None:
             penalty.backward()  # type: ignore[no-untyped-call]
@@ -288,12 +301,40 @@ class Fit:
             return own
         return own + [(f"text.{name}", p) for name, p in self.text.named_parameters()]
 
-    def _losses(self, batch: Batch, targets: Targets, text_ND0: Tensor | None) -> dict[str, Tensor]:
+    def _losses(
+        self,
+        batch: Batch,
+        targets: Targets,
+        text_ND0: Tensor | None,
+        table: ItemTable | None = None,
+    ) -> dict[str, Tensor]:
         """Mean loss of each trained head."""
         model, sequences = self.model, self.sequences
-        table = model.item_table(items_of(sequences, batch, targets), text_ND0)
+        if table is None:
+            table = model.item_table(items_of(sequences, batch, targets), text_ND0)
         query_xD = queries(model, table, sequences, batch)[batch.real_BR]
-        return task_losses(model, table, query_xD, sequences, targets, self.weights)
+        click = ClickLoss(self.training.losses, self.click_weight_E)
+        return task_losses(model, table, query_xD, sequences, targets, self.weights, click)
+
+    def _beside_heads(self, batch: Batch, targets: Targets, generator: torch.Generator) -> None:
+        """Add the gradients of the losses that no head has."""
+        settings, model = self.training.losses, self.model
+
+        def table() -> ItemTable:
+            return model.item_table(items_of(self.sequences, batch, targets))
+
+        def total(of: ItemTable) -> Tensor:
+            losses = self._losses(batch, targets, None, of)
+            return torch.stack([self.weights[head] * loss for head, loss in losses.items()]).sum()
+
+        if settings.contrastive:
+            loss = contrastive_loss(model, table(), batch, generator)
+            if loss is not None:
+                (settings.contrastive * loss).backward()  # type: ignore[no-untyped-call]
+        if settings.adversarial:
+            first = table()
+            moved = disturbed(total(first), first, table, settings.adversarial)
+            total(moved).backward()  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def _again(self, batch: Batch, targets: Targets) -> dict[str, Tensor]:

@@ -8,10 +8,13 @@ Axis letters beyond the legend of `envs/types.py`: x any leading axes, Y the M +
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from slategym.models.multitask.chains import Transfer
 from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.multitask.sharing import sharing_of
 
@@ -22,9 +25,12 @@ class QueryHeads(nn.Module):
     Args:
         settings: the architecture.
         num_heads: Y, the signals' and, last, that of the next item.
+        stages: heads of the log's funnel, in order.
     """
 
-    def __init__(self, settings: MultiTaskSettings, num_heads: int) -> None:
+    def __init__(
+        self, settings: MultiTaskSettings, num_heads: int, stages: Sequence[int] = (0,)
+    ) -> None:
         super().__init__()
         width, drop = settings.width, settings.dropout
         self.width = width
@@ -36,6 +42,7 @@ class QueryHeads(nn.Module):
         )
         self.user_levels = nn.ModuleList(nn.Linear(width, 1) for _ in range(num_heads - 1))
         self.sharing = sharing_of(settings.sharing, width, num_heads)
+        self.transfer = Transfer(width, stages) if settings.chain == "aitm" else None
 
     def match(
         self, index: int, query_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None, bias_N: Tensor
@@ -49,12 +56,20 @@ class QueryHeads(nn.Module):
             id_xC: rows of them; None: all.
             bias_N: of the same items, of this head.
         """
-        turned_xD: Tensor = self.networks[index](self.sharing(index, query_xD))
+        turned_xD: Tensor = self.networks[index](self._own(index, query_xD))
         query_xD = turned_xD * self.width**-0.5
         if id_xC is None:
             return F.linear(query_xD, items_ND, bias_N)
         match_xC: Tensor = torch.linalg.vecdot(F.embedding(id_xC, items_ND), query_xD[..., None, :])
         return match_xC + F.embedding(id_xC, bias_N[:, None]).squeeze(-1)
+
+    def _own(self, index: int, query_xD: Tensor) -> Tensor:
+        """One head's query, by what is shared and by what the stage before it found."""
+        if self.transfer is None:
+            shared_xD: Tensor = self.sharing(index, query_xD)
+            return shared_xD
+        told_xD: Tensor = self.transfer(index, lambda head: self.sharing(head, query_xD))
+        return told_xD
 
     def level(self, index: int, query_xD: Tensor) -> Tensor:
         """What one head adds to every item of a user, (x, 1)."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from slategym.models.multitask.chains import CALIBRATOR, joint_loss, overtaking
+from slategym.models.multitask.loss_settings import LossSettings
 from slategym.models.multitask.network import ItemTable, MultiTaskBert
+from slategym.models.multitask.ranking import ranking_loss
 from slategym.models.multitask.sequences import Batch, Sequences, draw_negatives
-from slategym.models.tasks import NEXT
+from slategym.models.tasks import NEXT, Task
 
 FORBIDDEN = -1e9  # logit of an item that cannot be the next
 
@@ -146,6 +150,40 @@ def queries(model: MultiTaskBert, table: ItemTable, sequences: Sequences, batch:
     )
 
 
+@dataclass(frozen=True)
+class ClickLoss:
+    """How clicks are told from what was not clicked."""
+
+    settings: LossSettings
+    weight_E: Tensor | None = None  # of each row of the log; None: all alike
+
+    def __call__(
+        self,
+        task: Task,
+        logit_xC: Tensor,
+        label_xC: Tensor,
+        used_xC: Tensor,
+        row_x: Tensor,
+        place_x: Tensor,
+    ) -> Tensor:
+        """Mean loss, a scalar.
+
+        Args:
+            task: the click's.
+            logit_xC: log-odds, the row's item first, then its negatives.
+            label_xC: 0 or 1.
+            used_xC: whether each counts.
+            row_x: rows of the log.
+            place_x: positions from which they are predicted.
+        """
+        if self.settings.click != "pointwise":
+            return ranking_loss(self.settings.click, logit_xC, used_xC, label_xC[:, 0], place_x)
+        loss_xC = task.loss(logit_xC, label_xC)
+        if self.weight_E is not None:
+            loss_xC = loss_xC * self.weight_E[row_x][:, None]
+        return _mean(loss_xC, used_xC)
+
+
 def task_losses(
     model: MultiTaskBert,
     table: ItemTable,
@@ -153,6 +191,7 @@ def task_losses(
     sequences: Sequences,
     targets: Targets,
     weights: Mapping[str, float],
+    click_loss: ClickLoss | None = None,
 ) -> dict[str, Tensor]:
     """Mean loss of every head with a weight above zero, unweighted.
 
@@ -163,6 +202,7 @@ def task_losses(
         sequences: the log.
         targets: what happened.
         weights: which heads count.
+        click_loss: how clicks are compared; None: the default.
 
     Returns:
         By head: click (binary cross-entropy of the row and of its negatives), every other task
@@ -183,19 +223,56 @@ def task_losses(
         label_xC[:, 0] = clicked_x
         used_xC = F.pad(targets.free_xC & (clicked_x > 0)[:, None], (1, 0), value=True)
         click_xC = logits(click.signal.name, id_xC)
-        if sequences.slot_E is not None:
+        click_loss = click_loss or ClickLoss(LossSettings())
+        if sequences.slot_E is not None and click_loss.settings.position != "estimated":
             click_xC = click_xC + model.slot_effect(sequences.slot_E[row_x])[:, None]
-        losses[click.signal.name] = _mean(click.loss(click_xC, label_xC), used_xC)
+        losses[click.signal.name] = click_loss(
+            click, click_xC, label_xC, used_xC, row_x, sequences.position_E[row_x]
+        )
     for m, task in enumerate(others, start=1):
         name = task.signal.name
-        if weights[name]:
+        if weights[name] and model.settings.chain == "esmm" and task.signal.kind == "binary":
+            value_x = sequences.feedback_EM[row_x, m]
+            losses[name] = _joint(logits, click.signal.name, name, item_x, value_x, clicked_x)
+        elif weights[name]:
             value_x = sequences.feedback_EM[row_x, m]
             seen_x = (clicked_x > 0) & ~value_x.isnan()
             losses[name] = _mean(task.loss(logits(name, item_x[:, None])[:, 0], value_x), seen_x)
+    if model.settings.chain == "aitm":
+        _keep_order(losses, model, logits, item_x, clicked_x)
     if weights[NEXT]:
         surprise_x = _surprise(model, table, query_xD, item_x, targets)
         losses[NEXT] = _mean(surprise_x, clicked_x > 0)
     return losses
+
+
+def _joint(
+    logits: Callable[[str, Tensor], Tensor],
+    click: str,
+    head: str,
+    item_x: Tensor,
+    value_x: Tensor,
+    clicked_x: Tensor,
+) -> Tensor:
+    """A stage's loss together with the click, over every row that tells of both."""
+    click_x, given_x = (logits(name, item_x[:, None])[:, 0] for name in (click, head))
+    label_x = torch.where(clicked_x > 0, value_x, 0.0)
+    return _mean(joint_loss(click_x, given_x, label_x.nan_to_num()), ~label_x.isnan())
+
+
+def _keep_order(
+    losses: dict[str, Tensor],
+    model: MultiTaskBert,
+    logits: Callable[[str, Tensor], Tensor],
+    item_x: Tensor,
+    clicked_x: Tensor,
+) -> None:
+    """Add to each stage's loss by how much it is likelier than the one before it."""
+    stages = [task.signal.name for task in model.tasks[1:] if task.signal.kind == "binary"]
+    for before, after in pairwise([name for name in stages if name in losses]):
+        before_x, after_x = (logits(name, item_x[:, None])[:, 0] for name in (before, after))
+        over_x = overtaking(before_x, after_x)
+        losses[after] = losses[after] + CALIBRATOR * _mean(over_x, clicked_x > 0)
 
 
 def _surprise(

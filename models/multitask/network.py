@@ -119,7 +119,8 @@ class MultiTaskBert(nn.Module):
                 extras,
             )
             self.sequence = EventSequence(settings, tasks, self.profile_sizes, context)
-            self.queries = QueryHeads(settings, len(self.heads))
+            stages = [m for m, task in enumerate(tasks) if task.signal.kind == "binary"]
+            self.queries = QueryHeads(settings, len(self.heads), stages)
         self.item_bias_YN = nn.Parameter(torch.from_numpy(biases.item_YN).float())
         if num_slots > 1:  # beside the first
             starts = biases.slot_S[1:num_slots] or (0.0,) * (num_slots - 1)

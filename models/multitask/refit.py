@@ -173,7 +173,7 @@ def refit_multitask(
     sequences = Sequences.from_log(log, device)
     before = model.about or {}
     training = replace(
-        TrainingSettings(**before.get("training", {})),
+        TrainingSettings.from_json(before.get("training", {})),
         epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         warmup_steps=settings.warmup_steps,

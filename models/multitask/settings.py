@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slategym.envs.names import UsageError, lookup
+from slategym.models.multitask.chains import CHAINS
 from slategym.models.multitask.sharing import SHARINGS
 from slategym.models.text.settings import EncoderSettings
 
@@ -58,6 +59,7 @@ class MultiTaskSettings:
     max_history: int = 45  # H, events the model can see
     dropout: float = 0.2  # probability
     sharing: str = "shared-bottom"  # of the heads; in SHARINGS
+    chain: str = "none"  # from one stage of the funnel to the next; in CHAINS
     text: EncoderSettings = field(default_factory=EncoderSettings)  # how item texts become vectors
     items: ItemSettings = field(default_factory=ItemSettings)  # what makes an item's vector
 
@@ -69,6 +71,7 @@ class MultiTaskSettings:
 
     def __post_init__(self) -> None:
         lookup("sharing", self.sharing, SHARINGS)
+        lookup("chain", self.chain, CHAINS)
         if self.width % self.num_heads:
             raise ValueError(
                 f"width must be a multiple of num_heads, got {self.width} and {self.num_heads}; "

@@ -25,12 +25,14 @@ from slategym.models.multitask.fit import Fit, Judgement, Listener
 from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
 from slategym.models.multitask.item_extras import item_extras
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.multitask.position import click_weights
 from slategym.models.multitask.pretrained import CONFIG, read_config
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask, plan_epoch
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
 from slategym.models.text.encoder import encoder_version, find_encoder
+from slategym.models.text.masked import adapted
 from slategym.models.text.settings import DEFAULT_ENCODER, HUB_NAME, EncoderSettings
 from slategym.models.text.tuned import TunedEncoder
 from slategym.models.text.vectors import item_text_vectors
@@ -105,6 +107,7 @@ def train_multitask(
             "learns from what was taken up; give rows with a click of 1"
         )
     extras = item_extras(log, settings.items, train_E)
+    _click_weights(log, sequences, train_E, training)
     tasks = tasks_of(log.signals, log.like_from)
     weights = head_weights(tasks, training.weights)
     about: dict[str, Any] = {
@@ -172,7 +175,9 @@ def train_multitask(
             extras=item_extras(log, settings.items, train_E),
         ).to(device)
         text = _tuned(log, settings, training, sequences, train_E, seed, device, progress)
-        fit = Fit(model, sequences, train_E, held_E, training, seed, text=text)
+        weight_E = _click_weights(log, sequences, train_E, training)
+        weight_E = None if weight_E is None else weight_E.to(device)
+        fit = Fit(model, sequences, train_E, held_E, training, seed, None, text, weight_E)
         with EpochBar(label, training.epochs, progress, tensorboard) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         if judgement is None:
@@ -195,6 +200,8 @@ def train_multitask(
 
 def _text_vectors(log: Log, text: EncoderSettings, progress: bool) -> Tensor:
     """Vectors of the items' texts before any training."""
+    if text.masked_epochs:
+        text = adapted(text, log.items["text"].tolist(), progress=progress)
     pooling = "mean" if text.pooling == "attention" else text.pooling  # what attention starts as
     texts = log.items["text"].tolist()
     if text.encoder == DEFAULT_ENCODER and pooling == "mean":
@@ -219,14 +226,23 @@ def _tuned(
     plan = plan_epoch(
         sequences, length_U, chunk, training.batch_events, np.random.default_rng(seed)
     )
+    texts = log.items["text"].tolist()
     return TunedEncoder(
-        log.items["text"].tolist(),
-        settings.text,
+        texts,
+        adapted(settings.text, texts, progress=progress),
         steps=len(plan) * training.epochs,
         seed=seed,
         device=device,
         progress=progress,
     )
+
+
+def _click_weights(
+    log: Log, sequences: Sequences, train_E: Bools, training: TrainingSettings
+) -> Tensor | None:
+    """Weights of rows in the click's loss; None: all weigh alike."""
+    slots = _slots(sequences, np.ones_like(train_E))
+    return click_weights(log, train_E, slots, training.losses.position)
 
 
 def _spec(about: dict[str, Any], settings: MultiTaskSettings, media_NV: Tensor | None) -> str:
