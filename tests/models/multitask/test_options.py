@@ -35,7 +35,6 @@ def same(a, b):
 
 def holds(tmp_path, train, settings, training=FAST):
     """Train whole, killed and resumed, and loaded: the same weights. Returns the model."""
-
     settings = replace(settings, dropout=0.0)  # the losses of two epochs can be compared
 
     def kill(epoch, losses):
