@@ -22,18 +22,20 @@ if TYPE_CHECKING:
     from slategym.agents.bandits.linear import LinUCB as LinUCB
     from slategym.agents.bandits.linear import Thompson as Thompson
     from slategym.agents.baselines.fixed import Popularity as Popularity
-    from slategym.agents.baselines.fixed import Supervised as Supervised
-    from slategym.agents.baselines.mmr import SupervisedMMR as SupervisedMMR
-    from slategym.agents.baselines.tuning import Tuned as Tuned
-    from slategym.agents.baselines.tuning import tuned as tuned
     from slategym.agents.check import check_agent as check_agent
     from slategym.agents.core.agent import Agent as Agent
+    from slategym.agents.core.choice import ConditionalLogit as ConditionalLogit
     from slategym.agents.core.random_slates import Random as Random
     from slategym.agents.core.ranker import Ranker as Ranker
     from slategym.agents.core.sessions import harvest as harvest
     from slategym.agents.core.sessions import luck_of as luck_of
     from slategym.agents.core.sessions import seat as seat
     from slategym.agents.core.sessions import show as show
+    from slategym.agents.core.supervised import Diversity as Diversity
+    from slategym.agents.core.supervised import Supervised as Supervised
+    from slategym.agents.core.tuning import Tuned as Tuned
+    from slategym.agents.core.tuning import Tuning as Tuning
+    from slategym.agents.core.tuning import tune as tune
     from slategym.agents.latent.gems import Gems as Gems
     from slategym.agents.latent.gems import GemsSettings as GemsSettings
     from slategym.agents.latent.hac import Hac as Hac
@@ -80,10 +82,11 @@ else:
             ),
             "slategym.agents.adapters.torchrl": ("SlateTensorDictEnv",),
             "slategym.agents.bandits.linear": ("LinUCB", "LinearBanditSettings", "Thompson"),
-            "slategym.agents.baselines.fixed": ("Popularity", "Supervised"),
-            "slategym.agents.baselines.mmr": ("SupervisedMMR",),
+            "slategym.agents.baselines.fixed": ("Popularity",),
             "slategym.agents.core.ranker": ("Ranker",),
-            "slategym.agents.baselines.tuning": ("Tuned", "tuned"),
+            "slategym.agents.core.choice": ("ConditionalLogit",),
+            "slategym.agents.core.supervised": ("Diversity", "Supervised"),
+            "slategym.agents.core.tuning": ("Tuned", "Tuning", "tune"),
             "slategym.agents.check": ("check_agent",),
             "slategym.agents.core.agent": ("Agent",),
             "slategym.agents.core.random_slates": ("Random",),

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from slategym.agents.baselines.classics import Classic, classic
-from slategym.agents.baselines.fixed import Popularity, Supervised
-from slategym.agents.baselines.history_rule import HistoryRule
-from slategym.agents.baselines.mmr import SupervisedMMR
-from slategym.agents.baselines.tuning import tuned
+from dataclasses import replace
+
+from slategym.agents.baselines.classics import classic, tune_classic
+from slategym.agents.baselines.fixed import Popularity
+from slategym.agents.baselines.history_rule import (
+    FADING,
+    HistoryRule,
+    history_rule_with,
+    tune_history_rule,
+)
 from slategym.agents.core.random_slates import Random, clicks_under_random_slates
-from slategym.agents.core.ranker import ranker_of
+from slategym.agents.core.ranker import stated_ranker
+from slategym.agents.core.supervised import (
+    DIVERSITIES,
+    PLAIN,
+    SUPERVISED,
+    Supervised,
+    ranker_of,
+    strengths_of,
+    supervised_with,
+    tune_diversity,
+    tune_ranker,
+    tune_ranker_steps,
+    tune_supervised,
+)
+from slategym.agents.core.tuning import WHOLE, Budget, Tuned, Tuning
 from slategym.agents.references.myopic import RuleAware
 from slategym.agents.types import Policy
+from slategym.envs.names import UsageError
 from slategym.envs.types import World
-
-MOST_CAP = 10  # items of a topic, at most, when the cap is tuned
-RULE_STRENGTHS = (0.0, 0.5, 1.0, 2.0)  # log-odds per click of the last slate, when tuned
-MMR_STRENGTHS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # log-odds lost beside a twin, when tuned
 
 
 def random(world: World) -> Random:
@@ -31,64 +47,104 @@ def popularity(world: World) -> Popularity:
     return Popularity(count_N, world.slate_size)
 
 
-def ease(world: World, cap: int | None = None) -> Classic:
-    """EASE over a fading history, fitted on the agents' log."""
+def ease(world: World, cap: int | None = None) -> Policy:
+    """EASE over a fading history, fitted on the agents' log; tuned unless there is a cap."""
     return classic(world, "ease", cap)
 
 
-def knn(world: World, cap: int | None = None) -> Classic:
-    """Item-kNN over a fading history, fitted on the agents' log."""
+def knn(world: World, cap: int | None = None) -> Policy:
+    """Item-kNN over a fading history, fitted on the agents' log; tuned unless there is a cap."""
     return classic(world, "knn", cap)
 
 
-def transitions(world: World, cap: int | None = None) -> Classic:
-    """What came soon after the last clicks in the agents' log."""
+def transitions(world: World, cap: int | None = None) -> Policy:
+    """What came soon after the last clicks in the agents' log; tuned unless there is a cap."""
     return classic(world, "transitions", cap)
 
 
-def ease_transitions(world: World, cap: int | None = None) -> Classic:
-    """EASE plus the logarithm of transitions, both fitted on the agents' log."""
+def ease_transitions(world: World, cap: int | None = None) -> Policy:
+    """EASE plus the logarithm of transitions; tuned unless there is a cap."""
     return classic(world, "ease-transitions", cap)
 
 
-def supervised(world: World, cap: int | None = None) -> Supervised:
-    """The supervised ranker, with a cap per topic if one is given."""
-    return Supervised(ranker_of(world), world.catalogue.topic.long(), world.slate_size, cap)
+def supervised(world: World) -> Policy:
+    """The supervised ranker, its weights and diversity as they serve selection people best."""
+    tuning = tune_supervised(world)
+    steps = (tune_ranker(world), tuning)
+    return Tuned(SUPERVISED, supervised_with(world, tuning.chosen), steps)
 
 
-def supervised_mmr(world: World, strength: float) -> SupervisedMMR:
-    """The supervised ranker, re-ranked by maximal marginal relevance."""
-    return SupervisedMMR(ranker_of(world), world.slate_size, strength)
+def supervised_untuned(world: World) -> Supervised:
+    """The supervised ranker as it is stated, without diversity."""
+    plain = supervised_with(world, PLAIN, stated_ranker(world))
+    return replace(plain, called="supervised-untuned")
 
 
-def history_rule(world: World, strength: float) -> HistoryRule:
-    """The supervised ranker, passing over topics clicked lately."""
-    catalogue = world.catalogue
-    return HistoryRule(
-        ranker_of(world),
-        catalogue.topic.long(),
-        catalogue.num_topics,
-        world.slate_size,
-        strength,
-    )
+def supervised_diverse(world: World, kind: str, strength: float | None = None) -> Policy:
+    """The tuned ranker made various in one way; strength None: as serves selection people best.
+
+    Raises:
+        UsageError: this world's slates cannot be made various in that way.
+    """
+    if strength is not None:
+        return supervised_with(world, {"kind": kind, "strength": strength})
+    if not strengths_of(world, kind):
+        raise UsageError(
+            f"{world.name} has slates of {world.slate_size} and {world.catalogue.num_topics} "
+            f"topics: {kind} needs slates of 2 and, unless it is mmr or dpp, 2 topics"
+        )
+    tuning = tune_diversity(world, kind)
+    name = "supervised-capped" if kind == "cap" else f"supervised-{kind}"
+    return Tuned(name, supervised_with(world, tuning.chosen), (tune_ranker(world), tuning))
+
+
+def history_rule(world: World, strength: float, fading: float = FADING) -> HistoryRule:
+    """The tuned ranker, passing over topics clicked lately."""
+    return history_rule_with(world, {"strength": strength, "fading": fading}, ranker_of(world))
 
 
 def history_rule_tuned(world: World) -> Policy:
-    """The history rule as strong as serves selection people best."""
-    return tuned(world, "history-rule", history_rule, RULE_STRENGTHS)
-
-
-def supervised_capped(world: World) -> Policy:
-    """The supervised ranker with the cap per topic that serves selection people best."""
-    caps = range(min(world.slate_size, MOST_CAP), 0, -1)  # of equals, the loosest
-    return tuned(world, "supervised-capped", lambda w, cap: supervised(w, int(cap)), caps)
-
-
-def supervised_mmr_tuned(world: World) -> Policy:
-    """The supervised ranker made as various as serves selection people best."""
-    return tuned(world, "supervised-mmr", supervised_mmr, MMR_STRENGTHS)
+    """The history rule as strong, and as fading, as serves selection people best."""
+    tuning = tune_history_rule(world)
+    inner = history_rule_with(world, tuning.chosen, ranker_of(world))
+    return Tuned("history-rule", inner, (tune_ranker(world), tuning))
 
 
 def rule_aware(world: World) -> RuleAware:
     """The supervised ranker told the boredom rule."""
     return RuleAware(ranker_of(world), world)
+
+
+def tune_supervised_steps(world: World, budget: Budget = WHOLE) -> list[Tuning]:
+    """Everything that is tuned of `supervised` and of its kinds of diversity, step by step."""
+    kinds = [kind for kind in DIVERSITIES if kind != "none" and strengths_of(world, kind)]
+    return [
+        *tune_ranker_steps(world, budget),
+        *(tune_diversity(world, kind, budget) for kind in kinds),
+        tune_supervised(world, budget),
+    ]
+
+
+def tune_history_rule_steps(world: World, budget: Budget = WHOLE) -> list[Tuning]:
+    """The ranker's steps and the rule's."""
+    return [*tune_ranker_steps(world, budget), tune_history_rule(world, budget)]
+
+
+def tune_classic_ease(world: World, budget: Budget = WHOLE) -> list[Tuning]:
+    """EASE's fade and cap."""
+    return [tune_classic(world, "ease", budget)]
+
+
+def tune_classic_knn(world: World, budget: Budget = WHOLE) -> list[Tuning]:
+    """Item-kNN's fade and cap."""
+    return [tune_classic(world, "knn", budget)]
+
+
+def tune_classic_transitions(world: World, budget: Budget = WHOLE) -> list[Tuning]:
+    """Their fade and cap."""
+    return [tune_classic(world, "transitions", budget)]
+
+
+def tune_classic_ease_transitions(world: World, budget: Budget = WHOLE) -> list[Tuning]:
+    """Fade, mix and cap of the pair."""
+    return [tune_classic(world, "ease-transitions", budget)]

@@ -36,6 +36,7 @@ class PolicyEntry(NamedTuple):
     needs: str = ""  # what a world must have, for people; "": any world will do
     fixed: tuple[tuple[str, Any], ...] = ()  # settings that the name decides
     example: str = PLAIN_WORLD  # a world that it can act in
+    tuning: str | None = None  # "module:function" of a world: what is tuned of it, each a `Tuning`
 
     def make(self, world: World) -> Policy:
         """The policy for this world.
@@ -50,6 +51,7 @@ class PolicyEntry(NamedTuple):
 
 
 MADE = "slategym.agents.policies"
+DIVERSE = f"{MADE}:supervised_diverse"
 MYOPIC = "slategym.agents.references.myopic"
 PLANNER = "slategym.agents.references.planner"
 STATE, LEARNED = "a learned state, as MovieLens-v0 has", "MovieLens-v0"
@@ -68,6 +70,7 @@ POLICIES: dict[str, PolicyEntry] = {
         f"{MADE}:ease",
         needs=LOG,
         example=LEARNED,
+        tuning=f"{MADE}:tune_classic_ease",
     ),
     "knn": PolicyEntry(
         "baseline",
@@ -75,6 +78,7 @@ POLICIES: dict[str, PolicyEntry] = {
         f"{MADE}:knn",
         needs=LOG,
         example=LEARNED,
+        tuning=f"{MADE}:tune_classic_knn",
     ),
     "transitions": PolicyEntry(
         "baseline",
@@ -82,6 +86,7 @@ POLICIES: dict[str, PolicyEntry] = {
         f"{MADE}:transitions",
         needs=LOG,
         example=LEARNED,
+        tuning=f"{MADE}:tune_classic_transitions",
     ),
     "ease-transitions": PolicyEntry(
         "baseline",
@@ -89,58 +94,90 @@ POLICIES: dict[str, PolicyEntry] = {
         f"{MADE}:ease_transitions",
         needs=LOG,
         example=LEARNED,
+        tuning=f"{MADE}:tune_classic_ease_transitions",
     ),
     "supervised": PolicyEntry(
         "supervised",
-        "the multi-task model's expected reward, greedily",
+        "the multi-task model's slate of most expected reward, weights and diversity tuned",
         f"{MADE}:supervised",
+        needs=STATE,
+        example=LEARNED,
+        tuning=f"{MADE}:tune_supervised_steps",
+    ),
+    "supervised-untuned": PolicyEntry(
+        "supervised",
+        "the same with nothing tuned: click log-odds plus log reward, no diversity",
+        f"{MADE}:supervised_untuned",
         needs=STATE,
         example=LEARNED,
     ),
     "supervised-cap1": PolicyEntry(
         "supervised",
-        "the same with at most one item of a topic",
-        f"{MADE}:supervised",
-        fixed=(("cap", 1),),
+        "the tuned ranker with at most one item of a topic",
+        f"{MADE}:supervised_diverse",
         needs=STATE,
+        fixed=(("kind", "cap"), ("strength", 1.0)),
         example=LEARNED,
     ),
     "supervised-cap2": PolicyEntry(
         "supervised",
-        "the same with at most two items of a topic",
-        f"{MADE}:supervised",
-        fixed=(("cap", 2),),
+        "the tuned ranker with at most two items of a topic",
+        f"{MADE}:supervised_diverse",
         needs=STATE,
+        fixed=(("kind", "cap"), ("strength", 2.0)),
         example=LEARNED,
     ),
     "supervised-cap3": PolicyEntry(
         "supervised",
-        "the same with at most three items of a topic",
-        f"{MADE}:supervised",
-        fixed=(("cap", 3),),
+        "the tuned ranker with at most three items of a topic",
+        f"{MADE}:supervised_diverse",
         needs=STATE,
+        fixed=(("kind", "cap"), ("strength", 3.0)),
         example=LEARNED,
     ),
     "supervised-capped": PolicyEntry(
         "supervised",
-        "the same with the cap per topic that serves selection users best",
-        f"{MADE}:supervised_capped",
+        "the tuned ranker with the cap per topic that serves selection users best",
+        f"{MADE}:supervised_diverse",
         needs=STATE,
+        fixed=(("kind", "cap"),),
         example=LEARNED,
+        tuning=f"{MADE}:tune_supervised_steps",
+    ),
+    "supervised-quota": PolicyEntry(
+        "supervised",
+        "the same with score lost per earlier slot of the topic, as much as serves them best",
+        f"{MADE}:supervised_diverse",
+        needs=STATE,
+        fixed=(("kind", "quota"),),
+        example=LEARNED,
+        tuning=f"{MADE}:tune_supervised_steps",
     ),
     "supervised-mmr": PolicyEntry(
         "supervised",
         "the same made various by maximal marginal relevance, as much as serves them best",
-        f"{MADE}:supervised_mmr_tuned",
+        f"{MADE}:supervised_diverse",
         needs=STATE,
+        fixed=(("kind", "mmr"),),
         example=LEARNED,
+        tuning=f"{MADE}:tune_supervised_steps",
+    ),
+    "supervised-dpp": PolicyEntry(
+        "supervised",
+        "the same made various by a determinantal point process, as much as serves them best",
+        f"{MADE}:supervised_diverse",
+        needs=STATE,
+        fixed=(("kind", "dpp"),),
+        example=LEARNED,
+        tuning=f"{MADE}:tune_supervised_steps",
     ),
     "history-rule": PolicyEntry(
         "supervised",
-        "the same less the trace of topics clicked lately, as strong as serves them best",
+        "the tuned ranker less the trace of topics clicked lately, as strong as serves them best",
         f"{MADE}:history_rule_tuned",
         needs=STATE,
         example=LEARNED,
+        tuning=f"{MADE}:tune_history_rule_steps",
     ),
     "myopic": PolicyEntry(
         "reference",
@@ -252,14 +289,17 @@ POLICIES: dict[str, PolicyEntry] = {
 }
 
 
-FAMILIES: dict[str, tuple[str, str, type, str]] = {  # of a number: function, argument, kind, needs
-    r"supervised-cap([1-9]\d*)": (f"{MADE}:supervised", "cap", int, STATE),
-    r"supervised-mmr(\d+(?:\.\d+)?)": (f"{MADE}:supervised_mmr", "strength", float, STATE),
-    r"history-rule(-?\d+(?:\.\d+)?)": (f"{MADE}:history_rule", "strength", float, STATE),
-    r"ease-cap([1-9]\d*)": (f"{MADE}:ease", "cap", int, LOG),
-    r"knn-cap([1-9]\d*)": (f"{MADE}:knn", "cap", int, LOG),
-    r"ease-transitions-cap([1-9]\d*)": (f"{MADE}:ease_transitions", "cap", int, LOG),
-    r"transitions-cap([1-9]\d*)": (f"{MADE}:transitions", "cap", int, LOG),
+FAMILIES: dict[str, tuple[str, tuple[tuple[str, Any], ...], str, type, str]] = {
+    # of a number: function, settings that the name decides, argument, kind, needs
+    r"supervised-cap([1-9]\d*)": (DIVERSE, (("kind", "cap"),), "strength", float, STATE),
+    r"supervised-quota(\d+(?:\.\d+)?)": (DIVERSE, (("kind", "quota"),), "strength", float, STATE),
+    r"supervised-mmr(\d+(?:\.\d+)?)": (DIVERSE, (("kind", "mmr"),), "strength", float, STATE),
+    r"supervised-dpp(\d+(?:\.\d+)?)": (DIVERSE, (("kind", "dpp"),), "strength", float, STATE),
+    r"history-rule(-?\d+(?:\.\d+)?)": (f"{MADE}:history_rule", (), "strength", float, STATE),
+    r"ease-cap([1-9]\d*)": (f"{MADE}:ease", (), "cap", int, LOG),
+    r"knn-cap([1-9]\d*)": (f"{MADE}:knn", (), "cap", int, LOG),
+    r"ease-transitions-cap([1-9]\d*)": (f"{MADE}:ease_transitions", (), "cap", int, LOG),
+    r"transitions-cap([1-9]\d*)": (f"{MADE}:transitions", (), "cap", int, LOG),
 }
 
 
@@ -450,9 +490,9 @@ def _no_policy_in(folder: Path) -> str:
 
 def _of_a_family(name: str) -> PolicyEntry | None:
     """The entry of a name such as supervised-mmr0.7."""
-    for pattern, (path, argument, kind, needs) in FAMILIES.items():
+    for pattern, (path, decided, argument, kind, needs) in FAMILIES.items():
         if given := re.fullmatch(pattern, name):
-            fixed = ((argument, kind(given[1])),)
+            fixed = (*decided, (argument, kind(given[1])))
             return PolicyEntry("supervised", name, path, None, needs, fixed, LEARNED)
     return None
 

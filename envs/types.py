@@ -10,8 +10,8 @@ Axis letters, defined here once and used as name suffixes everywhere:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -378,6 +378,15 @@ class Observer(Protocol[S]):
 
 
 @dataclass(frozen=True)
+class Shown:
+    """Logged slates S of up to K items, what was passed over among them."""
+
+    population: Population  # S arrivals, one per slate, at that request
+    item_SK: Tensor  # int64, -1: an empty slot
+    clicked_SK: Tensor  # bool
+
+
+@dataclass(frozen=True)
 class AgentLog:
     """What people whom agents may learn from did: rows sorted by person, then time.
 
@@ -389,6 +398,7 @@ class AgentLog:
     feedback: Tensor  # (E, M) float32, NaN where a signal was not observed
     signals: tuple[Signal, ...]  # M, click first
     repeats: bool = False  # whether a person may consume an item again
+    shown: Shown | None = None  # slates, where the log has such in which nothing was clicked
 
 
 @dataclass(frozen=True)
@@ -411,6 +421,8 @@ class World:
     labels: tuple[tuple[str, Provenance, str], ...] = ()  # (what, label, why) for report and card
     selection: Callable[[], World] | None = None  # the same with people on whom choices are made
     agent_log: AgentLog | None = None  # what agents may learn from before they act
+    # Settings of policies by name, chosen in another world; others are chosen on selection people.
+    chosen: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, low in (("slate_size", 1), ("horizon", 1), ("history_size", 0), ("seed", 0)):

@@ -83,7 +83,7 @@ def fixed(plan: Plan, store: Store) -> dict[str, Any]:
         "size": as_json(plan.size),
         "preparation": {name: store.read(unit) for name, unit in plan.preparation.items()},
         "worlds": {name: store.read(unit) for name, unit in plan.descriptions.items()},
-        "choices": {name: store.read(unit) for name, unit in plan.choices.items()},
+        "tunings": {name: store.read(unit) for name, unit in plan.tunings.items()},
         "trainings": [as_json(unit.spec) for unit in plan.lessons],
     }
 
@@ -99,7 +99,8 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
     study, size = plan.study, plan.size
     accuracy = store.read(plan.preparation["accuracy"]) if plan.preparation else {}
     constants = store.read(plan.preparation["constants"]) if plan.preparation else {}
-    chosen = {name: store.read(unit) for name, unit in plan.choices.items()}
+    tuned = {unit.id: store.read(unit) for unit in plan.tunings.values()}
+    steps = {step["name"]: step for made in tuned.values() for step in made["steps"]}
     written = Artefact(store.folder / FIXED, "what was fixed before any learning")
     return Result(
         study=study,
@@ -111,11 +112,12 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
         model_metrics=tuple(accuracy.get("metrics", [])),
         labels=_labels(plan, store),
         constants=tuple(Constant(**constant) for constant in constants.get("constants", [])),
-        settings=_settings(plan, store, chosen),
+        settings=_settings(plan, store),
         learners=tuple(dict(_trained(plan)).items()),
         timings=_timings(plan, store, seconds),
         artefacts=(written,),
-        remarks={**study.remarks, **_chosen_remark(chosen)},
+        tunings=tuple(steps.values()),
+        remarks=study.remarks,
     )
 
 
@@ -125,7 +127,7 @@ def _labels(plan: Plan, store: Store) -> tuple[tuple[str, str, str], ...]:
     return tuple(dict.fromkeys(lines))
 
 
-def _settings(plan: Plan, store: Store, chosen: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+def _settings(plan: Plan, store: Store) -> tuple[tuple[str, str], ...]:
     study, size = plan.study, plan.size
     first = store.read(plan.descriptions[study.main[0].name])
     paid = [f"{s['weight']:g} per {s['name']}" for s in first["signals"] if s["weight"]]
@@ -145,22 +147,7 @@ def _settings(plan: Plan, store: Store, chosen: dict[str, Any]) -> tuple[tuple[s
         ),
         ("reward", " + ".join(paid)),
     ]
-    found += [
-        (name, f"{made['policy']}, chosen on selection people") for name, made in chosen.items()
-    ]
     return tuple(found)
-
-
-def _chosen_remark(chosen: dict[str, Any]) -> dict[str, str]:
-    """What stands for a policy that was chosen, and among which."""
-    lines = []
-    for name, made in chosen.items():
-        others = " and ".join(other for other in made["returns"] if other != made["policy"])
-        lines.append(
-            f"{name} stands for {made['policy']}, which did better on selection people than "
-            f"{others}."
-        )
-    return {"differences": " ".join(lines)} if lines else {}
 
 
 def _trained(plan: Plan) -> list[tuple[str, str]]:
@@ -181,9 +168,12 @@ def _timings(plan: Plan, store: Store, seconds: float) -> tuple[tuple[str, float
         lessons[name] = lessons.get(name, 0.0) + store.seconds(unit)
     models = [unit for name, unit in plan.preparation.items() if len(name) == 1]
     fitting = sum(store.seconds(unit) for unit in models)
+    tunings = {unit.id: unit for unit in plan.tunings.values()}
+    tuning = sum(store.seconds(unit) for unit in tunings.values())
     return (
         ("this call, wall clock", seconds),
         *((("fitting the three models", fitting),) if models else ()),
         *((f"training {name}, all runs", total) for name, total in lessons.items()),
+        *((("tuning policies", tuning),) if plan.tunings else ()),
         ("reading policies, all runs", sum(store.seconds(unit) for unit in plan.readings)),
     )

@@ -87,7 +87,6 @@ class Baseline:
     policy: str  # its registered name, or "module:function" from a world to a policy
     label: str = ""  # as in tables; "": the name
     privileged: bool | None = None  # told hidden truths; None: as registered
-    candidates: tuple[str, ...] = ()  # policies of which the best on selection people stands for it
 
     @property
     def name(self) -> str:

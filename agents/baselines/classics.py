@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from slategym.agents.core.tuning import WHOLE, Budget, Setting, Tuned, Tuning, tune
 from slategym.agents.slates.top import allowed_only, capped_slate, top_slate
-from slategym.agents.types import Action
+from slategym.agents.types import Action, Policy
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.types import AgentLog, Observation, World, map_tensors
@@ -23,6 +24,10 @@ from slategym.models.hashes import content_hash
 
 VALIDATION_SHARE = 0.1  # of the log's people, on whom settings are chosen
 VALIDATION_ROWS = 4_000  # of theirs, at most
+CAPS = (2, 1)  # items of a topic, at most, beside no cap
+FADES = (0.8, 0.9, 0.97)  # of a history, per click, beside that chosen on the log
+SHARE = 1 / 3  # of a budget: there is little to tune
+MIXES = (0.25, 4.0)  # of a part's weight, relative to that chosen on the log
 FORMAT = 1  # of the search: a change of its ladders or its measure is a new one
 
 
@@ -56,34 +61,94 @@ class Classic:
         return Action(capped_slate(score_BC, topic_BC, self.num_slots, self.cap))
 
 
-def classic(world: World, family: str, cap: int | None = None) -> Classic:
-    """A scorer fitted on the log that the world's agents may read.
+def classic(world: World, family: str, cap: int | None = None) -> Policy:
+    """A scorer fitted on the log that the world's agents may read, as it serves people best.
 
-    Its settings are chosen once on a tenth of the log's people, whom the first fit leaves out, and
-    kept; the log's people are never those on whom policies are compared.
+    What is fitted is chosen once on a tenth of the log's people, whom the first fit leaves out, and
+    kept; the log's people are never those on whom policies are compared. How fast its history
+    fades, how its parts are mixed and how many items of a topic it shows is then tuned by what it
+    earns before selection people.
 
     Args:
         world: where it is to act.
         family: a key of `slategym.models.classics.families.FAMILIES`.
-        cap: items of a topic in a slate, at most.
+        cap: items of a topic in a slate, at most, and nothing tuned; None: tuned.
 
     Raises:
         UsageError: the world has no log, or shows no history.
     """
-    if world.agent_log is None:
-        raise UsageError(
-            f"{world.name} has no log that agents may read: {family} needs a learned world, such "
-            "as slategym/MovieLens-v0"
-        )
-    if not world.history_size:
-        raise UsageError(f"{world.name} shows no history of clicks, which {family} ranks by")
-    events = events_of(world.agent_log, world.catalogue.num_items)
-    settings = chosen(events, family, repeats=world.agent_log.repeats)
-    everything = np.ones(events.num_rows, bool)
-    model = FAMILIES[family].fit(Rows(events, everything), settings)
-    on_device = map_tensors(lambda x: x.to(world.device), model)
-    topic_N = world.catalogue.topic.long()
-    return Classic(family, on_device, topic_N, world.slate_size, cap)
+    fitted = Fitted.of(world, family)
+    if cap is not None:
+        return fitted.policy(world, {**fitted.settings, "cap": cap})
+    tuning = fitted.tune(world)
+    return Tuned(family, fitted.policy(world, tuning.chosen), (tuning,))
+
+
+def tune_classic(world: World, family: str, budget: Budget = WHOLE) -> Tuning:
+    """How fast its history fades, how its parts are mixed, how many items of a topic it shows."""
+    return Fitted.of(world, family).tune(world, budget)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A family, and the log's rows on which it is fitted with whatever settings."""
+
+    family: str
+    rows: Rows
+    settings: Settings  # chosen on the log
+
+    @classmethod
+    def of(cls, world: World, family: str) -> Fitted:
+        """On the log that the world's agents may read.
+
+        Raises:
+            UsageError: the world has no log, or shows no history.
+        """
+        log = world.agent_log
+        if log is None:
+            raise UsageError(
+                f"{world.name} has no log that agents may read: {family} needs a learned world, "
+                "such as slategym/MovieLens-v0"
+            )
+        if not world.history_size:
+            raise UsageError(f"{world.name} shows no history of clicks, which {family} ranks by")
+        events = events_of(log, world.catalogue.num_items)
+        settings = chosen(events, family, repeats=log.repeats)
+        return cls(family, Rows(events, np.ones(events.num_rows, bool)), settings)
+
+    def policy(self, world: World, setting: Setting) -> Classic:
+        """With these settings: the family's, and "cap"."""
+        own = {name: value for name, value in setting.items() if name != "cap"}
+        model = FAMILIES[self.family].fit(self.rows, own)
+        on_device = map_tensors(lambda x: x.to(world.device), model)
+        topic_N = world.catalogue.topic.long()
+        return Classic(self.family, on_device, topic_N, world.slate_size, setting["cap"])
+
+    def tries(self, world: World) -> list[Setting]:
+        """Settings that are read before selection people; as chosen on the log, uncapped, first."""
+        topics, K = world.catalogue.num_topics, world.slate_size
+        caps = [cap for cap in CAPS if topics > 1 and cap < K]
+        return [
+            {**self.settings, **changed, "cap": cap}
+            for changed in ({}, *self._changes())
+            for cap in (None, *caps)
+        ]
+
+    def _changes(self) -> list[dict[str, float]]:
+        """Every fade, and the weight of every part, slower and faster, more and less."""
+        fades = [name for name in self.settings if name.rpartition(".")[2] == "fade"]
+        found = [
+            {name: fade for name in fades}
+            for fade in FADES
+            if {self.settings[n] for n in fades} != {fade}
+        ]
+        for name in ("weight",) if "weight" in self.settings else ():
+            found += [{name: times * self.settings[name]} for times in MIXES]
+        return found if fades else []
+
+    def tune(self, world: World, budget: Budget = WHOLE) -> Tuning:
+        """The best of them before selection people."""
+        return tune(world, self.family, self.tries(world), self.policy, budget.share(SHARE))
 
 
 def events_of(log: AgentLog, num_items: int) -> Events:

@@ -10,12 +10,17 @@ import torch
 from torch import Tensor
 
 from slategym.agents.core.ranker import Ranker
+from slategym.agents.core.supervised import ranker_of
+from slategym.agents.core.tuning import WHOLE, Budget, Setting, Tuning, tune
 from slategym.agents.types import Action
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
-from slategym.envs.types import LONG_AGO, History, Observation
+from slategym.envs.types import LONG_AGO, History, Observation, World
 
 FADING = 0.7  # of a click's trace, per slate
+STRENGTHS = (0.25, 0.5, 1.0, 2.0, -0.5)  # log-odds per click of the last slate, when tuned
+FADINGS = (0.7, 0.5, 0.85)  # per slate, when tuned
+SHARE = 1 / 3  # of a budget; the rest goes to the ranker
 
 
 def topic_traces(history: History, topic_N: Tensor, num_topics: int, fading: float) -> Tensor:
@@ -70,3 +75,28 @@ class HistoryRule:
         penalty_BC = self.strength * trace_BG.gather(1, self.topic_N[best.id])
         slot_BK = (best.score - penalty_BC).topk(self.num_slots, dim=1).indices
         return Action(best.id.gather(1, slot_BK).int())
+
+
+def history_rule_with(world: World, setting: Setting, ranker: Ranker) -> HistoryRule:
+    """The rule for a world, of this strength and fading."""
+    catalogue = world.catalogue
+    return HistoryRule(
+        ranker,
+        catalogue.topic.long(),
+        catalogue.num_topics,
+        world.slate_size,
+        float(setting["strength"]),
+        float(setting["fading"]),
+    )
+
+
+def tune_history_rule(world: World, budget: Budget = WHOLE) -> Tuning:
+    """The strength and fading that serve selection people best, on the tuned ranker."""
+    ranker = ranker_of(world, budget)
+    return tune(
+        world,
+        "history-rule",
+        [{"strength": s, "fading": f} for s in STRENGTHS for f in FADINGS],
+        lambda where, setting: history_rule_with(where, setting, ranker),
+        budget.share(SHARE),
+    )

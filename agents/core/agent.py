@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -26,6 +26,7 @@ from torch import Tensor
 from slategym.agents.core.files import ABOUT, BEGUN, CHECKPOINT, WEIGHTS
 from slategym.agents.core.reporting import bar, events
 from slategym.agents.core.tree import filled, leaves
+from slategym.agents.core.tuning import Setting
 from slategym.agents.types import Action
 from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.luck import Luck
@@ -145,6 +146,10 @@ class Agent(ABC):
     @abstractmethod
     def restore(self, state: Any) -> None:
         """Take over such a tree."""
+
+    def chosen(self) -> Mapping[str, Setting]:
+        """Settings chosen on selection people on which it rests: kept with it, not chosen anew."""
+        return {}
 
     def explore(self, observation: Observation, luck: Luck) -> Action:
         """Slates as it explores, with exact log-probability where it has one."""
@@ -304,6 +309,7 @@ class Agent(ABC):
                 f"{folder} was trained for slates of {kept['slate_size']}, {world.name} shows "
                 f"{world.slate_size}; pass slate_size={kept['slate_size']}"
             )
+        world = replace(world, chosen={**world.chosen, **kept.get("chosen", {})})
         agent = cls(world, settings, seeds=kept["seeds"])
         try:
             agent.load_weights(load_file(folder / WEIGHTS))
@@ -321,6 +327,7 @@ class Agent(ABC):
             "slate_size": self.world.slate_size,
             "num_items": self.world.catalogue.num_items,
             "steps": self.steps,
+            "chosen": dict(self.chosen()),
             "about": dict(about),
         }
 

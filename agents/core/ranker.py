@@ -9,12 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.agents.slates.top import allowed_only
+from slategym.agents.core.choice import (
+    STATED,
+    ConditionalLogit,
+    independent_score,
+    slate_score,
+)
+from slategym.agents.slates.top import FORBIDDEN, allowed_only
+from slategym.envs.choice import MultinomialLogit, MultinomialProportional
 from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
-
-LEAST_VALUE = 1e-6  # reward of a click below which clicks are not told apart: keeps the log finite
 
 
 class Retrieved(NamedTuple):
@@ -26,17 +31,21 @@ class Retrieved(NamedTuple):
 
 @dataclass(frozen=True)
 class Ranker:
-    """Expected reward under the agents' own model, up to what ranking cannot see.
+    """The slate of most expected reward under the agents' own model of users and of choice.
 
-    With multinomial-logit choice a slot earns in proportion to exp(click logit) times the value of
-    a click, so items are ranked by click logit + log(value): the raw logit, since a squashed
-    probability would flatten the best candidates. The value of a click is what the world pays for
-    it: the sum over all signals of their weight times their mean given a click.
+    Heads become utilities as `choice` says; the reward of a click is what the world pays for it:
+    the sum over all signals of their weight times their mean given a click. The K best-scored items
+    are the best slate among those looked at, exactly, where people choose one item of a slate or
+    none; where every item is clicked or not for itself, they are those of greatest reward times
+    click probability.
     """
 
     encoder: StateEncoder
     weights: tuple[tuple[str, float], ...] = (("click", 1.0), ("like", 1.0))  # reward per unit
-    shortlist: int = 150  # items by click logit whose values are looked at
+    shortlist: int | None = 150  # items by click logit that are looked at; None: all
+    choice: ConditionalLogit = STATED
+    num_slots: int = 1  # K of the slates that are best; read where items compete
+    one_choice: bool = True  # whether people choose at most one item of a slate
 
     def retrieve(self, observation: Observation, count: int) -> Retrieved:
         """The `count` best items of the catalogue that may be shown, or all if there are fewer.
@@ -45,30 +54,61 @@ class Ranker:
             ValueError: if the observation has no state embedding.
         """
         state_BD = _state(observation)
-        model, items_ND = self.encoder.model, self.encoder.items_ND
         with torch.no_grad():
-            click_BN = self._calibrated("click", model.logits("click", state_BD, items_ND, None))
-            click_BN = allowed_only(click_BN, observation.allowed)
-            wide = min(max(self.shortlist, count), click_BN.shape[1])
+            click_BN = allowed_only(self.log_odds("click", state_BD, None), observation.allowed)
+            N = click_BN.shape[1]
+            if self.shortlist is None:
+                score_BC, id_BC = self._score(state_BD, None, click_BN).topk(min(count, N), dim=1)
+                return Retrieved(id_BC, score_BC)
+            wide = min(max(self.shortlist, count), N)
             click_BW, id_BW = click_BN.topk(wide, dim=1, sorted=False)
-            value_BW = torch.log(self.value(state_BD, id_BW).clamp(min=LEAST_VALUE))
-            score_BC, at_BC = (click_BW + value_BW).topk(min(count, wide), dim=1)
+            score_BW = self._score(state_BD, id_BW, click_BW)
+            score_BC, at_BC = score_BW.topk(min(count, wide), dim=1)
             return Retrieved(id_BW.gather(1, at_BC), score_BC)
 
-    def value(self, state_BD: Tensor, id_BK: Tensor) -> Tensor:
+    def _score(self, state_BD: Tensor, id_BW: Tensor | None, click_BW: Tensor) -> Tensor:
+        """What ranks these items, or all, (B, W), from their click logits."""
+        choice, allowed_BW = self.choice, click_BW > FORBIDDEN / 2
+        utility_BW = self._utility(state_BD, id_BW, click_BW)
+        reward_BW = self.value(state_BD, id_BW)
+        if choice.competes and not self.one_choice:
+            score_BW = independent_score(utility_BW - choice.nothing, reward_BW)
+            return score_BW.masked_fill(~allowed_BW, FORBIDDEN)
+        return slate_score(utility_BW, reward_BW, allowed_BW, choice.nothing, self.num_slots)
+
+    def utility(self, observation: Observation, id_BK: Tensor) -> Tensor:
+        """Of each of these items, as `choice` weighs the heads, (B, K), log-odds.
+
+        Raises:
+            ValueError: if the observation has no state embedding.
+        """
+        state_BD = _state(observation)
+        with torch.no_grad():
+            click_BK = self.log_odds("click", state_BD, id_BK.long())
+            return self._utility(state_BD, id_BK.long(), click_BK)
+
+    def _utility(self, state_BD: Tensor, id_BW: Tensor | None, click_BW: Tensor) -> Tensor:
+        utility_BW = self.choice.click * click_BW
+        for head, weight in self.choice.further:
+            if weight:
+                utility_BW = utility_BW + weight * self.log_odds(head, state_BD, id_BW)
+        return utility_BW
+
+    def value(self, state_BD: Tensor, id_BK: Tensor | None) -> Tensor:
         """Mean reward of a click on each of these items, (B, K).
 
         Args:
             state_BD: embeddings of the users' states.
-            id_BK: int64 item ids.
+            id_BK: int64 item ids; None: all N items.
         """
-        value_BK = torch.zeros(id_BK.shape, device=id_BK.device)
+        width = self.encoder.items_ND.shape[0] if id_BK is None else id_BK.shape[1]
+        value_BK = state_BD.new_zeros(state_BD.shape[0], width)
         for signal, weight in self.weights:
             if weight:
                 value_BK = value_BK + weight * self._mean(signal, state_BD, id_BK)
         return value_BK
 
-    def _mean(self, signal: str, state_BD: Tensor, id_BK: Tensor) -> Tensor | float:
+    def _mean(self, signal: str, state_BD: Tensor, id_BK: Tensor | None) -> Tensor | float:
         """A signal's mean given a click, (B, K)."""
         if signal == "click":
             return 1.0
@@ -81,13 +121,13 @@ class Ranker:
             ValueError: if the observation has no state embedding.
         """
         state_BD = _state(observation)
-        model, items_ND = self.encoder.model, self.encoder.items_ND
         with torch.no_grad():
-            click_BK = model.logits("click", state_BD, items_ND, id_BK.long())
-            return self._calibrated("click", click_BK).sigmoid()
+            return self.log_odds("click", state_BD, id_BK.long()).sigmoid()
 
-    def _calibrated(self, head: str, logits: Tensor) -> Tensor:
-        return self.encoder.model.calibrated(head, logits)
+    def log_odds(self, head: str, state_BD: Tensor, id_BK: Tensor | None) -> Tensor:
+        """Calibrated, of these items or of all, (B, K)."""
+        model = self.encoder.model
+        return model.calibrated(head, model.logits(head, state_BD, self.encoder.items_ND, id_BK))
 
     @property
     def unit_items(self) -> Tensor:
@@ -100,8 +140,8 @@ def has_ranker(world: World) -> bool:
     return isinstance(world.observer, BertObserver)
 
 
-def ranker_of(world: World) -> Ranker:
-    """The supervised ranker of the world's own observer, paid as the world pays.
+def stated_ranker(world: World) -> Ranker:
+    """The ranker of the world's own observer, paid as the world pays, with nothing tuned.
 
     A signal that the model has no head for, such as the penalties of a pessimistic world, cannot be
     ranked by: its weight is left out.
@@ -117,7 +157,9 @@ def ranker_of(world: World) -> Ranker:
     paid = zip(world.users.signals, world.objective, strict=True)
     heads = world.observer.encoder.model.heads
     weights = tuple((signal.name, weight) for signal, weight in paid if signal.name in heads)
-    return Ranker(world.observer.encoder, weights)
+    one_choice = isinstance(world.choice, MultinomialLogit | MultinomialProportional)
+    encoder, slots = world.observer.encoder, world.slate_size
+    return Ranker(encoder, weights, num_slots=slots, one_choice=one_choice)
 
 
 def _state(observation: Observation) -> Tensor:

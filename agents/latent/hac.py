@@ -36,7 +36,7 @@ from slategym.agents.core import sessions
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import Ensemble, adam_state, load_adam, ready_adam
 from slategym.agents.core.inputs import Inputs
-from slategym.agents.core.ranker import ranker_of
+from slategym.agents.core.ranker import stated_ranker
 from slategym.agents.core.sessions import TrainingSessions
 from slategym.agents.latent.hyper_action import (
     HIDDEN,
@@ -120,7 +120,7 @@ class Hac(Agent):
     def begin(self, world: World) -> None:
         """Seat the training users."""
         self.where, self.turn = world, turn_of(world)
-        self.ranker = ranker_of(world) if self.heads else None
+        self.ranker = stated_ranker(world) if self.heads else None
         self.sessions = sessions.seat(world, self.seeds, self.settings.num_users)
 
     def cycle(self) -> tuple[int, dict[str, float]]:

@@ -24,10 +24,12 @@ from slategym.agents.core.adam import SeedAdam
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import Ensemble, clip_each
 from slategym.agents.core.inputs import Inputs
-from slategym.agents.core.ranker import has_ranker, ranker_of
+from slategym.agents.core.ranker import has_ranker
 from slategym.agents.core.returns import advantages, discounted, normalised
 from slategym.agents.core.rollout import RolloutBuffer, rows
 from slategym.agents.core.sessions import Step, TrainingSessions, harvest, luck_of, seat, show
+from slategym.agents.core.supervised import ranker_chosen, ranker_of
+from slategym.agents.core.tuning import Setting
 from slategym.agents.policy_gradient.network import Face, Shortlist, Shown, ValueNetwork, Whole
 from slategym.agents.slates.plackett_luce import Scores, draw, entropy, log_prob, mode, scores_of
 from slategym.agents.types import Action
@@ -166,6 +168,10 @@ class PlackettLuce(Agent):
         self.key_S = key_S.to(device)
         self.passes = torch.zeros((), dtype=torch.int32, device=device)  # epochs begun, ever
         self.scale_S = torch.zeros(len(self.seeds), device=device)  # reward per unit of value
+
+    def chosen(self) -> Mapping[str, Setting]:
+        """The ranker from which it starts, if it does."""
+        return ranker_chosen(self.world) if self.settings.shortlist != 0 else {}
 
     def begin(self, world: World) -> None:
         """Seat the training users."""

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from slategym.agents.core.choice import MOST_UTILITY, independent_score
 from slategym.agents.core.ranker import Ranker
+from slategym.agents.slates.one_choice import NEVER, exact_worth
 from slategym.agents.slates.top import FORBIDDEN, allowed_only, capped_slate, top_slate
 from slategym.agents.types import Action
 from slategym.envs.choice import MultinomialLogit
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, Session, World
-
-LARGEST_LOG = 1e3  # nats: bounds a log-worth
-MOST_APPEAL = 60.0  # log-odds: keeps exp finite in float32
 
 
 def _session(observation: Observation) -> Session:
@@ -31,17 +28,12 @@ def _session(observation: Observation) -> Session:
 class Myopic:
     """The best slate for this one request under the world's true model.
 
-    With multinomial-logit choice the slate of most expected reward is sought by fixed-point
-    iteration: for a level r take the K items of greatest exp(appeal) * (value - r), then set r to
-    what that slate earns; exact at the fixed point. Under other choice models items are ranked by
-    value * sigmoid(appeal).
-
-    Source: Dinkelbach 1967, for fractional objectives.
+    With multinomial-logit choice it is the slate of most expected reward (`exact_worth`). Under
+    other choice models items are ranked by value * sigmoid(appeal).
     """
 
     world: World
     cap: int | None = None  # most items of a topic; None: no cap
-    rounds: int = 6  # of the iteration, which settles in fewer
     privileged: ClassVar[bool] = True
 
     @property
@@ -61,19 +53,12 @@ class Myopic:
 
     def rank(self, appeal_BC: Tensor, value_BC: Tensor, allowed_BC: Tensor | None) -> Tensor:
         """Rank value of items of this appeal whose clicks are worth so much, (B, C)."""
-        choice, K = self.world.choice, self.world.slate_size
+        choice = self.world.choice
         if not isinstance(choice, MultinomialLogit):
-            return allowed_only(_log_worth(appeal_BC, value_BC), allowed_BC)
-        weight_BC = allowed_only(appeal_BC, allowed_BC).clamp(max=MOST_APPEAL).exp()
-        nothing = math.exp(choice.skip)
-        level_B1 = torch.zeros_like(appeal_BC[:, :1])
-        for _ in range(self.rounds):
-            worth_BC = allowed_only(weight_BC * (value_BC - level_B1), allowed_BC)
-            slate_BK = worth_BC.topk(K, dim=1).indices
-            weight_BK = weight_BC.gather(1, slate_BK)
-            earned_B1 = (weight_BK * value_BC.gather(1, slate_BK)).sum(1, keepdim=True)
-            level_B1 = earned_B1 / (nothing + weight_BK.sum(1, keepdim=True))
-        return worth_BC
+            return allowed_only(independent_score(appeal_BC, value_BC), allowed_BC)
+        above_BC = (appeal_BC - choice.skip).clamp(-MOST_UTILITY, MOST_UTILITY)
+        lead_BC = value_BC if allowed_BC is None else value_BC.masked_fill(~allowed_BC, NEVER)
+        return allowed_only(exact_worth(above_BC.exp(), lead_BC, self.world.slate_size), allowed_BC)
 
     def _truth(self, observation: Observation, luck: Luck) -> tuple[Tensor, Tensor, Tensor]:
         """Every candidate's topic, true appeal and mean reward of a click on it, (B, C)."""
@@ -94,17 +79,6 @@ class Myopic:
         if self.cap is None:
             return top_slate(worth_BC, self.world.slate_size)
         return capped_slate(worth_BC, topic_BC, self.world.slate_size, self.cap)
-
-
-def _log_worth(appeal_BC: Tensor, value_BC: Tensor) -> Tensor:
-    """Ranks as value * sigmoid(appeal) does, (B, C).
-
-    By logarithms: where appeal is steep, many sigmoids are 1 in float32, and ties would be broken
-    by position, which in a world of boredom is another policy.
-    """
-    size_BC = value_BC.abs().clamp(min=1e-30).log() + F.logsigmoid(appeal_BC)
-    size_BC = size_BC.clamp(-LARGEST_LOG, LARGEST_LOG)
-    return torch.where(value_BC > 0, size_BC, -3.0 * LARGEST_LOG - size_BC)
 
 
 @dataclass(frozen=True)

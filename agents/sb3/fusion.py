@@ -16,6 +16,7 @@ ranking model).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,9 @@ from gymnasium import spaces
 from torch import Tensor
 
 from slategym.agents.core.inputs import Inputs
-from slategym.agents.core.ranker import Ranker, ranker_of
+from slategym.agents.core.ranker import Ranker
+from slategym.agents.core.supervised import ranker_chosen, ranker_of
+from slategym.agents.core.tuning import Setting
 from slategym.agents.sb3.agent import StableAgent
 from slategym.agents.sb3.algorithms import StablePPO, StableSAC
 from slategym.agents.sb3.env import seen_space
@@ -117,6 +120,10 @@ class FusionSAC(StableAgent):
         """Over the world's own ranker."""
         return FusionView(Inputs(world), ranker_of(world))
 
+    def chosen(self) -> Mapping[str, Setting]:
+        """The ranker from which it starts, if it does."""
+        return ranker_chosen(self.world)
+
     def draw(self, seen: dict[str, Tensor], luck: Luck) -> tuple[Tensor, None]:
         """A squashed Gaussian. The slate's own probability is an integral without closed form."""
         mean_BA, log_std_BA, _ = self.model.actor.get_action_dist_params(seen)
@@ -143,6 +150,10 @@ class FusionPPO(StableAgent):
     def view_of(cls, world: World) -> FusionView:
         """Over the world's own ranker."""
         return FusionView(Inputs(world), ranker_of(world))
+
+    def chosen(self) -> Mapping[str, Setting]:
+        """The ranker from which it starts, if it does."""
+        return ranker_chosen(self.world)
 
     def draw(self, seen: dict[str, Tensor], luck: Luck) -> tuple[Tensor, None]:
         """A Gaussian. The slate's own probability is an integral without closed form."""

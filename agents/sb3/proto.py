@@ -15,11 +15,15 @@ SAC with top-K as a baseline: Deffayet et al. 2023, arXiv:2301.08632, section 5.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from slategym.agents.core.inputs import Inputs
-from slategym.agents.core.ranker import has_ranker, ranker_of
+from slategym.agents.core.ranker import has_ranker
+from slategym.agents.core.supervised import ranker_chosen, ranker_of
+from slategym.agents.core.tuning import Setting
 from slategym.agents.sb3.agent import StableAgent
 from slategym.agents.sb3.algorithms import StableSAC, StableTD3
 from slategym.agents.sb3.env import View
@@ -83,6 +87,10 @@ class ProtoSAC(StableAgent):
         """See `proto_view`."""
         return proto_view(world)
 
+    def chosen(self) -> Mapping[str, Setting]:
+        """The ranker from which it starts, if it does."""
+        return ranker_chosen(self.world)
+
     def draw(self, seen: dict[str, Tensor], luck: Luck) -> tuple[Tensor, None]:
         """A squashed Gaussian. The slate's own probability is an integral without closed form."""
         mean_BA, log_std_BA, _ = self.model.actor.get_action_dist_params(seen)
@@ -104,6 +112,10 @@ class ProtoTD3(StableAgent):
     def view_of(cls, world: World) -> View:
         """See `proto_view`."""
         return proto_view(world)
+
+    def chosen(self) -> Mapping[str, Setting]:
+        """The ranker from which it starts, if it does."""
+        return ranker_chosen(self.world)
 
     def draw(self, seen: dict[str, Tensor], luck: Luck) -> tuple[Tensor, None]:
         """The policy's action and some noise. The slate's own probability has no closed form."""

@@ -23,7 +23,7 @@ Search = Callable[[Tensor, Tensor, int], Tensor]  # odds (..., C), lead (..., C)
 
 NEVER = float("-inf")  # the lead of what may not be shown
 LOWEST = -1e9  # reward units; where NEVER would enter a sum
-ROUNDS = 8  # of Dinkelbach's iteration; it has settled after 3 or 4
+ROUNDS = 9  # of Dinkelbach's iteration; it has mostly settled after 3 or 4
 
 
 def slate_lead(odds_BK: Tensor, lead_BK: Tensor) -> Tensor:
@@ -67,24 +67,48 @@ def greedy_slate(odds_BC: Tensor, lead_BC: Tensor, num_slots: int) -> Tensor:
     return torch.cat(chosen, -1)
 
 
-def exact_slate(odds_BC: Tensor, lead_BC: Tensor, num_slots: int) -> Tensor:
-    """The slate of K that is worth most of all ("OS"), without the paper's linear program.
+def exact_level(odds_BC: Tensor, lead_BC: Tensor, num_slots: int) -> Tensor:
+    """What the slate of K that is worth most of all is worth, (B, 1), in the leads' unit.
 
     A slate is worth more than some level if and only if its sum of odds * (lead - level) exceeds
     the level. So: take the K items that maximise that sum, set the level to what they are worth,
     and repeat; the level rises until no slate beats it. Exact for all users at once.
 
-    Arguments and result as `top_k_slate`.
+    Arguments as `top_k_slate`.
 
     Source: Dinkelbach 1967, Management Science 13, for fractional objectives; the program that it
     replaces is section 5.1.
     """
-    level_B1 = torch.zeros_like(odds_BC[..., :1])
-    for _ in range(ROUNDS):
-        slate_BK = (odds_BC * (lead_BC - level_B1)).topk(num_slots, -1).indices
-        odds_BK, lead_BK = odds_BC.gather(-1, slate_BK), lead_BC.gather(-1, slate_BK)
-        level_B1 = slate_lead(odds_BK, lead_BK)[..., None].clamp(min=LOWEST)
-    return slate_BK
+    # from the better of two simple slates: from zero, unlike odds would take twice the rounds
+    starts = (lead_BC, lead_BC * odds_BC / (1.0 + odds_BC))
+    level_B1 = torch.maximum(*(_worth_of_top(x_BC, odds_BC, lead_BC, num_slots) for x_BC in starts))
+    for _ in range(ROUNDS - 1):
+        added_BC = odds_BC * (lead_BC - level_B1)
+        level_B1 = _worth_of_top(added_BC, odds_BC, lead_BC, num_slots)
+    return level_B1
+
+
+def _worth_of_top(by_BC: Tensor, odds_BC: Tensor, lead_BC: Tensor, num_slots: int) -> Tensor:
+    """What the K items that are greatest by something are worth as a slate, (B, 1)."""
+    slate_BK = by_BC.topk(num_slots, -1).indices
+    worth_B = slate_lead(odds_BC.gather(-1, slate_BK), lead_BC.gather(-1, slate_BK))
+    return worth_B[..., None].clamp(min=LOWEST)
+
+
+def exact_worth(odds_BC: Tensor, lead_BC: Tensor, num_slots: int) -> Tensor:
+    """What each item adds to the slate that is worth most, (B, C): the K greatest are that slate.
+
+    Arguments as `top_k_slate`.
+    """
+    return odds_BC * (lead_BC - exact_level(odds_BC, lead_BC, num_slots))
+
+
+def exact_slate(odds_BC: Tensor, lead_BC: Tensor, num_slots: int) -> Tensor:
+    """The slate of K that is worth most of all ("OS"), without the paper's linear program.
+
+    Arguments and result as `top_k_slate`; see `exact_level`.
+    """
+    return exact_worth(odds_BC, lead_BC, num_slots).topk(num_slots, -1).indices
 
 
 SEARCHES: dict[str, Search] = {"ts": top_k_slate, "gs": greedy_slate, "os": exact_slate}

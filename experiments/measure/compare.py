@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from slategym.agents.core.agent import Agent
+from slategym.agents.core.tuning import Tuned
 from slategym.agents.registry import folder_and_seed, make_policies, make_policy
 from slategym.agents.types import Policy
 from slategym.envs.names import UsageError
@@ -159,6 +160,8 @@ def compare(
             rows = play_users(where, policy, row_U, seed=seed, batch=batch, on_batch=tell)
             learned = "" if trained is None else where.name
             parts.append(rows.assign(policy=name, seed=trained or 0, trained_in=learned))
+            if isinstance(policy, Tuned):
+                notes += [str(step) for step in policy.steps if str(step) not in notes]
         if len(seeds) > 1:
             notes.append(f"{name}: {len(seeds)} training seeds; its intervals are over them, too")
     return comparison(where.name, pd.concat(parts, ignore_index=True), notes)

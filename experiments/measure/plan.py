@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from slategym.agents.core.tuning import SLATES
+from slategym.agents.registry import POLICIES, STATE, policies
 from slategym.envs.registry import find_world
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit, read_rows
@@ -22,6 +24,8 @@ from slategym.experiments.study import (
 
 PARTIES = {"A": 40.0, "B": 40.0, "J": 12.0}  # seconds, roughly
 READ_COST = 1 / 100  # seconds per session, roughly
+TUNE_COST = 40.0  # seconds, roughly
+RANKER = POLICIES["supervised"].tuning  # of the supervised ranker, on which others rest
 
 
 @dataclass(frozen=True)
@@ -33,15 +37,16 @@ class Plan:
     command: str  # that repeats the study
     preparation: Mapping[str, Unit]  # log, A, B, J, constants, accuracy; empty without a log
     descriptions: Mapping[str, Unit]  # of the worlds, by name of a main place
-    choices: Mapping[str, Unit]  # by name of the policy that was chosen
+    tunings: Mapping[str, Unit]  # by name of the policy whose settings are tuned
     lessons: tuple[Unit, ...]
     readings: tuple[Unit, ...]
 
     @property
     def before_learning(self) -> list[Unit]:
         """What is fixed before any learner sees a world."""
-        first = (self.preparation, self.descriptions, self.choices)
-        return [unit for units in first for unit in units.values()]
+        first = (self.preparation, self.descriptions, self.tunings)
+        units = [unit for units in first for unit in units.values()]
+        return list({unit.id: unit for unit in units}.values())  # several policies, one tuning
 
     @property
     def units(self) -> list[Unit]:
@@ -78,29 +83,11 @@ def plan_of(study: Study, request: Request) -> Plan:
         )
         for place in study.main
     }
-    lessons = tuple(_lessons(study, size, first))
-    tried = {
-        baseline.name: [
-            _reading(place, size, Baseline(name), first)
-            for place in study.of_role("selection")
-            for name in baseline.candidates
-        ]
-        for baseline in study.baselines
-        if baseline.candidates
-    }
-    choices = {
-        name: Unit(
-            f"choose {name}",
-            "choose@1",
-            {"candidates": [unit.spec["policy"] for unit in units]},
-            tuple(units),
-            kind="json",
-        )
-        for name, units in tried.items()
-    }
-    readings = [unit for units in tried.values() for unit in units]
-    readings += [
-        _reading(place, size, baseline, first, choices.get(baseline.name))
+    tunings = _tunings(study, size, first)
+    ranker = tuple(unit for unit in tunings.values() if unit.spec["tuning"] == RANKER)[:1]
+    lessons = tuple(_lessons(study, size, (*first, *ranker)))
+    readings = [
+        _reading(place, size, baseline, (*first, *_tuned_for(baseline, tunings, ranker)))
         for place in study.places
         for baseline in study.baselines
         if place.policies is None or baseline.name in place.policies
@@ -118,9 +105,9 @@ def plan_of(study: Study, request: Request) -> Plan:
         request.command(study),
         preparation,
         descriptions,
-        choices,
+        tunings,
         tuple(unit for _, unit in lessons),
-        tuple({unit.id: unit for unit in readings}.values()),  # a candidate may be in the ladder
+        tuple(readings),
     )
 
 
@@ -148,6 +135,42 @@ def _preparation(study: Study) -> dict[str, Unit]:
         ),
         "accuracy": Unit("model accuracy", "accuracy@1", about, needs, "json", 12.0),
     }
+
+
+def _tunings(study: Study, size: Profile, first: tuple[Unit, ...]) -> dict[str, Unit]:
+    """What is tuned of the policies, in the open world before its selection people, once.
+
+    With as many slates as a learner has in a study of this size.
+    """
+    place = next(iter(study.of_role("open")), None)
+    if place is None:
+        return {}
+    known, found = policies.all(), dict[str, str]()
+    for baseline in study.baselines:
+        entry = known.get(baseline.policy)
+        if entry is not None and entry.tuning is not None:
+            found[baseline.name] = entry.tuning
+        elif entry is not None and entry.needs == STATE:
+            found[baseline.name] = RANKER
+    where = {"world": find_world(place.world)[0], "settings": place.settings}
+    units = dict[str, Unit]()
+    for path in sorted(set(found.values()), key=lambda path: path != RANKER):
+        name = next(name for name, its in found.items() if its == path)
+        # all but the classics rest on the ranker; who waits for it does not compute it twice
+        needs = (*first, *(unit for at, unit in units.items() if at == RANKER))
+        spec = {**where, "tuning": path, "slates": round(size.training * SLATES)}
+        units[path] = Unit(f"tune {name}", "tune@1", spec, needs, "json", cost=TUNE_COST)
+    return {name: units[path] for name, path in found.items()}
+
+
+def _tuned_for(
+    baseline: Baseline, tunings: Mapping[str, Unit], ranker: tuple[Unit, ...]
+) -> tuple[Unit, ...]:
+    """The tunings on which a policy rests: its own, and the ranker's where it ranks by that."""
+    own = tunings.get(baseline.name)
+    if own is None or own in ranker:
+        return () if own is None else (own,)
+    return (*ranker, own)
 
 
 def _lessons(
@@ -181,16 +204,9 @@ def _range(seeds: tuple[int, ...]) -> str:
     return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
 
 
-def _reading(
-    place: Place,
-    size: Profile,
-    baseline: Baseline,
-    first: tuple[Unit, ...],
-    choice: Unit | None = None,
-) -> Unit:
+def _reading(place: Place, size: Profile, baseline: Baseline, needs: tuple[Unit, ...]) -> Unit:
     """A policy that needs no training, before the people of a place."""
     spec = {**_where(place, size), "policy": baseline.policy, "label": baseline.name}
-    needs = first if choice is None else (*first, choice)
     cost = READ_COST * size.users
     return Unit(f"read {baseline.name}, {_said(place)}", "read@1", spec, needs, cost=cost)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,6 +78,7 @@ class Training:
         tensorboard: str | Path | None = None,
         progress: bool = False,
         checkpoint_every: float = 60.0,
+        chosen: Mapping[str, Any] | None = None,
     ) -> Agent:
         """Train to the end, from the folder's last checkpoint if there is one.
 
@@ -88,12 +89,13 @@ class Training:
             tensorboard: folder for event files.
             progress: show a bar on standard error.
             checkpoint_every: seconds between checkpoints.
+            chosen: settings of policies chosen elsewhere, see `World.chosen`.
 
         Raises:
             UsageError: the learner cannot act in that world; the folder holds another training.
         """
         self.finished(folder)  # refuses another training before a world is built
-        world = self.make_world(device)
+        world = replace(self.make_world(device), chosen=chosen or {})
         agent = find_agent(self.agent)(world, self.settings, seeds=self.seeds)
         return agent.learn(
             world,

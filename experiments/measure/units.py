@@ -1,9 +1,9 @@
-"""What a study's units compute: describe a world, train a learner, read a policy, choose one."""
+"""What a study's units compute: describe a world, tune, train a learner, read a policy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, replace
+from dataclasses import asdict, astuple, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import torch
 
 from slategym.agents.core.agent import Agent, Progress
 from slategym.agents.core.files import CHECKPOINT
+from slategym.agents.core.tuning import Budget
 from slategym.agents.registry import find_agent, make_policy
 from slategym.agents.types import Policy
+from slategym.envs.names import load_object
 from slategym.envs.registry import make_world
 from slategym.envs.types import World
 from slategym.experiments.measure.play import play
@@ -82,6 +84,7 @@ def learn(work: Work) -> pd.DataFrame:
         callback=tell,
         tensorboard=Path(logs) / work.unit.name if logs else None,
         checkpoint_every=CHECKPOINT_EVERY,
+        chosen=_chosen(work),
     )
     (work.folder / CHECKPOINT).unlink(missing_ok=True)
     points = [astuple(point) for point in agent.curve]
@@ -95,7 +98,7 @@ def learn(work: Work) -> pd.DataFrame:
 
 
 def read(work: Work) -> pd.DataFrame:
-    """A session of every user under a policy: a named one, a chosen one, or one just trained.
+    """A session of every user under a policy: a named one, tuned or not, or one just trained.
 
     Returns:
         what `play` returns, with policy, trained_in, seed, world, variant (the place), group and,
@@ -134,9 +137,7 @@ def _policies(work: Work, world: World) -> list[tuple[int, Policy]]:
     spec = work.spec
     if spec["policy"] is None:
         return _trained(work, world)
-    chosen = [unit for unit in work.unit.needs if unit.function == "choose@1"]
-    name = work.needed("choose@1")["policy"] if chosen else spec["policy"]
-    return [(0, make_policy(name, world))]
+    return [(0, make_policy(spec["policy"], replace(world, chosen=_chosen(work))))]
 
 
 def _trained(work: Work, world: World) -> list[tuple[int, Policy]]:
@@ -153,10 +154,29 @@ def _trained(work: Work, world: World) -> list[tuple[int, Policy]]:
     return found
 
 
-def choose(work: Work) -> dict[str, Any]:
-    """The candidate that does best on selection people; of equals, the first."""
-    returns = {
-        unit.spec["policy"]: float(work.store.read(unit)["return"].mean())
-        for unit in work.unit.needs
+def tune(work: Work) -> dict[str, Any]:
+    """Everything that is tuned of a policy, on the selection people of this world.
+
+    Returns:
+        "steps": a `Tuning` each, in the order in which they were made. "chosen": settings by the
+        names of `World.chosen`.
+    """
+    world = world_of(work.spec["world"], work.spec["settings"], work.settings.get("device", "cpu"))
+
+    def tell(shown: int) -> None:
+        work.progress(shown, work.spec["slates"], "slates before selection people")
+
+    steps = load_object(work.spec["tuning"])(world, Budget(work.spec["slates"], tell))
+    return {
+        "steps": [asdict(step) for step in steps],
+        "chosen": {step.name: dict(step.chosen) for step in steps},
     }
-    return {"policy": max(returns, key=lambda name: returns[name]), "returns": returns}
+
+
+def _chosen(work: Work) -> dict[str, Any]:
+    """What was tuned of the policies on which this unit rests; it holds wherever they are read."""
+    found: dict[str, Any] = {}
+    for unit in work.unit.needs:
+        if unit.function == "tune@1":
+            found |= work.store.read(unit)["chosen"]
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from slategym.agents.core.tuning import said
 from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
 from slategym.experiments.report.markup import Html, element, table
 from slategym.experiments.report.results import Result
@@ -146,6 +147,37 @@ def learners(result: Result) -> list[Html | None]:
     if not result.learners:
         return []
     return [table("Settings of the learners.", ["learner", "settings"], result.learners)]
+
+
+def tuning(result: Result, ledger: Ledger) -> list[Html | None]:
+    """Settings of policies that do not learn: tried, on how many people, and taken."""
+    read = [step for step in result.tunings if step["tried"]]
+    slates = sum(step["slates"] for step in read)
+    if not read:
+        return []
+    parts: list[Html | None] = [
+        element(
+            "p",
+            f"What does not learn by trial is tuned, all by one rule: {slates:,} slates in all, "
+            "no policy more than a learner is shown. Named settings meet the same selection "
+            "people with the same luck in the simulated world, the better half goes on to more of "
+            "them. Nothing is tuned in the static twin, before the judge or on evaluation people: "
+            "there they act as tuned in the simulated world.",
+        )
+    ]
+    for step in read:
+        source = f"{SUMMARY}: tunings, {step['name']}"
+        body = [
+            [
+                said(row["setting"]) + (" (taken)" if row["setting"] == step["chosen"] else ""),
+                ledger.number(f"{row['sessions']:,}", f"{source}, sessions"),
+                ledger.number(f"{row['mean']:.2f}", f"{source}, mean"),
+            ]
+            for row in sorted(step["tried"], key=lambda r: (-r["sessions"], -r["mean"]))
+        ]
+        title = f"{step['name']}: at most {step['slates']:,} slates."
+        parts.append(table(title, ["setting", "sessions", "return"], body))
+    return parts
 
 
 def repeat(

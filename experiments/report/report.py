@@ -158,6 +158,7 @@ def _summary(
         "left_out": list(study.left_out),
         "numbers": [entry._asdict() for entry in ledger.entries],
         "model_metrics": [dict(metrics) for metrics in result.model_metrics],
+        "tunings": [dict(step) for step in result.tunings],
         "constants": [constant._asdict() for constant in result.constants],
         "settings": dict(result.settings),
         "timings": dict(result.timings),

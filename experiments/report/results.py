@@ -21,7 +21,7 @@ NEEDED = {  # columns of the tables
 }
 SECTIONS = (
     *("verdict", "ladder", "places", "differences", "control", "judge", "sweep", "learning"),
-    *("assumptions", "models", "protocol", "learners", "repeat"),
+    *("assumptions", "models", "protocol", "tuning", "learners", "repeat"),
 )
 
 
@@ -60,6 +60,7 @@ class Result:
     labels: tuple[tuple[str, str, str], ...] = ()  # what, label, why
     constants: tuple[Constant, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()  # the protocol: what, how
+    tunings: tuple[Mapping[str, Any], ...] = ()  # a `Tuning` each: what was tried, what was taken
     learners: tuple[tuple[str, str], ...] = ()  # of every training: name, settings
     timings: tuple[tuple[str, float], ...] = ()  # what, seconds
     artefacts: tuple[Artefact, ...] = ()

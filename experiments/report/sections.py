@@ -48,6 +48,7 @@ def all_parts(
         ("assumptions", "What it rests on", background.assumptions(result, ledger)),
         ("models", "The models", background.models(result, pictures, ledger)),
         ("protocol", "Protocol", background.protocol(result, ledger)),
+        ("tuning", "What was tuned", background.tuning(result, ledger)),
         ("learners", "The learners", background.learners(result)),
         ("repeat", "Repeat it", background.repeat(result, ledger, files, environment)),
     ]

@@ -23,7 +23,7 @@ MEASURE = "slategym.experiments.measure"
 FUNCTIONS = {  # what units compute: a name for good, with its version, and where it stands today
     "learn@1": f"{MEASURE}.units:learn",
     "read@1": f"{MEASURE}.units:read",
-    "choose@1": f"{MEASURE}.units:choose",
+    "tune@1": f"{MEASURE}.units:tune",
     "describe@1": f"{MEASURE}.units:describe",
     "log@1": f"{MEASURE}.preparation:log",
     "fit@1": f"{MEASURE}.preparation:fit",

@@ -4,7 +4,8 @@ The study follows from the log: its signals are the reward, its words the report
 not have (topics, several signals, slates) is left out, which the report says.
 
     log -> A, B, J fitted on different people -> what no log shows is assumed, by name
-        -> caps chosen on selection people -> learners trained in the world and in its static twin
+        -> what does not learn by trial tuned on selection people
+        -> learners trained in the world and in its static twin
         -> everybody read on the same evaluation people with the same luck
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 from slategym.agents.policy_gradient import presets as ppo
 from slategym.agents.sb3 import presets as sb3
 from slategym.envs.names import UsageError
-from slategym.experiments.study import Baseline, Learner, Place, Profile, Request, Roles, Study
+from slategym.experiments.study import Learner, Place, Profile, Request, Roles, Study
 from slategym.models.data.log import Log
 from slategym.models.simulator.assumptions import MILD, Assumptions, find_assumptions
 from slategym.models.simulator.builder import WorldBuilder, builder_of
@@ -25,8 +26,6 @@ from slategym.models.simulator.world import LOG, read_objective
 
 WORLD, JUDGE = "slategym/Log-v0", "slategym/Log-Judge-v0"
 ASSUMED = "mild"  # where nobody says otherwise
-MOST_CAP = 3  # items of a topic, at most, when a cap is chosen
-RULES = ("supervised", "history-rule0.5", "history-rule1", "history-rule2")
 CLASSICS = ("ease", "transitions")
 EVALUATION_LUCK, SELECTION_LUCK = 1_001, 1_002  # no training seed is as high
 TRAINING = {"users": "training", "starts": 4}  # of A's and B's people
@@ -166,19 +165,20 @@ def _places(where: str, assumptions: str, request: Request) -> tuple[Place, ...]
             of="world",
             group="selection",
             luck=SELECTION_LUCK,
+            policies=(),  # tuned on other luck of theirs: only learners are read
         ),
     )
 
 
-def _policies(builder: WorldBuilder, capped: bool, bored: bool) -> tuple[str | Baseline, ...]:
+def _policies(builder: WorldBuilder, capped: bool, bored: bool) -> tuple[str, ...]:
     """The whole ladder, as far as the log allows it."""
-    caps = range(min(MOST_CAP, builder.default_slate - 1), 0, -1)  # loosest first
-    found: list[str | Baseline] = ["random", "popularity", *CLASSICS, "supervised"]
+    found = ["random", "popularity", *CLASSICS, "supervised-untuned", "supervised"]
     if capped:
-        tried = tuple(f"supervised-cap{cap}" for cap in caps)
-        found.append(Baseline("supervised-capped", candidates=("supervised", *tried)))
+        found += ["supervised-capped", "supervised-quota"]
+    if builder.default_slate > 1:
+        found += ["supervised-mmr", "supervised-dpp"]
     if bored:
-        found += [Baseline("history-rule", candidates=RULES), "rule-aware"]
+        found += ["history-rule", "rule-aware"]
     return (*found, "myopic")
 
 

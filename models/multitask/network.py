@@ -166,8 +166,13 @@ class MultiTaskBert(nn.Module):
             return logits_xC
         return logits_xC * self.platt_scale_M[at] + self.platt_shift_M[at]
 
-    def expected(self, head: str, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor) -> Tensor:
-        """A signal's mean given a click, as people of this model would respond, (x, C)."""
+    def expected(
+        self, head: str, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None
+    ) -> Tensor:
+        """A signal's mean given a click, as people of this model would respond, (x, C).
+
+        Arguments as `logits`.
+        """
         task = self.tasks[self.heads.index(head)]
         given = task.given
         given_xC = None if given is None else self.expected(given, state_xD, items_ND, id_xC)

@@ -148,8 +148,11 @@ class WorldBuilder:
 
     @cached_property
     def agent_log(self) -> AgentLog:
-        """What B's people did: agents may learn from it before they act."""
-        return self.parties.agent_log("B")
+        """What B's people did, and were shown: agents may learn from it before they act."""
+        log, shown = self.parties.agent_log("B"), None
+        if has_refusals(self.log):
+            shown = logged_slates(self.log, np.sort(self.parties.people["B"]), self.parties.warm)
+        return replace(log, shown=shown)
 
     @cached_property
     def default_slate(self) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.types import Items, World
+from slategym.models.conditional_logit import fit_choices, nothing_for
 from slategym.models.simulator.users import LearnedUsers
 
 ROUNDS = 60  # bisections: far below float32 rounding
@@ -107,31 +108,9 @@ def solve_slates(appeal_SK: Tensor, shown_SK: Tensor, clicked_SK: Tensor) -> Con
         shown_SK: bool, False: an empty slot.
         clicked_SK: bool; of several clicks in a slate each counts for its share.
     """
-    appeal = appeal_SK.double()
-    K = appeal.shape[1]
-    number_S = clicked_SK.sum(1)
-    share_SK = clicked_SK.double() / number_S.clamp(min=1)[:, None]
-    centre = appeal[shown_SK].mean()
-    # inverse temperature and skip / temperature, about the mean appeal; effects of slots 2 to K
-    free = torch.zeros(K + 1, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([free], max_iter=200, line_search_fn="strong_wolfe")
-
-    def logits() -> Tensor:
-        slot_K = torch.cat([free.new_zeros(1), free[2:]])
-        value_SK = (appeal - centre) * free[0].exp() - free[1] + slot_K
-        return value_SK.masked_fill(~shown_SK, -torch.inf)
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        value_SK = logits()
-        none_S = torch.cat([value_SK, torch.zeros_like(value_SK[:, :1])], 1).logsumexp(1)
-        taken_S = (share_SK * value_SK.masked_fill(~clicked_SK, 0.0)).sum(1)
-        total = (none_S - taken_S).mean() + 1e-4 * free[2:].square().sum()
-        torch.autograd.backward(total)
-        return total
-
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    temperature = float((-free[0].detach()).exp().clamp(COLDEST, HOTTEST))
+    appeal, number_S = appeal_SK.double(), clicked_SK.sum(1)
+    (inverse,), _ = fit_choices(appeal[..., None], shown_SK, clicked_SK)
+    temperature = min(max(1.0 / inverse, COLDEST), HOTTEST)
     rate = float((number_S > 0).double().mean())
     shown = appeal.masked_fill(~shown_SK, -torch.inf)
     skip = _skip_for(shown, temperature, rate)
@@ -146,12 +125,9 @@ def _rate(appeal_UK: Tensor, skip: float, temperature: float) -> float:
 
 def _skip_for(appeal_UK: Tensor, temperature: float, wanted: float) -> float:
     """The skip at which this share of the slates gets a click."""
-    low, high = -MOST_SKIP, MOST_SKIP
-    for _ in range(ROUNDS):
-        middle = 0.5 * (low + high)
-        too_easy = _rate(appeal_UK, middle, temperature) > wanted
-        low, high = (middle, high) if too_easy else (low, middle)
-    return 0.5 * (low + high)
+    utility_U = (appeal_UK.double() / temperature).logsumexp(1)
+    most = MOST_SKIP / temperature
+    return temperature * nothing_for(utility_U, wanted, -most, most)
 
 
 def raw_appeal(world: World, users: LearnedUsers, slate_UK: Tensor) -> Tensor:

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
-from slategym.envs.types import Population
+from slategym.envs.types import Shown
 from slategym.models.data.log import Log
 from slategym.models.data.sittings import clicked
 from slategym.models.simulator.population import arrivals
 
 MIN_SLATES = 64  # fewer tell nothing of how people choose
-MOST_SLATES = 4_000  # of the calibration people, spread evenly
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Slates S of up to K items, each at one person's request."""
-
-    population: Population  # S arrivals, one per slate, at that request
-    item_SK: Tensor  # int64, -1: an empty slot
-    clicked_SK: Tensor  # bool
+MOST_SLATES = 4_000  # spread evenly
 
 
 def has_refusals(log: Log) -> bool:

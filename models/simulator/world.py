@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.types import World
@@ -22,6 +21,7 @@ from slategym.models.simulator.builder import Recipe, WorldSettings, builder_of
 
 ROLES = {"world": "A", "judge": "J"}
 LOG = Recipe("slategym/Log-v0", "slategym/Log-Judge-v0")
+STARTS = 8  # arrivals of each person on whom choices are made
 
 Objective = Mapping[str, float] | str | None
 
@@ -89,9 +89,29 @@ def build_world(log: Log | str | Path, recipe: Recipe, settings: WorldSettings) 
     """The world of a recipe; choices of policies are made in A's world, on selection people."""
     log = str(log) if isinstance(log, Path) else log
     world = builder_of(log, recipe).world(settings)
-    # choices are made in the world, whoever asks: the judge has no part in them
-    chosen_in = replace(settings, role="A", users="selection", pessimism=0.0)
-    return replace(world, selection=partial(build_world, log, recipe, chosen_in))
+    # choices are made in the open world, whoever asks: neither judge nor control has a part in them
+    chosen_in = replace(
+        settings, role="A", users="selection", static=False, starts=STARTS, pessimism=0.0
+    )
+    return replace(world, selection=Selection(log, recipe, chosen_in))
+
+
+class Selection:
+    """The world in which choices are made, built when first asked for."""
+
+    def __init__(self, log: Log | str, recipe: Recipe, settings: WorldSettings) -> None:
+        self.asked = (log, recipe, settings)
+        self.world: World | None = None
+
+    def __call__(self) -> World:
+        """The same one each time."""
+        if self.world is None:
+            self.world = build_world(*self.asked)
+        return self.world
+
+    def __reduce__(self) -> tuple[type[Selection], tuple[Any, ...]]:
+        """Travels without the world."""
+        return Selection, self.asked
 
 
 def read_objective(objective: Objective) -> tuple[tuple[str, float], ...] | None:

@@ -9,11 +9,12 @@ import pytest
 import torch
 from small_worlds import agent_log_of, learned_world, small_log
 
-from slategym.agents.baselines.classics import chosen, classic, events_of
-from slategym.agents.registry import make_policy
+from slategym.agents.baselines.classics import Fitted, chosen, classic, events_of
+from slategym.agents.core.tuning import Budget
+from slategym.agents.registry import POLICIES, make_policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
-from slategym.envs.names import UsageError
+from slategym.envs.names import UsageError, load_object
 from slategym.envs.registry import make_world
 from slategym.envs.types import Observation, World
 from slategym.models.classics.families import FAMILIES, Rows
@@ -69,7 +70,7 @@ def test_a_cap_holds(world: World) -> None:
 
 
 def test_candidates_are_ranked_by_their_items(world: World) -> None:
-    policy = classic(world, "ease")
+    policy = classic(world, "ease").inner
     observation, luck = first_observation(world)
     whole_BK = policy.act(replace(observation, allowed=None), luck).slate.long()
     turned_BC = torch.arange(39, -1, -1, dtype=torch.int32).expand(8, -1)
@@ -94,3 +95,29 @@ def test_worlds_without_a_log_or_a_history_are_told_so(world: World) -> None:
         make_policy("ease", make_world("Sardine-SlateTopK-Bored-v0"))
     with pytest.raises(UsageError, match="small shows no history of clicks, which knn ranks by"):
         make_policy("knn", replace(world, history_size=0))
+
+
+def test_fade_mix_and_cap_are_tuned_on_selection_people() -> None:
+    small = learned_world()
+    world = replace(small, selection=lambda: small)
+    fitted = Fitted.of(world, "ease-transitions")
+    tried = fitted.tries(world)
+    assert tried[0] == {**fitted.settings, "cap": None}
+    assert {s["cap"] for s in tried} == {None, 2, 1}
+    assert len({s["weight"] for s in tried}) == 3 and len({s["ease.fade"] for s in tried}) >= 3
+    assert len(tried) == len({str(s) for s in tried})
+    found = fitted.tune(world, Budget(9_000))
+    assert len(found.tried) == len(tried) and found.slates == 3_000
+    policy = make_policy("ease-transitions", replace(world, chosen={found.name: found.chosen}))
+    assert policy.name == "ease-transitions" and policy.tuning.chosen in tried
+    assert policy.inner.cap == policy.tuning.chosen["cap"]
+    assert policy.inner.model.weight == policy.tuning.chosen["weight"]
+
+
+def test_what_is_tuned_of_a_policy_is_told() -> None:
+    world = learned_world()
+    for name, entry in POLICIES.items():
+        if entry.tuning is not None:
+            steps = load_object(entry.tuning)(world)
+            assert steps and all(not step.tried for step in steps), name
+            assert make_policy(name, world).tuning.name in {step.name for step in steps}

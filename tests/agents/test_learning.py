@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_worlds import fixed_world, plain_taste, ranker_in
 
-from slategym.agents.baselines.fixed import Supervised
+from slategym.agents.core.supervised import Supervised
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.references.myopic import Myopic
 from slategym.agents.sb3.algorithms import StableSAC

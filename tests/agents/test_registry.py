@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_worlds import learned_world
 
-from slategym.agents.core.ranker import ranker_of
+from slategym.agents.core.supervised import ranker_of
 from slategym.agents.registry import (
     POLICIES,
     find_agent,

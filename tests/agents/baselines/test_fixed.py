@@ -10,8 +10,9 @@ import pytest
 import torch
 from small_worlds import fixed_world, learned_world, plain_taste, ranker_in
 
-from slategym.agents.baselines.fixed import Popularity, Supervised
+from slategym.agents.baselines.fixed import Popularity
 from slategym.agents.core.random_slates import Random, clicks_under_random_slates
+from slategym.agents.core.supervised import Diversity, Supervised
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.registry import make_world
@@ -123,13 +124,14 @@ def test_a_cap_leaves_at_most_so_many_of_a_topic_and_is_in_the_name() -> None:
     assert plain.name == "supervised" and not plain.privileged
     most = {None: 0, 1: 0, 2: 0}
     for cap in most:
-        policy = Supervised(ranker_in(world), topic_N, 3, cap)
+        diversity = Diversity("none") if cap is None else Diversity("cap", cap)
+        policy = Supervised(ranker_in(world), topic_N, 3, diversity)
         slate_BK = policy.act(observation, now).slate
         topics_BK = topic_N[slate_BK.long()]
         most[cap] = max(int(t.bincount().max()) for t in topics_BK)
         assert torch.equal(slate_BK[:, 0], free_BK[:, 0])  # the best is never capped away
     assert most == {None: 3, 1: 1, 2: 2}
-    assert Supervised(ranker_in(world), topic_N, 3, 2).name == "supervised-cap2"
+    assert policy.name == "supervised-cap2"
 
 
 def test_clicks_under_random_slates_find_what_people_want() -> None:

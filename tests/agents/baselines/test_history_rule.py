@@ -6,8 +6,8 @@ import pytest
 import torch
 from small_worlds import learned_world, ranker_in
 
-from slategym.agents.baselines.fixed import Supervised
 from slategym.agents.baselines.history_rule import HistoryRule, topic_traces
+from slategym.agents.core.supervised import Supervised
 from slategym.agents.registry import make_policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
@@ -50,7 +50,7 @@ def test_traces_by_hand() -> None:
 
 def test_without_strength_it_is_the_ranker(world: World) -> None:
     seen, luck = after_slates(world, 4)
-    plain = Supervised(ranker_in(world), world.catalogue.topic.long(), K, None)
+    plain = Supervised(ranker_in(world), world.catalogue.topic.long(), K)
     assert torch.equal(rule(world, 0.0).act(seen, luck).slate, plain.act(seen, luck).slate)
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from small_worlds import learned_world
 
-from slategym.agents.core.ranker import LEAST_VALUE, ranker_of
+from slategym.agents.core.choice import LEAST_VALUE
+from slategym.agents.core.supervised import ranker_of
 from slategym.envs import engine
 from slategym.models.multitask.incremental import BertObserver
 

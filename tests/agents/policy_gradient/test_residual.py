@@ -9,8 +9,8 @@ import torch
 from small_worlds import learned_world, ranker_in, recent_in
 from torch import Tensor
 
-from slategym.agents.baselines.fixed import Supervised
 from slategym.agents.core.inputs import Inputs
+from slategym.agents.core.supervised import Supervised
 from slategym.agents.policy_gradient.network import Shortlist
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.policy_gradient.residual import ResidualNetwork, ResidualSettings

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_worlds import GENRES, learned_world, ranker_in
 
-from slategym.agents.baselines.fixed import Supervised
+from slategym.agents.core.supervised import Supervised
 from slategym.agents.references.myopic import Myopic, RuleAware
 from slategym.envs import engine
 from slategym.envs.candidates import FreshDocuments, WholeCatalogue

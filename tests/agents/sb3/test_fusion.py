@@ -6,8 +6,8 @@ import pytest
 import torch
 from small_worlds import fixed_world, learned_world, plain_taste, ranker_in
 
-from slategym.agents.baselines.fixed import Supervised
 from slategym.agents.core.inputs import Inputs
+from slategym.agents.core.supervised import Supervised
 from slategym.agents.sb3.agent import StableAgent
 from slategym.agents.sb3.algorithms import StablePPO, StableSAC
 from slategym.agents.sb3.fusion import FusionPPO, FusionSAC, FusionView

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_worlds import learned_world, ranker_in, recent_in
 
-from slategym.agents.baselines.fixed import Supervised
+from slategym.agents.core.supervised import Supervised
 from slategym.agents.sb3.env import SlateVecEnv
 from slategym.agents.sb3.proto_action import ProtoView
 from slategym.envs import engine

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from small_agents import Counting
+from small_worlds import learned_world
 
 import slategym as sg
 from slategym.agents.registry import POLICIES, PolicyEntry
@@ -165,3 +166,11 @@ def test_mistakes_are_answered(
 ) -> None:
     assert answer(build, ["compare", WORLD, "--policies", policies]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_was_tuned_of_a_policy_stands_beside_the_numbers() -> None:
+    found = sg.compare(learned_world(), ["supervised", "ease", "supervised-untuned"], 10)
+    ranker, own, classic = found.notes
+    assert ranker.startswith("ranker: not tuned, there are no selection people; click 1, nothing")
+    assert own.startswith("supervised: not tuned") and classic.startswith("ease: not tuned")
+    assert str(found).endswith("\n".join(found.notes))

@@ -14,28 +14,31 @@ from rich.console import Console
 from small_movielens import forget, small_movielens
 
 from slategym.agents.bandits.linear import LinearBanditSettings
+from slategym.agents.core.supervised import setting_of
 from slategym.agents.policy_gradient.ppo import PPOSettings
 from slategym.agents.sb3.algorithms import StableSAC
 from slategym.envs.names import UsageError
 from slategym.experiments.benchmark import fixed, result_of, run_study
+from slategym.experiments.measure import plan as plan_module
 from slategym.experiments.measure import units
 from slategym.experiments.measure.plan import Plan, plan_of
 from slategym.experiments.report.results import Result
 from slategym.experiments.runs.store import Store, open_store
 from slategym.experiments.runs.units import Unit, Work, closure
 from slategym.experiments.studies.movielens import (
-    CAPS,
-    EASE_CAPS,
     GRID,
     GRID_POLICIES,
     MOST_USERS,
-    RULES,
     STUDY,
 )
 from slategym.experiments.study import Learner, Request
 from slategym.models.simulator.movielens import BOREDOM, parties
 
 AGENTS = ("plackett-luce", "proto-sac")
+TUNED = {
+    *("ease", "transitions", "supervised", "supervised-untuned", "supervised-capped"),
+    *("supervised-quota", "supervised-mmr", "supervised-dpp", "history-rule", "rule-aware"),
+}
 LADDER = tuple(baseline.name for baseline in STUDY.baselines)
 MINE = "slategym.agents.bandits.linear:LinUCB"  # by its place, as somebody else's is
 TINY = replace(
@@ -77,10 +80,20 @@ def test_what_is_fixed_before_learning_needs_no_learning() -> None:
 
 def test_who_is_read_is_never_who_was_chosen_on() -> None:
     plan = quick()
-    assert set(plan.choices) == {"supervised-capped", "history-rule", "ease-capped"}
-    tried = plan.choices["supervised-capped"].needs
-    assert [unit.spec["policy"] for unit in tried] == list(CAPS)
-    assert {unit.spec["group"] for unit in tried} == {"selection"}
+    assert set(plan.tunings) == TUNED
+    tuned = list(plan.tunings.values())
+    assert (
+        len(set(ids(tuned))) == 4
+    )  # the supervised ones and who rests on them, the rule, two classics
+    assert {unit.spec["world"] for unit in tuned} == {"slategym/MovieLens-v0"}
+    assert not any(unit.spec["settings"]["static"] for unit in tuned)
+    for unit in (
+        *plan.readings,
+        *plan.lessons,
+    ):  # nobody chooses for themselves where they are read
+        needed = [need.id for need in unit.needs if need.function == "tune@1"]
+        if unit.function == "learn@1" or unit.spec["label"] in TUNED - {"ease", "transitions"}:
+            assert plan.tunings["supervised"].id in needed
     lucks = {(u.spec["group"], u.spec["settings"]["users"], u.spec["luck"]) for u in plan.readings}
     assert lucks == {("evaluation", "evaluation", 1), ("selection", "selection", 2)}
     assert {u.spec["num_users"] for u in plan.readings} == {600}
@@ -102,8 +115,7 @@ def test_everybody_is_read_everywhere_that_the_report_compares() -> None:
     assert set(found["world", BOREDOM, "evaluation"]) == {*LADDER, *learned}
     assert set(found["judge", BOREDOM, "evaluation"]) == {*LADDER, *learned}
     assert set(found["static", 0.0, "evaluation"]) == {*LADDER, *static}
-    everybody = {*LADDER, *CAPS, *RULES, *EASE_CAPS, *learned}
-    assert set(found["world", BOREDOM, "selection"]) == everybody
+    assert set(found["world", BOREDOM, "selection"]) == set(learned)
     for variant in ("world", "judge"):
         for boredom in set(GRID) - {BOREDOM}:
             assert set(found[variant, boredom, "evaluation"]) == {*GRID_POLICIES, *learned}
@@ -156,22 +168,6 @@ def test_what_cannot_be_is_refused(settings: dict[str, object], message: str) ->
         quick(**settings)
 
 
-def cap_from(returns: dict[str, list[float]], folder: Path) -> str:
-    store, unit = open_store(folder), quick().choices["supervised-capped"]
-    for need in unit.needs:
-        store.write(need, pd.DataFrame({"return": returns[need.spec["policy"]]}), 0.0)
-    chosen: str = units.choose(Work(unit, store, {}, print_nothing))["policy"]
-    return chosen
-
-
-def test_the_best_cap_is_taken_and_of_equals_the_loosest(tmp_path: Path) -> None:
-    loose, middle, tight = CAPS
-    returns = {loose: [3.0, 3.0], middle: [5.0, 2.0], tight: [1.0, 1.0]}
-    assert cap_from(returns, tmp_path / "a") == middle
-    returns = {loose: [1.0, 3.0], middle: [2.0, 2.0], tight: [0.0, 4.0]}
-    assert cap_from(returns, tmp_path / "b") == loose
-
-
 class Ran:
     """The study in miniature, run to its end in this process."""
 
@@ -197,7 +193,8 @@ class Ran:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     folder = tmp_path_factory.mktemp("study")
-    with small_movielens(folder / "home"):
+    with small_movielens(folder / "home"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan_module, "SLATES", 1_500)
         yield Ran(folder)
 
 
@@ -208,10 +205,12 @@ def test_a_second_call_computes_nothing(ran: Ran) -> None:
 
 def test_everything_is_decided_before_an_agent_learns(ran: Ran) -> None:
     told = ran.first.getvalue()
-    assert told.index("choose supervised-capped") < told.index("LinUCB, world, seed 0")
+    assert told.index("tune supervised") < told.index("LinUCB, world, seed 0")
     constants = {c["name"]: c["value"] for c in ran.about["preparation"]["constants"]["constants"]}
     assert constants["temperature, world"] > 0
-    assert ran.about["choices"]["supervised-capped"]["policy"] in CAPS
+    steps = ran.about["tunings"]["supervised-capped"]["steps"]
+    assert {"ranker-heads", "ranker", "supervised-cap", "supervised"} < {s["name"] for s in steps}
+    assert all(step["chosen"] in [row["setting"] for row in step["tried"]] for step in steps)
     assert len(ran.about["trainings"]) == len(ran.plan.lessons) == 6
     # what was written then is what the rest of the run used
     assert json.loads(json.dumps(fixed(ran.plan, ran.store))) == ran.about
@@ -230,7 +229,7 @@ def test_rows_are_of_the_same_people_for_every_policy(ran: Ran) -> None:
     assert set(rows["variant"]) == {"world", "static", "judge"}
     assert set(rows["strength"]) == {0.0, BOREDOM}
     assert rows["world"].str.contains("Judge").eq(rows["variant"] == "judge").all()
-    assert set(rows["policy"]) == {*LADDER, *CAPS, *RULES, *EASE_CAPS, *AGENTS, "LinUCB"}
+    assert set(rows["policy"]) == {*LADDER, *AGENTS, "LinUCB"}
 
 
 def test_the_static_twin_knows_no_boredom_and_ends_with_the_horizon(ran: Ran) -> None:
@@ -242,12 +241,31 @@ def test_the_static_twin_knows_no_boredom_and_ends_with_the_horizon(ran: Ran) ->
     assert set(static["trained_in"]) == {"", "static"} and "static" not in set(world["trained_in"])
 
 
-def test_supervised_capped_is_the_cap_that_was_chosen(ran: Ran) -> None:
-    rows = ran.found.rows
-    world = rows[(rows["variant"] == "world") & (rows["group"] == "selection")]
-    name = ran.about["choices"]["supervised-capped"]["policy"]
-    chosen = world[world["policy"] == name]["return"].tolist()
-    assert world[world["policy"] == "supervised-capped"]["return"].tolist() == chosen
+def test_settings_tuned_in_the_world_hold_wherever_policies_are_read(ran: Ran) -> None:
+    chosen = ran.about["tunings"]["supervised"]["chosen"]
+    for place in ("world", "judge", "static"):
+        for policy in ("supervised", "supervised-capped"):
+            unit = next(
+                u
+                for u in ran.plan.readings
+                if (u.spec["place"], u.spec["label"]) == (place, policy)
+            )
+            world = units.world_of(unit.spec["world"], unit.spec["settings"], "cpu")
+            ((_, made),) = units._policies(Work(unit, ran.store, {}, print_nothing), world)
+            assert setting_of(made.inner.ranker) == chosen["ranker"]
+            name = "supervised" if policy == "supervised" else "supervised-cap"
+            assert made.tuning.chosen == chosen[name] and not made.tuning.tried  # not anew
+
+
+def test_the_tuning_and_its_budget_are_told(ran: Ran) -> None:
+    html = ran.report.read_text()
+    assert '<section id="tuning"' in html and "What does not learn by trial is tuned" in html
+    summary = json.loads((ran.store.folder / "summary.json").read_text())
+    assert {"ranker", "supervised", "history-rule", "ease"} <= {
+        s["name"] for s in summary["tunings"]
+    }
+    for step in summary["tunings"]:
+        assert f"{step['name']}: at most {step['slates']:,} slates" in html
 
 
 def test_the_report_has_every_section_and_the_note_on_what_it_does_not_say(ran: Ran) -> None:
@@ -283,7 +301,7 @@ def test_another_process_gets_the_same_rows(ran: Ran) -> None:
 
 
 def test_fewer_arrivals_than_asked_for_are_all_read(ran: Ran) -> None:
-    unit = ran.plan.choices["supervised-capped"].needs[0]
+    unit = next(u for u in ran.plan.readings if u.spec["group"] == "selection")
     many = replace(unit, spec={**unit.spec, "num_users": 10_000})
     rows = units.read(Work(many, ran.store, {}, print_nothing))
     assert len(rows) == parties().population("selection").size

@@ -1,0 +1,299 @@
+"""Settings of a policy, chosen on people of its own: an opponent deserves that, too.
+
+A learner is shown hundreds of thousands of slates before it is compared; a ranker whose weights are
+guessed would lose for want of the same. So named settings meet the same people with the same luck,
+with as many slates in all as a learner has, and the best is kept. The people are the world's
+selection people (`World.selection`), whom no comparison meets; where a world has none, nothing is
+tuned and the first of the settings stands.
+
+Few sessions tell the worst settings from the best, and many are needed to tell the best apart:
+hence successive halving. Every round reads those that are left on further people, and the better
+half goes on.
+
+Source: Karnin, Koren and Somekh 2013, Almost Optimal Exploration in Multi-Armed Bandits; Jamieson
+and Talwalkar 2016, arXiv:1502.07943.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from typing import Any, ClassVar
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from slategym.agents.core.reporting import bar
+from slategym.agents.types import Action, Policy
+from slategym.envs import engine
+from slategym.envs.luck import Luck
+from slategym.envs.types import Observation, Outcome, Session, World, map_tensors
+from slategym.models.files import kept
+
+Setting = Mapping[str, Any]  # JSON values by name
+Tell = Callable[[int], None]  # of slates so far
+
+SLATES = 307_200  # shown in all while a policy is tuned, at most: what `plackett-luce` learns from
+LUCK = 1_002  # seed of what happens to them; no training seed is as high
+KEPT = 2  # one of so many settings goes on to the next round
+BATCH = 512  # sessions side by side; changes no result
+KNOWN_BY = (64, 8)  # users and slates by which a world is told from others
+FORMAT = 1  # of the search: a change of its rules is a new one
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a tuning may spend, and who is told how far it is."""
+
+    slates: int = SLATES  # shown in all, at most
+    tell: Tell | None = None  # None: a bar, where standard error is a terminal
+
+    def share(self, share: float) -> Budget:
+        """A part of it."""
+        return replace(self, slates=int(share * self.slates))
+
+
+WHOLE = Budget()
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One setting, and what it earned before selection people."""
+
+    setting: Setting
+    sessions: int  # read
+    mean: float  # return a session
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was tried, and what was taken."""
+
+    name: str  # of what was tuned
+    chosen: Setting
+    tried: tuple[Tried, ...] = ()  # in the order given; (): there was nobody to tune on
+    slates: int = 0  # budget, of all settings together
+    where: str = ""  # world whose selection people they met
+
+    @property
+    def best_mean(self) -> float:
+        """Return a session of the chosen setting, on selection people."""
+        return next((t.mean for t in self.tried if t.setting == self.chosen), math.nan)
+
+    def __str__(self) -> str:
+        if not self.tried:
+            return f"{self.name}: not tuned, there are no selection people; {said(self.chosen)}"
+        return (
+            f"{self.name}: {said(self.chosen)}, the best of {len(self.tried)} settings on the "
+            f"selection people of {self.where}, {self.slates:,} slates"
+        )
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A policy whose settings were tuned, and what was tried."""
+
+    name: str
+    inner: Policy
+    steps: tuple[Tuning, ...]  # in the order in which they were made
+    privileged: ClassVar[bool] = False
+
+    @property
+    def tuning(self) -> Tuning:
+        """The last step, its own."""
+        return self.steps[-1]
+
+    def act(self, observation: Observation, luck: Luck) -> Action:
+        """As the best of those tried."""
+        return self.inner.act(observation, luck)
+
+
+def said(setting: Setting) -> str:
+    """A setting in words.
+
+    >>> said({"heads": {"click": 0.15, "like": 0.0}, "cap": None})
+    'click 0.15, like 0, cap none'
+    """
+    parts = []
+    for name, value in setting.items():
+        if isinstance(value, Mapping):
+            parts.append(said(value))
+        elif isinstance(value, int | float):
+            parts.append(f"{name} {value:.3g}")
+        else:
+            parts.append(f"{name} {'none' if value is None else value}")
+    return ", ".join(parts)
+
+
+def tune(
+    world: World,
+    name: str,
+    settings: Callable[[World], Sequence[Setting]] | Sequence[Setting],
+    make: Callable[[World, Setting], Policy],
+    budget: Budget = WHOLE,
+) -> Tuning:
+    """The setting that serves selection people best; found once, and kept for worlds like this.
+
+    Args:
+        world: where the policy is to act. What is in `World.chosen` under the name is taken over.
+        name: of what is tuned.
+        settings: to try, or how they follow from the world of the selection people; different ones.
+            Of equally good ones the first is taken.
+        make: the policy of a setting for a world. It must not be privileged.
+        budget: slates shown in all, at most, and who is told of them.
+    """
+    slates = budget.slates
+    if name in world.chosen:
+        return Tuning(name, world.chosen[name])
+    where = None if world.selection is None else world.selection()
+    tries = list(settings(where or world)) if callable(settings) else list(settings)
+    if where is None or len(tries) == 1:
+        return Tuning(name, tries[0])
+
+    def compute() -> dict[str, Any]:
+        policies = [make(where, setting) for setting in tries]
+        with _telling(name, budget) as tell:
+            tried = halve(where, policies, slates, tell)
+        rows = [asdict(Tried(s, *found)) for s, found in zip(tries, tried, strict=True)]
+        return {"world": where.name, "name": name, "slates": slates, "tried": rows}
+
+    decides = [name, where.name, tries, slates, where.horizon, where.population.size, LUCK, FORMAT]
+    decides += [_shown(where, make(where, tries[0]))]
+    rows = kept(f"constants/tuned-{name}", decides, compute)["tried"]
+    tried = tuple(Tried(s, r["sessions"], r["mean"]) for s, r in zip(tries, rows, strict=True))
+    return Tuning(name, best(tried).setting, tried, slates, where.name)
+
+
+def best(tried: Sequence[Tried]) -> Tried:
+    """The best of those that were read on most people; of equals, the first."""
+    most = max(t.sessions for t in tried)
+    return max((t for t in tried if t.sessions == most), key=lambda t: t.mean)
+
+
+@contextmanager
+def _telling(name: str, budget: Budget) -> Iterator[Tell]:
+    """Who is told, or a bar on standard error, where that is a terminal."""
+    if budget.tell is not None:
+        yield budget.tell
+        return
+    began, slates = time.monotonic(), budget.slates
+    with bar(f"tuning {name}", slates, Console(stderr=True).is_terminal) as show:
+        yield lambda spent: show(spent, {"time/fps": spent / (time.monotonic() - began + 1e-9)})
+
+
+def halve(
+    world: World, policies: Sequence[Policy], slates: int, tell: Tell | None = None
+) -> list[tuple[int, float]]:
+    """Sessions and mean return of each policy: the better it is, the more people it meets.
+
+    All that are read in a round meet the same people with the same luck, those of earlier rounds
+    among them. Every round may take as many slates as every other.
+
+    Args:
+        world: where.
+        policies: to read.
+        slates: shown in all, at most: one session of each is read in any case.
+        tell: told of the slates shown so far.
+    """
+    left, read = list(range(len(policies))), [0] * len(policies)
+    total = [0.0] * len(policies)
+    rounds = max(1, math.ceil(math.log(len(policies), KEPT) - 1e-9))
+    spent, length = 0, float(world.horizon)  # slates a session, first at most, then on average
+    for turn in range(rounds):
+        begin = read[left[0]]
+        more = int((slates - spent) / ((rounds - turn) * len(left) * length))
+        earned, shown = _earned(world, [policies[p] for p in left], begin, begin + max(1, more))
+        for p, sum_of_returns in zip(left, earned, strict=True):
+            total[p], read[p] = total[p] + sum_of_returns, begin + max(1, more)
+        spent, length = spent + shown, shown / (max(1, more) * len(left))
+        if tell is not None:
+            tell(spent)
+        ordered = sorted(left, key=lambda p: (-total[p], p))
+        left = sorted(ordered[: math.ceil(len(left) / KEPT)])
+    return [(n, t / n) for n, t in zip(read, total, strict=True)]
+
+
+@torch.no_grad()
+def _earned(
+    world: World, policies: Sequence[Policy], begin: int, end: int
+) -> tuple[list[float], int]:
+    """Sum of expected returns of each policy over sessions begin to end; slates shown in all.
+
+    Session s is that of a person drawn from the table; when all have been met, they come again with
+    other luck.
+    """
+    size = world.population.size
+    order_U = torch.randperm(size, generator=torch.Generator().manual_seed(LUCK))
+    sums, shown = [0.0] * len(policies), 0
+    width = max(1, BATCH // (end - begin))  # policies side by side
+    for first in range(0, len(policies), width):
+        group = policies[first : first + width]
+        for at in range(begin, end, BATCH):
+            session_x = torch.arange(at, min(at + BATCH, end))
+            user_x = order_U[session_x % size].int().to(world.device)
+            luck_x = (LUCK + session_x // size).int().to(world.device)
+            found, slates = _returns(world, group, user_x, luck_x)
+            shown += slates
+            for offset, value in enumerate(found):
+                sums[first + offset] += value
+    return sums, shown
+
+
+def _returns(
+    world: World, policies: Sequence[Policy], user_x: Tensor, luck_x: Tensor
+) -> tuple[list[float], int]:
+    """Sum of expected returns of each policy over these sessions, side by side; slates shown."""
+    P, number, shown = len(policies), len(user_x), 0
+    user_B, luck_B = user_x.repeat(P), luck_x.repeat(P)
+    session = engine.start(world, luck_B, user_B, torch.zeros_like(user_B))
+    whose_B = torch.arange(P, device=world.device).repeat_interleave(number)
+    return_P = torch.zeros(P, dtype=torch.float64, device=world.device)
+    while len(whose_B):
+        slate_BK = _slates(world, policies, session, whose_B)
+        session, outcome = engine.transition(world, session, slate_BK)
+        return_P.index_add_(0, whose_B, outcome.expected_reward.double())
+        shown += len(whose_B)
+        going_B = ~(outcome.left | outcome.cut)
+        session = map_tensors(lambda x, keep_B=going_B: x[keep_B], session)
+        whose_B = whose_B[going_B]
+    return [float(x) for x in return_P], shown
+
+
+def _slates(world: World, policies: Sequence[Policy], session: Session, whose_B: Tensor) -> Tensor:
+    """Each row's slate as its policy has it, (B, K)."""
+    observation, now = engine.observe(world, session), Luck.at(session.key, session.step)
+    if len(policies) == 1:
+        return policies[0].act(observation, now).slate
+    slate_BK = torch.zeros(len(whose_B), world.slate_size, dtype=torch.int32, device=world.device)
+    for p, policy in enumerate(policies):
+        row_b = torch.nonzero(whose_B == p)[:, 0]
+        if len(row_b):
+            seen, luck = map_tensors(lambda x, at=row_b: x[at], (observation, now))
+            slate_BK[row_b] = policy.act(seen, luck).slate
+    return slate_BK
+
+
+@torch.no_grad()
+def _shown(world: World, policy: Policy) -> str:
+    """Hash of what the policy shows in this world, and of what comes of it: tells worlds apart."""
+    number = min(KNOWN_BY[0], world.population.size)
+    user_B = torch.arange(number, dtype=torch.int32, device=world.device)
+    session = engine.start(world, torch.full_like(user_B, LUCK), user_B, torch.zeros_like(user_B))
+    digest = sha256()
+    for _ in range(KNOWN_BY[1]):
+        now = Luck.at(session.key, session.step)
+        slate_BK = policy.act(engine.observe(world, session), now).slate
+        session, outcome = engine.transition(world, session, slate_BK)
+        for x in (slate_BK, _rounded(outcome)):
+            digest.update(x.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _rounded(outcome: Outcome) -> Tensor:
+    """Expected rewards without the last digits, in which devices differ, (B,)."""
+    return (outcome.expected_reward * 1e3).round()
