@@ -15,6 +15,11 @@ LONG_PAST = 10  # clicks with which people arrive in a learned world
 LONG_VISIT = 5  # events in which a topic can come back
 FEWEST_PEOPLE = 15  # with a click: as many as a learned world's parties and groups must have
 FEW_PEOPLE = 300  # with a click: below, what is read on a sixth of them has wide intervals
+COMMANDS = {  # what a use is had by, the furthest first
+    "study: benchmark log": "benchmark log",
+    "evaluate-model": "evaluate-model",
+    "multi-task model, fit": "fit",
+}
 NO_PAUSE = "no time passes between two events of a visit"
 
 

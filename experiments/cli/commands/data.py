@@ -219,13 +219,10 @@ def describe(
 
 def _next(checked: Checked, log: str) -> str | None:
     """The furthest command that the log is fit for; None: it is fit for none."""
+    from slategym.models.data.fitness import COMMANDS
+
     fit = {use.name for use in checked.uses if use.fit}
-    commands = {
-        "study: benchmark log": f"slategym benchmark log {log}",
-        "evaluate-model": f"slategym evaluate-model {log}",
-        "multi-task model, fit": f"slategym fit {log}",
-    }
-    return next((command for use, command in commands.items() if use in fit), None)
+    return next((f"slategym {COMMANDS[use]} {log}" for use in COMMANDS if use in fit), None)
 
 
 def _figures(checked: Checked) -> dict[str, str]:

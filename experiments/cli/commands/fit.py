@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -115,6 +116,14 @@ def _document(about: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _lines(log: Log, about: dict[str, Any], folder: Path, given: str) -> list[str]:
     """What came of it, for people, and what to do next."""
+    from slategym.models.data.fitness import COMMANDS, facts, uses
+
+    fit_for = {use.name for use in uses(log, facts(log)) if use.fit}
+    further = [
+        f"slategym {command} {shlex.quote(given)}"
+        for use, command in COMMANDS.items()
+        if use in fit_for and command != "fit"
+    ]
     rows, held = about["rows"], about["validation"]
     measured = {n: x for n, x in about["figures"].items() if isinstance(x, int | float)}
     missing = [n for n, x in about["figures"].items() if x is None]
@@ -129,5 +138,5 @@ def _lines(log: Log, about: dict[str, Any], folder: Path, given: str) -> list[st
         *notes,
         *(f"  {row['sentence']}" for row in about["calibration"]),
         f"model: {folder} (README.md is its card)",
-        f"next: slategym evaluate-model {given}, or slategym benchmark log {given}",
+        *([f"next: {', or '.join(reversed(further))}"] if further else []),
     ]

@@ -45,6 +45,20 @@ def test_a_folder_is_fitted_once_and_its_figures_are_of_its_signals(
     assert (folder / "config.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.filterwarnings("ignore:.*tokens of the item texts are unknown")
+def test_what_comes_next_is_what_the_log_is_fit_for(
+    tmp_path: Path, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"u{u},i{i},100,{(u + i) % 2}" for u in range(20) for i in range(6)]
+    (tmp_path / "events.csv").write_text("\n".join(["user,item,time,click", *rows]) + "\n")
+    items = [f"i{i},film {i}" for i in range(60)]
+    (tmp_path / "items.csv").write_text("\n".join(["item,title", *items]) + "\n")
+    words = ["fit", str(tmp_path), "--epochs", "1", "--quiet", "--out", str(tmp_path / "model")]
+    assert answer(build, words) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"next: slategym benchmark log {tmp_path}"  # one time: no split by time
+
+
 def test_the_same_from_python(shop: Path, tmp_path: Path) -> None:
     model = fit(str(shop), tmp_path / "model", epochs=1, progress=False)
     assert (tmp_path / "model" / "config.json").is_file() and not model.training
