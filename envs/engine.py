@@ -20,7 +20,6 @@ from slategym.envs.types import (
     Session,
     World,
     map_tensors,
-    where,
 )
 
 LEAVE = purpose("engine.leave")
@@ -104,30 +103,24 @@ def transition(world: World, session: Session, slate_BK: Tensor) -> tuple[Sessio
     )
 
 
-def replace_finished(
-    world: World, session: Session, done_B: Tensor, stride: int | None = None
-) -> Session:
-    """Seat the next user wherever a session is over.
+def replace_rows(
+    world: World, session: Session, row_R: Tensor, stride: int | None = None
+) -> tuple[Session, Session]:
+    """Seat the next user in rows whose session is over.
 
     Row b of B meets users b, b + B, b + 2B, ... of the population, then the same people on their
-    second visit: the same order under any policy. Of fixed shape, so that it compiles;
-    `replace_rows` is cheaper where few are over.
+    second visit: the same order under any policy.
 
     Args:
         world: where they are.
         session: B of them.
-        done_B: bool, which are over.
+        row_R: int64, which are over.
         stride: users by which a row moves on; None: B. Less where several groups of rows, each
             with a luck of its own, stand side by side.
+
+    Returns:
+        All sessions, and the R new ones alone.
     """
-    stride = session.user_id.shape[0] if stride is None else stride
-    return where(done_B, _next_sessions(world, session, stride), session)
-
-
-def replace_rows(
-    world: World, session: Session, row_R: Tensor, stride: int | None = None
-) -> tuple[Session, Session]:
-    """The same for the rows row_R, (R,) int64: all sessions, and the R new ones alone."""
     num_rows = session.user_id.shape[0]
     stride = num_rows if stride is None else stride
     if row_R.shape[0] == num_rows:

@@ -126,24 +126,8 @@ class StableSAC:
 
     def make(self, env: SlateVecEnv, seed: int) -> OffPolicy:
         """The algorithm on this environment."""
-        model = SAC(
-            POLICY,
-            env,
-            learning_rate=self.learning_rate,
-            buffer_size=self.buffer,
-            learning_starts=self.warm_up,
-            batch_size=self.batch,
-            tau=self.tau,
-            gamma=self.gamma,
-            train_freq=1,
-            gradient_steps=self.updates,
-            ent_coef="auto_0.1" if self.entropy is None else self.entropy,
-            policy_kwargs={"net_arch": list(self.hidden)},
-            stats_window_size=max(100, self.num_users),
-            seed=seed,
-            device=env.world.device,
-        )
-        return OffPolicy(model)
+        entropy = "auto_0.1" if self.entropy is None else self.entropy
+        return OffPolicy(SAC(POLICY, env, ent_coef=entropy, **_off_policy(self, env, seed)))
 
 
 @dataclass(frozen=True)
@@ -169,24 +153,26 @@ class StableTD3:
         """The algorithm on this environment."""
         assert env.action_space.shape is not None
         (width,) = env.action_space.shape
-        model = TD3(
-            POLICY,
-            env,
-            learning_rate=self.learning_rate,
-            buffer_size=self.buffer,
-            learning_starts=self.warm_up,
-            batch_size=self.batch,
-            tau=self.tau,
-            gamma=self.gamma,
-            train_freq=1,
-            gradient_steps=self.updates,
-            action_noise=NormalActionNoise(np.zeros(width), np.full(width, self.noise)),
-            policy_kwargs={"net_arch": list(self.hidden)},
-            stats_window_size=max(100, self.num_users),
-            seed=seed,
-            device=env.world.device,
-        )
-        return OffPolicy(model)
+        noise = NormalActionNoise(np.zeros(width), np.full(width, self.noise))
+        return OffPolicy(TD3(POLICY, env, action_noise=noise, **_off_policy(self, env, seed)))
+
+
+def _off_policy(settings: StableSAC | StableTD3, env: SlateVecEnv, seed: int) -> dict[str, Any]:
+    """What SAC and TD3 take alike, under stable-baselines3's names."""
+    return {
+        "learning_rate": settings.learning_rate,
+        "buffer_size": settings.buffer,
+        "learning_starts": settings.warm_up,
+        "batch_size": settings.batch,
+        "tau": settings.tau,
+        "gamma": settings.gamma,
+        "train_freq": 1,
+        "gradient_steps": settings.updates,
+        "policy_kwargs": {"net_arch": list(settings.hidden)},
+        "stats_window_size": max(100, settings.num_users),
+        "seed": seed,
+        "device": env.world.device,
+    }
 
 
 @dataclass(frozen=True)

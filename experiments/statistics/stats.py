@@ -84,11 +84,6 @@ class Estimate:
         """The whole interval is negative."""
         return self.high < 0
 
-    @property
-    def spans_zero(self) -> bool:
-        """The interval contains zero."""
-        return self.low <= 0 <= self.high
-
 
 def side_of(estimate: Estimate, adjusted: float | None = None) -> int:
     """1: clearly above zero; -1: clearly below; 0: not clear. The one rule of "clear".

@@ -11,6 +11,7 @@ not have (topics, several signals, slates) is left out, which the report says.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,16 @@ from typing import Any
 from slategym.agents.policy_gradient import presets as ppo
 from slategym.agents.sb3 import presets as sb3
 from slategym.envs.names import UsageError
-from slategym.experiments.study import Learner, Place, Profile, Request, Roles, Study
+from slategym.experiments.study import Learner, Place, Profile, Request, Roles, Study, Sweep
 from slategym.models.data.log import Log
-from slategym.models.simulator.assumptions import MILD, Assumptions, find_assumptions
+from slategym.models.simulator.assumptions import Assumptions, find_assumptions
 from slategym.models.simulator.builder import WorldBuilder, builder_of
 from slategym.models.simulator.world import LOG, read_objective
 
 WORLD, JUDGE = "slategym/Log-v0", "slategym/Log-Judge-v0"
 ASSUMED = "mild"  # where nobody says otherwise
 CLASSICS = ("ease", "transitions")
+STRENGTHS = (0.0, 2.0, 4.0, 8.0)  # of boredom, at which everybody is read, log-odds
 EVALUATION_LUCK, SELECTION_LUCK = 1_001, 1_002  # no training seed is as high
 TRAINING = {"users": "training", "starts": 4}  # of A's and B's people
 PROFILES = {
@@ -68,6 +70,8 @@ def study(request: Request) -> Study:
     capped = len(log.topic_names) > 1 and builder.default_slate > 1
     bored = len(log.topic_names) > 1 and assumed.bores
     words = log.words
+    boredom = assumed.boredom if bored and request.profile != "smoke" else None
+    sweep = None if boredom is None else Sweep("boredom", "Boredom strength", "log-odds", boredom)
     return Study(
         name="log",
         title=f"{log.name}: reinforcement learning against the supervised ranker",
@@ -75,7 +79,10 @@ def study(request: Request) -> Study:
             f"For slates of {words.items} shown to people like those of {log.name}, does RL beat "
             "a supervised multi-task ranker fitted on the same log, and can the answer be believed?"
         ),
-        places=_places(where, name, request),
+        places=(
+            *_places(where, name, request, boredom),
+            *_swept(where, name, request, sweep, capped),
+        ),
         policies=_policies(builder, capped, bored),
         learners=_learners(log),
         roles=Roles(
@@ -101,6 +108,7 @@ def study(request: Request) -> Study:
         content=log.sha256,
         assumptions=name,
         slates=builder.default_slate,
+        sweep=sweep,
         words=words,
         settings=(
             ("who fits what", "A the world, B ranker and state, J the judge: nobody in two"),
@@ -109,7 +117,7 @@ def study(request: Request) -> Study:
             ("assumptions", f"{name}: what no log shows; see “What it rests on”"),
         ),
         remarks=_remarks(),
-        left_out=tuple(_left_out(builder, assumed)),
+        left_out=tuple(_left_out(builder, assumed, request.profile == "smoke")),
     )
 
 
@@ -131,7 +139,9 @@ def _check_objective(log: Log, request: Request) -> None:
         read_objective(",".join(f"{name}={weight}" for name, weight in request.objective))
 
 
-def _places(where: str, assumptions: str, request: Request) -> tuple[Place, ...]:
+def _places(
+    where: str, assumptions: str, request: Request, boredom: float | None
+) -> tuple[Place, ...]:
     """The world, the judge, the static twin, and the world before selection people."""
     shared: dict[str, Any] = {"log": where, "assumptions": assumptions, "users": "evaluation"}
     if request.objective:
@@ -142,6 +152,7 @@ def _places(where: str, assumptions: str, request: Request) -> tuple[Place, ...]
         shared,
         title="simulated world",
         training=TRAINING,
+        strength=boredom,
         luck=EVALUATION_LUCK,
         first_user=0,
     )
@@ -155,6 +166,7 @@ def _places(where: str, assumptions: str, request: Request) -> tuple[Place, ...]
             world,
             name="static",
             settings={**shared, "static": True},
+            strength=None if boredom is None else 0.0,
             role="control",
             title="static twin (control)",
         ),
@@ -168,6 +180,21 @@ def _places(where: str, assumptions: str, request: Request) -> tuple[Place, ...]
             policies=(),  # tuned on other luck of theirs: only learners are read
         ),
     )
+
+
+def _swept(
+    where: str, assumptions: str, request: Request, sweep: Sweep | None, capped: bool
+) -> Iterator[Place]:
+    """The world and the judge with weaker and stronger boredom, in which nobody was trained."""
+    if sweep is None:
+        return
+    policies = ("supervised", *(["supervised-capped"] if capped else []), "rule-aware")
+    for strength in STRENGTHS:
+        if strength != sweep.value:
+            name = f"{assumptions}:boredom={strength:g}"
+            world, judge, *_ = _places(where, name, request, strength)
+            for place in (world, judge):
+                yield replace(place, role="sweep", of="world", policies=policies)
 
 
 def _policies(builder: WorldBuilder, capped: bool, bored: bool) -> tuple[str, ...]:
@@ -207,7 +234,7 @@ def _remarks() -> dict[str, str]:
     }
 
 
-def _left_out(builder: WorldBuilder, assumed: Assumptions) -> list[str]:
+def _left_out(builder: WorldBuilder, assumed: Assumptions, smoke: bool) -> list[str]:
     """What this log does not allow, and why."""
     log, words, found = builder.log, builder.log.words, []
     if len(log.topic_names) < 2:
@@ -229,9 +256,8 @@ def _left_out(builder: WorldBuilder, assumed: Assumptions) -> list[str]:
             f"patience that follows from the log: its {words.sessions} are too short, or its times "
             "too coarse, to tell; it is stated"
         )
-    found.append(
-        "a sweep over the strength of what is assumed: try another of --assumptions"
-        if assumed == MILD
-        else "a sweep over the strength of what is assumed"
-    )
+    if assumed.boredom is None or len(log.topic_names) < 2:
+        found.append("a sweep over the strength of boredom: nobody is bored, or not all alike")
+    elif smoke:
+        found.append("a sweep over the strength of boredom: the profiles quick and full have it")
     return found

@@ -61,6 +61,12 @@ class Assumptions:
         """Whether somebody may have too much of a topic."""
         return any(not isinstance(effect, Habit) for _, effect in self.parts)
 
+    @property
+    def boredom(self) -> float | None:
+        """Log-odds that boredom takes; None where nobody is bored, or not everybody alike."""
+        found = {getattr(e, "penalty", None) for _, e in self.parts if not isinstance(e, Habit)}
+        return found.pop() if len(found) == 1 else None
+
     def overridden(self, settings: Mapping[str, float]) -> Assumptions:
         """With other numbers in its pieces; a boredom of 0 is none.
 

@@ -180,19 +180,17 @@ def test_a_repeated_item_is_an_empty_slot(world):
 def test_survivors_are_unaffected_by_a_reset(world):
     after, _ = walk(world, start(world, range(8)), 3)
     done_B = torch.arange(8) == 3
-    mixed = engine.replace_finished(world, after, done_B)
-    by_rows, fresh = engine.replace_rows(world, after, torch.tensor([3]))
+    mixed, fresh = engine.replace_rows(world, after, torch.tensor([3]))
+    every, _ = engine.replace_rows(world, after, torch.arange(8))
     assert_equal(rows(after, ~done_B), rows(mixed, ~done_B))
-    assert_equal(mixed, by_rows)
+    assert_equal(rows(every, done_B), fresh)
     assert_equal(rows(mixed, done_B), fresh)
     assert mixed.user_id[3] == 11 and mixed.step[3] == 0 and mixed.step[0] == 3
 
 
 def test_a_population_returns_for_a_second_visit(world):
     world = replace(world, population=Population(size=12))
-    session = engine.replace_finished(
-        world, start(world, range(8)), torch.ones(8, dtype=torch.bool)
-    )
+    session, _ = engine.replace_rows(world, start(world, range(8)), torch.arange(8))
     assert session.user_id.tolist() == [8, 9, 10, 11, 0, 1, 2, 3]
     assert session.visit.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
     assert not torch.equal(session.key[4:], start(world, range(4)).key)
@@ -242,7 +240,7 @@ def test_every_session_has_the_same_layout(world):
     """Shape, dtype and stride never change: else a recompilation."""
     first = start(world, range(8))
     after, _ = walk(world, first, 2)
-    mixed = engine.replace_finished(world, after, torch.arange(8) > 4)
+    mixed, _ = engine.replace_rows(world, after, torch.arange(5, 8))
 
     def leaf(x, y):
         assert (x.shape, x.dtype) == (y.shape, y.dtype) and x.is_contiguous()
@@ -259,7 +257,7 @@ def step_elsewhere(world):
     lane_B = torch.empty(6, dtype=torch.int32, device="meta")
     slate_BK = torch.empty(6, world.slate_size, dtype=torch.int32, device="meta")
     after, outcome = engine.transition(away, engine.start(away, lane_B, lane_B, lane_B), slate_BK)
-    fresh = engine.replace_finished(away, after, outcome.left | outcome.cut)
+    fresh, _ = engine.replace_rows(away, after, torch.arange(6, device="meta"))
     return outcome, fresh, show(away, engine.observe(away, fresh))
 
 
@@ -339,6 +337,6 @@ def test_compiled_equals_eager_and_compiles_once(world):
     assert_equal(a, b, tolerance=1e-3)
     for x, y in zip(few, many, strict=True):
         assert_equal(x, y, tolerance=1e-3)
-    again = engine.replace_finished(world, b, torch.arange(32) < 9)
+    again, _ = engine.replace_rows(world, b, torch.arange(9))
     with torch.compiler.set_stance("fail_on_recompile"):
         walk(world, again, 3, step=step)

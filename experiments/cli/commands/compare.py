@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.options import AsJson, Batch, Device, Luck, Users, WorldSettings
 
 if TYPE_CHECKING:
     from slategym.experiments.measure.compare import Comparison
@@ -45,20 +46,12 @@ def compare(
             metavar="A,B,...", help="Names that slategym agents lists, folders of trained ones."
         ),
     ],
-    users: Annotated[int, typer.Option(help="Simulated users, one session each.")] = 1000,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, max=2**31 - 1, help="Decides what happens, not who the users are."),
-    ] = 0,
-    batch: Annotated[int, typer.Option(help="Users side by side; changes no result.")] = 512,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the world; repeatable."),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    users: Users = 1000,
+    seed: Luck = 0,
+    batch: Batch = 512,
+    device: Device = "auto",
+    settings: WorldSettings = None,
+    as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option(help="Write a row per session to this Parquet file.")
     ] = None,

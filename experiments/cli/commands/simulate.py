@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.options import AsJson, Batch, Device, Luck, Users, WorldSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,20 +59,12 @@ def simulate(
         str,
         typer.Option(help="A name that slategym agents lists, or a trained policy's folder."),
     ] = "random",
-    users: Annotated[int, typer.Option(help="Simulated users, one session each.")] = 1000,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, max=2**31 - 1, help="Decides what happens, not who the users are."),
-    ] = 0,
-    batch: Annotated[int, typer.Option(help="Users side by side; changes no result.")] = 512,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the world; repeatable."),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    users: Users = 1000,
+    seed: Luck = 0,
+    batch: Batch = 512,
+    device: Device = "auto",
+    settings: WorldSettings = None,
+    as_json: AsJson = False,
     explore: Annotated[
         bool, typer.Option("--explore", help="Let a trained learner act as it does in training.")
     ] = False,

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from slategym.envs.names import UsageError, lookup
+from slategym.experiments.cli.options import AgentSettings, Device, WorldSettings
 
 if TYPE_CHECKING:
     from slategym.agents.core.agent import Agent
@@ -43,14 +44,8 @@ def register(app: typer.Typer) -> None:
 def train(
     agent: Annotated[str, typer.Argument(help="A learner's name, as slategym agents lists it.")],
     world: Annotated[str, typer.Option(help="Where: a name that slategym worlds lists.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the world; repeatable."),
-    ] = None,
-    agent_settings: Annotated[
-        list[str] | None,
-        typer.Option("--agent-set", metavar="NAME=VALUE", help="One of the learner; repeatable."),
-    ] = None,
+    settings: WorldSettings = None,
+    agent_settings: AgentSettings = None,
     steps: Annotated[
         int | None, typer.Option(help="Slates shown, of each seed; by default the learner's.")
     ] = None,
@@ -61,7 +56,7 @@ def train(
         int | None,
         typer.Option(min=1, max=1000, help="Train seeds 0, 1, ... side by side, as one model."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     out: Annotated[
         Path | None, typer.Option(help="Its folder; runs/AGENT-WORLD-seedS by default.")
     ] = None,

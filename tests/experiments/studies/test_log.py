@@ -24,8 +24,9 @@ from slategym.experiments.benchmark import run_study
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.runs.store import open_store
-from slategym.experiments.studies.log import study
+from slategym.experiments.studies.log import STRENGTHS, study
 from slategym.experiments.study import Learner, Request, Study
+from slategym.models.simulator.assumptions import find_assumptions
 
 LEARNERS = (Learner("linucb", LinearBanditSettings(num_steps=64, num_users=4)),)
 
@@ -78,8 +79,33 @@ def test_the_study_follows_from_the_log(shop: Path) -> None:
     for place in made.places:
         assert place.settings["objective"] == "click=1,dwell=0.01"
         assert place.settings["log"] == str(shop.resolve())
-    assert [place.role for place in made.places] == ["open", "judge", "control", "selection"]
+    roles = ["open", "judge", "control", "selection"]
+    assert [place.role for place in made.places if place.role != "sweep"] == roles
     assert not any("categories" in line for line in made.left_out)
+
+
+def test_the_strength_of_boredom_is_swept_where_it_is_assumed(shop: Path, clicks: Path) -> None:
+    made = study(Request(log=str(shop)))
+    own = find_assumptions("mild").boredom
+    assert made.sweep is not None and made.sweep.value == made.place("world").strength == own
+    swept = made.of_role("sweep")
+    assert {(p.name, p.strength) for p in swept} == {
+        (name, strength) for name in ("world", "judge") for strength in STRENGTHS if strength != own
+    }
+    for place in swept:
+        found = find_assumptions(place.settings["assumptions"])
+        assert (found.boredom or 0.0) == place.strength
+        assert place.policies == ("supervised", "supervised-capped", "rule-aware")
+    stronger = study(Request(log=str(shop), assumptions="lasting:boredom=8"))
+    assert stronger.sweep is not None and stronger.sweep.value == 8.0
+    for request in (
+        Request("smoke", log=str(shop)),
+        Request(log=str(shop), assumptions="habit"),
+        Request(log=str(clicks)),
+    ):
+        made = study(request)
+        assert made.sweep is None and not made.of_role("sweep")
+        assert any("a sweep over the strength" in line for line in made.left_out)
 
 
 def test_what_a_log_does_not_have_is_left_out_and_said(clicks: Path) -> None:
