@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from slategym.models.multitask.network import MultiTaskBert
@@ -60,14 +61,14 @@ def _front(about: dict[str, Any]) -> str:
     """Metadata in YAML, as https://huggingface.co/docs/hub/model-cards has it."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    data = about.get("data", {}).get("name")
+    data, encoder = about.get("data", {}).get("name"), about.get("encoder")
     card = ModelCardData(
         library_name="slategym",
         tags=["recommender-system", "sequential-recommendation", "multi-task"],
         license="other",
         license_name="terms-of-the-data",
         license_link="#terms",
-        base_model=about.get("encoder"),
+        base_model=None if encoder is None or Path(encoder).is_dir() else encoder,
     )
     if figures := Figures.from_json({"model": "", **about["figures"]}).values if data else {}:
         card.model_name = about["label"]
@@ -115,11 +116,18 @@ def _body(about: dict[str, Any]) -> list[str]:
             f"- epochs and calibration found on {validation['rows']:,} validation rows of "
             f"{validation['users']:,} users (model in `selection/`), then trained again on both"
         )
+    elif "spent" in about:
+        lines.append(
+            f"- figures are of {validation['rows']:,} rows of {validation['users']:,} other users; "
+            "a fixed number of epochs, heads not calibrated"
+        )
     else:
         lines.append(
             f"- stopped early and calibrated on {validation['rows']:,} rows of "
             f"{validation['users']:,} users"
         )
+    if spent := about.get("spent"):
+        lines += ["", "## Privacy", *(f"- {sentence}" for sentence in spent["sentences"])]
     lines += ["", "## Settings"]
     lines += [f"- {name}: {value}" for name, value in _flat(about["settings"])]
     lines += [f"- {name}: {value}" for name, value in _flat(about["training"])]

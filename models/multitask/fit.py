@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -57,6 +57,11 @@ UNSEEN = {
     "left-out": "neither drawn nor counted: an item that nobody met may be new",
 }
 
+PRECISIONS = {
+    "float32": "four bytes a number",
+    "bfloat16": "two bytes where that serves; weights, their updates and sums keep four",
+}
+
 Listener = Callable[[int, dict[str, float]], None]
 
 
@@ -77,6 +82,8 @@ class TrainingSettings:
     # weight of each head's mean loss, by signal and "next"; others have their kind's default
     weights: dict[str, float] = field(default_factory=dict)
     balance: str = "fixed"  # of the heads' weighted losses; in BALANCES
+    accumulate: int = 1  # batches whose gradients, on average, make one update
+    precision: str = "float32"  # of what the losses are computed in; in PRECISIONS
     unseen: str = "drawn"  # items without training rows, as negatives and in softmaxes; in UNSEEN
     losses: LossSettings = field(default_factory=LossSettings)  # of the click, and beside the heads
 
@@ -89,6 +96,15 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         lookup("balance", self.balance, BALANCES)
+        lookup("precision", self.precision, PRECISIONS)
+        if self.accumulate < 1:
+            raise ValueError(f"accumulate must be at least 1 batch, got {self.accumulate}")
+        if self.accumulate > 1 and self.balance != "fixed":
+            raise ValueError(
+                f"accumulate={self.accumulate} adds up gradients, and balance {self.balance!r} "
+                "makes one of a single batch; take accumulate=1 with a larger batch_events, or "
+                "balance='fixed'"
+            )
         lookup("unseen", self.unseen, UNSEEN)
         if min(self.epochs, self.batch_events, self.patience) < 1:
             raise ValueError(
@@ -106,6 +122,21 @@ class Judgement:
     tasks: tuple[Task, ...]  # with their spreads measured
     calibration: list[dict[str, Any]]  # what calibrating did, per binary signal
     figures: dict[str, Any]  # of the calibrated model, with notes
+
+
+class Part(NamedTuple):
+    """Where a batch stands among those of its update."""
+
+    first: bool
+    last: bool
+    batches: int  # of the update
+
+    @staticmethod
+    def of(number: int, planned: int, accumulate: int) -> Part:
+        """Of a batch of an epoch; the last update of an epoch may have fewer."""
+        at = number % accumulate
+        batches = min(accumulate, planned - (number - at))
+        return Part(at == 0, at == batches - 1, batches)
 
 
 @dataclass(frozen=True)
@@ -238,9 +269,10 @@ class Fit:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * warm * (1 + math.cos(math.pi * done)) / 2
             watched = grams if number in measured else None
-            losses = self._step(windows, limit_U, optimizer, generator, proposal, watched)
-            state.step += 1
-            if self.text is not None:
+            part = Part.of(number, len(plan), training.accumulate)
+            losses = self._step(windows, limit_U, optimizer, generator, proposal, watched, part)
+            state.step += part.last
+            if self.text is not None and part.last:
                 self.text.after_step(state.step)
             for head, loss in losses.items():
                 sums[head] = sums.get(head, 0.0) + loss
@@ -258,8 +290,9 @@ class Fit:
         generator: torch.Generator,
         proposal: Proposal | None,
         grams: list[Tensor] | None,
+        part: Part,
     ) -> dict[str, float]:
-        """One update; losses by head. Inner products of gradients are added to `grams`, if any."""
+        """One batch; losses by head. Inner products of gradients are added to `grams`, if any."""
         model, training = self.model, self.training
         batch = self.sequences.batch(windows)
         most = training.softmax_items or SAMPLED
@@ -277,13 +310,19 @@ class Fit:
         if self.text is not None:
             met_x = self.sequences.item_E[targets.row_x]
             text_ND0 = self.text.refreshed(model.vectors.text_vectors_ND0, met_x, generator)
-        losses = self._losses(batch, targets, text_ND0)
-        weighted = {head: self.weights[head] * loss for head, loss in losses.items()}
-        optimizer.zero_grad()
+        with torch.autocast(
+            model.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"
+        ):
+            losses = self._losses(batch, targets, text_ND0)
+        weighted = {head: self.weights[head] * loss / part.batches for head, loss in losses.items()}
+        if part.first:
+            optimizer.zero_grad()
         if grams is not None:
             grams.append(Gradients(weighted, [*model.named_parameters()]).gram())
         self.balance.backward(weighted, self._parameters())
         self._beside_heads(batch, targets, generator)
+        if not part.last:
+            return {head: float(loss.detach()) for head, loss in losses.items()}
         penalty = None if self.text is None else self.text.penalty()
         if penalty is not None:
             penalty.backward()  # type: ignore[no-untyped-call]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
 from slategym.models.multitask.fit import TrainingSettings
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.multitask.private import PrivacySettings, train_private
 from slategym.models.multitask.train import train_multitask
 
 HELD_SHARE = 0.1  # of the people: stop early and calibrate on them
@@ -25,6 +27,8 @@ def fit(
     epochs: int | None = None,
     settings: MultiTaskSettings | None = None,
     training: TrainingSettings | None = None,
+    privacy: PrivacySettings | None = None,
+    report_to: Sequence[str] = (),
     seed: int = 0,
     device: str = "cpu",
     progress: bool = True,
@@ -40,12 +44,16 @@ def fit(
         epochs: at most; None: as the training settings say.
         settings: the architecture; None: the default.
         training: how to train; None: the default.
+        privacy: a budget to train within, people as the unit: no early stopping, no calibration,
+            and settings without a part that is not private; None: not private.
+        report_to: names of reporters: tensorboard, wandb, mlflow.
         seed: decides everything random.
         device: "cpu" or "cuda".
         progress: whether to draw bars on stderr.
 
     Raises:
-        UsageError: there is no such log; it has too few people; epochs is not positive.
+        UsageError: there is no such log; it has too few people; epochs is not positive; a part of
+            the settings is not private; a reporter or opacus is not installed.
         ValueError: the folder holds another model; the log breaks the schema.
     """
     if epochs is not None and epochs < 1:
@@ -59,13 +67,34 @@ def fit(
     how = training or TrainingSettings()
     people = np.random.default_rng(seed).permutation(log.num_users)
     held = max(1, round(HELD_SHARE * log.num_users))
+    how = how if epochs is None else replace(how, epochs=epochs)
+    if privacy is not None:
+        if report_to:
+            raise UsageError(
+                "reporters are given losses of training rows, which are not private; leave "
+                f"{', '.join(report_to)} out"
+            )
+        return train_private(
+            log,
+            np.sort(people[held:]),
+            settings or MultiTaskSettings(),
+            how,
+            privacy,
+            Path(folder),
+            held=np.sort(people[:held]),
+            seed=seed,
+            device=device,
+            label=f"private multi-task BERT of {log.name}",
+            progress=progress,
+        )
     return train_multitask(
         log,
         np.sort(people[held:]),
         settings or MultiTaskSettings(),
-        how if epochs is None else replace(how, epochs=epochs),
+        how,
         Path(folder),
         validation=np.sort(people[:held]),
+        report_to=report_to,
         seed=seed,
         device=device,
         label=f"multi-task BERT of {log.name}",

@@ -1,14 +1,16 @@
-"""What a training run shows while it runs: a bar on stderr, and scalars for TensorBoard."""
+"""What a training run shows while it runs: a bar on stderr, and numbers for reporters."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
+
+from slategym.models.multitask.reporters import Reporter
 
 FIXED_WIDTH = 38  # of bar, epochs and time, with a space between each, in characters
 
@@ -20,10 +22,12 @@ class EpochBar:
         label: what is trained.
         epochs: length of the bar.
         shown: whether to draw it.
-        tensorboard: folder for scalars; None: none.
+        reporters: are given each epoch's numbers.
     """
 
-    def __init__(self, label: str, epochs: int, shown: bool, tensorboard: Path | None) -> None:
+    def __init__(
+        self, label: str, epochs: int, shown: bool, reporters: Sequence[Reporter] = ()
+    ) -> None:
         console = Console(stderr=True)
         left = max(1, console.width - len(label) - FIXED_WIDTH)  # the losses are cut, not the rest
         self._progress = Progress(
@@ -36,11 +40,7 @@ class EpochBar:
             disable=not shown,
         )
         self._task = self._progress.add_task(label, total=epochs, losses="")
-        self._writer: Any = None
-        if tensorboard is not None:
-            from torch.utils.tensorboard import SummaryWriter  # slow, and seldom wanted
-
-            self._writer = SummaryWriter(str(tensorboard / label.replace(" ", "-")))  # type: ignore[no-untyped-call]
+        self._reporters = reporters
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -53,8 +53,8 @@ class EpochBar:
         trace: TracebackType | None,
     ) -> None:
         self._progress.stop()
-        if self._writer is not None:
-            self._writer.close()
+        for reporter in self._reporters:
+            reporter.close()
 
     def move(self, epochs: float, losses: dict[str, float]) -> None:
         """Show progress, in epochs done, and losses."""
@@ -62,7 +62,6 @@ class EpochBar:
         self._progress.update(self._task, completed=epochs, losses=text)
 
     def record(self, epoch: int, losses: dict[str, float]) -> None:
-        """Write one epoch's numbers for TensorBoard."""
-        if self._writer is not None:
-            for name, value in losses.items():
-                self._writer.add_scalar(name, value, epoch)
+        """Give one epoch's numbers to the reporters."""
+        for reporter in self._reporters:
+            reporter.record(epoch, losses)

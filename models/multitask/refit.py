@@ -7,6 +7,7 @@ stated share. Whoever was held out stays held out, and so does a tenth of the pe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from slategym.models.multitask.fit import Fit, Judgement, Listener, TrainingSett
 from slategym.models.multitask.grow import Grown, grown
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.progress import EpochBar
+from slategym.models.multitask.reporters import check_reporters, open_reporters
 from slategym.models.multitask.sequences import Bools, Replay, Sequences
 from slategym.models.multitask.train import CHECKPOINT, describe, is_complete, write
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
@@ -143,7 +145,7 @@ def refit_multitask(
     text_vectors_ND0: Tensor | None = None,
     seed: int = 0,
     progress: bool = True,
-    tensorboard: str | Path | None = None,
+    report_to: Sequence[str] = (),
     on_epoch: Listener | None = None,
 ) -> Refitted:
     """Fit a model further, or load what an equal call fitted; the model given is left as it is.
@@ -159,7 +161,7 @@ def refit_multitask(
         text_vectors_ND0: see `grown`.
         seed: decides everything random.
         progress: whether to draw bars on stderr.
-        tensorboard: folder for scalars; None: none are written.
+        report_to: names of reporters; what they keep is in folder/"reports".
         on_epoch: called with the epoch and its losses once its checkpoint is written.
 
     Raises:
@@ -167,6 +169,7 @@ def refit_multitask(
             holds another model.
     """
     settings, folder = settings or RefitSettings(), Path(folder)
+    check_reporters(report_to)
     parted = since_fit(model, log, since=since, seed=seed)
     start = grown(model, log, parted.train_E, text_vectors_ND0=text_vectors_ND0, progress=progress)
     device = str(model.device)
@@ -216,8 +219,8 @@ def refit_multitask(
             parameter.requires_grad_(True)
         replay = Replay(parted.fresh_E, settings.replay)
         fit = Fit(new, sequences, parted.train_E, watched_E, training, seed, replay)
-        shown = None if tensorboard is None else Path(tensorboard)
-        with EpochBar(label, training.epochs, progress, shown) as bar:
+        told = open_reporters(report_to, folder, label, about["training"])
+        with EpochBar(label, training.epochs, progress, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         judgement = fit.judge() if watched_E is not None else _as_before(new, before)
         about |= {

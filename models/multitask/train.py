@@ -7,6 +7,7 @@ weights, bit for bit on a CPU.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.position import click_weights
 from slategym.models.multitask.pretrained import CONFIG, read_config
 from slategym.models.multitask.progress import EpochBar
+from slategym.models.multitask.reporters import check_reporters, open_reporters
 from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask, plan_epoch
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
@@ -58,7 +60,7 @@ def train_multitask(
     device: str = "cpu",
     label: str = "multi-task BERT",
     progress: bool = True,
-    tensorboard: str | Path | None = None,
+    report_to: Sequence[str] = (),
     on_epoch: Listener | None = None,
 ) -> MultiTaskBert:
     """Train, or load what an equal call trained.
@@ -77,7 +79,7 @@ def train_multitask(
         device: "cpu" or "cuda".
         label: for the progress bar and the card.
         progress: whether to draw a bar on stderr.
-        tensorboard: folder for scalars; None: none are written.
+        report_to: names of reporters, see `REPORTERS`; what they keep is in folder/"reports".
         on_epoch: called with the epoch and its losses once its checkpoint is written.
 
     Returns:
@@ -86,10 +88,11 @@ def train_multitask(
     Raises:
         ValueError: if the rows do not fit together, or the folder holds a model of another spec.
     """
-    folder, tensorboard = Path(folder), None if tensorboard is None else Path(tensorboard)
+    folder = Path(folder)
+    check_reporters(report_to)
     encoder = None
     if text_vectors_ND0 is None:
-        text_vectors_ND0 = _text_vectors(log, settings.text, progress)
+        text_vectors_ND0 = text_vectors_of(log, settings.text, progress)
         encoder = HUB_NAME if settings.text.encoder == DEFAULT_ENCODER else settings.text.encoder
     elif settings.text.learns:
         raise ValueError(
@@ -100,7 +103,7 @@ def train_multitask(
     sequences = Sequences.from_log(log, device)
     train_E = as_mask(sequences, rows)
     held_E = None if validation is None else as_mask(sequences, validation)
-    _check_rows(train_E, held_E, refit)
+    check_rows(train_E, held_E, refit)
     if not (sequences.click_E.cpu().numpy()[train_E] > 0).any():
         raise ValueError(
             f"nothing was clicked in the {int(train_E.sum())} training rows of {log.name}: a model "
@@ -143,7 +146,7 @@ def train_multitask(
                 device=device,
                 label=f"{label}, selection",
                 progress=progress,
-                tensorboard=tensorboard,
+                report_to=report_to,
                 on_epoch=on_epoch,
             )
             selection = read_about(folder / "selection")
@@ -169,7 +172,7 @@ def train_multitask(
             num_items=sequences.num_items,
             context=log.context,
             item_columns=log.item_columns,
-            item_extra_NZ=_item_extra(log),
+            item_extra_NZ=item_columns_of(log),
             num_slots=0 if slots is None else int(slots.max()) + 1,
             seed=seed,
             extras=item_extras(log, settings.items, train_E),
@@ -178,7 +181,8 @@ def train_multitask(
         weight_E = _click_weights(log, sequences, train_E, training)
         weight_E = None if weight_E is None else weight_E.to(device)
         fit = Fit(model, sequences, train_E, held_E, training, seed, None, text, weight_E)
-        with EpochBar(label, training.epochs, progress, tensorboard) as bar:
+        told = open_reporters(report_to, folder, label, about["training"])
+        with EpochBar(label, training.epochs, progress, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         if judgement is None:
             judgement = fit.judge()
@@ -198,7 +202,7 @@ def train_multitask(
     return model
 
 
-def _text_vectors(log: Log, text: EncoderSettings, progress: bool) -> Tensor:
+def text_vectors_of(log: Log, text: EncoderSettings, progress: bool) -> Tensor:
     """Vectors of the items' texts before any training."""
     if text.masked_epochs:
         text = adapted(text, log.items["text"].tolist(), progress=progress)
@@ -261,7 +265,7 @@ def _held(log: Log, validation: Rows | None) -> tuple[str, ...]:
     return tuple(anonymous(str(key)) for key in log.users["key"].iloc[validation])
 
 
-def _item_extra(log: Log) -> Tensor | None:
+def item_columns_of(log: Log) -> Tensor | None:
     """The items' further columns, (N, Z)."""
     if not log.item_columns:
         return None
@@ -296,7 +300,12 @@ def read_about(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _check_rows(train_E: Bools, held_E: Bools | None, refit: bool) -> None:
+def check_rows(train_E: Bools, held_E: Bools | None, refit: bool) -> None:
+    """Refuse rows that do not fit together.
+
+    Raises:
+        ValueError: there are none, or some are for both.
+    """
     if not train_E.any():
         raise ValueError("there are no training rows: the mask or the list of users is empty")
     if held_E is None:

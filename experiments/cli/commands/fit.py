@@ -24,6 +24,12 @@ EPILOG = r"""
 **Another text encoder, tuned with the network; experts for the heads**\
 `slategym fit my-log/ --encoder my-encoder/ --set text.tuning=lora --set sharing=mmoe`
 
+**Nobody's rows can be told from the model: epsilon at most 4, people as the unit**\
+`slategym fit my-log/ --private 4 --out runs/private`
+
+**Large batches on a small machine, in half the bytes, curves in Weights & Biases**\
+`slategym fit my-log/ --set accumulate=4 --set precision=bfloat16 --report-to wandb`
+
 What --set takes, and which of it helped on which log: docs/results/options.md.
 
 The folder holds the weights, the settings and a card, README.md: what the model was fitted on, its
@@ -57,6 +63,17 @@ def fit(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting of the model; see below."),
     ] = None,
+    report_to: Annotated[
+        list[str] | None,
+        typer.Option(help="Also to tensorboard, wandb or mlflow; may be given several times."),
+    ] = None,
+    private: Annotated[
+        float | None,
+        typer.Option(
+            metavar="EPSILON",
+            help="Train under differential privacy for people (DP-SGD), spending at most this.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides all that is drawn.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
     as_json: Annotated[
@@ -84,6 +101,7 @@ def fit(
     from slategym.models.data.datasets import load_log
     from slategym.models.multitask import fitting
     from slategym.models.multitask.fit import TrainingSettings
+    from slategym.models.multitask.private import PrivacySettings
     from slategym.models.multitask.train import read_about
 
     torch.set_num_threads(1)
@@ -95,6 +113,8 @@ def fit(
         epochs=epochs,
         settings=chosen.settings(),
         training=chosen.training(TrainingSettings()),
+        privacy=None if private is None else PrivacySettings(epsilon=private),
+        report_to=report_to or (),
         seed=seed,
         device=on,
         progress=not quiet,
@@ -111,7 +131,8 @@ def fit(
 def _document(about: dict[str, Any], folder: Path) -> dict[str, Any]:
     """What came of it, for programs."""
     names = ("data", "rows", "validation", "best_epoch", "cpu_seconds", "figures", "calibration")
-    return {"model": str(folder), **{name: about[name] for name in names}}
+    spent = {"privacy": about["spent"]} if "spent" in about else {}
+    return {"model": str(folder), **{name: about[name] for name in names}, **spent}
 
 
 def _lines(log: Log, about: dict[str, Any], folder: Path, given: str) -> list[str]:
@@ -129,11 +150,13 @@ def _lines(log: Log, about: dict[str, Any], folder: Path, given: str) -> list[st
     missing = [n for n, x in about["figures"].items() if x is None]
     notes = [f"  {note}" for note in about["figures"].get("notes", ())]
     notes += [f"  {name}: not defined on these rows" for name in missing]
+    private = about.get("spent", {}).get("sentences", ())
+    use = "" if private else " (which also served early stopping and calibration)"
     return [
+        *private,
         f"{log.name}: fitted on {rows['rows']:,} rows of {rows['users']:,} people, "
         f"{about['best_epoch'] + 1} epochs, {about['cpu_seconds']:.0f} CPU seconds",
-        f"on {held['rows']:,} rows of {held['users']:,} people held out (which also served early "
-        "stopping and calibration):",
+        f"on {held['rows']:,} rows of {held['users']:,} people held out{use}:",
         *(f"  {name}: {value:.4f}" for name, value in measured.items()),
         *notes,
         *(f"  {row['sentence']}" for row in about["calibration"]),

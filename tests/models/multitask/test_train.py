@@ -145,11 +145,6 @@ def test_the_card_says_what_it_is(train, tmp_path):
     assert "## Terms" in card
 
 
-def test_tensorboard_scalars(train, tmp_path):
-    train(tmp_path / "m", replace(FAST, epochs=1), tensorboard=tmp_path / "tb")
-    assert list((tmp_path / "tb" / "multi-task-BERT").glob("events*"))
-
-
 @pytest.mark.parametrize(
     ("others", "message"),
     [

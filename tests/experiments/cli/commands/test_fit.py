@@ -66,6 +66,32 @@ def test_the_same_from_python(shop: Path, tmp_path: Path) -> None:
         fit(str(shop), tmp_path / "model", epochs=0)
 
 
+def test_a_private_fit_says_what_is_spent_and_of_whom(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["fit", str(shop), "--private", "8", "--epochs", "1", "--quiet", "--out", "private"]
+    assert answer(build, words) == 0
+    out = capsys.readouterr().out
+    assert "differentially private for people: epsilon 7." in out
+    assert "unit: a person with all rows" in out and "also served" not in out
+    assert answer(build, [*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert 6 < told["privacy"]["epsilon"] <= 8 and told["privacy"]["people"] == 65
+    assert answer(build, [*words, "--report-to", "tensorboard"]) == 2
+    assert "which are not private; leave tensorboard out" in capsys.readouterr().err
+    assert answer(build, [*words[:-1], "no", "--set", "items.residual=seen"]) == 2
+    assert "not private: residuals" in capsys.readouterr().err
+
+
+def test_reporters_by_name(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["fit", str(shop), "--epochs", "1", "--quiet", "--out", "reported"]
+    assert answer(build, [*words, "--report-to", "tensorbaord"]) == 2
+    assert "unknown reporter 'tensorbaord'; did you mean 'tensorboard'" in capsys.readouterr().err
+    assert not Path("reported").exists()
+    assert answer(build, [*words, "--report-to", "tensorboard"]) == 0
+    assert list(Path("reported/reports/tensorboard").rglob("events*"))
+
+
 def test_a_folder_is_evaluated(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["evaluate-model", str(shop), "--no-loo", "--no-single-task", "--groups", "--quiet"]
     assert answer(build, [*words, "--json"]) == 0
