@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from slategym.envs.names import lookup
+from slategym.envs.names import UsageError, lookup
 from slategym.models.multitask.auxiliary import contrastive_loss, disturbed
 from slategym.models.multitask.balance import BALANCES, Balance, Gradients, balance_of, cosines
 from slategym.models.multitask.calibrate import calibrate
@@ -43,6 +43,7 @@ from slategym.models.multitask.sequences import (
     Windows,
     plan_epoch,
 )
+from slategym.models.multitask.team import ALONE, Team
 from slategym.models.tasks import Task, head_weights
 from slategym.models.text.tuned import TunedEncoder
 
@@ -99,11 +100,12 @@ class TrainingSettings:
         lookup("precision", self.precision, PRECISIONS)
         if self.accumulate < 1:
             raise ValueError(f"accumulate must be at least 1 batch, got {self.accumulate}")
-        if self.accumulate > 1 and self.balance != "fixed":
+        beside = self.losses.contrastive or self.losses.adversarial
+        if self.accumulate > 1 and (self.balance != "fixed" or beside):
             raise ValueError(
-                f"accumulate={self.accumulate} adds up gradients, and balance {self.balance!r} "
-                "makes one of a single batch; take accumulate=1 with a larger batch_events, or "
-                "balance='fixed'"
+                f"accumulate={self.accumulate} adds up the heads' gradients alone, and balance "
+                f"{self.balance!r} or losses beside the heads make others of each batch; take "
+                "accumulate=1 with a larger batch_events, or balance='fixed' and no such losses"
             )
         lookup("unseen", self.unseen, UNSEEN)
         if min(self.epochs, self.batch_events, self.patience) < 1:
@@ -152,6 +154,7 @@ class Fit:
     replay: Replay | None = None  # of a model that is fitted further
     text: TunedEncoder | None = None  # the item texts' encoder, if it learns too
     click_weight_E: Tensor | None = None  # of each row in the click's loss; None: all alike
+    team: Team = ALONE  # processes that train together
 
     @cached_property
     def balance(self) -> Balance:
@@ -182,6 +185,12 @@ class Fit:
         self, checkpoint: Path, spec: str, bar: EpochBar, on_epoch: Listener | None
     ) -> TrainingState:
         """Train from the checkpoint, or from the start; the model ends with its best weights."""
+        if self.team.size > 1 and self.training.balance != "fixed":
+            raise UsageError(
+                f"{self.team.size} processes average gradients of the heads' sum, and balance "
+                f"{self.training.balance!r} makes others of it; take balance='fixed'"
+            )
+        hooks = self.team.average(self.model)
         optimizer = self._optimizer()
         state = read_checkpoint(checkpoint, spec, self.model, optimizer)
         if state.epoch:
@@ -190,8 +199,9 @@ class Fit:
                 self.text.load_state_dict(_under(state.beside, "text."))
         while state.epoch < self.training.epochs and not self._has_stalled(state):
             begun = time.process_time()
-            with _seeded(self.seed, state.epoch, self.model.device) as (rng, generator):
-                losses = self._train_epoch(state, optimizer, rng, generator, bar)
+            with _seeded(self.seed, state.epoch, self.model.device, self.team.rank) as drawn:
+                losses = self._train_epoch(state, optimizer, *drawn, bar)
+            losses = self.team.mean(losses)
             row = {"epoch": float(state.epoch + 1), **losses}
             if self.text is not None:
                 self.model.vectors.text_vectors_ND0.copy_(self.text.all_vectors())
@@ -203,11 +213,14 @@ class Fit:
             state.history.append(row)
             state.cpu_seconds += time.process_time() - begun
             state.beside = self._beside()
-            write_checkpoint(checkpoint, spec, state, self.model, optimizer)
+            if self.team.first:
+                write_checkpoint(checkpoint, spec, state, self.model, optimizer)
             bar.move(state.epoch, losses)
             bar.record(state.epoch, row)
             if on_epoch is not None:
                 on_epoch(state.epoch, row)
+        for hook in hooks:
+            hook.remove()
         if state.best:
             self.model.load_state_dict(state.best)
         if state.best_text and self.text is not None:
@@ -259,6 +272,7 @@ class Fit:
         limit_U = torch.as_tensor(self.sequences.clicks_within(self.train_E), device=model.device)
         chunk = model.settings.max_history + 1
         plan = plan_epoch(self.sequences, length_U, chunk, training.batch_events, rng, self.replay)
+        plan = self.team.share(plan)
         proposal = self._proposal()
         sums: dict[str, float] = {}
         measured = [len(plan) * part // MEASURED for part in range(min(MEASURED, len(plan)))]
@@ -428,13 +442,15 @@ class Fit:
 
 @contextmanager
 def _seeded(
-    seed: int, epoch: int, device: torch.device
+    seed: int, epoch: int, device: torch.device, rank: int = 0
 ) -> Iterator[tuple[np.random.Generator, torch.Generator]]:
     """Randomness of one epoch, a function of seed and epoch: what makes resuming exact.
 
     Dropout only knows torch's global generator: it is seeded inside and restored after.
     """
     numbers = np.random.SeedSequence([seed, epoch]).generate_state(3)
+    if rank:  # the plan is every process's, what is drawn and dropped its own
+        numbers[1:] = np.random.SeedSequence([seed, epoch, rank]).generate_state(2)
     generator = torch.Generator().manual_seed(int(numbers[1]))
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):

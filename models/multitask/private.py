@@ -53,6 +53,7 @@ from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.scores import model_figures
 from slategym.models.multitask.sequences import Ints, Sequences, Windows, as_mask
 from slategym.models.multitask.settings import MultiTaskSettings
+from slategym.models.multitask.team import Team
 from slategym.models.multitask.train import (
     CHECKPOINT,
     check_rows,
@@ -228,6 +229,8 @@ def train_private(
     """
     folder = Path(folder)
     check_private(settings, training)
+    if Team.launched().size > 1:
+        raise UsageError("one process trains under differential privacy; start a single one")
     spent = budget(len(people), training.epochs, privacy)
     encoder = None
     if text_vectors_ND0 is None:
@@ -312,6 +315,16 @@ def check_private(settings: MultiTaskSettings, training: TrainingSettings) -> No
             training.unseen != "drawn",
             "leaving unseen items out tells which these are",
             "unseen=drawn",
+        ),
+        (
+            training.losses.position != "beside",
+            "propensities are estimated from rows",
+            "losses.position=beside",
+        ),
+        (
+            bool(training.losses.contrastive or training.losses.adversarial),
+            "losses beside the heads are not clipped person by person",
+            "losses.contrastive=0 and losses.adversarial=0",
         ),
         (training.balance != "fixed", "a balance reads losses of the rows", "balance=fixed"),
     ]

@@ -1,7 +1,7 @@
 """Several processes that train one model together, each on its share of the batches.
 
-They are started by `accelerate launch`, one for each GPU or, with `--cpu`, for some cores. All plan
-the same epoch, each takes every so-manieth batch of it, and gradients are averaged as soon as they
+They are started by `accelerate launch` or torchrun, one for each GPU or some cores. All plan the
+same epoch, each takes every so-manieth batch of it, and gradients are averaged as soon as they
 are there, so that all make the same updates. The first one alone writes.
 """
 
@@ -106,3 +106,6 @@ class Team:
         """Until all processes are here."""
         if self.accelerator is not None:
             self.accelerator.wait_for_everyone()
+
+
+ALONE = Team()

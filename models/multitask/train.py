@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,6 +30,7 @@ from slategym.models.multitask.pretrained import CONFIG, read_config
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.reporters import check_reporters, open_reporters
 from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask, plan_epoch
+from slategym.models.multitask.team import Team
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
 from slategym.models.text.encoder import encoder_version, find_encoder
@@ -90,16 +90,7 @@ def train_multitask(
     """
     folder = Path(folder)
     check_reporters(report_to)
-    encoder = None
-    if text_vectors_ND0 is None:
-        text_vectors_ND0 = text_vectors_of(log, settings.text, progress)
-        encoder = HUB_NAME if settings.text.encoder == DEFAULT_ENCODER else settings.text.encoder
-    elif settings.text.learns:
-        raise ValueError(
-            f"text vectors are given, so that no encoder can be tuned ({settings.text.tuning!r}, "
-            f"pooling {settings.text.pooling!r}); leave text_vectors_ND0 out, or take 'frozen' "
-            "and 'mean'"
-        )
+    team = Team.launched()
     sequences = Sequences.from_log(log, device)
     train_E = as_mask(sequences, rows)
     held_E = None if validation is None else as_mask(sequences, validation)
@@ -113,6 +104,16 @@ def train_multitask(
     _click_weights(log, sequences, train_E, training)
     tasks = tasks_of(log.signals, log.like_from)
     weights = head_weights(tasks, training.weights)
+    encoder = None
+    if text_vectors_ND0 is None:
+        text_vectors_ND0 = text_vectors_of(log, settings.text, progress)
+        encoder = HUB_NAME if settings.text.encoder == DEFAULT_ENCODER else settings.text.encoder
+    elif settings.text.learns:
+        raise ValueError(
+            f"text vectors are given, so that no encoder can be tuned ({settings.text.tuning!r}, "
+            f"pooling {settings.text.pooling!r}); leave text_vectors_ND0 out, or take 'frozen' "
+            "and 'mean'"
+        )
     about: dict[str, Any] = {
         "data": {"name": log.name, "sha256": log.sha256},
         "rows": describe(train_E, sequences),
@@ -127,9 +128,11 @@ def train_multitask(
         "text": content_hash(text_vectors_ND0.cpu().numpy()),
         "format": FORMAT,
     }
+    if team.size > 1:  # each takes its share of the batches: other updates
+        about["processes"] = team.size
     about |= {"spec": _spec(about, settings, extras.media_NV), "label": label, "encoder": encoder}
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):  # another process may be at it: wait, then load
+    with team.locked(folder):  # another process may be at it: wait, then load
         if is_complete(folder, about["spec"]):
             return MultiTaskBert.from_pretrained(folder).to(device)
         judgement: Judgement | None = None
@@ -180,9 +183,10 @@ def train_multitask(
         text = _tuned(log, settings, training, sequences, train_E, seed, device, progress)
         weight_E = _click_weights(log, sequences, train_E, training)
         weight_E = None if weight_E is None else weight_E.to(device)
-        fit = Fit(model, sequences, train_E, held_E, training, seed, None, text, weight_E)
-        told = open_reporters(report_to, folder, label, about["training"])
-        with EpochBar(label, training.epochs, progress, told) as bar:
+        fit = Fit(model, sequences, train_E, held_E, training, seed, None, text, weight_E, team)
+        names = report_to if team.first else ()
+        told = open_reporters(names, folder, label, about["training"])
+        with EpochBar(label, training.epochs, progress and team.first, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         if judgement is None:
             judgement = fit.judge()
@@ -195,10 +199,10 @@ def train_multitask(
             "figures": judgement.figures,
             "gradient_cosines": {"heads": list(fit.trained), "epochs": state.cosines},
         }
-        if text is not None:
+        if text is not None and team.first:
             text.save(folder / "text")
         model.vocabulary = Vocabulary.of(log, _held(log, None if refit else validation))
-        write(model, folder, about)
+        write(model, folder, about, files=team.first)
     return model
 
 
@@ -281,8 +285,8 @@ def _slots(sequences: Sequences, train_E: Bools) -> Ints | None:
     return slots
 
 
-def write(model: MultiTaskBert, folder: Path, about: dict[str, Any]) -> None:
-    """Set the calibration and write the folder."""
+def write(model: MultiTaskBert, folder: Path, about: dict[str, Any], *, files: bool = True) -> None:
+    """Set the calibration and write the folder, unless another process does."""
     model.tasks = from_json(about["tasks"])
     platt = {row["head"]: row["platt"] for row in about["calibration"]}
     model.set_calibration(
@@ -290,6 +294,8 @@ def write(model: MultiTaskBert, folder: Path, about: dict[str, Any]) -> None:
         {head: values["shift"] for head, values in platt.items()},
     )
     model.about = about
+    if not files:
+        return
     model.save_pretrained(folder)
     (folder / CHECKPOINT).unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from torch.nn import functional as F
 from slategym.envs.names import UsageError
 from slategym.models.assets.registry import fetch
 from slategym.models.text.settings import DEFAULT_ENCODER
+
+logger = logging.getLogger(__name__)
 
 MAX_TOKENS = 64  # longer texts are cut; titles with genres have 10 to 30
 MAX_UNKNOWN_RATE = 0.03  # of tokens; above it the encoder cannot read this language
@@ -108,12 +111,12 @@ def load_encoder(source: str | Path) -> tuple[Any, Any]:
         UsageError: if the source is neither a folder nor a hub id with an encoder in it.
     """
     from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
+    from transformers.utils import logging as bars
 
     local = Path(source).is_dir()
     name = os.fspath(source)
-    had_bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # 0.1 s needs no bar
+    had_bars = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()  # type: ignore[no-untyped-call]  # 0.1 s needs no bar
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
         model = AutoModel.from_pretrained(name, local_files_only=local)
@@ -124,7 +127,7 @@ def load_encoder(source: str | Path) -> tuple[Any, Any]:
         ) from error
     finally:
         if had_bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            bars.enable_progress_bar()  # type: ignore[no-untyped-call]
     return tokenizer, model.eval()
 
 
@@ -159,6 +162,15 @@ def tokenize(texts: Sequence[str], tokenizer: Any, source: str | Path) -> Tokens
     found = Tokens(tokens["input_ids"], tokens["attention_mask"])
     warn_of_unknown([(found, tokenizer.unk_token_id)], source)
     return found
+
+
+def say_what_is_cut(count: int, total: int) -> None:
+    """Tell the log how many texts are longer than what is read of them."""
+    if count:
+        logger.warning(
+            "%d of %d texts have %d tokens or more: what comes after these is not read",
+            count, total, MAX_TOKENS,
+        )  # fmt: skip
 
 
 def warn_of_unknown(parts: Sequence[tuple[Tokens, int | None]], source: str | Path) -> None:

@@ -20,6 +20,7 @@ from slategym.models.text.encoder import (
     find_encoder,
     load_encoder,
     pooled,
+    say_what_is_cut,
     warn_of_unknown,
 )
 from slategym.models.text.settings import DEFAULT_ENCODER
@@ -123,6 +124,8 @@ def encode(
                 vectors[n] = vector
             bar.advance(task, len(part))
     warn_of_unknown(met, source)
+    full = sum(int((tokens.mask_NL.sum(1) >= MAX_TOKENS).sum()) for tokens, _ in met)
+    say_what_is_cut(full, len(texts))
     return torch.stack(vectors).float()
 
 

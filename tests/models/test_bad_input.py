@@ -10,6 +10,7 @@ import pytest
 
 from slategym.envs.names import UsageError
 from slategym.models.multitask.fit import TrainingSettings
+from slategym.models.multitask.loss_settings import LossSettings
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.multitask.train import read_about, train_multitask
@@ -34,10 +35,10 @@ def train(tiny_log, tiny_settings, tiny_vectors):
 def test_a_folder_that_is_no_encoder(train, tiny_settings, tmp_path: Path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("no encoder")
-    with pytest.raises(UsageError, match="the folder lacks config.json and weights"):
+    with pytest.raises(UsageError, match=r"the folder lacks config\.json and weights"):
         find_encoder(tmp_path / "folder")
     settings = replace(tiny_settings, text=EncoderSettings(encoder=str(tmp_path / "folder")))
-    with pytest.raises(UsageError, match="the folder lacks config.json"):
+    with pytest.raises(UsageError, match=r"the folder lacks config\.json"):
         train(tmp_path / "m", settings=settings, text_vectors_ND0=None)
     with pytest.raises(UsageError, match="no such folder"):
         find_encoder("./nowhere")
@@ -88,6 +89,7 @@ def test_an_empty_split(train, tiny_log, tmp_path: Path):
         (MultiTaskSettings, {"sharing": "mmo"}, "unknown sharing 'mmo'; did you mean 'mmoe'"),
         (TrainingSettings, {"balance": "pcgrd"}, "unknown balance 'pcgrd'; did you mean 'pcgrad'"),
         (TrainingSettings, {"precision": "float23"}, "did you mean 'float32'"),
+        (LossSettings, {"click": "pairwis"}, "unknown loss of the click 'pairwis'; did you mean"),
         (EncoderSettings, {"tuning": "frozn"}, "unknown tuning 'frozn'; did you mean 'frozen'"),
         (EncoderSettings, {"pooling": "men"}, "unknown pooling 'men'; did you mean 'mean'"),
     ],

@@ -102,6 +102,7 @@ def fit(
     from slategym.models.multitask import fitting
     from slategym.models.multitask.fit import TrainingSettings
     from slategym.models.multitask.private import PrivacySettings
+    from slategym.models.multitask.team import Team
     from slategym.models.multitask.train import read_about
 
     torch.set_num_threads(1)
@@ -119,6 +120,8 @@ def fit(
         device=on,
         progress=not quiet,
     )
+    if not Team.launched().first:  # of several processes one speaks
+        return
     about = read_about(folder)
     if as_json:
         typer.echo(json.dumps(_document(about, folder), allow_nan=False, indent=1))

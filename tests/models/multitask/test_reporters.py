@@ -135,7 +135,9 @@ def test_accumulated_batches_make_one_update(tiny_log, tiny_settings, tiny_vecto
     assert [p.first for p in parts] == [True, False, True, False, True]
     assert [p.last for p in parts] == [False, True, False, True, True]
     assert [p.batches for p in parts] == [2, 2, 2, 2, 1]
-    with pytest.raises(ValueError, match="accumulate=2 adds up gradients, and balance 'pcgrad'"):
+    with pytest.raises(
+        ValueError, match=r"accumulate=2 adds up the heads' gradients alone, and balance"
+    ):
         replace(QUICK, accumulate=2, balance="pcgrad")
     with pytest.raises(ValueError, match="accumulate must be at least 1"):
         replace(QUICK, accumulate=0)

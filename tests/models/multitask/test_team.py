@@ -67,7 +67,14 @@ def test_two_processes_end_with_the_same_weights(tmp_path):
     script = tmp_path / "train.py"
     folder = str(tmp_path / "model")
     script.write_text(SCRIPT.format(tests=str(ROOT / "tests"), folder=folder))
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run([*launch, str(script)], check=True, env=environment, timeout=300)
     first, second = (Path(f"{folder}-{rank}").read_text() for rank in range(2))

@@ -108,3 +108,15 @@ def test_a_folder_that_is_no_encoder_says_what_it_lacks(tmp_path, files, message
 def test_a_path_without_a_folder_is_not_asked_of_the_hub():
     with pytest.raises(ValueError, match="no such folder"):
         item_text_vectors(["toy"], "./nowhere", progress=False)
+
+
+def test_a_text_of_ten_thousand_words_is_cut_and_that_is_said(encoder, caplog):
+    start = ["toy", "film", "space"] * 40
+    texts = [" ".join(start), " ".join([*start, *["alien"] * 10_000]), "toy"]
+    with caplog.at_level("WARNING"):
+        vectors_ND = encode(texts, encoder, progress=False)
+    assert "2 of 3 texts have 64 tokens or more: what comes after these is not read" in caplog.text
+    assert torch.equal(vectors_ND[0], vectors_ND[1]) and bool(vectors_ND.isfinite().all())
+    caplog.clear()
+    encode(["toy"], encoder, progress=False)
+    assert not caplog.text
