@@ -168,7 +168,7 @@ def chosen(events: Events, family: str, *, repeats: bool) -> Settings:
     """Settings with which a scorer ranks best what held-out people take up next; found once."""
     rows = [events.user_E, events.item_E, events.took_E]
     kind = FAMILIES[family]
-    if not kind.ladders:
+    if not kind.ladders and kind.search is None:
         return kind.start
     ladders = {name: list(ladder) for name, ladder in kind.ladders.items()}
     decides = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +15,15 @@ from slategym.models import metrics
 from slategym.models.classics.ials import fit_ials
 from slategym.models.classics.replay import rank
 from slategym.models.classics.search import Settings, climb
+from slategym.models.classics.sequential import (
+    Asymmetric,
+    Encoded,
+    FadingFactors,
+    SASRec,
+    Training,
+    make_network,
+    train_next,
+)
 from slategym.models.classics.types import Ints, NextItem
 from slategym.models.closed_form.events import Bools, Events
 from slategym.models.closed_form.fading import Fading, FadingPair, Popular
@@ -28,6 +37,7 @@ from slategym.models.closed_form.item_to_item import (
 V = TypeVar("V")
 
 TOP = 10  # places of the NDCG by which settings are chosen
+ASYMMETRIC, SASREC = Training(rate=1e-2), Training(rate=1e-3)
 TABLES = 3  # item-to-item tables that are kept while settings are tried
 
 
@@ -67,6 +77,8 @@ class Family:
     start: Settings
     fit: Callable[[Rows, Settings], NextItem[Any]]
     parts: tuple[str, ...] = ()  # families whose chosen settings it takes over, under "name."
+    # Finds settings in one training, from rows to fit on and rows to stop by, instead of ladders.
+    search: Callable[[Rows, Ints], dict[str, float]] | None = None
 
 
 def _popularity(rows: Rows, settings: Settings) -> Popular:
@@ -115,6 +127,35 @@ def _pair(rows: Rows, s: Settings) -> FadingPair:
 
     linear, logged = _ease(rows, own("ease")), _transitions(rows, own("transitions"))
     return FadingPair("EASE + log transitions", linear, logged, s["weight"], s["floor"])
+
+
+def _trained(
+    kind: type[Asymmetric] | type[SASRec], training: Training
+) -> tuple[
+    Callable[[Rows, Settings], NextItem[Any]], Callable[[Rows, Ints], dict[str, float]]
+]:
+    """How such a network is fitted for given epochs, and how their number is found."""
+
+    def train(rows: Rows, epochs: int | None, validation_x: Ints | None) -> tuple[Any, int]:
+        network = make_network(kind, rows.events.num_items, training)
+        held_E = None
+        if validation_x is not None:
+            held_E = np.zeros(rows.events.num_rows, bool)
+            held_E[validation_x] = True
+        wanted = training if epochs is None else replace(training, epochs=epochs)
+        return network, train_next(network, rows.events, rows.keep_E, held_E, wanted)
+
+    def fit(rows: Rows, s: Settings) -> NextItem[Any]:
+        epochs = int(s["epochs"])
+        network = rows.table(kind.__name__, [epochs], lambda: train(rows, epochs, None)[0])
+        return FadingFactors.of(network) if isinstance(network, Asymmetric) else Encoded(network)
+
+    def search(rows: Rows, validation_x: Ints) -> dict[str, float]:
+        network, epochs = train(rows, None, validation_x)
+        rows.table(kind.__name__, [epochs], lambda: network)  # as it was at its best epoch
+        return {"epochs": float(epochs)}
+
+    return fit, search
 
 
 _FADES = (0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
@@ -186,6 +227,20 @@ FAMILIES: dict[str, Family] = {
         _pair,
         parts=("ease", "transitions"),
     ),
+    "asymmetric": Family(
+        "a fading sum of factors of what was clicked, trained by full cross-entropy",
+        {},
+        {"epochs": 7.0},
+        _trained(Asymmetric, ASYMMETRIC)[0],
+        search=_trained(Asymmetric, ASYMMETRIC)[1],
+    ),
+    "sasrec": Family(
+        "causal self-attention, trained by full cross-entropy",
+        {},
+        {"epochs": 20.0},
+        _trained(SASRec, SASREC)[0],
+        search=_trained(SASRec, SASREC)[1],
+    ),
 }
 
 
@@ -231,6 +286,10 @@ def choose(
         UsageError: there is no such family.
     """
     family = lookup("next-item scorer", name, FAMILIES)
+    if family.search is not None:
+        found = family.search(rows, validation_x)
+        ranking = rank(family.fit(rows, found), rows.events, validation_x, repeats=repeats)
+        return found, metrics.ndcg(ranking.rank_x, TOP)
     start = dict(family.start)
     for part in family.parts:
         taken = (parts or {}).get(part, {})

@@ -50,7 +50,7 @@ def next_item_figures(reading: Reading, events: Events) -> Iterator[ClassicFigur
     for name, family in FAMILIES.items():
         begun = time.process_time()
         chosen[name] = family.start
-        if family.ladders:
+        if family.ladders or family.search:
             chosen[name], _ = choose(name, train, validation_x, repeats=log.repeats, parts=chosen)
         model = family.fit(known, chosen[name])
         ranking = rank(model, events, test_x, np.maximum(other_xC, 0), repeats=log.repeats)

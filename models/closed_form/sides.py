@@ -39,8 +39,8 @@ class Sides:
         topic_NG = log.item_topics.astype(np.float64)
         text_ND = np.zeros((log.num_items, 0)) if text_ND0 is None else text_ND0.double().numpy()
         return Sides(
-            text_ND=_unit(text_ND - text_ND.mean(0)),
-            topic_NG=_unit(topic_NG),
+            text_ND=unit(text_ND - text_ND.mean(0)),
+            topic_NG=unit(topic_NG),
             item_names=tuple(names),
             user_names=log.profile_names,
             context_names=tuple(context),
@@ -50,7 +50,8 @@ class Sides:
         )
 
 
-def _unit(x_ND: Floats) -> Floats:
+def unit(x_ND: Floats) -> Floats:
+    """Rows scaled to length 1; zero rows stay."""
     length_N1 = np.linalg.norm(x_ND, axis=1, keepdims=True)
     unit_ND: Floats = x_ND / np.where(length_N1 > 0, length_N1, 1.0)
     return unit_ND

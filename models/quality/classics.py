@@ -15,7 +15,7 @@ from slategym.models.files import kept
 from slategym.models.multitask.scores import Figures, defined
 from slategym.models.text.vectors import DEFAULT_ENCODER, item_text_vectors
 
-FORMAT = 2  # of the classics and their search; a change of either is a new one
+FORMAT = 3  # of the classics and their search; a change of either is a new one
 TREES = Figures("boosted trees", {}, ("need scikit-learn, pip install 'slategym[classics]'",))
 
 
