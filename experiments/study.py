@@ -66,6 +66,7 @@ class Place:
     group: str = "evaluation"  # of people
     strength: float | None = None  # of the assumption that the study sweeps over
     policies: tuple[str, ...] | None = None  # read here; None: all of the study's
+    people: tuple[str, str] | None = None  # party and family that play them; None: the usual ones
     luck: int = LUCK
     first_user: int = FIRST_USER  # row of the population; of a small table of people, the last
 
@@ -238,6 +239,11 @@ class Study:
     def main(self) -> tuple[Place, ...]:
         """Open places, judges and controls."""
         return tuple(place for place in self.places if place.role in MAIN)
+
+    @property
+    def families(self) -> tuple[tuple[str, str], ...]:
+        """Party and family of everybody who plays people beside the usual ones."""
+        return tuple(dict.fromkeys(p.people for p in self.places if p.people is not None))
 
     def place(self, name: str) -> Place:
         """The main place of that name."""

@@ -32,7 +32,7 @@ STOREYS = {
             # what classics and the wide part of the network both know of a log's rows
             "closed_form": ("data", "statistics"),
         },
-        top=("simulator", "quality"),
+        top=("simulator", "quality", "people"),
         # a log's rows as windows of a user's events: they belong to data once they know no network
         but=(("models/classics/reading.py", "slategym.models.multitask.sequences"),),
     ),
@@ -117,7 +117,7 @@ def test_the_table_names_rooms_that_there_are(storey: str) -> None:
         ("agents/core/agent.py", "from slategym.agents.slateq import agent"),
         ("agents/slates/top.py", "from slategym.agents.core.inputs import Inputs"),
         ("agents/slateq/agent.py", "from slategym.agents import baselines"),
-        ("models/judge/fit.py", "from slategym.models.multitask.network import MultiTaskBert"),
+        ("models/classics/ials.py", "from slategym.models.multitask.network import MultiTaskBert"),
         ("models/data/log.py", "from slategym.models.text.vectors import encode"),
         ("experiments/measure/play.py", "import slategym.experiments.report.page"),
     ],

@@ -23,6 +23,9 @@ from slategym.experiments.study import (
 )
 
 PARTIES = {"A": 40.0, "B": 40.0, "J": 12.0}  # seconds, roughly
+USUAL_PEOPLE = (("A", "bert"), ("J", "factor"))  # who play the world's people and the judge's
+FIT = "fit@2"
+FAMILY_COST = 20.0  # seconds, roughly
 READ_COST = 1 / 100  # seconds per session, roughly
 TUNE_COST = 40.0  # seconds, roughly
 RANKER = POLICIES["supervised"].tuning  # of the supervised ranker, on which others rest
@@ -35,7 +38,7 @@ class Plan:
     study: Study
     size: Profile
     command: str  # that repeats the study
-    preparation: Mapping[str, Unit]  # log, A, B, J, constants, accuracy; empty without a log
+    preparation: Mapping[str, Unit]  # log, fits, constants, accuracy; empty without a log
     descriptions: Mapping[str, Unit]  # of the worlds, by name of a main place
     tunings: Mapping[str, Unit]  # by name of the policy whose settings are tuned
     lessons: tuple[Unit, ...]
@@ -118,9 +121,14 @@ def _preparation(study: Study) -> dict[str, Unit]:
     about = {"log": study.log, "content": study.content, "recipe": study.recipe}
     log = Unit("log and item texts", "log@1", about, kind="json")
     fitted = {
-        party: Unit(f"fit {party}", "fit@1", {**about, "party": party}, (log,), "json", cost)
+        party: Unit(f"fit {party}", FIT, {**about, "party": party}, (log,), "json", cost)
         for party, cost in PARTIES.items()
     }
+    for party, family in study.families:
+        spec = {**about, "party": party, "family": family}
+        label = f"{party}: {family}"
+        fitted[label] = Unit(f"fit {label}", FIT, spec, (log,), "json", FAMILY_COST)
+    families = (*USUAL_PEOPLE, *study.families)
     needs = tuple(fitted.values())
     return {
         "log": log,
@@ -128,12 +136,14 @@ def _preparation(study: Study) -> dict[str, Unit]:
         "constants": Unit(
             "world's constants",
             "constants@1",
-            {**about, "assumptions": study.assumptions},
+            {**about, "assumptions": study.assumptions, "families": families},
             needs,
             "json",
             8.0,
         ),
-        "accuracy": Unit("model accuracy", "accuracy@1", about, needs, "json", 12.0),
+        "accuracy": Unit(
+            "model accuracy", "accuracy@1", {**about, "families": families}, needs, "json", 30.0
+        ),
     }
 
 

@@ -8,22 +8,19 @@ from typing import Any
 import numpy as np
 
 from slategym.experiments.runs.units import Progress, Work
-from slategym.models.judge.factor import against
-from slategym.models.multitask.calibrate import reliability_rows
 from slategym.models.multitask.fit import Listener
-from slategym.models.multitask.predict import predict
-from slategym.models.multitask.scores import model_figures, platt_of
-from slategym.models.multitask.sequences import Sequences
+from slategym.models.people.card import against
+from slategym.models.people.registry import BERT
 from slategym.models.simulator.assumptions import find_assumptions
 from slategym.models.simulator.builder import WorldBuilder, builder_of
 from slategym.models.simulator.movielens import MOVIELENS
+from slategym.models.simulator.parties import USUAL
 from slategym.models.simulator.world import LOG
-from slategym.models.tasks import NEXT
 from slategym.models.text.vectors import item_text_vectors
 
-METRIC_ROWS = 4000  # events of selection people on which A's and B's models are measured
-OWN = "a tenth of J's own people, held out"
 STRANGERS = "selection people, unknown to the model"
+UNMET = "selection people, unknown to the fit that is read: on J's other people"
+CALLED = {BERT: "multi-task BERT"}  # families, in tables
 RECIPES = {"movielens": MOVIELENS, "log": LOG}
 
 
@@ -52,8 +49,10 @@ def fit(work: Work) -> dict[str, Any]:
     """One party's model, kept in the cache folder under a name that is part of the result."""
     party, parties = work.spec["party"], builder_for(work.spec).parties
     epochs = parties.settings.training.epochs
-    parties.prepare(party, progress=False, listener=_epochs(work.progress, epochs))
-    return {"party": party, "folder": parties.folder(party).name}
+    family = work.spec.get("family")
+    listener = _epochs(work.progress, epochs)
+    parties.prepare(party, progress=False, listener=listener, family=family)
+    return {"party": party, "folder": parties.folder(party, 0, family).name}
 
 
 def constants(work: Work) -> dict[str, Any]:
@@ -65,8 +64,10 @@ def constants(work: Work) -> dict[str, Any]:
     builder = builder_for(work.spec)
     assumed = find_assumptions(work.spec["assumptions"])
     rows: list[tuple[str, float | None, str, str]] = []
-    for party, whose in (("A", "world"), ("J", "judge's world")):
-        found, rates = builder.click_constants(party), builder.recipe.rates
+    for party, family in work.spec["families"]:
+        whose = "world" if party == "A" else "judge's world"
+        whose += "" if family == USUAL[party] else f" of family {family}"
+        found, rates = builder.click_constants(party, family), builder.recipe.rates
         origin = (
             f"fitted on {found.slates} logged slates of calibration people"
             if found.slates
@@ -130,29 +131,34 @@ def number(value: float | None) -> float | None:
 
 
 def accuracy(work: Work) -> dict[str, Any]:
-    """A's and B's model on selection people, whom neither has met; the judge on its held-out."""
-    builder = builder_for(work.spec)
-    log, parties = builder.log, builder.parties
-    sequences = Sequences.from_log(log)
-    rows_E = np.flatnonzero(np.isin(log.events["user"], parties.people["selection"]))
-    rows_E = np.sort(np.random.default_rng(0).permutation(rows_E)[:METRIC_ROWS])
-    table, reliability, compared = [], [], against(log)
-    for turn, party in enumerate(("A", "B")):
-        work.progress(turn, 3, f"model {party}")
-        model = parties.bert(party, progress=False)
-        said = predict(model, sequences, rows_E)
-        platt = platt_of(model)
-        weights = {**dict.fromkeys(model.heads, 1.0), NEXT: 0.0}
-        found = model_figures("", said, platt, weights).values
-        figures: dict[str, Any] = {"model": f"{party}: multi-task BERT", "rows": len(rows_E)}
-        figures |= {n: number(value) for n, value in found.items() if not n.endswith("_raw")}
-        for head, scaling in platt.items():
-            reliability += reliability_rows(said, party, head, scaling)
-        table.append({**figures, "protocol": f"{STRANGERS}; {compared}"})
-    work.progress(2, 3, "judge")
-    judge = {name: number(value) for name, value in parties.judge_metrics().items()}
-    table.append({"model": "J: factor model", **judge, "protocol": f"{OWN}; {compared}"})
-    return {"metrics": table, "reliability": reliability}
+    """Every model on selection people, whom its fit has not met, beside no model at all."""
+    parties = builder_for(work.spec).parties
+    asked = [("B", BERT), *((party, family) for party, family in work.spec["families"])]
+    table: list[dict[str, Any]] = []
+    reliability: list[dict[str, Any]] = []
+    anchors: dict[str, list[dict[str, Any]]] = {}
+    for turn, (party, family) in enumerate(asked):
+        work.progress(turn, len(asked), f"{family} of {party}")
+        found = parties.quality(family, party)
+        name = f"{party}: {CALLED.get(family, family)}"
+        worse = f"; worse than no model in {', '.join(found.worse)}" if found.worse else ""
+        how = f"{UNMET if party == 'J' else STRANGERS}; clicks {against(parties.log)}"
+        figures = {key: number(value) for key, value in found.figures.items()}
+        table.append({"model": name, "rows": found.rows, **figures, "protocol": how + worse})
+        reliability += [{"model": name, **row} for row in found.reliability]
+        anchors[party] = [
+            {
+                "model": f"{party}: {anchor}",
+                "rows": found.rows,
+                **{key: number(value) for key, value in own.items()},
+                "protocol": f"no model: {anchor} of {party}'s people, on the same rows",
+            }
+            for anchor, own in found.anchors.items()
+        ]
+    return {
+        "metrics": [*table, *(row for rows in anchors.values() for row in rows)],
+        "reliability": reliability,
+    }
 
 
 def _epochs(progress: Progress, epochs: int) -> Listener:

@@ -254,6 +254,7 @@ def _judge(
             body.append(
                 [
                     agent,
+                    judge.heading,
                     ledger.estimate(here.estimate, signed=True),
                     ledger.estimate(there.estimate, signed=True),
                     "yes" if same else "no",
@@ -267,8 +268,36 @@ def _judge(
         "another family fitted on other people. Drop: world minus judge, paired; positive where "
         "the world flattered the agent."
     )
-    head = ["agent", "in the world", "before the judge", "same sign", "drop"]
-    return [pictures.get("judge"), table(caption, head, body), _source_note()]
+    head = ["agent", "judge", "in the world", "before the judge", "same sign", "drop"]
+    grid = _families(result, numbers, ledger)
+    return [pictures.get("judge"), table(caption, head, body), grid, _source_note()]
+
+
+def _families(result: Result, numbers: Numbers, ledger: Ledger) -> Html | None:
+    """Every comparison by who plays the people; nothing where there is one judge."""
+    study = result.study
+    places = study.of_role("open", "judge")
+    if len(study.of_role("judge")) < 2:
+        return None
+    lines = dict.fromkeys((d.agent, d.baseline) for d in numbers.differences)
+    body = []
+    for agent, baseline in lines:
+        found = [numbers.find(agent, baseline, place.name) for place in places]
+        sides = [d.side for d in found if d is not None]
+        agree = "all ahead" if min(sides) > 0 else "all behind" if max(sides) < 0 else "no"
+        cells = [_signed(d, ledger) if d else "" for d in found]
+        body.append([agent, baseline, *cells, agree])
+    caption = (
+        f"Who is ahead ({study.unit}) by who plays the people: + ahead, − behind, 0 no clear "
+        "difference. A claim holds where all agree."
+    )
+    head = ["agent", "minus", *(place.heading for place in places), "all families agree"]
+    return table(caption, head, body, wide=True)
+
+
+def _signed(d: Difference, ledger: Ledger) -> Html:
+    mark = {1: "+", -1: "−", 0: "0"}[d.side]
+    return join([f"{mark} ", ledger.number(f"{d.estimate.value:+.2f}", d.estimate.source)])
 
 
 def _sensitivity(

@@ -26,7 +26,7 @@ FUNCTIONS = {  # what units compute: a name for good, with its version, and wher
     "tune@1": f"{MEASURE}.units:tune",
     "describe@1": f"{MEASURE}.units:describe",
     "log@1": f"{MEASURE}.preparation:log",
-    "fit@1": f"{MEASURE}.preparation:fit",
+    "fit@2": f"{MEASURE}.preparation:fit",
     "constants@1": f"{MEASURE}.preparation:constants",
     "accuracy@1": f"{MEASURE}.preparation:accuracy",
 }

@@ -29,6 +29,8 @@ WORLD, JUDGE = "slategym/Log-v0", "slategym/Log-Judge-v0"
 ASSUMED = "mild"  # where nobody says otherwise
 CLASSICS = ("ease", "transitions")
 STRENGTHS = (0.0, 2.0, 4.0, 8.0)  # of boredom, at which everybody is read, log-odds
+OTHER = "gp"  # family of a second judge
+COMPARED = ("supervised", "supervised-capped", "history-rule", "ease", "myopic")
 EVALUATION_LUCK, SELECTION_LUCK = 1_001, 1_002  # no training seed is as high
 TRAINING = {"users": "training", "starts": 4}  # of A's and B's people
 PROFILES = {
@@ -159,9 +161,18 @@ def _places(
     judge = replace(
         world, name="judge", world=JUDGE, role="judge", of="world", title="independent judge"
     )
+    other = replace(
+        judge,
+        name=f"judge-{OTHER}",
+        settings={**shared, "family": OTHER, "anyway": True},
+        title=f"judge of family {OTHER}",
+        policies=COMPARED,
+        people=("J", OTHER),
+    )
     return (
         world,
         judge,
+        other,
         replace(
             world,
             name="static",

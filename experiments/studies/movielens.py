@@ -23,6 +23,7 @@ from slategym.models.simulator.movielens import BOREDOM, DATASET
 WORLD, JUDGE = "slategym/MovieLens-v0", "slategym/MovieLens-Judge-v0"
 GRID = (0.0, 2.0, 4.0, 8.0)  # boredom strengths at which everybody is read, log-odds
 GRID_POLICIES = ("supervised", "supervised-capped", "rule-aware")
+COMPARED = ("supervised", "supervised-capped", "history-rule", "ease-capped", "myopic")
 EVALUATION_LUCK, SELECTION_LUCK = 1, 2
 MOST_USERS = 1256  # 157 evaluation people at 8 points of their history
 TRAINING = {"users": "training", "starts": 4}  # of A's and B's people
@@ -48,6 +49,18 @@ def _place(name: str, strength: float = BOREDOM, **changes: object) -> Place:
     return replace(place, **changes)  # type: ignore[arg-type]
 
 
+def _of_family(family: str) -> Place:
+    """Another judge, whose people another family plays: for whoever is compared."""
+    place = _place("judge", role="judge", of="world", title=f"judge of family {family}")
+    return replace(
+        place,
+        name=f"judge-{family}",
+        settings={**place.settings, "family": family},
+        policies=COMPARED,
+        people=("J", family),
+    )
+
+
 def _selection() -> Place:
     """The world before people on whom something is chosen."""
     place = _place("world", role="selection", of="world", group="selection", luck=SELECTION_LUCK)
@@ -65,6 +78,7 @@ STUDY = Study(
     places=(
         _place("world", title="simulated world"),
         _place("judge", role="judge", of="world", title="independent judge"),
+        _of_family("gp"),
         _place("static", 0.0, role="control", title="static twin (control)"),
         _selection(),
         *(

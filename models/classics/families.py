@@ -131,9 +131,7 @@ def _pair(rows: Rows, s: Settings) -> FadingPair:
 
 def _trained(
     kind: type[Asymmetric] | type[SASRec], training: Training
-) -> tuple[
-    Callable[[Rows, Settings], NextItem[Any]], Callable[[Rows, Ints], dict[str, float]]
-]:
+) -> tuple[Callable[[Rows, Settings], NextItem[Any]], Callable[[Rows, Ints], dict[str, float]]]:
     """How such a network is fitted for given epochs, and how their number is found."""
 
     def train(rows: Rows, epochs: int | None, validation_x: Ints | None) -> tuple[Any, int]:
@@ -269,6 +267,8 @@ def choose(
     *,
     repeats: bool = False,
     parts: Mapping[str, Settings] | None = None,
+    start: Settings | None = None,
+    only: Sequence[str] = (),
 ) -> tuple[dict[str, float], float]:
     """Settings with which a family ranks the items of validation rows best.
 
@@ -278,6 +278,8 @@ def choose(
         validation_x: clicked rows that are not among them.
         repeats: whether items consumed before may be taken up again.
         parts: settings chosen for the families it is made of.
+        start: where to begin; None: where the family does.
+        only: settings to choose; (): all.
 
     Returns:
         The settings, and their NDCG@10.
@@ -290,7 +292,7 @@ def choose(
         found = family.search(rows, validation_x)
         ranking = rank(family.fit(rows, found), rows.events, validation_x, repeats=repeats)
         return found, metrics.ndcg(ranking.rank_x, TOP)
-    start = dict(family.start)
+    start = dict(family.start if start is None else start)
     for part in family.parts:
         taken = (parts or {}).get(part, {})
         start |= {f"{part}.{k}": v for k, v in taken.items()}
@@ -299,5 +301,6 @@ def choose(
         ranking = rank(family.fit(rows, settings), rows.events, validation_x, repeats=repeats)
         return -metrics.ndcg(ranking.rank_x, TOP)
 
-    found, least = climb(family.ladders, start, loss)
+    ladders = {k: ladder for k, ladder in family.ladders.items() if not only or k in only}
+    found, least = climb(ladders, start, loss)
     return found, -least

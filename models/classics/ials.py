@@ -62,13 +62,47 @@ class IALS:
 
     def score(self, state: FoldIn) -> Tensor:
         """Inner products with the user's factors, (B, N)."""
+        return self.user(state) @ self.factor_ND.T
+
+    def user(self, state: FoldIn) -> Tensor:
+        """The user's factors, (B, D)."""
         N, D = self.factor_ND.shape
-        eye_DD = torch.eye(D)
+        eye_DD = torch.eye(D, device=self.factor_ND.device)
         all_DD = self.unseen * self.factor_ND.T @ self.factor_ND
         ridge_B = self.ridge * (state.clicks + self.unseen * N)
         left_BDD = all_DD + state.gram + ridge_B[:, None, None] * eye_DD
         user_BD: Tensor = torch.linalg.solve(left_BDD, state.total)
-        return user_BD @ self.factor_ND.T
+        return user_BD
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Sums over a user's clicks, and the factors that follow."""
+
+    sums: FoldIn
+    user: Tensor  # (B, D)
+
+
+@dataclass(frozen=True)
+class SolvedIALS:
+    """The same with users solved for once a click, however often they are asked."""
+
+    model: IALS
+    name: str = "iALS"
+
+    def initial(self, history_BH: Tensor) -> Solved:
+        """Sums over whole histories."""
+        sums = self.model.initial(history_BH)
+        return Solved(sums, self.model.user(sums))
+
+    def after(self, state: Solved, item_B: Tensor, took_B: Tensor) -> Solved:
+        """One item's factors more."""
+        sums = self.model.after(state.sums, item_B, took_B)
+        return Solved(sums, self.model.user(sums))
+
+    def score(self, state: Solved) -> Tensor:
+        """Inner products with the user's factors, (B, N)."""
+        return state.user @ self.model.factor_ND.T
 
 
 def fit_ials(

@@ -301,4 +301,3 @@ def _held_out(network: Network, windows: Windows) -> float:
         total += float(F.cross_entropy(logits_xN, next_x, reduction="sum"))
         count += len(next_x)
     return total / max(count, 1)
-

@@ -129,7 +129,9 @@ def kernel_features(unit_ND: Floats, length: float, width: int) -> tuple[Floats,
     value_M, vector_MM = np.linalg.eigh(kernel(unit_ND[some], unit_ND[some]))
     best = np.argsort(-value_M)[:width]
     best = best[value_M[best] > TINY * max(value_M.max(), TINY)]
-    feature_ND: Floats = kernel(unit_ND, unit_ND[some]) @ (vector_MM[:, best] / value_M[best] ** 0.5)
+    feature_ND: Floats = kernel(unit_ND, unit_ND[some]) @ (
+        vector_MM[:, best] / value_M[best] ** 0.5
+    )
     whole_N = np.square(unit_ND).sum(1)
     if not math.isinf(length):
         whole_N = np.exp((whole_N - 1.0) / length)

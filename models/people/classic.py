@@ -1,7 +1,7 @@
 """The families that are made of classics, and how each is fitted on a party.
 
     factor        asymmetric factors of what was clicked; biases, drift and factors of values
-    gp            implicit factors folded in; a Gaussian process of values over factors, text, topics
+    gp            implicit factors folded in; a Gaussian process over factors, text and topics
     covisitation  fading EASE and transitions; online biases with drift
 
 Settings are chosen on the party's held people, where there are enough of them, with a fit that has
@@ -10,7 +10,7 @@ not met them; then outputs are calibrated on them, and all is fitted again on th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,15 @@ import torch
 from torch import Tensor
 
 from slategym.models import metrics
-from slategym.models.closed_form.events import Events, Floats
-from slategym.models.closed_form.factors import item_factors
 from slategym.models.classics.families import FAMILIES as SCORERS
 from slategym.models.classics.families import Rows, choose
+from slategym.models.classics.ials import IALS, SolvedIALS
+from slategym.models.classics.search import Settings, climb
+from slategym.models.classics.types import NextItem
+from slategym.models.closed_form.events import Events, Floats
+from slategym.models.closed_form.factors import item_factors
 from slategym.models.closed_form.recursive import Regression, kernel_features
 from slategym.models.closed_form.residuals import Base
-from slategym.models.classics.search import Settings, climb
 from slategym.models.people.calibration import Mix, fit_mix, plain
 from slategym.models.people.packing import pack, unpack
 from slategym.models.people.reading import Asked, ask, rows_of
@@ -54,6 +56,7 @@ START: Settings = {
     "bias": 0.4, "drift": 0.4, "tau": 10.0, "factors": 0.4, "text": 0.4, "topics": 0.06,
     "columns": 0.06,
 }  # fmt: skip
+FOLDED_WIDTH = 32  # of the factors of what is clicked: a user's are solved for at every click
 WIDTH, RIDGE = 8, 8.0  # of a value's factors
 TEXT_WIDTH, TEXT_LENGTH, TOPIC_WIDTH = 24, 0.3, 16
 
@@ -99,7 +102,8 @@ class ClassicFamily:
         events, keep_E, tasks = party.events, party.rows(people), party.tasks
         rows = Rows(events, keep_E)
         scorers = tuple(
-            Scorer(SCORERS[name].fit(rows, clicks[name]), floor) for name, floor in self.scorers
+            Scorer(_live(SCORERS[name].fit(rows, clicks[name])), floor)
+            for name, floor in self.scorers
         )
         share_N = rows.popular_N + 0.5
         regressions = []
@@ -214,19 +218,25 @@ class _Followed:
 
 def _scorer_settings(party: Party, name: str) -> Settings:
     """Settings with which a scorer ranks best what held people click next."""
-    if name not in CHOSEN or len(party.held) < FEWEST_HELD:
-        return SCORERS[name].start
+    start, only = dict(SCORERS[name].start), CHOSEN[name]
+    if name == "ials":
+        start["width"] = FOLDED_WIDTH
     events, held_E = party.events, party.rows(party.held)
     row_x = np.flatnonzero(held_E & events.took_E & (events.order_E >= LEAST_ORDER))
     if len(row_x) > CHOSEN_ROWS:
         row_x = row_x[np.linspace(0, len(row_x) - 1, CHOSEN_ROWS).astype(np.int64)]
-    if not len(row_x):
-        return SCORERS[name].start
+    if len(party.held) < FEWEST_HELD or not len(row_x):
+        return start
     rows = Rows(events, party.rows(party.known))
-    return choose(name, rows, row_x, repeats=party.log.repeats)[0]
+    return choose(name, rows, row_x, repeats=party.log.repeats, start=start, only=only)[0]
 
 
-CHOSEN = ("ease", "transitions", "ials", "asymmetric")  # scorers whose settings are chosen
+CHOSEN: Mapping[str, tuple[str, ...]] = {  # which of a scorer's settings are chosen; (): all
+    "ease": ("fade", "ridge"),
+    "transitions": ("fade", "window", "decay"),
+    "ials": ("fade", "unseen"),
+    "asymmetric": (),
+}
 
 
 def _calibrated(party: Party, taste: ClassicTaste) -> tuple[Mix, ...]:
@@ -259,6 +269,11 @@ def inputs(taste: ClassicTaste, asked: Asked) -> tuple[Floats, Floats]:
         means = means or (torch.zeros(id_BC.shape),)
         mean.append(torch.stack([x_BC[:, 0] for x_BC in means], 1).double().numpy())
     return np.concatenate(score), np.concatenate(mean)
+
+
+def _live(model: NextItem[Any]) -> NextItem[Any]:
+    """As a simulator asks it: often between two clicks."""
+    return SolvedIALS(model) if isinstance(model, IALS) else model
 
 
 def _tensor(values: Floats) -> Tensor:

@@ -169,10 +169,10 @@ def _figures(said: Said, asked: Asked, at: Ints) -> dict[str, float]:
     return {k: v for k, v in found.items() if np.isfinite(v)}
 
 
-def _anchored(
-    said: Said, anchors: Anchors, asked: Asked, at: Ints
-) -> dict[str, dict[str, float]]:
-    popular = Said(said.tasks, np.log(anchors.count_N[asked.id_xC] + 0.5), said.output_xM, said.rank_x)
+def _anchored(said: Said, anchors: Anchors, asked: Asked, at: Ints) -> dict[str, dict[str, float]]:
+    popular = Said(
+        said.tasks, np.log(anchors.count_N[asked.id_xC] + 0.5), said.output_xM, said.rank_x
+    )
     label_x, score_x, _ = _click(popular, asked, at)
     name, took_x = said.tasks[0].signal.name, asked.value_xM[at, 0] > 0
     counts = {f"{name}_auc": metrics.auc(label_x, score_x)}

@@ -10,17 +10,27 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from slategym.models.closed_form.fading import Fading, Popular
-from slategym.models.classics.ials import IALS
-from slategym.models.closed_form.recursive import Regression
+from slategym.models.classics.ials import IALS, SolvedIALS
 from slategym.models.classics.sequential import FadingFactors
+from slategym.models.closed_form.fading import Fading, Popular
+from slategym.models.closed_form.recursive import Regression
 from slategym.models.people.calibration import Mix
 from slategym.models.people.taste import ClassicTaste, Scorer
 
 TENSORS, NUMBERS = "model.safetensors", "model.json"
 KINDS: dict[str, Any] = {  # what may be read back: nothing else is ever made from a file
     kind.__name__: kind
-    for kind in (ClassicTaste, Scorer, Fading, FadingFactors, Popular, IALS, Regression, Mix)
+    for kind in (
+        ClassicTaste,
+        Scorer,
+        Fading,
+        FadingFactors,
+        Popular,
+        IALS,
+        SolvedIALS,
+        Regression,
+        Mix,
+    )
 }
 
 

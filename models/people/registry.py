@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from slategym.envs.names import Registry, load_object
+from slategym.envs.names import Registry, load_object, lookup
 
 if TYPE_CHECKING:
     from slategym.models.people.types import Family
@@ -30,10 +30,9 @@ class FamilyEntry(NamedTuple):
         return family
 
 
-BERT = "bert"  # fitted by `models/multitask`, as the ranker is
+BERT = "bert"  # the multi-task network itself, fitted by `models/multitask` as the ranker is
 PEOPLE = "slategym.models.people"
 FAMILIES: dict[str, FamilyEntry] = {
-    BERT: FamilyEntry(f"{PEOPLE}.bert:BERT", "the multi-task BERT"),
     "factor": FamilyEntry(
         f"{PEOPLE}.classic:FACTOR",
         "fading factors of what was clicked; biases, drift, factors, topics of what it is worth",
@@ -48,6 +47,22 @@ FAMILIES: dict[str, FamilyEntry] = {
     ),
 }
 families = Registry("family of people", FAMILIES, {"slategym.families": FamilyEntry})
+
+
+def family_names() -> tuple[str, ...]:
+    """Every family's name, the network's first."""
+    return (BERT, *families.all())
+
+
+def find_family(name: str) -> str:
+    """The name itself; nothing is imported.
+
+    Raises:
+        UsageError: there is no such family; the nearest is offered.
+    """
+    if ":" not in name:
+        lookup(families.kind, name, dict.fromkeys(family_names()))
+    return name
 
 
 def register_family(name: str, path: str, one_line: str = "") -> None:

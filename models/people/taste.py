@@ -14,8 +14,8 @@ from torch import Tensor
 
 from slategym.envs.engine import arrive
 from slategym.envs.types import Arrival, Context, Population, map_tensors
-from slategym.models.closed_form.recursive import Belief, Regression
 from slategym.models.classics.types import NextItem
+from slategym.models.closed_form.recursive import Belief, Regression
 from slategym.models.people.calibration import Mix
 from slategym.models.tasks import Count, Task
 from slategym.models.taste import Outputs
@@ -77,9 +77,7 @@ class ClassicTaste:
 
     def prepared(self, population: Population) -> ClassicTaste:
         """With these people's histories read once, unless their states would fill the memory."""
-        everybody_U = torch.arange(
-            population.size, dtype=torch.int32, device=self.popular_N.device
-        )
+        everybody_U = torch.arange(population.size, dtype=torch.int32, device=self.popular_N.device)
         parts, numbers = [], 0
         for begin in range(0, population.size, AT_ONCE):
             arrival = arrive(population, everybody_U[begin : begin + AT_ONCE])
@@ -118,9 +116,7 @@ class ClassicTaste:
         self, state: State, id_BC: Tensor | None
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """What the mixes mix: scores and popularity; expected values. (B, C) each."""
-        scores = [
-            s.scores(own, id_BC) for s, own in zip(self.scorers, state.clicks, strict=True)
-        ]
+        scores = [s.scores(own, id_BC) for s, own in zip(self.scorers, state.clicks, strict=True)]
         if id_BC is not None:
             popular_BC = self.popular_N[id_BC]
         else:

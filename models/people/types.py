@@ -133,6 +133,6 @@ def regressed(task: Task, value_x: Floats) -> Floats:
 
 
 def roots(tasks: Sequence[Task]) -> tuple[int, ...]:
-    """Signals that are predicted on their own: all but the click and what is derived from others."""
+    """Signals predicted on their own: all but the click and what is derived from others."""
     derived = {task.given for task in tasks}
     return tuple(m for m, task in enumerate(tasks) if m and task.signal.name not in derived)

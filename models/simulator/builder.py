@@ -36,8 +36,9 @@ from slategym.models.data.log import Log
 from slategym.models.data.sittings import repetition
 from slategym.models.data.slates import SLATE_SIZE, default_slate, slates_left, too_few_left
 from slategym.models.files import kept
-from slategym.models.judge.factor import JudgeTaste
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
+from slategym.models.multitask.scores import heading
+from slategym.models.people.registry import BERT
 from slategym.models.simulator.assumptions import (
     MILD,
     MILD_RULE,
@@ -55,7 +56,7 @@ from slategym.models.simulator.click_rates import (
 )
 from slategym.models.simulator.labels import label_of_choice, labels_of_log
 from slategym.models.simulator.pace import Pace, moves_of, pace_of
-from slategym.models.simulator.parties import Parties, PartySettings
+from slategym.models.simulator.parties import USUAL, Parties, PartySettings
 from slategym.models.simulator.pessimism import pessimistic
 from slategym.models.simulator.population import first
 from slategym.models.simulator.sessions import PATIENCES, PatienceChosen, choose_patience
@@ -97,6 +98,13 @@ class WorldSettings:
     objective: tuple[tuple[str, float], ...] | None = None  # by signal
     pessimism: float = 0.0  # reward per unit of disagreement
     ensemble: int = 3  # models that may disagree, the world's own included
+    family: str | None = None  # of the people; None: the role's usual one
+    anyway: bool = False  # whether people who do worse than no model are taken all the same
+
+    @property
+    def people(self) -> str:
+        """The family."""
+        return self.family or USUAL[self.role]
 
     def __post_init__(self) -> None:
         if not 0 <= self.pessimism < float("inf"):
@@ -115,12 +123,15 @@ class WorldBuilder:
         self.log, self.recipe = log, recipe
         self.parties = Parties(log, recipe.parties)
         self.pace = self._pace()
-        self._encoders: dict[tuple[str, str, int], StateEncoder] = {}
-        self._constants: dict[str, Constants] = {}
+        self._tastes: dict[tuple[str, str, str, int], Taste[Any]] = {}
+        self._constants: dict[tuple[str, str], Constants] = {}
 
     def world(self, settings: WorldSettings) -> World:
         """The world of these settings, without a place to make choices in."""
-        bare = self._bare(settings.role, settings.users, settings.starts, settings.device)
+        family = settings.people
+        if settings.family is not None and not settings.anyway:
+            self.parties.check(family, settings.role)
+        bare = self._bare(settings.role, family, settings.users, settings.starts, settings.device)
         slate_size = self.default_slate if settings.slate_size is None else settings.slate_size
         horizon = self._horizon(settings.assumptions)
         self._check_slate_size(bare, slate_size, horizon)
@@ -129,6 +140,7 @@ class WorldBuilder:
             encoder = self._encoder("B", settings.device)
             observer = BertObserver(_ready(encoder, bare.population))  # type: ignore[arg-type]
         name = self.recipe.judge if settings.role == "J" else self.recipe.world
+        name = name if family == USUAL[settings.role] else f"{name} ({family})"
         world = replace(
             bare,
             name=f"{name} (static)" if settings.static else name,
@@ -137,7 +149,7 @@ class WorldBuilder:
             slate_size=slate_size,
             horizon=horizon,
             observer=observer,
-            labels=self._labels(settings),
+            labels=(*self._labels(settings), *self._label_of_family(settings)),
         )
         if settings.objective is not None:
             world = replace(world, objective=_objective(world, settings.objective))
@@ -170,11 +182,11 @@ class WorldBuilder:
         assert left is not None
         return pace if pace.horizon <= left else replace(pace, horizon=left)
 
-    def _bare(self, party: str, users: str, starts: int, device: str) -> World:
+    def _bare(self, party: str, family: str, users: str, starts: int, device: str) -> World:
         """Everything but the people: enough to calibrate on."""
         log = self.log
         population = map_tensors(lambda x: x.to(device), self.parties.population(users, starts))
-        people = LearnedUsers(self._taste(party, device), skip=0.0, temperature=1.0)
+        people = LearnedUsers(self._taste(party, family, device), skip=0.0, temperature=1.0)
         return World(
             name=party,
             catalogue=self._catalogue(device),
@@ -217,24 +229,26 @@ class WorldBuilder:
     def _moves(self) -> tuple[Any, ...]:
         return moves_of(self.log)
 
-    def _encoder(self, party: str, device: str, member: int = 0) -> StateEncoder:
-        key = (party, device, member)
-        if key not in self._encoders:
-            model = self.parties.bert(party, member=member).to(device)
-            seconds = self.pace.seconds_per_slate
-            self._encoders[key] = StateEncoder(model, seconds_per_event=seconds)
-        return self._encoders[key]
+    def _encoder(self, party: str, device: str) -> StateEncoder:
+        taste = self._taste(party, BERT, device)
+        assert isinstance(taste, StateEncoder)
+        return taste
 
-    def _taste(self, party: str, device: str, member: int = 0) -> Taste[Any]:
-        if party == "J":
-            return JudgeTaste(self.parties.judge().to(device))
-        return self._encoder(party, device, member)
+    def _taste(self, party: str, family: str, device: str, member: int = 0) -> Taste[Any]:
+        key = (party, family, device, member)
+        if key not in self._tastes:
+            seconds = self.pace.seconds_per_slate
+            self._tastes[key] = self.parties.taste(
+                family, party, member, seconds_per_event=seconds, device=device
+            )
+        return self._tastes[key]
 
     def _people(self, settings: WorldSettings, world: World, member: int = 0) -> UserModel[Any]:
         """The role's people, as this member of its ensemble has them."""
-        constants = self.click_constants(settings.role)
+        constants = self.click_constants(settings.role, settings.people)
+        taste = self._taste(settings.role, settings.people, settings.device, member)
         people = LearnedUsers(
-            taste=_ready(self._taste(settings.role, settings.device, member), world.population),
+            taste=_ready(taste, world.population),
             skip=constants.skip,
             temperature=constants.temperature,
             static=settings.static,
@@ -293,21 +307,28 @@ class WorldBuilder:
         wanted = VISITS * self.pace.horizon
         return wanted if left is None else max(self.pace.horizon, min(wanted, left))
 
-    def click_constants(self, party: str) -> Constants:
+    def click_constants(self, party: str, family: str | None = None) -> Constants:
         """Skip and temperature of A's or J's people, found once on calibration people and kept.
 
         Fitted on the log's slates where it has such in which nothing was clicked, else solved for
         two stated click rates.
-        """
-        if party not in self._constants:
-            folder = self.parties.folder(party).name
-            decides = [folder, self.parties.folder("B").name, asdict(self.recipe.rates), 2]
-            found = kept(f"constants/{folder}-choice", decides, lambda: asdict(self._choice(party)))
-            self._constants[party] = Constants(**found)
-        return self._constants[party]
 
-    def _choice(self, party: str) -> Constants:
-        world = self._bare(party, "calibration", starts=3, device="cpu")
+        Args:
+            party: "A" or "J".
+            family: of its people; None: the usual one.
+        """
+        family = family or USUAL[party]
+        if (party, family) not in self._constants:
+            folder = self.parties.folder(party, 0, family).name
+            decides = [folder, self.parties.folder("B").name, asdict(self.recipe.rates), 2]
+            found = kept(
+                f"constants/{folder}-choice", decides, lambda: asdict(self._choice(party, family))
+            )
+            self._constants[party, family] = Constants(**found)
+        return self._constants[party, family]
+
+    def _choice(self, party: str, family: str) -> Constants:
+        world = self._bare(party, family, "calibration", starts=3, device="cpu")
         number = max(MIN_SLATES, CALIBRATED // self.log.num_items)
         world = replace(world, population=first(world.population, number))
         users = world.users
@@ -352,11 +373,11 @@ class WorldBuilder:
         length = self.pace.visit
 
         def chosen() -> dict[str, Any]:
-            world = self._bare("A", "calibration", starts=8, device="cpu")
+            world = self._bare("A", USUAL["A"], "calibration", starts=8, device="cpu")
             number = max(MIN_SLATES, CALIBRATED // self.log.num_items)
             world = replace(world, population=first(world.population, number))
             people = LearnedUsers(
-                _ready(self._taste("A", "cpu"), world.population),
+                _ready(self._taste("A", USUAL["A"], "cpu"), world.population),
                 skip=constants.skip,
                 temperature=constants.temperature,
             )
@@ -372,13 +393,26 @@ class WorldBuilder:
         decides = [asdict(constants), asdict(MILD_RULE), asdict(self.pace), list(PATIENCES)]
         return PatienceChosen(**kept(f"constants/{folder}-patience", decides, chosen))
 
+    def _label_of_family(self, settings: WorldSettings) -> tuple[Label, ...]:
+        """Who plays the people, where it is not the usual family."""
+        if settings.family is None:
+            return ()
+        found = self.parties.quality(settings.people, settings.role)
+        why = f"on {found.people} people unknown to it: {found.sentence()}"
+        if found.worse:
+            worse = ", ".join(heading(figure) for figure in found.worse)
+            why = f"taken anyway, worse than no model in {worse}; {why}"
+        return ((f"people: {settings.people}", "derived", why),)
+
     def _labels(self, settings: WorldSettings) -> tuple[Label, ...]:
         log, told = self.log, self.recipe.labels
         if not told:
             told = (
                 *labels_of_log(log, self.parties.warm, self.recipe.parties.warm),
                 *self.pace.labels,
-                label_of_choice(self.click_constants(settings.role), self.recipe.rates),
+                label_of_choice(
+                    self.click_constants(settings.role, settings.people), self.recipe.rates
+                ),
             )
         if settings.static:
             return (*told, ("nothing changes", "assumed", "the negative control"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from slategym.envs.types import World
+from slategym.models.people.registry import find_family
 from slategym.models.simulator.assumptions import MILD_RULE, Assumptions, Label, find_assumptions
 from slategym.models.simulator.builder import Recipe, WorldBuilder, WorldSettings, builder_of
 from slategym.models.simulator.click_rates import ClickRates, Constants
@@ -50,6 +53,8 @@ def movielens(
     starts: int = 8,
     pessimism: float = 0.0,
     ensemble: int = 3,
+    family: str | None = None,
+    anyway: bool = False,
     device: str = "cpu",
 ) -> World:
     """Films for people who choose, like and rate as a BERT learned from MovieLens-100K.
@@ -99,6 +104,9 @@ def movielens(
             deviation of the item's expected reward over an ensemble; 0: none.
         ensemble: models of A's people that are asked, the world's own included; each is fitted
             once, in about a minute.
+        family: kind of model that plays the people: bert, factor, gp, covisitation, trees; null:
+            bert.
+        anyway: True takes a family that does worse than no model on people unknown to it.
         device: of every tensor.
 
     Source:
@@ -112,6 +120,7 @@ def movielens(
     settings = WorldSettings(
         "A", static, users, slate_size, assumed, state, starts, device, None, pessimism, ensemble
     )
+    settings = replace(settings, family=_found(family), anyway=anyway)
     return build_world(DATASET, MOVIELENS, settings)
 
 
@@ -123,15 +132,18 @@ def movielens_judge(
     boredom: float | None = None,
     state: bool = True,
     starts: int = 8,
+    family: str | None = None,
+    anyway: bool = False,
     device: str = "cpu",
 ) -> World:
     """The same films before independent people: another family of model, fitted on others.
 
     Description:
-        As slategym/MovieLens-v0, but clicks, likes and ratings come from a factor model with biases
-        and genres fitted on J's people, whom no other model has met. The assumed rules are the
-        same, so this world tests whether what a policy learned of people's preferences carries
-        over, not whether the rules are true.
+        As slategym/MovieLens-v0, but clicks, likes and ratings come from another family of models,
+        by default fading factors and a regression on biases, drift, factors and genres, fitted on
+        J's people, whom no other model has met. The assumed rules are the same, so this world tests
+        whether what a policy learned of people's preferences carries over, not whether the rules
+        are true.
 
     Observation space:
         As slategym/MovieLens-v0; the state embedding is the B-model's here too.
@@ -160,17 +172,25 @@ def movielens_judge(
         boredom: log-odds that boredom takes, 0 for none; null: as assumed.
         state: False leaves out the B-model and its embedding, which is faster.
         starts: points of each person's history at which they may arrive.
+        family: kind of model that plays the people: bert, factor, gp, covisitation, trees; null:
+            factor.
+        anyway: True takes a family that does worse than no model on people unknown to it.
         device: of every tensor.
 
     Source:
-        MovieLens-100K (Harper and Konstan 2015, doi:10.1145/2827872); factor model: Koren 2009.
+        MovieLens-100K (Harper and Konstan 2015, doi:10.1145/2827872); models/people.
 
     Version history:
-        v0: first.
+        v0: first; the usual judge has since been mended, and its family may be chosen.
     """
     assumed = _assumed(assumptions, boredom)
     settings = WorldSettings("J", static, users, slate_size, assumed, state, starts, device)
+    settings = replace(settings, family=_found(family), anyway=anyway)
     return build_world(DATASET, MOVIELENS, settings)
+
+
+def _found(family: str | None) -> str | None:
+    return None if family is None else find_family(family)
 
 
 def _assumed(assumptions: str, boredom: float | None) -> Assumptions:

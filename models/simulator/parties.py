@@ -21,26 +21,30 @@ from slategym.envs.types import AgentLog, Population
 from slategym.models.data.log import Log
 from slategym.models.data.sittings import clicked
 from slategym.models.data.splits import split_users
-from slategym.models.files import kept_path, place_of
-from slategym.models.judge.factor import FORMAT as JUDGE_FORMAT
-from slategym.models.judge.factor import (
-    FactorModel,
-    JudgeSettings,
-    judge_card,
-    load_judge,
-    save_judge,
-)
-from slategym.models.judge.fit import train_judge
+from slategym.models.files import kept, kept_path, place_of
 from slategym.models.multitask.fit import Listener, TrainingSettings
+from slategym.models.multitask.incremental import StateEncoder
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.train import FORMAT, train_multitask
+from slategym.models.people.card import NOT_READ, write_card
+from slategym.models.people.figures import Quality, quality, refuse
+from slategym.models.people.registry import BERT, families, find_family
+from slategym.models.people.types import Party
 from slategym.models.simulator.population import population
+from slategym.models.tasks import from_json, to_json
+from slategym.models.taste import Taste
+from slategym.models.text.vectors import DEFAULT_ENCODER, item_text_vectors
 
 SHARES = {"A": 1 / 3, "B": 1 / 3, "J": 1 / 3}
 GROUP_SHARES = {"calibration": 0.2, "selection": 0.3, "evaluation": 0.5}
 GROUPS = ("training", *GROUP_SHARES)
 SPLIT_SEED = 7
 FEWEST_PEOPLE = 15  # of whom every group has one
+UNMET = "J-unmet"  # J's people without the selection people: the fit on whom figures are read
+USUAL = {"A": BERT, "B": BERT, "J": "factor"}  # family of each party's model
+HELD_SHARE = 0.15  # of A's people, on whom a family's outputs are calibrated
+LEFT_OUT = 0.2  # of a party's people, by every further member of an ensemble
+QUALITY_FORMAT = 1  # of how figures are read: a change is a new one
 ENOUGH = 0.5  # of a group's people; so many must have the clicks with which everybody arrives
 
 
@@ -50,7 +54,6 @@ class PartySettings:
 
     model: MultiTaskSettings = field(default_factory=MultiTaskSettings)
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings(epochs=8))
-    judge: JudgeSettings = field(default_factory=JudgeSettings)
     validation_share: float = 0.1  # of a party's own people, for early stopping
     warm: int = 10  # clicks with which everybody arrives; fewer where a log's people have fewer
     starts: int = 8  # arrivals per person
@@ -73,6 +76,7 @@ class Parties:
         groups = split_users(len(parts["J"]), GROUP_SHARES, SPLIT_SEED + 1)
         for group, at in groups.items():
             self.people[group] = parts["J"][at]
+        self.people[UNMET] = np.setdiff1d(parts["J"], self.people["selection"])
         self.people["training"] = np.sort(np.concatenate([parts["A"], parts["B"]]))
         self.warm = self._warm()
 
@@ -107,19 +111,32 @@ class Parties:
             seed=SPLIT_SEED + GROUPS.index(group),
         )
 
-    def folder(self, party: str, member: int = 0) -> Path:
-        """Where this party's model is kept; its name holds the hash of all that decides it."""
-        return place_of(*self._kept_as(party, member))
+    def folder(self, party: str, member: int = 0, family: str | None = None) -> Path:
+        """Where this party's model is kept; its name holds the hash of all that decides it.
 
-    def _kept_as(self, party: str, member: int = 0) -> tuple[str, list[Any]]:
+        Args:
+            party: "A", "B" or "J".
+            member: of an ensemble.
+            family: of people; None: the party's usual one.
+        """
+        return place_of(*self._kept_as(party, member, family or USUAL[party]))
+
+    def _kept_as(self, party: str, member: int, family: str) -> tuple[str, list[Any]]:
         """Where below `home`, and all that decides the model."""
         s = self.settings
         decides: list[Any] = [self.log.sha256, SHARES, SPLIT_SEED, party]
-        if party == "J":
-            decides += [s.judge, JUDGE_FORMAT]
-        else:
+        if family == BERT:
             decides += [s.model, s.training, s.validation_share, member, FORMAT]
-        return f"models/{self.slug}-{party}", decides
+            return f"models/{self.slug}-{party}", decides
+        kind = families.find(family).load()
+        decides += [family, kind.version, HELD_SHARE, LEFT_OUT, member, self._history]
+        decides += [DEFAULT_ENCODER] if kind.reads_text else []
+        return f"models/{self.slug}-{party}-{re.sub(r'[^a-z0-9]+', '-', family.lower())}", decides
+
+    @property
+    def _history(self) -> int:
+        """Clicks before a row that are read: as many as the network's."""
+        return self.settings.model.max_history
 
     @property
     def slug(self) -> str:
@@ -133,16 +150,16 @@ class Parties:
         listener: Listener | None = None,
         member: int = 0,
     ) -> MultiTaskBert:
-        """The multi-task BERT of A or B, fitted on its own people only, once.
+        """A party's multi-task BERT, fitted on its own people only, once.
 
         Args:
-            party: "A" or "B".
+            party: "A", "B" or "J".
             progress: show a bar.
             listener: told of every epoch.
             member: of an ensemble: others than 0 have other initial weights, other batches and
                 other people held out.
         """
-        seed = ord(party) + 1000 * member
+        seed = ord(party[0]) + 1000 * member
         rng = np.random.default_rng([SPLIT_SEED, seed])
         people = rng.permutation(self.people[party])
         held = max(1, round(len(people) * self.settings.validation_share))
@@ -151,7 +168,7 @@ class Parties:
             np.sort(people[held:]),
             self.settings.model,
             self.settings.training,
-            self.folder(party, member),
+            place_of(*self._kept_as(party, member, BERT)),
             validation=np.sort(people[:held]),
             seed=seed,
             label=f"multi-task BERT of {party}" + (f", model {member + 1}" if member else ""),
@@ -159,22 +176,119 @@ class Parties:
             on_epoch=listener,
         )
 
-    def judge(self) -> FactorModel:
-        """The judge, fitted on J's people."""
+    def taste(
+        self,
+        family: str,
+        party: str,
+        member: int = 0,
+        *,
+        seconds_per_event: float = 60.0,
+        device: str = "cpu",
+    ) -> Taste[Any]:
+        """A party's people as a family has them, fitted once.
+
+        Args:
+            family: "bert", or a name in `families`.
+            party: "A", "B" or "J".
+            member: of an ensemble: others than 0 have not met a fifth of the people.
+            seconds_per_event: gap that the network is told between events of a session.
+            device: of its tensors.
+
+        Raises:
+            UsageError: there is no such family, or it cannot be fitted on such a log.
+        """
+        find_family(family)
+        if family == BERT:
+            model = self.bert(party, member=member).to(device)
+            return StateEncoder(model, seconds_per_event=seconds_per_event)
+        kind = families.find(family).load()
 
         def fit(folder: Path) -> None:
-            model, figures = train_judge(self.log, self.people["J"], self.settings.judge)
-            save_judge(model, self.settings.judge, figures, folder, judge_card(self.log, figures))
+            fitted_on = self._party(party, member, kind.reads_text)
+            found = kind.fit(fitted_on)
+            folder.mkdir(parents=True, exist_ok=True)
+            kind.save(found, folder)
+            about = {
+                "family": family,
+                "party": party,
+                "people": len(fitted_on.people),
+                "held": len(fitted_on.held),
+                "tasks": to_json(found.tasks),
+            }
+            (folder / "config.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+            write_card(folder, self.log, family, kind.one_line, about, NOT_READ)
 
-        return load_judge(kept_path(*self._kept_as("J"), fit))
+        folder = kept_path(*self._kept_as(party, member, family), fit)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return kind.load(folder, from_json(config["tasks"]), device)
 
-    def judge_metrics(self) -> dict[str, float]:
-        """What the judge reached on held-out people of its own."""
-        self.judge()
-        figures: dict[str, float] = json.loads((self.folder("J") / "config.json").read_text())[
-            "metrics"
-        ]
-        return figures
+    def _party(self, party: str, member: int, reads_text: bool) -> Party:
+        """The people of a fit, and those of them on whom it is calibrated."""
+        people = self.people[party]
+        rng = np.random.default_rng([SPLIT_SEED, ord(party[0]), member])
+        if member:
+            people = np.sort(rng.permutation(people)[round(LEFT_OUT * len(people)) :])
+        held = np.intersect1d(people, self.people["calibration"])
+        if not len(held):
+            held = np.sort(rng.permutation(people)[: max(1, round(HELD_SHARE * len(people)))])
+        texts = self.log.items["text"].tolist() if reads_text else []
+        text_ND0 = item_text_vectors(texts, progress=False) if texts else None
+        return Party(self.log, people, held, text_ND0, member, self._history)
+
+    def quality(self, family: str, party: str) -> Quality:
+        """How well a family does on selection people, who are unknown to the fit that is read.
+
+        J's people include them: there another fit is read, on J's others. Computed once.
+
+        Args:
+            family: "bert", or a name in `families`.
+            party: "A", "B" or "J".
+        """
+        read = UNMET if party == "J" else party
+
+        def measured() -> dict[str, Any]:
+            found = quality(
+                self.taste(family, read),
+                self.log,
+                self.people[read],
+                self.people["selection"],
+                least=self.warm,
+                history=self._history,
+            )
+            return found.to_json()
+
+        place, decides = self._kept_as(read, 0, find_family(family))
+        place = place.replace("models/", "figures/", 1)
+        decides = [*decides, self.warm, GROUP_SHARES, QUALITY_FORMAT]
+        found = Quality.from_json(kept(place, decides, measured))
+        if family != BERT and (folder := self.folder(party, 0, family)).is_dir():
+            self._say_in_card(folder, family, found)
+        return found
+
+    def _say_in_card(self, folder: Path, family: str, found: Quality) -> None:
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        if NOT_READ in card:
+            about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            one_line = families.find(family).one_line
+            write_card(folder, self.log, family, one_line, about, found.sentence())
+
+    def check(self, family: str, party: str) -> None:
+        """Refuse a family that does worse than no model on people unknown to it.
+
+        Raises:
+            UsageError: with its figures, and with families that do not.
+        """
+        found = self.quality(family, party)
+        if found.worse:
+            others = [name for name in (BERT, *families.own) if name != family]
+            fine = [name for name in others if self._fine(name, party)]
+            refuse(family, "judge" if party == "J" else "world", found, fine)
+
+    def _fine(self, family: str, party: str) -> bool:
+        try:
+            return not self.quality(family, party).worse
+        except UsageError:  # it cannot be fitted on this log
+            return False
 
     def clicks_of(self, party: str) -> torch.Tensor:
         """How often each item was taken up by a party's people, (N,) float32."""
@@ -197,12 +311,26 @@ class Parties:
             repeats=log.repeats,
         )
 
-    def prepare(self, party: str, progress: bool = True, listener: Listener | None = None) -> None:
-        """Fit one party's model if it is not there yet."""
-        if party == "J":
-            self.judge()
-        else:
+    def prepare(
+        self,
+        party: str,
+        progress: bool = True,
+        listener: Listener | None = None,
+        family: str | None = None,
+    ) -> None:
+        """Fit one party's model if it is not there yet.
+
+        Args:
+            party: "A", "B" or "J".
+            progress: show a bar, where there are epochs.
+            listener: told of every epoch.
+            family: of people; None: the party's usual one.
+        """
+        family = family or USUAL[party]
+        if family == BERT:
             self.bert(party, progress, listener)
+        else:
+            self.taste(family, party)
 
 
 def _too_few(log: Log, found: str) -> str:

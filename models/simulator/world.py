@@ -16,6 +16,7 @@ from typing import Any, Literal
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.types import World
 from slategym.models.data.log import Log
+from slategym.models.people.registry import find_family
 from slategym.models.simulator.assumptions import Assumptions, find_assumptions
 from slategym.models.simulator.builder import Recipe, WorldSettings, builder_of
 
@@ -39,6 +40,8 @@ def learned_world(
     pessimism: float = 0.0,
     ensemble: int = 3,
     objective: Objective = None,
+    family: str | None = None,
+    anyway: bool = False,
     device: str = "cpu",
 ) -> World:
     """A world of people learned from a log; the models are fitted once and kept.
@@ -48,8 +51,8 @@ def learned_world(
         assumptions: what is added because no log shows it: "none", "mild", "lasting", "mixed",
             "habit", "smooth", "return", perhaps with other numbers ("lasting:duration=8"); or a
             value. See docs/assumptions.md.
-        role: "world": A's people, a multi-task BERT; "judge": J's, a model of another family fitted
-            on people whom no other model has met.
+        role: "world": A's people; "judge": J's, a model fitted on people whom no other has met,
+            by default of another family.
         static: True: the negative control: nothing that a user does changes what comes next.
         users: whose histories: "training" (people of A and B), or "calibration", "selection",
             "evaluation" (three groups of J's people).
@@ -61,10 +64,15 @@ def learned_world(
         ensemble: models of A's people that are asked, the world's own included.
         objective: reward per unit of signals by name, as a mapping or "click=1,dwell=0.01"; None:
             the weights that the log declares.
+        family: kind of model that plays the people: "bert", "factor", "gp", "covisitation",
+            "trees", or one of another package; None: "bert" in the world, "factor" of the judge.
+        anyway: True takes a family that does worse than no model, which the labels then say.
         device: of every tensor.
 
     Raises:
-        UsageError: if a setting cannot be, or the log is too small for a world.
+        UsageError: if a setting cannot be, or the log is too small for a world; if the family that
+            is named does surely worse on people unknown to it than biases or popularity, with its
+            figures and the names of families that do not.
     """
     return build_world(
         log,
@@ -80,6 +88,8 @@ def learned_world(
             pessimism=pessimism,
             ensemble=ensemble,
             objective=read_objective(objective),
+            family=None if family is None else find_family(family),
+            anyway=anyway,
             device=device,
         ),
     )
@@ -90,8 +100,15 @@ def build_world(log: Log | str | Path, recipe: Recipe, settings: WorldSettings) 
     log = str(log) if isinstance(log, Path) else log
     world = builder_of(log, recipe).world(settings)
     # choices are made in the open world, whoever asks: neither judge nor control has a part in them
+    family = settings.family if settings.role == "A" else None
     chosen_in = replace(
-        settings, role="A", users="selection", static=False, starts=STARTS, pessimism=0.0
+        settings,
+        role="A",
+        users="selection",
+        static=False,
+        starts=STARTS,
+        pessimism=0.0,
+        family=family,
     )
     return replace(world, selection=Selection(log, recipe, chosen_in))
 
@@ -159,6 +176,8 @@ def log_world(
     pessimism: float = 0.0,
     ensemble: int = 3,
     objective: str | None = None,
+    family: str | None = None,
+    anyway: bool = False,
     device: str = "cpu",
 ) -> World:
     """People of a log of your own, who choose and respond as a BERT learned from it.
@@ -211,6 +230,9 @@ def log_world(
         ensemble: models of A's people that are asked, the world's own included; each is fitted
             once.
         objective: reward per unit of signals, such as click=1,dwell=0.01; null: as the log says.
+        family: kind of model that plays the people: bert, factor, gp, covisitation, trees; null:
+            bert.
+        anyway: True takes a family that does worse than no model on people unknown to it.
         device: of every tensor.
 
     Source:
@@ -230,6 +252,8 @@ def log_world(
         pessimism=pessimism,
         ensemble=ensemble,
         objective=objective,
+        family=family,
+        anyway=anyway,
         device=device,
     )
 
@@ -243,13 +267,16 @@ def log_judge(
     state: bool = True,
     starts: int = 8,
     objective: str | None = None,
+    family: str | None = None,
+    anyway: bool = False,
     device: str = "cpu",
 ) -> World:
     """The same log's items before independent people: another family of model, other people.
 
     Description:
-        As slategym/Log-v0, but what people do comes from a factor model with biases and topics
-        fitted on J's people, whom no other model has met. The assumed rules are the same, so this
+        As slategym/Log-v0, but what people do comes from another family of models, by default
+        fading factors and a regression on biases, drift, factors and topics, fitted on J's people,
+        whom no other model has met. The assumed rules are the same, so this
         world tests whether what a policy learned of people's preferences carries over, not whether
         the rules are true.
 
@@ -281,13 +308,16 @@ def log_judge(
         state: False leaves out the B-model and its embedding, which is faster.
         starts: points of each person's history at which they may arrive.
         objective: reward per unit of signals, such as click=1,dwell=0.01; null: as the log says.
+        family: kind of model that plays the people: bert, factor, gp, covisitation, trees; null:
+            factor.
+        anyway: True takes a family that does worse than no model on people unknown to it.
         device: of every tensor.
 
     Source:
-        The log; factor model: Koren 2009.
+        The log; models/people.
 
     Version history:
-        v0: first.
+        v0: first; the usual judge has since been mended, and its family may be chosen.
     """
     return learned_world(
         log,
@@ -299,5 +329,7 @@ def log_judge(
         state=state,
         starts=starts,
         objective=objective,
+        family=family,
+        anyway=anyway,
         device=device,
     )

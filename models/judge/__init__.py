@@ -1,1 +1,0 @@
-"""The judge: a factor model, another family than the multi-task BERT."""
