@@ -80,9 +80,10 @@ class Regression:
             return Belief(mean_BP, covariance_BPP)
         keep = math.exp(-1.0 / self.events)
         keep_BP = torch.ones_like(h_BP)
-        keep_BP[:, -1] = torch.where(took_B, keep, 1.0)
+        passed_B = took_B.to(h_BP.dtype)
+        keep_BP[:, -1] -= (1.0 - keep) * passed_B
         covariance_BPP = covariance_BPP * keep_BP[:, :, None] * keep_BP[:, None]
-        covariance_BPP[:, -1, -1] += took_B * ((1.0 - keep**2) * self.drift)
+        covariance_BPP[:, -1, -1] += passed_B * ((1.0 - keep**2) * self.drift)
         return Belief(mean_BP * keep_BP, covariance_BPP)
 
     def design(self, item_x: Tensor) -> Tensor:

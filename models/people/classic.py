@@ -34,6 +34,7 @@ from slategym.models.people.packing import pack, unpack
 from slategym.models.people.reading import Asked, ask, rows_of
 from slategym.models.people.taste import ClassicTaste, Scorer
 from slategym.models.people.types import Ints, Party, roots
+from slategym.models.statistics import smoothed_rate
 from slategym.models.tasks import Task
 
 CALIBRATED_ROWS = 2_000  # of held people, on which outputs are calibrated
@@ -105,7 +106,6 @@ class ClassicFamily:
             Scorer(_live(SCORERS[name].fit(rows, clicks[name])), floor)
             for name, floor in self.scorers
         )
-        share_N = rows.popular_N + 0.5
         regressions = []
         for m, settings in values.items():
             features = _Features(party, tasks[m].signal.name, people, self.blocks)
@@ -118,7 +118,7 @@ class ClassicFamily:
         return ClassicTaste(
             tasks=tasks,
             scorers=scorers,
-            popular_N=torch.as_tensor(np.log(share_N / share_N.sum()), dtype=torch.float32),
+            popular_N=_tensor(_popularity(events, rows)),
             columns=columns,
             regressions=tuple(regressions),
             mixes=(plain(len(scorers) + 1, len(scorers)), *starts),
@@ -254,7 +254,7 @@ def _calibrated(party: Party, taste: ClassicTaste) -> tuple[Mix, ...]:
     for m, task in enumerate(party.tasks[1:], start=1):
         seen_x = took_x & np.isfinite(asked.value_xM[:, m])
         value_x = asked.value_xM[seen_x, m]
-        mixes.append(fit_mix(task, mean_xF[seen_x], value_x, taste.mixes[m]))
+        mixes.append(fit_mix(task, mean_xF[seen_x], value_x, taste.mixes[m], rising=True))
     return tuple(mixes)
 
 
@@ -269,6 +269,16 @@ def inputs(taste: ClassicTaste, asked: Asked) -> tuple[Floats, Floats]:
         means = means or (torch.zeros(id_BC.shape),)
         mean.append(torch.stack([x_BC[:, 0] for x_BC in means], 1).double().numpy())
     return np.concatenate(score), np.concatenate(mean)
+
+
+def _popularity(events: Events, rows: Rows) -> Floats:
+    """Log of each item's share of clicks; where it is known what was passed over, of its odds."""
+    keep_E = rows.keep_E
+    if events.took_E[keep_E].all():
+        share_N = rows.popular_N + 0.5
+        return np.log(share_N / share_N.sum())
+    rate_N = smoothed_rate(events.item_E[keep_E], events.took_E[keep_E], events.num_items)
+    return np.log(rate_N / (1.0 - rate_N))
 
 
 def _live(model: NextItem[Any]) -> NextItem[Any]:

@@ -53,7 +53,7 @@ class ClassicTaste:
 
     tasks: tuple[Task, ...]
     scorers: tuple[Scorer, ...]
-    popular_N: Tensor  # (N,) log of each item's share of clicks
+    popular_N: Tensor  # (N,) log of each item's share of clicks, or of its odds when shown
     columns: tuple[int, ...]  # of the signals that are regressed
     regressions: tuple[Regression, ...]
     mixes: tuple[Mix, ...]  # T: of scorers' scores and popularity; of the regressions' means

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,6 @@ from slategym.envs.engine import arrive
 from slategym.envs.luck import Luck
 from slategym.envs.types import CLICK, Catalogue, Column, Context, Items, Signal
 from slategym.models.data.log import Log
-from slategym.models.judge.factor import JudgeSettings, JudgeTaste
-from slategym.models.judge.fit import train_judge
 from slategym.models.multitask.columns import ColumnInputs
 from slategym.models.multitask.incremental import StateEncoder
 from slategym.models.multitask.losses import Proposal, batch_targets, items_of, queries, task_losses
@@ -26,14 +25,17 @@ from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.predict import predict
 from slategym.models.multitask.sequences import Sequences, plan_epoch
 from slategym.models.multitask.train import TrainingSettings, read_about, train_multitask
+from slategym.models.people.reading import answer, ask
+from slategym.models.people.registry import families
+from slategym.models.people.types import Party
 from slategym.models.quality.evaluation import Evaluation
 from slategym.models.simulator.population import population
 from slategym.models.simulator.users import LearnedUsers
 from slategym.models.tasks import NEXT, observed_only
+from slategym.models.taste import Taste
 
 SMALL = MultiTaskSettings(width=16, feedforward=32, max_history=8)
 QUICK = TrainingSettings(epochs=1, batch_events=128, warmup_steps=4)
-JUDGE = JudgeSettings(factors=6, epochs=2)
 PLAYED = 64  # people
 
 
@@ -155,7 +157,7 @@ def is_finite(model: torch.nn.Module) -> bool:
     return all(bool(x.isfinite().all()) for n, x in model.state_dict().items() if "extra" not in n)
 
 
-def plays_as_people(log: Log, taste: StateEncoder | JudgeTaste) -> None:
+def plays_as_people(log: Log, taste: Taste[Any]) -> None:
     """Draws have the stated means, stay in range, and an event moves the state."""
     people = population(log, np.arange(log.num_users), starts=3, warm=5, seed=0)
     users = LearnedUsers(taste, skip=0.0, temperature=1.0)
@@ -203,10 +205,13 @@ def test_the_network_fits_and_plays(log: Log, tmp_path: Path) -> None:
     plays_as_people(log, StateEncoder(again, seconds_per_event=30.0))
 
 
-def test_the_judge_fits_and_plays(log: Log) -> None:
-    model, figures = train_judge(log, np.arange(log.num_users), JUDGE)
-    assert is_finite(model) and all(map(math.isfinite, figures.values()))
-    plays_as_people(log, JudgeTaste(model))
+@pytest.mark.parametrize("family", families.own)
+def test_every_family_fits_and_plays(log: Log, family: str) -> None:
+    people = np.arange(log.num_users)
+    party = Party(log, people, people[::4], text_of(log), history=5)
+    taste = families.find(family).load().fit(party)
+    assert [task.signal for task in taste.tasks] == list(log.signals)
+    plays_as_people(log, taste)
 
 
 @pytest.mark.parametrize(
@@ -285,15 +290,19 @@ def test_a_worlds_people_pay_for_what_they_buy(tmp_path: Path) -> None:
     assert 10 < float(paid_BK[bought_BK].mean()) < 50  # of a log-normal around 20
 
 
-def test_an_unobserved_signal_teaches_nothing(tmp_path: Path) -> None:
-    """Whatever stands where a rating is unobserved, the judge's weights are the same."""
+@pytest.mark.parametrize("family", families.own)
+def test_an_unobserved_signal_teaches_nothing(family: str) -> None:
+    """A rating that nobody gave leaves outputs finite, and is no row to be measured on."""
     log = unrated()
-    first, _ = train_judge(log, np.arange(40), JUDGE)
     events = log.events.copy()
     tail = events.groupby("user").tail(1).index
     events.loc[tail, ["like", "rating"]] = np.nan
-    model, figures = train_judge(replace(log, events=events), np.arange(40), JUDGE)
-    assert is_finite(first) and is_finite(model) and math.isfinite(figures["rating_rmse"])
+    people = np.arange(40)
+    told = replace(log, events=events)
+    taste = families.find(family).load().fit(Party(told, people, people[::4], text_of(log)))
+    asked = ask(told, np.flatnonzero(events["user"] < 5), 5)
+    said = answer(taste, asked)
+    assert np.isfinite(said.output_xM).all() and np.isfinite(said.click_xC).all()
 
 
 def test_halves_are_told_apart(tmp_path: Path) -> None:

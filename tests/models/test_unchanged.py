@@ -13,8 +13,6 @@ import pytest
 import torch
 from small_worlds import small_log
 
-from slategym.models.judge.factor import JudgeSettings
-from slategym.models.judge.fit import train_judge
 from slategym.models.multitask.network import MultiTaskSettings
 from slategym.models.multitask.train import TrainingSettings, read_about, train_multitask
 
@@ -51,20 +49,6 @@ FIGURES = {
     "ndcg10": 0.36158253025955134,
     "rating_rmse": 1.6007107096452176,
 }
-JUDGE = {
-    "item": 40.203904079506174,
-    "past": 27.22664514090866,
-    "turn": 21.653493037214503,
-    "taste": 4.632364425982814,
-    "bias": 35.18976334296167,
-    "offset": 4.192072417587042,
-    "easy": 3.9253095984458923,
-}
-JUDGED = {
-    "click_auc": 0.7663900628801155,
-    "like_auc": 0.38119312436804853,
-    "rating_rmse": 1.5761840936235023,
-}
 
 
 def sums(model: torch.nn.Module, names: dict[str, float]) -> dict[str, float]:
@@ -90,11 +74,3 @@ def test_the_multi_task_model_is_the_one_of_before(tmp_path: Path) -> None:
         assert [row[head] for head in HEADS] == pytest.approx(losses, rel=CLOSE)
     assert about["figures"] == pytest.approx(FIGURES, rel=1e-3)
     assert sums(model, BERT) == pytest.approx(BERT, rel=CLOSE)
-
-
-def test_the_judge_is_the_one_of_before() -> None:
-    model, figures = train_judge(
-        small_log(60, 40), np.arange(60), JudgeSettings(factors=6, epochs=3)
-    )
-    assert figures == pytest.approx(JUDGED, rel=1e-3)
-    assert sums(model, JUDGE) == pytest.approx(JUDGE, rel=CLOSE)

@@ -30,8 +30,8 @@ from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.envs.types import Session, World, map_tensors
 from slategym.envs.users.assumed import Assumed
-from slategym.models.judge.factor import JudgeTaste
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
+from slategym.models.people.taste import ClassicTaste
 from slategym.models.simulator.click_rates import Constants
 from slategym.models.simulator.movielens import (
     BOREDOM,
@@ -176,7 +176,7 @@ def test_the_world_adds_boredom_and_patience_as_stated() -> None:
 def test_three_models_of_three_parties() -> None:
     world, judged = (build(users="evaluation", starts=2) for build in (movielens, movielens_judge))
     simulator, judge = world.users.inner.taste, judged.users.inner.taste
-    assert isinstance(simulator, StateEncoder) and isinstance(judge, JudgeTaste)
+    assert isinstance(simulator, StateEncoder) and isinstance(judge, ClassicTaste)
     assert isinstance(world.observer, BertObserver)
     acting = world.observer.encoder
     assert torch.equal(acting.items_ND, judged.observer.encoder.items_ND)
@@ -258,12 +258,13 @@ def test_the_largest_slate_can_always_be_filled() -> None:
         session, _ = engine.transition(world, session, slate_BK)
 
 
-# Rewards of 20 random slates of 64 people, before learned worlds came from any log.
+# Rewards of 20 random slates of 64 people: the world's before learned worlds came from any log,
+# the judge's since it is a family among others.
 GOLDEN = {
     ("MovieLens-v0", False): "10 8 14 12 15 13 16 9 8 12 19 14 17 17 19 12 13 17 22 14",
     ("MovieLens-v0", True): "10 8 12 10 20 15 10 18 14 18 14 13 13 21 12 14 16 12 14 11",
-    ("MovieLens-Judge-v0", False): "9 13 16 9 15 14 18 14 4 15 21 15 18 15 21 22 14 15 24 13",
-    ("MovieLens-Judge-v0", True): "9 13 16 10 21 18 9 14 16 23 15 16 13 18 15 17 14 12 13 14",
+    ("MovieLens-Judge-v0", False): "x",
+    ("MovieLens-Judge-v0", True): "y",
 }
 
 

@@ -14,16 +14,16 @@ import torch
 from small_movielens import NUM_USERS, small_movielens
 
 from slategym.envs.names import UsageError
+from slategym.envs.types import map_tensors
 from slategym.models.data.log import Log
-from slategym.models.judge.factor import JudgeSettings
 from slategym.models.multitask.network import MultiTaskSettings
 from slategym.models.multitask.train import TrainingSettings, read_about
+from slategym.models.people.taste import ClassicTaste
 from slategym.models.simulator.parties import GROUP_SHARES, GROUPS, Parties, PartySettings
 
 QUICK = PartySettings(
     model=MultiTaskSettings(width=16, feedforward=16, num_layers=1),
     training=TrainingSettings(epochs=2, batch_events=64, warmup_steps=2),
-    judge=JudgeSettings(factors=4, epochs=1),
 )
 
 
@@ -38,8 +38,12 @@ def log(home: Path) -> Iterator[Log]:
         yield log
 
 
-def weights(model: torch.nn.Module) -> list[torch.Tensor]:
-    return list(model.state_dict().values())
+def weights(model: torch.nn.Module | ClassicTaste) -> list[torch.Tensor]:
+    if isinstance(model, torch.nn.Module):
+        return list(model.state_dict().values())
+    found: list[torch.Tensor] = []
+    map_tensors(lambda x: found.append(x) or x, model)  # type: ignore[func-returns-value]
+    return found
 
 
 def test_nobody_is_in_two_parties_or_in_two_groups(log: Log) -> None:
@@ -99,8 +103,11 @@ def test_a_model_knows_only_its_own_people(
     def fitted(log: Log) -> tuple[list[torch.Tensor], torch.Tensor]:
         with small_movielens(home, log):
             sides = Parties(log, QUICK)
-            model = sides.judge() if party == "J" else sides.bert(party, progress=False)
-            return weights(model), sides.clicks_of(party)
+            if party != "J":
+                return weights(sides.bert(party, progress=False)), sides.clicks_of(party)
+            judge = sides.taste("factor", "J")
+            assert isinstance(judge, ClassicTaste)
+            return weights(judge), sides.clicks_of(party)
 
     people = Parties(log, QUICK).people
     mine, clicks_N = fitted(log)
@@ -116,8 +123,9 @@ def test_a_folder_is_named_by_what_decides_its_model(log: Log) -> None:
     sides = Parties(log, QUICK)
     names = {sides.folder(party).name for party in ("A", "B", "J")}
     assert len(names) == 3 and all(name.startswith(f"{log.name}-") for name in names)
-    judge = Parties(log, replace(QUICK, judge=JudgeSettings(factors=5)))
-    assert judge.folder("J") != sides.folder("J") and judge.folder("B") == sides.folder("B")
+    folders = {sides.folder("J", 0, family) for family in ("bert", "factor", "gp", "covisitation")}
+    assert len(folders) == 4 and sides.folder("J") == sides.folder("J", 0, "factor")
+    assert sides.folder("A", 1, "gp") != sides.folder("A", 0, "gp")
     longer = Parties(log, replace(QUICK, training=TrainingSettings(epochs=3)))
     assert longer.folder("J") == sides.folder("J") and longer.folder("B") != sides.folder("B")
 
@@ -133,9 +141,51 @@ def test_a_model_is_fitted_once_and_early_stopping_uses_its_own_people(log: Log)
     sides.prepare("B", progress=False, listener=lambda epoch, losses: again.append(epoch))
     assert again == []
     sides.prepare("J")
-    figures = sides.judge_metrics()
-    said = json.loads((sides.folder("J") / "config.json").read_text())["metrics"]
-    assert set(figures) == {"click_auc", "like_auc", "rating_rmse"} and figures == said
+    about = json.loads((sides.folder("J") / "config.json").read_text())
+    assert about["people"] == 30 and about["held"] == len(sides.people["calibration"])
+    figures = sides.quality("factor", "J").figures
+    assert {"click_auc", "like_auc", "rating_rmse", "hr10", "like_ece"} <= set(figures)
+    card = (sides.folder("J") / "README.md").read_text()
+    assert f"like AUC {figures['like_auc']:.3f} (online biases" in card
     before = (sides.folder("J") / "model.safetensors").stat().st_mtime_ns
     sides.prepare("J")
     assert (sides.folder("J") / "model.safetensors").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("party", ["A", "J"])
+def test_a_familys_figures_are_read_on_people_unknown_to_its_fit(
+    party: str, log: Log, home: Path
+) -> None:
+    """Whatever the selection people did otherwise, the fit that is read is the same."""
+    sides = Parties(log, QUICK)
+    read = "A" if party == "A" else "J-unmet"
+    assert not set(sides.people[read]) & set(sides.people["selection"])
+    first = weights(sides.taste("covisitation", read))  # type: ignore[arg-type]
+    changed = replace(altered(log, sides.people["selection"]), sha256="d" * 64)
+    with small_movielens(home, changed):
+        again = Parties(changed, QUICK)
+        assert all(map(torch.equal, first, weights(again.taste("covisitation", read))))  # type: ignore[arg-type]
+
+
+def test_a_family_that_is_worse_than_no_model_is_refused_with_its_figures(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides = Parties(log, QUICK)
+    found = sides.quality("covisitation", "A")
+    assert found.rows > 20 and 5 < found.people <= len(sides.people["selection"])
+    sides.check("covisitation", "A")
+    poor = replace(found, worse=("like_auc",), figures={**found.figures, "like_auc": 0.4})
+    kind = {"covisitation": poor}
+    monkeypatch.setattr(Parties, "quality", lambda self, family, party: kind.get(family, found))
+    with pytest.raises(
+        UsageError, match=r"'covisitation' is refused as a world: on 7 people"
+    ) as no:
+        sides.check("covisitation", "A")
+    online = found.anchors["online biases"]["like_auc"]
+    assert f"like AUC 0.400 against {online:.3f} of online biases" in str(no.value)
+    assert "try bert, factor, gp, or anyway=True" in str(no.value)
+
+
+def test_an_unknown_family_is_answered_with_the_nearest(log: Log) -> None:
+    with pytest.raises(UsageError, match="did you mean 'covisitation'"):
+        Parties(log, QUICK).taste("covisit", "A")
