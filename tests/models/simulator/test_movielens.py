@@ -263,8 +263,8 @@ def test_the_largest_slate_can_always_be_filled() -> None:
 GOLDEN = {
     ("MovieLens-v0", False): "10 8 14 12 15 13 16 9 8 12 19 14 17 17 19 12 13 17 22 14",
     ("MovieLens-v0", True): "10 8 12 10 20 15 10 18 14 18 14 13 13 21 12 14 16 12 14 11",
-    ("MovieLens-Judge-v0", False): "x",
-    ("MovieLens-Judge-v0", True): "y",
+    ("MovieLens-Judge-v0", False): "10 14 22 11 22 20 13 9 14 16 21 17 16 21 29 30 19 21 17 19",
+    ("MovieLens-Judge-v0", True): "10 14 22 12 20 22 12 19 20 27 18 18 17 21 12 19 15 11 18 14",
 }
 
 
