@@ -133,7 +133,8 @@ def number(value: float | None) -> float | None:
 def accuracy(work: Work) -> dict[str, Any]:
     """Every model on selection people, whom its fit has not met, beside no model at all."""
     parties = builder_for(work.spec).parties
-    asked = [("B", BERT), *((party, family) for party, family in work.spec["families"])]
+    (first, *others) = work.spec["families"]
+    asked = [tuple(first), ("B", BERT), *map(tuple, others)]
     table: list[dict[str, Any]] = []
     reliability: list[dict[str, Any]] = []
     anchors: dict[str, list[dict[str, Any]]] = {}
@@ -145,7 +146,8 @@ def accuracy(work: Work) -> dict[str, Any]:
         how = f"{UNMET if party == 'J' else STRANGERS}; clicks {against(parties.log)}"
         figures = {key: number(value) for key, value in found.figures.items()}
         table.append({"model": name, "rows": found.rows, **figures, "protocol": how + worse})
-        reliability += [{"model": name, **row} for row in found.reliability]
+        short = party if family == USUAL[party] else f"{party}: {family}"
+        reliability += [{"model": short, **row} for row in found.reliability]
         anchors[party] = [
             {
                 "model": f"{party}: {anchor}",

@@ -79,7 +79,7 @@ def test_the_study_follows_from_the_log(shop: Path) -> None:
     for place in made.places:
         assert place.settings["objective"] == "click=1,dwell=0.01"
         assert place.settings["log"] == str(shop.resolve())
-    roles = ["open", "judge", "control", "selection"]
+    roles = ["open", "judge", "judge", "control", "selection"]
     assert [place.role for place in made.places if place.role != "sweep"] == roles
     assert not any("categories" in line for line in made.left_out)
 

@@ -26,6 +26,7 @@ from slategym.experiments.report.results import Result
 from slategym.experiments.runs.store import Store, open_store
 from slategym.experiments.runs.units import Unit, Work, closure
 from slategym.experiments.studies.movielens import (
+    COMPARED,
     GRID,
     GRID_POLICIES,
     MOST_USERS,
@@ -114,12 +115,13 @@ def test_everybody_is_read_everywhere_that_the_report_compares() -> None:
     static = [f"{agent} static {seed}" for agent in AGENTS for seed in (0, 1)]
     assert set(found["world", BOREDOM, "evaluation"]) == {*LADDER, *learned}
     assert set(found["judge", BOREDOM, "evaluation"]) == {*LADDER, *learned}
+    assert set(found["judge-gp", BOREDOM, "evaluation"]) == {*COMPARED, *learned}
     assert set(found["static", 0.0, "evaluation"]) == {*LADDER, *static}
     assert set(found["world", BOREDOM, "selection"]) == set(learned)
     for variant in ("world", "judge"):
         for boredom in set(GRID) - {BOREDOM}:
             assert set(found[variant, boredom, "evaluation"]) == {*GRID_POLICIES, *learned}
-    assert len(found) == 4 + 2 * (len(GRID) - 1)
+    assert len(found) == 5 + 2 * (len(GRID) - 1)
     assert all(len(policies) == len(set(policies)) for policies in found.values())
 
 
@@ -226,9 +228,9 @@ def test_rows_are_of_the_same_people_for_every_policy(ran: Ran) -> None:
     assert evaluation.groupby("user")["person"].nunique().max() == 1
     selection = rows[rows["group"] == "selection"]
     assert set(selection["person"]) <= set(parties().people["selection"])
-    assert set(rows["variant"]) == {"world", "static", "judge"}
+    assert set(rows["variant"]) == {"world", "static", "judge", "judge-gp"}
     assert set(rows["strength"]) == {0.0, BOREDOM}
-    assert rows["world"].str.contains("Judge").eq(rows["variant"] == "judge").all()
+    assert rows["world"].str.contains("Judge").eq(rows["variant"].str.startswith("judge")).all()
     assert set(rows["policy"]) == {*LADDER, *AGENTS, "LinUCB"}
 
 
@@ -271,9 +273,11 @@ def test_the_tuning_and_its_budget_are_told(ran: Ran) -> None:
 def test_the_report_has_every_section_and_the_note_on_what_it_does_not_say(ran: Ran) -> None:
     found = ran.found
     assert set(found.curves["policy"]) == {*AGENTS, "LinUCB"}
-    assert [row["model"][0] for row in found.model_metrics] == ["A", "B", "J"]
-    assert all(0 <= row["click_auc"] <= 1 and row["protocol"] for row in found.model_metrics)
-    assert set(found.reliability["model"]) == {"A", "B"}
+    models = [str(row["model"]) for row in found.model_metrics]
+    assert models[:4] == ["A: multi-task BERT", "B: multi-task BERT", "J: factor", "J: gp"]
+    assert {"A: online biases", "J: popularity"} < set(models[4:])
+    assert all(0 <= row["click_auc"] <= 1 and row["protocol"] for row in found.model_metrics[:4])
+    assert set(found.reliability["model"]) == {"A", "B", "J", "J: gp"}
     assert dict(found.timings)["training plackett-luce, all runs"] > 0
     assert list((ran.store.folder / "tensorboard").rglob("events.out.tfevents.*"))
     html = ran.report.read_text()
