@@ -134,7 +134,8 @@ class Encoded:
     def score(self, state: Tensor) -> Tensor:
         """Logits of all items, (B, N)."""
         network = self.network
-        return network(state)[:, -1] @ network.item.T + network.bias
+        logits_BN: Tensor = network(state)[:, -1] @ network.item.T + network.bias
+        return logits_BN
 
 
 @dataclass(frozen=True)
@@ -283,7 +284,8 @@ def make_network(
 
 def _loss(network: Network, id_BT: Tensor, next_BT: Tensor, generator: torch.Generator) -> Tensor:
     state_xD, next_x = network(id_BT)[next_BT >= 0], next_BT[next_BT >= 0]
-    item_ND, bias_N = network.item, network.bias
+    item_ND: Tensor = network.item
+    bias_N: Tensor = network.bias
     if len(item_ND) > MOST_TARGETS:
         drawn = torch.randperm(len(item_ND), generator=generator)[:MOST_TARGETS]
         some = torch.unique(torch.cat([next_x, drawn]))

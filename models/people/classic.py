@@ -29,7 +29,7 @@ from slategym.models.closed_form.events import Events, Floats
 from slategym.models.closed_form.factors import item_factors
 from slategym.models.closed_form.recursive import Regression, kernel_features
 from slategym.models.closed_form.residuals import Base
-from slategym.models.people.calibration import Mix, fit_mix, plain
+from slategym.models.people.calibration import FEWEST, Mix, fit_mix, plain
 from slategym.models.people.packing import pack, unpack
 from slategym.models.people.reading import Asked, ask, rows_of
 from slategym.models.people.taste import ClassicTaste, Scorer
@@ -81,8 +81,9 @@ class ClassicFamily:
         values = {m: self._value_settings(party, m) for m in roots(party.tasks)}
         clicks = {name: _scorer_settings(party, name) for name, _ in self.scorers}
         first = self._fitted(party, party.known, values, clicks)
-        mixes = _calibrated(party, first)
-        return replace(self._fitted(party, party.people, values, clicks), mixes=mixes)
+        tasks, mixes = _calibrated(party, first)
+        whole = self._fitted(party, party.people, values, clicks)
+        return replace(whole, tasks=tasks, mixes=mixes)
 
     def save(self, taste: ClassicTaste, folder: Path) -> None:
         """Write its tables and numbers."""
@@ -239,23 +240,27 @@ CHOSEN: Mapping[str, tuple[str, ...]] = {  # which of a scorer's settings are ch
 }
 
 
-def _calibrated(party: Party, taste: ClassicTaste) -> tuple[Mix, ...]:
-    """The mixes of least loss on held people's rows."""
+def _calibrated(party: Party, taste: ClassicTaste) -> tuple[tuple[Task, ...], tuple[Mix, ...]]:
+    """The mixes of least loss on held people's rows, and tasks as far off as they are there."""
     row_x = rows_of(party.log, party.held, least=LEAST_ORDER, most=CALIBRATED_ROWS)
     if not len(row_x):
-        return taste.mixes
+        return taste.tasks, taste.mixes
     asked = ask(party.log, row_x, party.history)
     score_xCF, mean_xF = inputs(taste, asked)
     took_x = asked.value_xM[:, 0] > 0
     label_xC = np.zeros(asked.id_xC.shape)
     label_xC[:, 0] = took_x
     used_xC = asked.used_xC
+    tasks = [party.tasks[0]]
     mixes = [fit_mix(party.tasks[0], score_xCF[used_xC], label_xC[used_xC], taste.mixes[0])]
     for m, task in enumerate(party.tasks[1:], start=1):
         seen_x = took_x & np.isfinite(asked.value_xM[:, m])
         value_x = asked.value_xM[seen_x, m]
-        mixes.append(fit_mix(task, mean_xF[seen_x], value_x, taste.mixes[m], rising=True))
-    return tuple(mixes)
+        mix = fit_mix(task, mean_xF[seen_x], value_x, taste.mixes[m], rising=True)
+        output_x = mean_xF[seen_x] @ mix.weight_F.double().numpy() + mix.shift
+        tasks.append(task.measured(output_x, value_x) if len(value_x) >= FEWEST else task)
+        mixes.append(mix)
+    return tuple(tasks), tuple(mixes)
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from slategym.models.data.sittings import clicked
 from slategym.models.data.slates import has_slates
 from slategym.models.multitask.sequences import Sequences, draw_negatives
 from slategym.models.simulator.population import arrivals
-from slategym.models.tasks import Task
+from slategym.models.tasks import Task, observed_only, tasks_of
 from slategym.models.taste import Taste
 
 Ints = NDArray[np.int64]
@@ -115,7 +115,8 @@ def ask(log: Log, row_x: Ints, history: int) -> Asked:
         free_xC = free_BC.numpy() & (drawn_BC.numpy() != item_x[:, None]) & took_x[:, None]
         id_xC = np.concatenate([id_xC, drawn_BC.numpy()], 1)
         used_xC = np.concatenate([used_xC, free_xC], 1)
-    value_xM = sequences.feedback_EM[row_B].double().numpy()
+    tasks = tasks_of(log.signals, log.like_from)
+    value_xM = observed_only(tasks, sequences.feedback_EM[row_B]).double().numpy()
     return Asked(log, row_x, user_x, id_xC, used_xC, value_xM, sequences, population)
 
 

@@ -17,7 +17,7 @@ from slategym.envs.types import Arrival, Context, Population, map_tensors
 from slategym.models.classics.types import NextItem
 from slategym.models.closed_form.recursive import Belief, Regression
 from slategym.models.people.calibration import Mix
-from slategym.models.tasks import Count, Task
+from slategym.models.tasks import Count, Task, observed_only
 from slategym.models.taste import Outputs
 
 PREPARED_NUMBERS = 2**27  # of the states of all arrivals that are read beforehand, at most
@@ -67,10 +67,11 @@ class ClassicTaste:
             raise ValueError("learned users need a population with a history; this one has none")
         history_BH = arrival.history.long()
         history_BH = torch.where(arrival.feedback[..., 0] > 0, history_BH, -1)
+        feedback_BHM = observed_only(self.tasks, arrival.feedback)
         return State(
             tuple(s.model.initial(history_BH) for s in self.scorers),
             tuple(
-                r.initial(history_BH, linked(self.tasks[m], arrival.feedback[..., m]))
+                r.initial(history_BH, linked(self.tasks[m], feedback_BHM[..., m]))
                 for m, r in zip(self.columns, self.regressions, strict=True)
             ),
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 from slategym.models.closed_form.events import Bools, Events, Floats, Ints
 from slategym.models.closed_form.sides import Sides, unit
 from slategym.models.data.log import Log
-from slategym.models.tasks import Count, Task, tasks_of
+from slategym.models.tasks import Count, Task, observed_only, tasks_of
 from slategym.models.taste import Taste
 
 
@@ -35,23 +35,25 @@ class Party:
         """Of the log's signals, their scales taken from these people's rows."""
         taken = self.log.events[self.rows(self.people) & (self.log.events["click"] > 0)]
         click, *others = tasks_of(self.log.signals, self.log.like_from)
-        return (
-            click,
-            *(
-                task.fitted(taken[task.signal.name].dropna().to_numpy(np.float64))
-                for task in others
-            ),
-        )
+        columns = [taken[task.signal.name].to_numpy(np.float64) for task in (click, *others)]
+        told_xM = observed_only((click, *others), torch.as_tensor(np.stack(columns, 1))).numpy()
+        fitted = [
+            task.fitted(told_xM[~np.isnan(told_xM[:, m]), m])
+            for m, task in enumerate(others, start=1)
+        ]
+        return (click, *fitted)
 
     @cached_property
     def events(self) -> Events:
         """The log as classics read it, values on the scale on which each is regressed."""
         events = Events.from_log(self.log)
-        values = {}
-        for task in self.tasks[1:]:
-            name = task.signal.name
-            value_E = self.log.events[name].to_numpy(np.float64)
-            values[name] = regressed(task, np.where(events.took_E, value_E, np.nan))
+        columns = [self.log.events[task.signal.name].to_numpy(np.float64) for task in self.tasks]
+        told_EM = observed_only(self.tasks, torch.as_tensor(np.stack(columns, 1))).numpy()
+        values = {
+            task.signal.name: regressed(task, np.where(events.took_E, told_EM[:, m], np.nan))
+            for m, task in enumerate(self.tasks)
+            if m
+        }
         return replace(events, values=values, logged=())
 
     @cached_property
