@@ -12,6 +12,7 @@ from slategym.agents.baselines.history_rule import (
     history_rule_with,
     tune_history_rule,
 )
+from slategym.agents.baselines.one_step import OneStep, one_step
 from slategym.agents.core.random_slates import Random, clicks_under_random_slates
 from slategym.agents.core.ranker import stated_ranker
 from slategym.agents.core.supervised import (
@@ -65,6 +66,11 @@ def transitions(world: World, cap: int | None = None) -> Policy:
 def ease_transitions(world: World, cap: int | None = None) -> Policy:
     """EASE plus the logarithm of transitions; tuned unless there is a cap."""
     return classic(world, "ease-transitions", cap)
+
+
+def gp(world: World, cap: int | None = None) -> OneStep:
+    """The family gp, fitted on the agents' log: one step of look-ahead, nothing tuned."""
+    return one_step(world, "gp", cap)
 
 
 def supervised(world: World) -> Policy:

@@ -96,6 +96,13 @@ POLICIES: dict[str, PolicyEntry] = {
         example=LEARNED,
         tuning=f"{MADE}:tune_classic_ease_transitions",
     ),
+    "gp": PolicyEntry(
+        "baseline",
+        "a Gaussian process of what a click is worth times implicit factors' odds of one",
+        f"{MADE}:gp",
+        needs=LOG,
+        example=LEARNED,
+    ),
     "supervised": PolicyEntry(
         "supervised",
         "the multi-task model's slate of most expected reward, weights and diversity tuned",
@@ -300,6 +307,7 @@ FAMILIES: dict[str, tuple[str, tuple[tuple[str, Any], ...], str, type, str]] = {
     r"knn-cap([1-9]\d*)": (f"{MADE}:knn", (), "cap", int, LOG),
     r"ease-transitions-cap([1-9]\d*)": (f"{MADE}:ease_transitions", (), "cap", int, LOG),
     r"transitions-cap([1-9]\d*)": (f"{MADE}:transitions", (), "cap", int, LOG),
+    r"gp-cap([1-9]\d*)": (f"{MADE}:gp", (), "cap", int, LOG),
 }
 
 

@@ -104,7 +104,7 @@ def movielens(
             deviation of the item's expected reward over an ensemble; 0: none.
         ensemble: models of A's people that are asked, the world's own included; each is fitted
             once, in about a minute.
-        family: kind of model that plays the people: bert, factor, gp, covisitation, trees; null:
+        family: kind of model that plays the people: bert, factor, gp, covisitation; null:
             bert.
         anyway: True takes a family that does worse than no model on people unknown to it.
         device: of every tensor.
@@ -172,7 +172,7 @@ def movielens_judge(
         boredom: log-odds that boredom takes, 0 for none; null: as assumed.
         state: False leaves out the B-model and its embedding, which is faster.
         starts: points of each person's history at which they may arrive.
-        family: kind of model that plays the people: bert, factor, gp, covisitation, trees; null:
+        family: kind of model that plays the people: bert, factor, gp, covisitation; null:
             factor.
         anyway: True takes a family that does worse than no model on people unknown to it.
         device: of every tensor.

@@ -65,7 +65,7 @@ def learned_world(
         objective: reward per unit of signals by name, as a mapping or "click=1,dwell=0.01"; None:
             the weights that the log declares.
         family: kind of model that plays the people: "bert", "factor", "gp", "covisitation",
-            "trees", or one of another package; None: "bert" in the world, "factor" of the judge.
+            or one of another package; None: "bert" in the world, "factor" of the judge.
         anyway: True takes a family that does worse than no model, which the labels then say.
         device: of every tensor.
 
@@ -230,7 +230,7 @@ def log_world(
         ensemble: models of A's people that are asked, the world's own included; each is fitted
             once.
         objective: reward per unit of signals, such as click=1,dwell=0.01; null: as the log says.
-        family: kind of model that plays the people: bert, factor, gp, covisitation, trees; null:
+        family: kind of model that plays the people: bert, factor, gp, covisitation; null:
             bert.
         anyway: True takes a family that does worse than no model on people unknown to it.
         device: of every tensor.
@@ -308,7 +308,7 @@ def log_judge(
         state: False leaves out the B-model and its embedding, which is faster.
         starts: points of each person's history at which they may arrive.
         objective: reward per unit of signals, such as click=1,dwell=0.01; null: as the log says.
-        family: kind of model that plays the people: bert, factor, gp, covisitation, trees; null:
+        family: kind of model that plays the people: bert, factor, gp, covisitation; null:
             factor.
         anyway: True takes a family that does worse than no model on people unknown to it.
         device: of every tensor.

@@ -10,13 +10,14 @@ import torch
 from small_worlds import agent_log_of, learned_world, small_log
 
 from slategym.agents.baselines.classics import Fitted, chosen, classic, events_of
+from slategym.agents.baselines.one_step import OneStep
 from slategym.agents.core.tuning import Budget
 from slategym.agents.registry import POLICIES, make_policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError, load_object
 from slategym.envs.registry import make_world
-from slategym.envs.types import Observation, World
+from slategym.envs.types import Arrival, Observation, World
 from slategym.models.classics.families import FAMILIES, Rows
 
 
@@ -121,3 +122,30 @@ def test_what_is_tuned_of_a_policy_is_told() -> None:
             steps = load_object(entry.tuning)(world)
             assert steps and all(not step.tried for step in steps), name
             assert make_policy(name, world).tuning.name in {step.name for step in steps}
+
+
+def test_gp_ranks_by_odds_and_value_of_a_click(world: World) -> None:
+    policy = make_policy("gp", world)
+    assert isinstance(policy, OneStep) and policy.name == "gp"
+    observation, luck = first_observation(world)
+    slate_BK = policy.act(observation, luck).slate.long()
+    assert bool(observation.allowed.gather(1, slate_BK).all())
+    taste = policy.users.taste
+    history = observation.history
+    arrival = Arrival(torch.arange(8, dtype=torch.int32), None, history.id, history.feedback, None, None, None)
+    click_BN, like_BN, rating_BN = taste.score(taste.initial(arrival), None, observation.context)
+    worth_BN = sum(
+        weight * task.mean(output_BN, like_BN.sigmoid() if task.given else None)
+        for task, output_BN, weight in zip(
+            taste.tasks[1:], (like_BN, rating_BN), policy.weights[1:], strict=True
+        )
+    )
+    score_BN = click_BN + (policy.weights[0] + worth_BN).clamp(min=1e-6).log()
+    score_BN = score_BN.masked_fill(~observation.allowed, -torch.inf)
+    best_BK = score_BN.topk(world.slate_size).values
+    torch.testing.assert_close(score_BN.gather(1, slate_BK), best_BK, atol=1e-4, rtol=1e-4)
+    again = make_policy("gp", world)  # kept: read back
+    assert torch.equal(again.act(observation, luck).slate.long(), slate_BK)
+    capped = make_policy("gp-cap1", world)
+    topic_BK = world.catalogue.topic[capped.act(observation, luck).slate.long()]
+    assert all(len(set(row)) == world.slate_size for row in topic_BK.tolist())
