@@ -132,7 +132,9 @@ def test_gp_ranks_by_odds_and_value_of_a_click(world: World) -> None:
     assert bool(observation.allowed.gather(1, slate_BK).all())
     taste = policy.users.taste
     history = observation.history
-    arrival = Arrival(torch.arange(8, dtype=torch.int32), None, history.id, history.feedback, None, None, None)
+    arrival = Arrival(
+        torch.arange(8, dtype=torch.int32), None, history.id, history.feedback, None, None, None
+    )
     click_BN, like_BN, rating_BN = taste.score(taste.initial(arrival), None, observation.context)
     worth_BN = sum(
         weight * task.mean(output_BN, like_BN.sigmoid() if task.given else None)
