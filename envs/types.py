@@ -263,6 +263,15 @@ class UserModel(Protocol[S]):
         """Days until the next request, (B,), 0 within a visit; None: always within one."""
         return None
 
+    def still(
+        self, state: S, catalogue: Catalogue, context: Context, luck: Luck
+    ) -> tuple[UserModel[Any], Any] | None:
+        """The same people with tastes that stay as they are now, and their state; or None.
+
+        For references that look ahead, where that is much cheaper and changes little.
+        """
+        return None
+
     def about_to_bore(self, state: S) -> Tensor | None:
         """Topics that bore, or would after one more click, (B, G) bool; None: none ever does.
 

@@ -30,16 +30,21 @@ class Myopic:
 
     With multinomial-logit choice it is the slate of most expected reward (`exact_worth`). Under
     other choice models items are ranked by value * sigmoid(appeal).
+
+    With `avoid` it is a little less short-sighted: it plays down topics that bore, or would after
+    one more click (`UserModel.about_to_bore`), by so many log-odds.
     """
 
     world: World
     cap: int | None = None  # most items of a topic; None: no cap
+    avoid: float = 0.0  # log-odds by which topics about to bore are played down
     privileged: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
-        """With its cap, where it has one."""
-        return "myopic" if self.cap is None else f"myopic-cap{self.cap}"
+        """With its cap and how much it avoids, where it does."""
+        cap = "" if self.cap is None else f"-cap{self.cap}"
+        return f"myopic{cap}" + (f"-avoid{self.avoid:g}" if self.avoid else "")
 
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The optimal one-step slate."""
@@ -48,7 +53,12 @@ class Myopic:
 
     def worth(self, observation: Observation, luck: Luck) -> tuple[Tensor, Tensor]:
         """Topic and rank value of every candidate, (B, C): the best K make the best slate."""
-        topic_BC, appeal_BC, value_BC = self._truth(observation, luck)
+        topic_BC, appeal_BC, value_BC = self.truth(observation, luck)
+        tired_BG = (
+            self.world.users.about_to_bore(_session(observation).user) if self.avoid else None
+        )
+        if tired_BG is not None:
+            appeal_BC = appeal_BC - self.avoid * tired_BG.float().gather(1, topic_BC)
         return topic_BC, self.rank(appeal_BC, value_BC, observation.allowed)
 
     def rank(self, appeal_BC: Tensor, value_BC: Tensor, allowed_BC: Tensor | None) -> Tensor:
@@ -60,7 +70,7 @@ class Myopic:
         lead_BC = value_BC if allowed_BC is None else value_BC.masked_fill(~allowed_BC, NEVER)
         return allowed_only(exact_worth(above_BC.exp(), lead_BC, self.world.slate_size), allowed_BC)
 
-    def _truth(self, observation: Observation, luck: Luck) -> tuple[Tensor, Tensor, Tensor]:
+    def truth(self, observation: Observation, luck: Luck) -> tuple[Tensor, Tensor, Tensor]:
         """Every candidate's topic, true appeal and mean reward of a click on it, (B, C)."""
         session, world = _session(observation), self.world
         appeal_BC, mean_BCM = world.users.outlook(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -117,6 +117,16 @@ class Assumed(UserModel[AssumedState]):
     def away(self, state: AssumedState) -> Tensor | None:
         """Days until the next request: the pause between visits, or the inner model's, (B,)."""
         return self.inner.away(state.inner) if state.returns is None else state.returns.away
+
+    def still(
+        self, state: AssumedState, catalogue: Catalogue, context: Context, luck: Luck
+    ) -> tuple[UserModel[Any], Any] | None:
+        """With the inner model's tastes as they are; what is assumed goes on."""
+        found = self.inner.still(state.inner, catalogue, context, luck)
+        if found is None:
+            return None
+        inner, known = found
+        return replace(self, inner=inner), replace(state, inner=known)
 
     def about_to_bore(self, state: AssumedState) -> Tensor | None:
         """Topics that bore, or would after one more click, (B, G) bool; None: none ever does."""

@@ -18,7 +18,7 @@ from slategym.experiments.runs.errors import DEFECTS, describe
 
 COMMANDS = (  # as in --help
     *("data", "fit", "refit", "evaluate_model", "explain", "worlds", "agents", "studies", "check"),
-    *("train", "simulate", "compare", "export", "benchmark"),
+    *("diagnose", "train", "simulate", "compare", "export", "benchmark"),
 )
 DEVICES = {
     "auto": "a GPU if there is one",

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.types import Arrival, Catalogue, Context, Items, Signal, UserModel
+from slategym.envs.users.tabled import Tabled
 from slategym.models.tasks import observed_only
 from slategym.models.taste import Outputs, clicked
 from slategym.models.taste import Taste as Taste
@@ -94,6 +95,14 @@ class LearnedUsers(UserModel[Any]):
         """Appeal and means of all items from one product with the item table."""
         outputs = self.taste.score(state, None, context)
         return self.combine(outputs), self._means(outputs)
+
+    def still(
+        self, state: Any, catalogue: Catalogue, context: Context, luck: Luck
+    ) -> tuple[UserModel[Any], Any]:
+        """What the model says of every item now, as a table: a few clicks move it little."""
+        appeal_BN, mean_BNM = self.outlook(state, catalogue, context, luck)
+        row_B = torch.arange(len(appeal_BN), device=appeal_BN.device)
+        return Tabled(self, appeal_BN, mean_BNM), row_B
 
     def _means(self, outputs: Outputs) -> Tensor:
         """Expected signals of a clicked item, (..., M)."""

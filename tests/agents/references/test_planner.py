@@ -11,7 +11,7 @@ from small_worlds import fixed_world, learned_world, plain_taste
 from torch import Tensor
 
 from slategym.agents.references.myopic import Myopic
-from slategym.agents.references.planner import Planner
+from slategym.agents.references.planner import Planner, best_rule, rules_of
 from slategym.agents.types import Policy
 from slategym.envs import engine
 from slategym.envs.choice import PositionBased
@@ -90,8 +90,38 @@ def test_for_one_request_it_is_the_best_of_all_slates(positions: bool) -> None:
 def test_it_beats_the_myopic_where_people_are_bored() -> None:
     world = replace(make_world("Sardine-SlateTopK-Bored-v0"), horizon=20)
     myopic, base = (expected_return(world, Myopic(world, cap)) for cap in (None, 2))
-    planned = expected_return(world, Planner(world, rollouts=8))
+    planned = expected_return(world, Planner(world))
     assert planned > base > 2 * myopic
+
+
+def test_the_base_is_the_best_of_the_simple_rules() -> None:
+    """Where too much of a topic wearies of everything, one that passes over it in time."""
+    weary = GenreSatiation(2, memory=2, threshold=2, penalty=20.0, duration=3, scope="everything")
+    world = bored()
+    world = replace(world, users=replace(world.users, satiation=weary))
+    assert [rule.cap for rule in rules_of(world)] == [None, None, None]  # slates of one
+    rule = best_rule(world)
+    assert rule.avoid > 0 and "topics about to bore less" in str(rule)
+    cautious = expected_return(world, Myopic(world, rule.cap, avoid=rule.avoid))
+    assert cautious > 1.2 * expected_return(world, Myopic(world))
+    assert expected_return(world, Planner(world, depth=4)) >= cautious - 1e-3
+    assert [rule.avoid for rule in rules_of(make_world("InterestEvolution-v0"))] == [0.0, 0.0, 0.0]
+
+
+def test_tastes_held_still_change_little_where_a_model_plays_the_people() -> None:
+    world = learned_world(num_items=12)
+    session = begin(world, 8)
+    still, moving = Planner(world, depth=3), Planner(world, depth=3, still=False)
+    tabled, known = still._ahead(session)
+    offer, theirs = still._offer(tabled, known), moving._offer(*moving._ahead(session))
+    for name in ("position", "topic", "appeal", "value"):
+        torch.testing.assert_close(getattr(offer, name), getattr(theirs, name))
+    slate_BMK, _ = still._candidates(offer)
+    one = still._play_out(tabled, known, slate_BMK, offer, range(32)).mean(2)
+    two = moving._play_out(world, session, slate_BMK, theirs, range(32)).mean(2)
+    assert (one - two).abs().mean() < 0.15 * two.mean()
+    a, b = expected_return(world, still, 8), expected_return(world, moving, 8)
+    assert a == pytest.approx(b, rel=0.1)
 
 
 def test_it_does_not_know_what_will_happen() -> None:
@@ -103,9 +133,10 @@ def test_it_does_not_know_what_will_happen() -> None:
     seen = engine.transition(world, session, act(planner, world, session))[1].feedback
     unseen = engine.transition(world, other, act(planner, world, session))[1].feedback
     assert not torch.equal(seen, unseen)  # luck does differ
-    candidates = planner._candidates(planner._offer(session))[0]
+    candidates = planner._candidates(planner._offer(world, session))[0]
     one, two = (
-        planner._play_out(s, candidates, planner._offer(s)).mean(2) for s in (session, other)
+        planner._play_out(world, s, candidates, planner._offer(world, s), range(64)).mean(2)
+        for s in (session, other)
     )
     assert not torch.equal(one, two) and (one - two).abs().mean() < 0.1 * one.mean()
 
@@ -135,7 +166,7 @@ def test_what_may_not_be_shown_is_not_chosen_however_good() -> None:
     allowed_BN = engine.observe(world, session).allowed
     assert allowed_BN is not None and not allowed_BN.all()
     planner = Planner(world, depth=2, rollouts=1)
-    slate_BMK, whole_BM = planner._candidates(planner._offer(session))
+    slate_BMK, whole_BM = planner._candidates(planner._offer(world, session))
     assert slate_BMK.shape == (8, 85, 3)
     fine_BM = allowed_BN[torch.arange(8)[:, None, None], slate_BMK.long()].all(2)
     assert torch.equal(whole_BM, fine_BM) and fine_BM.any(1).all() and not fine_BM.all()
@@ -145,10 +176,11 @@ def test_what_may_not_be_shown_is_not_chosen_however_good() -> None:
 @pytest.mark.parametrize("id", ["InterestEvolution-v0", "Sardine-SlateTopK-Bored-v0"])
 def test_the_base_policys_own_slate_is_the_first_candidate(id: str) -> None:
     """All gains are over it."""
-    world = make_world(id)
+    world = replace(make_world(id), horizon=4)
     planner, session = Planner(world), begin(world, 4)
-    slate_BMK, _ = planner._candidates(planner._offer(session))
-    base_BK = act(Myopic(world, cap=2), world, session)
+    slate_BMK, _ = planner._candidates(planner._offer(world, session))
+    rule = planner._base
+    base_BK = act(Myopic(world, rule.cap, avoid=rule.avoid), world, session)
     assert torch.equal(slate_BMK[:, 0], base_BK) and slate_BMK.shape[1] == planner._num_candidates
 
 

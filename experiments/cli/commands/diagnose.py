@@ -1,0 +1,130 @@
+"""slategym diagnose: is there anything to plan for in this world? Asked before learning."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from slategym.envs.names import UsageError
+
+EPILOG = r"""
+**A world learned from a log, on people whom nothing was trained on**\
+`slategym diagnose MovieLens-v0 --set users=selection --set assumptions=lasting`
+
+**A log of your own, with other numbers in what is assumed; the figure for a closer look**\
+`slategym diagnose Log-v0 --set log=my-folder --set users=selection \
+--set assumptions=lasting:duration=8 --out headroom.json`
+
+**Any other world, on fewer people: sessions there are long**\
+`slategym diagnose Sardine-SlateTopK-Bored-v0 --users 30`
+
+Greedy told the truth shows the best slate of the moment. The planner, told no more, plays some
+slates out in the true world and shows the one after which most is earned, further and further
+ahead until that gains nothing. What it earns above greedy is the headroom. Returns are expected
+ones, with 95 % intervals over people; differences are paired. A result is kept: asking again
+computes nothing.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("diagnose", epilog=EPILOG)(diagnose)
+
+
+def diagnose(
+    world: Annotated[str, typer.Argument(help="A world's name, as slategym worlds lists it.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the world; repeatable."),
+    ] = None,
+    users: Annotated[int, typer.Option(help="Simulated users, one session each.")] = 300,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**31 - 1, help="Decides what happens, not who the users are."),
+    ] = 3,
+    rollouts: Annotated[int, typer.Option(help="Futures of every slate that is tried.")] = 8,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the numbers here (.json), and the figure beside it (.png)."),
+    ] = None,
+) -> None:
+    """Say what looking ahead could be worth in a world, told the truth, before anything is learned.
+
+    Reads random, the supervised ranker where the world has one, greedy and a planner that are told
+    the truth, and what the log itself says of what is assumed. Standard output holds the result and
+    nothing else.
+    """
+    from slategym.envs.registry import find_world
+
+    id, _ = find_world(world)  # names first: torch takes seconds to import
+    if users < 2:
+        raise UsageError(f"--users must be at least 2, got {users}")
+    if rollouts < 1:
+        raise UsageError(f"--rollouts must be at least 1, got {rollouts}")
+    if out is not None and out.suffix != ".json":
+        raise UsageError(f"--out writes JSON: give a name in .json, got {out.name!r}")
+    import torch
+
+    from slategym.envs.registry import make_world
+    from slategym.experiments.cli.main import resolve_device
+    from slategym.experiments.cli.world_settings import read_settings
+    from slategym.experiments.measure.headroom import kept_headroom
+    from slategym.experiments.report.headroom import draw_depths
+    from slategym.experiments.runs.store import write_json
+
+    given, on = read_settings(world, settings or []), resolve_device(device)
+    torch.set_num_threads(1)
+    where = make_world(world, **given, **({} if on == "cpu" else {"device": on}))
+    size = where.population.size
+    if users > size:
+        raise UsageError(f"users must be in [2, {size}], the people of {id}; got {users}")
+    user_U = torch.arange(users, dtype=torch.int32)
+    screen = Console(stderr=True, highlight=False)
+    with _Bar(screen, users) as bar:
+        found = kept_headroom(where, user_U, seed=seed, rollouts=rollouts, tell=bar.advance)
+    document = {"settings": given, "seed": seed, **found}
+    document["labels"] = [list(label) for label in where.labels]
+    if out is not None:
+        write_json(document, out)
+        draw_depths(found, out.parent, out.stem)
+    if as_json:
+        typer.echo(json.dumps(document, allow_nan=False))
+        return
+    typer.echo(found["text"])
+    for what, label, why in where.labels:
+        typer.echo(f"  {label:9}  {what}: {why}")
+    if out is not None:
+        typer.echo(f"numbers: {out}\nfigure: {out.with_suffix('.png')}")
+
+
+class _Bar:
+    """How far the reading of each policy is."""
+
+    def __init__(self, screen: Console, total: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self.progress = Progress(*columns, console=screen, transient=True)
+        self.total = total
+        self.tasks = dict[str, int]()
+
+    def __enter__(self) -> _Bar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.progress.stop()
+
+    def advance(self, name: str, number: int) -> None:
+        """So many sessions of that policy more."""
+        if name not in self.tasks:
+            self.tasks[name] = self.progress.add_task(name, total=self.total)
+        self.progress.advance(self.tasks[name], number)  # type: ignore[arg-type]
