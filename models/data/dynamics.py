@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from slategym.models.data.log import Log
+from slategym.models.data.log import Log, Words
 from slategym.models.data.sittings import clicked, visits
 
 STRETCH, RUN = 5, 3  # clicks in a row, and how many of them on the newest one's topic are a run
 SHUFFLES = 5  # of everybody's order
+MOST = 200_000  # clicks, of whole people, on which runs are counted
 DRAWS = 400  # of people, for an interval
 DAY = 86_400.0  # seconds
 FEWEST = 20  # pauses of which a correlation is told
@@ -77,6 +78,40 @@ def dynamics(log: Log) -> Dynamics:
     )
 
 
+def runs_told(found: Dynamics, words: Words) -> str | None:
+    """How much the log's people repeat topics, in words; None where it cannot tell."""
+    if found.runs is None or found.runs_shuffled is None or found.runs_blocks is None:
+        return None
+    lift = found.run_lift or 0.0
+    speaks = "habit rather than of boredom" if lift > 0 else "boredom rather than of habit"
+    return (
+        f"of five clicks in a row {found.runs:.1%} hold the newest one's {words.topic} three times "
+        f"or more, {found.runs_shuffled:.1%} with each person's order shuffled "
+        f"({abs(lift):.0%} {'above' if lift >= 0 else 'below'} chance), {found.runs_blocks:.1%} "
+        f"with clicks of one second kept together: the log speaks of {speaks}, as far as its "
+        "order is people's own"
+    )
+
+
+def returns_told(found: Dynamics, words: Words) -> str:
+    """How often the log's people come back, and whether liking hastens it, in words."""
+    if found.pauses is None:
+        return "nobody comes back in the log"
+    few, half, many = found.pauses
+    said = (
+        f"{found.returning:.0%} of people come back, {found.visits:.1f} {words.sessions} each; "
+        f"half of the pauses are shorter than {half:.3g} days (10 %: {few:.2g}, 90 %: {many:.3g})"
+    )
+    if found.pause_after_liked is None or found.interval is None:
+        return said
+    low, high = found.interval
+    said += (
+        f"; rank correlation of a pause with the mean {found.liked} of the {words.session} "
+        f"before it, within people, {found.pause_after_liked:+.3f} [{low:+.3f}, {high:+.3f}]"
+    )
+    return said + ("" if low * high > 0 else ": the log does not show that liking hastens a return")
+
+
 def topic_runs(user_E: Ints, topic_E: Ints) -> float | None:
     """Share of stretches of five clicks in a row with the newest one's topic three times or more.
 
@@ -106,6 +141,12 @@ def _runs(
         return None, None, None
     topic_E = log.items["topic"].to_numpy()[item_E].astype(np.int64)
     rng = np.random.default_rng(0)
+    if len(user_E) > MOST:
+        count_U = np.bincount(user_E)
+        order_U = rng.permutation(len(count_U))
+        among_U = np.zeros(len(count_U), bool)
+        among_U[order_U[np.cumsum(count_U[order_U]) <= MOST]] = True
+        user_E, topic_E, time_E = (x[among_U[user_E]] for x in (user_E, topic_E, time_E))
     new_E = np.r_[True, (np.diff(user_E) != 0) | (np.diff(time_E) != 0)]
     block_E = np.cumsum(new_E) - 1
     found: list[list[float]] = [[], [], []]

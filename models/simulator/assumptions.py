@@ -26,7 +26,7 @@ from slategym.envs.users.satiation import (
     Habit,
     Mixed,
 )
-from slategym.models.data.dynamics import Dynamics
+from slategym.models.data.dynamics import Dynamics, returns_told, runs_told
 from slategym.models.data.log import Words
 
 STATED_PATIENCE = 5.0  # slates without a click, where no log says how long people stay
@@ -129,7 +129,8 @@ class Assumptions:
                 told.append(
                     (effect.called, "assumed", f"{who}{effect.rule(words.topic)}; the log has none")
                 )
-            told += () if log is None else runs_label(log, words)
+            why = None if log is None else runs_told(log, words)
+            told += [] if why is None else [(f"runs on a {words.topic}", "derived", why)]
         if self.impatience:
             how = (
                 f"how much there is of it is chosen so that {words.sessions} under popular slates "
@@ -152,7 +153,8 @@ class Assumptions:
                 f"{math.exp(self.returns.strength):.0f} from worst to best"
             )
             told.append(("returns", "assumed", how))
-            told += () if log is None else returns_label(log, words)
+            if log is not None:
+                told.append((f"{words.sessions} apart", "derived", returns_told(log, words)))
         return tuple(told)
 
     def constants(self) -> tuple[Constant, ...]:
@@ -241,41 +243,6 @@ def find_assumptions(name: str | Assumptions) -> Assumptions:
                 f"numbers of assumptions are NAME=NUMBER, such as {base}:boredom=4; got {pair!r}"
             )
     return found.overridden(settings)
-
-
-def runs_label(log: Dynamics, words: Words) -> tuple[Label, ...]:
-    """How much the log's people repeat topics and items, where it can tell."""
-    if log.runs is None or log.runs_shuffled is None or log.runs_blocks is None:
-        return ()
-    lift = log.run_lift or 0.0
-    more = f"{abs(lift):.0%} {'above' if lift >= 0 else 'below'} chance"
-    why = (
-        f"of five clicks in a row {log.runs:.1%} hold the newest one's {words.topic} three times "
-        f"or more, {log.runs_shuffled:.1%} with each person's order shuffled ({more}), "
-        f"{log.runs_blocks:.1%} with clicks of one second kept together: the log speaks "
-        f"{'of habit rather than of boredom' if lift > 0 else 'of boredom rather than of habit'}, "
-        "as far as its order is people's own"
-    )
-    return ((f"runs on a {words.topic}", "derived", why),)
-
-
-def returns_label(log: Dynamics, words: Words) -> tuple[Label, ...]:
-    """How often the log's people come back, and whether liking hastens it."""
-    if log.pauses is None:
-        return ((f"{words.sessions} apart", "derived", "nobody comes back in the log"),)
-    few, half, many = log.pauses
-    why = (
-        f"{log.returning:.0%} of people come back, {log.visits:.1f} {words.sessions} each; half of "
-        f"the pauses are shorter than {half:.3g} days (10 %: {few:.2g}, 90 %: {many:.3g})"
-    )
-    if log.pause_after_liked is not None and log.interval is not None:
-        low, high = log.interval
-        why += (
-            f"; rank correlation of a pause with the mean {log.liked} of the {words.session} "
-            f"before it, within people, {log.pause_after_liked:+.3f} [{low:+.3f}, {high:+.3f}]"
-        )
-        why += "" if low * high > 0 else ": the log does not show that liking hastens a return"
-    return ((f"{words.sessions} apart", "derived", why),)
 
 
 def _numbers(piece: Any) -> dict[str, float]:

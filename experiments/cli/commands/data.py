@@ -229,6 +229,8 @@ def _figures(checked: Checked) -> dict[str, str]:
     """The log in two dozen numbers."""
     import pandas as pd
 
+    from slategym.models.data.dynamics import dynamics, returns_told, runs_told
+
     log, facts = checked.log, checked.facts
     assert log is not None and facts is not None
     span = pd.to_datetime(log.events["time"].agg(["min", "max"]), unit="s")
@@ -269,6 +271,10 @@ def _figures(checked: Checked) -> dict[str, str]:
                 if column.categories
                 else f"{column.low:g} to {column.high:g} {column.unit}".strip()
             ) + f", known in {known.mean():.1%}"
+    found = dynamics(log)
+    if (runs := runs_told(found, log.words)) is not None:
+        rows[f"runs on a {log.words.topic}"] = runs
+    rows[f"{log.words.sessions} apart"] = returns_told(found, log.words)
     for number, note in enumerate(log.notes, 1):
         rows[f"note {number}"] = note
     rows["sha256"] = log.sha256
