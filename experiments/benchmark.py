@@ -84,6 +84,7 @@ def fixed(plan: Plan, store: Store) -> dict[str, Any]:
         "preparation": {name: store.read(unit) for name, unit in plan.preparation.items()},
         "worlds": {name: store.read(unit) for name, unit in plan.descriptions.items()},
         "tunings": {name: store.read(unit) for name, unit in plan.tunings.items()},
+        "headroom": {name: store.read(unit) for name, unit in plan.headroom.items()},
         "trainings": [as_json(unit.spec) for unit in plan.lessons],
     }
 
@@ -111,6 +112,7 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
         reliability=pd.DataFrame(accuracy.get("reliability", [])),
         model_metrics=tuple(accuracy.get("metrics", [])),
         labels=_labels(plan, store),
+        headroom={name: store.read(unit) for name, unit in plan.headroom.items()},
         constants=tuple(Constant(**constant) for constant in constants.get("constants", [])),
         settings=_settings(plan, store),
         learners=tuple(dict(_trained(plan)).items()),
@@ -175,5 +177,6 @@ def _timings(plan: Plan, store: Store, seconds: float) -> tuple[tuple[str, float
         *((("fitting the three models", fitting),) if models else ()),
         *((f"training {name}, all runs", total) for name, total in lessons.items()),
         *((("tuning policies", tuning),) if plan.tunings else ()),
+        *((f"headroom, {name}", store.seconds(unit)) for name, unit in plan.headroom.items()),
         ("reading policies, all runs", sum(store.seconds(unit) for unit in plan.readings)),
     )

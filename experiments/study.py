@@ -148,6 +148,9 @@ class Profile:
     training: float = 1.0  # share of each learner's slates
     control_seeds: int | None = 1  # of training in the controls; None: as many as elsewhere
     left_out: tuple[str, ...] = ()  # policies and learners that take too long for it
+    # further assumptions by name, under which all is done as well, each with the learners that are
+    # trained under it; (): all of them
+    assumptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,7 @@ class Study:
     remarks: Mapping[str, str] = field(default_factory=dict)  # by section of the report
     settings: tuple[tuple[str, str], ...] = ()  # of the protocol, for people: what, how
     left_out: tuple[str, ...] = ()  # what this log or world does not allow, and why
+    headroom: int = 0  # users on whom the headroom of open places is read; 0: it is not
     most_users: int = FIRST_USER
     words: Words = WORDS  # what people call things
 
@@ -304,6 +308,73 @@ class Study:
         )
         return replace(self, places=places, slates=slate_size)
 
+    def under(self, names: tuple[str, ...], learners: Mapping[str, tuple[str, ...]]) -> Study:
+        """The same study under assumptions of these names; the first stand in its own places.
+
+        Further ones have places of their own, NAME-ASSUMPTIONS, with the same people and luck.
+
+        Args:
+            names: of assumptions, perhaps with numbers: "lasting:duration=8".
+            learners: which are trained under each of them; of those not named, all.
+
+        Raises:
+            UsageError: its worlds assume nothing; there are no such assumptions, or twice.
+        """
+        from slategym.models.simulator.assumptions import find_assumptions
+
+        if self.log is None:
+            raise UsageError(f"--assumptions is for studies of logs, not for {self.name}")
+        for name in names:
+            find_assumptions(name)
+        if len(set(names)) < len(names):
+            raise UsageError(f"assumptions are given twice: {', '.join(names)}; name each once")
+        first, *further = names
+        places = self.places
+        if first != self.assumptions:
+            places = tuple(_assuming(p, first) for p in places if p.role != "sweep")
+        own = tuple(place.name for place in self.main)
+        there = {
+            name: tuple(_elsewhere(_assuming(place, name), name, own) for place in self.places
+                        if place.role in ("open", "judge", "selection"))
+            for name in further
+        }  # fmt: skip
+        every = (*places, *(place for found in there.values() for place in found))
+        found = []
+        for learner in self.learners:
+            left = {
+                place.name
+                for name, theirs in there.items()
+                for place in theirs
+                if learners.get(name) and learner.name not in learners[name]
+            }
+            allowed = learner.places or tuple(dict.fromkeys(place.trained_in for place in every))
+            kept = tuple(name for name in allowed if name not in left)
+            found.append(replace(learner, places=kept) if left else learner)
+        return replace(
+            self,
+            places=every,
+            learners=tuple(found),
+            assumptions=first,
+            sweep=self.sweep if first == self.assumptions else None,
+        )
+
+
+def _assuming(place: Place, name: str) -> Place:
+    """The place under other assumptions; its strength goes with the old ones."""
+    settings = {key: value for key, value in place.settings.items() if key != "boredom"}
+    return replace(place, settings={**settings, "assumptions": name}, strength=None)
+
+
+def _elsewhere(place: Place, name: str, own: tuple[str, ...]) -> Place:
+    """The place by another name, beside the study's own."""
+    base = name.replace(":", "-").replace("=", "")
+    return replace(
+        place,
+        name=f"{place.name}-{base}",
+        title=f"{place.heading}, {name}",
+        of=f"{place.of}-{base}" if place.of in own else place.of,
+    )
+
 
 @dataclass(frozen=True)
 class Request:
@@ -319,15 +390,23 @@ class Request:
     agents: tuple[str, ...] = ()  # learners; (): the study's
     log: str | None = None  # name or folder, of the study `log`
     objective: tuple[tuple[str, float], ...] = ()  # reward per unit of a signal; (): the log's
-    assumptions: str | None = None  # name, of the study `log`
+    assumptions: str | None = None  # names with commas, of studies of logs; None: the profile's
 
     def of(self, study: Study) -> Study:
-        """The study with the learners and slates that were asked for."""
+        """The study with the learners, slates and assumptions that were asked for.
+
+        Raises:
+            UsageError: it cannot have them; there is no such profile.
+        """
         if self.agents:
             study = study.with_agents(self.agents)
         if self.slate_size is not None and self.slate_size != study.slates:
             study = study.with_slates(self.slate_size)
-        return study
+        further = lookup("profile", self.profile, study.profiles).assumptions
+        if self.assumptions is not None:
+            names = tuple(name.strip() for name in self.assumptions.split(",") if name.strip())
+            return study.under(names or (study.assumptions,), {})
+        return study.under((study.assumptions, *further), further) if further else study
 
     def size(self, study: Study) -> Profile:
         """The numbers.

@@ -45,6 +45,7 @@ FOCUSED = 3  # of the best topics, each of which one candidate slate is made of
 FINALISTS = 4  # candidate slates on which most futures are spent, besides the base's
 FIRST_LOOK = 4  # of the futures, one in so many is spent on every candidate, and at least one
 TRIED = 64  # users on whom the base is chosen
+SURE = 2.0  # standard errors by which a rule must be ahead of the slate of the moment
 LUCK = 1_009  # seed of what happens to them
 
 
@@ -355,16 +356,26 @@ def rules_of(world: World) -> tuple[Rule, ...]:
 
 
 def best_rule(world: World) -> Rule:
-    """The rule that earns most on people and luck of their own; of equals, the first."""
+    """The rule that earns most on people and luck of their own.
+
+    One beside the plain slate of the moment is taken only if it is ahead by `SURE` standard errors,
+    user by user: among a dozen rules that do not matter, one is ahead by luck.
+    """
     where = world.selection() if world.selection is not None else world
     size = where.population.size
     user_B = torch.arange(max(0, size - TRIED), size, dtype=torch.int32, device=where.device)
 
-    def mean(rule: Rule) -> float:
-        policy = Myopic(where, rule.cap, avoid=rule.avoid)
-        return float(earned(where, policy, user_B, LUCK).mean())
+    def returns(rule: Rule) -> Tensor:
+        return earned(where, Myopic(where, rule.cap, avoid=rule.avoid), user_B, LUCK)
 
-    return max(rules_of(world), key=mean)
+    plain, *others = rules_of(world)
+    plain_B, best, most = returns(plain), plain, 0.0
+    for rule in others:
+        gain_B = returns(rule) - plain_B
+        gain = float(gain_B.mean())
+        if gain > max(most, SURE * float(gain_B.std()) / len(gain_B) ** 0.5):
+            best, most = rule, gain
+    return best
 
 
 def _at(slate_BMK: Tensor, best_B: Tensor) -> Tensor:

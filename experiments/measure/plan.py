@@ -29,6 +29,7 @@ FAMILY_COST = 20.0  # seconds, roughly
 READ_COST = 1 / 100  # seconds per session, roughly
 TUNE_COST = 40.0  # seconds, roughly
 RANKER = POLICIES["supervised"].tuning  # of the supervised ranker, on which others rest
+HEADROOM_COST = 0.25  # seconds per user, roughly
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,14 @@ class Plan:
     preparation: Mapping[str, Unit]  # log, fits, constants, accuracy; empty without a log
     descriptions: Mapping[str, Unit]  # of the worlds, by name of a main place
     tunings: Mapping[str, Unit]  # by name of the policy whose settings are tuned
+    headroom: Mapping[str, Unit]  # of open places, by name
     lessons: tuple[Unit, ...]
     readings: tuple[Unit, ...]
 
     @property
     def before_learning(self) -> list[Unit]:
         """What is fixed before any learner sees a world."""
-        first = (self.preparation, self.descriptions, self.tunings)
+        first = (self.preparation, self.descriptions, self.tunings, self.headroom)
         units = [unit for units in first for unit in units.values()]
         return list({unit.id: unit for unit in units}.values())  # several policies, one tuning
 
@@ -87,10 +89,9 @@ def plan_of(study: Study, request: Request) -> Plan:
         for place in study.main
     }
     tunings = _tunings(study, size, first)
-    ranker = tuple(unit for unit in tunings.values() if unit.spec["tuning"] == RANKER)[:1]
-    lessons = tuple(_lessons(study, size, (*first, *ranker)))
+    lessons = tuple(_lessons(study, size, first, tunings))
     readings = [
-        _reading(place, size, baseline, (*first, *_tuned_for(baseline, tunings, ranker)))
+        _reading(place, size, baseline, (*first, *_tuned_for(baseline, _there(tunings, place))))
         for place in study.places
         for baseline in study.baselines
         if place.policies is None or baseline.name in place.policies
@@ -108,10 +109,36 @@ def plan_of(study: Study, request: Request) -> Plan:
         request.command(study),
         preparation,
         descriptions,
-        tunings,
+        {
+            name if home == study.main[0].name else f"{name}, {home}": unit
+            for home, units in tunings.items()
+            for name, unit in units.items()
+        },
+        {
+            place.name: _headroom(study, place, size, (*first, *_ranker(_there(tunings, place))))
+            for place in _with_headroom(study)
+        },
         tuple(unit for _, unit in lessons),
         tuple(readings),
     )
+
+
+def _with_headroom(study: Study) -> tuple[Place, ...]:
+    return study.of_role("open") if study.headroom else ()
+
+
+def _headroom(study: Study, place: Place, size: Profile, needs: tuple[Unit, ...]) -> Unit:
+    """What looking ahead could be worth in an open place."""
+    users = min(size.users, study.headroom)
+    spec = {
+        "world": find_world(place.world)[0],
+        "settings": place.settings,
+        "first_user": place.first_user,
+        "num_users": users,
+        "luck": place.luck,
+    }
+    label = f"headroom, {_said(place)}"
+    return Unit(label, "headroom@1", spec, needs, "json", HEADROOM_COST * users)
 
 
 def _preparation(study: Study) -> dict[str, Unit]:
@@ -147,14 +174,14 @@ def _preparation(study: Study) -> dict[str, Unit]:
     }
 
 
-def _tunings(study: Study, size: Profile, first: tuple[Unit, ...]) -> dict[str, Unit]:
-    """What is tuned of the policies, in the open world before its selection people, once.
+Tunings = Mapping[str, Mapping[str, Unit]]  # by open place, then by policy
+
+
+def _tunings(study: Study, size: Profile, first: tuple[Unit, ...]) -> Tunings:
+    """What is tuned of the policies, in every open world before its selection people, once.
 
     With as many slates as a learner has in a study of this size.
     """
-    place = next(iter(study.of_role("open")), None)
-    if place is None:
-        return {}
     known, found = policies.all(), dict[str, str]()
     for baseline in study.baselines:
         entry = known.get(baseline.policy)
@@ -162,6 +189,14 @@ def _tunings(study: Study, size: Profile, first: tuple[Unit, ...]) -> dict[str, 
             found[baseline.name] = entry.tuning
         elif entry is not None and entry.needs == STATE:
             found[baseline.name] = RANKER
+    open_places = study.of_role("open")
+    return {place.name: _tuned_in(place, study, size, found, first) for place in open_places}
+
+
+def _tuned_in(
+    place: Place, study: Study, size: Profile, found: Mapping[str, str], first: tuple[Unit, ...]
+) -> dict[str, Unit]:
+    """The tunings of one open place, by policy."""
     where = {"world": find_world(place.world)[0], "settings": place.settings}
     units = dict[str, Unit]()
     for path in sorted(set(found.values()), key=lambda path: path != RANKER):
@@ -169,22 +204,30 @@ def _tunings(study: Study, size: Profile, first: tuple[Unit, ...]) -> dict[str, 
         # all but the classics rest on the ranker; who waits for it does not compute it twice
         needs = (*first, *(unit for at, unit in units.items() if at == RANKER))
         spec = {**where, "tuning": path, "slates": round(size.training * SLATES)}
-        units[path] = Unit(f"tune {name}", "tune@1", spec, needs, "json", cost=TUNE_COST)
+        label = f"tune {name}" + ("" if place == study.of_role("open")[0] else f", {place.name}")
+        units[path] = Unit(label, "tune@1", spec, needs, "json", cost=TUNE_COST)
     return {name: units[path] for name, path in found.items()}
 
 
-def _tuned_for(
-    baseline: Baseline, tunings: Mapping[str, Unit], ranker: tuple[Unit, ...]
-) -> tuple[Unit, ...]:
+def _there(tunings: Tunings, place: Place) -> Mapping[str, Unit]:
+    """Those that hold in a place: of its own world, else of the study's first open one."""
+    return tunings.get(place.trained_in) or next(iter(tunings.values()), {})
+
+
+def _ranker(tunings: Mapping[str, Unit]) -> tuple[Unit, ...]:
+    return tuple(unit for unit in tunings.values() if unit.spec["tuning"] == RANKER)[:1]
+
+
+def _tuned_for(baseline: Baseline, tunings: Mapping[str, Unit]) -> tuple[Unit, ...]:
     """The tunings on which a policy rests: its own, and the ranker's where it ranks by that."""
-    own = tunings.get(baseline.name)
+    own, ranker = tunings.get(baseline.name), _ranker(tunings)
     if own is None or own in ranker:
         return () if own is None else (own,)
     return (*ranker, own)
 
 
 def _lessons(
-    study: Study, size: Profile, first: tuple[Unit, ...]
+    study: Study, size: Profile, first: tuple[Unit, ...], tunings: Tunings
 ) -> Iterator[tuple[Learner, Unit]]:
     """Every training, with the learner that it is of."""
     for learner in study.learners:
@@ -207,7 +250,8 @@ def _lessons(
                 many = "seed" if len(seeds) == 1 else "seeds"
                 label = f"{learner.name}, {place.name}, {many} {_range(seeds)}"
                 cost = learner.cost * settings.num_steps * len(seeds)
-                yield learner, Unit(label, "learn@1", spec, first, cost=cost)
+                needs = (*first, *_ranker(_there(tunings, place)))
+                yield learner, Unit(label, "learn@1", spec, needs, cost=cost)
 
 
 def _range(seeds: tuple[int, ...]) -> str:

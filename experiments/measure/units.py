@@ -1,4 +1,4 @@
-"""What a study's units compute: describe a world, tune, train a learner, read a policy."""
+"""What a study's units compute: describe a world, its headroom, tune, train, read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from slategym.agents.core.agent import Agent, Progress
 from slategym.agents.core.files import CHECKPOINT
@@ -19,12 +20,14 @@ from slategym.agents.types import Policy
 from slategym.envs.names import load_object
 from slategym.envs.registry import make_world
 from slategym.envs.types import World
+from slategym.experiments.measure.headroom import kept_headroom
 from slategym.experiments.measure.play import play
 from slategym.experiments.measure.training import Training
 from slategym.experiments.runs.units import Work
 
 CHECKPOINT_EVERY = 30.0  # seconds
 CURVE = ("steps", "seconds", "return_mean")
+READINGS = 8  # of a headroom, roughly: greedy and others, and planners of several depths
 WORLDS = 4  # kept at a time; models and tables of people are large
 
 
@@ -62,6 +65,29 @@ def describe(work: Work) -> dict[str, Any]:
         "slate_size": world.slate_size,
         "horizon": world.horizon,
     }
+
+
+def headroom(work: Work) -> dict[str, Any]:
+    """What looking ahead could be worth in the world, told the truth; see `measure/headroom`."""
+    spec, device = work.spec, work.settings.get("device", "cpu")
+    world = replace(world_of(spec["world"], spec["settings"], device), chosen=_chosen(work))
+    done = 0
+
+    def tell(name: str, number: int) -> None:
+        nonlocal done
+        done += number
+        work.progress(done, READINGS * spec["num_users"], name)
+
+    user_U = _users(world, spec["first_user"], spec["num_users"])
+    return kept_headroom(world, user_U, seed=spec["luck"], tell=tell)
+
+
+def _users(world: World, first: int, count: int) -> Tensor:
+    """So many rows of the population from the first on; of a small table, those at its end."""
+    size = world.population.size
+    if size < first + count:
+        first = max(0, size - count)
+    return torch.arange(first, min(size, first + count), dtype=torch.int32).to(world.device)
 
 
 def learn(work: Work) -> pd.DataFrame:
@@ -106,10 +132,7 @@ def read(work: Work) -> pd.DataFrame:
     """
     spec, device = work.spec, work.settings.get("device", "cpu")
     world = world_of(spec["world"], spec["settings"], device)
-    size, first, count = world.population.size, spec["first_user"], spec["num_users"]
-    if size < first + count:  # a table of people: those at its end
-        first = max(0, size - count)
-    user_U = torch.arange(first, min(size, first + count), dtype=torch.int32).to(world.device)
+    user_U = _users(world, spec["first_user"], spec["num_users"])
     policies = _policies(work, world)
     parts, total, done = [], len(policies) * len(user_U), 0
 

@@ -1,12 +1,18 @@
-"""The headroom of a world in a figure: what looking further ahead earns, told the truth."""
+"""Headroom in a report: in a sentence, in a table, in a figure; before anything was learned."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from slategym.experiments.report.figures import Picture, panels_of, save_picture
+from slategym.experiments.report.ledger import Ledger
+from slategym.experiments.report.markup import Html, element, table
+from slategym.experiments.report.results import Result
+from slategym.experiments.statistics.numbers import Numbers
+from slategym.experiments.study import Place, Study
 
 LINES = {"random": ":", "supervised": "-.", "greedy, told": "--", "rule, told": "-"}
 
@@ -43,3 +49,85 @@ def draw_depths(found: Mapping[str, Any], folder: Path, name: str, title: str = 
         f"{found['sentence']}"
     )
     return save_picture(figure, folder, name, heading, caption, f"{heading}. {found['sentence']}")
+
+
+def draw_headroom(result: Result, folder: Path) -> tuple[Picture, ...]:
+    """A figure for every place whose headroom was read."""
+    return tuple(
+        draw_depths(
+            found,
+            folder,
+            f"{result.study.name}-headroom-{name}",
+            f"{result.study.place(name).heading}: what looking ahead is worth, told the truth",
+        )
+        for name, found in result.headroom.items()
+    )
+
+
+def with_headroom(result: Result, numbers: Numbers) -> Numbers:
+    """The numbers with a verdict that begins with the headroom."""
+    first = tuple(
+        _sentence(result.study, result.study.place(name), found)
+        for name, found in result.headroom.items()
+    )
+    verdict = numbers.verdict
+    return replace(numbers, verdict=replace(verdict, sentences=(*first, *verdict.sentences)))
+
+
+def _sentence(study: Study, place: Place, found: Mapping[str, Any]) -> str:
+    """Whether there is anything to plan for in a place."""
+    what = "something" if found["something_to_plan_for"] else "nothing"
+    where = f"in {place.heading}"
+    if study.log is not None:
+        where = f"under {place.settings.get('assumptions', study.assumptions)}"
+    return (
+        f"There is {what} to plan for {where}: told the truth, looking ahead is worth "
+        f"{_signed(found['headroom'])} {study.unit} over the best slate of the moment "
+        f"({found['headroom']['share']:+.1%})"
+        + ("." if found["flat"] else ", at least: looking further still gains.")
+    )
+
+
+def headroom_section(
+    result: Result, pictures: Mapping[str, Html], ledger: Ledger
+) -> list[Html | None]:
+    """Who earns what, told the truth or not, in every open place."""
+    if not result.headroom:
+        return []
+    parts: list[Html | None] = [
+        element(
+            "p",
+            "Before any learner was trained: what could looking ahead be worth? Greedy is told the "
+            "true model and shows the best slate of the moment; the rule is the best of some that "
+            "are told as well and pass over topics about to bore; the planner plays candidate "
+            "slates out in the true world. Expected returns.",
+        )
+    ]
+    for name, found in result.headroom.items():
+        place = result.study.place(name)
+        body = [
+            [who, _plain(numbers), f"{found['seconds'][who]:.0f} s"]
+            for who, numbers in found["returns"].items()
+        ]
+        share = f"{found['headroom']['share']:+.1%}"
+        body.append(["planner - greedy", _signed(found["headroom"]), share])
+        parts += [
+            element("h3", place.heading),
+            element("p", _sentence(result.study, place, found)),
+            table(
+                f"Expected return ({result.study.unit}) with 95 % intervals over people, "
+                f"{found['users']} users; CPU time",
+                ["who", "expected return", ""],
+                body,
+            ),
+            pictures.get(f"headroom-{name}"),
+        ]
+    return parts
+
+
+def _plain(numbers: Mapping[str, float]) -> str:
+    return f"{numbers['value']:.2f} [{numbers['low']:.2f}, {numbers['high']:.2f}]"
+
+
+def _signed(numbers: Mapping[str, float]) -> str:
+    return f"{numbers['value']:+.2f} [{numbers['low']:+.2f}, {numbers['high']:+.2f}]"

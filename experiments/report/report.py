@@ -20,6 +20,7 @@ from typing import Any
 from slategym.experiments.report import sections
 from slategym.experiments.report.background import File
 from slategym.experiments.report.figures import draw_all
+from slategym.experiments.report.headroom import draw_headroom, with_headroom
 from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
 from slategym.experiments.report.markdown import markdown
 from slategym.experiments.report.markup import Html, element
@@ -29,6 +30,7 @@ from slategym.experiments.report.sections import Part
 from slategym.experiments.runs.store import sha256_of, write_json, write_parquet
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.models.files import atomic_path
+from slategym.models.hashes import as_json
 
 PACKAGES = (
     "slategym",
@@ -60,9 +62,9 @@ def write_report(result: Result, folder: Path) -> Report:
     Raises:
         ValueError: if rows that the verdict needs are missing or do not pair; nothing is written.
     """
-    numbers = compute_numbers(result.study, result.rows, result.curves)
+    numbers = with_headroom(result, compute_numbers(result.study, result.rows, result.curves))
     files = _write_tables(result, folder)
-    drawn = draw_all(result, numbers, folder / "docs")
+    drawn = draw_headroom(result, folder / "docs") + draw_all(result, numbers, folder / "docs")
     pictures = {
         picture.name.removeprefix(f"{result.study.name}-"): figure_of(
             picture.path, picture.alt, picture.title, picture.caption
@@ -155,6 +157,7 @@ def _summary(
             }
             for place in study.main
         },
+        "headroom": as_json(result.headroom),
         "left_out": list(study.left_out),
         "numbers": [entry._asdict() for entry in ledger.entries],
         "model_metrics": [dict(metrics) for metrics in result.model_metrics],

@@ -20,8 +20,8 @@ NEEDED = {  # columns of the tables
     "reliability": ("model", "head", "bin", "predicted", "observed", "count"),
 }
 SECTIONS = (
-    *("verdict", "ladder", "places", "differences", "control", "judge", "sweep", "learning"),
-    *("assumptions", "models", "protocol", "tuning", "learners", "repeat"),
+    *("headroom", "verdict", "ladder", "places", "differences", "control", "judge", "sweep"),
+    *("learning", "assumptions", "models", "protocol", "tuning", "learners", "repeat"),
 )
 
 
@@ -59,6 +59,7 @@ class Result:
     model_metrics: tuple[Mapping[str, Any], ...] = ()  # one a model: "model", numbers, "protocol"
     labels: tuple[tuple[str, str, str], ...] = ()  # what, label, why
     constants: tuple[Constant, ...] = ()
+    headroom: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by open place
     settings: tuple[tuple[str, str], ...] = ()  # the protocol: what, how
     tunings: tuple[Mapping[str, Any], ...] = ()  # a `Tuning` each: what was tried, what was taken
     learners: tuple[tuple[str, str], ...] = ()  # of every training: name, settings

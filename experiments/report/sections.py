@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from slategym.experiments.report import background
+from slategym.experiments.report.headroom import headroom_section
 from slategym.experiments.report.ledger import ROWS, Ledger
 from slategym.experiments.report.markup import Html, element, join, table
 from slategym.experiments.report.page import section
@@ -37,6 +38,7 @@ def all_parts(
     sweep = result.study.sweep
     opponent = result.study.roles.say(result.study.roles.opponent)
     bodies: list[tuple[str, str, list[Html | None]]] = [
+        ("headroom", "Headroom", headroom_section(result, pictures, ledger)),
         ("verdict", "Verdict", _verdict(result, numbers, ledger)),
         ("ladder", "The ladder", _ladder(result, numbers, pictures, ledger)),
         ("places", "By place", _places(result, numbers, ledger)),

@@ -25,6 +25,7 @@ FUNCTIONS = {  # what units compute: a name for good, with its version, and wher
     "read@1": f"{MEASURE}.units:read",
     "tune@1": f"{MEASURE}.units:tune",
     "describe@1": f"{MEASURE}.units:describe",
+    "headroom@1": f"{MEASURE}.units:headroom",
     "log@1": f"{MEASURE}.preparation:log",
     "fit@2": f"{MEASURE}.preparation:fit",
     "constants@1": f"{MEASURE}.preparation:constants",

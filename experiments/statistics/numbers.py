@@ -289,6 +289,6 @@ def _selection(study: Study, rows: pd.DataFrame) -> dict[str, Estimate]:
     for place in study.of_role("selection"):
         for agent in study.learned:
             own = cell(study, agent, place)
-            if there(rows, own):
+            if agent not in found and there(rows, own):  # the study's first place counts
                 found[agent] = stats.mean(rows, own)
     return found

@@ -15,6 +15,8 @@ Against an opponent (`against_opponent`), typically the supervised ranker:
    the two and clearly below in neither. If it is not, it is ahead of the opponent only, and the
    verdict names what does as well.
 
+Further open places (other assumptions) each have sentences of their own, and do not turn the first.
+
 Against an oracle (`against_oracle`): the opponent itself knows the true model and looks one slate
 ahead. In every open place the learner that comes furthest is held against it; what beats it in a
 control is not to be believed.
@@ -53,6 +55,7 @@ class Verdict:
         return " ".join(self.sentences)
 
 
+_STAND = {1: "clearly ahead", 0: "no clear difference", -1: "clearly behind"}
 TAGS = {
     "wins": ("wins", "RL is ahead"),
     "opponent only": ("unsure", "ahead of the ranker, not of cheaper methods"),
@@ -102,7 +105,8 @@ def against_opponent(study: Study, numbers: Numbers, rows: pd.DataFrame) -> Verd
     order = sorted(study.learned, key=lambda agent: -_rank(numbers, agent))
     facts = _Facts(study, numbers, order[0])
     tone, tag = TAGS[facts.outcome]
-    return Verdict(facts.outcome, tone, tag, (facts.sentence,), order[0], tuple(order))
+    sentences = (facts.sentence, *facts.elsewhere)
+    return Verdict(facts.outcome, tone, tag, sentences, order[0], tuple(order))
 
 
 def _rank(numbers: Numbers, agent: str) -> float:
@@ -227,6 +231,26 @@ class _Facts:
         if self.judge is not None:
             text += f"; before the independent judge: {words[self.judge.side]} ({judge})"
         return f"{text}.{others}{self._control()}"
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """What it does in every further open place, and before the judges of that."""
+        found = []
+        roles, unit = self.study.roles, self.study.unit
+        for place in self.study.of_role("open")[1:]:
+            judges = [j for j in self.study.of_role("judge") if j.of == place.name]
+            for baseline in (roles.opponent, *roles.others):
+                read = [(p, d) for p in (place, *judges) if (d := self.over(baseline, p))]
+                if not read:
+                    continue
+                parts = [
+                    f"{_STAND[d.side]} in the {p.heading} ({d.estimate.signed()} {unit})"
+                    for p, d in read
+                ]
+                found.append(
+                    f"RL ({self.agent}) against {roles.say(baseline)}: {', '.join(parts)}."
+                )
+        return tuple(found)
 
     def _others(self) -> list[str]:
         """Whether it also beats what else it is compared with."""

@@ -11,7 +11,7 @@ not have (topics, several signals, slates) is left out, which the report says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from slategym.models.simulator.world import LOG, read_objective
 
 WORLD, JUDGE = "slategym/Log-v0", "slategym/Log-Judge-v0"
 ASSUMED = "mild"  # where nobody says otherwise
+HEADROOM_USERS = 200  # on whom the headroom is read
 CLASSICS = ("ease", "transitions")
 STRENGTHS = (0.0, 2.0, 4.0, 8.0)  # of boredom, at which everybody is read, log-odds
 OTHER = "gp"  # family of a second judge
@@ -45,6 +46,7 @@ PROFILES = {
         seeds=3,
         users=600,
         control_seeds=None,
+        assumptions={"lasting": ("plackett-luce",)},
     ),
     "full": Profile(
         "10 seeds, 2,000 users, 4.5 times the training: the answer to quote",
@@ -52,6 +54,7 @@ PROFILES = {
         users=2_000,
         training=4.5,
         control_seeds=None,
+        assumptions={"lasting": ()},
     ),
 }
 
@@ -66,7 +69,8 @@ def study(request: Request) -> Study:
     if request.log is None:
         raise UsageError("the study log needs a log: its folder, or the name of a data set")
     where = _whole(request.log)
-    builder, name = builder_of(where, LOG), request.assumptions or ASSUMED
+    builder = builder_of(where, LOG)
+    name = (request.assumptions or ASSUMED).partition(",")[0].strip()  # others: `Request.of`
     assumed, log = find_assumptions(name), builder.log
     _check_objective(log, request)
     capped = len(log.topic_names) > 1 and builder.default_slate > 1
@@ -104,7 +108,8 @@ def study(request: Request) -> Study:
                 "myopic": "the best slate of the moment",
             },
         ),
-        profiles=PROFILES,
+        profiles=PROFILES if len(log.topic_names) > 1 else _without_assumptions(PROFILES),
+        headroom=HEADROOM_USERS,
         unit=f"reward per {words.session}",
         log=where,
         content=log.sha256,
@@ -121,6 +126,11 @@ def study(request: Request) -> Study:
         remarks=_remarks(),
         left_out=tuple(_left_out(builder, assumed, request.profile == "smoke")),
     )
+
+
+def _without_assumptions(profiles: Mapping[str, Profile]) -> dict[str, Profile]:
+    """Of a log without topics, of which nobody can tire."""
+    return {name: replace(profile, assumptions={}) for name, profile in profiles.items()}
 
 
 def _whole(log: str) -> str:

@@ -25,6 +25,7 @@ GRID = (0.0, 2.0, 4.0, 8.0)  # boredom strengths at which everybody is read, log
 GRID_POLICIES = ("supervised", "supervised-capped", "rule-aware")
 COMPARED = ("supervised", "supervised-capped", "history-rule", "ease", "myopic")
 EVALUATION_LUCK, SELECTION_LUCK = 1, 2
+HEADROOM_USERS = 200  # on whom the headroom is read
 MOST_USERS = 1256  # 157 evaluation people at 8 points of their history
 TRAINING = {"users": "training", "starts": 4}  # of A's and B's people
 
@@ -128,6 +129,7 @@ STUDY = Study(
     sweep=Sweep("boredom", "Boredom strength", "log-odds", BOREDOM),
     words=Words("film", "films", "genre", "genres", "session", "sessions"),
     most_users=MOST_USERS,
+    headroom=HEADROOM_USERS,
     profiles={
         "smoke": Profile(
             "1 seed, 60 users, a fiftieth of the training: does it run?",
@@ -140,6 +142,7 @@ STUDY = Study(
             seeds=3,
             users=600,
             control_seeds=None,
+            assumptions={"lasting": ("plackett-luce",)},
         ),
         "full": Profile(
             "10 seeds, 1256 users, 4.5 times the training: the answer to quote",
@@ -147,6 +150,7 @@ STUDY = Study(
             users=MOST_USERS,
             training=4.5,
             control_seeds=None,
+            assumptions={"lasting": ()},
         ),
     },
     settings=(

@@ -36,7 +36,7 @@ def run_study(
         log: folder or name of the log, for the study `log`.
         agents: learners instead of the study's: names, or "module:Class".
         objective: reward per unit of signals by name, for the study `log`.
-        assumptions: what no log shows of people, by name, for the study `log`.
+        assumptions: what no log shows of people, by name, several with commas, for studies of logs.
         seeds: of training, each learner.
         users: on whom policies are read.
         slate_size: items per slate, where the study lets it be chosen.
@@ -53,7 +53,7 @@ def run_study(
     name = study if isinstance(study, str) else study.name
     if isinstance(study, str):
         studies.find(study)
-    for option, value in (("log", log), ("objective", objective), ("assumptions", assumptions)):
+    for option, value in (("log", log), ("objective", objective)):
         if value is not None and name != "log":
             raise UsageError(f"{option} is for the study log, not for {name}")
     if name == "log" and log is None:

@@ -63,7 +63,10 @@ def benchmark(
         typer.Option(help="Reward per unit of signals, as click=1,dwell=0.01 (study log only)."),
     ] = None,
     assumptions: Annotated[
-        str | None, typer.Option(help="What no log shows of people, by name (study log only).")
+        str | None,
+        typer.Option(
+            help="What no log shows of people, by name, as mild,lasting (studies of logs)."
+        ),
     ] = None,
     seeds: Annotated[
         int | None, typer.Option(help="Training seeds per agent; by default the profile's.")
@@ -93,7 +96,7 @@ def benchmark(
     on different people besides.
     """
     studies.find(study)
-    for option, value in (("--objective", objective), ("--assumptions", assumptions), ("LOG", log)):
+    for option, value in (("--objective", objective), ("LOG", log)):
         if value is not None and study != "log":
             raise UsageError(f"{option} is for the study log, not for {study}")
     if study == "log" and log is None:
@@ -143,7 +146,8 @@ def _check_words(
     lookup("device", device, DEVICES)
     named = outline("slategym.models.simulator.assumptions:SAYS")
     if assumptions is not None and named is not None and named.keys:
-        lookup("assumptions", assumptions.partition(":")[0], dict.fromkeys(named.keys))
+        for name in assumptions.split(","):
+            lookup("assumptions", name.strip().partition(":")[0], dict.fromkeys(named.keys))
     found = outline(studies.find(study).where)
     profiles = found.argument("profiles") if found else None
     if profiles is not None and profiles.keys:

@@ -11,7 +11,7 @@ from small_worlds import fixed_world, learned_world, plain_taste
 from torch import Tensor
 
 from slategym.agents.references.myopic import Myopic
-from slategym.agents.references.planner import Planner, best_rule, rules_of
+from slategym.agents.references.planner import Planner, Rule, best_rule, rules_of
 from slategym.agents.types import Policy
 from slategym.envs import engine
 from slategym.envs.choice import PositionBased
@@ -106,6 +106,13 @@ def test_the_base_is_the_best_of_the_simple_rules() -> None:
     assert cautious > 1.2 * expected_return(world, Myopic(world))
     assert expected_return(world, Planner(world, depth=4)) >= cautious - 1e-3
     assert [rule.avoid for rule in rules_of(make_world("InterestEvolution-v0"))] == [0.0, 0.0, 0.0]
+
+
+def test_a_rule_is_no_better_by_luck() -> None:
+    """Where nothing tires, a cap costs or gains little, and the slate of the moment stays."""
+    world = learned_world()
+    world = replace(world, users=replace(world.users, satiation=None))
+    assert best_rule(world) == rules_of(world)[0] == Rule(None, 0.0)
 
 
 def test_tastes_held_still_change_little_where_a_model_plays_the_people() -> None:

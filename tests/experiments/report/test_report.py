@@ -38,6 +38,37 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return write_report(result(artefacts=(Artefact(card, "model card"),)), folder)
 
 
+def test_headroom_stands_before_the_verdict_and_begins_it(tmp_path: Path) -> None:
+    number = {"value": 9.0, "low": 8.0, "high": 10.0}
+    found = {
+        "world": "w",
+        "users": 300,
+        "people": 95,
+        "returns": {"random": number, "greedy, told": number, "planner, told": number},
+        "seconds": {"random": 1.0, "greedy, told": 2.0, "planner, told": 60.0},
+        "rule": "no cap",
+        "depths": [
+            {"slates": 1, **number, "gain": None, "seconds": 3.0},
+            {"slates": 4, **number, "gain": number, "seconds": 9.0},
+        ],
+        "flat": False,
+        "headroom": {"value": 9.27, "low": 8.0, "high": 10.0, "share": 0.48},
+        "something_to_plan_for": True,
+        "sentence": "There is something to plan for.",
+    }
+    report = write_report(result(headroom={"world": found}), tmp_path)
+    first = report.numbers.verdict.sentences[0]
+    assert first == (
+        "There is something to plan for in world: told the truth, looking ahead is worth "
+        "+9.27 [+8.00, +10.00] reward per session over the best slate of the moment (+48.0%), at "
+        "least: looking further still gains."
+    )
+    html = report.path.read_text()
+    assert html.index('<section id="headroom"') < html.index('<section id="verdict"')
+    assert html.count(first) == 2 and (tmp_path / "docs/made-up-headroom-world.png").exists()
+    assert json.loads((tmp_path / "summary.json").read_text())["headroom"]["world"]["users"] == 300
+
+
 class Page(HTMLParser):
     """What is in a document, and whether it is well formed."""
 

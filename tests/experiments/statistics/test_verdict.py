@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-from made_up import AGENTS, GAINS, episode_rows, numbers_of
+from dataclasses import replace
 
-from slategym.experiments.statistics.numbers import Numbers
+import pandas as pd
+import pytest
+from made_up import AGENTS, GAINS, episode_rows, numbers_of, study
+
+from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.experiments.statistics.stats import LEVEL
 from slategym.experiments.statistics.verdict import MARGIN
 
@@ -28,6 +31,32 @@ def test_wins_in_the_world_and_before_the_judge() -> None:
     assert found.sentence.startswith("RL (plackett-luce) beats the supervised ranker: +1.")
     assert "before the independent judge. It also beats the tuned diversity cap" in found.sentence
     assert "In the static, where looking ahead is worth nothing" in found.sentence
+
+
+def test_other_assumptions_have_sentences_of_their_own() -> None:
+    """The same rows under another name, with the learner further behind."""
+    rows = episode_rows()
+    more = rows[rows["variant"].isin(["world", "judge"]) & (rows["group"] == "evaluation")]
+    more = more[more["strength"] == 4.0]
+    more = more.assign(
+        variant=more["variant"].astype(str) + "-lasting",
+        trained_in=more["trained_in"].replace("world", "world-lasting"),
+    )
+    learns = more["policy"] == "plackett-luce"
+    more["return"] -= 5.0 * learns
+    made = study()
+    world, judge = (
+        replace(place, name=f"{place.name}-lasting", of=f"{place.of}-lasting" if place.of else "")
+        for place in made.places[:2]
+    )
+    made = replace(made, places=(*made.places, world, judge))
+    found = compute_numbers(made, pd.concat([rows, more], ignore_index=True), pd.DataFrame())
+    plain = numbers_of(rows, AGENTS)
+    first, *others = found.verdict.sentences
+    assert found.verdict.outcome == plain.verdict.outcome  # the first place decides
+    assert first.startswith("RL (plackett-luce) beats")
+    assert len(others) == 2 and "against the supervised ranker: clearly behind in" in others[0]
+    assert "world-lasting" in others[0] and "judge-lasting" in others[0]
 
 
 def test_who_is_matched_without_learning_is_ahead_of_the_opponent_only() -> None:

@@ -66,7 +66,47 @@ def ids(units: list[Unit]) -> list[str]:
 
 
 def quick(**changes: object) -> Plan:
-    return plan_of(STUDY, Request(**changes))  # type: ignore[arg-type]
+    """Under the study's own assumptions alone."""
+    return plan_of(STUDY, Request(**{"assumptions": "mild", **changes}))  # type: ignore[arg-type]
+
+
+def test_under_further_assumptions_the_same_people_are_read_and_chosen_on() -> None:
+    plan = quick(assumptions="mild,lasting:duration=8", seeds=1)
+    assert ids(quick(seeds=1).units) != ids(plan.units)
+    assert set(ids(quick(seeds=1).units)) < set(ids(plan.units))  # what is there is taken
+    places = {(p.name, p.role, p.of): p for p in plan.study.places if "lasting" in p.name}
+    name = "world-lasting-duration8"
+    judge = ("judge-lasting-duration8", "judge", name)
+    assert set(places) == {(name, "open", ""), judge, (name, "selection", name)}
+    for place in places.values():
+        assert place.settings["assumptions"] == "lasting:duration=8"
+        assert "boredom" not in place.settings and place.strength is None
+    readings = [unit.spec for unit in plan.readings if unit.spec["place"] in (name, judge[0])]
+    people = {(s["group"], s["settings"]["users"], s["luck"], s["num_users"]) for s in readings}
+    assert people == {("evaluation", "evaluation", 1, 600), ("selection", "selection", 2, 600)}
+    trained = {(unit.spec["policy"], unit.spec["place"]) for unit in plan.lessons}
+    assert {(agent, name) for agent in AGENTS} < trained
+    # numbers are tuned in the world that they are read in
+    tuned = plan.tunings[f"history-rule, {name}"]
+    assert tuned.spec["settings"]["assumptions"] == "lasting:duration=8"
+    (read,) = [u for u in plan.readings if u.label == f"read history-rule, {judge[0]}"]
+    assert tuned in read.needs and plan.tunings["history-rule"] not in read.needs
+    # the headroom of every open place, before anything is learned
+    assert set(plan.headroom) == {"world", name}
+    assert set(ids(list(plan.headroom.values()))) < set(ids(plan.before_learning))
+
+
+def test_the_profile_says_what_is_done_under_lasting() -> None:
+    plan = plan_of(STUDY, Request())
+    trained = {(unit.spec["policy"], unit.spec["place"]) for unit in plan.lessons}
+    assert ("plackett-luce", "world-lasting") in trained
+    assert ("proto-sac", "world-lasting") not in trained and ("proto-sac", "static") in trained
+    (place,) = (p for p in plan_of(STUDY, Request(assumptions="lasting")).study.of_role("open"))
+    assert (place.name, place.settings["assumptions"]) == ("world", "lasting")
+    with pytest.raises(UsageError, match="did you mean 'lasting'"):
+        plan_of(STUDY, Request(assumptions="mild,lastign"))
+    with pytest.raises(UsageError, match="assumptions are given twice"):
+        plan_of(STUDY, Request(assumptions="mild,mild"))
 
 
 def test_what_is_fixed_before_learning_needs_no_learning() -> None:
@@ -146,9 +186,10 @@ def test_sizes_and_profiles() -> None:
     assert (quick().size.seeds, quick().size.users) == (3, 600)
     full = plan_of(STUDY, Request("full"))
     assert (full.size.seeds, full.size.users) == (10, MOST_USERS)
-    assert len(full.lessons) == 10 * 2 * 2
+    assert len(full.lessons) == 10 * 2 * 3  # the world, its static twin, the world under lasting
     assert full.lessons[0].spec["settings"].num_steps == 1_382_400
-    assert quick().command == "slategym benchmark movielens --profile quick"
+    assert plan_of(STUDY, Request()).command == "slategym benchmark movielens --profile quick"
+    assert quick().command.endswith("--profile quick --assumptions mild")
     asked = plan_of(STUDY, Request("full", seeds=2, users=50, slate_size=3, agents=AGENTS[:1]))
     end = "--profile full --agents plackett-luce --seeds 2 --users 50 --slate-size 3"
     assert asked.command.endswith(end)
@@ -185,7 +226,7 @@ class Ran:
 
     @property
     def request(self) -> Request:
-        return Request(out=self.folder, seeds=1, users=5, slate_size=3)
+        return Request(out=self.folder, seeds=1, users=5, slate_size=3, assumptions="mild")
 
     def run(self, told: io.StringIO) -> Path:
         screen, progress = Console(file=self.screen, width=160), Console(file=told, width=200)
@@ -198,6 +239,17 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     with small_movielens(folder / "home"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan_module, "SLATES", 1_500)
         yield Ran(folder)
+
+
+def test_the_report_and_the_verdict_begin_with_the_headroom(ran: Ran) -> None:
+    found = ran.about["headroom"]["world"]
+    assert found["users"] == 5 and found["returns"].keys() >= {"random", "supervised"}
+    said = "something" if found["something_to_plan_for"] else "nothing"
+    summary = json.loads((ran.folder / "summary.json").read_text())
+    assert summary["verdict"].startswith(f"There is {said} to plan for under mild: told the truth")
+    html = ran.report.read_text()
+    assert html.index('<section id="headroom"') < html.index('<section id="verdict"')
+    assert "headroom, world" in ran.first.getvalue()
 
 
 def test_a_second_call_computes_nothing(ran: Ran) -> None:
