@@ -40,7 +40,7 @@ class Returns:
     pause: float = 3.0  # days, mean at a satisfaction of 1/2, > 0
     strength: float = 3.0  # of the logarithm of the mean pause, per unit of satisfaction
     inertia: float = 0.85  # of satisfaction, per slate with a click, in [0, 1)
-    days: float = 28.0  # after which it is over, > 0
+    days: float = 14.0  # after which it is over, > 0
     longest: int = 30  # slates of a visit, at most
     signal: int | None = None  # that says how much is liked what was clicked; None: its appeal
     low: float = 0.0  # of that signal
