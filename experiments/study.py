@@ -406,7 +406,9 @@ class Request:
         if self.assumptions is not None:
             names = tuple(name.strip() for name in self.assumptions.split(",") if name.strip())
             return study.under(names or (study.assumptions,), {})
-        return study.under((study.assumptions, *further), further) if further else study
+        if not further:
+            return study
+        return study.under((study.assumptions, *further), {} if self.agents else further)
 
     def size(self, study: Study) -> Profile:
         """The numbers.

@@ -126,7 +126,7 @@ class Planner:
     def _ahead(self, session: Session) -> tuple[World, Session]:
         """The world and the sessions in which futures are played out."""
         world, users = self._bare, None
-        if self.still and self.depth > 1:
+        if self.still:
             now = Luck.at(session.key, session.step)
             users = world.users.still(session.user, world.catalogue, session.context, now)
         if users is None:
