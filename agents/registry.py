@@ -199,7 +199,7 @@ POLICIES: dict[str, PolicyEntry] = {
     ),
     "planner": PolicyEntry(
         "reference",
-        "the best of some slates by rollouts in the true world, ten slates deep",
+        "the best of some slates by rollouts in the true world, eight slates deep",
         f"{PLANNER}:Planner",
     ),
     "planner-one-step": PolicyEntry(

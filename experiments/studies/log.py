@@ -46,7 +46,6 @@ PROFILES = {
         seeds=3,
         users=600,
         control_seeds=None,
-        assumptions={"lasting": ("plackett-luce",)},
     ),
     "full": Profile(
         "10 seeds, 2,000 users, 4.5 times the training: the answer to quote",

@@ -142,7 +142,6 @@ STUDY = Study(
             seeds=3,
             users=600,
             control_seeds=None,
-            assumptions={"lasting": ("plackett-luce",)},
         ),
         "full": Profile(
             "10 seeds, 1256 users, 4.5 times the training: the answer to quote",

@@ -97,10 +97,13 @@ def test_under_further_assumptions_the_same_people_are_read_and_chosen_on() -> N
 
 
 def test_the_profile_says_what_is_done_under_lasting() -> None:
-    plan = plan_of(STUDY, Request())
-    trained = {(unit.spec["policy"], unit.spec["place"]) for unit in plan.lessons}
-    assert ("plackett-luce", "world-lasting") in trained
-    assert ("proto-sac", "world-lasting") not in trained and ("proto-sac", "static") in trained
+    """All of it in the full one; the quick one has no time for it unless asked."""
+    full = plan_of(STUDY, Request("full"))
+    trained = {(unit.spec["policy"], unit.spec["place"]) for unit in full.lessons}
+    assert {(agent, "world-lasting") for agent in AGENTS} < trained
+    assert set(plan_of(STUDY, Request()).headroom) == {"world"}
+    some = STUDY.under(("mild", "lasting"), {"lasting": AGENTS[:1]})
+    assert [learner.places for learner in some.learners] == [None, ("world", "static")]
     (place,) = (p for p in plan_of(STUDY, Request(assumptions="lasting")).study.of_role("open"))
     assert (place.name, place.settings["assumptions"]) == ("world", "lasting")
     with pytest.raises(UsageError, match="did you mean 'lasting'"):
