@@ -131,7 +131,9 @@ def _body(about: dict[str, Any]) -> list[str]:
     lines += ["", "## Settings"]
     lines += [f"- {name}: {value}" for name, value in _flat(about["settings"])]
     lines += [f"- {name}: {value}" for name, value in _flat(about["training"])]
-    lines += [f"- seed: {about['seed']}", "", "## Losses by epoch", "", *_table(about["history"])]
+    by_epoch = "Spent" if "spent" in about else "Losses"
+    lines += [f"- seed: {about['seed']}", "", f"## {by_epoch} by epoch", ""]
+    lines += _table(about["history"])
     lines += ["", f"Best epoch: {about['best_epoch'] + 1}. CPU seconds: {about['cpu_seconds']}."]
     if about["figures"]:
         whose = "the model in `selection/`" if about["refit"] else "this model"

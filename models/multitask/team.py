@@ -72,7 +72,7 @@ class Team:
             parameter.grad = self.accelerator.reduce(parameter.grad, reduction="mean")
 
         return [
-            parameter.register_post_accumulate_grad_hook(averaged)
+            parameter.register_post_accumulate_grad_hook(averaged)  # type: ignore[no-untyped-call]
             for parameter in model.parameters()
             if parameter.requires_grad
         ]

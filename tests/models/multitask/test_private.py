@@ -165,6 +165,7 @@ def test_what_is_spent_is_on_the_card_and_the_noise_is_forgotten(train, tmp_path
     assert about["history"][-1]["epsilon"] == pytest.approx(about["spent"]["epsilon"])
     assert set(about["history"][0]) == {"epoch", "epsilon"}
     card = (tmp_path / "a" / "README.md").read_text()
+    assert "## Spent by epoch" in card and "## Losses" not in card
     assert "## Privacy" in card and "unit: a person with all rows" in card
     assert "epsilon 1" in card and "who are not protected" in card
     text = json.dumps(about) + card
