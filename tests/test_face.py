@@ -23,7 +23,10 @@ PACKAGES = (
 )
 GROUPS = {  # of entry points
     f"slategym.{name}"
-    for name in ("user_models", "worlds", "policies", "agents", "data_sets", "studies")
+    for name in (
+        *("user_models", "worlds", "policies", "agents", "data_sets", "studies"),
+        *("families", "reporters"),
+    )
 }
 OPTIONAL = {"SlateTensorDictEnv"}  # needs slategym[torchrl]
 TEXTS = [
