@@ -145,6 +145,7 @@ def observe(world: World, session: Session) -> Observation:
         state=world.observer.embed(session.view, session.context) if world.observer else None,
         revealed=world.users.reveal(session.user),
         step=session.step,
+        view=session.view,
     )
 
 

@@ -501,6 +501,7 @@ class Observation:
     state: Tensor | None  # (B, D) float32, the observer's embedding
     revealed: Tensor | None  # (B, R) float32, what the user model tells everyone of its state
     step: Tensor  # (B,) int32, slates seen
+    view: Any = None  # what the observer keeps of the session, for whoever acts by its model
     hidden: Session | None = None  # handed to references that declare themselves privileged
 
 

@@ -71,8 +71,8 @@ def _log_odds(world: World, ranker: Ranker, shown: Shown, heads: list[str]) -> T
         row_B = row_B.to(world.device)
         arrival = arrive(shown.population, row_B)
         context = world.context.initial(arrival, Luck(row_B))
-        state_BD = encoder.embed(encoder.initial(arrival), context)
+        query = encoder.query(encoder.initial(arrival), context)
         item_BK = shown.item_SK[row_B.long()].clamp(min=0)
-        said = [ranker.log_odds(head, state_BD, item_BK) for head in heads]
+        said = [ranker.log_odds(head, query, item_BK) for head in heads]
         parts.append(torch.stack(said, 2))
     return torch.cat(parts)

@@ -20,6 +20,7 @@ from slategym.envs.choice import MultinomialLogit, MultinomialProportional
 from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
+from slategym.models.multitask.query import Query
 
 
 class Retrieved(NamedTuple):
@@ -53,24 +54,24 @@ class Ranker:
         Raises:
             ValueError: if the observation has no state embedding.
         """
-        state_BD = _state(observation)
+        query = self.encoder.asked(observation)
         with torch.no_grad():
-            click_BN = allowed_only(self.log_odds("click", state_BD, None), observation.allowed)
+            click_BN = allowed_only(self.log_odds("click", query, None), observation.allowed)
             N = click_BN.shape[1]
             if self.shortlist is None:
-                score_BC, id_BC = self._score(state_BD, None, click_BN).topk(min(count, N), dim=1)
+                score_BC, id_BC = self._score(query, None, click_BN).topk(min(count, N), dim=1)
                 return Retrieved(id_BC, score_BC)
             wide = min(max(self.shortlist, count), N)
             click_BW, id_BW = click_BN.topk(wide, dim=1, sorted=False)
-            score_BW = self._score(state_BD, id_BW, click_BW)
+            score_BW = self._score(query, id_BW, click_BW)
             score_BC, at_BC = score_BW.topk(min(count, wide), dim=1)
             return Retrieved(id_BW.gather(1, at_BC), score_BC)
 
-    def _score(self, state_BD: Tensor, id_BW: Tensor | None, click_BW: Tensor) -> Tensor:
+    def _score(self, query: Query, id_BW: Tensor | None, click_BW: Tensor) -> Tensor:
         """What ranks these items, or all, (B, W), from their click logits."""
         choice, allowed_BW = self.choice, click_BW > FORBIDDEN / 2
-        utility_BW = self._utility(state_BD, id_BW, click_BW)
-        reward_BW = self.value(state_BD, id_BW)
+        utility_BW = self._utility(query, id_BW, click_BW)
+        reward_BW = self.value(query, id_BW)
         if choice.competes and not self.one_choice:
             score_BW = independent_score(utility_BW - choice.nothing, reward_BW)
             return score_BW.masked_fill(~allowed_BW, FORBIDDEN)
@@ -82,37 +83,37 @@ class Ranker:
         Raises:
             ValueError: if the observation has no state embedding.
         """
-        state_BD = _state(observation)
+        query = self.encoder.asked(observation)
         with torch.no_grad():
-            click_BK = self.log_odds("click", state_BD, id_BK.long())
-            return self._utility(state_BD, id_BK.long(), click_BK)
+            click_BK = self.log_odds("click", query, id_BK.long())
+            return self._utility(query, id_BK.long(), click_BK)
 
-    def _utility(self, state_BD: Tensor, id_BW: Tensor | None, click_BW: Tensor) -> Tensor:
+    def _utility(self, query: Query, id_BW: Tensor | None, click_BW: Tensor) -> Tensor:
         utility_BW = self.choice.click * click_BW
         for head, weight in self.choice.further:
             if weight:
-                utility_BW = utility_BW + weight * self.log_odds(head, state_BD, id_BW)
+                utility_BW = utility_BW + weight * self.log_odds(head, query, id_BW)
         return utility_BW
 
-    def value(self, state_BD: Tensor, id_BK: Tensor | None) -> Tensor:
+    def value(self, query: Query, id_BK: Tensor | None) -> Tensor:
         """Mean reward of a click on each of these items, (B, K).
 
         Args:
-            state_BD: embeddings of the users' states.
+            query: users at a request.
             id_BK: int64 item ids; None: all N items.
         """
         width = self.encoder.items_ND.shape[0] if id_BK is None else id_BK.shape[1]
-        value_BK = state_BD.new_zeros(state_BD.shape[0], width)
+        value_BK = query.state.new_zeros(query.state.shape[0], width)
         for signal, weight in self.weights:
             if weight:
-                value_BK = value_BK + weight * self._mean(signal, state_BD, id_BK)
+                value_BK = value_BK + weight * self._mean(signal, query, id_BK)
         return value_BK
 
-    def _mean(self, signal: str, state_BD: Tensor, id_BK: Tensor | None) -> Tensor | float:
+    def _mean(self, signal: str, query: Query, id_BK: Tensor | None) -> Tensor | float:
         """A signal's mean given a click, (B, K)."""
         if signal == "click":
             return 1.0
-        return self.encoder.model.expected(signal, state_BD, self.encoder.items_ND, id_BK)
+        return self.encoder.model.expected(signal, query, self.encoder.items_ND, id_BK)
 
     def click_prob(self, observation: Observation, id_BK: Tensor) -> Tensor:
         """Calibrated probability of a click on each of these items, (B, K).
@@ -120,14 +121,14 @@ class Ranker:
         Raises:
             ValueError: if the observation has no state embedding.
         """
-        state_BD = _state(observation)
+        query = self.encoder.asked(observation)
         with torch.no_grad():
-            return self.log_odds("click", state_BD, id_BK.long()).sigmoid()
+            return self.log_odds("click", query, id_BK.long()).sigmoid()
 
-    def log_odds(self, head: str, state_BD: Tensor, id_BK: Tensor | None) -> Tensor:
+    def log_odds(self, head: str, query: Query, id_BK: Tensor | None) -> Tensor:
         """Calibrated, of these items or of all, (B, K)."""
         model = self.encoder.model
-        return model.calibrated(head, model.logits(head, state_BD, self.encoder.items_ND, id_BK))
+        return model.calibrated(head, model.logits(head, query, self.encoder.items_ND, id_BK))
 
     @property
     def unit_items(self) -> Tensor:
@@ -160,9 +161,3 @@ def stated_ranker(world: World) -> Ranker:
     one_choice = isinstance(world.choice, MultinomialLogit | MultinomialProportional)
     encoder, slots = world.observer.encoder, world.slate_size
     return Ranker(encoder, weights, num_slots=slots, one_choice=one_choice)
-
-
-def _state(observation: Observation) -> Tensor:
-    if observation.state is None:
-        raise ValueError("the ranker needs a world with an observer (state=True)")
-    return observation.state

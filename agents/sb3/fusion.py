@@ -65,10 +65,12 @@ class FusionView:
     def show(self, world: World, observation: Observation) -> dict[str, Tensor]:
         """What the learner sees; beside it, what its action will weigh."""
         best = self.ranker.retrieve(observation, self.num_candidates)
-        assert observation.state is not None
-        model, items_ND = self.ranker.encoder.model, self.ranker.encoder.items_ND
+        encoder = self.ranker.encoder
         with torch.no_grad():
-            said = [model.logits(head, observation.state, items_ND, best.id) for head in self.heads]
+            query = encoder.asked(observation)
+            said = [
+                encoder.model.logits(head, query, encoder.items_ND, best.id) for head in self.heads
+            ]
         return {
             "seen": self.inputs.vector(observation),
             "id": best.id,

@@ -23,8 +23,8 @@ from slategym.envs.candidates import UnseenCatalogue
 from slategym.envs.engine import arrive
 from slategym.envs.luck import Luck
 from slategym.envs.observation import read
-from slategym.envs.types import LONG_AGO, Arrival, Outcome, Session, World
-from slategym.models.multitask.incremental import BertObserver, Layer, StateEncoder
+from slategym.envs.types import LONG_AGO, Arrival, Observation, Outcome, Session, World
+from slategym.models.multitask.incremental import BertObserver, Encoded, Layer, StateEncoder
 
 EVENTS = ("event_item", "event_feedback", "event_gap", "event_age", "arrival")
 EARLIER = "earlier_item"  # beside them where what was taken is not offered again
@@ -130,14 +130,37 @@ def observed(world: World, shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
     encoder = encoder_of(world)
     assert encoder is not None, "raw events are read by a learned observer"
     rest = {name: x for name, x in shown.items() if name not in (*EVENTS, EARLIER)}
-    item_BE, feedback_BEM, gap_BE, age_BE, arrival_BX = (shown[name] for name in EVENTS)
+    item_BE, feedback_BEM, _, age_BE, _ = (shown[name] for name in EVENTS)
     if H := world.history_size:
         missing = max(0, H - item_BE.shape[1])
         rest["history_item"] = F.pad(item_BE, (missing, 0), value=-1)[:, -H:]
         known_BEM = feedback_BEM.masked_fill(feedback_BEM.isnan(), 0.0)  # as sessions remember it
         rest["history_feedback"] = F.pad(known_BEM, (0, 0, missing, 0))[:, -H:]
         rest["history_age"] = F.pad(age_BE, (missing, 0), value=LONG_AGO)[:, -H:]
-    arrival = Arrival(
+    arrival = _arrival(world, shown)
+    if masks(world):
+        rest[MASK] = _allowed(world, arrival, rest.get(MASK))
+    now = read(world, rest).context
+    state_BD = encoder.model.sequence.query(
+        last_state(encoder, arrival), now.hour, now.weekday.long(), now.extra
+    )
+    return rest | {"state": state_BD}
+
+
+def request(world: World, shown: Mapping[str, Tensor]) -> Observation:
+    """An observation from raw events, with what the observer would have kept of the session."""
+    encoder = encoder_of(world)
+    assert encoder is not None, "raw events are read by a learned observer"
+    observation = read(world, observed(world, shown))
+    assert observation.state is not None
+    beside = encoder.beside(_arrival(world, shown))
+    return replace(observation, view=Encoded((), observation.state, observation.step, beside))
+
+
+def _arrival(world: World, shown: Mapping[str, Tensor]) -> Arrival:
+    """All that was done so far, as if it had been before the visit."""
+    item_BE, feedback_BEM, gap_BE, _, arrival_BX = (shown[name] for name in EVENTS)
+    return Arrival(
         user_id=item_BE[:, 0],
         profile=shown["profile"],
         history=item_BE,
@@ -148,13 +171,6 @@ def observed(world: World, shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
         consumed=torch.cat([shown[EARLIER], item_BE], 1) if masks(world) else None,
         extra=arrival_BX[:, 2:] if world.context.columns else None,
     )
-    if masks(world):
-        rest[MASK] = _allowed(world, arrival, rest.get(MASK))
-    now = read(world, rest).context
-    state_BD = encoder.model.sequence.query(
-        last_state(encoder, arrival), now.hour, now.weekday.long(), now.extra
-    )
-    return rest | {"state": state_BD}
 
 
 def _allowed(world: World, arrival: Arrival, mask_BC: Tensor | None) -> Tensor:

@@ -31,6 +31,7 @@ from slategym.agents.serving.events import (
     masks,
     observed,
     replaced,
+    request,
 )
 from slategym.envs import engine
 from slategym.envs.luck import Luck
@@ -193,10 +194,9 @@ class _Serving(nn.Module):
 
 
 def _act(agent: Agent, shown: Mapping[str, Tensor], stream: int = 0) -> Tensor:
-    if EVENTS[0] in shown:
-        shown = observed(agent.world, shown)
-    stream_B = torch.zeros_like(shown["step"][:, 0], dtype=torch.int32) + stream
-    return agent.act(read(agent.world, shown), Luck(stream_B)).slate
+    by_events = EVENTS[0] in shown
+    observation = request(agent.world, shown) if by_events else read(agent.world, shown)
+    return agent.act(observation, Luck(torch.zeros_like(observation.step) + stream)).slate
 
 
 def _first(agent: Agent, num_users: int) -> dict[str, Tensor]:

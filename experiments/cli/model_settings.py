@@ -28,11 +28,12 @@ class ModelChoices:
     network: Mapping[str, Any] = field(default_factory=dict)  # of MultiTaskSettings
     fitting: Mapping[str, Any] = field(default_factory=dict)  # of TrainingSettings
 
-    def settings(self) -> MultiTaskSettings:
-        """The architecture."""
+    def settings(self, *, private: bool = False) -> MultiTaskSettings:
+        """The architecture; private: without closed-form statistics, unless they are chosen."""
         from slategym.models.multitask.settings import MultiTaskSettings
 
-        return _changed(MultiTaskSettings(), self.network)
+        start = MultiTaskSettings(wide="none", prior="none") if private else MultiTaskSettings()
+        return _changed(start, self.network)
 
     def training(self, default: TrainingSettings) -> TrainingSettings:
         """How to train, where nothing was chosen as the default has it."""

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.types import map_tensors
 from slategym.models.multitask.auxiliary import contrastive_loss, disturbed
 from slategym.models.multitask.balance import BALANCES, Balance, Gradients, balance_of, cosines
 from slategym.models.multitask.calibrate import calibrate
 from slategym.models.multitask.checkpoint import TrainingState, read_checkpoint, write_checkpoint
+from slategym.models.multitask.crossfit import CrossFitted
 from slategym.models.multitask.loss_settings import LossSettings
 from slategym.models.multitask.losses import (
     ClickLoss,
@@ -27,12 +29,12 @@ from slategym.models.multitask.losses import (
     Targets,
     batch_targets,
     items_of,
-    queries,
     task_losses,
 )
 from slategym.models.multitask.network import ItemTable, MultiTaskBert
 from slategym.models.multitask.predict import Predictions, mean_losses, predict
 from slategym.models.multitask.progress import EpochBar
+from slategym.models.multitask.requests import Known, requests
 from slategym.models.multitask.scores import model_figures
 from slategym.models.multitask.sequences import (
     Batch,
@@ -70,7 +72,7 @@ Listener = Callable[[int, dict[str, float]], None]
 class TrainingSettings:
     """How the weights are found."""
 
-    epochs: int = 5  # at most; fewer where the validation loss stops falling
+    epochs: int = 8  # at most; fewer where the validation loss stops falling
     batch_events: int = 736  # positions of a batch, padding included
     learning_rate: float = 2e-3  # after the warmup, then a half cosine to zero
     warmup_steps: int = 50
@@ -141,6 +143,15 @@ class Part(NamedTuple):
         return Part(at == 0, at == batches - 1, batches)
 
 
+class _Asked(NamedTuple):
+    """One batch: what is asked, what happened, and what statistics say."""
+
+    windows: Windows
+    batch: Batch
+    targets: Targets
+    known: Known
+
+
 @dataclass(frozen=True)
 class Fit:
     """One run: what stays the same from epoch to epoch; only the model's weights change."""
@@ -155,6 +166,7 @@ class Fit:
     text: TunedEncoder | None = None  # the item texts' encoder, if it learns too
     click_weight_E: Tensor | None = None  # of each row in the click's loss; None: all alike
     team: Team = ALONE  # processes that train together
+    crossfit: CrossFitted | None = None  # statistics of the training rows
 
     @cached_property
     def balance(self) -> Balance:
@@ -191,6 +203,8 @@ class Fit:
                 f"{self.training.balance!r} makes others of it; take balance='fixed'"
             )
         hooks = self.team.average(self.model)
+        learned = self._learned()
+        watched = self._watched()
         optimizer = self._optimizer()
         state = read_checkpoint(checkpoint, spec, self.model, optimizer)
         if state.epoch:
@@ -200,13 +214,13 @@ class Fit:
         while state.epoch < self.training.epochs and not self._has_stalled(state):
             begun = time.process_time()
             with _seeded(self.seed, state.epoch, self.model.device, self.team.rank) as drawn:
-                losses = self._train_epoch(state, optimizer, *drawn, bar)
+                losses = self._train_epoch(state, optimizer, learned, *drawn, bar)
             losses = self.team.mean(losses)
             row = {"epoch": float(state.epoch + 1), **losses}
             if self.text is not None:
                 self.model.vectors.text_vectors_ND0.copy_(self.text.all_vectors())
             if self.held_E is not None:
-                row |= self._watch(state)
+                row |= self._watch(state, watched)
             else:
                 state.best_epoch = state.epoch
             state.epoch += 1
@@ -262,6 +276,7 @@ class Fit:
         self,
         state: TrainingState,
         optimizer: torch.optim.Optimizer,
+        learned: Known,
         rng: np.random.Generator,
         generator: torch.Generator,
         bar: EpochBar,
@@ -284,7 +299,9 @@ class Fit:
                 group["lr"] = group["peak"] * warm * (1 + math.cos(math.pi * done)) / 2
             watched = grams if number in measured else None
             part = Part.of(number, len(plan), training.accumulate)
-            losses = self._step(windows, limit_U, optimizer, generator, proposal, watched, part)
+            losses = self._step(
+                windows, learned, limit_U, optimizer, generator, proposal, watched, part
+            )
             state.step += part.last
             if self.text is not None and part.last:
                 self.text.after_step(state.step)
@@ -299,6 +316,7 @@ class Fit:
     def _step(
         self,
         windows: Windows,
+        learned: Known,
         limit_U: Tensor,
         optimizer: torch.optim.Optimizer,
         generator: torch.Generator,
@@ -324,17 +342,18 @@ class Fit:
         if self.text is not None:
             met_x = self.sequences.item_E[targets.row_x]
             text_ND0 = self.text.refreshed(model.vectors.text_vectors_ND0, met_x, generator)
+        asked = _Asked(windows, batch, targets, learned)
         with torch.autocast(
             model.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"
         ):
-            losses = self._losses(batch, targets, text_ND0)
+            losses = self._losses(asked, text_ND0)
         weighted = {head: self.weights[head] * loss / part.batches for head, loss in losses.items()}
         if part.first:
             optimizer.zero_grad()
         if grams is not None:
             grams.append(Gradients(weighted, [*model.named_parameters()]).gram())
         self.balance.backward(weighted, self._parameters())
-        self._beside_heads(batch, targets, generator)
+        self._beside_heads(asked, generator)
         if not part.last:
             return {head: float(loss.detach()) for head, loss in losses.items()}
         penalty = None if self.text is None else self.text.penalty()
@@ -344,7 +363,7 @@ class Fit:
         if self.text is not None:
             nn.utils.clip_grad_norm_([p for _, p in self.text.named_parameters()], training.clip)
         optimizer.step()
-        self.balance.after(lambda: self._again(batch, targets))
+        self.balance.after(lambda: self._again(asked))
         return {head: float(loss.detach()) for head, loss in losses.items()}
 
     def _parameters(self) -> list[tuple[str, nn.Parameter]]:
@@ -355,33 +374,29 @@ class Fit:
         return own + [(f"text.{name}", p) for name, p in self.text.named_parameters()]
 
     def _losses(
-        self,
-        batch: Batch,
-        targets: Targets,
-        text_ND0: Tensor | None,
-        table: ItemTable | None = None,
+        self, asked: _Asked, text_ND0: Tensor | None, table: ItemTable | None = None
     ) -> dict[str, Tensor]:
         """Mean loss of each trained head."""
         model, sequences = self.model, self.sequences
         if table is None:
-            table = model.item_table(items_of(sequences, batch, targets), text_ND0)
-        query_xD = queries(model, table, sequences, batch)[batch.real_BR]
+            table = model.item_table(items_of(sequences, asked.batch, asked.targets), text_ND0)
+        query = requests(model, table, sequences, asked.windows, asked.batch, asked.known)
         click = ClickLoss(self.training.losses, self.click_weight_E)
-        return task_losses(model, table, query_xD, sequences, targets, self.weights, click)
+        return task_losses(model, table, query, sequences, asked.targets, self.weights, click)
 
-    def _beside_heads(self, batch: Batch, targets: Targets, generator: torch.Generator) -> None:
+    def _beside_heads(self, asked: _Asked, generator: torch.Generator) -> None:
         """Add the gradients of the losses that no head has."""
         settings, model = self.training.losses, self.model
 
         def table() -> ItemTable:
-            return model.item_table(items_of(self.sequences, batch, targets))
+            return model.item_table(items_of(self.sequences, asked.batch, asked.targets))
 
         def total(of: ItemTable) -> Tensor:
-            losses = self._losses(batch, targets, None, of)
+            losses = self._losses(asked, None, of)
             return torch.stack([self.weights[head] * loss for head, loss in losses.items()]).sum()
 
         if settings.contrastive:
-            loss = contrastive_loss(model, table(), batch, generator)
+            loss = contrastive_loss(model, table(), asked.batch, generator)
             if loss is not None:
                 (settings.contrastive * loss).backward()  # type: ignore[no-untyped-call]
         if settings.adversarial:
@@ -390,9 +405,9 @@ class Fit:
             total(moved).backward()  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
-    def _again(self, batch: Batch, targets: Targets) -> dict[str, Tensor]:
+    def _again(self, asked: _Asked) -> dict[str, Tensor]:
         """The weighted losses of a batch after its step."""
-        losses = self._losses(batch, targets, None)
+        losses = self._losses(asked, None)
         return {head: self.weights[head] * loss for head, loss in losses.items()}
 
     def _optimizer(self) -> torch.optim.Optimizer:
@@ -424,12 +439,33 @@ class Fit:
         row_Q = row_Q[torch.as_tensor(self.train_E, device=row_Q.device)[row_Q]]
         return Proposal.of(torch.bincount(sequences.item_E[row_Q], minlength=sequences.num_items))
 
-    def _watch(self, state: TrainingState) -> dict[str, float]:
+    def _learned(self) -> Known:
+        """What statistics of other users' rows say of the training rows."""
+        if self.crossfit is None:
+            return Known()
+        device = self.model.device
+        described = self.crossfit.install(self.model, self.sequences, self.train_E)
+        return Known(
+            described,
+            map_tensors(lambda x: x.to(device), self.crossfit.tables),
+            torch.as_tensor(self.crossfit.fold_U, device=device),
+            earlier=self.model.settings.max_history,
+        )
+
+    def _watched(self) -> Known | None:
+        """What those of all training rows say of the rows that are watched."""
+        if self.held_E is None:
+            return None
+        return Known.of(self.model, self.sequences, _sample(self.held_E, WATCHED_ROWS))
+
+    def _watch(self, state: TrainingState, watched: Known | None) -> dict[str, float]:
         """Losses on validation rows; keeps the weights if their weighted sum is the best yet."""
         assert self.held_E is not None
         rows = _sample(self.held_E, WATCHED_ROWS)
         weights = self.weights
-        predictions = predict(self.model.eval(), self.sequences, rows, seed=self.seed)
+        predictions = predict(
+            self.model.eval(), self.sequences, rows, seed=self.seed, known=watched
+        )
         losses = mean_losses(predictions, weights)
         total = sum(weights[head] * loss for head, loss in losses.items())
         if total < state.best_loss:

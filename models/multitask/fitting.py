@@ -77,7 +77,7 @@ def fit(
         return train_private(
             log,
             np.sort(people[held:]),
-            settings or MultiTaskSettings(),
+            settings or MultiTaskSettings(wide="none", prior="none"),
             how,
             privacy,
             Path(folder),

@@ -91,6 +91,7 @@ def grown(
         item_columns=_ranges_of(model.item_columns, log.item_columns),
         item_extra_NZ=torch.as_tensor(np.stack(extra, axis=1)) if extra else None,
         num_slots=model.num_slots,
+        wide=model.wide_sizes,
         extras=item_extras(log, model.settings.items, train_E),
     )
     rows = _row_tables(model, vocabulary, now, log, row_N)
@@ -100,6 +101,12 @@ def grown(
         state[name] = _carried(name, old.cpu(), state[name], rows, row_N)
     for name, seen_N in met.items():  # met then, or since
         state[name] = torch.maximum(state[name], seen_N)
+    if "prior.id_FNTP" in state:  # entries of rows by item: those that left weigh nothing
+        place = torch.full((len(vocabulary.items),), -1)
+        place[torch.from_numpy(row_N[row_N >= 0])] = torch.from_numpy(np.flatnonzero(row_N >= 0))
+        moved = place[state["prior.id_FNTP"].long()]
+        state["prior.weight_FNTP"] = state["prior.weight_FNTP"] * (moved >= 0)
+        state["prior.id_FNTP"] = moved.clamp(min=0).int()
     fresh.load_state_dict(state)
     fresh.vocabulary, fresh.about = now, model.about
     left_out = len(vocabulary.items) - int((row_N >= 0).sum())
@@ -204,23 +211,23 @@ def _carried(
         return new  # of the log
     if found := AXES.search(name):
         letters = re.findall(r"[A-Z]\d?", found.group(1))
-        for axis, letter in enumerate(letters):
-            if letter == "N":
-                old = _moved(old, new.cpu(), row_N, axis)
-        return old
+        return _moved(old, new.cpu(), row_N, [a for a, x in enumerate(letters) if x == "N"])
     kind = "context" if "start_columns." in name or "request_columns." in name else "item"
     for part, rows in tables.items():
         asked, _, ending = part.rpartition(":")
         if name.endswith(ending) and asked in ("", kind):
-            return _moved(old, torch.zeros_like(new).cpu(), rows, 0)
+            return _moved(old, torch.zeros_like(new).cpu(), rows, [0])
     if old.shape != new.shape:
         raise AssertionError(f"{name} is {tuple(old.shape)} and would be {tuple(new.shape)}")
     return old
 
 
-def _moved(old: Tensor, fresh: Tensor, rows: Ints, axis: int) -> Tensor:
-    """Rows of the old tensor along an axis, in the new order; where there is none, fresh ones."""
-    at = torch.from_numpy(rows)
-    shape = [1] * old.dim()
-    shape[axis] = len(rows)
-    return torch.where((at >= 0).view(shape), old.index_select(axis, at.clamp(min=0)), fresh)
+def _moved(old: Tensor, fresh: Tensor, rows: Ints, axes: Sequence[int]) -> Tensor:
+    """Rows of the old tensor along axes, in the new order; where there is none, fresh ones."""
+    at, known = torch.from_numpy(rows), torch.ones((), dtype=torch.bool)
+    for axis in axes:
+        shape = [1] * old.dim()
+        shape[axis] = len(rows)
+        known = known & (at >= 0).view(shape)
+        old = old.index_select(axis, at.clamp(min=0))
+    return torch.where(known, old, fresh) if len(axes) else old

@@ -18,8 +18,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from slategym.envs.engine import arrive
-from slategym.envs.types import Arrival, Context, Items, Population, map_tensors
+from slategym.envs.types import Arrival, Context, Items, Observation, Population, map_tensors
+from slategym.models.multitask.beside import (
+    Beside,
+    beside_after,
+    query_beside,
+    read_beside,
+    read_sums,
+)
 from slategym.models.multitask.network import MultiTaskBert
+from slategym.models.multitask.query import Query
 from slategym.models.tasks import Task
 from slategym.models.taste import Outputs, clicked
 
@@ -33,6 +41,7 @@ class Encoded:
     inputs: tuple[Tensor, ...]  # per layer (B, P, D), its input by position; unread past `length`
     state: Tensor  # (B, D) output at the last position
     length: Tensor  # (B,) int64, positions in use, the context token included
+    beside: Beside | None = None  # statistics; None: the model reads none
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,8 @@ class StateEncoder:
             arrival = arrive(population, everybody_U[begin : begin + PEOPLE_AT_ONCE])
             encoded = self.read(arrival)
             P = 1 if arrival.history is None else 1 + arrival.history.shape[1]
-            parts.append(replace(encoded, inputs=tuple(x_BPD[:, :P] for x_BPD in encoded.inputs)))
+            inputs = tuple(x_BPD[:, :P] for x_BPD in encoded.inputs)
+            parts.append(replace(encoded, inputs=inputs, beside=_without_sums(encoded.beside)))
         ready._table = map_tensors(lambda *x: torch.cat(x), parts[0], *parts[1:])
         return ready
 
@@ -94,7 +104,11 @@ class StateEncoder:
         if self._table is None:
             return self.read(arrival)
         rows = map_tensors(lambda x: x.index_select(0, arrival.user_id), self._table)
-        return replace(rows, inputs=tuple(map(self._widened, rows.inputs)))
+        beside = rows.beside
+        if beside is not None:  # N numbers a user: too many to keep for everybody
+            assert arrival.history is not None
+            beside = replace(beside, sums=read_sums(self.model, arrival.history))
+        return replace(rows, inputs=tuple(map(self._widened, rows.inputs)), beside=beside)
 
     def _widened(self, input_BPD: Tensor) -> Tensor:
         return F.pad(input_BPD, (0, 0, 0, self.capacity - input_BPD.shape[1]))
@@ -110,7 +124,13 @@ class StateEncoder:
             inputs=tuple(map(self._widened, inputs)),
             state=out_BPD.gather(1, last_B1D)[:, 0],
             length=length_B,
+            beside=self.beside(arrival),
         )
+
+    def beside(self, arrival: Arrival) -> Beside | None:
+        """Statistics after whole histories."""
+        assert arrival.history is not None and arrival.feedback is not None
+        return read_beside(self.model, arrival.history, arrival.feedback)
 
     def tokens(self, arrival: Arrival) -> tuple[Tensor, Tensor, Tensor]:
         """The network's input: context (B, D), events (B, H, D), which places are used (B, H).
@@ -166,6 +186,7 @@ class StateEncoder:
             inputs=tuple(inputs),
             state=torch.where(took_B[:, None], x_BD, encoded.state),
             length=torch.where(took_B, at_B + 1, encoded.length),
+            beside=beside_after(self.model, encoded.beside, item_B, feedback_BM, took_B),
         )
 
     def _layer_outputs(
@@ -196,10 +217,58 @@ class StateEncoder:
                 encoded.state, context.hour, context.weekday, context.extra
             )
 
+    def query(self, encoded: Encoded, context: Context, state_BD: Tensor | None = None) -> Query:
+        """What the heads are asked about these users at this request.
+
+        Args:
+            encoded: what was read of them.
+            context: of the request.
+            state_BD: from `embed`, where it is known already.
+        """
+        state_BD = self.embed(encoded, context) if state_BD is None else state_BD
+        return query_beside(self.model, state_BD, encoded.beside, context.hour, context.weekday)
+
+    def asked(self, observation: Observation) -> Query:
+        """The same about what a policy sees.
+
+        An observation that came through another face holds no view of the session: statistics are
+        then read anew from the clicks that it remembers, of which a signal that was not observed
+        counts as 0.
+
+        Raises:
+            ValueError: the observation has no state embedding.
+        """
+        if observation.state is None:
+            raise ValueError("the ranker needs a world with an observer (state=True)")
+        model, context = self.model, observation.context
+        if model.wide is None and model.prior is None:
+            return Query(observation.state)
+        encoded = observation.view
+        if encoded is None:
+            history = observation.history
+            arrival = Arrival(
+                user_id=observation.step,
+                profile=observation.profile,
+                history=history.id,
+                feedback=history.feedback,
+                gap=None,
+                hour=None,
+                weekday=None,
+            )
+            length_B = torch.zeros_like(observation.step)
+            encoded = Encoded((), observation.state, length_B, self.beside(arrival))
+        return self.query(encoded, context, observation.state)
+
     def score(self, encoded: Encoded, id_BC: Tensor | None, context: Context) -> Outputs:
         """Outputs for these items, or for all; see `Taste`."""
         with torch.no_grad():
-            return self.model.score(self.embed(encoded, context), self.items_ND, id_BC)
+            query = self.query(encoded, context)
+            id_BC = None if id_BC is None else id_BC.long()
+            return self.model.score(query, self.items_ND, id_BC)
+
+
+def _without_sums(beside: Beside | None) -> Beside | None:
+    return None if beside is None else replace(beside, sums=None)
 
 
 @dataclass(frozen=True)

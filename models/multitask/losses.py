@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from slategym.models.multitask.chains import CALIBRATOR, joint_loss, overtaking
 from slategym.models.multitask.loss_settings import LossSettings
 from slategym.models.multitask.network import ItemTable, MultiTaskBert
+from slategym.models.multitask.query import Query
 from slategym.models.multitask.ranking import ranking_loss
 from slategym.models.multitask.sequences import Batch, Sequences, draw_negatives
 from slategym.models.tasks import NEXT, Task
@@ -126,30 +127,6 @@ def items_of(sequences: Sequences, batch: Batch, targets: Targets) -> Tensor | N
     return id_A
 
 
-def queries(model: MultiTaskBert, table: ItemTable, sequences: Sequences, batch: Batch) -> Tensor:
-    """The model's query for every target row of the windows, (B, R, D).
-
-    A row's query knows the profile, the clicks before its request in the window, and the context of
-    the row; not its gap to the event before.
-    """
-    context_BD = model.sequence.context_token(
-        batch.profile_BF, batch.hour_B, batch.weekday_B, batch.extra_BZ
-    )
-    events_BHD = model.sequence.event_tokens(
-        table.vectors_AD, table.local(batch.id_BH), batch.feedback_BHM, batch.gap_BH
-    )
-    # right padding under a causal mask is never seen by a real position: no mask is needed
-    states_BSD = model.sequence.states(context_BD, events_BHD, None)
-    at_BRD = batch.at_BR[..., None].expand(-1, -1, states_BSD.shape[2])
-    row_BR = batch.row_BR
-    return model.sequence.query(
-        states_BSD.gather(1, at_BRD),
-        sequences.hour_E[row_BR],
-        sequences.weekday_E[row_BR],
-        sequences.extra_EZ[row_BR],
-    )
-
-
 @dataclass(frozen=True)
 class ClickLoss:
     """How clicks are told from what was not clicked."""
@@ -187,7 +164,7 @@ class ClickLoss:
 def task_losses(
     model: MultiTaskBert,
     table: ItemTable,
-    query_xD: Tensor,
+    query: Query,
     sequences: Sequences,
     targets: Targets,
     weights: Mapping[str, float],
@@ -198,7 +175,7 @@ def task_losses(
     Args:
         model: the heads.
         table: of the items that the targets touch.
-        query_xD: from `queries`, at the targets' rows.
+        query: from `requests`, of the targets' rows.
         sequences: the log.
         targets: what happened.
         weights: which heads count.
@@ -214,7 +191,7 @@ def task_losses(
     losses: dict[str, Tensor] = {}
 
     def logits(head: str, id_xC: Tensor) -> Tensor:
-        return model.logits(head, query_xD, table.vectors_AD, id_xC, table.bias_YA)
+        return model.logits(head, query, table.vectors_AD, id_xC, table.bias_YA)
 
     click, *others = model.tasks
     if weights[click.signal.name]:
@@ -241,7 +218,7 @@ def task_losses(
     if model.settings.chain == "aitm":
         _keep_order(losses, model, logits, item_x, clicked_x)
     if weights[NEXT]:
-        surprise_x = _surprise(model, table, query_xD, item_x, targets)
+        surprise_x = _surprise(model, table, query, item_x, targets)
         losses[NEXT] = _mean(surprise_x, clicked_x > 0)
     return losses
 
@@ -276,17 +253,18 @@ def _keep_order(
 
 
 def _surprise(
-    model: MultiTaskBert, table: ItemTable, query_xD: Tensor, item_x: Tensor, targets: Targets
+    model: MultiTaskBert, table: ItemTable, query: Query, item_x: Tensor, targets: Targets
 ) -> Tensor:
     """Cross-entropy of the row's item among those that could be next, (x,), nats."""
     if targets.sampled is None:
-        logit_xN = model.next_logits(query_xD, table.vectors_AD)
+        logit_xN = model.next_logits(query, table.vectors_AD)
         if targets.barred_xA is not None:
             logit_xN = logit_xN.masked_fill_(targets.barred_xA, FORBIDDEN)
         return F.cross_entropy(logit_xN, item_x, reduction="none")
-    own_x1 = model.logits(NEXT, query_xD, table.vectors_AD, item_x[:, None], table.bias_YA)
+    own_x1 = model.logits(NEXT, query, table.vectors_AD, item_x[:, None], table.bias_YA)
     at_A = table.local(targets.sampled.id_A)
-    other_xA = model.logits(NEXT, query_xD, table.vectors_AD[at_A], None, table.bias_YA[:, at_A])
+    few, bias_YA = query.at_items(at_A), table.bias_YA[:, at_A]
+    other_xA = model.logits(NEXT, few, table.vectors_AD[at_A], None, bias_YA)
     other_xA = other_xA - targets.sampled.log_count_A
     if targets.barred_xA is not None:
         other_xA = other_xA.masked_fill(targets.barred_xA, FORBIDDEN)

@@ -25,11 +25,18 @@ from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.heads import QueryHeads
 from slategym.models.multitask.item_extras import ItemExtras
 from slategym.models.multitask.item_vectors import NOTHING, ItemVectors
+from slategym.models.multitask.query import Query
 from slategym.models.multitask.sequence import EventSequence
 from slategym.models.multitask.settings import MultiTaskSettings as MultiTaskSettings
 from slategym.models.multitask.vocabulary import Vocabulary
+from slategym.models.multitask.wide import Prior, WideSizes, WideValues
 from slategym.models.tasks import NEXT, Task, from_json, head_names, to_json
 from slategym.models.taste import Outputs
+
+_UNTOLD = (
+    "this model reads {} of users beside their state; make the query with `StateEncoder.query`, or "
+    "with `requests` for rows of a log"
+)
 
 
 class ItemTable(NamedTuple):
@@ -59,6 +66,7 @@ class MultiTaskBert(nn.Module):
         item_extra_NZ: their values, codes and numbers; None: there are none.
         num_slots: slots of the log's slates whose effect on clicks is learned beside the items'; 0:
             clicks are learned against sampled items.
+        wide: sizes of the statistics that are read beside the events; None: there are none.
         seed: of the initial weights. The global generator is left as it was.
         extras: what else is known of the items, as `settings.items` asks.
 
@@ -83,6 +91,7 @@ class MultiTaskBert(nn.Module):
         item_columns: tuple[Column, ...] = (),
         item_extra_NZ: Tensor | None = None,
         num_slots: int = 0,
+        wide: WideSizes | None = None,
         seed: int = 0,
         extras: ItemExtras = NOTHING,
     ) -> None:
@@ -101,6 +110,7 @@ class MultiTaskBert(nn.Module):
         self.heads = head_names(tasks)
         self.num_items = num_items
         self.profile_sizes = tuple(profile_sizes)
+        self.wide_sizes = wide
         self.context, self.item_columns, self.num_slots = context, item_columns, num_slots
         self.extra_widths = extras.widths
         self.about: dict[str, Any] | None = None  # what is known of its training
@@ -121,6 +131,12 @@ class MultiTaskBert(nn.Module):
             self.sequence = EventSequence(settings, tasks, self.profile_sizes, context)
             stages = [m for m, task in enumerate(tasks) if task.signal.kind == "binary"]
             self.queries = QueryHeads(settings, len(self.heads), stages)
+            self.wide: WideValues | None = None
+            self.prior: Prior | None = None
+            if wide is not None and wide.values:
+                self.wide = WideValues(tasks, num_items, wide)
+            if wide is not None and wide.kinds:
+                self.prior = Prior(num_items, wide)
         self.item_bias_YN = nn.Parameter(torch.from_numpy(biases.item_YN).float())
         if num_slots > 1:  # beside the first
             starts = biases.slot_S[1:num_slots] or (0.0,) * (num_slots - 1)
@@ -146,16 +162,16 @@ class MultiTaskBert(nn.Module):
         bias_YA = self.item_bias_YN if id_A is None else self.item_bias_YN[:, id_A]
         return ItemTable(self.vectors(id_A, text_ND0), bias_YA, id_A)
 
-    def score(self, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None = None) -> Outputs:
+    def score(self, query: Query, items_ND: Tensor, id_xC: Tensor | None = None) -> Outputs:
         """Every task's output for candidates, calibrated where a calibration was set.
 
         Args:
-            state_xD: from `query`.
+            query: users at a request.
             items_ND: from `item_vectors`.
             id_xC: candidates' item ids; None: all N items in order.
         """
         return tuple(
-            self.calibrated(name, self.logits(name, state_xD, items_ND, id_xC))
+            self.calibrated(name, self.logits(name, query, items_ND, id_xC))
             for name in self.heads[:-1]
         )
 
@@ -166,30 +182,28 @@ class MultiTaskBert(nn.Module):
             return logits_xC
         return logits_xC * self.platt_scale_M[at] + self.platt_shift_M[at]
 
-    def expected(
-        self, head: str, state_xD: Tensor, items_ND: Tensor, id_xC: Tensor | None
-    ) -> Tensor:
+    def expected(self, head: str, query: Query, items_ND: Tensor, id_xC: Tensor | None) -> Tensor:
         """A signal's mean given a click, as people of this model would respond, (x, C).
 
         Arguments as `logits`.
         """
         task = self.tasks[self.heads.index(head)]
         given = task.given
-        given_xC = None if given is None else self.expected(given, state_xD, items_ND, id_xC)
-        output_xC = self.calibrated(head, self.logits(head, state_xD, items_ND, id_xC))
+        given_xC = None if given is None else self.expected(given, query, items_ND, id_xC)
+        output_xC = self.calibrated(head, self.logits(head, query, items_ND, id_xC))
         mean_xC = task.mean(output_xC, given_xC)
         if task.signal.given is None:
             return mean_xC
-        return mean_xC * self.expected(task.signal.given, state_xD, items_ND, id_xC)
+        return mean_xC * self.expected(task.signal.given, query, items_ND, id_xC)
 
-    def next_logits(self, state_xD: Tensor, items_ND: Tensor) -> Tensor:
+    def next_logits(self, query: Query, items_ND: Tensor) -> Tensor:
         """Unnormalised log-probability of being the next event's item, (x, N)."""
-        return self.logits(NEXT, state_xD, items_ND, None)
+        return self.logits(NEXT, query, items_ND, None)
 
     def logits(
         self,
         head: str,
-        state_xD: Tensor,
+        query: Query,
         items_ND: Tensor,
         id_xC: Tensor | None,
         bias_YN: Tensor | None = None,
@@ -198,18 +212,38 @@ class MultiTaskBert(nn.Module):
 
         Args:
             head: a signal's name, or "next".
-            state_xD: from `query`.
+            query: users at a request; its sums are of the items in items_ND.
             items_ND: from `item_vectors`, or some items' vectors.
             id_xC: rows of them; None: all.
             bias_YN: the biases of some items; None: items_ND are all items.
+
+        Raises:
+            ValueError: the model has a wide part and the query nothing for it.
         """
         index = self.heads.index(head)
         bias_N = (self.item_bias_YN if bias_YN is None else bias_YN)[index]
-        logits_xC = self.queries.match(index, state_xD, items_ND, id_xC, bias_N)
-        if head == NEXT:
-            return logits_xC  # a user's level would cancel in the softmax
-        logits_xC = torch.add(logits_xC, self.queries.level(index, state_xD))
+        logits_xC = self.queries.match(index, query.state, items_ND, id_xC, bias_N)
+        if head == NEXT:  # a user's level would cancel in the softmax
+            return self._with_prior(NEXT, logits_xC, query, id_xC)
+        logits_xC = torch.add(logits_xC, self.queries.level(index, query.state))
+        if index == 0:
+            return self._with_prior("click", logits_xC, query, id_xC)
+        if self.wide is not None:
+            if query.values is None:
+                raise ValueError(_UNTOLD.format("values"))
+            said_xC = query.values.outputs(id_xC)[..., index - 1]
+            return torch.add(said_xC, self.wide.gate_V[index - 1] * logits_xC)
         return logits_xC if self.tasks[index].calibrated else logits_xC + self.offset_M[index]
+
+    def _with_prior(
+        self, kind: str, logits_xC: Tensor, query: Query, id_xC: Tensor | None
+    ) -> Tensor:
+        """What co-occurrence says, added."""
+        if self.prior is None:
+            return logits_xC
+        if query.sums is None:
+            raise ValueError(_UNTOLD.format("co-occurrence sums"))
+        return torch.add(logits_xC, self.prior.logits(kind, query.sums, id_xC))
 
     def slot_effect(self, slot_x: Tensor) -> Tensor:
         """What a slot adds to the log-odds of a click beside the first slot, (x,): not the item's.
@@ -237,6 +271,7 @@ class MultiTaskBert(nn.Module):
             "item_columns": [list(column) for column in self.item_columns],
             "num_slots": self.num_slots,
             "extra_widths": self.extra_widths,
+            "wide": None if self.wide_sizes is None else self.wide_sizes._asdict(),
             "text_width": self.vectors.text_vectors_ND0.shape[1],
         }
 
@@ -258,6 +293,7 @@ class MultiTaskBert(nn.Module):
             extras=ItemExtras.blank(
                 num_items, config["extra_widths"], seen=settings.items.residual == "seen"
             ),
+            wide=_sizes(config["wide"]),
         )
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -282,6 +318,11 @@ class MultiTaskBert(nn.Module):
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             return push_model(folder, repo_id, private=private, message=message)
+
+
+def _sizes(kept: Mapping[str, Any] | None) -> WideSizes | None:
+    """What JSON kept of them."""
+    return None if kept is None else WideSizes(**{**kept, "blocks": tuple(kept["blocks"])})
 
 
 def _columns(rows: list[list[Any]]) -> tuple[Column, ...]:

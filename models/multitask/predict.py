@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from slategym.models.multitask.losses import FORBIDDEN, batch_targets, queries
+from slategym.models.multitask.losses import FORBIDDEN, batch_targets
 from slategym.models.multitask.network import MultiTaskBert
+from slategym.models.multitask.requests import Known, requests
 from slategym.models.multitask.sequences import (
     Bools,
     Floats,
@@ -38,8 +39,9 @@ class Predictions:
     clicked_xC: Floats  # 0 or 1
     output_xM: Floats  # every task's output for the row's item
     value_xM: Floats  # what happened, NaN where unobserved
-    rank_x: Ints  # of the row's item among all that could be next, 0 = first
+    rank_x: Floats  # of the row's item among all that could be next, 0 = first; ties: the middle
     surprise_x: Floats  # nats, of the row's item under the next-item softmax
+    other_xC: Floats | None = None  # log-odds of a click of further items that were asked about
 
     def seen(self, m: int) -> Bools:
         """Rows that say something of a task given a click: clicked, and its signal observed."""
@@ -49,9 +51,18 @@ class Predictions:
 
 @torch.no_grad()
 def predict(
-    model: MultiTaskBert, sequences: Sequences, row_E: Ints, *, negatives: int = 4, seed: int = 0
+    model: MultiTaskBert,
+    sequences: Sequences,
+    row_E: Ints,
+    *,
+    negatives: int = 4,
+    seed: int = 0,
+    known: Known | None = None,
+    others_xC: Ints | None = None,
 ) -> Predictions:
-    """Predict each row from the profile, its context and up to max_history clicks before it.
+    """Predict each row from the profile, its context and the user's clicks before it.
+
+    The sequence holds the last max_history of them, running statistics all.
 
     Args:
         model: in evaluation mode.
@@ -60,7 +71,12 @@ def predict(
         negatives: items drawn uniformly from those that the user never meets, per row; none where
             the log shows what was passed over.
         seed: of the draws.
+        known: what statistics say of the rows; None: read now.
+        others_xC: further items whose clicks are asked about, by rows in ascending order.
     """
+    known = Known.of(model, sequences, row_E) if known is None else known
+    others_xC = np.zeros((len(row_E), 0), np.int64) if others_xC is None else others_xC
+    sorted_x = np.sort(row_E)
     generator = torch.Generator().manual_seed(seed)
     table = model.item_table()
     items_ND = table.vectors_AD
@@ -68,7 +84,7 @@ def predict(
     size = max(1, min(BATCH, MOST_LOGITS // sequences.num_items))
     for _, windows in windows_before(sequences, row_E, model.settings.max_history, size):
         batch = sequences.batch(windows)
-        query_BD = queries(model, table, sequences, batch)[:, 0]
+        query = requests(model, table, sequences, windows, batch, known)
         targets = batch_targets(
             sequences, batch, sequences.clicks_U[batch.user_B], negatives, generator
         )
@@ -79,14 +95,16 @@ def predict(
         clicked_BC[:, 0] = clicked_B
         used_BC = torch.ones_like(id_BC, dtype=torch.bool)
         used_BC[:, 1:] = targets.free_xC & (clicked_B > 0)[:, None]
-        click_BC = model.logits(model.heads[0], query_BD, items_ND, id_BC)
+        click_BC = model.logits(model.heads[0], query, items_ND, id_BC)
         if sequences.slot_E is not None:
             click_BC = click_BC + model.slot_effect(sequences.slot_E[targets.row_x])[:, None]
-        next_BN = model.next_logits(query_BD, items_ND)
+        next_BN = model.next_logits(query, items_ND)
         if targets.barred_xA is not None:
             next_BN = next_BN.masked_fill(targets.barred_xA, FORBIDDEN)
         target_B1 = next_BN.gather(1, item_B[:, None])
         ahead_B = (next_BN > target_B1).sum(1)
+        level_B = (next_BN == target_B1).sum(1)
+        other_BC = torch.as_tensor(others_xC[np.searchsorted(sorted_x, windows.row_B)])
         values = {
             "row_x": targets.row_x,
             "user_x": batch.user_B,
@@ -95,15 +113,13 @@ def predict(
             "used_xC": used_BC,
             "clicked_xC": clicked_BC,
             "output_xM": torch.cat(
-                [
-                    model.logits(head, query_BD, items_ND, item_B[:, None])
-                    for head in model.heads[:-1]
-                ],
+                [model.logits(head, query, items_ND, item_B[:, None]) for head in model.heads[:-1]],
                 dim=1,
             ),
             "value_xM": sequences.feedback_EM[targets.row_x],
-            "rank_x": ahead_B,
+            "rank_x": ahead_B + (level_B - 1) / 2,
             "surprise_x": next_BN.logsumexp(1) - target_B1[:, 0],
+            "other_xC": model.logits(model.heads[0], query, items_ND, other_BC.to(item_B.device)),
         }
         parts.append({name: value.cpu().numpy() for name, value in values.items()})
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

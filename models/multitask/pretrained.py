@@ -24,7 +24,7 @@ from slategym.models.multitask.card import card_text
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.vocabulary import Vocabulary
 
-CLASS, FORMAT = "MultiTaskBert", 6  # of the folder; raise it when what is written changes
+CLASS, FORMAT = "MultiTaskBert", 7  # of the folder; raise it when what is written changes
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 VOCABULARY = "vocabulary.json"
 PUBLISHED = (CONFIG, WEIGHTS, CARD, VOCABULARY)  # what goes to the hub

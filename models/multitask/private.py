@@ -46,10 +46,11 @@ from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.checkpoint import TrainingState, read_checkpoint, write_checkpoint
 from slategym.models.multitask.fit import JUDGED_ROWS, Listener, TrainingSettings
 from slategym.models.multitask.item_extras import item_extras
-from slategym.models.multitask.losses import batch_targets, queries, task_losses
+from slategym.models.multitask.losses import batch_targets, task_losses
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.predict import predict
 from slategym.models.multitask.progress import EpochBar
+from slategym.models.multitask.requests import Known, requests
 from slategym.models.multitask.scores import model_figures
 from slategym.models.multitask.sequences import Ints, Sequences, Windows, as_mask
 from slategym.models.multitask.settings import MultiTaskSettings
@@ -326,6 +327,11 @@ def check_private(settings: MultiTaskSettings, training: TrainingSettings) -> No
             "losses beside the heads are not clipped person by person",
             "losses.contrastive=0 and losses.adversarial=0",
         ),
+        (
+            settings.wide != "none" or settings.prior != "none",
+            "closed-form statistics of rows carry no noise",
+            "wide=none and prior=none",
+        ),
         (training.balance != "fixed", "a balance reads losses of the rows", "balance=fixed"),
     ]
     for broken, why, instead in wrong:
@@ -415,9 +421,9 @@ class PrivateFit:
         limit_B = sequences.clicks_U[batch.user_B]
         targets = batch_targets(sequences, batch, limit_B, self.training.negatives, draws)
         table = model.item_table()
-        query_xD = queries(model, table, sequences, batch)[batch.real_BR]
+        query = requests(model, table, sequences, windows, batch, Known())
         weights = head_weights(model.tasks, self.training.weights)
-        losses = task_losses(model, table, query_xD, sequences, targets, weights)
+        losses = task_losses(model, table, query, sequences, targets, weights)
         total = torch.stack([weights[head] * loss for head, loss in losses.items()]).sum()
         found = torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
         return [

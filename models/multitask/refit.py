@@ -20,6 +20,7 @@ from slategym.envs.names import UsageError
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.hashes import content_hash, hash_of
+from slategym.models.multitask.crossfit import cross_fit
 from slategym.models.multitask.fit import Fit, Judgement, Listener, TrainingSettings
 from slategym.models.multitask.grow import Grown, grown
 from slategym.models.multitask.network import MultiTaskBert
@@ -218,7 +219,25 @@ def refit_multitask(
         for parameter in new.parameters():
             parameter.requires_grad_(True)
         replay = Replay(parted.fresh_E, settings.replay)
-        fit = Fit(new, sequences, parted.train_E, watched_E, training, seed, replay)
+        crossfit = cross_fit(
+            log,
+            parted.train_E,
+            new.vectors.text_vectors_ND0.cpu(),
+            new.settings,
+            new.tasks,
+            seed,
+            new.wide_sizes,
+        )
+        fit = Fit(
+            new,
+            sequences,
+            parted.train_E,
+            watched_E,
+            training,
+            seed,
+            replay,
+            crossfit=None if new.wide_sizes is None else crossfit,
+        )
         told = open_reporters(report_to, folder, label, about["training"])
         with EpochBar(label, training.epochs, progress, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)

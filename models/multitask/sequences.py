@@ -216,6 +216,26 @@ class Sequences:
             gap_BH=self.gap_Q[fed_BH],
         )
 
+    def earlier(self, windows: Windows, most: int) -> Tensor:
+        """Items of the clicks before these windows, the latest last; -1 where there is none.
+
+        Args:
+            windows: of users.
+            most: clicks, for each window.
+
+        Returns:
+            (B, most) int64.
+        """
+        device = self.user_E.device
+        user_B = self.user_E[torch.as_tensor(windows.row_B, device=device)]
+        clicks_B = torch.as_tensor(windows.start_B, device=device) - self.base_U[user_B]
+        place_BP = clicks_B[:, None] - most + torch.arange(most, device=device)
+        at_BP = (self.first_click_U[user_B][:, None] + place_BP).clamp(min=0)
+        if not len(self.click_Q):
+            return torch.full_like(at_BP, -1)
+        at_BP = at_BP.clamp(max=len(self.click_Q) - 1)
+        return torch.where(place_BP >= 0, self.item_E[self.click_Q[at_BP]], -1)
+
     def rank(self, user_B: Tensor, item_A: Tensor | None = None) -> Tensor:
         """When each user first meets each item by a click: (B, A) int32, NEVER if never.
 

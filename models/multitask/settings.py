@@ -47,6 +47,16 @@ class ItemSettings:
 
 PARTS = {"text": EncoderSettings, "items": ItemSettings}  # settings of their own
 
+WIDE: Mapping[str, str] = {
+    "regression": "running statistics and a Bayesian regression of each user's values",
+    "none": "nothing: the sequence alone",
+}
+PRIORS: Mapping[str, str] = {
+    "cooccurrence": "fading sums of transitions and, where the catalogue allows it, EASE",
+    "transitions": "fading sums of transitions",
+    "none": "nothing: the sequence alone",
+}
+
 
 @dataclass(frozen=True)
 class MultiTaskSettings:
@@ -58,6 +68,8 @@ class MultiTaskSettings:
     feedforward: int = 128  # width of the layers' inner activations
     max_history: int = 45  # H, events the model can see
     dropout: float = 0.2  # probability
+    wide: str = "regression"  # what values are read by beside the sequence; in WIDE
+    prior: str = "cooccurrence"  # what clicks and next items are read by beside it; in PRIORS
     sharing: str = "shared-bottom"  # of the heads; in SHARINGS
     chain: str = "none"  # from one stage of the funnel to the next; in CHAINS
     text: EncoderSettings = field(default_factory=EncoderSettings)  # how item texts become vectors
@@ -72,6 +84,8 @@ class MultiTaskSettings:
     def __post_init__(self) -> None:
         lookup("sharing", self.sharing, SHARINGS)
         lookup("chain", self.chain, CHAINS)
+        lookup("wide part", self.wide, WIDE)
+        lookup("prior", self.prior, PRIORS)
         if self.width % self.num_heads:
             raise ValueError(
                 f"width must be a multiple of num_heads, got {self.width} and {self.num_heads}; "

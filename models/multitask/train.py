@@ -21,6 +21,7 @@ from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.hashes import content_hash, hash_of
 from slategym.models.multitask.biases import fitted_tasks, item_biases
+from slategym.models.multitask.crossfit import cross_fit
 from slategym.models.multitask.fit import Fit, Judgement, Listener
 from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
 from slategym.models.multitask.item_extras import item_extras
@@ -39,7 +40,7 @@ from slategym.models.text.settings import DEFAULT_ENCODER, HUB_NAME, EncoderSett
 from slategym.models.text.tuned import TunedEncoder
 from slategym.models.text.vectors import item_text_vectors
 
-FORMAT = 5  # raise it when the same spec would give other weights
+FORMAT = 6  # raise it when the same spec would give other weights
 MOST_SLOTS = 100  # of a slate; those beyond count as the last
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -160,6 +161,7 @@ def train_multitask(
             train_E, held_E = train_E | held_E, None
         events, slots = log.events[train_E], _slots(sequences, train_E)
         tasks = fitted_tasks(events, tasks) if judgement is None else judgement.tasks
+        crossfit = cross_fit(log, train_E, text_vectors_ND0, settings, tasks, seed)
         model = MultiTaskBert(
             settings,
             tasks,
@@ -177,13 +179,26 @@ def train_multitask(
             item_columns=log.item_columns,
             item_extra_NZ=item_columns_of(log),
             num_slots=0 if slots is None else int(slots.max()) + 1,
+            wide=None if crossfit is None else crossfit.sizes,
             seed=seed,
             extras=item_extras(log, settings.items, train_E),
         ).to(device)
         text = _tuned(log, settings, training, sequences, train_E, seed, device, progress)
         weight_E = _click_weights(log, sequences, train_E, training)
         weight_E = None if weight_E is None else weight_E.to(device)
-        fit = Fit(model, sequences, train_E, held_E, training, seed, None, text, weight_E, team)
+        fit = Fit(
+            model,
+            sequences,
+            train_E,
+            held_E,
+            training,
+            seed,
+            None,
+            text,
+            weight_E,
+            team,
+            crossfit,
+        )
         names = report_to if team.first else ()
         told = open_reporters(names, folder, label, about["training"])
         with EpochBar(label, training.epochs, progress and team.first, told) as bar:

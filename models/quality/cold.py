@@ -24,8 +24,8 @@ from slategym.models.data.log import Log
 from slategym.models.data.splits import split_time
 from slategym.models.files import kept, place_of
 from slategym.models.hashes import hash_of
-from slategym.models.multitask.losses import queries
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.multitask.requests import Known, requests
 from slategym.models.multitask.scores import TOP
 from slategym.models.multitask.sequences import NEVER, Bools, Ints, Sequences, windows_before
 from slategym.models.multitask.train import FORMAT, TrainingSettings, train_multitask
@@ -134,14 +134,14 @@ def cold_figures(
         item_C: the cold items, sorted.
         weights: of the heads; those of weight 0 were not trained.
     """
-    table = model.item_table()
+    table, known = model.item_table(), Known.of(model, sequences, row_E)
     id_C = torch.as_tensor(item_C, device=model.device)
     cold_CD, bias_YC = table.vectors_AD[id_C], table.bias_YA[:, id_C]
     first = model.heads[0]
     parts: list[tuple[Tensor, ...]] = []
     for _, windows in windows_before(sequences, row_E, model.settings.max_history, BATCH):
         batch = sequences.batch(windows)
-        query_xD = queries(model, table, sequences, batch)[:, 0]
+        query = requests(model, table, sequences, windows, batch, known).at_items(id_C)
         row_x = batch.row_BR[:, 0]
         at_x1 = torch.searchsorted(id_C, sequences.item_E[row_x])[:, None]
         # met at any time by a click, and not the row's own item: no answer to it
@@ -151,17 +151,16 @@ def cold_figures(
             barred_xC = torch.zeros_like(barred_xC).scatter_(1, at_x1, True)
         found = []
         for head in (first, NEXT):
-            logit_xC = model.logits(head, query_xD, cold_CD, None, bias_YC)
+            logit_xC = model.logits(head, query, cold_CD, None, bias_YC)
             own_x1 = logit_xC.gather(1, at_x1)
             above_x = ((logit_xC > own_x1) & ~barred_xC).sum(1)
             tied_x = ((logit_xC == own_x1) & ~barred_xC).sum(1)
             found += [above_x.double(), tied_x.double()]
         asked_x = (~barred_xC).sum(1)
         heads = [
-            model.logits(head, query_xD, cold_CD, at_x1, bias_YC)[:, 0]
-            for head in model.heads[1:-1]
+            model.logits(head, query, cold_CD, at_x1, bias_YC)[:, 0] for head in model.heads[1:-1]
         ]
-        outputs_x = torch.stack(heads, 1) if heads else query_xD[:, :0]
+        outputs_x = torch.stack(heads, 1) if heads else query.state[:, :0]
         parts.append((row_x, batch.user_B, asked_x, *found, outputs_x))
     row, user, asked, above, tied, next_above, _, outputs = (
         torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)

@@ -159,16 +159,16 @@ def find_split(name: str, log: Log, fold: int = 0) -> Split:
 
 
 _TIME = Recipe(
-    TrainingSettings(epochs=5),
+    TrainingSettings(epochs=8),
     refit=True,
     sentence="epochs and calibration chosen on validation, then refitted on train + validation",
 )
 RECIPES: dict[str, Recipe] = {  # of splits; others as the one in time
     "time": _TIME,
     "loo": Recipe(
-        TrainingSettings(epochs=6, weights={NEXT: 1.0}),
+        TrainingSettings(epochs=8),
         refit=False,
-        sentence="next-item loss weight 1, stopped early and calibrated on validation",
+        sentence="stopped early and calibrated on validation",
     ),
 }
 

@@ -23,7 +23,9 @@ from torch.nn import functional as F
 
 from slategym.envs.names import UsageError, lookup
 from slategym.models.data.log import Log
+from slategym.models.multitask.beside import query_beside, read_beside
 from slategym.models.multitask.network import MultiTaskBert
+from slategym.models.multitask.query import Query, RowValues
 from slategym.models.multitask.sequences import NEVER, Sequences
 from slategym.models.quality.resampling import Floats, Interval, intervals
 
@@ -113,7 +115,8 @@ class Explanation:
     head: str
     output: float  # log-odds, or as the head's task has it
     itself: float
-    empty: float  # what is said of somebody of whom nothing is known
+    statistics: float  # what the wide part and the prior add that no single event does
+    empty: float  # what the sequence says of somebody of whom nothing is known
     context: float  # profile, and when the history begins
     history: tuple[Contribution, ...]  # most telling first
     rest: float  # that the integral misses
@@ -220,7 +223,9 @@ class Explainer:
         """One explanation."""
         item_B = torch.tensor([item], device=self.model.device)
         adds_BS, empty_B, output_B = self.attributions(readers, item_B)
-        itself = self._itself(item)
+        itself, beside_B = self._itself(item), self._beside(readers, item_B)
+        left_BH = self._left_out(readers, item_B, beside_B)
+        statistics = float(beside_B - left_BH.sum())
         with torch.no_grad():
             unasked_B = self._output(readers, item_B, asked=False)
             heads = self._heads(readers, item)
@@ -241,10 +246,11 @@ class Explainer:
             head=self.head,
             output=output,
             itself=itself,
-            empty=empty - itself,
+            statistics=statistics,
+            empty=empty - itself - float(beside_B),
             context=float(adds_BS[0, 0]),
             history=tuple(history),
-            rest=output - empty - float(adds_BS.sum()),
+            rest=output - empty - float(adds_BS.sum() - left_BH.sum()),
             asked=output - float(unasked_B),
             heads=heads,
         )
@@ -261,7 +267,8 @@ class Explainer:
             are empty. output_B: the output.
         """
         context_BD, events_BHD = (x.detach() for x in self._tokens(readers))
-        others = (item_B, *readers.asked_BX, readers.length_B)
+        beside_B = self._beside(readers, item_B)
+        others = (item_B, *readers.asked_BX, readers.length_B, beside_B)
         found_BSD = self._integral.attribute(
             (context_BD, events_BHD),
             baselines=(torch.zeros_like(context_BD), torch.zeros_like(events_BHD)),
@@ -274,7 +281,18 @@ class Explainer:
             output_B = self._from_tokens(context_BD, events_BHD, *others)
         adds_BS: Tensor = found_BSD.detach().sum(-1)
         real_BS = F.pad(readers.used_BH, (1, 0), value=True)
-        return adds_BS * real_BS, empty_B, output_B
+        left_BH = self._left_out(readers, item_B, beside_B)
+        return adds_BS * real_BS + F.pad(left_BH, (1, 0)), empty_B, output_B
+
+    @torch.no_grad()
+    def _left_out(self, readers: Readers, item_B: Tensor, beside_B: Tensor) -> Tensor:
+        """By how much what statistics add falls without each event, (B, H)."""
+        falls = []
+        for h in range(readers.id_BH.shape[1]):
+            gone_BH = torch.zeros_like(readers.used_BH)
+            gone_BH[:, h] = True
+            falls.append(beside_B - self._beside(readers.without(gone_BH), item_B))
+        return torch.stack(falls, 1) * readers.used_BH
 
     def deletion_test(
         self, *, people: int = 200, removed: int = REMOVED, seed: int = 0
@@ -357,11 +375,37 @@ class Explainer:
         weekday_B: Tensor,
         extra_BZ: Tensor,
         length_B: Tensor,
+        beside_B: Tensor,
     ) -> Tensor:
-        """The head's output, (B,)."""
+        """The head's output, (B,); beside_B is what statistics add."""
         state_BD = self._state(context_BD, events_BHD, length_B)
-        query_BD = self.model.sequence.query(state_BD, hour_B, weekday_B, extra_BZ)
-        return self.model.logits(self.head, query_BD, self.items_ND, item_B[:, None])[:, 0]
+        query = self._alone(self.model.sequence.query(state_BD, hour_B, weekday_B, extra_BZ))
+        return self.model.logits(self.head, query, self.items_ND, item_B[:, None])[:, 0] + beside_B
+
+    def _alone(self, state_BD: Tensor) -> Query:
+        """Of users whose statistics add nothing, one item each."""
+        model, B = self.model, len(state_BD)
+        T = 0 if model.wide_sizes is None else model.wide_sizes.kinds
+        nothing = state_BD.new_zeros(1, 1, 1).expand(B, T, model.num_items)
+        return Query(state_BD, nothing, RowValues(state_BD.new_zeros(B, len(model.tasks) - 1)))
+
+    def _asked(self, state_BD: Tensor, readers: Readers) -> Query:
+        """Of these people, statistics and all."""
+        history_BH = torch.where(readers.used_BH, readers.id_BH, -1)
+        beside = read_beside(self.model, history_BH, readers.feedback_BHM)
+        hour_B, weekday_B, _ = readers.asked_BX
+        return query_beside(self.model, state_BD, beside, hour_B, weekday_B)
+
+    @torch.no_grad()
+    def _beside(self, readers: Readers, item_B: Tensor) -> Tensor:
+        """What statistics add to the output of one item a person, (B,), whatever the state is."""
+        zero_BD = self.items_ND.new_zeros(len(item_B), self.items_ND.shape[1])
+        both = (self._asked(zero_BD, readers), self._alone(zero_BD))
+        with_B, without_B = (
+            self.model.logits(self.head, query, self.items_ND, item_B[:, None])[:, 0]
+            for query in both
+        )
+        return with_B - without_B
 
     def _state(self, context_BD: Tensor, events_BHD: Tensor, length_B: Tensor) -> Tensor:
         """The state after the last event, (B, D)."""
@@ -371,25 +415,30 @@ class Explainer:
     def _output(self, readers: Readers, item_B: Tensor, asked: bool = True) -> Tensor:
         """The head's output for one item a person, (B,); without the moment of the request."""
         if asked:
-            others = (item_B, *readers.asked_BX, readers.length_B)
+            beside_B = self._beside(readers, item_B)
+            others = (item_B, *readers.asked_BX, readers.length_B, beside_B)
             return self._from_tokens(*self._tokens(readers), *others)
         state_BD = self._state(*self._tokens(readers), readers.length_B)
-        return self.model.logits(self.head, state_BD, self.items_ND, item_B[:, None])[:, 0]
+        query = self._asked(state_BD, readers)
+        return self.model.logits(self.head, query, self.items_ND, item_B[:, None])[:, 0]
 
     def _itself(self, item: int) -> float:
         """What the head says of the item whoever asks."""
         model = self.model
         index = model.heads.index(self.head)
         bias = float(model.item_bias_YN.detach()[index, item])
-        given = index < len(model.tasks) and not model.tasks[index].calibrated
-        return bias + (float(model.offset_M[index]) if given else 0.0)
+        given = 0 < index < len(model.tasks)
+        if given and model.wide is not None:
+            return bias * float(model.wide.gate_V.detach()[index - 1])
+        offset = given and not model.tasks[index].calibrated
+        return bias + (float(model.offset_M[index]) if offset else 0.0)
 
     @torch.no_grad()
     def _recommended(self, readers: Readers, top: int) -> Tensor:
         """The items with the highest output of each person, (B, top)."""
         state_BD = self._state(*self._tokens(readers), readers.length_B)
-        query_BD = self.model.sequence.query(state_BD, *readers.asked_BX)
-        output_BN = self.model.logits(self.head, query_BD, self.items_ND, None)
+        query = self._asked(self.model.sequence.query(state_BD, *readers.asked_BX), readers)
+        output_BN = self.model.logits(self.head, query, self.items_ND, None)
         if not self.log.repeats:
             met_BN = self.sequences.rank(readers.user_B) < NEVER
             output_BN = output_BN.masked_fill(met_BN, -torch.inf)
@@ -398,10 +447,10 @@ class Explainer:
     def _heads(self, readers: Readers, item: int) -> dict[str, tuple[float, float]]:
         """Every head's output for the item, and the share of items that it sets below."""
         state_BD = self._state(*self._tokens(readers), readers.length_B)
-        query_BD = self.model.sequence.query(state_BD, *readers.asked_BX)
+        query = self._asked(self.model.sequence.query(state_BD, *readers.asked_BX), readers)
         found = {}
         for head in self.model.heads:
-            output_N = self.model.logits(head, query_BD, self.items_ND, None)[0]
+            output_N = self.model.logits(head, query, self.items_ND, None)[0]
             below = float((output_N < output_N[item]).float().mean())
             found[head] = (float(output_N[item]), below)
         return found

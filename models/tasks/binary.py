@@ -17,6 +17,8 @@ from slategym.models.tasks.types import Array, Pool, Start
 
 RATE_BOUND = 1e-4  # a rate as a starting point is this far from 0 and from 1
 
+EVIDENCE_BOUND = 0.03  # the same of a rate that a linear rule gives
+
 
 @dataclass(frozen=True)
 class Binary:
@@ -44,6 +46,14 @@ class Binary:
     def link(self, value_x: Tensor) -> Tensor:
         """Itself."""
         return value_x.nan_to_num()
+
+    def evidence(self, value_x: Tensor) -> Tensor:
+        """Itself."""
+        return value_x
+
+    def output_of(self, evidence_x: Tensor) -> Tensor:
+        """Log-odds of a rate, which may be a little outside [0, 1]."""
+        return evidence_x.clamp(EVIDENCE_BOUND, 1 - EVIDENCE_BOUND).logit()
 
     def loss(self, output_x: Tensor, value_x: Tensor) -> Tensor:
         """Cross-entropy, nats."""

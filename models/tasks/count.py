@@ -16,6 +16,8 @@ from slategym.models.tasks.types import BINS, TINY, Array, Pool, Start, level_fa
 MOST_RATE = 20.0  # a Poisson above it is drawn as a rounded normal
 MOST_COUNT = 48  # of a Poisson below it: above, its probability is under 1e-7
 
+LEAST_EVIDENCE = 0.02  # log(1 + rate) below which rates are not told apart
+
 
 @dataclass(frozen=True)
 class Count:
@@ -45,6 +47,14 @@ class Count:
     def link(self, value_x: Tensor) -> Tensor:
         """Itself."""
         return value_x.nan_to_num()
+
+    def evidence(self, value_x: Tensor) -> Tensor:
+        """log(1 + value): of amounts, proportions matter."""
+        return value_x.clamp(min=0).log1p()
+
+    def output_of(self, evidence_x: Tensor) -> Tensor:
+        """Log of the rate."""
+        return evidence_x.clamp(LEAST_EVIDENCE, 60.0).expm1().log()
 
     def loss(self, output_x: Tensor, value_x: Tensor) -> Tensor:
         """Poisson, nats, up to what the output cannot change."""

@@ -23,7 +23,7 @@ MOST_LEVELS = 41  # an ordinal scale of more levels is drawn as a real one
 
 DEFAULT_WEIGHT = {"binary": 1.0, "ordinal": 0.5, "real": 0.5, "nonnegative": 0.5, "count": 0.5}
 NEXT = "next"  # the head that every model has beside those of the signals
-NEXT_WEIGHT = 0.2
+NEXT_WEIGHT = 1.0
 
 KINDS: Mapping[str, type[Binary | Ordinal | Real | Nonnegative | Count]] = {
     "binary": Binary,

@@ -66,6 +66,14 @@ class Nonnegative:
         """log(1 + value / scale)."""
         return (value_x.nan_to_num() / self.scale).log1p()
 
+    def evidence(self, value_x: Tensor) -> Tensor:
+        """log(1 + value): of amounts, proportions matter."""
+        return value_x.clamp(min=0).log1p()
+
+    def output_of(self, evidence_x: Tensor) -> Tensor:
+        """On the log scale."""
+        return (evidence_x.clamp(0.0, 60.0).expm1() / self.scale).log1p()
+
     def loss(self, output_x: Tensor, value_x: Tensor) -> Tensor:
         """Squared error on the log scale."""
         return (output_x - self.link(value_x)).square()

@@ -70,6 +70,14 @@ class Ordinal:
         """In quarters of the range."""
         return value_x.nan_to_num() / self.scale
 
+    def evidence(self, value_x: Tensor) -> Tensor:
+        """Itself."""
+        return value_x
+
+    def output_of(self, evidence_x: Tensor) -> Tensor:
+        """In quarters of the range."""
+        return evidence_x / self.scale
+
     def loss(self, output_x: Tensor, value_x: Tensor) -> Tensor:
         """Squared error, in quarters of the range."""
         return (output_x - self.link(value_x)).square()

@@ -65,6 +65,14 @@ class Real:
         """In units of `scale`."""
         return value_x.nan_to_num() / self.scale
 
+    def evidence(self, value_x: Tensor) -> Tensor:
+        """Itself."""
+        return value_x
+
+    def output_of(self, evidence_x: Tensor) -> Tensor:
+        """In units of `scale`."""
+        return evidence_x / self.scale
+
     def loss(self, output_x: Tensor, value_x: Tensor) -> Tensor:
         """Squared error in units of `scale`."""
         return (output_x - self.link(value_x)).square()

@@ -83,6 +83,14 @@ class Task(Protocol):
         """The scale on which outputs are compared with values; NaN becomes some finite number."""
         ...
 
+    def evidence(self, value_x: Tensor) -> Tensor:
+        """A value as closed forms read it: where differences count alike; NaN stays NaN."""
+        ...
+
+    def output_of(self, evidence_x: Tensor) -> Tensor:
+        """The output that says as much as this evidence does, on the scale of outputs."""
+        ...
+
     def loss(self, output_x: Tensor, value_x: Tensor) -> Tensor:
         """Of each row, for training; meaningless where the value is NaN."""
         ...

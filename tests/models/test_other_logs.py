@@ -20,9 +20,11 @@ from slategym.envs.types import CLICK, Catalogue, Column, Context, Items, Signal
 from slategym.models.data.log import Log
 from slategym.models.multitask.columns import ColumnInputs
 from slategym.models.multitask.incremental import StateEncoder
-from slategym.models.multitask.losses import Proposal, batch_targets, items_of, queries, task_losses
+from slategym.models.multitask.losses import Proposal, batch_targets, items_of, task_losses
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.predict import predict
+from slategym.models.multitask.query import Query
+from slategym.models.multitask.requests import Known, requests
 from slategym.models.multitask.sequences import Sequences, plan_epoch
 from slategym.models.multitask.train import TrainingSettings, read_about, train_multitask
 from slategym.models.people.reading import answer, ask
@@ -261,8 +263,14 @@ def test_nothing_is_paid_without_a_purchase(tmp_path: Path) -> None:
     state = torch.randn(3, model.settings.width)
     id_3C = torch.arange(5).expand(3, 5)
     items_ND = model.item_vectors()
-    whole, odds = (model.expected(name, state, items_ND, id_3C) for name in ("paid", "purchase"))
-    output = model.logits("paid", state, items_ND, id_3C)
+
+    class Said:
+        def outputs(self, id_xC: torch.Tensor | None) -> torch.Tensor:
+            return torch.arange(30.0).sin().view(3, 5, 2)
+
+    asked = Query(state, torch.zeros(3, 2, log.num_items), Said())
+    whole, odds = (model.expected(name, asked, items_ND, id_3C) for name in ("paid", "purchase"))
+    output = model.logits("paid", asked, items_ND, id_3C)
     torch.testing.assert_close(whole, odds * model.tasks[2].mean(output, None))
     feedback = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, torch.nan, torch.nan]])
     seen = observed_only(taste.tasks, feedback)
@@ -347,7 +355,8 @@ def test_clicks_are_learned_from_what_was_shown(tmp_path: Path) -> None:
     assert float(effect_S[3]) < float(effect_S[1]) < 0
     with torch.no_grad():
         query_1D = model.sequence.query(torch.zeros(1, 16), torch.tensor([12.0]), torch.tensor([0]))
-        click_1N = model.logits("click", query_1D, model.item_vectors(), None)
+        query = Query(query_1D, sums=torch.zeros(1, 2, 20))  # of a user who did nothing yet
+        click_1N = model.logits("click", query, model.item_vectors(), None)
     assert float(click_1N[0, :10].min()) > float(click_1N[0, 10:].max())
     assert float(click_1N[0, :10].mean().sigmoid()) == pytest.approx(0.7, abs=0.2)  # as if first
     predictions = predict(model, Sequences.from_log(log), np.arange(200))
@@ -406,12 +415,14 @@ def test_a_sampled_softmax_is_the_whole_one_on_average(tmp_path: Path) -> None:
     weights = {**dict.fromkeys(model.heads, 0.0), NEXT: 1.0}
     generator = torch.Generator().manual_seed(0)
 
+    known = Known.of(model, sequences, np.arange(sequences.num_rows))
+
     def loss(sampled: object) -> float:
         targets = batch_targets(sequences, batch, limit_B, 2, generator, sampled)  # type: ignore[arg-type]
         table = model.item_table(items_of(sequences, batch, targets))
         with torch.no_grad():
-            query_xD = queries(model, table, sequences, batch)[batch.real_BR]
-            return float(task_losses(model, table, query_xD, sequences, targets, weights)[NEXT])
+            query = requests(model, table, sequences, windows, batch, known)
+            return float(task_losses(model, table, query, sequences, targets, weights)[NEXT])
 
     proposal = Proposal.of(torch.bincount(sequences.item_E, minlength=200))
     whole = loss(None)

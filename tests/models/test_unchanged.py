@@ -61,8 +61,8 @@ def test_the_multi_task_model_is_the_one_of_before(tmp_path: Path) -> None:
     model = train_multitask(
         small_log(60, 40),
         np.arange(45),
-        MultiTaskSettings(width=16, feedforward=32, max_history=8),
-        TrainingSettings(epochs=3, batch_events=64, warmup_steps=4),
+        MultiTaskSettings(width=16, feedforward=32, max_history=8, wide="none", prior="none"),
+        TrainingSettings(epochs=3, batch_events=64, warmup_steps=4, weights={"next": 0.2}),
         tmp_path / "m",
         validation=np.arange(45, 60),
         refit=True,

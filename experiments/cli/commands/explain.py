@@ -21,11 +21,12 @@ EPILOG = r"""
 **Why would she like this one?**\
 `slategym explain runs/fit-my-log my-log/ --user 42 --items tt0111161 --head like`
 
-A head's output for an item is parted into the item itself, what is said of somebody unknown, the
-context, each event of the history, and a rest that the method misses (integrated gradients over
-what enters the transformer). Then a deletion test over many people: without the events that are
-attributed most the output must fall by more than without random ones. It is printed with its
-interval, also when it fails. Needs captum: `pip install 'slategym[explain]'`.
+A head's output for an item is parted into the item itself, what running statistics add, what is
+said of somebody unknown, the context, each event of the history, and a rest that the method misses
+(integrated gradients over what enters the transformer; of statistics, what they lose without the
+event). Then a deletion test over many people: without the events that are attributed most the
+output must fall by more than without random ones. It is printed with its interval, also when it
+fails. Needs captum: `pip install 'slategym[explain]'`.
 """
 
 
@@ -108,6 +109,7 @@ def _table(one: Explanation) -> Table:
     table.add_column("what")
     table.add_column("adds", justify="right", no_wrap=True)
     table.add_row("the item itself", f"{one.itself:+.3f}")
+    table.add_row("running statistics", f"{one.statistics:+.3f}")
     table.add_row("said of somebody unknown", f"{one.empty:+.3f}")
     table.add_row("profile and context", f"{one.context:+.3f}")
     for event in one.history[:SHOWN]:

@@ -112,7 +112,7 @@ def fit(
         found,
         folder,
         epochs=epochs,
-        settings=chosen.settings(),
+        settings=chosen.settings(private=private is not None),
         training=chosen.training(TrainingSettings()),
         privacy=None if private is None else PrivacySettings(epsilon=private),
         report_to=report_to or (),

@@ -107,10 +107,12 @@ def test_the_rankers_slate_is_the_best_under_its_choice_model() -> None:
         id_BN = torch.arange(8).expand(12, -1)
         assert observation.state is not None
         utility_BN = ranker.utility(observation, id_BN)
-        reward_BN = ranker.value(observation.state, id_BN)
+        reward_BN = ranker.value(ranker.encoder.asked(observation), id_BN)
         model, items_ND = world.observer.encoder.model, world.observer.encoder.items_ND
         click_BN, like_BN = (
-            model.calibrated(head, model.logits(head, observation.state, items_ND, None))
+            model.calibrated(
+                head, model.logits(head, ranker.encoder.asked(observation), items_ND, None)
+            )
             for head in ("click", "like")
         )
         torch.testing.assert_close(utility_BN, 0.7 * click_BN + 0.4 * like_BN)
@@ -133,7 +135,7 @@ def test_where_items_do_not_compete_each_counts_for_itself() -> None:
     id_BN = torch.arange(12).expand(8, -1)
     assert observation.state is not None
     chance_BN = (ranker.utility(observation, id_BN) + 3.0).sigmoid()
-    worth_BN = chance_BN * ranker.value(observation.state, id_BN)
+    worth_BN = chance_BN * ranker.value(ranker.encoder.asked(observation), id_BN)
     assert torch.equal(ranker.retrieve(observation, 3).id, worth_BN.topk(3).indices)
     together = replace(ranker, one_choice=True).retrieve(observation, 3).id
     assert not torch.equal(together, worth_BN.topk(3).indices)

@@ -22,12 +22,12 @@ def test_every_signal_counts_with_its_weight() -> None:
     assert observation.state is not None
     id_BK = torch.arange(10).expand(6, -1)
     like_BK, stars_BK = (
-        encoder.model.expected(name, observation.state, encoder.items_ND, id_BK)
+        encoder.model.expected(name, encoder.asked(observation), encoder.items_ND, id_BK)
         for name in ("like", "rating")
     )
     ranker = ranker_of(world)
     torch.testing.assert_close(
-        ranker.value(observation.state, id_BK), 0.3 + 0.7 * like_BK + 0.2 * stars_BK
+        ranker.value(encoder.asked(observation), id_BK), 0.3 + 0.7 * like_BK + 0.2 * stars_BK
     )
     by_stars = ranker_of(replace(world, objective=(1.0, 0.0, 5.0))).retrieve(observation, 40)
     by_likes = ranker_of(replace(world, objective=(1.0, 5.0, 0.0))).retrieve(observation, 40)

@@ -17,6 +17,7 @@ from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.envs.types import Observation, World
 from slategym.models.multitask.incremental import BertObserver
+from slategym.models.multitask.query import Query
 
 HEADS = ("click", "like", "rating", "next")
 B, C, K = 10, 12, 3
@@ -83,7 +84,7 @@ def test_heads_are_standardised_and_added_by_hand(world: World) -> None:
         assert observation.state is not None
         worth = standard(best.score[b])
         for index, head in enumerate(HEADS):
-            said_N = model.logits(head, observation.state[b : b + 1], items_ND, None)[0]
+            said_N = model.logits(head, Query(observation.state[b : b + 1]), items_ND, None)[0]
             worth = worth + 2.0 * action[b, index] * standard(said_N[best.id[b]])
         assert slate_BK[b].tolist() == best.id[b][worth.topk(K).indices].tolist()
 

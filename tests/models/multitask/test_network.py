@@ -6,6 +6,7 @@ from small_worlds import TASKS
 
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.multitask.query import Query
 from slategym.models.multitask.sequence import time_features
 
 B, H, N = 3, 8, 30
@@ -87,12 +88,13 @@ def test_scores_of_candidates_are_those_of_the_catalogue(model, inputs):
     )
     model.set_calibration({"like": 2.0}, {"like": -1.0})
     id_BSC = torch.arange(N - 1, -1, -5).expand(B, H + 1, -1)
-    everything, some = model.score(query_BSD, items_ND), model.score(query_BSD, items_ND, id_BSC)
+    query = Query(query_BSD)
+    everything, some = model.score(query, items_ND), model.score(query, items_ND, id_BSC)
     for all_BSN, some_BSC in zip(everything, some, strict=True):
         torch.testing.assert_close(all_BSN.gather(-1, id_BSC), some_BSC)
-    raw = model.logits("like", query_BSD, items_ND, None)
+    raw = model.logits("like", query, items_ND, None)
     torch.testing.assert_close(everything[1], 2 * raw - 1)
-    torch.testing.assert_close(everything[0], model.logits("click", query_BSD, items_ND, None))
+    torch.testing.assert_close(everything[0], model.logits("click", query, items_ND, None))
 
 
 def test_a_score_is_a_dot_product_plus_biases(model, inputs):
@@ -102,14 +104,16 @@ def test_a_score_is_a_dot_product_plus_biases(model, inputs):
         want_BN = query_BD @ items_ND.T + model.item_bias_YN[index]
         if head != "next":
             want_BN = want_BN + model.queries.user_levels[index](state_BD)
-        torch.testing.assert_close(model.logits(head, state_BD, items_ND, None), want_BN)
+        torch.testing.assert_close(model.logits(head, Query(state_BD), items_ND, None), want_BN)
 
 
 def test_the_clock_moves_the_scores(model, inputs):
     state_BD, items_ND = states(model, inputs)[:, -1], model.item_vectors()
     monday = model.sequence.query(state_BD, torch.full((B,), 9.0), torch.zeros(B).long())
     sunday = model.sequence.query(state_BD, torch.full((B,), 9.0), torch.full((B,), 6))
-    assert not torch.equal(model.score(monday, items_ND)[0], model.score(sunday, items_ND)[0])
+    assert not torch.equal(
+        model.score(Query(monday), items_ND)[0], model.score(Query(sunday), items_ND)[0]
+    )
 
 
 def test_the_seed_decides_the_weights_and_the_global_generator_is_untouched(

@@ -29,7 +29,9 @@ from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.multitask.train import read_about
 from slategym.models.tasks import tasks_of
 
-SETTINGS = MultiTaskSettings(width=8, num_layers=1, feedforward=8, max_history=8)
+SETTINGS = MultiTaskSettings(
+    width=8, num_layers=1, feedforward=8, max_history=8, wide="none", prior="none"
+)
 TRAINING = TrainingSettings(epochs=2, warmup_steps=2)
 PRIVACY = PrivacySettings(epsilon=20.0, rate=0.3)
 PEOPLE, HELD = np.arange(15), np.arange(15, 20)

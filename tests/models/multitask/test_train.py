@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from slategym.models import metrics
-from slategym.models.multitask.losses import batch_targets, queries, task_losses
+from slategym.models.multitask.losses import batch_targets, task_losses
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.predict import mean_losses, predict
+from slategym.models.multitask.requests import Known, requests
 from slategym.models.multitask.sequences import Sequences, Windows
 from slategym.models.multitask.train import TrainingSettings, read_about, train_multitask
 from slategym.models.tasks import head_weights
@@ -193,13 +194,15 @@ def test_training_losses_equal_those_of_predictions(
     sequences = Sequences.from_log(replace(tiny_log, events=events))
     first_B, base_B = sequences.first_U.numpy()[:6], sequences.base_U.numpy()[:6]
     length_B = np.minimum(sequences.count_U.numpy()[:6], 9)
-    batch = sequences.batch(Windows(base_B, base_B + length_B, first_B, first_B + length_B))
+    windows = Windows(base_B, base_B + length_B, first_B, first_B + length_B)
+    batch = sequences.batch(windows)
+    known = Known.of(model, sequences, np.arange(sequences.num_rows))
     limit_B = sequences.count_U[batch.user_B]
     targets = batch_targets(sequences, batch, limit_B, 0, torch.Generator())
     with torch.no_grad():
         table = model.item_table()
-        query_xD = queries(model, table, sequences, batch)[batch.real_BR]
-        losses = task_losses(model, table, query_xD, sequences, targets, weights)
+        query = requests(model, table, sequences, windows, batch, known)
+        losses = task_losses(model, table, query, sequences, targets, weights)
     predictions = predict(model, sequences, targets.row_x.numpy(), negatives=0)
     expected = mean_losses(predictions, weights)
     for head in ("click", "like", "next"):

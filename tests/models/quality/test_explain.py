@@ -40,7 +40,8 @@ def test_an_explanation_adds_up(explainer, tiny_log):
     met = set(tiny_log.items["key"].iloc[tiny_log.events["item"][tiny_log.events["user"] == 3]])
     assert len(found) == 2 and not {one.item for one in found} & met
     for one in found:
-        total = one.itself + one.empty + one.context + sum(e.adds for e in one.history) + one.rest
+        total = one.itself + one.statistics + one.empty + one.context + one.rest
+        total += sum(e.adds for e in one.history)
         assert total == pytest.approx(one.output, abs=1e-4)
         assert abs(one.rest) < 0.05 * max(1.0, sum(abs(e.adds) for e in one.history))
         assert set(one.heads) == {"click", "like", "rating", "next"}

@@ -38,6 +38,7 @@ def made_up(rows: int = 300) -> Predictions:
         value_xM=value_xM,
         rank_x=rng.integers(0, 40, rows),
         surprise_x=np.ones(rows),
+        other_xC=np.zeros((rows, 0)),
     )
 
 

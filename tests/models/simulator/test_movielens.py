@@ -31,7 +31,10 @@ from slategym.envs.registry import make_world
 from slategym.envs.types import Session, World, map_tensors
 from slategym.envs.users.assumed import Assumed
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
+from slategym.models.multitask.network import MultiTaskSettings
+from slategym.models.multitask.train import TrainingSettings
 from slategym.models.people.taste import ClassicTaste
+from slategym.models.simulator import movielens as movielens_world
 from slategym.models.simulator.click_rates import Constants
 from slategym.models.simulator.movielens import (
     BOREDOM,
@@ -45,6 +48,7 @@ from slategym.models.simulator.movielens import (
     parties,
     patience_chosen,
 )
+from slategym.models.simulator.parties import PartySettings
 from slategym.models.simulator.pessimism import Pessimistic
 from slategym.models.simulator.users import LearnedUsers
 
@@ -261,16 +265,42 @@ def test_the_largest_slate_can_always_be_filled() -> None:
 # Rewards of 20 random slates of 64 people: the world's before learned worlds came from any log,
 # the judge's since it is a family among others.
 GOLDEN = {
-    ("MovieLens-v0", False): "10 8 14 12 15 13 16 9 8 12 19 14 17 17 19 12 13 17 22 14",
-    ("MovieLens-v0", True): "10 8 12 10 20 15 10 18 14 18 14 13 13 21 12 14 16 12 14 11",
+    ("MovieLens-v0", False): "11 9 10 13 15 11 16 6 12 17 12 12 13 12 16 19 9 21 16 20",
+    ("MovieLens-v0", True): "11 9 12 11 18 14 13 15 11 18 11 12 12 20 10 13 14 10 13 10",
     ("MovieLens-Judge-v0", False): "10 14 22 11 22 20 13 9 14 16 21 17 16 21 29 30 19 21 17 19",
     ("MovieLens-Judge-v0", True): "10 14 22 12 20 22 12 19 20 27 18 18 17 21 12 19 15 11 18 14",
 }
 
 
+# The same where people are read by their sequence alone, as before there was a wide part.
+ALONE = PartySettings(
+    MultiTaskSettings(wide="none", prior="none"), TrainingSettings(epochs=8, weights={"next": 0.2})
+)
+GOLDEN_ALONE = {
+    ("MovieLens-v0", False): "10 8 14 12 15 13 16 9 8 12 19 14 17 17 19 12 13 17 22 14",
+    ("MovieLens-v0", True): "10 8 12 10 20 15 10 18 14 18 14 13 13 21 12 14 16 12 14 11",
+}
+
+
+@pytest.mark.parametrize(("id", "static"), GOLDEN_ALONE)
+def test_the_sequence_alone_is_what_it_was(
+    id: str, static: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = replace(movielens_world.MOVIELENS, parties=ALONE)
+    monkeypatch.setattr(movielens_world, "MOVIELENS", alone)
+    forget()  # builders are kept by the world's name
+    world = make_world(id, users="evaluation", static=static)
+    assert rewards_of(world) == GOLDEN_ALONE[id, static]
+    forget()
+
+
 @pytest.mark.parametrize(("id", "static"), GOLDEN)
 def test_what_happens_is_what_always_happened(id: str, static: bool) -> None:
-    world = make_world(id, users="evaluation", static=static)
+    assert rewards_of(make_world(id, users="evaluation", static=static)) == GOLDEN[id, static]
+
+
+def rewards_of(world: World) -> str:
+    """Of 64 people's first slates, all drawn."""
     user_B = torch.arange(64, dtype=torch.int32)
     session = engine.start(world, torch.full_like(user_B, 3), user_B, torch.zeros_like(user_B))
     rewards = []
@@ -280,7 +310,7 @@ def test_what_happens_is_what_always_happened(id: str, static: bool) -> None:
         rewards.append(str(int(outcome.reward.sum())))
         over_R = (outcome.left | outcome.cut).nonzero()[:, 0]
         session, _ = engine.replace_rows(world, session, over_R)
-    assert " ".join(rewards) == GOLDEN[id, static]
+    return " ".join(rewards)
 
 
 @pytest.mark.gpu

@@ -34,7 +34,7 @@ def test_a_recommendation_is_explained_and_the_explanation_tested(
         told["explanations"][0]["heads"]
     )
     for one in told["explanations"]:
-        parts = [one[name] for name in ("itself", "empty", "context", "rest")]
+        parts = [one[name] for name in ("itself", "statistics", "empty", "context", "rest")]
         parts += [event["adds"] for event in one["history"]]
         assert sum(parts) == pytest.approx(one["output"], abs=1e-4)
     test = told["deletion_test"]

@@ -1,0 +1,273 @@
+"""What a user's values so far say of the next ones: running statistics, event by event.
+
+Statistics of items come from rows that were fitted on (`ItemStatistics`); a `Reading` of each user
+is moved by one event at a time in O(R^2) numbers and described by features of the user, of an item,
+and of the pair. Reading a log's rows one after another and following a session are the same code.
+
+Axis letters beyond the legend of `envs/types.py`: V signals given a click, W of them regressed, R
+features of a regression, E rows of the log, x some of them, I features of an item, J of a user, P
+of a pair, Q fading rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from slategym.models.closed_form.events import Bools, Events
+from slategym.models.closed_form.factors import item_factors
+from slategym.models.closed_form.item_features import Amplitudes, item_blocks
+from slategym.models.closed_form.regression import Belief, Regression
+from slategym.models.closed_form.residuals import Base
+from slategym.models.closed_form.sides import Sides
+
+USER_PRIOR = 15.0  # pseudo-events of a running mean
+RECENT = (3.0, 10.0, 30.0)  # events after which 1 / e of a residual is left
+RECENT_PRIOR = 2.0
+MOST_TOPICS = 20  # told one by one; of more, the largest directions
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """How values are read."""
+
+    amplitudes: Amplitudes = field(default_factory=Amplitudes)
+    regression: Regression = field(default_factory=Regression)
+    factors: int = 8
+    ridge: float = 8.0  # of the factors
+    text: int = 24  # directions of the text kernel
+    topics: int = 12  # directions of the topics
+
+
+@dataclass(frozen=True)
+class ItemStatistics:
+    """Items as they were in the rows fitted on."""
+
+    mean_V: Tensor  # of each signal's evidence
+    scale_V: Tensor  # standard deviation of its residuals
+    item_VN: Tensor  # of each item, above the mean
+    about_NI: Tensor  # features of items
+    feature_WNR: Tensor  # of the regressions; 0 where a signal has fewer
+
+
+class Fitted(NamedTuple):
+    """Statistics, and the widths of the regressions' blocks, the constant's first."""
+
+    items: ItemStatistics
+    blocks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What has been read of B users."""
+
+    events: Tensor  # (B,) float32, clicks
+    count: Tensor  # (B, V) float32, values
+    total: Tensor  # (B, V) sum of residuals
+    square: Tensor  # (B, V) sum of their squares
+    lately: Tensor  # (B, V, Q) fading sums of residuals
+    weight: Tensor  # (B, V, Q) fading counts
+    items: Tensor  # (B, I) sum of the items' features
+    beliefs: tuple[Belief, ...]  # of each regressed signal
+
+
+def fit_statistics(
+    events: Events,
+    signals: Sequence[str],
+    regressed: Sequence[str],
+    keep_E: Bools,
+    sides: Sides,
+    settings: ReadingSettings,
+) -> Fitted:
+    """Fit on the kept rows.
+
+    Args:
+        events: the log.
+        signals: V names, given a click.
+        regressed: W of them.
+        keep_E: rows to fit on; a signal without a value in them has mean and residuals 0.
+        sides: texts, topics and columns of the items.
+        settings: of the regressions.
+    """
+    N = events.num_items
+    means, scales, items, about, features = [], [], [], [], []
+    widths: tuple[int, ...] = ()
+    for signal in signals:
+        told_E = keep_E & np.isfinite(events.value(signal))
+        if not told_E.any():
+            base, residual_x = Base(signal, 0.0, np.zeros(N), 1.0, 0.0, 1.0), np.zeros(0)
+        else:
+            base = Base.fit(events, signal, keep_E)
+            residual_x = base.residual(events)[told_E]
+        item_x = events.item_E[told_E]
+        count_N = np.bincount(item_x, minlength=N)
+        spread_N = np.sqrt(np.bincount(item_x, residual_x**2, N) / np.maximum(count_N, 1))
+        means.append(base.mean)
+        scales.append(base.scale)
+        items.append(base.item_N)
+        about += [base.item_N / base.scale, np.log1p(count_N), spread_N]
+        if signal in regressed:
+            factor_ND = np.zeros((N, settings.factors))
+            if told_E.any():
+                factor_ND = item_factors(
+                    events, base, keep_E, width=settings.factors, ridge=settings.ridge
+                )
+            blocks = item_blocks(
+                factor_ND,
+                sides,
+                settings.amplitudes,
+                text_width=settings.text,
+                topic_width=settings.topics,
+            )
+            features.append(blocks.feature_NR)
+            widths = blocks.widths
+    clicks_N = np.bincount(events.item_E[keep_E & events.took_E], minlength=N)
+    about += [np.log1p(clicks_N), *_columns(sides), *_topics(sides)]
+    statistics = ItemStatistics(
+        mean_V=_float(means),
+        scale_V=_float(scales),
+        item_VN=_float(np.stack(items)),
+        about_NI=_float(np.stack(about, 1)),
+        feature_WNR=torch.stack(features) if features else torch.zeros(0, N, 0),
+    )
+    return Fitted(statistics, widths)
+
+
+def _columns(sides: Sides) -> list[np.ndarray]:
+    """Numbers among the items' columns, mean 0 and deviation 1; unknown: 0. Codes say nothing."""
+    found = []
+    for name, value_N in zip(sides.item_names, sides.item_NC.T, strict=True):
+        known_N = np.isfinite(value_N)
+        if name == "topic" or not known_N.any() or np.std(value_N[known_N]) == 0:
+            continue
+        scaled_N = (value_N - value_N[known_N].mean()) / value_N[known_N].std()
+        found.append(np.where(known_N, scaled_N, 0.0))
+    return found
+
+
+def _topics(sides: Sides) -> list[np.ndarray]:
+    """As many columns as MOST_TOPICS, so that a model keeps its size when a topic joins the log."""
+    topic_NG = sides.topic_NG
+    if topic_NG.shape[1] > MOST_TOPICS:
+        left_NG, value_G, _ = np.linalg.svd(topic_NG, full_matrices=False)
+        topic_NG = left_NG[:, :MOST_TOPICS] * value_G[:MOST_TOPICS]
+    missing = MOST_TOPICS - topic_NG.shape[1]
+    return list(np.pad(topic_NG, ((0, 0), (0, missing))).T)
+
+
+def _float(values: object) -> Tensor:
+    return torch.as_tensor(np.asarray(values), dtype=torch.float32)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads users' values event by event."""
+
+    statistics: ItemStatistics
+    regression: Regression
+    regressed: tuple[int, ...]  # W places among the V signals
+    blocks: tuple[int, ...]  # widths of the regressions' blocks, the constant's first
+
+    def start(self, num_users: int) -> Reading:
+        """Nothing known of these users."""
+        s = self.statistics
+        zero_BV = s.mean_V.new_zeros(num_users, len(s.mean_V))
+        zero_BVQ = zero_BV[..., None].expand(-1, -1, len(RECENT))
+        return Reading(
+            events=zero_BV.new_zeros(num_users),
+            count=zero_BV,
+            total=zero_BV,
+            square=zero_BV,
+            lately=zero_BVQ,
+            weight=zero_BVQ,
+            items=zero_BV.new_zeros(num_users, s.about_NI.shape[1]),
+            beliefs=tuple(self.regression.start(x_NR, num_users) for x_NR in s.feature_WNR),
+        )
+
+    def after(
+        self, reading: Reading, item_B: Tensor, evidence_BV: Tensor, took_B: Tensor
+    ) -> Reading:
+        """After one more click each; rows where took_B is False are left as they are.
+
+        Args:
+            reading: before it.
+            item_B: int64 ids.
+            evidence_BV: of each signal; NaN: not observed.
+            took_B: bool.
+        """
+        s = self.statistics
+        residual_BV = (evidence_BV - s.mean_V - s.item_VN.T[item_B]) / s.scale_V
+        told_BV = (residual_BV.isfinite() & took_B[:, None]).to(residual_BV.dtype)
+        known_BV = torch.where(told_BV > 0, residual_BV, 0.0)
+        fade_Q = torch.exp(-1.0 / known_BV.new_tensor(RECENT))
+        kept_BVQ = torch.where(told_BV[..., None] > 0, fade_Q, 1.0)
+        took_B1 = took_B[:, None]
+        beliefs = tuple(
+            self.regression.update(
+                belief,
+                F.embedding(item_B, s.feature_WNR[w]),
+                residual_BV[:, self.regressed[w]],
+                took_B,
+            )
+            for w, belief in enumerate(reading.beliefs)
+        )
+        return Reading(
+            events=reading.events + took_B,
+            count=reading.count + told_BV,
+            total=reading.total + known_BV,
+            square=reading.square + known_BV.square(),
+            lately=reading.lately * kept_BVQ + known_BV[..., None],
+            weight=reading.weight * kept_BVQ + told_BV[..., None],
+            items=reading.items + F.embedding(item_B, s.about_NI) * took_B1,
+            beliefs=beliefs,
+        )
+
+    def about_users(self, reading: Reading) -> Tensor:
+        """Features of users, (B, J)."""
+        mean_BV = reading.total / (reading.count + USER_PRIOR)
+        plain_BV = reading.total / reading.count.clamp(min=1)
+        square_BV = reading.square / reading.count.clamp(min=1)
+        parts = [
+            reading.events.log1p()[:, None],
+            mean_BV,
+            reading.count.log1p(),
+            (square_BV - plain_BV.square()).clamp(min=1e-6).sqrt(),
+            (reading.lately / (reading.weight + RECENT_PRIOR)).flatten(1),
+            reading.items / reading.events.clamp(min=1)[:, None],
+        ]
+        for belief in reading.beliefs:
+            bias_B = belief.mean[:, 0]
+            parts.append(torch.stack([bias_B, belief.drift, belief.variance], 1))
+        return torch.cat(parts, 1)
+
+    def about_pairs(self, reading: Reading, id_BC: Tensor) -> Tensor:
+        """Features of users and items together, (B, C, P): what each regression says, by block."""
+        parts = []
+        for feature_NR, belief in zip(self.statistics.feature_WNR, reading.beliefs, strict=True):
+            feature_BCR = F.embedding(id_BC, feature_NR)
+            mean_BC, variance_BC = self.regression.outlook(belief, feature_BCR)
+            said_BCR = feature_BCR * belief.mean[:, None]
+            blocks = said_BCR.split(list(self.blocks), 2)[1:]  # type: ignore[no-untyped-call]
+            parts += [mean_BC, variance_BC.log(), *(block_BCR.sum(2) for block_BCR in blocks)]
+        if not parts:
+            return reading.count.new_zeros(*id_BC.shape, 0)
+        return torch.stack(parts, 2)
+
+    def expected(self, reading: Reading, id_BC: Tensor) -> Tensor:
+        """Evidence that closed forms expect, (B, C, V): the regression's, else running means."""
+        s = self.statistics
+        item_BCV = s.mean_V + s.item_VN.T[id_BC]
+        mean_BV = reading.total / (reading.count + USER_PRIOR)
+        said = list(mean_BV[:, None].expand_as(item_BCV).unbind(2))
+        for w, belief in enumerate(reading.beliefs):
+            feature_BCR = F.embedding(id_BC, s.feature_WNR[w])
+            said[self.regressed[w]] = (feature_BCR @ belief.mean[..., None])[..., 0] + belief.drift[
+                :, None
+            ]
+        return item_BCV + s.scale_V * torch.stack(said, 2)

@@ -1,0 +1,123 @@
+"""Rows of a log as requests: what the heads are asked about the rows of a batch.
+
+Axis letters beyond the legend of `envs/types.py`: x the real rows of a batch in row-major order, S
+positions of a window, R its rows, T kinds of co-occurrence tables, A items of a table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from slategym.models.closed_form.cooccurrence import Tables
+from slategym.models.multitask.crossfit import Described, describe
+from slategym.models.multitask.network import ItemTable, MultiTaskBert
+from slategym.models.multitask.query import Query, RowValues
+from slategym.models.multitask.sequences import Batch, Ints, Sequences, Windows
+
+
+@dataclass(frozen=True)
+class Known:
+    """What statistics say of the users whose rows are asked about."""
+
+    described: Described | None = None  # None: the model has no wide part
+    tables: Tables | None = None  # None: it has no prior
+    fold_U: Tensor | None = None  # which of the tables' sets is each user's; None: the first
+    earlier: int = 0  # clicks before a window that count in its users' sums
+
+    @staticmethod
+    def of(model: MultiTaskBert, sequences: Sequences, row_x: Ints) -> Known:
+        """By the model's own statistics, for these rows."""
+        return Known(
+            None if model.wide is None else describe(model, sequences, row_x),
+            None if model.prior is None else model.prior.tables,
+        )
+
+
+def requests(
+    model: MultiTaskBert,
+    table: ItemTable,
+    sequences: Sequences,
+    windows: Windows,
+    batch: Batch,
+    known: Known,
+) -> Query:
+    """What is asked for every real row of the windows, in row-major order.
+
+    Args:
+        model: reads the events.
+        table: of the items that are touched.
+        sequences: the log.
+        windows: of it.
+        batch: their tensors.
+        known: of their users.
+    """
+    state_xD = queries(model, table, sequences, batch)[batch.real_BR]
+    values = None
+    if model.wide is not None:
+        assert known.described is not None, "a model with a wide part needs described rows"
+        feature_xX, expected_xV = known.described.at(batch.row_BR[batch.real_BR])
+        values = RowValues(model.wide(feature_xX, expected_xV, model.tasks[1:]))
+    sums = None
+    if known.tables is not None:
+        sums = _sums(known, known.tables, sequences, windows, batch, table.id_A)
+    return Query(state_xD, sums, values)
+
+
+def queries(model: MultiTaskBert, table: ItemTable, sequences: Sequences, batch: Batch) -> Tensor:
+    """The state at every row of the windows, (B, R, D).
+
+    It knows the profile, the clicks before a row's request in the window, and the context of the
+    row; not its gap to the event before.
+    """
+    context_BD = model.sequence.context_token(
+        batch.profile_BF, batch.hour_B, batch.weekday_B, batch.extra_BZ
+    )
+    events_BHD = model.sequence.event_tokens(
+        table.vectors_AD, table.local(batch.id_BH), batch.feedback_BHM, batch.gap_BH
+    )
+    # right padding under a causal mask is never seen by a real position: no mask is needed
+    states_BSD = model.sequence.states(context_BD, events_BHD, None)
+    at_BRD = batch.at_BR[..., None].expand(-1, -1, states_BSD.shape[2])
+    row_BR = batch.row_BR
+    return model.sequence.query(
+        states_BSD.gather(1, at_BRD),
+        sequences.hour_E[row_BR],
+        sequences.weekday_E[row_BR],
+        sequences.extra_EZ[row_BR],
+    )
+
+
+@torch.no_grad()
+def _sums(
+    known: Known,
+    tables: Tables,
+    sequences: Sequences,
+    windows: Windows,
+    batch: Batch,
+    id_A: Tensor | None,
+) -> Tensor:
+    """Co-occurrence sums before each real row, (x, T, A)."""
+    N, user_B = sequences.num_items, batch.user_B
+    fold_B = torch.zeros_like(user_B) if known.fold_U is None else known.fold_U[user_B]
+    earlier_BP = sequences.earlier(windows, known.earlier)
+    place_H = torch.arange(batch.id_BH.shape[1], device=user_B.device)
+    if batch.row_BR.shape[1] == 1:  # one row each: nobody asks about the positions before it
+        history_BH = torch.where(place_H < batch.at_BR, batch.id_BH, -1)
+        sum_BTN = tables.read(fold_B, torch.cat([earlier_BP, history_BH], 1), N)
+        return sum_BTN if id_A is None else sum_BTN.index_select(2, id_A)
+    sum_BTN = tables.read(fold_B, earlier_BP, N)
+    everybody_B = torch.ones_like(user_B, dtype=torch.bool)
+    positions = []
+    for item_B in (None, *batch.id_BH.unbind(1)):
+        if item_B is not None:
+            sum_BTN = tables.after(sum_BTN, fold_B, item_B, everybody_B)
+        positions.append(sum_BTN if id_A is None else sum_BTN.index_select(2, id_A))
+    line_x = batch.real_BR.nonzero()[:, 0]
+    at_x = batch.at_BR[batch.real_BR]
+    S, B = len(positions), len(user_B)
+    flat = torch.stack(positions).view(S * B, *positions[0].shape[1:])
+    return F.embedding(at_x * B + line_x, flat.flatten(1)).view(len(at_x), *flat.shape[1:])

@@ -1,0 +1,272 @@
+"""The wide part: what closed forms know, weighed by the network beside its deep part.
+
+*Values* (every signal given a click): running statistics and a Bayesian regression of each user
+(`closed_form.readings`) into a small network, whose output is added to what the regression itself
+expects. The deep part's own term enters through a gate that starts at 0.
+
+*Prior* (click and next item): fading sums of co-occurrence tables (`closed_form.cooccurrence`) with
+a learned weight each.
+
+Statistics are buffers, fitted before the weights are; while training, a user is described by those
+that other users' rows gave (`crossfit`).
+
+Axis letters beyond the legend of `envs/types.py`: x any leading axes, V signals given a click, W of
+them regressed, R features of a regression, I, J, P features of items, users and pairs, X all of
+them, Z hidden width, T kinds of tables, F sets of tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from slategym.envs.types import map_tensors
+from slategym.models.closed_form.cooccurrence import Tables, evidence
+from slategym.models.closed_form.readings import (
+    RECENT,
+    ItemStatistics,
+    Reader,
+    Reading,
+    ReadingSettings,
+)
+from slategym.models.multitask.sequence import TIME_FEATURES
+from slategym.models.tasks import Task
+
+HIDDEN = 64  # Z
+DROPOUT = 0.1
+EXTREME = 4.0  # standard deviations beyond which a feature counts as that
+PAIRS_AT_ONCE = 200_000  # users by items whose hidden layer is held at once
+START = {"next": (0.3, 1.0), "click": (0.3, 0.0)}  # weights of the tables' kinds
+
+
+class WideSizes(NamedTuple):
+    """Sizes of the statistics: what a model needs to know before it has them."""
+
+    about: int  # I
+    blocks: tuple[int, ...]  # widths of a regression's blocks, which add up to R
+    kinds: int  # T; 0: no co-occurrence tables
+    kept: int  # entries of a table's row; 0: all N
+    values: bool  # whether there is a wide part for values
+
+
+def regressed(tasks: Sequence[Task]) -> tuple[int, ...]:
+    """Places, among the signals given a click, of those that are not derived from others."""
+    given = list(tasks[1:])
+    own = tuple(v for v, task in enumerate(given) if task.signal.provenance != "derived")
+    return own if own or not given else (0,)
+
+
+class WideValues(nn.Module):
+    """Reads users' values and says what they will give.
+
+    Args:
+        tasks: of the log's signals, click first.
+        num_items: N.
+        sizes: of the statistics.
+    """
+
+    mean_V: Tensor
+    scale_V: Tensor
+    item_VN: Tensor
+    about_NI: Tensor
+    feature_WNR: Tensor
+    middle_X: Tensor
+    spread_X: Tensor
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        num_items: int,
+        sizes: WideSizes,
+    ) -> None:
+        super().__init__()
+        V, R = len(tasks) - 1, sum(sizes.blocks)
+        self.blocks = sizes.blocks
+        self.regressed = regressed(tasks)
+        self.regression = ReadingSettings().regression
+        W = len(self.regressed)
+        self.register_buffer("mean_V", torch.zeros(V))
+        self.register_buffer("scale_V", torch.ones(V))
+        self.register_buffer("item_VN", torch.zeros(V, num_items))
+        self.register_buffer("about_NI", torch.zeros(num_items, sizes.about))
+        self.register_buffer("feature_WNR", torch.zeros(W, num_items, R))
+        own = 1 + V * (3 + len(RECENT)) + sizes.about + 3 * W
+        self.num_user = own + TIME_FEATURES
+        self.num_item, self.num_pair = sizes.about, W * (1 + len(sizes.blocks))
+        X = self.num_user + self.num_item + self.num_pair
+        self.register_buffer("middle_X", torch.zeros(X))
+        self.register_buffer("spread_X", torch.ones(X))
+        self.first = nn.Linear(X, HIDDEN)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.second = nn.Linear(HIDDEN, HIDDEN)
+        self.last = nn.Linear(HIDDEN, V)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+        self.gate_V = nn.Parameter(torch.zeros(V))  # of the deep part
+
+    def take(self, statistics: ItemStatistics) -> None:
+        """Read by these statistics from now on."""
+        for name, value in vars(statistics).items():
+            getattr(self, name).copy_(value)
+
+    def scale_features(self, feature_xX: Tensor) -> None:
+        """Take middle and spread of the features from these rows."""
+        self.middle_X.copy_(feature_xX.mean(0))
+        self.spread_X.copy_(feature_xX.std(0, correction=0).clamp(min=1e-3))
+
+    @property
+    def reader(self) -> Reader:
+        """Of the statistics taken last."""
+        names = ("mean_V", "scale_V", "item_VN", "about_NI", "feature_WNR")
+        statistics = ItemStatistics(*(getattr(self, name) for name in names))
+        return self.reader_of(statistics)
+
+    def reader_of(self, statistics: ItemStatistics) -> Reader:
+        """Of others, fitted in the same way."""
+        return Reader(statistics, self.regression, self.regressed, self.blocks)
+
+    def forward(self, feature_xX: Tensor, expected_xV: Tensor, tasks: Sequence[Task]) -> Tensor:
+        """Outputs of the V signals, (x, V), the deep part's term left out.
+
+        Args:
+            feature_xX: of users, items and pairs, unscaled.
+            expected_xV: evidence that the closed forms expect.
+            tasks: given a click.
+        """
+        scaled_xX = ((feature_xX - self.middle_X) / self.spread_X).clamp(-EXTREME, EXTREME)
+        first_xZ: Tensor = self.first(scaled_xX)
+        return self._outputs(first_xZ, expected_xV, tasks)
+
+    def _outputs(self, first_xZ: Tensor, expected_xV: Tensor, tasks: Sequence[Task]) -> Tensor:
+        hidden_xZ = F.gelu(self.second(self.dropout(F.gelu(first_xZ))))
+        base_xV = torch.stack(
+            [
+                task.output_of(said_x)
+                for task, said_x in zip(tasks, expected_xV.unbind(-1), strict=True)
+            ],
+            -1,
+        )
+        return torch.add(base_xV, self.last(hidden_xZ))
+
+    def of_users(
+        self, reading: Reading, about_BJ: Tensor, id_BC: Tensor, tasks: Sequence[Task]
+    ) -> Tensor:
+        """Outputs for these items, (B, C, V); the layer's parts of users and items made once.
+
+        Args:
+            reading: of B users.
+            about_BJ: of the request, from `time_features`.
+            id_BC: int64 ids.
+            tasks: given a click.
+        """
+        reader = self.reader
+        user_BJ = torch.cat([reader.about_users(reading), about_BJ], 1)
+        pair_BCP = reader.about_pairs(reading, id_BC)
+        J, I = self.num_user, self.num_item  # noqa: E741
+        weight = self.first.weight
+
+        def scaled(x: Tensor, part: slice) -> Tensor:
+            x = (x - self.middle_X[part]) / self.spread_X[part]
+            return F.linear(x.clamp(-EXTREME, EXTREME), weight[:, part])
+
+        user_BZ = scaled(user_BJ, slice(0, J)) + self.first.bias
+        item_BCZ = F.embedding(id_BC, scaled(self.about_NI, slice(J, J + I)))
+        first_BCZ = scaled(pair_BCP, slice(J + I, None)) + item_BCZ + user_BZ[:, None]
+        return self._outputs(first_BCZ, reader.expected(reading, id_BC), tasks)
+
+
+@dataclass(frozen=True)
+class UserValues:
+    """What the wide part says of B users at a request; asked twice, it answers from memory."""
+
+    wide: WideValues
+    reading: Reading
+    about_BJ: Tensor
+    tasks: tuple[Task, ...]  # given a click
+
+    @cached_property
+    def _said(self) -> dict[int, tuple[Tensor, Tensor]]:
+        return {}
+
+    def outputs(self, id_xC: Tensor | None) -> Tensor:
+        """(B, C, V) for these items, or for all N."""
+        if id_xC is None:
+            return self._all
+        if id(id_xC) not in self._said:
+            said_xCV = self.wide.of_users(self.reading, self.about_BJ, id_xC.long(), self.tasks)
+            self._said.clear()
+            self._said[id(id_xC)] = (id_xC, said_xCV)
+        return self._said[id(id_xC)][1]
+
+    @cached_property
+    def _all(self) -> Tensor:
+        B, N = len(self.about_BJ), self.wide.item_VN.shape[1]
+        size = max(1, PAIRS_AT_ONCE // N)
+        id_1N = torch.arange(N, device=self.about_BJ.device)[None]
+        parts = []
+        for begin in range(0, B, size):
+            part = slice(begin, begin + size)
+            few = map_tensors(lambda x, part=part: x[part], self.reading)
+            about_bJ = self.about_BJ[part]
+            ids = id_1N.expand(len(about_bJ), N)
+            parts.append(self.wide.of_users(few, about_bJ, ids, self.tasks))
+        return torch.cat(parts) if parts else self.about_BJ.new_zeros(0, N, len(self.tasks))
+
+
+class Prior(nn.Module):
+    """Co-occurrence tables and the weight that each has in the log-odds of click and next item.
+
+    Args:
+        num_items: N.
+        sizes: of the tables.
+    """
+
+    fade_T: Tensor
+
+    def __init__(self, num_items: int, sizes: WideSizes) -> None:
+        super().__init__()
+        shape = (1, num_items, sizes.kinds, sizes.kept or num_items)
+        self.whole = not sizes.kept
+        self.register_buffer("weight_FNTN" if self.whole else "weight_FNTP", torch.zeros(shape))
+        if not self.whole:
+            self.register_buffer("id_FNTP", torch.zeros(shape, dtype=torch.int32))
+        self.register_buffer("fade_T", torch.ones(sizes.kinds))
+        self.weights = nn.ParameterDict(
+            {k: nn.Parameter(torch.tensor([start[: sizes.kinds]])) for k, start in START.items()}
+        )
+
+    def take(self, tables: Tables) -> None:
+        """Read by the last set of these tables from now on."""
+        own = self.tables
+        own.weight.copy_(tables.weight[-1:])
+        own.fade_T.copy_(tables.fade_T)
+        if own.id is not None and tables.id is not None:
+            own.id.copy_(tables.id[-1:])
+
+    @property
+    def tables(self) -> Tables:
+        """One set."""
+        buffers = dict(self.named_buffers())
+        weight = buffers["weight_FNTN" if self.whole else "weight_FNTP"]
+        return Tables(weight, buffers.get("id_FNTP"), self.fade_T)
+
+    def logits(self, kind: str, sum_xTN: Tensor, id_xC: Tensor | None) -> Tensor:
+        """What is added to log-odds, (x, C).
+
+        Args:
+            kind: "click" or "next".
+            sum_xTN: of users.
+            id_xC: rows of the N; None: all.
+        """
+        if id_xC is not None:
+            T = sum_xTN.shape[-2]
+            at_xTC = id_xC[..., None, :].expand(*id_xC.shape[:-1], T, id_xC.shape[-1])
+            sum_xTN = sum_xTN.gather(-1, at_xTC)
+        weight_1T: Tensor = self.weights[kind]
+        return (weight_1T @ evidence(sum_xTN)).squeeze(-2)
