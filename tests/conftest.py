@@ -29,3 +29,13 @@ def _one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _little_tuning():
+    """Policies are tuned with few slates: the rules are tested, not what is found with many."""
+    from slategym.agents.core import tuning
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "SLATES", 4_000)
+        yield

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from slategym.agents.core.choice import ConditionalLogit
 from slategym.agents.core.choice_fit import fitted_choice, further_heads
 from slategym.agents.core.ranker import Ranker, Retrieved, has_ranker, stated_ranker
-from slategym.agents.core.tuning import WHOLE, Budget, Setting, Tuning, tune
+from slategym.agents.core.tuning import WHOLE, Budget, Setting, Tuning, said, tune
 from slategym.agents.slates.diverse import dpp_slate, mmr_slate, quota_slate
 from slategym.agents.slates.top import capped_slate
 from slategym.agents.types import Action
@@ -178,13 +178,23 @@ def tune_ranker(world: World, budget: Budget = WHOLE) -> Tuning:
     def levels(where: World) -> list[Setting]:
         return level_settings(where, tune_heads(world, budget).chosen)
 
-    return tune(world, RANKER, levels, _plain, budget.share(SHARES["nothing"]))
+    found = tune(world, RANKER, levels, _plain, budget.share(SHARES["nothing"]))
+    return replace(found, note=choice_note(world))
+
+
+def choice_note(world: World) -> str:
+    """Whether the choice model from which tuning begins was fitted on slates, for people."""
+    fitted = fitted_choice(world)
+    if fitted is None:
+        return "choice model stated, not fitted: agents may learn from no slates here"
+    return f"choice model {fitted.origin}: {said(_setting_of(fitted))}"
 
 
 def tune_heads(world: World, budget: Budget = WHOLE) -> Tuning:
     """The weights of the heads in an item's utility, where clicks are rare."""
-    name = f"{RANKER}-heads"
-    return tune(world, name, head_settings, _plain, budget.share(SHARES["heads"]))
+    budget = budget.share(SHARES["heads"])
+    found = tune(world, f"{RANKER}-heads", head_settings, _plain, budget)
+    return replace(found, note=choice_note(world))
 
 
 def tune_ranker_steps(world: World, budget: Budget = WHOLE) -> list[Tuning]:
@@ -245,7 +255,7 @@ def head_settings(where: World) -> list[Setting]:
     stated = stated_ranker(where)
     further = further_heads(stated)[:1]
     fitted = fitted_choice(where)
-    found = [] if fitted is None else [setting_of(replace(stated, choice=fitted))]
+    found = [] if fitted is None else [_setting_of(fitted)]
     found.append(setting_of(stated))
     for share in FURTHER_SHARES if further else (0.0,):
         for click in CLICK_WEIGHTS:
@@ -267,7 +277,10 @@ def level_settings(where: World, chosen: Setting) -> list[Setting]:
 
 def setting_of(ranker: Ranker) -> Setting:
     """What `World.chosen` holds under "ranker" for this one."""
-    choice = ranker.choice
+    return _setting_of(ranker.choice)
+
+
+def _setting_of(choice: ConditionalLogit) -> Setting:
     return _setting(choice.click, dict(choice.further), choice.nothing)
 
 

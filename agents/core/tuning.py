@@ -50,15 +50,21 @@ FORMAT = 1  # of the search: a change of its rules is a new one
 class Budget:
     """What a tuning may spend, and who is told how far it is."""
 
-    slates: int = SLATES  # shown in all, at most
+    slates: int | None = None  # shown in all, at most; None: SLATES
     tell: Tell | None = None  # None: a bar, where standard error is a terminal
 
     def share(self, share: float) -> Budget:
         """A part of it."""
-        return replace(self, slates=int(share * self.slates))
+        return replace(self, slates=int(share * self.total))
+
+    @property
+    def total(self) -> int:
+        """Slates, as a number."""
+        return SLATES if self.slates is None else self.slates
 
 
 WHOLE = Budget()
+NOBODY = "not tuned, there are no selection people"
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,8 @@ class Tuning:
     tried: tuple[Tried, ...] = ()  # in the order given; (): there was nobody to tune on
     slates: int = 0  # budget, of all settings together
     where: str = ""  # world whose selection people they met
+    note: str = ""  # what else there is to know of the settings, for people
+    untried: str = NOBODY  # why nothing was tried, if so
 
     @property
     def best_mean(self) -> float:
@@ -86,11 +94,12 @@ class Tuning:
         return next((t.mean for t in self.tried if t.setting == self.chosen), math.nan)
 
     def __str__(self) -> str:
+        note = f" ({self.note})" if self.note else ""
         if not self.tried:
-            return f"{self.name}: not tuned, there are no selection people; {said(self.chosen)}"
+            return f"{self.name}: {self.untried}; {said(self.chosen)}{note}"
         return (
             f"{self.name}: {said(self.chosen)}, the best of {len(self.tried)} settings on the "
-            f"selection people of {self.where}, {self.slates:,} slates"
+            f"selection people of {self.where}, {self.slates:,} slates{note}"
         )
 
 
@@ -147,13 +156,15 @@ def tune(
         make: the policy of a setting for a world. It must not be privileged.
         budget: slates shown in all, at most, and who is told of them.
     """
-    slates = budget.slates
+    slates = budget.total
     if name in world.chosen:
-        return Tuning(name, world.chosen[name])
+        return Tuning(name, world.chosen[name], untried="tuned elsewhere")
     where = None if world.selection is None else world.selection()
     tries = list(settings(where or world)) if callable(settings) else list(settings)
-    if where is None or len(tries) == 1:
+    if where is None:
         return Tuning(name, tries[0])
+    if len(tries) == 1:
+        return Tuning(name, tries[0], untried="not tuned, there is one setting")
 
     def compute() -> dict[str, Any]:
         policies = [make(where, setting) for setting in tries]
@@ -181,7 +192,7 @@ def _telling(name: str, budget: Budget) -> Iterator[Tell]:
     if budget.tell is not None:
         yield budget.tell
         return
-    began, slates = time.monotonic(), budget.slates
+    began, slates = time.monotonic(), budget.total
     with bar(f"tuning {name}", slates, Console(stderr=True).is_terminal) as show:
         yield lambda spent: show(spent, {"time/fps": spent / (time.monotonic() - began + 1e-9)})
 

@@ -175,7 +175,8 @@ def tuning(result: Result, ledger: Ledger) -> list[Html | None]:
             ]
             for row in sorted(step["tried"], key=lambda r: (-r["sessions"], -r["mean"]))
         ]
-        title = f"{step['name']}: at most {step['slates']:,} slates."
+        note = f" {step['note'].capitalize()}." if step["note"] else ""
+        title = f"{step['name']}: at most {step['slates']:,} slates.{note}"
         parts.append(table(title, ["setting", "sessions", "return"], body))
     return parts
 

@@ -12,7 +12,7 @@ from small_worlds import learned_world, random_population
 from slategym.agents.core.choice import STATED, ConditionalLogit
 from slategym.agents.core.choice_fit import _log_odds, fitted_choice
 from slategym.agents.core.ranker import stated_ranker
-from slategym.agents.core.supervised import head_settings, ranker_of, setting_of
+from slategym.agents.core.supervised import head_settings, ranker_of, setting_of, tune_ranker
 from slategym.envs.types import Shown, World
 
 S, K, N = 6_000, 4, 40
@@ -59,6 +59,9 @@ def test_it_is_tried_first_and_stands_where_nobody_can_be_asked(world: World) ->
     assert second == setting_of(stated_ranker(world))
     ranker = ranker_of(world)
     assert setting_of(ranker) == first and ranker.choice.competes
+    note = str(tune_ranker(world))
+    assert "choice model fitted on 6,000 logged slates" in note
+    assert "choice model stated, not fitted" in str(tune_ranker(learned_world()))
 
 
 def test_without_slates_it_is_stated() -> None:

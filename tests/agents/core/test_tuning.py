@@ -141,7 +141,9 @@ def test_selection_people_decide_and_no_others(world: World) -> None:
 
 def test_what_was_chosen_elsewhere_stands(world: World) -> None:
     pinned = replace(world, chosen={"pinned": {"which": 2}})
-    assert tune(pinned, "pinned", settings(0, 1), make) == Tuning("pinned", {"which": 2})
+    assert tune(pinned, "pinned", settings(0, 1), make) == Tuning(
+        "pinned", {"which": 2}, untried="tuned elsewhere"
+    )
 
 
 def test_settings_may_follow_from_the_people_they_are_tried_on(world: World) -> None:
