@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,14 +18,16 @@ def compiled(function: F) -> F:
     The first call takes 10 to 30 s; the world's tensors are constants. Afterwards arguments are
     not looked at: their shapes, types, strides and devices must be those of the first call. That
     is what sessions promise, and what makes a step of a single user fast. A function that cannot
-    be compiled as one graph is refused.
+    be compiled as one graph is refused. A forked process compiles anew: the graph may name threads
+    that were not forked along.
     """
-    found: list[Callable[..., Any]] = []
+    found: dict[int, Callable[..., Any]] = {}  # by process
 
     def run(*arguments: Any) -> Any:
-        if not found:
-            found.append(_ahead_of_time(function, arguments))
-        return found[0](*arguments)
+        process = os.getpid()
+        if process not in found:
+            found[process] = _ahead_of_time(function, arguments)
+        return found[process](*arguments)
 
     return run  # type: ignore[return-value]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, final
 
 import gymnasium
 import numpy as np
@@ -24,7 +24,7 @@ from slategym.envs.slates import check_slates
 from slategym.envs.types import Observation, Outcome, Session, World, map_tensors
 
 MODES = {mode.name: mode for mode in AutoresetMode}
-Turn = Callable[[Session, Tensor], tuple[Session, Outcome, Observation, Tensor]]
+Turned = tuple[Session, Outcome, Observation, Tensor]  # (B,) bool at the end: who ended
 
 
 @dataclass(frozen=True)
@@ -306,14 +306,33 @@ def make_vector_env(world: str, num_envs: int = 1, **options: Any) -> SlateVecto
     return SlateVectorEnv(make_world(world, **settings), num_envs, **own)
 
 
+@final
+class Turn:
+    """A transition of a world, what is seen after it and who ended it, as one function.
+
+    It crosses processes and is copied as the world and the word whether to compile: a copy
+    compiles anew.
+    """
+
+    def __init__(self, world: World, compile: bool = False):
+        def turn(session: Session, slate_BK: Tensor) -> Turned:
+            after, outcome = engine.transition(world, session, slate_BK)
+            return after, outcome, engine.observe(world, after), outcome.left | outcome.cut
+
+        self._made_of = (world, compile)
+        self._run = compiled(turn) if compile else turn
+
+    def __call__(self, session: Session, slate_BK: Tensor) -> Turned:
+        """Show slates (B, K) int32: sessions after, outcome, observation, ended (B,) bool."""
+        return self._run(session, slate_BK)
+
+    def __reduce__(self) -> tuple[type[Turn], tuple[World, bool]]:
+        return Turn, self._made_of
+
+
 def turn_of(world: World, compile: bool = False) -> Turn:
     """A transition of this world, what is seen after it and who ended it, as one function."""
-
-    def turn(session: Session, slate_BK: Tensor) -> tuple[Session, Outcome, Observation, Tensor]:
-        after, outcome = engine.transition(world, session, slate_BK)
-        return after, outcome, engine.observe(world, after), outcome.left | outcome.cut
-
-    return compiled(turn) if compile else turn
+    return Turn(world, compile)
 
 
 def cut(world: World, max_episode_steps: int | None) -> World:

@@ -7,13 +7,15 @@
     rows = sg.play(world, agent, users=200, seed=0)
 
 Importing this registers the worlds with Gymnasium, by name only: torch is imported when the first
-world is made. What `slategym` and its packages envs, models, agents and experiments export is the
+world is made. Processes forked afterwards compute with one torch thread each, as more would hang
+there. What `slategym` and its packages envs, models, agents and experiments export is the
 interface; files are private.
 """
 
 from typing import TYPE_CHECKING
 
 from slategym.envs.exports import exports
+from slategym.envs.forking import compute_alone_after_fork
 from slategym.envs.registry import register_worlds
 
 if TYPE_CHECKING:
@@ -73,3 +75,4 @@ else:
 __version__ = "0.1.0"
 
 register_worlds()
+compute_alone_after_fork()

@@ -12,7 +12,9 @@ positions of a sequence (the context token, then H events).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections import OrderedDict
+from copy import copy
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +85,11 @@ class EventSequence(nn.Module):
         if columns:
             self.start_columns = ColumnInputs(columns, width)
             self.request_columns = ColumnInputs(columns, width)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle: without the hooks that transformers hangs on, which are local functions."""
+        modules = {**self._modules, "bert": _without_hooks(self.bert)}
+        return {**super().__getstate__(), "_modules": modules}
 
     def context_token(
         self,
@@ -196,3 +203,12 @@ def causal_bert(settings: MultiTaskSettings) -> BertModel:
     )
     bert.set_input_embeddings(None)  # type: ignore[no-untyped-call]
     return bert
+
+
+def _without_hooks(module: nn.Module) -> nn.Module:
+    """The same parameters in modules that were never called; the first call hangs its hooks on."""
+    twin = copy(module)
+    parts = {n: None if m is None else _without_hooks(m) for n, m in module._modules.items()}
+    own = {"_modules": parts, "_forward_hooks": OrderedDict()}
+    vars(twin).update(own | {"_output_capturing_hooks_installed": False})
+    return twin
