@@ -108,22 +108,22 @@ WORLDS: dict[str, WorldEntry] = {
         "SlateRerank-Bored", "SARDINE: ten items in the best order, boredom"
     ),
     "slategym/TopicRec-TopDown-Focused-v0": _topic_rec(
-        "TopDown", "Focused", "GeMS: read from the top, items about one topic"
+        "TopDown", "Focused", "GeMS: read from the top, one draw of the items"
     ),
-    "slategym/TopicRec-TopDown-Diffuse-v0": _topic_rec(
-        "TopDown", "Diffuse", "GeMS: read from the top, items about several topics"
+    "slategym/TopicRec-TopDown-Diffuse-v1": _topic_rec(
+        "TopDown", "Diffuse", "GeMS: read from the top, another draw of the items"
     ),
     "slategym/TopicRec-Mixed-Focused-v0": _topic_rec(
-        "Mixed", "Focused", "GeMS: read from both ends, items about one topic"
+        "Mixed", "Focused", "GeMS: read from both ends, one draw of the items"
     ),
-    "slategym/TopicRec-Mixed-Diffuse-v0": _topic_rec(
-        "Mixed", "Diffuse", "GeMS: read from both ends, items about several topics"
+    "slategym/TopicRec-Mixed-Diffuse-v1": _topic_rec(
+        "Mixed", "Diffuse", "GeMS: read from both ends, another draw of the items"
     ),
     "slategym/TopicRec-DivPen-Focused-v0": _topic_rec(
-        "DivPen", "Focused", "GeMS: as Mixed, crowded slates repel, items about one topic"
+        "DivPen", "Focused", "GeMS: as Mixed, crowded slates repel, one draw of the items"
     ),
-    "slategym/TopicRec-DivPen-Diffuse-v0": _topic_rec(
-        "DivPen", "Diffuse", "GeMS: as Mixed, crowded slates repel, items about several topics"
+    "slategym/TopicRec-DivPen-Diffuse-v1": _topic_rec(
+        "DivPen", "Diffuse", "GeMS: as Mixed, crowded slates repel, another draw"
     ),
 }
 

@@ -18,7 +18,7 @@ from slategym.envs.users.topic_rec import TopicRec, WarmSlate
 PLACE, WEIGHT = (purpose(f"topic_rec.item.{n}") for n in ("place", "weight"))
 NUM_TOPICS, TOPIC_SIZE = 10, 2
 NEVER = 11  # clicks: more than anyone remembers
-SHARPNESS = {"Focused": 1.0, "Diffuse": 0.9}  # power of an item's place times weight
+DRAWS = {"Focused": 0, "Diffuse": 10_007}  # added to the seed: of one law, two draws of items
 
 
 def topic_rec(
@@ -40,7 +40,7 @@ def topic_rec(
 
         TopDown: attention falls by .85 from slot to slot. Mixed: half of the people begin at the
         bottom. DivPen: as Mixed, and a slate with four or more items of one topic is clicked
-        three times less. Focused: an item is mostly about one topic. Diffuse: about several.
+        three times less. Focused and Diffuse: two draws of the items, by one law.
 
     Observation space:
         step; with `history_size`, the last clicked items. All else is hidden.
@@ -70,15 +70,16 @@ def topic_rec(
 
     Source:
         Deffayet et al. 2023, GeMS, arXiv:2301.08632; github.com/naver/gems 277a85f. Items are
-        drawn anew. Focused is the program's recipe without its last line, a power of 1.5: with
-        that line a plain copy of the program earns 68 by its short-term oracle, without it 101 (96
-        to 110 over six draws of the items), and the paper says 107.7. So the items published as
-        focused cannot have been drawn with it. How the diffuse ones were drawn is nowhere said; the
-        power of 0.9 is our choice: random slates earn a fifth more than in Focused, the oracle a
-        quarter.
+        drawn anew, by the program's recipe without its last line, a power of 1.5: with that line a
+        plain copy of the program earns 68 by its short-term oracle, without it 101 (96 to 110 over
+        six draws of the items), and the paper says 107.7. So the items published as focused cannot
+        have been drawn with it. Those published as diffuse are of the same law: the sorted shares
+        of an item's topics are .257 .186 .145 .115 .092 .073 .055 .040 .025 .012 among the focused
+        and .257 .187 .145 .116 .093 .073 .055 .038 .024 .011 among the diffuse, mean cosines .511
+        and .513.
 
     Version history:
-        v0: first.
+        v0: first. v1 of Diffuse: items of the same law as Focused; they were less about one topic.
     """
     choices: dict[str, ChoiceModel] = {
         "TopDown": PositionBased(0.85),
@@ -91,7 +92,7 @@ def topic_rec(
             f"slate_size must be in [1, {min(NUM_TOPICS, num_items)}] (people remember ten clicks, "
             f"and items do not repeat), got {slate_size}"
         )
-    catalogue = _draw_items(num_items, lookup("items", items, SHARPNESS), seed)
+    catalogue = _draw_items(num_items, seed + lookup("items", items, DRAWS))
     best_K = _topic_norms(catalogue.embedding).argmax(0)[:slate_size].int()
     catalogue, best_K = map_tensors(lambda x: x.to(device), (catalogue, best_K))
     users = TopicRec(
@@ -103,7 +104,7 @@ def topic_rec(
         first_slate=WarmSlate(best_K, catalogue, choice),
     )
     return World(
-        name=f"slategym/TopicRec-{click}-{items}-v0",
+        name=f"slategym/TopicRec-{click}-{items}-{'v1' if items == 'Diffuse' else 'v0'}",
         catalogue=catalogue,
         population=Population(size=2**20),
         users=users,
@@ -119,15 +120,15 @@ def topic_rec(
     )
 
 
-def _draw_items(num_items: int, power: float, seed: int) -> Catalogue:
-    """Place and weight per topic, sharpened, scaled to unit norm."""
+def _draw_items(num_items: int, seed: int) -> Catalogue:
+    """Place and weight per topic, scaled to unit norm."""
     item_N = torch.arange(num_items, dtype=torch.int32)
     luck = Luck.at(item_N, torch.full_like(item_N, seed))  # items draw as users do
     size = NUM_TOPICS * TOPIC_SIZE
     place_NGE = (0.4 * luck.normal(PLACE, size)).clamp(-1, 1).abs()
     weight_NG = luck.uniform(WEIGHT, NUM_TOPICS)
     weight_NG = weight_NG / weight_NG.sum(1, keepdim=True)
-    embedding_ND = (place_NGE * weight_NG.repeat_interleave(TOPIC_SIZE, 1)) ** power
+    embedding_ND = place_NGE * weight_NG.repeat_interleave(TOPIC_SIZE, 1)
     embedding_ND = embedding_ND / embedding_ND.norm(dim=1, keepdim=True)
     return Catalogue(
         topic=_topic_norms(embedding_ND).argmax(1).int(),

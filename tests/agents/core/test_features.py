@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_worlds import learned_world
 
-from slategym.agents.core.features import FAST, SLOW, RecentTopics
+from slategym.agents.core.features import BY_CLICK, FAST, QUICK, SLOW, RecentTopics
 from slategym.agents.core.inputs import Inputs
 from slategym.envs import engine
 from slategym.envs.types import LONG_AGO, History, Observation
@@ -33,23 +33,28 @@ def seen(clicks: list[tuple[int, int]], step: int, *, before: int = 2) -> Observ
     return replace(plain, history=history, step=torch.tensor([step], dtype=torch.int32))
 
 
-def test_counts_and_traces_by_hand() -> None:
+def test_traces_by_hand() -> None:
     clicks = [(2, 9), (0, 7), (1, 6), (0, 5), (2, 4), (1, 2), (3, 1)]  # newest last
     by_topic_4G = RECENT.by_topic(seen(clicks, step=9))[0]
-    last_five = [3 / 3, 1 / 3, 1 / 3]  # of items 1, 0, 2, 1, 3
-    last_ten = [4 / 3, 2 / 3, 1 / 3]
-    torch.testing.assert_close(by_topic_4G[0], torch.tensor(last_five))
-    torch.testing.assert_close(by_topic_4G[1], torch.tensor(last_ten))
     ages = {0: (7, 6, 5, 2), 1: (9, 4), 2: (1,)}
-    for row, keep, scale in ((2, FAST, 1.0), (3, SLOW, 2.0)):
+    for row, keep, scale in ((0, QUICK, 1.0), (1, FAST, 1.0), (2, SLOW, 3.0)):
         trace = [sum(keep ** (age - 1) for age in ages[g]) / scale for g in range(3)]
         torch.testing.assert_close(by_topic_4G[row], torch.tensor(trace))
+    newer = {0: (5, 4, 3, 1), 1: (6, 2), 2: (0,)}  # clicks since
+    trace = [sum(BY_CLICK**number for number in newer[g]) for g in range(3)]
+    torch.testing.assert_close(by_topic_4G[3], torch.tensor(trace))
 
 
-def test_more_than_ten_clicks_are_not_counted() -> None:
-    by_topic_4G = RECENT.by_topic(seen([(0, 13 - n) for n in range(12)], step=13))[0]
-    assert by_topic_4G[0].tolist() == pytest.approx([5 / 3, 0, 0])
-    assert by_topic_4G[1].tolist() == pytest.approx([10 / 3, 0, 0])
+def test_no_number_of_clicks_is_special() -> None:
+    """One click more adds as much after the fifth as after the third: no window, no threshold."""
+    traces = [
+        RECENT.by_topic(seen([(0, number - n) for n in range(number)], step=number))[0, :, 0]
+        for number in range(1, 13)
+    ]
+    added = torch.stack(traces).diff(dim=0)
+    ratio = added[1:] / added[:-1]
+    for row, keep in enumerate((QUICK, FAST, SLOW, BY_CLICK)):
+        torch.testing.assert_close(ratio[:, row], torch.full((10,), keep), rtol=1e-3, atol=1e-3)
 
 
 def test_what_happened_before_the_session_is_not_seen() -> None:
@@ -73,10 +78,10 @@ def test_features_follow_the_engine() -> None:
     recent = Inputs(world).topics
     user_B = torch.arange(20, dtype=torch.int32)
     session = engine.start(world, user_B, user_B, torch.zeros_like(user_B))
-    clicks_BG = torch.zeros(20, 3)
+    clicks_BG, faded_BG = torch.zeros(20, 3), torch.zeros(20, 3)
     for step in range(4):
         observation = engine.observe(world, session)
-        torch.testing.assert_close(recent.by_topic(observation)[:, 1] * 3, clicks_BG)
+        torch.testing.assert_close(recent.by_topic(observation)[:, 1], faded_BG)
         visit_B3 = recent.of_visit(observation)
         torch.testing.assert_close(visit_B3[:, 0], torch.full((20,), step / world.horizon))
         torch.testing.assert_close(visit_B3[:, 2] * 10, clicks_BG.sum(1))
@@ -84,4 +89,6 @@ def test_features_follow_the_engine() -> None:
         items, _ = engine.pick(world, session, slate_BK)
         session, outcome = engine.transition(world, session, slate_BK)
         clicks_BG.scatter_add_(1, items.topic.long(), outcome.feedback[..., 0])
+        faded_BG *= FAST
+        faded_BG.scatter_add_(1, items.topic.long(), outcome.feedback[..., 0])
     assert clicks_BG.sum() > 10

@@ -19,7 +19,7 @@ from slategym.envs.registry import make_world
 
 SHORT = PPOSettings(num_steps=4_096, num_users=32, rollout=8, minibatch=128, gamma=0.0, entropy=0.0)
 TINY = PPOSettings(num_steps=256, num_users=8, rollout=8, minibatch=32, epochs=2)
-WORLDS = ["InterestEvolution-v0", "Sardine-SlateTopK-BoredInf-v0", "TopicRec-Mixed-Diffuse-v0"]
+WORLDS = ["InterestEvolution-v0", "Sardine-SlateTopK-BoredInf-v0", "TopicRec-Mixed-Diffuse-v1"]
 
 
 class Request(NamedTuple):
