@@ -35,10 +35,10 @@ class RecentTopics:
         newer_BH = inside_BH.flip(1).cumsum(1).flip(1) - 1  # 0: the newest click
         age_BH = (history.age - 1).clamp(max=200).float()
         weights_BH = (
-            QUICK**age_BH,
-            FAST**age_BH,
-            SLOW**age_BH / 3.0,
-            BY_CLICK ** newer_BH.clamp(min=0).float(),
+            QUICK**age_BH / 2.0,
+            FAST**age_BH / 3.0,
+            SLOW**age_BH / 6.0,
+            BY_CLICK ** newer_BH.clamp(min=0).float() / 3.0,
         )
         weight_B4H = torch.stack([w_BH * inside_BH for w_BH in weights_BH], 1)
         zero_B4G = weight_B4H.new_zeros(*weight_B4H.shape[:2], self.num_topics)

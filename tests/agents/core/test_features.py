@@ -37,11 +37,11 @@ def test_traces_by_hand() -> None:
     clicks = [(2, 9), (0, 7), (1, 6), (0, 5), (2, 4), (1, 2), (3, 1)]  # newest last
     by_topic_4G = RECENT.by_topic(seen(clicks, step=9))[0]
     ages = {0: (7, 6, 5, 2), 1: (9, 4), 2: (1,)}
-    for row, keep, scale in ((0, QUICK, 1.0), (1, FAST, 1.0), (2, SLOW, 3.0)):
+    for row, keep, scale in ((0, QUICK, 2.0), (1, FAST, 3.0), (2, SLOW, 6.0)):
         trace = [sum(keep ** (age - 1) for age in ages[g]) / scale for g in range(3)]
         torch.testing.assert_close(by_topic_4G[row], torch.tensor(trace))
     newer = {0: (5, 4, 3, 1), 1: (6, 2), 2: (0,)}  # clicks since
-    trace = [sum(BY_CLICK**number for number in newer[g]) for g in range(3)]
+    trace = [sum(BY_CLICK**number for number in newer[g]) / 3.0 for g in range(3)]
     torch.testing.assert_close(by_topic_4G[3], torch.tensor(trace))
 
 
@@ -81,7 +81,7 @@ def test_features_follow_the_engine() -> None:
     clicks_BG, faded_BG = torch.zeros(20, 3), torch.zeros(20, 3)
     for step in range(4):
         observation = engine.observe(world, session)
-        torch.testing.assert_close(recent.by_topic(observation)[:, 1], faded_BG)
+        torch.testing.assert_close(recent.by_topic(observation)[:, 1] * 3.0, faded_BG)
         visit_B3 = recent.of_visit(observation)
         torch.testing.assert_close(visit_B3[:, 0], torch.full((20,), step / world.horizon))
         torch.testing.assert_close(visit_B3[:, 2] * 10, clicks_BG.sum(1))
