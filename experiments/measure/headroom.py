@@ -39,7 +39,7 @@ FLAT = 0.005  # of the return: less than that, or an interval with zero in it, i
 GREEDY, RULE, PLANNER = "greedy, told", "rule, told", "planner, told"
 CHUNK = 100  # users between two reports of progress
 KNOWN_BY, LUCK = 16, 1_010  # users by whom a world is known, and the seed of their luck
-VERSION = 1  # of what is kept
+VERSION = 2  # of what is kept
 
 Tell = Callable[[str, int], None]  # of a policy's name and the sessions just finished
 
