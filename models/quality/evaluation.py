@@ -12,7 +12,7 @@ import pandas as pd
 
 from slategym.envs.names import UsageError, lookup
 from slategym.models import metrics
-from slategym.models.classics.reading import Reading
+from slategym.models.classics.reading import Reading, popular_negatives
 from slategym.models.data.datasets import data_sets
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
@@ -242,11 +242,11 @@ class Evaluation:
             against += f", and against the test rows without a {first}"
         return (
             f"{head}Each test row is predicted from the profile, its hour, weekday{columns}, and "
-            f"up to {history} earlier {first}s of its user, test rows included; its own gap to the "
-            f"event before is not an input. Derived signals: {', '.join(derived) or 'none'}. "
-            f"{given}{first}_auc: {against}. HR@{TOP} and NDCG@{TOP}: full rank "
-            f"over all {len(self.log.items)} items, {masked}. ECE ({scaled}): "
-            f"15 bins of equal width, Platt-scaled where that "
+            f"up to {history} earlier {first}s of its user, and running statistics of all of them, "
+            "test rows included; its own gap to the event before is not an input. Derived signals: "
+            f"{', '.join(derived) or 'none'}. {given}{first}_auc: {against}. "
+            f"HR@{TOP} and NDCG@{TOP}: full rank over all {len(self.log.items)} items, {masked}. "
+            f"ECE ({scaled}): 15 bins of equal width, Platt-scaled where that "
             "clearly lowered the error on held-out validation users."
         )
 
@@ -286,8 +286,13 @@ class Evaluation:
 
     def classics(self) -> list[Figures]:
         """Counts, closed forms, Gaussian processes and trees, each tuned on validation rows."""
+        return classic_rows(self.split.name, self._reading, progress=self.progress)
+
+    @property
+    def _reading(self) -> Reading:
+        """The same rows and draws as the classics have them."""
         split = self.split
-        reading = Reading(
+        return Reading(
             self.log,
             split.train,
             split.validation,
@@ -298,7 +303,6 @@ class Evaluation:
             DRAW_SEED,
             split.held_out,
         )
-        return classic_rows(split.name, reading, progress=self.progress)
 
     def calibration(self) -> list[str]:
         """What calibrating the multi-task BERT did, one sentence per head."""
@@ -367,11 +371,35 @@ class Evaluation:
             predictions = self._predictions(model)
             weights = head_weights(self.tasks, training.weights)
             figures = model_figures(label, predictions, platt_of(model), weights)
+            if weights[self.tasks[0].signal.name] and not has_slates(self.log):
+                figures = self._with_popular(figures, model, predictions)
             return {"figures": figures.to_json(), "protocol": self.protocol()}
 
         decides = [*self._decides(training), self.split.name, NEGATIVES, DRAW_SEED]
         found = kept(f"figures/{self._words(label)}", decides, measure)
         return self._asked(Figures.from_json(found["figures"]))
+
+    def _with_popular(self, figures: Figures, model: MultiTaskBert, p: Predictions) -> Figures:
+        """With the click's AUC against popular items, the very draws of the classics."""
+        clicked_x = p.clicked_xC[:, 0] > 0
+        if not clicked_x.any():
+            return figures
+        rows = p.row_x[clicked_x]
+        drawn_xC = popular_negatives(self._reading, rows)
+        asked = predict(
+            model,
+            self.sequences,
+            rows,
+            negatives=0,
+            seed=DRAW_SEED,
+            others_xC=np.maximum(drawn_xC, 0),
+        )
+        assert asked.other_xC is not None
+        others_x = asked.other_xC[drawn_xC >= 0]
+        label_x = np.concatenate([clicked_x, np.zeros(len(others_x), bool)])
+        score_x = np.concatenate([p.click_xC[:, 0], others_x])
+        name = f"{self.tasks[0].signal.name}_auc_popular"
+        return replace(figures, values={**figures.values, name: metrics.auc(label_x, score_x)})
 
     def _folder(self, label: str, training: TrainingSettings) -> Path:
         return place_of(f"models/{self._words(label)}", self._decides(training))
