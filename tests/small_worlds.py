@@ -81,11 +81,13 @@ def small_log(num_users: int = 24, num_items: int = 40, seed: int = 0) -> Log:
     )
 
 
-def loud_bert(num_items: int, *, seed: int = 0, max_history: int = 24) -> MultiTaskBert:
+def loud_bert(
+    num_items: int, *, seed: int = 0, max_history: int = 24, sequence: str = "causal"
+) -> MultiTaskBert:
     """A random network whose every weight matters: a mistake anywhere is heard."""
     generator = torch.Generator().manual_seed(seed)
     model = MultiTaskBert(
-        MultiTaskSettings(width=16, feedforward=24, max_history=max_history),
+        MultiTaskSettings(width=16, feedforward=24, max_history=max_history, sequence=sequence),
         TASKS,
         text_vectors_ND0=torch.randn(num_items, 12, generator=generator),
         biases=ItemBiases.neutral(num_items, len(TASKS)),

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from slategym.envs.names import UsageError
 from slategym.envs.candidates import UnseenCatalogue
 from slategym.envs.engine import arrive
 from slategym.envs.luck import Luck
@@ -186,6 +187,11 @@ def last_state(encoder: StateEncoder, arrival: Arrival) -> Tensor:
     """What `encoder.read(arrival).state` is, (B, D), by plain tensor operations."""
     context_BD, events_BED, used_BE = encoder.tokens(arrival)
     sequence = encoder.model.sequence
+    if encoder.steps is not None:
+        raise UsageError(
+            f"a model whose sequence is {encoder.model.settings.sequence!r} is not exported; take "
+            "'causal'"
+        )
     embeddings = sequence.bert.embeddings
     x_BPD = sequence.input_norm(torch.cat([context_BD[:, None], events_BED], 1))
     P = events_BED.shape[1] + 1

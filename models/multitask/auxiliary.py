@@ -6,6 +6,7 @@ Axis letters beyond the legend of `envs/types.py`: S positions of a sequence.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from slategym.models.multitask.sequences import Batch
 
 MASKED, CROPPED, REORDERED = 0.5, 0.6, 0.4  # shares of a history, each view one of the three
 TEMPERATURE = 0.1
+ASKED = 0.2  # of the events of a window, hidden and asked for by cloze
 LEAST_EVENTS = 3  # of a history that has two views
 
 
@@ -54,6 +56,19 @@ def contrastive_loss(
     )
     partner_V = torch.arange(2 * count, device=logit_VV.device).roll(count)
     return F.cross_entropy(logit_VV, partner_V)
+
+
+def cloze_batch(batch: Batch, generator: torch.Generator) -> Batch:
+    """The batch with a share of its positions to predict, and always the last of a window.
+
+    Args:
+        batch: windows.
+        generator: draws the positions, on the CPU.
+    """
+    B, H = batch.id_BH.shape
+    chosen_BS = (torch.rand(B, H + 1, generator=generator) < ASKED).to(batch.id_BH.device)
+    chosen_BS.scatter_(1, batch.at_BR.amax(1, keepdim=True), True)
+    return replace(batch, real_BR=batch.real_BR & chosen_BS.gather(1, batch.at_BR))
 
 
 def _view(
@@ -100,8 +115,7 @@ def _view(
     )
     item_BHD = F.embedding(table.local(batch.id_BH.gather(1, place_BH)), table.vectors_AD)
     events_BHD = events_BHD - item_BHD * hidden_BH[..., None]
-    states_BSD = sequence.states(context_BD, events_BHD, None)
-    return states_BSD.gather(1, after_B[:, None, None].expand(-1, 1, states_BSD.shape[2]))[:, 0]
+    return sequence.states_after(context_BD, events_BHD, after_B)
 
 
 def disturbed(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.types import map_tensors
-from slategym.models.multitask.auxiliary import contrastive_loss, disturbed
+from slategym.models.multitask.auxiliary import cloze_batch, contrastive_loss, disturbed
 from slategym.models.multitask.balance import BALANCES, Balance, Gradients, balance_of, cosines
 from slategym.models.multitask.calibrate import calibrate
 from slategym.models.multitask.checkpoint import TrainingState, read_checkpoint, write_checkpoint
@@ -327,6 +327,8 @@ class Fit:
         """One batch; losses by head. Inner products of gradients are added to `grams`, if any."""
         model, training = self.model, self.training
         batch = self.sequences.batch(windows)
+        if model.settings.sequence == "cloze":
+            batch = cloze_batch(batch, generator)
         most = training.softmax_items or SAMPLED
         sampled = None if proposal is None else proposal.draw(most, generator)
         targets = batch_targets(

@@ -29,6 +29,7 @@ from slategym.models.multitask.beside import (
 )
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.query import Query
+from slategym.models.multitask.reading import STEPS
 from slategym.models.tasks import Task
 from slategym.models.taste import Outputs, clicked
 
@@ -76,7 +77,10 @@ class StateEncoder:
         self.seconds = seconds_per_event
         with torch.no_grad():
             self.items_ND = model.item_vectors()
-            self.layers = _folded_layers(model)
+            causal = model.settings.sequence == "causal"
+            self.layers = _folded_layers(model) if causal else []
+            make = STEPS.get(model.settings.sequence)
+            self.steps = None if make is None else make(model.sequence)
         self.capacity = model.settings.max_history + 1
         self._table: Encoded | None = None
         self._last: tuple[tuple[Any, ...], Outputs] | None = None
@@ -113,12 +117,20 @@ class StateEncoder:
         return replace(rows, inputs=tuple(map(self._widened, rows.inputs)), beside=beside)
 
     def _widened(self, input_BPD: Tensor) -> Tensor:
+        if self.steps is not None:
+            return self.steps.widened(input_BPD, self.capacity)
         return F.pad(input_BPD, (0, 0, 0, self.capacity - input_BPD.shape[1]))
 
     @torch.no_grad()
     def read(self, arrival: Arrival) -> Encoded:
         """Encode whole histories, (B, H) with unused places in front."""
         context_BD, events_BHD, used_BH = self.tokens(arrival)
+        if self.steps is not None:
+            tokens_BPD = torch.cat([context_BD[:, None], events_BHD], 1)
+            used_BP = F.pad(used_BH, (1, 0), value=True)
+            kept, state_BD = self.steps.read(self.model.sequence.input_norm(tokens_BPD), used_BP)
+            kept = tuple(map(self._widened, kept))
+            return Encoded(kept, state_BD, used_BP.sum(1), self.beside(arrival))
         *inputs, out_BPD = self._layer_outputs(context_BD, events_BHD, used_BH)
         length_B = used_BH.sum(1) + 1
         last_B1D = (length_B - 1)[:, None, None].expand(-1, 1, out_BPD.shape[2])
@@ -177,6 +189,18 @@ class StateEncoder:
             self.items_ND, item_B[:, None], feedback_BM[:, None], gap_B1
         )[:, 0]
         at_B = encoded.length.clamp(max=self.capacity - 1)
+        if self.steps is not None:
+            normed_BD = self.model.sequence.input_norm(token_BD)
+            kept, state_BD = self.steps.step(encoded.inputs, normed_BD, at_B)
+            return Encoded(
+                inputs=tuple(
+                    torch.where(took_B[:, None, None], new, old)
+                    for new, old in zip(kept, encoded.inputs, strict=True)
+                ),
+                state=torch.where(took_B[:, None], state_BD, encoded.state),
+                length=torch.where(took_B, at_B + 1, encoded.length),
+                beside=beside_after(self.model, encoded.beside, item_B, feedback_BM, took_B),
+            )
         x_BD = self._positioned(token_BD, at_B)
         unread_BP = torch.arange(self.capacity, device=at_B.device) > at_B[:, None]
         here_B1D = at_B[:, None, None].expand(-1, 1, x_BD.shape[1])

@@ -80,7 +80,13 @@ def queries(model: MultiTaskBert, table: ItemTable, sequences: Sequences, batch:
         table.vectors_AD, table.local(batch.id_BH), batch.feedback_BHM, batch.gap_BH
     )
     # right padding under a causal mask is never seen by a real position: no mask is needed
-    states_BSD = model.sequence.states(context_BD, events_BHD, None)
+    mask_BH = asked_BS = None
+    if model.settings.sequence == "cloze":
+        H = events_BHD.shape[1]
+        mask_BH = torch.arange(H, device=model.device) < batch.at_BR.amax(1, keepdim=True)
+        asked_BS = torch.zeros(len(mask_BH), H + 1, device=model.device)
+        asked_BS = asked_BS.scatter_add_(1, batch.at_BR, batch.real_BR.float()) > 0
+    states_BSD = model.sequence.states(context_BD, events_BHD, mask_BH, asked_BS)
     at_BRD = batch.at_BR[..., None].expand(-1, -1, states_BSD.shape[2])
     row_BR = batch.row_BR
     return model.sequence.query(

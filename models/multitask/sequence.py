@@ -81,7 +81,19 @@ class EventSequence(nn.Module):
         nn.init.zeros_(self.request_time.bias)
         self.input_norm = nn.LayerNorm(width)
         self.input_dropout = nn.Dropout(settings.dropout)
-        self.bert = causal_bert(settings)
+        self.kind = settings.sequence
+        if self.kind == "gru":
+            self.gru = nn.GRU(
+                width,
+                width,
+                settings.num_layers,
+                batch_first=True,
+                dropout=settings.dropout if settings.num_layers > 1 else 0.0,
+            )
+        else:
+            self.bert = bert_of(settings, causal=self.kind == "causal")
+        if self.kind == "cloze":
+            self.asked_token = nn.Parameter(torch.randn(width) * TOKEN_STD)
         if columns:
             self.start_columns = ColumnInputs(columns, width)
             self.request_columns = ColumnInputs(columns, width)
@@ -140,28 +152,80 @@ class EventSequence(nn.Module):
             token_BHD = token_BHD + self.signal_tokens[str(m)](level_BH)
         return torch.add(token_BHD, self.gap_token(bucket_BH))
 
-    def states(self, context_BD: Tensor, events_BHD: Tensor, mask_BH: Tensor | None) -> Tensor:
-        """Run BERT over the context token and the events, each seeing only what came before it.
+    def states(
+        self,
+        context_BD: Tensor,
+        events_BHD: Tensor,
+        mask_BH: Tensor | None,
+        asked_BS: Tensor | None = None,
+    ) -> Tensor:
+        """Read the context token and the events, each position seeing only what came before it.
 
         Args:
             context_BD: from `context_token`.
             events_BHD: from `event_tokens`, oldest first.
             mask_BH: True where an event is real; None: all are. Padding goes to the right, because
                 positions are counted from the context token.
+            asked_BS: of cloze alone: positions whose event is hidden and asked for; None: the last.
 
         Returns:
             (B, H + 1, D): state [:, h] has seen the context and the events before h, and so
-            predicts event h.
+            predicts event h. Of cloze: it has seen all events but those asked for.
         """
         tokens_BSD = self.input_norm(torch.cat([context_BD[:, None], events_BHD], dim=1))
+        tokens_BSD = self.input_dropout(tokens_BSD)
+        if self.kind == "gru":
+            states_BSD, _ = self.gru(tokens_BSD)
+            return states_BSD
         mask_BS = None
         if mask_BH is not None:
             mask_BS = F.pad(mask_BH.long(), (1, 0), value=1)
-        output = self.bert(
-            inputs_embeds=self.input_dropout(tokens_BSD), attention_mask=mask_BS, use_cache=False
-        )
-        states_BSD: Tensor = output.last_hidden_state
+        if self.kind == "cloze":
+            B, S = tokens_BSD.shape[:2]
+            length_B = tokens_BSD.new_full((B,), S).long() if mask_BS is None else mask_BS.sum(1)
+            if asked_BS is None:  # what comes after the last
+                asked_BS = F.one_hot(length_B - 1, S).bool()
+            return self.cloze_states(tokens_BSD, length_B, asked_BS)
+        output = self.bert(inputs_embeds=tokens_BSD, attention_mask=mask_BS, use_cache=False)
+        states_BSD = output.last_hidden_state
         return states_BSD
+
+    def states_after(self, context_BD: Tensor, events_BHD: Tensor, length_B: Tensor) -> Tensor:
+        """The state after each user's last event, (B, D).
+
+        Args:
+            context_BD: from `context_token`.
+            events_BHD: from `event_tokens`, padded on the right.
+            length_B: real events.
+        """
+        mask_BH = None
+        if self.kind == "cloze":  # the others never see what comes later
+            mask_BH = torch.arange(events_BHD.shape[1], device=length_B.device) < length_B[:, None]
+        states_BSD = self.states(context_BD, events_BHD, mask_BH)
+        return states_BSD[torch.arange(len(length_B), device=length_B.device), length_B]
+
+    def cloze_states(self, tokens_BPD: Tensor, length_B: Tensor, asked_BP: Tensor) -> Tensor:
+        """States of what is asked for, read from both sides, (B, P, D): 0 where nothing is asked.
+
+        Args:
+            tokens_BPD: normed tokens, the context first, padded on the right.
+            length_B: real ones, the context included.
+            asked_BP: position p stands for event p: its token, one further right, is hidden.
+
+        Source: Sun et al. 2019 (BERT4Rec), arXiv:1904.06690, section 3.
+        """
+        P = tokens_BPD.shape[1]
+        place_P = torch.arange(P + 1, device=tokens_BPD.device)
+        asked_BQ = F.pad(asked_BP, (1, 0))
+        tokens_BQD = torch.where(
+            asked_BQ[..., None], self.asked_token, F.pad(tokens_BPD, (0, 0, 0, 1))
+        )
+        seen_BQ = (place_P < length_B[:, None]) | asked_BQ
+        output = self.bert(
+            inputs_embeds=tokens_BQD, attention_mask=seen_BQ.long(), use_cache=False
+        )
+        states_BPD: Tensor = output.last_hidden_state[:, 1:]
+        return states_BPD * asked_BP[..., None]
 
     def query(
         self, state_xD: Tensor, hour_x: Tensor, weekday_x: Tensor, extra_xZ: Tensor | None = None
@@ -181,7 +245,7 @@ class EventSequence(nn.Module):
         return query_xD
 
 
-def causal_bert(settings: MultiTaskSettings) -> BertModel:
+def bert_of(settings: MultiTaskSettings, *, causal: bool) -> BertModel:
     """BertModel without word embeddings: it is fed vectors, and adds its own positions."""
     from transformers import BertConfig, BertModel
 
@@ -194,10 +258,10 @@ def causal_bert(settings: MultiTaskSettings) -> BertModel:
             num_hidden_layers=settings.num_layers,
             num_attention_heads=settings.num_heads,
             intermediate_size=settings.feedforward,
-            max_position_embeddings=settings.max_history + 1,
+            max_position_embeddings=settings.max_history + (1 if causal else 2),
             hidden_dropout_prob=settings.dropout,
             attention_probs_dropout_prob=settings.dropout,
-            is_decoder=True,
+            is_decoder=causal,
         ),
         add_pooling_layer=False,
     )

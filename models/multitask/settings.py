@@ -11,6 +11,11 @@ from slategym.models.multitask.chains import CHAINS
 from slategym.models.multitask.sharing import SHARINGS
 from slategym.models.text.settings import EncoderSettings
 
+SEQUENCES = {
+    "causal": "a BERT whose positions see what came before them; a step encodes one event",
+    "gru": "a gated recurrent network; a step is one cell a layer",
+    "cloze": "a BERT that sees both sides of what is asked; a step reads the window again",
+}
 RESIDUALS = {
     "always": "every item has one",
     "seen": "items with training rows have one, of others it is exactly 0",
@@ -70,6 +75,7 @@ class MultiTaskSettings:
     dropout: float = 0.2  # probability
     wide: str = "regression"  # what values are read by beside the sequence; in WIDE
     prior: str = "cooccurrence"  # what clicks and next items are read by beside it; in PRIORS
+    sequence: str = "causal"  # what reads the events; in SEQUENCES
     sharing: str = "shared-bottom"  # of the heads; in SHARINGS
     chain: str = "none"  # from one stage of the funnel to the next; in CHAINS
     text: EncoderSettings = field(default_factory=EncoderSettings)  # how item texts become vectors
@@ -82,6 +88,7 @@ class MultiTaskSettings:
         return MultiTaskSettings(**{**values, **parts})
 
     def __post_init__(self) -> None:
+        lookup("sequence", self.sequence, SEQUENCES)
         lookup("sharing", self.sharing, SHARINGS)
         lookup("chain", self.chain, CHAINS)
         lookup("wide part", self.wide, WIDE)

@@ -19,7 +19,6 @@ from scipy import stats
 from torch import Tensor
 
 from slategym.envs.names import UsageError
-from slategym.models import metrics
 from slategym.models.data.log import Log
 from slategym.models.data.splits import split_time
 from slategym.models.files import kept, place_of
@@ -32,6 +31,7 @@ from slategym.models.multitask.train import FORMAT, TrainingSettings, train_mult
 from slategym.models.tasks import NEXT, head_weights
 
 SHARE = 0.2  # of the items
+READING = 2  # raise it when the same model would be read otherwise
 LEAST = 20  # clicked test rows of cold items, to be read at all
 BATCH = 256  # windows encoded together
 CONFIDENCE = 0.95
@@ -155,14 +155,14 @@ def cold_figures(
             own_x1 = logit_xC.gather(1, at_x1)
             above_x = ((logit_xC > own_x1) & ~barred_xC).sum(1)
             tied_x = ((logit_xC == own_x1) & ~barred_xC).sum(1)
-            found += [above_x.double(), tied_x.double()]
+            found += [above_x, tied_x]
         asked_x = (~barred_xC).sum(1)
         heads = [
             model.logits(head, query, cold_CD, at_x1, bias_YC)[:, 0] for head in model.heads[1:-1]
         ]
         outputs_x = torch.stack(heads, 1) if heads else query.state[:, :0]
         parts.append((row_x, batch.user_B, asked_x, *found, outputs_x))
-    row, user, asked, above, tied, next_above, _, outputs = (
+    row, user, asked, above, tied, next_above, next_tied, outputs = (
         torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)
     )
     clicked = sequences.click_E.cpu().numpy()[row] > 0
@@ -171,7 +171,8 @@ def cold_figures(
         share = 1 - (above + tied / 2)[clicked] / np.maximum(asked[clicked], 1)
         figures[f"{first}_auc"] = float(share.mean())
     if weights[NEXT]:
-        figures[f"hr{TOP}"] = metrics.hit_rate(next_above[clicked].astype(np.int64), TOP)
+        places = (TOP - next_above) / (next_tied + 1)  # equals stand in any order
+        figures[f"hr{TOP}"] = float(places[clicked].clip(0, 1).mean())
     values_EM = sequences.feedback_EM.cpu().numpy()
     for m, task in enumerate(model.tasks[1:], start=1):
         value = values_EM[row, m]
@@ -261,7 +262,7 @@ def _figures_of(
         sequences = Sequences.from_log(cold.log, device)
         return cold_figures(model, sequences, cold.row_x, cold.item_C, weights)
 
-    figures: dict[str, float] = kept(f"figures/{name}", decides, measure)
+    figures: dict[str, float] = kept(f"figures/{name}", [*decides, READING], measure)
     return figures
 
 

@@ -409,8 +409,7 @@ class Explainer:
 
     def _state(self, context_BD: Tensor, events_BHD: Tensor, length_B: Tensor) -> Tensor:
         """The state after the last event, (B, D)."""
-        states_BSD = self.model.sequence.states(context_BD, events_BHD, None)
-        return states_BSD[torch.arange(len(length_B), device=length_B.device), length_B]
+        return self.model.sequence.states_after(context_BD, events_BHD, length_B)
 
     def _output(self, readers: Readers, item_B: Tensor, asked: bool = True) -> Tensor:
         """The head's output for one item a person, (B,); without the moment of the request."""

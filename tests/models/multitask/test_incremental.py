@@ -103,6 +103,24 @@ def test_event_by_event_equals_the_full_forward(encoder: StateEncoder, people: P
     assert encoded.state.std(0).min() > 0.1  # users are told apart
 
 
+@pytest.mark.parametrize("sequence", ["gru", "cloze"])
+def test_other_sequences_event_by_event_equal_their_full_forward(
+    sequence: str, people: Population
+) -> None:
+    encoder = StateEncoder(
+        loud_bert(N, max_history=H + 4, sequence=sequence), seconds_per_event=GAP
+    )
+    story = Story(people)
+    ready = encoder.prepared(people)
+    encoded, context = ready.initial(arrive(people, everybody(people))), clock(people)
+    torch.testing.assert_close(encoded.state, story.states(encoder.model), **CLOSE)
+    for turn in range(4):
+        events = random_events(turn)
+        story.add(*events)
+        encoded = encoder.after(encoded, *events, context)
+        torch.testing.assert_close(encoded.state, story.states(encoder.model), **CLOSE)
+
+
 def test_who_takes_nothing_stays_as_they_are(encoder: StateEncoder, people: Population) -> None:
     before, context = encoder.initial(arrive(people, everybody(people))), clock(people)
     item_B, feedback_BM, _ = random_events(0)

@@ -14,7 +14,7 @@ from slategym.models.multitask.chains import CHAINS
 from slategym.models.multitask.item_extras import attributes, graph_vectors
 from slategym.models.multitask.loss_settings import LossSettings
 from slategym.models.multitask.network import MultiTaskBert
-from slategym.models.multitask.settings import ItemSettings, MultiTaskSettings
+from slategym.models.multitask.settings import SEQUENCES, ItemSettings, MultiTaskSettings
 from slategym.models.multitask.sharing import SHARINGS
 from slategym.models.multitask.train import TrainingSettings, read_about, train_multitask
 from slategym.models.text.settings import TUNINGS, EncoderSettings
@@ -311,3 +311,33 @@ def test_masked_words_make_another_encoder_once(
     vectors = [model.vectors.text_vectors_ND0 for model in (one, other)]
     assert not torch.equal(*vectors)
     assert (made / "config.json").exists()
+
+
+@pytest.mark.parametrize("sequence", [name for name in SEQUENCES if name != "causal"])
+def test_sequence(sequence, train, tiny_settings, tmp_path):
+    model = holds(tmp_path, train, replace(tiny_settings, sequence=sequence))
+    assert not same_names(model, train(tmp_path / "causal", tiny_settings))
+
+
+def same_names(a, b):
+    return a.state_dict().keys() == b.state_dict().keys()
+
+
+def test_what_is_asked_of_cloze_does_not_see_its_answer(tiny_log, tiny_settings, train, tmp_path):
+    model = train(tmp_path, replace(tiny_settings, sequence="cloze"), replace(FAST, epochs=1))
+    sequence, items_ND = model.sequence, model.item_vectors()
+    context_BD = torch.randn(1, tiny_settings.width)
+    events_BHD = torch.randn(1, 4, tiny_settings.width)
+    asked_BS = torch.tensor([[False, True, False, False, False]])
+    mask_BH = torch.ones(1, 4, dtype=torch.bool)
+
+    def state(events):
+        return sequence.states(context_BD, events, mask_BH, asked_BS)[0, 1]
+
+    before = state(events_BHD)
+    itself, later = events_BHD.clone(), events_BHD.clone()
+    itself[0, 1] += 1
+    later[0, 3] += 1
+    assert torch.equal(state(itself), before)
+    assert not torch.allclose(state(later), before)
+    assert items_ND.isfinite().all()
