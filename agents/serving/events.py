@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.envs.names import UsageError
 from slategym.envs.candidates import UnseenCatalogue
 from slategym.envs.engine import arrive
 from slategym.envs.luck import Luck
+from slategym.envs.names import UsageError
 from slategym.envs.observation import read
 from slategym.envs.types import LONG_AGO, Arrival, Observation, Outcome, Session, World
 from slategym.models.multitask.incremental import BertObserver, Encoded, Layer, StateEncoder

@@ -221,9 +221,7 @@ class EventSequence(nn.Module):
             asked_BQ[..., None], self.asked_token, F.pad(tokens_BPD, (0, 0, 0, 1))
         )
         seen_BQ = (place_P < length_B[:, None]) | asked_BQ
-        output = self.bert(
-            inputs_embeds=tokens_BQD, attention_mask=seen_BQ.long(), use_cache=False
-        )
+        output = self.bert(inputs_embeds=tokens_BQD, attention_mask=seen_BQ.long(), use_cache=False)
         states_BPD: Tensor = output.last_hidden_state[:, 1:]
         return states_BPD * asked_BP[..., None]
 
