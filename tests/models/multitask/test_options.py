@@ -336,8 +336,8 @@ def test_what_is_asked_of_cloze_does_not_see_its_answer(tiny_log, tiny_settings,
 
     before = state(events_BHD)
     itself, later = events_BHD.clone(), events_BHD.clone()
-    itself[0, 1] += 1
-    later[0, 3] += 1
+    itself[0, 1] = torch.randn(tiny_settings.width)
+    later[0, 3] = torch.randn(tiny_settings.width)
     assert torch.equal(state(itself), before)
     assert not torch.allclose(state(later), before)
     assert items_ND.isfinite().all()
