@@ -15,7 +15,6 @@ def draw_cosines(cosines: dict[str, Any], path: Path) -> None:
         cosines: "heads", and "epochs" with a matrix each, as a trained model's folder keeps them.
         path: of the file; its folder is made if absent.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     heads, epochs = cosines["heads"], cosines["epochs"]
@@ -31,4 +30,4 @@ def draw_cosines(cosines: dict[str, Any], path: Path) -> None:
                 axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8)
     figure.colorbar(image, ax=list(axes), label="cosine between gradients")
     with atomic_path(path) as temporary:
-        FigureCanvasAgg(figure).print_png(temporary)
+        figure.savefig(temporary)

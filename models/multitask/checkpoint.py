@@ -96,8 +96,10 @@ def read_checkpoint(
     model.load_state_dict(_under(tensors, "model."))
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    kept = {name: _under(tensors, f"{name}.") for name in TENSORS}
-    return TrainingState(**kept, **json.loads(metadata["state"]))
+    state = TrainingState(**json.loads(metadata["state"]))
+    for name in TENSORS:
+        setattr(state, name, _under(tensors, f"{name}."))
+    return state
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
