@@ -411,6 +411,16 @@ class AgentLog:
 
 
 @dataclass(frozen=True)
+class Keys:
+    """What a log calls what a world numbers, for programs that read raw events."""
+
+    item: tuple[str, ...]  # N
+    traits: tuple[Column, ...]  # F, the profile's columns
+    usual: tuple[float, ...]  # Z, a context column where it is unknown: -1, or the log's median
+    like: tuple[str, float] | None = None  # signal and value from which on it is a like; None: none
+
+
+@dataclass(frozen=True)
 class World:
     """Everything that never changes. `seed` decides who people are, not what happens to them."""
 
@@ -430,6 +440,7 @@ class World:
     labels: tuple[tuple[str, Provenance, str], ...] = ()  # (what, label, why) for report and card
     selection: Callable[[], World] | None = None  # the same with people on whom choices are made
     agent_log: AgentLog | None = None  # what agents may learn from before they act
+    keys: Keys | None = None  # of the log that it was learned from
     # Settings of policies by name, chosen in another world; others are chosen on selection people.
     chosen: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

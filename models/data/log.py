@@ -148,6 +148,24 @@ def number(name: str, settled: Settled, description: Description) -> Log:
     )
 
 
+def liked_by(log: Log) -> tuple[str, float] | None:
+    """The signal that a derived like follows from, and its least value; None: it is no such like.
+
+    Args:
+        log: whose columns say which signal it was.
+    """
+    derived = any(s.name == "like" and s.provenance == "derived" for s in log.signals)
+    if not derived or log.like_from is None:
+        return None
+    like = log.events["like"]
+    for signal in log.signals:
+        scale = log.events[signal.name]
+        follows = (scale >= np.float32(log.like_from)).astype(np.float32).where(scale.notna())
+        if signal.kind in ("ordinal", "real") and follows.equals(like.astype(np.float32)):
+            return signal.name, log.like_from
+    return None
+
+
 def repeated_share(events: pd.DataFrame) -> float:
     """Share of the consumed rows in which the user had consumed the item before.
 

@@ -22,6 +22,7 @@ from slategym.envs.types import (
     AgentLog,
     Catalogue,
     Column,
+    Keys,
     Population,
     UserModel,
     World,
@@ -32,7 +33,7 @@ from slategym.envs.users.patience import Patience
 from slategym.envs.users.returns import Returns
 from slategym.models.data.datasets import load_log
 from slategym.models.data.dynamics import Dynamics, dynamics
-from slategym.models.data.log import Log
+from slategym.models.data.log import Log, liked_by
 from slategym.models.data.sittings import repetition
 from slategym.models.data.slates import SLATE_SIZE, default_slate, slates_left, too_few_left
 from slategym.models.files import kept
@@ -58,7 +59,7 @@ from slategym.models.simulator.labels import label_of_choice, labels_of_log
 from slategym.models.simulator.pace import Pace, moves_of, pace_of
 from slategym.models.simulator.parties import USUAL, Parties, PartySettings
 from slategym.models.simulator.pessimism import pessimistic
-from slategym.models.simulator.population import first
+from slategym.models.simulator.population import first, usual
 from slategym.models.simulator.sessions import PATIENCES, PatienceChosen, choose_patience
 from slategym.models.simulator.shown import MIN_SLATES, has_refusals, logged_slates
 from slategym.models.simulator.users import LearnedUsers, Taste
@@ -167,6 +168,18 @@ class WorldBuilder:
         return replace(log, shown=shown)
 
     @cached_property
+    def keys(self) -> Keys:
+        """What the log calls what is numbered here; traits without words are called by number."""
+        pairs = zip(self.log.profile_names, self.log.profile_sizes, strict=True)
+        numbered = tuple(Column(name, tuple(map(str, range(size)))) for name, size in pairs)
+        return Keys(
+            item=tuple(self.log.items["key"].astype(str)),
+            traits=self.log.traits or numbered,
+            usual=tuple(usual(self.log.events, column) for column in self.log.context),
+            like=liked_by(self.log),
+        )
+
+    @cached_property
     def default_slate(self) -> int:
         """Slots of a slate where nobody says otherwise."""
         return default_slate(self.log)
@@ -200,6 +213,7 @@ class WorldBuilder:
             objective=self.recipe.objective or _declared(people),
             history_size=self.pace.horizon,
             agent_log=self.agent_log,
+            keys=self.keys,
         )
 
     def _catalogue(self, device: str) -> Catalogue:

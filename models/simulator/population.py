@@ -167,6 +167,11 @@ def _columns(
     for column in columns:
         x_U = moment[column.name].to_numpy(np.float32)
         if not column.categories:
-            x_U = np.where(np.isnan(x_U), np.float32(np.nanmedian(events[column.name])), x_U)
+            x_U = np.where(np.isnan(x_U), np.float32(usual(events, column)), x_U)
         values.append(x_U)
     return torch.as_tensor(np.stack(values, 1).astype(np.float32))
+
+
+def usual(events: pd.DataFrame, column: Column) -> float:
+    """What stands for a context column that is not known: -1 of a category, else the median."""
+    return -1.0 if column.categories else float(np.nanmedian(events[column.name]))

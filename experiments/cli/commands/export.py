@@ -29,7 +29,9 @@ The folder holds `policy.pt` (TorchScript), `policy.json` (its inputs in order, 
 types; latencies) and `README.md` (how to call it). To use it, torch is enough:
 `torch.jit.load("policy.pt")(*inputs)`. What is written serves exactly what the agent serves on
 observations that its own slates lead to; what does not is refused. A policy of a learned world
-takes the user's raw events: the model that reads them is in the program.
+takes the user's raw events: the model that reads them is in the program, `policy.json` has the
+log's keys, and `serve.py` beside them takes events by the log's own names and answers with item
+keys.
 """
 FORMATS = {"torchscript": "a program that torch.jit.load reads"}
 MEANINGS = {
@@ -86,6 +88,7 @@ def export(
     import torch
 
     from slategym.agents.serving import export as exporting
+    from slategym.agents.serving.keys import write_program
     from slategym.envs.registry import make_world
     from slategym.experiments.measure.latency import measure
     from slategym.experiments.measure.training import trained_in
@@ -107,6 +110,8 @@ def export(
     write_json(about, target / "policy.json")
     with atomic_path(target / "README.md") as temporary:
         temporary.write_text(_readme(about), encoding="utf-8")
+    if about["log"] is not None:
+        write_program(target)
     console = Console(highlight=False, soft_wrap=True)
     if times:
         _print(times, console)
@@ -126,6 +131,7 @@ def _about(
     import torch
 
     from slategym.agents.serving.export import CHECKED
+    from slategym.agents.serving.keys import keys_of
 
     whole = "candidate_item" not in exported.inputs
     return {
@@ -151,6 +157,7 @@ def _about(
             else "positions in candidate_item, best first",
         },
         "masked": hasattr(exported.program, "masked"),  # a method that takes a mask besides
+        "log": keys_of(agent.world),  # its keys and words, by number; null: no log
         "observations_checked": CHECKED,
         "torch": torch.__version__,
         "latency": [vars(time) for time in times],
@@ -188,6 +195,7 @@ def _readme(about: dict[str, Any]) -> str:
         if about["masked"]
         else ""
     )
+    raw = "" if about["log"] is None else _by_keys(about["log"])
     table = f"\n| items | users a call | p50, ms | p95, ms |\n|---|---|---|---|\n{timed}\n"
     return f"""# {about["agent"]}, trained in {about["world"]}
 
@@ -195,7 +203,7 @@ def _readme(about: dict[str, Any]) -> str:
     policy = torch.jit.load("policy.pt")
     slate = policy({names})
 
-{masked}{about["output"]["meaning"]}: ({shape}) int32.
+{raw}{masked}{about["output"]["meaning"]}: ({shape}) int32.
 B, the number of users in a call, is free.
 
 | input | shape | dtype | meaning |
@@ -205,6 +213,21 @@ B, the number of users in a call, is free.
 It serves what the agent serves on {about["observations_checked"]} observations that were compared.
 Recorded with torch {about["torch"]}.
 {table if timed else ""}"""
+
+
+def _by_keys(log: dict[str, Any]) -> str:
+    """How to ask with the log's own keys and words."""
+    user = {column["name"]: column["categories"][0] for column in log["profile"]}
+    visit = {column["name"]: (column["categories"] or [0.0])[0] for column in log["context"]}
+    event = {"item": log["items"][0], "time": 1_700_000_000}
+    event |= {signal["name"]: 1.0 for signal in log["signals"] if signal["at_least"] is None}
+    request = {"user": user, "events": [event], "visit": {"time": 1_700_003_600} | visit}
+    return f"""Or with the log's own keys, and torch alone (`serve.py` says what a request holds):
+
+    from serve import Policy
+    keys = Policy(".")([{request}])
+
+"""
 
 
 def _print(times: list[Latency | Unmeasured], console: Console) -> None:

@@ -1,0 +1,164 @@
+"""The exported folder serves raw events by the log's own keys, in a process without slategym."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from small_log import write_shop
+from small_movielens import small_home
+from small_worlds import small_log
+
+from slategym.agents.core.agent import Agent
+from slategym.agents.policy_gradient.ppo import PPOSettings
+from slategym.agents.registry import load_agent
+from slategym.agents.serving.events import encoder_of
+from slategym.agents.serving.serve import Policy
+from slategym.envs import engine
+from slategym.envs.luck import Luck
+from slategym.envs.types import World
+from slategym.experiments.cli.main import answer, build
+from slategym.experiments.measure.training import Training
+from slategym.models.data.folder import load_folder, write_folder
+from slategym.models.data.log import Log
+from slategym.models.simulator.world import learned_world
+
+ELSEWHERE = """
+import json, sys
+class Nothing:  # as if only torch were installed
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("slategym", "transformers", "pandas", "gymnasium"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Nothing())
+from serve import Policy
+print(json.dumps(Policy(".")(json.load(open("requests.json")))))
+"""
+TINY = PPOSettings(num_steps=24, num_users=4, rollout=3, epochs=1, minibatch=6)
+DERIVED = ("click", "like")  # not said: they follow from the rest, or from the row itself
+
+
+@dataclass(frozen=True)
+class Case:
+    log: Path
+    exported: Path
+    world: World
+    agent: Agent
+
+
+@pytest.fixture(scope="module", params=["shop", "ratings"])
+def case(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Case]:
+    """What `slategym export` left of an agent trained on a log's folder; nothing is had twice."""
+    folder = tmp_path_factory.mktemp("case")
+    log, run = folder / "log", folder / "run"
+    if request.param == "shop":
+        write_shop(log)
+        toml = (log / "log.toml").read_text()
+        (log / "log.toml").write_text(toml.replace("repeats = true", "repeats = false"))
+        events = pd.read_csv(log / "events.csv")
+        again_E = events[events["click"] > 0].duplicated(["user", "item"])
+        events = events.drop(index=again_E.index[again_E])
+        events.to_csv(log / "events.csv", index=False)
+    else:
+        write_folder(small_log(72, 60), log, "csv")
+        events = pd.read_csv(log / "events.csv")
+        events.drop(columns=["click", "like"], errors="ignore").to_csv(log / "events.csv")
+    settings = {"log": str(log), "slate_size": 3}
+    with small_home(folder / "home"):
+        Training("plackett-luce", "Log-v0", settings, TINY).run(run)
+        assert answer(build, ["export", str(run), "--no-latency"]) == 0
+        world = learned_world(log, slate_size=3, users="evaluation")
+        yield Case(log, run / "export", world, load_agent(run, world))
+
+
+def test_raw_events_are_served_by_the_logs_own_keys_without_slategym(case: Case) -> None:
+    """Three slates of a visit each: as the log's rows say at first, then with what was clicked."""
+    world, log = case.world, load_folder(case.log)
+    user_B = torch.arange(min(12, world.population.size), dtype=torch.int32)
+    session = engine.start(world, user_B, user_B, 0 * user_B)
+    requests = [_arrival(case, log, int(user)) for user in user_B]
+    seconds = encoder_of(world).seconds  # type: ignore[union-attr]
+    clicks, asked, expected = 0, [], []
+    for step in range(3):
+        slate_BK = case.agent.act(
+            engine.observe(world, session), Luck.at(session.key, session.step)
+        ).slate
+        slates = [[str(log.items["key"][n]) for n in slate_K] for slate_K in slate_BK.tolist()]
+        asked += copy.deepcopy(requests)
+        expected += slates
+        session, outcome = engine.transition(world, session, slate_BK)
+        for request, keys, feedback_KM in zip(requests, slates, outcome.feedback, strict=True):
+            for key, feedback_M in zip(keys, feedback_KM.tolist(), strict=True):
+                if feedback_M[0] > 0:
+                    clicks += 1
+                    event = {"item": key, "time": request["events"][-1]["time"] + seconds}
+                    said = zip(world.users.signals, feedback_M, strict=True)
+                    event |= {signal.name: x for signal, x in said if signal.name not in DERIVED}
+                    request["events"].append(event | {"slate": step})
+            request["slates"] = step + 1
+        clock = session.context
+        for request, hour, weekday in zip(requests, clock.hour, clock.weekday, strict=True):
+            request["now"] = request["visit"] | {"hour": float(hour), "weekday": int(weekday)}
+    assert clicks > 0
+    (case.exported / "requests.json").write_text(json.dumps(asked))
+    command = [sys.executable, "-c", ELSEWHERE]
+    found = subprocess.run(command, check=True, cwd=case.exported, capture_output=True, text=True)
+    assert json.loads(found.stdout) == expected
+
+
+def _arrival(case: Case, log: Log, user: int) -> dict[str, Any]:
+    """A request from the rows of the folder's tables alone; of the log only keys are asked."""
+    world = case.world
+    assert world.population.consumed is not None and world.population.person is not None
+    count = int(world.population.consumed.count[user])
+    key = log.users["key"][int(world.population.person[user])]
+    events = pd.read_csv(case.log / "events.csv", dtype={"user": str, "item": str})
+    if "click" in events:
+        events = events[events["click"] > 0]
+    events = events[events["user"] == str(key)].sort_values("time", kind="stable")[:count]
+    rows = json.loads(events.to_json(orient="records"))
+    warm = int((world.population.history[user] >= 0).sum())  # type: ignore[index]
+    users = case.log / "users.csv"
+    person = {}
+    if users.exists():
+        table = pd.read_csv(users, dtype=str).set_index("user")
+        person = table.loc[str(key)].to_dict()
+    return {
+        "user": person,
+        "events": rows[count - warm :],
+        "earlier": [row["item"] for row in rows[: count - warm]],
+        "visit": rows[-1],
+    }
+
+
+def test_what_the_log_does_not_know_is_said(case: Case) -> None:
+    policy = Policy(case.exported)
+    request = _arrival(case, load_folder(case.log), 0)
+    event = {"item": "nowhere", "time": 1}
+    with pytest.raises(ValueError, match="knows no item 'nowhere'"):
+        policy([request | {"events": [event]}])
+    for column in policy.profile:
+        with pytest.raises(ValueError, match=f"user has no {column['name']}"):
+            others = {k: x for k, x in request["user"].items() if k != column["name"]}
+            policy([request | {"user": others}])
+    for column in policy.context:
+        with pytest.raises(ValueError, match=f"{column['name']} is one of .*; got 'gone'"):
+            policy([request | {"visit": {"time": 1, column["name"]: "gone"}}])
+
+
+def test_somebody_new_is_served(case: Case) -> None:
+    """Nobody's events, no word of the context: an empty history and what is unknown."""
+    policy = Policy(case.exported)
+    user = {column["name"]: column["categories"][0] for column in policy.profile}
+    ((first, second, third),) = policy([{"user": user, "visit": {"time": 1_700_000_000}}])
+    assert len({first, second, third} & set(policy.items)) == 3
