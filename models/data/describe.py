@@ -5,6 +5,7 @@ Everything here is a guess from names and values, for its owner to correct; each
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -304,7 +305,8 @@ def _like_from(signals: list[SignalEntry], events: Table, found: Guess) -> float
     found.comments["like_from"] = (
         f"{entry.name} from here on counts as a like: three quarters up the scale; false: none does"
     )
-    return entry.low + LIKED_UP * (entry.high - entry.low)
+    steps = LIKED_UP * (entry.high - entry.low) / entry.step
+    return entry.low + entry.step * math.ceil(steps - 1e-9)  # the next level: the same are liked
 
 
 def _item_columns(table: Table, found: Guess) -> Iterator[ColumnEntry]:

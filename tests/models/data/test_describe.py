@@ -17,6 +17,7 @@ from slategym.models.data.description import (
     SignalEntry,
 )
 from slategym.models.data.folder import load_folder, read_tables
+from slategym.models.data.log import build_log
 from slategym.models.data.log_toml import parse_description, to_toml
 from slategym.models.data.schema import Table, Tables
 
@@ -95,8 +96,8 @@ def test_what_was_known_before_is_context(name: str, cells: list[object], kind: 
     [
         ([1, 3, 5], "ordinal", (1, 5, 1), 4.0),
         ([2, 4], "ordinal", (1, 5, 1), 4.0),
-        ([0.5, 5, 3.5], "ordinal", (0.5, 5, 0.5), 3.875),
-        ([1, 10, 7], "ordinal", (1, 10, 1), 7.75),
+        ([0.5, 5, 3.5], "ordinal", (0.5, 5, 0.5), 4.0),
+        ([1, 10, 7], "ordinal", (1, 10, 1), 8.0),
         ([0, 100, 55], "ordinal", (0, 100, 1), 75.0),
         ([-10, 9.5, 3], "ordinal", (-10, 10, 0.5), 5.0),
         ([-9.281, 3.333], "real", (-10, 10, None), None),
@@ -109,6 +110,18 @@ def test_the_scale_of_a_rating(
     (entry,) = description.signals
     assert (entry.kind, (entry.low, entry.high, entry.step)) == (kind, scale)
     assert description.like_from == like_from
+
+
+def test_what_is_liked_is_the_same_with_and_without_a_description() -> None:
+    """Three quarters up is no level of half stars; the next level is written."""
+    stars = list(np.arange(0.5, 5.5, 0.5))
+    frame = events(rating=stars)
+    tables = Tables(Table(frame, "events.csv"), Table(ITEMS, "items.csv"))
+    described, plain = (
+        build_log("stars", tables, description) for description in (guessed(frame), Description())
+    )
+    assert described.like_from == 4.0 and plain.like_from == 3.875
+    assert described.events["like"].tolist() == plain.events["like"].tolist()
 
 
 def test_infinite_numbers_are_passed_over() -> None:
