@@ -200,12 +200,7 @@ def warnings(log: Log, found: Facts) -> list[str]:
             "click 0 for what was shown and skipped (with slate_id and position), or leave the "
             "column out"
         )
-    if log.unobserved:
-        said.append(
-            f"{log.unobserved:,} of {len(log.events) + log.unobserved:,} rows are left out: "
-            "nothing was observed in them. Where that means that the item was consumed, give them "
-            "a click of 1"
-        )
+    said += left_out(log)
     if not any(signal.weight for signal in log.signals):
         said.append(
             "no signal has a weight: worlds of this log pay 1 a click; write weight in log.toml, "
@@ -234,6 +229,17 @@ def warnings(log: Log, found: Facts) -> list[str]:
     if (again := int(log.items["title"].duplicated().sum())) > log.num_items / 10:
         said.append(f"{again:,} items have the title of another")
     return said
+
+
+def left_out(log: Log) -> list[str]:
+    """That rows are left out, because nothing was observed in them; a line, where it is so."""
+    if not log.unobserved:
+        return []
+    return [
+        f"{log.unobserved:,} of {len(log.events) + log.unobserved:,} rows are left out: "
+        "nothing was observed in them. Where that means that the item was consumed, give them "
+        "a click of 1"
+    ]
 
 
 def _followers(log: Log) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,8 +15,6 @@ from slategym.models.data.columns import codes
 from slategym.models.data.description import DEFAULT_WEIGHTS, PAUSE, PLAIN, UNDESCRIBED, Description
 from slategym.models.data.description import Words as Words
 from slategym.models.data.schema import LIKE, Settled, Tables, inspect
-
-logger = logging.getLogger(__name__)
 
 LIKED_UP = 0.75  # of the way from the lowest rating to the highest; from there on it is a like
 # A topic rarer than this is no item's main topic if a commoner one is there: a hundred items, or
@@ -108,11 +105,7 @@ def number(name: str, settled: Settled, description: Description) -> Log:
     """The log of checked tables; see `build_log`."""
     values, signals, like_from = _derive_signals(settled, description)
     observed_E = values.notna().any(axis=1).to_numpy()
-    if unobserved := int((~observed_E).sum()):
-        logger.warning(
-            "%s: nothing was observed in %d of %d events; they are left out",
-            name, unobserved, len(observed_E),
-        )  # fmt: skip
+    unobserved = int((~observed_E).sum())
     numbered = _number_events(settled, values)[observed_E]
     order = np.lexsort((settled.events["time"].to_numpy()[observed_E], numbered["user"]))
     numbered = numbered.iloc[order].reset_index(drop=True)

@@ -140,7 +140,7 @@ def _document(about: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _lines(log: Log, about: dict[str, Any], folder: Path, given: str) -> list[str]:
     """What came of it, for people, and what to do next."""
-    from slategym.models.data.fitness import COMMANDS, facts, uses
+    from slategym.models.data.fitness import COMMANDS, facts, left_out, uses
 
     fit_for = {use.name for use in uses(log, facts(log)) if use.fit}
     further = [
@@ -156,6 +156,7 @@ def _lines(log: Log, about: dict[str, Any], folder: Path, given: str) -> list[st
     private = about.get("spent", {}).get("sentences", ())
     use = "" if private else " (which also served early stopping and calibration)"
     return [
+        *left_out(log),
         *private,
         f"{log.name}: fitted on {rows['rows']:,} rows of {rows['users']:,} people, "
         f"{about['best_epoch'] + 1} epochs, {about['cpu_seconds']:.0f} CPU seconds",

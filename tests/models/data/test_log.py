@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slategym.models.data.description import UNDESCRIBED, Description, SignalEntry
+from slategym.models.data.fitness import left_out
 from slategym.models.data.log import Log, build_log
 from slategym.models.data.schema import Table, Tables
 
@@ -91,11 +92,16 @@ def test_users_may_be_left_out() -> None:
     assert log.profile_names == log.profile_sizes == ()
 
 
-def test_a_row_in_which_nothing_was_observed_is_left_out_and_counted() -> None:
+def test_a_row_in_which_nothing_was_observed_is_left_out_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     log = build(EVENTS.assign(rating=[5.0, np.nan, 1.0, 4.0]))
     assert log.events["user"].tolist() == [0, 0, 2]  # bob has no row: neither click nor refusal
     assert log.events[["click", "rating"]].to_numpy().tolist() == [[1, 1], [1, 5], [1, 4]]
     assert log.unobserved == 1
+    (line,) = left_out(log)  # `data check` and `fit` say it; reading the log does not
+    assert line.startswith("1 of 4 rows are left out: nothing was observed in them")
+    assert not caplog.records and not left_out(build())
 
 
 def test_an_unobserved_rating_leaves_like_unobserved() -> None:
