@@ -50,18 +50,22 @@ WORLDS: dict[str, WorldEntry] = {
     "slategym/MovieLens-v0": WorldEntry(
         "slategym.models.simulator.movielens:movielens",
         "people fitted on MovieLens-100K who tire of genres and lose patience (assumed)",
+        (("role", "world"),),
     ),
     "slategym/MovieLens-Judge-v0": WorldEntry(
-        "slategym.models.simulator.movielens:movielens_judge",
+        "slategym.models.simulator.movielens:movielens",
         "the same films before an independent model, of another family, fitted on other people",
+        (("role", "judge"),),
     ),
     "slategym/Log-v0": WorldEntry(
         "slategym.models.simulator.world:log_world",
         "people fitted on a log of your own: log=FOLDER, or the name of a data set",
+        (("role", "world"),),
     ),
     "slategym/Log-Judge-v0": WorldEntry(
-        "slategym.models.simulator.world:log_judge",
+        "slategym.models.simulator.world:log_world",
         "the same log before an independent model, of another family, fitted on other people",
+        (("role", "judge"),),
     ),
     "slategym/DayInLife-v0": WorldEntry(
         "slategym.envs.worlds.day_in_life:day_in_life",

@@ -53,6 +53,11 @@ def small_home(home: Path) -> Iterator[None]:
     forget()
 
 
+def films() -> builder.WorldBuilder:
+    """What all worlds of MovieLens share, one a process."""
+    return builder.builder_of(movielens_world.DATASET, movielens_world.MOVIELENS)
+
+
 def forget() -> None:
     """Empty the caches of a process, as a new one would find them."""
     builder.forget()

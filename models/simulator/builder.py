@@ -110,6 +110,10 @@ class WorldSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.pessimism < float("inf"):
             raise UsageError(f"pessimism is taken from rewards and is >= 0, got {self.pessimism}")
+        if self.pessimism and self.role == "J":
+            raise UsageError(
+                "pessimism is for training, and a judge's people train nobody; drop it"
+            )
         if self.pessimism and self.ensemble < 2:
             raise UsageError(f"an ensemble needs at least 2 models, got {self.ensemble}")
         if self.starts < 1:

@@ -78,7 +78,7 @@ def learned_world(
         log,
         LOG,
         WorldSettings(
-            role=ROLES[lookup("role", role, {name: name for name in ROLES})],
+            role=lookup("role", role, ROLES),
             static=static,
             users=users,
             slate_size=slate_size,
@@ -167,6 +167,7 @@ def read_objective(objective: Objective) -> tuple[tuple[str, float], ...] | None
 
 def log_world(
     log: str = "movielens-100k",
+    role: Literal["world", "judge"] = "world",
     assumptions: str = "mild",
     static: bool = False,
     users: str = "training",
@@ -216,6 +217,10 @@ def log_world(
 
     Args:
         log: a log's folder, or the name of a data set.
+        role: "world" or "judge" (slategym/Log-Judge-v0): people whom no other model has met, played
+            by another family of models, by default fading factors and a regression on biases,
+            drift, factors and topics. The assumed rules are the same: a judge tests whether what a
+            policy learned of people's preferences carries over, not whether the rules are true.
         assumptions: what is added because no log shows it: "none", "mild" (boredom with a topic,
             patience with slates in vain), "lasting", "mixed", "habit", "smooth" or "return"
             (docs/assumptions.md), perhaps with other numbers, as in "lasting:duration=8".
@@ -231,7 +236,7 @@ def log_world(
             once.
         objective: reward per unit of signals, such as click=1,dwell=0.01; null: as the log says.
         family: kind of model that plays the people: bert, factor, gp, covisitation; null:
-            bert.
+            bert, of the judge factor.
         anyway: True takes a family that does worse than no model on people unknown to it.
         device: of every tensor.
 
@@ -239,10 +244,11 @@ def log_world(
         The log; the models' cards say what they were fitted on.
 
     Version history:
-        v0: first.
+        v0: first; the usual judge has since been mended, and its family may be chosen.
     """
     return learned_world(
         log,
+        role=role,
         assumptions=assumptions,
         static=static,
         users=users,
@@ -251,83 +257,6 @@ def log_world(
         starts=starts,
         pessimism=pessimism,
         ensemble=ensemble,
-        objective=objective,
-        family=family,
-        anyway=anyway,
-        device=device,
-    )
-
-
-def log_judge(
-    log: str = "movielens-100k",
-    assumptions: str = "mild",
-    static: bool = False,
-    users: str = "training",
-    slate_size: int | None = None,
-    state: bool = True,
-    starts: int = 8,
-    objective: str | None = None,
-    family: str | None = None,
-    anyway: bool = False,
-    device: str = "cpu",
-) -> World:
-    """The same log's items before independent people: another family of model, other people.
-
-    Description:
-        As slategym/Log-v0, but what people do comes from another family of models, by default
-        fading factors and a regression on biases, drift, factors and topics, fitted on J's people,
-        whom no other model has met. The assumed rules are the same, so this
-        world tests whether what a policy learned of people's preferences carries over, not whether
-        the rules are true.
-
-    Observation space:
-        As slategym/Log-v0; the state embedding is the B-model's here too.
-
-    Action space:
-        MultiDiscrete([N] * slate_size), items. An item shown twice, or one that may not be shown,
-        is an empty slot.
-
-    Reward:
-        The weights of the log's signals (log.toml), or `objective`.
-
-    Start:
-        At a random point of a real person's history.
-
-    End:
-        Terminated when patience is gone; truncated after the longest visits of the log, 10 to 100
-        slates.
-
-    Args:
-        log: a log's folder, or the name of a data set.
-        assumptions: what is added because no log shows it: "none", "mild", "lasting", "mixed",
-            "habit", "smooth" or "return"; as of slategym/Log-v0.
-        static: True: the negative control, without boredom, patience, drift and clock.
-        users: whose histories: "training" (people of A and B), or "calibration", "selection",
-            "evaluation" (three groups of J's people).
-        slate_size: slots; null: as the log's slates have, else 5.
-        state: False leaves out the B-model and its embedding, which is faster.
-        starts: points of each person's history at which they may arrive.
-        objective: reward per unit of signals, such as click=1,dwell=0.01; null: as the log says.
-        family: kind of model that plays the people: bert, factor, gp, covisitation; null:
-            factor.
-        anyway: True takes a family that does worse than no model on people unknown to it.
-        device: of every tensor.
-
-    Source:
-        The log; models/people.
-
-    Version history:
-        v0: first; the usual judge has since been mended, and its family may be chosen.
-    """
-    return learned_world(
-        log,
-        role="judge",
-        assumptions=assumptions,
-        static=static,
-        users=users,
-        slate_size=slate_size,
-        state=state,
-        starts=starts,
         objective=objective,
         family=family,
         anyway=anyway,

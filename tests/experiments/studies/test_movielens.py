@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from rich.console import Console
-from small_movielens import forget, small_movielens
+from small_movielens import films, forget, small_movielens
 
 from slategym.agents.bandits.linear import LinearBanditSettings
 from slategym.agents.core.supervised import setting_of
@@ -33,7 +33,7 @@ from slategym.experiments.studies.movielens import (
     STUDY,
 )
 from slategym.experiments.study import Learner, Request
-from slategym.models.simulator.movielens import BOREDOM, parties
+from slategym.models.simulator.movielens import BOREDOM
 
 AGENTS = ("plackett-luce", "proto-sac")
 TUNED = {
@@ -276,13 +276,13 @@ def test_everything_is_decided_before_an_agent_learns(ran: Ran) -> None:
 def test_rows_are_of_the_same_people_for_every_policy(ran: Ran) -> None:
     rows = ran.found.rows
     evaluation = rows[rows["group"] == "evaluation"]
-    everyone = set(parties().people["evaluation"])
+    everyone = set(films().parties.people["evaluation"])
     for _, part in evaluation.groupby(["variant", "strength", "policy", "trained_in", "seed"]):
         assert part["user"].tolist() == [0, 1, 2, 3, 4]
         assert set(part["person"]) <= everyone and part["person"].nunique() == 5
     assert evaluation.groupby("user")["person"].nunique().max() == 1
     selection = rows[rows["group"] == "selection"]
-    assert set(selection["person"]) <= set(parties().people["selection"])
+    assert set(selection["person"]) <= set(films().parties.people["selection"])
     assert set(rows["variant"]) == {"world", "static", "judge", "judge-gp"}
     assert set(rows["strength"]) == {0.0, BOREDOM}
     assert rows["world"].str.contains("Judge").eq(rows["variant"].str.startswith("judge")).all()
@@ -363,7 +363,7 @@ def test_fewer_arrivals_than_asked_for_are_all_read(ran: Ran) -> None:
     unit = next(u for u in ran.plan.readings if u.spec["group"] == "selection")
     many = replace(unit, spec={**unit.spec, "num_users": 10_000})
     rows = units.read(Work(many, ran.store, {}, print_nothing))
-    assert len(rows) == parties().population("selection").size
+    assert len(rows) == films().parties.population("selection").size
 
 
 def print_nothing(done: float, total: float, note: str = "") -> None:

@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import gymnasium
@@ -14,7 +15,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import RecordEpisodeStatistics
 from gymnasium.wrappers.vector import RecordEpisodeStatistics as VectorStatistics
-from small_movielens import NUM_ITEMS, forget, small_movielens
+from small_movielens import NUM_ITEMS, films, forget, small_movielens
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
 from torch import Tensor
@@ -42,16 +43,13 @@ from slategym.models.simulator.movielens import (
     LABELS,
     RATES,
     RATES_SLATE,
-    click_constants,
     movielens,
-    movielens_judge,
-    parties,
-    patience_chosen,
 )
 from slategym.models.simulator.parties import PartySettings
 from slategym.models.simulator.pessimism import Pessimistic
 from slategym.models.simulator.users import LearnedUsers
 
+movielens_judge = partial(movielens, "judge")
 BOTH = pytest.mark.parametrize("build", [movielens, movielens_judge])
 
 
@@ -166,7 +164,7 @@ def test_the_world_adds_boredom_and_patience_as_stated() -> None:
     assert isinstance(world.users, Assumed)
     assert (
         world.users.satiation.penalty == BOREDOM
-        and world.users.patience.start == patience_chosen().patience
+        and world.users.patience.start == films().patience.patience
     )
     assert world.horizon == HORIZON == world.history_size
     assert movielens(users="evaluation", boredom=0, starts=2).users.satiation is None
@@ -185,7 +183,7 @@ def test_three_models_of_three_parties() -> None:
     acting = world.observer.encoder
     assert torch.equal(acting.items_ND, judged.observer.encoder.items_ND)
     assert not torch.equal(acting.items_ND, simulator.items_ND)
-    assert torch.equal(world.catalogue.popularity, parties().clicks_of("B"))
+    assert torch.equal(world.catalogue.popularity, films().parties.clicks_of("B"))
     assert torch.equal(world.population.history, judged.population.history)
     assert movielens(users="evaluation", state=False, starts=2).observer is None
 
@@ -222,15 +220,15 @@ def test_choices_are_made_in_the_world_on_selection_people() -> None:
 
 def test_the_constants_are_solved_once_and_kept(home: Path) -> None:
     files = sorted((home / "constants").glob("*.json"))
-    first = click_constants("A")
+    first = films().click_constants("A")
     kept = next(path for path in files if json.loads(path.read_text()).get("skip") == first.skip)
     kept.write_text(json.dumps({**json.loads(kept.read_text()), "skip": 1.25}))
     forget()
-    assert click_constants("A") == replace(first, skip=1.25)
+    assert films().click_constants("A") == replace(first, skip=1.25)
     kept.unlink()
     forget()
-    assert click_constants("A") == first
-    assert isinstance(first, Constants) and first != click_constants("J")
+    assert films().click_constants("A") == first
+    assert isinstance(first, Constants) and first != films().click_constants("J")
 
 
 def test_what_cannot_be_is_refused() -> None:
@@ -244,6 +242,13 @@ def test_what_cannot_be_is_refused() -> None:
         movielens_judge(boredom=-1.0)
     with pytest.raises(UsageError, match=r"pessimism is .* >= 0, got -1"):
         movielens(pessimism=-1.0)
+    with pytest.raises(UsageError, match="pessimism is for training, and a judge's"):
+        make_world("MovieLens-Judge-v0", pessimism=1.0)
+    for id, other in (("MovieLens-v0", "judge"), ("MovieLens-Judge-v0", "world")):
+        with pytest.raises(UsageError, match=f"{id} fixes role=.*choose another id"):
+            make_world(id, role=other)
+    with pytest.raises(UsageError, match="unknown role 'jugde'; did you mean 'judge'"):
+        movielens("jugde")
     with pytest.raises(UsageError, match="at least 2 models, got 1"):
         movielens(pessimism=1.0, ensemble=1)
     with pytest.raises(UsageError, match="starts must be at least 1 arrival per person, got 0"):
