@@ -25,7 +25,8 @@ from slategym.models.people.types import Party
 from slategym.models.simulator.users import LearnedUsers
 from slategym.models.tasks import from_json, to_json
 from slategym.models.taste import Taste
-from slategym.models.text.vectors import DEFAULT_ENCODER, item_text_vectors
+from slategym.models.text.settings import DEFAULT_ENCODER
+from slategym.models.text.vectors import item_text_vectors
 
 HELD_SHARE = 0.15  # of the log's people, on whom outputs are calibrated
 LEAST_VALUE = 1e-6  # reward of a click below which clicks are not told apart: keeps the log finite

@@ -10,7 +10,7 @@ not met them; then outputs are calibrated on them, and all is fitted again on th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,9 @@ from slategym.models.closed_form.recursive import Regression, kernel_features
 from slategym.models.closed_form.residuals import Base
 from slategym.models.people.calibration import FEWEST, Mix, fit_mix, plain
 from slategym.models.people.packing import pack, unpack
-from slategym.models.people.reading import Asked, ask, rows_of
+from slategym.models.people.reading import Asked, Ints, ask, rows_of
 from slategym.models.people.taste import ClassicTaste, Scorer
-from slategym.models.people.types import Ints, Party, roots
+from slategym.models.people.types import Party, roots
 from slategym.models.statistics import smoothed_rate
 from slategym.models.tasks import Task
 
@@ -146,7 +146,7 @@ class _Features:
         events, keep_E = party.events, party.rows(people)
         self.base = Base.fit(events, signal, keep_E)
         nothing_N = np.zeros(events.num_items)
-        make = {
+        make: dict[str, Callable[[], tuple[Floats, Floats]]] = {
             "factors": lambda: (
                 item_factors(events, self.base, keep_E, width=WIDTH, ridge=RIDGE, seed=party.seed),
                 nothing_N,
@@ -281,9 +281,11 @@ def _popularity(events: Events, rows: Rows) -> Floats:
     keep_E = rows.keep_E
     if events.took_E[keep_E].all():
         share_N = rows.popular_N + 0.5
-        return np.log(share_N / share_N.sum())
+        log_N: Floats = np.log(share_N / share_N.sum())
+        return log_N
     rate_N = smoothed_rate(events.item_E[keep_E], events.took_E[keep_E], events.num_items)
-    return np.log(rate_N / (1.0 - rate_N))
+    odds_N: Floats = np.log(rate_N / (1.0 - rate_N))
+    return odds_N
 
 
 def _live(model: NextItem[Any]) -> NextItem[Any]:

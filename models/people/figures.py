@@ -14,8 +14,7 @@ from slategym.models import metrics
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.multitask.scores import TOP, heading
-from slategym.models.people.reading import Asked, Said, answer, ask, rows_of
-from slategym.models.people.types import Ints
+from slategym.models.people.reading import Asked, Ints, Said, answer, ask, rows_of
 from slategym.models.quality.anchors import Anchors, fit_anchors
 from slategym.models.taste import Taste
 

@@ -33,7 +33,8 @@ from slategym.models.people.types import Party
 from slategym.models.simulator.population import population
 from slategym.models.tasks import from_json, to_json
 from slategym.models.taste import Taste
-from slategym.models.text.vectors import DEFAULT_ENCODER, item_text_vectors
+from slategym.models.text.settings import DEFAULT_ENCODER
+from slategym.models.text.vectors import item_text_vectors
 
 SHARES = {"A": 1 / 3, "B": 1 / 3, "J": 1 / 3}
 GROUP_SHARES = {"calibration": 0.2, "selection": 0.3, "evaluation": 0.5}

@@ -32,6 +32,7 @@ from slategym.envs.users.satiation import GenreSatiation
 from slategym.experiments.cli.main import answer, build
 from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
+from slategym.models.people.taste import ClassicTaste
 from slategym.models.simulator.assumptions import ASSUMPTIONS, VISITS, Assumptions
 from slategym.models.simulator.builder import builder_of
 from slategym.models.simulator.users import LearnedUsers
@@ -335,3 +336,29 @@ def test_the_command_line_trains_in_it(folder: str, tmp_path: Path) -> None:
     words += ["--set", "users=training", "--set", "starts=2", "--steps", "40"]
     assert answer(build, [*words, "--device", "cpu", "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out").is_dir()
+
+
+def test_other_families_play_the_people(shop: Log, folder: str) -> None:
+    world = learned_world(shop, family="covisitation", anyway=True, users="evaluation", starts=2)
+    assert world.name == "slategym/Log-v0 (covisitation)"
+    (why,) = [why for what, _, why in world.labels if what == "people: covisitation"]
+    assert "people unknown to it: click AUC" in why
+    _, outcomes = play(world)
+    assert bool(torch.stack([o.expected_reward for o in outcomes]).isfinite().all())
+    first = begin(world)
+    clicked_B = torch.stack([o.feedback[..., 0].sum(1) for o in outcomes]).sum(0) > 0
+    people = world.users.inner if isinstance(world.users, Assumed) else world.users
+    assert isinstance(people, LearnedUsers) and isinstance(people.taste, ClassicTaste)
+    still = learned_world(
+        shop, family="covisitation", anyway=True, static=True, users="evaluation", starts=2
+    )
+    assert still.name == "slategym/Log-v0 (covisitation) (static)"
+    before, (after, _) = begin(still), play(still)
+    for one, other in zip(before.user.clicks, after.user.clicks, strict=True):
+        assert torch.equal(one, other)
+    assert bool(clicked_B.any()) and first.step.sum() == 0
+    judge = make_world("Log-Judge-v0", log=folder, family="gp", anyway=True, users="selection")
+    assert judge.name == "slategym/Log-Judge-v0 (gp)"
+    assert judge.selection is not None and judge.selection().name == "slategym/Log-v0"
+    with pytest.raises(UsageError, match="unknown family of people 'gq'; did you mean 'gp'"):
+        make_world("Log-v0", log=folder, family="gq")
