@@ -259,6 +259,18 @@ class Reader:
             return reading.count.new_zeros(*id_BC.shape, 0)
         return torch.stack(parts, 2)
 
+    def doubt(self, reading: Reading, id_BC: Tensor, w: int) -> Tensor:
+        """Standard deviation of what a user gives an item on average, noise left out, (B, C).
+
+        Args:
+            reading: of B users.
+            id_BC: int64 ids.
+            w: which of the regressions; in the unit of its signal's evidence.
+        """
+        feature_BCR = F.embedding(id_BC, self.statistics.feature_WNR[w])
+        _, variance_BC = self.regression.outlook(reading.beliefs[w], feature_BCR)
+        return self.statistics.scale_V[self.regressed[w]] * (variance_BC - 1).clamp(min=0).sqrt()
+
     def expected(self, reading: Reading, id_BC: Tensor) -> Tensor:
         """Evidence that closed forms expect, (B, C, V): the regression's, else running means."""
         s = self.statistics

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from slategym.envs.engine import arrive
+from slategym.envs.names import lookup
 from slategym.envs.types import Arrival, Context, Items, Observation, Population, map_tensors
 from slategym.models.multitask.beside import (
     Beside,
@@ -284,6 +285,23 @@ class StateEncoder:
             length_B = torch.zeros_like(observation.step)
             encoded = Encoded((), observation.state, length_B, self.beside(arrival))
         return self.query(encoded, context, observation.state)
+
+    @torch.no_grad()
+    def doubt(self, encoded: Encoded, signal: str, id_BC: Tensor) -> Tensor:
+        """How unsure the regression is of what these users give these items, (B, C).
+
+        A standard deviation in the unit of the signal's evidence (`Task.evidence`), noise left out:
+        to be taken off for pessimism, or drawn with for Thompson sampling.
+
+        Raises:
+            UsageError: no regression reads that signal.
+        """
+        wide, given = self.model.wide, [task.signal.name for task in self.tasks[1:]]
+        read = {} if wide is None else {given[v]: w for w, v in enumerate(wide.regressed)}
+        place = lookup("regressed signal", signal, read)
+        assert wide is not None and encoded.beside is not None
+        assert encoded.beside.reading is not None
+        return wide.reader.doubt(encoded.beside.reading, id_BC.long(), place)
 
     def score(self, encoded: Encoded, id_BC: Tensor | None, context: Context) -> Outputs:
         """Outputs for these items, or for all; see `Taste`.

@@ -159,7 +159,7 @@ def find_split(name: str, log: Log, fold: int = 0) -> Split:
 
 
 _TIME = Recipe(
-    TrainingSettings(epochs=8),
+    TrainingSettings(epochs=10),
     refit=True,
     sentence="epochs and calibration chosen on validation, then refitted on train + validation",
 )

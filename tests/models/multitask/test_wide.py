@@ -10,6 +10,7 @@ import torch
 from small_log import shop_log
 from small_worlds import small_log
 
+from slategym.envs.names import UsageError
 from slategym.envs.types import Arrival, Context, map_tensors
 from slategym.models.data.log import Log
 from slategym.models.multitask.crossfit import cross_fit, describe
@@ -185,3 +186,27 @@ def test_a_training_users_own_rows_shape_nothing_that_describes_them(log: Log) -
     assert not torch.allclose(tables[0].weight[-1], tables[1].weight[-1])
     other = next(f for f in range(5) if f != fold)
     assert not torch.allclose(fits[0].statistics[other].item_VN, fits[1].statistics[other].item_VN)
+
+
+def test_doubt_falls_with_what_was_seen(model: MultiTaskBert, log: Log) -> None:
+    sequences = Sequences.from_log(log)
+    encoder = StateEncoder(model, seconds_per_event=60.0)
+    signal = model.tasks[1:][model.wide.regressed[0]].signal.name
+    clicks = sequences.click_Q[~sequences.feedback_EM[sequences.click_Q].isnan().any(1)][:8]
+    nothing = torch.full((1, 8), -1, dtype=torch.int32)
+    arrival = Arrival(
+        user_id=torch.zeros(1, dtype=torch.int32),
+        profile=sequences.profile_UF[:1],
+        history=sequences.item_E[clicks][None].int(),
+        feedback=sequences.feedback_EM[clicks][None],
+        gap=torch.ones(1, 8),
+        hour=torch.zeros(1),
+        weekday=torch.zeros(1).long(),
+        extra=sequences.extra_EZ[clicks[:1]] if log.context else None,
+    )
+    id_1C = torch.arange(log.num_items)[None]
+    known = encoder.doubt(encoder.read(arrival), signal, id_1C)
+    unknown = encoder.doubt(encoder.read(replace(arrival, history=nothing)), signal, id_1C)
+    assert bool((known < unknown).all()) and float(known.min()) > 0
+    with pytest.raises(UsageError, match="unknown regressed signal 'clik'"):
+        encoder.doubt(encoder.read(arrival), "clik", id_1C)
