@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slategym.agents.core.files import ABOUT, BEGUN
-from slategym.envs.names import Registry, UsageError, load_object, lookup
+from slategym.envs.names import Registry, UsageError, check_registered, load_object, lookup
 
 if TYPE_CHECKING:
     from slategym.agents.core.agent import Agent
@@ -389,22 +389,26 @@ def find_agent(name: str) -> type[Agent]:
     return found
 
 
-def load_agent(folder: str | os.PathLike[str], world: World) -> Agent:
+def load_agent(folder: str | os.PathLike[str], world: World, *, trust: bool = False) -> Agent:
     """A trained agent as `Agent.save` left it, to act in this world.
 
     Args:
         folder: of the training. Of several training seeds the first acts; "FOLDER#3" means seed 3.
         world: of the sizes with which it was trained.
+        trust: True: import a learner's class that the folder names as "module:Class".
 
     Raises:
         UsageError: no trained agent lies there; it was trained for another catalogue or other
-            slates, or not with that seed.
+            slates, or not with that seed; it names code that is not registered.
     """
     place, seed = folder_and_seed(folder)
     if not (place / ABOUT).is_file():
         find_policy(place)  # says why not
     kept = json.loads((place / ABOUT).read_text())
-    agent = find_agent(kept["about"].get("agent", kept["agent"])).load(place, world)
+    kind = kept["about"].get("agent", kept["agent"])
+    if not trust:
+        check_registered(place / ABOUT, kind)
+    agent = find_agent(kind).load(place, world)
     return agent if seed is None else agent.of_seed(seed)
 
 
@@ -505,7 +509,7 @@ def _of_a_family(name: str) -> PolicyEntry | None:
     return None
 
 
-def make_policy(name: str | os.PathLike[str], world: World) -> Policy:
+def make_policy(name: str | os.PathLike[str], world: World, *, trust: bool = False) -> Policy:
     """The policy of that name, or the one saved in that folder, for this world.
 
     Args:
@@ -513,6 +517,7 @@ def make_policy(name: str | os.PathLike[str], world: World) -> Policy:
             the first acts or, as "FOLDER#3", seed 3; "module:function" of a function from a world
             to a policy.
         world: where it is to act.
+        trust: of a folder, see `load_agent`.
 
     Raises:
         UsageError: see `find_policy`; if it does not fit the world.
@@ -523,21 +528,24 @@ def make_policy(name: str | os.PathLike[str], world: World) -> Policy:
     if entry is not None:
         with torch.no_grad():
             return entry.make(world)
-    return load_agent(name, world)
+    return load_agent(name, world, trust=trust)
 
 
-def make_policies(name: str | os.PathLike[str], world: World) -> dict[int | None, Policy]:
+def make_policies(
+    name: str | os.PathLike[str], world: World, *, trust: bool = False
+) -> dict[int | None, Policy]:
     """Every policy that a name stands for, by training seed; None where nothing was trained.
 
     Args:
         name: as of `make_policy`; a folder of several training seeds stands for all of them.
         world: where they are to act.
+        trust: of a folder, see `load_agent`.
 
     Raises:
         UsageError: see `find_policy`; if it does not fit the world.
     """
     seeds = seeds_of(name)
     if not seeds:
-        return {None: make_policy(name, world)}
-    agent = load_agent(folder_and_seed(name)[0], world)
+        return {None: make_policy(name, world, trust=trust)}
+    agent = load_agent(folder_and_seed(name)[0], world, trust=trust)
     return {seed: agent.of_seed(seed) for seed in seeds}

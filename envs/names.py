@@ -8,6 +8,7 @@ without importing what they stand for.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -68,6 +69,29 @@ def load_object(path: str) -> Any:
         if isinstance(error, ImportError) and error.name not in (module, *_parents(module)):
             raise
         raise UsageError(f"cannot find {path!r}: {error}") from error
+
+
+def check_registered(where: object, kept: Any) -> None:
+    """Refuse what a file wants to have imported: "module:name", in any value of what it holds.
+
+    Registered names and those of plug-ins stand for what was installed on purpose.
+
+    Args:
+        where: the file or folder, for the message.
+        kept: names and settings, as JSON has them.
+
+    Raises:
+        UsageError: naming the value, and how to give one's word for it.
+    """
+    values = list(kept.values()) if isinstance(kept, Mapping) else kept
+    if isinstance(values, list | tuple):
+        for value in values:
+            check_registered(where, value)
+    elif isinstance(values, str) and re.fullmatch(r"\s*[\w.]+:[\w.]+\s*", values):
+        raise UsageError(
+            f"{where} names {values!r}, which would be imported and run; a file may name "
+            "registered things alone. If you know whose it is, say so: --trust, or trust=True"
+        )
 
 
 @contextmanager

@@ -21,3 +21,9 @@ AgentSettings = Annotated[
     typer.Option("--agent-set", metavar="NAME=VALUE", help="One of the learner; repeatable."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Import what a trained policy's folder names as module:Name, and run it."
+    ),
+]

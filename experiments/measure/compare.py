@@ -179,7 +179,7 @@ def settings_of_training(
     for policy in policies:
         if not isinstance(policy, str | os.PathLike):
             continue
-        home = trained_in(folder_and_seed(policy)[0])
+        home = trained_in(folder_and_seed(policy)[0], world=id)
         for name, value in home.settings.items() if home and home.world == id else ():
             if name in given:
                 continue

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from slategym.agents.core.agent import Agent, Callback, differences
 from slategym.agents.core.files import ABOUT, BEGUN
 from slategym.agents.registry import find_agent
-from slategym.envs.names import UsageError
+from slategym.envs.names import UsageError, check_registered
 from slategym.envs.registry import NAMESPACE, find_world, make_world
 from slategym.envs.types import World
 
@@ -123,14 +123,27 @@ class Home(NamedTuple):
     settings: dict[str, Any]  # of its builder
 
 
-def trained_in(folder: Path) -> Home | None:
-    """Where the agent in that folder was trained; None where there is none, or it does not say."""
+def trained_in(folder: Path, *, trust: bool = False, world: str = "") -> Home | None:
+    """Where the agent in that folder was trained; None where there is none, or it does not say.
+
+    Args:
+        folder: of the training.
+        trust: True: it may name "module:name", which making the world imports.
+        world: the full id that the caller named already, which the folder may then name as well.
+
+    Raises:
+        UsageError: it names code that is not registered.
+    """
     about = folder / ABOUT
     if not about.is_file():
         return None
     kept = json.loads(about.read_text())["about"]
     if "world" not in kept:
         return None
+    if not trust:
+        check_registered(
+            about, [kept["world_settings"], "" if kept["world"] == world else kept["world"]]
+        )
     settings = {
         n: tuple(x) if isinstance(x, list) else x for n, x in kept["world_settings"].items()
     }

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slategym.envs.names import UsageError, lookup
+from slategym.experiments.cli.options import Trust
 
 if TYPE_CHECKING:
     from slategym.agents.core.agent import Agent
@@ -75,6 +76,7 @@ def export(
     latency: Annotated[
         bool, typer.Option("--latency/--no-latency", help="Time it at 1 k, 10 k and 100 k items.")
     ] = True,
+    trust: Trust = False,
 ) -> None:
     """Write a trained policy as a program of its own, check it, and time it.
 
@@ -96,13 +98,13 @@ def export(
     from slategym.models.files import atomic_path
 
     place, _ = folder_and_seed(folder)
-    home = trained_in(place)
+    home = trained_in(place, trust=trust)
     if home is None:
         raise UsageError(f"{folder} does not say where it was trained; slategym train's folders do")
     target = out or place / "export"
     check_folder(target)
     torch.set_num_threads(1)
-    agent = load_agent(folder, make_world(home.world, **home.settings))
+    agent = load_agent(folder, make_world(home.world, **home.settings), trust=trust)
     exported = exporting.export(agent)
     exported.write(target / "policy.pt")
     times = measure(agent, exported, home) if latency else []

@@ -12,7 +12,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from slategym.envs.names import UsageError
-from slategym.experiments.cli.options import AsJson, Batch, Device, Luck, Users, WorldSettings
+from slategym.experiments.cli.options import (
+    AsJson,
+    Batch,
+    Device,
+    Luck,
+    Trust,
+    Users,
+    WorldSettings,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +83,7 @@ def simulate(
     out: Annotated[
         Path | None, typer.Option(help="Write every slate and its feedback to this Parquet file.")
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Let people meet a policy, one session each, and say how it went.
 
@@ -105,7 +114,7 @@ def simulate(
             "--out writes the slates of one policy, and there is one of every training seed in "
             f"{policy}: choose one by --which-seed, of {', '.join(map(str, seeds_of(policy)))}"
         )
-    home = trained_in(folder_and_seed(policy)[0])
+    home = trained_in(folder_and_seed(policy)[0], trust=trust, world=id)
     if explore and home is None:
         raise UsageError(f"--explore needs the folder of a trained learner, got {policy!r}")
     if home is not None and home.world == id and not given.items() >= home.settings.items():
@@ -120,7 +129,7 @@ def simulate(
             f"--users must be in [1, {where.population.size}], the people of {id} with these "
             f"settings; got {users}"
         )
-    chosen = _choosers(policy, where, explore)
+    chosen = _choosers(policy, where, explore, trust)
     began = time.perf_counter()
     parts = [_run(where, one, users, seed, batch, out) for one in chosen.values()]
     seconds = time.perf_counter() - began
@@ -157,12 +166,12 @@ def _of_seed(policy: str, seed: int | None) -> str:
     return f"{folder}#{seed}"
 
 
-def _choosers(policy: str, world: World, explore: bool) -> dict[int | None, Policy]:
+def _choosers(policy: str, world: World, explore: bool, trust: bool) -> dict[int | None, Policy]:
     """Who chooses the slates, by training seed; None where nothing was trained."""
     from slategym.agents.core.agent import Agent
     from slategym.agents.registry import Exploring, make_policies
 
-    made = make_policies(policy, world)
+    made = make_policies(policy, world, trust=trust)
     if not explore:
         return made
     return {seed: Exploring(one) for seed, one in made.items() if isinstance(one, Agent)}

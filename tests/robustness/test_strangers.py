@@ -1,0 +1,69 @@
+"""A folder from somebody else runs no code, whatever its agent.json names."""
+
+import json
+import sys
+
+import pytest
+
+from slategym.agents.registry import load_agent, make_policies, make_policy
+from slategym.envs.names import UsageError, check_registered
+from slategym.envs.registry import make_world
+from slategym.experiments.cli.main import main
+from slategym.experiments.measure.compare import settings_of_training
+from slategym.experiments.measure.training import trained_in
+
+WORKBENCH = "slategym/Workbench-v0"
+HOSTILE = {  # what agent.json says of itself
+    "users": {"world": WORKBENCH, "world_settings": {"users": "evil:pwn"}},
+    "os": {"world": WORKBENCH, "world_settings": {"users": "os:abort"}},
+    "nested": {"world": WORKBENCH, "world_settings": {"parts": [["evil:pwn"]]}},
+    "world": {"world": "evil:pwn", "world_settings": {}},
+}
+AGENT = {"world": WORKBENCH, "world_settings": {}, "agent": "evil:Pwn"}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A trained policy's folder, beside a module that leaves a mark when it is imported."""
+    (tmp_path / "evil.py").write_text("open('PWNED', 'w')\npwn = Pwn = dict\n")
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path / "run"
+    assert not (tmp_path / "PWNED").exists() and "evil" not in sys.modules
+
+
+def write(folder, about):
+    kept = {"agent": about.get("agent", "ppo"), "about": about, "seeds": [0], "settings": {}}
+    (folder / "agent.json").write_text(json.dumps(kept | {"slate_size": 5, "steps": 1}))
+
+
+@pytest.mark.parametrize("about", HOSTILE.values(), ids=list(HOSTILE))
+def test_where_it_was_trained_is_not_imported(folder, about, monkeypatch, capsys):
+    write(folder, about)
+    with pytest.raises(UsageError, match="would be imported and run"):
+        trained_in(folder)
+    for arguments in (["export", "run"], ["simulate", "Workbench-v0", "--policy", "run"]):
+        monkeypatch.setattr(sys, "argv", ["slategym", *arguments])
+        assert main() == 2
+        assert "--trust" in "".join(capsys.readouterr().err.split("\n"))
+    with pytest.raises(UsageError, match="would be imported"):
+        settings_of_training(WORKBENCH, [folder], {})
+
+
+def test_its_class_is_not_imported(folder):
+    write(folder, AGENT)
+    world = make_world(WORKBENCH)
+    for load in (load_agent, make_policy, make_policies):
+        with pytest.raises(UsageError, match="'evil:Pwn'"):
+            load(folder, world)
+
+
+def test_what_the_caller_named_already_is_no_news(folder):
+    write(folder, HOSTILE["world"])
+    assert trained_in(folder, world="evil:pwn").settings == {}
+    assert trained_in(folder, trust=True).world == "evil:pwn"
+
+
+@pytest.mark.parametrize("kept", ["boredom", ["a: b", 3, None], {"log": "/data/log:1 or so"}])
+def test_names_and_words_pass(kept):
+    check_registered("a file", kept)
