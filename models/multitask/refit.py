@@ -208,6 +208,9 @@ def refit_multitask(
     }
     label = f"{about['from']['label'].removesuffix(', refitted')}, refitted"
     about |= {"spec": hash_of(about), "label": label, "encoder": before.get("encoder")}
+    if is_complete(folder, about["spec"]):  # without a lock: the folder may be read-only
+        done = MultiTaskBert.from_pretrained(folder).to(device)
+        return Refitted(start, done, parted)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         if is_complete(folder, about["spec"]):

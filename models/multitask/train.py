@@ -132,6 +132,9 @@ def train_multitask(
     if team.size > 1:  # each takes its share of the batches: other updates
         about["processes"] = team.size
     about |= {"spec": _spec(about, settings, extras.media_NV), "label": label, "encoder": encoder}
+    # without a lock, as the folder may be read-only; a team looks together, inside
+    if team.size == 1 and is_complete(folder, about["spec"]):
+        return MultiTaskBert.from_pretrained(folder).to(device)
     folder.mkdir(parents=True, exist_ok=True)
     with team.locked(folder):  # another process may be at it: wait, then load
         if is_complete(folder, about["spec"]):

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from filelock import BaseFileLock
 
 from slategym.models import metrics
 from slategym.models.multitask.losses import batch_targets, task_losses
@@ -69,8 +70,13 @@ def test_a_killed_run_resumes_to_the_same_weights(train, tmp_path):
     assert not (tmp_path / "killed" / "checkpoint.safetensors").exists()
 
 
-def test_a_complete_folder_is_returned_at_once(train, tmp_path):
+def test_a_complete_folder_is_returned_at_once(train, tmp_path, monkeypatch):
     first = train(tmp_path)
+
+    def refused(lock, *arguments, **options):
+        raise PermissionError(f"read-only: {lock.lock_file}")
+
+    monkeypatch.setattr(BaseFileLock, "acquire", refused)  # as where nothing may be written
     again = train(tmp_path, on_epoch=lambda epoch, losses: pytest.fail("trained again"))
     assert same_weights(first, again)
     assert same_weights(first, MultiTaskBert.from_pretrained(tmp_path))
