@@ -122,6 +122,7 @@ def compare(
     batch: int = 512,
     settings: Mapping[str, Any] | None = None,
     on_batch: Callable[[str, int], None] | None = None,
+    trust: bool = False,
 ) -> Comparison:
     """Paired differences between policies, with 95 % intervals that resample people.
 
@@ -134,6 +135,7 @@ def compare(
         batch: users side by side; changes no result.
         settings: of the world, where it is given by name.
         on_batch: called with the policy's name and the number of sessions just finished.
+        trust: True: import what a trained policy's folder names as "module:Name".
 
     Raises:
         UsageError: there are fewer than two policies, or one comes twice; there are no such users,
@@ -141,7 +143,7 @@ def compare(
     """
     notes = list[str]()
     if isinstance(world, str):
-        taken = settings_of_training(world, policies, settings or {})
+        taken = settings_of_training(world, policies, settings or {}, trust)
         where = make_world(world, **taken)
         if listed := ", ".join(f"{n}={x}" for n, x in taken.items() if n not in (settings or {})):
             notes.append(f"the world as in training: {listed}")
@@ -152,7 +154,7 @@ def compare(
     row_U = _rows_of(users, where)
     if len(row_U) < 2:
         raise UsageError("an interval needs two users or more, got one")
-    named = _named(policies, where)
+    named = _named(policies, where, trust)
     parts = []
     for name, seeds in named.items():
         tell = None if on_batch is None else partial(on_batch, name)
@@ -168,7 +170,7 @@ def compare(
 
 
 def settings_of_training(
-    world: str, policies: Sequence[Chooses], given: Mapping[str, Any]
+    world: str, policies: Sequence[Chooses], given: Mapping[str, Any], trust: bool = False
 ) -> dict[str, Any]:
     """The world's settings: those given, and else those in which trained policies learned there.
 
@@ -179,7 +181,7 @@ def settings_of_training(
     for policy in policies:
         if not isinstance(policy, str | os.PathLike):
             continue
-        home = trained_in(folder_and_seed(policy)[0], world=id)
+        home = trained_in(folder_and_seed(policy)[0], trust=trust, world=id)
         for name, value in home.settings.items() if home and home.world == id else ():
             if name in given:
                 continue
@@ -217,7 +219,9 @@ def comparison(world: str, rows: pd.DataFrame, notes: Sequence[str] = ()) -> Com
     )
 
 
-def _named(policies: Sequence[Chooses], world: World) -> dict[str, Mapping[int | None, Policy]]:
+def _named(
+    policies: Sequence[Chooses], world: World, trust: bool
+) -> dict[str, Mapping[int | None, Policy]]:
     """Each by the name that tables have, as it was given or its own; its training seeds."""
     if isinstance(policies, str):
         raise UsageError(f"policies are a list, as {policies.split(',')}; got {policies!r}")
@@ -229,7 +233,7 @@ def _named(policies: Sequence[Chooses], world: World) -> dict[str, Mapping[int |
         if name in found:
             raise UsageError(f"policy {name!r} is given twice; give it once")
         if isinstance(given, str | os.PathLike):
-            found[name] = make_policies(given, world)
+            found[name] = make_policies(given, world, trust=trust)
         elif isinstance(given, Agent):
             found[name] = {seed: given.of_seed(seed) for seed in given.seeds}
         else:

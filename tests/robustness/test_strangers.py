@@ -42,7 +42,11 @@ def test_where_it_was_trained_is_not_imported(folder, about, monkeypatch, capsys
     write(folder, about)
     with pytest.raises(UsageError, match="would be imported and run"):
         trained_in(folder)
-    for arguments in (["export", "run"], ["simulate", "Workbench-v0", "--policy", "run"]):
+    for arguments in (
+        ["export", "run"],
+        ["simulate", "Workbench-v0", "--policy", "run"],
+        ["compare", "Workbench-v0", "--policies", "run,random", "--users", "4"],
+    ):
         monkeypatch.setattr(sys, "argv", ["slategym", *arguments])
         assert main() == 2
         assert "--trust" in "".join(capsys.readouterr().err.split("\n"))

@@ -10,7 +10,15 @@ import typer
 from rich.console import Console
 
 from slategym.envs.names import UsageError
-from slategym.experiments.cli.options import AsJson, Batch, Device, Luck, Users, WorldSettings
+from slategym.experiments.cli.options import (
+    AsJson,
+    Batch,
+    Device,
+    Luck,
+    Trust,
+    Users,
+    WorldSettings,
+)
 
 if TYPE_CHECKING:
     from slategym.experiments.measure.compare import Comparison
@@ -51,6 +59,7 @@ def compare(
     batch: Batch = 512,
     device: Device = "auto",
     settings: WorldSettings = None,
+    trust: Trust = False,
     as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option(help="Write a row per session to this Parquet file.")
@@ -96,6 +105,7 @@ def compare(
         on_batch=(lambda name, n: screen.print(f"{name}: {n} sessions", markup=False))
         if screen.is_terminal
         else None,
+        trust=trust,
     )
     about = {"world": id, "settings": given, "policies": names, "users": users, "seed": seed}
     if out is not None:
