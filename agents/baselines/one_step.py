@@ -125,7 +125,7 @@ def fitted(world: World, family: str) -> Taste[Any]:
         (folder / "config.json").write_text(json.dumps({"tasks": to_json(found.tasks)}))
 
     decides = [log.sha256, family, kind.version, DEFAULT_ENCODER if texts else "", HELD_SHARE]
-    folder = kept_path(f"models/policy-{family}", decides, fit)
+    folder = kept_path(f"models/{family}-policy", decides, fit)
     tasks = from_json(json.loads((folder / "config.json").read_text())["tasks"])
     return kind.load(folder, tasks, str(world.device))
 

@@ -77,7 +77,7 @@ def study(request: Request) -> Study:
     words = log.words
     boredom = assumed.boredom if bored and request.profile != "smoke" else None
     sweep = None if boredom is None else Sweep("boredom", "Boredom strength", "log-odds", boredom)
-    return Study(
+    found = Study(
         name="log",
         title=f"{log.name}: reinforcement learning against the supervised ranker",
         question=(
@@ -107,7 +107,7 @@ def study(request: Request) -> Study:
                 "myopic": "the best slate of the moment",
             },
         ),
-        profiles=PROFILES if len(log.topic_names) > 1 else _without_assumptions(PROFILES),
+        profiles=PROFILES,
         headroom=HEADROOM_USERS,
         unit=f"reward per {words.session}",
         log=where,
@@ -125,6 +125,9 @@ def study(request: Request) -> Study:
         remarks=_remarks(),
         left_out=tuple(_left_out(builder, assumed, request.profile == "smoke")),
     )
+    if len(log.topic_names) > 1:
+        return found
+    return replace(found, profiles=_without_assumptions(found.profiles))
 
 
 def _without_assumptions(profiles: Mapping[str, Profile]) -> dict[str, Profile]:

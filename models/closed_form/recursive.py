@@ -2,8 +2,8 @@
 
 A user's residual at an item is bias + drift + weights . features + noise, the weights' prior a
 standard normal: with features whose inner products are a kernel this is the Gaussian process of
-`gaussian.py`, in as many dimensions as there are features. Mean and covariance move by the Kalman
-filter: a click costs O(D^2), whatever the history's length.
+`models/classics/gaussian.py`, in as many dimensions as there are features. Mean and covariance
+move by the Kalman filter: a click costs O(D^2), whatever the history's length.
 
 Axis letters beyond the legend of `envs/types.py`: P = D + 2 coefficients: weights, bias, drift.
 """

@@ -1,7 +1,7 @@
 """Users learned from a log: a fitted model says what they like, the world how they choose.
 
 Two families share the code below and differ in their `Taste`: the multi-task BERT
-(`models/multitask/incremental`) and the judge's factor model (`models/judge/factor`). What is
+(`models/multitask/incremental`) and the judge's factor model (`models/people`). What is
 learned is what a person would do with an item; that people tire of a genre or run out of patience
 is not in the log and is added, labelled assumed, by `slategym.envs.users.assumed`.
 """

@@ -31,7 +31,7 @@ types; latencies) and `README.md` (how to call it). To use it, torch is enough:
 `torch.jit.load("policy.pt")(*inputs)`. What is written serves exactly what the agent serves on
 observations that its own slates lead to; what does not is refused. A policy of a learned world
 takes the user's raw events: the model that reads them is in the program, `policy.json` has the
-log's keys, and `serve.py` beside them takes events by the log's own names and answers with item
+log's keys, and serve.py beside them takes events by the log's own names and answers with item
 keys.
 """
 FORMATS = {"torchscript": "a program that torch.jit.load reads"}
@@ -224,7 +224,7 @@ def _by_keys(log: dict[str, Any]) -> str:
     event = {"item": log["items"][0], "time": 1_700_000_000}
     event |= {signal["name"]: 1.0 for signal in log["signals"] if signal["at_least"] is None}
     request = {"user": user, "events": [event], "visit": {"time": 1_700_003_600} | visit}
-    return f"""Or with the log's own keys, and torch alone (`serve.py` says what a request holds):
+    return f"""Or with the log's own keys, and torch alone (serve.py says what a request holds):
 
     from serve import Policy
     keys = Policy(".")([{request}])

@@ -77,7 +77,8 @@ def test_under_further_assumptions_the_same_people_are_read_and_chosen_on() -> N
     places = {(p.name, p.role, p.of): p for p in plan.study.places if "lasting" in p.name}
     name = "world-lasting-duration8"
     judge = ("judge-lasting-duration8", "judge", name)
-    assert set(places) == {(name, "open", ""), judge, (name, "selection", name)}
+    second = ("judge-gp-lasting-duration8", "judge", name)
+    assert set(places) == {(name, "open", ""), judge, second, (name, "selection", name)}
     for place in places.values():
         assert place.settings["assumptions"] == "lasting:duration=8"
         assert "boredom" not in place.settings and place.strength is None
