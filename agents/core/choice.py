@@ -82,13 +82,14 @@ def slate_score(
     if nothing == math.inf:
         score_BC = utility_BC + torch.log(reward_BC.clamp(min=LEAST_VALUE))
         return score_BC.masked_fill(~allowed_BC, FORBIDDEN)
-    above_BC = (utility_BC - nothing).clamp(-MOST_UTILITY, MOST_UTILITY)
-    lead_BC = reward_BC.masked_fill(~allowed_BC, NEVER)
+    # float64: beside odds of e^20, what an item adds is lost in float32's rounding
+    above_BC = (utility_BC.double() - nothing).clamp(-MOST_UTILITY, MOST_UTILITY)
+    lead_BC = reward_BC.double().masked_fill(~allowed_BC, NEVER)
     slots = min(num_slots, utility_BC.shape[1])
     level_B1 = exact_level(above_BC.exp(), lead_BC, slots)
     best_B1 = above_BC.masked_fill(~allowed_BC, -MOST_UTILITY).amax(1, keepdim=True)
-    added_BC = (above_BC - best_B1).exp() * (reward_BC - level_B1)
-    score_BC = torch.asinh(added_BC / (2.0 * KNEE)) + math.log(KNEE)
+    added_BC = (above_BC - best_B1).exp() * (reward_BC.double() - level_B1)
+    score_BC = torch.asinh(added_BC / (2.0 * KNEE)).to(utility_BC.dtype)
     return score_BC.masked_fill(~allowed_BC, FORBIDDEN)
 
 

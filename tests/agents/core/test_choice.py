@@ -8,7 +8,7 @@ from itertools import combinations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from small_worlds import learned_world, ranker_in
 from torch import Tensor
@@ -38,6 +38,8 @@ def earned(utility_C: Tensor, reward_C: Tensor, nothing: float, slate: tuple[int
     spread=st.floats(0.1, 4.0),
     mean=st.floats(-2.0, 3.0),
 )
+@example(seed=255, K=1, nothing=-6.0, spread=4.0, mean=3.0)
+@example(seed=255, K=2, nothing=-3.0, spread=4.0, mean=-2.0)
 def test_the_best_scored_are_the_best_of_all_slates(
     seed: int, K: int, nothing: float, spread: float, mean: float
 ) -> None:
