@@ -33,11 +33,13 @@ class ModelChoices:
         from slategym.models.multitask.settings import MultiTaskSettings
 
         start = MultiTaskSettings(wide="none", prior="none") if private else MultiTaskSettings()
-        return _changed(start, self.network)
+        changed: MultiTaskSettings = _changed(start, self.network)
+        return changed
 
     def training(self, default: TrainingSettings) -> TrainingSettings:
         """How to train, where nothing was chosen as the default has it."""
-        return _changed(default, self.fitting)
+        changed: TrainingSettings = _changed(default, self.fitting)
+        return changed
 
 
 def read_model_choices(pairs: Sequence[str], encoder: str | None = None) -> ModelChoices:

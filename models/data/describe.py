@@ -305,6 +305,8 @@ def _like_from(signals: list[SignalEntry], events: Table, found: Guess) -> float
     found.comments["like_from"] = (
         f"{entry.name} from here on counts as a like: three quarters up the scale; false: none does"
     )
+    if entry.step is None:
+        return entry.low + LIKED_UP * (entry.high - entry.low)
     steps = LIKED_UP * (entry.high - entry.low) / entry.step
     return entry.low + entry.step * math.ceil(steps - 1e-9)  # the next level: the same are liked
 

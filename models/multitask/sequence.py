@@ -101,7 +101,8 @@ class EventSequence(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """For pickle: without the hooks that transformers hangs on, which are local functions."""
         modules = {**self._modules, "bert": _without_hooks(self.bert)}
-        return {**super().__getstate__(), "_modules": modules}
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
+        return {**state, "_modules": modules}
 
     def context_token(
         self,
@@ -174,6 +175,7 @@ class EventSequence(nn.Module):
         """
         tokens_BSD = self.input_norm(torch.cat([context_BD[:, None], events_BHD], dim=1))
         tokens_BSD = self.input_dropout(tokens_BSD)
+        states_BSD: Tensor
         if self.kind == "gru":
             states_BSD, _ = self.gru(tokens_BSD)
             return states_BSD

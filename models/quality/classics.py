@@ -13,7 +13,8 @@ from slategym.models.classics.reading import Reading
 from slategym.models.data.log import Log
 from slategym.models.files import kept
 from slategym.models.multitask.scores import Figures, defined
-from slategym.models.text.vectors import DEFAULT_ENCODER, item_text_vectors
+from slategym.models.text.settings import DEFAULT_ENCODER
+from slategym.models.text.vectors import item_text_vectors
 
 FORMAT = 3  # of the classics and their search; a change of either is a new one
 TREES = Figures("boosted trees", {}, ("need scikit-learn, pip install 'slategym[classics]'",))

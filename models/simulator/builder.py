@@ -314,7 +314,9 @@ class WorldBuilder:
         found = kept(
             place, [self.log.sha256, self.log.pause, 1], lambda: asdict(dynamics(self.log))
         )
-        pairs = {name: tuple(x) if isinstance(x, list) else x for name, x in found.items()}
+        pairs: dict[str, Any] = {
+            name: tuple(x) if isinstance(x, list) else x for name, x in found.items()
+        }
         return Dynamics(**pairs)
 
     def _horizon(self, assumptions: Assumptions) -> int:

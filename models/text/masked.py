@@ -102,7 +102,7 @@ def _adapt(model: Any, tokenizer: Any, tokens: Tokens, epochs: int, shown: bool)
         task = bar.add_task("reading the item texts", total=epochs * len(tokens.id_NL))
         for _ in range(epochs):
             total, guessed = 0.0, 0
-            for part_A in torch.randperm(len(tokens.id_NL)).split(BATCH):
+            for part_A in torch.split(torch.randperm(len(tokens.id_NL)), BATCH):
                 mask_AL = tokens.mask_NL[part_A]
                 length = int(mask_AL.sum(1).max())
                 id_AL, mask_AL = tokens.id_NL[part_A, :length], mask_AL[:, :length]

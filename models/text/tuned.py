@@ -146,7 +146,7 @@ class TunedEncoder:
     def _parts(self) -> Iterator[Tensor]:
         """All texts, those of like length together."""
         order_N = self.tokens.mask_NL.sum(1).argsort(stable=True)
-        yield from order_N.split(BATCH)
+        yield from torch.split(order_N, BATCH)
 
     def _some(self, id_A: Tensor) -> Tokens:
         """The tokens of these texts, padded no longer than the longest of them."""

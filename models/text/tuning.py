@@ -102,7 +102,7 @@ def _low_rank(model: nn.Module, settings: EncoderSettings, steps: int) -> nn.Mod
             f"tuning {settings.tuning!r} needs peft; pip install 'slategym[tuning]', or take "
             "'top-layers', 'adapter' or 'full'"
         ) from error
-    lora = {"lora_alpha": 2 * settings.rank, "lora_dropout": 0.0}
+    lora: dict[str, Any] = {"lora_alpha": 2 * settings.rank, "lora_dropout": 0.0}
     if settings.tuning == "lora":
         config: Any = LoraConfig(r=settings.rank, **lora)
     else:

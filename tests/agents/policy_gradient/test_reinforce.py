@@ -69,14 +69,19 @@ def test_it_finds_the_best_slate_of_five_items(trained):
 
 
 def test_without_the_multiplier_a_single_item_is_enough(trained):
-    """What lambda_K is for: with it two items share the policy, without it the best takes all."""
+    """What lambda_K is for: at equal steps the second item keeps more of the policy with it.
+
+    How much both keep falls with every step, so their shares are held against each other.
+    """
     world = five_items()
     alone = ReinforceTopK(world, replace(SHORT, top_k=False)).learn(world)
     shares = []
     for agent in (trained, alone):
         shown = agent.face.show(everybody(world, 1))
-        shares.append(float(agent._logp(agent.policy, shown).detach().exp()[0, 1]))
-    assert shares[0] < 0.85 < 0.95 < shares[1]
+        share_5 = agent._logp(agent.policy, shown).detach().exp()[0]
+        shares.append(sorted(share_5.tolist(), reverse=True)[:2])
+    assert shares[1][0] > 0.95 > shares[0][0]
+    assert shares[0][1] > 3.0 * shares[1][1]
 
 
 def test_draws_are_what_their_propensities_say_and_weights_are_unbiased(trained):
