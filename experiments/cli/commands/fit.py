@@ -25,7 +25,7 @@ EPILOG = r"""
 `slategym fit my-log/ --encoder my-encoder/ --set text.tuning=lora --set sharing=mmoe`
 
 **Nobody's rows can be told from the model: epsilon at most 4, people as the unit**\
-`slategym fit my-log/ --private 4 --set wide=none --set prior=none --out runs/private`
+`slategym fit my-log/ --private 4 --out runs/private`
 
 **Large batches on a small machine, in half the bytes, curves in Weights & Biases**\
 `slategym fit my-log/ --set accumulate=4 --set precision=bfloat16 --report-to wandb`
