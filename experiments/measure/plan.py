@@ -187,7 +187,7 @@ def _tunings(study: Study, size: Profile, first: tuple[Unit, ...]) -> Tunings:
         entry = known.get(baseline.policy)
         if entry is not None and entry.tuning is not None:
             found[baseline.name] = entry.tuning
-        elif entry is not None and entry.needs == STATE:
+        elif entry is not None and entry.needs == STATE and RANKER is not None:
             found[baseline.name] = RANKER
     open_places = study.of_role("open")
     return {place.name: _tuned_in(place, study, size, found, first) for place in open_places}

@@ -173,7 +173,7 @@ def _valued(task: Task, row: Ints, output: Numbers, value: Numbers) -> Statistic
     return figures
 
 
-def _ranked(row: Ints, rank_x: Ints | Floats) -> Statistic:
+def _ranked(row: Ints, rank_x: NDArray[np.floating]) -> Statistic:
     """Hit rate and NDCG of the clicked rows."""
     rank = rank_x[row].astype(np.float64)
     hit = rank < TOP

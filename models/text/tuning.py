@@ -118,10 +118,10 @@ def _low_rank(model: nn.Module, settings: EncoderSettings, steps: int) -> nn.Mod
     with warnings.catch_warnings():  # peft 0.21 asks transformers for a name that it will drop
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         try:
-            return get_peft_model(model, config)  # type: ignore[arg-type]
+            return get_peft_model(model, config)  # type: ignore[arg-type,no-any-return]
         except ValueError:  # an encoder whose queries and values peft does not know by name
             config.target_modules = "all-linear"
-            return get_peft_model(model, config)  # type: ignore[arg-type]
+            return get_peft_model(model, config)  # type: ignore[arg-type,no-any-return]
 
 
 def trained_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
