@@ -10,10 +10,10 @@ Against an opponent (`against_opponent`), typically the supervised ranker:
    is worth nothing. A learner trained there may not beat the opponent (clearly, or by more than a
    margin of 1) nor, clearly, the policy that knows the true model. If it does, the result is not
    to be believed. That it loses there is said, and condemns nothing.
-3. RL wins only if it is clearly above the opponent in the world and before the judge, where there
-   is one, and clearly above whatever else without learning it is compared with in at least one of
-   the two and clearly below in neither. If it is not, it is ahead of the opponent only, and the
-   verdict names what does as well.
+3. RL wins only if it is clearly above the opponent in the world and before every judge of it, and
+   clearly above whatever else without learning it is compared with in at least one of these places
+   and clearly below in none. If it is not, it is ahead of the opponent only, and the verdict names
+   what does as well. Where judges disagree, the one that it does worst before decides.
 
 Further open places (other assumptions) each have sentences of their own, and do not turn the first.
 
@@ -25,7 +25,7 @@ control is not to be believed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -53,6 +53,23 @@ class Verdict:
     def sentence(self) -> str:
         """All of it."""
         return " ".join(self.sentences)
+
+
+class Read(NamedTuple):
+    """A difference before a judge."""
+
+    judge: str  # as sentences name it
+    difference: Difference
+
+    @property
+    def side(self) -> int:
+        """1: clearly ahead, -1: clearly behind, 0: neither."""
+        return self.difference.side
+
+    @property
+    def signed(self) -> str:
+        """The difference and its interval."""
+        return self.difference.estimate.signed()
 
 
 _STAND = {1: "clearly ahead", 0: "no clear difference", -1: "clearly behind"}
@@ -144,15 +161,27 @@ class _Facts:
         return found
 
     @property
-    def judge(self) -> Difference | None:
-        """Over the opponent before the judge; None: there is no judge."""
-        place = self.first("judge")
-        found = self.over(self.study.roles.opponent, place)
-        if place is not None and found is None:
-            raise ValueError(
-                f"no rows compare {self.agent} with {self.study.roles.opponent} in {place.name}"
-            )
-        return found
+    def judges(self) -> tuple[Read, ...]:
+        """Over the opponent before every judge of the world; none: there is no judge."""
+        return self.before_judges(self.study.roles.opponent)
+
+    def before_judges(self, baseline: str) -> tuple[Read, ...]:
+        """Over a baseline before the judges of the first open place, as far as it was read there.
+
+        Raises:
+            ValueError: if it is the opponent, and was not read before the first judge.
+        """
+        world = self.first("open")
+        found = []
+        places = [p for p in self.study.of_role("judge") if world and p.of == world.name]
+        for place in places:
+            d = self.over(baseline, place)
+            if d is not None:
+                known = "the independent judge" if place is places[0] else f"the {place.heading}"
+                found.append(Read(known, d))
+            elif place is places[0] and baseline == self.study.roles.opponent:
+                raise ValueError(f"no rows compare {self.agent} with {baseline} in {place.name}")
+        return tuple(found)
 
     @property
     def objections(self) -> tuple[str, ...]:
@@ -164,8 +193,9 @@ class _Facts:
         """What needs no learning and is clearly beaten in no place, or clearly ahead in one."""
         found = []
         for baseline in self.study.roles.others:
-            places = (self.over(baseline, self.first(role)) for role in ("open", "judge"))
-            sides = [d.side for d in places if d is not None]
+            world = self.over(baseline, self.first("open"))
+            sides = [world.side] if world is not None else []
+            sides += [read.side for read in self.before_judges(baseline)]
             if sides and (max(sides) <= 0 or min(sides) < 0):
                 found.append(baseline)
         return tuple(found)
@@ -173,7 +203,8 @@ class _Facts:
     @property
     def outcome(self) -> str:
         """The rules of this module, applied."""
-        world, judge = self.world.side, 1 if self.judge is None else self.judge.side
+        world = self.world.side
+        judge = min((read.side for read in self.judges), default=1)
         if self.objections:
             return "not believed"
         if world > 0:
@@ -182,7 +213,7 @@ class _Facts:
             return "opponent only" if self.equals else "wins"
         if world < 0:
             return "loses"
-        return "judge only" if self.judge is not None and judge > 0 else "no difference"
+        return "judge only" if self.judges and judge > 0 else "no difference"
 
     @property
     def sentence(self) -> str:
@@ -190,13 +221,13 @@ class _Facts:
         opponent = self.study.roles.say(self.study.roles.opponent)
         world, who = self.world.estimate.signed(), f"RL ({self.agent})"
         unit, others = self.study.unit, "".join(f" {text}." for text in self._others())
-        judge = self.judge and self.judge.estimate.signed()
+        before = " and ".join(f"{r.signed} before {r.judge}" for r in self.judges)
         if self.outcome == "not believed":
             return (
                 f"The result is not to be believed: where looking ahead is worth nothing, {who} "
                 f"fails the control, because {' and '.join(self.objections)}. What it shows "
                 f"against {opponent}, {world} in the world"
-                + (f" and {judge} before the judge" if judge else "")
+                + (f" and {before}" if before else "")
                 + f" ({unit}), may come from the same fault."
             )
         if self.outcome in ("wins", "opponent only"):
@@ -204,20 +235,21 @@ class _Facts:
             lead = f"As much is had without reinforcement learning, by {names}. " if names else ""
             return (
                 f"{lead}{who} beats {opponent}: {world} {unit} in the simulated world"
-                + (f" and {judge} before the independent judge." if judge else ".")
+                + (f" and {before}." if before else ".")
                 + f"{others}{self._control()}"
             )
         if self.outcome == "world only":
-            how = "loses" if self.judge and self.judge.side < 0 else "shows no clear difference"
+            worst = min(self.judges, key=lambda read: read.side)
+            how = "loses" if worst.side < 0 else "shows no clear difference"
             return (
                 f"Not shown: {who} beats {opponent} in the world it was trained in ({world} "
-                f"{unit}) but {how} before the independent judge ({judge}), so the gain may be of "
-                f"the simulator's making.{others}{self._control()}"
+                f"{unit}) but {how} before {worst.judge} ({worst.signed}), so the gain may be of "
+                f"the simulator's making.{self._besides(worst)}{others}{self._control()}"
             )
         if self.outcome == "judge only":
             return (
-                f"Not shown: {who} is ahead of {opponent} before the independent judge ({judge} "
-                f"{unit}) but without clear difference in the world it was trained in ({world})."
+                f"Not shown: {who} is ahead of {opponent} ({before}, {unit}) but without clear "
+                f"difference in the world it was trained in ({world})."
                 f"{others}{self._control()}"
             )
         words = {1: "wins", -1: "loses too", 0: "no clear difference"}
@@ -228,8 +260,8 @@ class _Facts:
                 f"No clear difference between {who} and {opponent} in the simulated world: "
                 f"{world} {unit}"
             )
-        if self.judge is not None:
-            text += f"; before the independent judge: {words[self.judge.side]} ({judge})"
+        for read in self.judges:
+            text += f"; before {read.judge}: {words[read.side]} ({read.signed})"
         return f"{text}.{others}{self._control()}"
 
     @property
@@ -252,13 +284,21 @@ class _Facts:
                 )
         return tuple(found)
 
+    def _besides(self, told: Read) -> str:
+        """What the other judges say, after one was told."""
+        others = [
+            f"{_STAND[r.side]} before {r.judge} ({r.signed})" for r in self.judges if r != told
+        ]
+        return f" It is {', '.join(others)}." if others else ""
+
     def _others(self) -> list[str]:
         """Whether it also beats what else it is compared with."""
         found = []
         for baseline in self.study.roles.others:
-            world, judge = (self.over(baseline, self.first(role)) for role in ("open", "judge"))
+            world = self.over(baseline, self.first("open"))
             if world is not None:
-                found.append(_against(self.study.roles.say(baseline), world, judge))
+                name = self.study.roles.say(baseline)
+                found.append(_against(name, world, self.before_judges(baseline)))
         return found
 
     def _control(self) -> str:
@@ -273,27 +313,23 @@ class _Facts:
         )
 
 
-def _against(name: str, world: Difference, judge: Difference | None) -> str:
-    """Whether it beats a further baseline, in both places."""
-    if judge is None:
-        numbers, sides = world.estimate.signed(), (world.side, world.side)
-    else:
-        numbers = (
-            f"{world.estimate.signed()} in the world, {judge.estimate.signed()} before the judge"
-        )
-        sides = (world.side, judge.side)
-    if sides == (1, 1):
+def _against(name: str, world: Difference, judges: tuple[Read, ...]) -> str:
+    """Whether it beats a further baseline, in the world and before each judge."""
+    read = [("in the world", world.side, world.estimate.signed())]
+    read += [(f"before {r.judge}", r.side, r.signed) for r in judges]
+    numbers = ", ".join(f"{signed} {where}" for where, _, signed in read)
+    if not judges:
+        numbers = world.estimate.signed()
+    at = {side: " and ".join(w for w, s, _ in read if s == side) for side in (1, 0, -1)}
+    if at[1] and at[-1]:
+        return f"Against {name} it is clearly ahead {at[1]} and clearly behind {at[-1]} ({numbers})"
+    if at[1] and at[0]:
+        return f"Against {name} it is clearly ahead {at[1]} only ({numbers})"
+    if at[1]:
         return f"It also beats {name} ({numbers})"
-    if sides in ((1, -1), (-1, 1)):
-        ahead, behind = ("in the world", "before the judge")[:: sides[0]]
-        return f"Against {name} it is clearly ahead {ahead} and clearly behind {behind} ({numbers})"
-    if sides[0] == 1:
-        return f"Against {name} it is clearly ahead in the world only ({numbers})"
-    if sides[1] == 1:
-        return f"Against {name} it is clearly ahead before the judge only ({numbers})"
-    if sides == (0, 0):
-        return f"Against {name} there is no clear difference ({numbers})"
-    return f"It loses to {name} ({numbers})"
+    if at[-1]:
+        return f"It loses to {name} ({numbers})"
+    return f"Against {name} there is no clear difference ({numbers})"
 
 
 def against_oracle(study: Study, numbers: Numbers, rows: pd.DataFrame) -> Verdict:

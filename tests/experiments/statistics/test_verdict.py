@@ -68,14 +68,43 @@ def test_who_is_matched_without_learning_is_ahead_of_the_opponent_only() -> None
     assert judged(1.8, 1.0, num_users=400).verdict.outcome == "wins"
 
 
+def before_a_second_judge(learner: float, cap: float) -> Numbers:
+    """Wins in the world and before the first judge; before a second one these two earn more."""
+    gains = {"world": 1.8, "judge": 2.4, "static": 0.0}
+    rows = episode_rows(gains={k: {"plackett-luce": v} for k, v in gains.items()}, num_users=400)
+    more = rows[(rows["variant"] == "judge") & (rows["group"] == "evaluation")]
+    more = more.assign(variant="judge-gp")
+    more["return"] += learner * (more["policy"] == "plackett-luce")
+    more["return"] += cap * (more["policy"] == "supervised-capped")
+    made = study(ONE)
+    judge = replace(made.places[1], name="judge-gp", title="judge of family gp")
+    assert judge.role == "judge"
+    made = replace(made, places=(*made.places, judge))
+    rows = pd.concat([rows, more], ignore_index=True)
+    return compute_numbers(made, rows, pd.DataFrame())
+
+
+def test_the_judge_that_it_does_worst_before_decides() -> None:
+    found = before_a_second_judge(0.0, 0.0).verdict
+    assert found.outcome == "wins" and "before the judge of family gp" in found.sentence
+    lost = before_a_second_judge(-5.0, 0.0).verdict
+    assert lost.outcome == "world only"
+    assert "but loses before the judge of family gp (-" in lost.sentence
+    assert "clearly ahead before the independent judge (+" in lost.sentence
+    turned = before_a_second_judge(0.0, 5.0).verdict
+    assert turned.outcome == "opponent only"
+    words = "and before the independent judge and clearly behind before the judge of family gp ("
+    assert words in turned.sentence and "also beats" not in turned.sentence
+
+
 def test_wins_but_not_over_the_cap() -> None:
     lost = judged(0.6, 0.6, num_users=400).verdict.sentence
     assert "It loses to the tuned diversity cap (" in lost
     assert "no clear difference" in judged(1.0, 1.0).verdict.sentence
     assert "clearly ahead in the world only" in judged(1.8, 1.0).verdict.sentence
-    assert "ahead before the judge only" in judged(1.0, 1.8).verdict.sentence
+    assert "ahead before the independent judge only" in judged(1.0, 1.8).verdict.sentence
     split = judged(2.4, 0.2).verdict.sentence
-    assert "clearly ahead in the world and clearly behind before the judge (+" in split
+    assert "clearly ahead in the world and clearly behind before the independent judge (+" in split
 
 
 @pytest.mark.parametrize(
