@@ -165,6 +165,13 @@ def _float(values: object) -> Tensor:
     return torch.as_tensor(np.asarray(values), dtype=torch.float32)
 
 
+class Pairs(NamedTuple):
+    """What is known of B users and C items each, together."""
+
+    feature_BCP: Tensor
+    expected_BCV: Tensor  # evidence: by the regressions, where there is none by running means
+
+
 @dataclass(frozen=True)
 class Reader:
     """Reads users' values event by event."""
@@ -246,18 +253,28 @@ class Reader:
             parts.append(torch.stack([bias_B, belief.drift, belief.variance], 1))
         return torch.cat(parts, 1)
 
-    def about_pairs(self, reading: Reading, id_BC: Tensor) -> Tensor:
-        """Features of users and items together, (B, C, P): what each regression says, by block."""
-        parts = []
-        for feature_NR, belief in zip(self.statistics.feature_WNR, reading.beliefs, strict=True):
-            feature_BCR = F.embedding(id_BC, feature_NR)
-            mean_BC, variance_BC = self.regression.outlook(belief, feature_BCR)
-            said_BCR = feature_BCR * belief.mean[:, None]
-            blocks = said_BCR.split(list(self.blocks), 2)[1:]  # type: ignore[no-untyped-call]
-            parts += [mean_BC, variance_BC.log(), *(block_BCR.sum(2) for block_BCR in blocks)]
-        if not parts:
-            return reading.count.new_zeros(*id_BC.shape, 0)
-        return torch.stack(parts, 2)
+    def about_pairs(self, reading: Reading, id_BC: Tensor) -> Pairs:
+        """What is known of users and items together: of each regression its mean, variance, blocks.
+
+        Args:
+            reading: of B users.
+            id_BC: int64 ids.
+        """
+        s = self.statistics
+        item_BCV = s.mean_V + s.item_VN.T[id_BC]
+        usual_BV = reading.total / (reading.count + USER_PRIOR)
+        said = list(usual_BV[:, None].expand_as(item_BCV).unbind(2))
+        features = []
+        for w, belief in enumerate(reading.beliefs):
+            feature_BCR = F.embedding(id_BC, s.feature_WNR[w])
+            said_BCK, variance_BC = self.regression.outlook(belief, feature_BCR, self.blocks)
+            mean_BC = said_BCK.sum(2) + belief.drift[:, None]
+            said[self.regressed[w]] = mean_BC
+            features += [mean_BC, variance_BC.log(), *said_BCK[..., 1:].unbind(2)]
+        return Pairs(
+            torch.stack(features, 2) if features else item_BCV.new_zeros(*id_BC.shape, 0),
+            item_BCV + s.scale_V * torch.stack(said, 2),
+        )
 
     def doubt(self, reading: Reading, id_BC: Tensor, w: int) -> Tensor:
         """Standard deviation of what a user gives an item on average, noise left out, (B, C).
@@ -268,18 +285,5 @@ class Reader:
             w: which of the regressions; in the unit of its signal's evidence.
         """
         feature_BCR = F.embedding(id_BC, self.statistics.feature_WNR[w])
-        _, variance_BC = self.regression.outlook(reading.beliefs[w], feature_BCR)
+        _, variance_BC = self.regression.outlook(reading.beliefs[w], feature_BCR, self.blocks)
         return self.statistics.scale_V[self.regressed[w]] * (variance_BC - 1).clamp(min=0).sqrt()
-
-    def expected(self, reading: Reading, id_BC: Tensor) -> Tensor:
-        """Evidence that closed forms expect, (B, C, V): the regression's, else running means."""
-        s = self.statistics
-        item_BCV = s.mean_V + s.item_VN.T[id_BC]
-        mean_BV = reading.total / (reading.count + USER_PRIOR)
-        said = list(mean_BV[:, None].expand_as(item_BCV).unbind(2))
-        for w, belief in enumerate(reading.beliefs):
-            feature_BCR = F.embedding(id_BC, s.feature_WNR[w])
-            said[self.regressed[w]] = (feature_BCR @ belief.mean[..., None])[..., 0] + belief.drift[
-                :, None
-            ]
-        return item_BCV + s.scale_V * torch.stack(said, 2)

@@ -6,8 +6,7 @@ innovation. All variances are ratios to the noise's. One more value costs O(R^2)
 features, however long the history; this is the Gaussian process of the classics in its
 weight-space form, with the kernels cut to their largest directions.
 
-Axis letters beyond the legend of `envs/types.py`: R features, T a user's events, x some leading
-axes.
+Axis letters beyond the legend of `envs/types.py`: R features, K blocks of them.
 
 Source: Rasmussen and Williams 2006, section 2.1; Kalman 1960 for the drift.
 """
@@ -15,6 +14,7 @@ Source: Rasmussen and Williams 2006, section 2.1; Kalman 1960 for the drift.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -94,12 +94,31 @@ class Regression:
             variance=keep_B.square() * variance_B + (1 - keep_B.square()) * self.drift,
         )
 
-    def outlook(self, belief: Belief, feature_BCR: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance, noise included, of the next residual at these items, (B, C) each."""
-        mean_BC = (feature_BCR @ belief.mean[..., None])[..., 0] + belief.drift[:, None]
-        looked_BCR = feature_BCR @ belief.covariance + 2 * belief.cross[:, None]
-        spread_BC = torch.linalg.vecdot(looked_BCR, feature_BCR) + belief.variance[:, None]
-        return mean_BC, spread_BC.clamp(min=0) + 1.0
+    def outlook(
+        self, belief: Belief, feature_BCR: Tensor, blocks: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """What the weights say of the next residual at these items, block by block, and how surely.
+
+        One product with a user's own (R, K + R + 1) numbers says all of it.
+
+        Args:
+            belief: of B users.
+            feature_BCR: of C items each.
+            blocks: widths of the K blocks of features, which add up to R.
+
+        Returns:
+            said_BCK: each block's part of the mean; the drift is not in it.
+            variance_BC: of the residual, drift and noise included.
+        """
+        R, K = feature_BCR.shape[2], len(blocks)
+        part_RK = torch.block_diag(*(feature_BCR.new_ones(width, 1) for width in blocks))
+        known_BRX = torch.cat(
+            [belief.mean[..., None] * part_RK, belief.covariance, belief.cross[..., None]], 2
+        )
+        said_BCX = torch.bmm(feature_BCR, known_BRX)
+        spread_BC = torch.linalg.vecdot(said_BCX[..., K : K + R], feature_BCR)
+        variance_BC = spread_BC + 2 * said_BCX[..., -1] + belief.variance[:, None]
+        return said_BCX[..., :K], variance_BC.clamp(min=0) + 1.0
 
     def _gains(self, belief: Belief, feature_BR: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Covariance of the next value with the weights, with the drift, and its variance."""

@@ -273,8 +273,8 @@ def _read(
             at = (torch.as_tensor(b_y, device=device), torch.as_tensor(slot_y, device=device))
             id_BC[at] = item_x[torch.as_tensor(rows, device=device)]
             user_xJ[rows] = reader.about_users(reading)[at[0]]
-            pair_xP[rows] = reader.about_pairs(reading, id_BC)[at]
-            expected_xV[rows] = reader.expected(reading, id_BC)[at]
+            pairs = reader.about_pairs(reading, id_BC)
+            pair_xP[rows], expected_xV[rows] = pairs.feature_BCP[at], pairs.expected_BCV[at]
         going = int(np.searchsorted(-group.last_B, -(k + 1), side="right"))
         if not going:
             break

@@ -167,7 +167,7 @@ class WideValues(nn.Module):
         """
         reader = self.reader
         user_BJ = torch.cat([reader.about_users(reading), about_BJ], 1)
-        pair_BCP = reader.about_pairs(reading, id_BC)
+        pairs = reader.about_pairs(reading, id_BC)
         J, I = self.num_user, self.num_item  # noqa: E741
         weight = self.first.weight
 
@@ -176,9 +176,12 @@ class WideValues(nn.Module):
             return F.linear(x.clamp(-EXTREME, EXTREME), weight[:, part])
 
         user_BZ = scaled(user_BJ, slice(0, J)) + self.first.bias
-        item_BCZ = F.embedding(id_BC, scaled(self.about_NI, slice(J, J + I)))
-        first_BCZ = scaled(pair_BCP, slice(J + I, None)) + item_BCZ + user_BZ[:, None]
-        return self._outputs(first_BCZ, reader.expected(reading, id_BC), tasks)
+        if id_BC.numel() < len(self.about_NI):  # of a large catalogue, only what is asked about
+            item_BCZ = scaled(F.embedding(id_BC, self.about_NI), slice(J, J + I))
+        else:
+            item_BCZ = F.embedding(id_BC, scaled(self.about_NI, slice(J, J + I)))
+        first_BCZ = scaled(pairs.feature_BCP, slice(J + I, None)) + item_BCZ + user_BZ[:, None]
+        return self._outputs(first_BCZ, pairs.expected_BCV, tasks)
 
 
 @dataclass(frozen=True)
