@@ -84,7 +84,7 @@ class Headroom:
     @property
     def sentence(self) -> str:
         """In one sentence, whether there is something to plan for."""
-        found = f"{self.headroom.signed()}, {self.share:+.1%} of what greedy earns"
+        found = f"{self.headroom.signed()}, {self.share:+z.1%} of what greedy earns"
         if self.something:
             return f"There is something to plan for: told the truth, planning is worth {found}."
         return f"There is nothing to plan for: told the truth, planning is worth {found}."
@@ -106,7 +106,7 @@ class Headroom:
                 f"{'' if d.gain is None else d.gain.signed()}  {d.seconds:6.1f} s"
                 for d in self.curve
             ),
-            f"headroom, planner - greedy, paired: {self.headroom.signed()} ({self.share:+.1%})",
+            f"headroom, planner - greedy, paired: {self.headroom.signed()} ({self.share:+z.1%})",
             self.sentence,
         ]
         if not self.flat:

@@ -302,7 +302,7 @@ def draw_sensitivity(result: Result, numbers: Numbers, folder: Path) -> Picture:
     )
     best = numbers.verdict.agent or agents[0]
     levels = [
-        f"{d.estimate.value:+.2f} at {d.strength:g}"
+        f"{d.estimate.value:+z.2f} at {d.strength:g}"
         for d in grid.get((places[0], best, study.roles.opponent), [])
     ]
     return save_picture(

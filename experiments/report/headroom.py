@@ -83,7 +83,7 @@ def _sentence(study: Study, place: Place, found: Mapping[str, Any]) -> str:
     return (
         f"There is {what} to plan for {where}: told the truth, looking ahead is worth "
         f"{_signed(found['headroom'])} {study.unit} over the best slate of the moment "
-        f"({found['headroom']['share']:+.1%})"
+        f"({found['headroom']['share']:+z.1%})"
         + ("." if found["flat"] else ", at least: looking further still gains.")
     )
 
@@ -109,7 +109,7 @@ def headroom_section(
             [who, _plain(numbers), f"{found['seconds'][who]:.0f} s"]
             for who, numbers in found["returns"].items()
         ]
-        share = f"{found['headroom']['share']:+.1%}"
+        share = f"{found['headroom']['share']:+z.1%}"
         body.append(["planner - greedy", _signed(found["headroom"]), share])
         parts += [
             element("h3", place.heading),
@@ -130,4 +130,4 @@ def _plain(numbers: Mapping[str, float]) -> str:
 
 
 def _signed(numbers: Mapping[str, float]) -> str:
-    return f"{numbers['value']:+.2f} [{numbers['low']:+.2f}, {numbers['high']:+.2f}]"
+    return f"{numbers['value']:+z.2f} [{numbers['low']:+z.2f}, {numbers['high']:+z.2f}]"

@@ -166,7 +166,7 @@ def _place(result: Result, place: Place, standings: Sequence[Standing], ledger: 
         line.append(ledger.estimate(standing.mean[place.name]))
         if "published" in head:
             line.append(f"{theirs.value:.1f}" if theirs else "")
-            line += [f"{theirs.also[c]:+.2f}" if theirs and c in theirs.also else "" for c in also]
+            line += [f"{theirs.also[c]:+z.2f}" if theirs and c in theirs.also else "" for c in also]
         line += [ledger.plain(side[c]) if c in side else "" for c in columns]
         if trained:
             slates = standing.slates.get(place.name)
@@ -299,7 +299,7 @@ def _families(result: Result, numbers: Numbers, ledger: Ledger) -> Html | None:
 
 def _signed(d: Difference, ledger: Ledger) -> Html:
     mark = {1: "+", -1: "−", 0: "0"}[d.side]
-    return join([f"{mark} ", ledger.number(f"{d.estimate.value:+.2f}", d.estimate.source)])
+    return join([f"{mark} ", ledger.number(f"{d.estimate.value:+z.2f}", d.estimate.source)])
 
 
 def _sensitivity(
@@ -335,7 +335,7 @@ def _difference_cells(result: Result, d: Difference, ledger: Ledger) -> list[str
     for seed, value in d.by_seed.items():
         seeds += [
             ", " if seeds else "",
-            ledger.number(f"{value:+.2f}", f"{ROWS}: seed {seed} of the {source}"),
+            ledger.number(f"{value:+z.2f}", f"{ROWS}: seed {seed} of the {source}"),
         ]
     place = result.study.place(d.place).heading.split(" (")[0]
     return [d.agent, d.baseline, place, ledger.estimate(d.estimate, signed=True), join(seeds)]

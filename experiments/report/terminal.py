@@ -78,7 +78,7 @@ def _differences(result: Result, numbers: Numbers) -> Table:
     for name in ("difference", *(["by seed"] if several else []), "p"):
         differences.add_column(name, justify="right", no_wrap=True)
     for d in numbers.differences + numbers.control:
-        seeds = f"{min(d.by_seed.values()):+.2f}..{max(d.by_seed.values()):+.2f}"
+        seeds = f"{min(d.by_seed.values()):+z.2f}..{max(d.by_seed.values()):+z.2f}"
         p = "" if d.adjusted is None else p_text(d.adjusted)
         shown = [seeds] if several else []
         cells = (d.agent, d.baseline, d.place, d.estimate.signed(), *shown, p)

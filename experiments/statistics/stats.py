@@ -72,7 +72,7 @@ class Estimate:
 
     def signed(self) -> str:
         """The same with explicit signs, for differences."""
-        return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+        return f"{self.value:+z.2f} [{self.low:+z.2f}, {self.high:+z.2f}]"
 
     @property
     def above_zero(self) -> bool:

@@ -115,7 +115,7 @@ def _explained(study: Study, numbers: Numbers, rows: pd.DataFrame) -> tuple[str,
         "Learning that one value as that of any other event, with the same network, slates of "
         f"training, choice model and search, takes exact slates from {mean[BEST].value:.1f} to "
         f"{mean[LEARNED].value:.1f} minutes (paired difference {gain.signed()}) and from a mean "
-        f"quality of {quality[BEST].value:+.2f} to {quality[LEARNED].value:+.2f}; and an analytic "
+        f"quality of {quality[BEST].value:+z.2f} to {quality[LEARNED].value:+z.2f}; and an analytic "
         f"value, which learns nothing, falls from {mean[CEILING].value:.1f} to "
         f"{mean[CAPPED].value:.1f} when its no click is set to zero: so the published rows are "
         "what that convention allows, and the item-wise decomposition itself allows "
@@ -132,9 +132,9 @@ def _distance(numbers: Numbers) -> str:
     top_k = [x for name, x in off.items() if name.endswith("TS")]
     others = [x for name, x in off.items() if not name.endswith(("TS", "MYOP-GS"))]
     return (
-        f"Against the published rows, those of top-k slates are off by {min(top_k):+.1f} to "
-        f"{max(top_k):+.1f} minutes, those of greedy and exact slates by {min(others):+.1f} to "
-        f"{max(others):+.1f}."
+        f"Against the published rows, those of top-k slates are off by {min(top_k):+z.1f} to "
+        f"{max(top_k):+z.1f} minutes, those of greedy and exact slates by {min(others):+z.1f} to "
+        f"{max(others):+z.1f}."
     )
 
 

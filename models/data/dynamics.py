@@ -107,7 +107,7 @@ def returns_told(found: Dynamics, words: Words) -> str:
     low, high = found.interval
     said += (
         f"; rank correlation of a pause with the mean {found.liked} of the {words.session} "
-        f"before it, within people, {found.pause_after_liked:+.3f} [{low:+.3f}, {high:+.3f}]"
+        f"before it, within people, {found.pause_after_liked:+z.3f} [{low:+z.3f}, {high:+z.3f}]"
     )
     return said + ("" if low * high > 0 else ": the log does not show that liking hastens a return")
 

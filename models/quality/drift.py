@@ -300,7 +300,7 @@ def _change(reading: Reading) -> str:
     c = reading.change
     return (
         f"{heading(reading.figure)} on {reading.rows} rows: {reading.verdict}, "
-        f"{reading.old:.4f} -> {reading.new:.4f} ({c.value:+.4f} [{c.low:+.4f}, {c.high:+.4f}])"
+        f"{reading.old:.4f} -> {reading.new:.4f} ({c.value:+z.4f} [{c.low:+z.4f}, {c.high:+z.4f}])"
     )
 
 

@@ -151,7 +151,7 @@ class DeletionTest:
         return (
             f"deletion test {said}: without the {self.removed} most attributed events of a history "
             f"{self.head} falls by {a.value:.4f}, without {self.removed} random ones by "
-            f"{r.value:.4f}; difference {d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}], "
+            f"{r.value:.4f}; difference {d.value:+z.4f} [{d.low:+z.4f}, {d.high:+z.4f}], "
             f"{self.people} people, each with the item recommended first"
         )
 

@@ -87,7 +87,7 @@ class Contrast:
             word = "better than" if self.better else "worse than"
         return (
             f"{self.share:.0%} of labels, {heading(self.figure)}: {self.one} {word} {self.other} "
-            f"({self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}], {self.seeds} seeds)"
+            f"({self.difference:+z.4f} [{self.low:+z.4f}, {self.high:+z.4f}], {self.seeds} seeds)"
         )
 
 

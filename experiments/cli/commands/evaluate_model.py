@@ -316,12 +316,12 @@ def _cold_table(log: str, reading: ColdReading) -> Table:
     for name in ("text", "no text", "difference", "95 %", "clear"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in reading.figures:
-        between = "" if isnan(row.low) else f"[{row.low:+.4f}, {row.high:+.4f}]"
+        between = "" if isnan(row.low) else f"[{row.low:+z.4f}, {row.high:+z.4f}]"
         table.add_row(
             heading(row.name),
             f"{row.text:.4f}",
             f"{row.no_text:.4f}",
-            f"{row.difference:+.4f}",
+            f"{row.difference:+z.4f}",
             between,
             "yes" if row.clear else "no",
         )
@@ -343,7 +343,7 @@ def _cosine_table(cosines: dict[str, Any]) -> Table:
     for head in cosines["heads"]:
         table.add_column(head, justify="right", no_wrap=True)
     for head, row in zip(cosines["heads"], cosines["epochs"][-1], strict=True):
-        table.add_row(head, *(f"{value:+.2f}" for value in row))
+        table.add_row(head, *(f"{value:+z.2f}" for value in row))
     return table
 
 

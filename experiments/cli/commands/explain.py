@@ -95,28 +95,28 @@ def explain(
 def _table(one: Explanation) -> Table:
     """An explanation as lines that add up."""
     heads = ", ".join(
-        f"{head} {value:+.2f} (above {below:.0%} of all)"
+        f"{head} {value:+z.2f} (above {below:.0%} of all)"
         for head, (value, below) in one.heads.items()
     )
     table = Table(
-        title=f"{one.title} ({one.item}) for {one.user}: {one.head} {one.output:+.3f}",
+        title=f"{one.title} ({one.item}) for {one.user}: {one.head} {one.output:+z.3f}",
         title_justify="left",
-        caption=f"heads: {heads}\nthe moment of the request moves {one.head} by {one.asked:+.3f}",
+        caption=f"heads: {heads}\nthe moment of the request moves {one.head} by {one.asked:+z.3f}",
         caption_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
     table.add_column("what")
     table.add_column("adds", justify="right", no_wrap=True)
-    table.add_row("the item itself", f"{one.itself:+.3f}")
-    table.add_row("running statistics", f"{one.statistics:+.3f}")
-    table.add_row("said of somebody unknown", f"{one.empty:+.3f}")
-    table.add_row("profile and context", f"{one.context:+.3f}")
+    table.add_row("the item itself", f"{one.itself:+z.3f}")
+    table.add_row("running statistics", f"{one.statistics:+z.3f}")
+    table.add_row("said of somebody unknown", f"{one.empty:+z.3f}")
+    table.add_row("profile and context", f"{one.context:+z.3f}")
     for event in one.history[:SHOWN]:
         seen = ", ".join(f"{name} {value:g}" for name, value in event.feedback.items())
-        table.add_row(f"{event.title} ({seen})", f"{event.adds:+.3f}")
+        table.add_row(f"{event.title} ({seen})", f"{event.adds:+z.3f}")
     others = one.history[SHOWN:]
     if others:
-        table.add_row(f"{len(others)} other events", f"{sum(e.adds for e in others):+.3f}")
-    table.add_row("rest, which the method misses", f"{one.rest:+.3f}")
+        table.add_row(f"{len(others)} other events", f"{sum(e.adds for e in others):+z.3f}")
+    table.add_row("rest, which the method misses", f"{one.rest:+z.3f}")
     return table

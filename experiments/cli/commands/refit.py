@@ -145,7 +145,7 @@ def _tables(report: DriftReport) -> list[Table]:
     )
     for r in report.readings:
         c = r.change
-        change = (f"{c.value:+.4f}", f"[{c.low:+.4f}, {c.high:+.4f}]")
+        change = (f"{c.value:+z.4f}", f"[{c.low:+z.4f}, {c.high:+z.4f}]")
         figures.add_row(
             heading(r.figure), r.rows, f"{r.old:.4f}", f"{r.new:.4f}", *change, r.verdict
         )
