@@ -286,7 +286,7 @@ def main() -> None:
         if given.step:
             print(json.dumps(measure(given.step, asked)))
             return
-        if not folder.exists():
+        if not any(folder.glob("events.*")):
             make(folder, given.events, given.users, given.items, given.form)
         variables = own_home(asked)
         command = [sys.executable, __file__, *sys.argv[1:], "--folder", str(asked.folder)]
