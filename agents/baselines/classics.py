@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from slategym.agents.core.tuning import WHOLE, Budget, Setting, Tuned, Tuning, tune
+from slategym.agents.core.tuning import (
+    WHOLE,
+    Budget,
+    Setting,
+    Tuned,
+    Tuning,
+    at_edge,
+    noted,
+    tune,
+)
 from slategym.agents.slates.top import allowed_only, capped_slate, top_slate
 from slategym.agents.types import Action, Policy
 from slategym.envs.luck import Luck
@@ -134,9 +143,13 @@ class Fitted:
             for cap in (None, *caps)
         ]
 
+    @property
+    def _fades(self) -> list[str]:
+        return [name for name in self.settings if name.rpartition(".")[2] == "fade"]
+
     def _changes(self) -> list[dict[str, float]]:
         """Every fade, and the weight of every part, slower and faster, more and less."""
-        fades = [name for name in self.settings if name.rpartition(".")[2] == "fade"]
+        fades = self._fades
         found = [
             {name: fade for name in fades}
             for fade in FADES
@@ -148,7 +161,13 @@ class Fitted:
 
     def tune(self, world: World, budget: Budget = WHOLE) -> Tuning:
         """The best of them before selection people."""
-        return tune(world, self.family, self.tries(world), self.policy, budget.share(SHARE))
+        found = tune(world, self.family, self.tries(world), self.policy, budget.share(SHARE))
+        edges = []
+        for name in ("weight", *self._fades) if found.tried else ():
+            tried = {row.setting[name] for row in found.tried if name in row.setting}
+            if tried:
+                edges.append(at_edge(name, found.chosen[name], sorted(tried), ends=(0.0, 1.0)))
+        return replace(found, note=noted(*edges))
 
 
 def events_of(log: AgentLog, num_items: int) -> Events:

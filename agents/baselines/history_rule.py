@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from slategym.agents.core.ranker import Ranker
 from slategym.agents.core.supervised import ranker_of
-from slategym.agents.core.tuning import WHOLE, Budget, Setting, Tuning, tune
+from slategym.agents.core.tuning import WHOLE, Budget, Setting, Tuning, at_edge, noted, tune
 from slategym.agents.types import Action
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.types import LONG_AGO, History, Observation, World
 
 FADING = 0.7  # of a click's trace, per slate
-STRENGTHS = (0.25, 0.5, 1.0, 2.0, -0.5)  # log-odds per click of the last slate, when tuned
+STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0, -0.5)  # log-odds per click of the last slate, when tuned
 FADINGS = (0.7, 0.5, 0.85)  # per slate, when tuned
 SHARE = 1 / 3  # of a budget; the rest goes to the ranker
 
@@ -93,10 +93,17 @@ def history_rule_with(world: World, setting: Setting, ranker: Ranker) -> History
 def tune_history_rule(world: World, budget: Budget = WHOLE) -> Tuning:
     """The strength and fading that serve selection people best, on the tuned ranker."""
     ranker = ranker_of(world, budget)
-    return tune(
+    found = tune(
         world,
         "history-rule",
         [{"strength": s, "fading": f} for s in STRENGTHS for f in FADINGS],
         lambda where, setting: history_rule_with(where, setting, ranker),
         budget.share(SHARE),
     )
+    if not found.tried:
+        return found
+    edges = [
+        at_edge("strength", found.chosen["strength"], STRENGTHS),
+        at_edge("fading", found.chosen["fading"], FADINGS),
+    ]
+    return replace(found, note=noted(*edges))

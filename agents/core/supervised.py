@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from slategym.agents.core.choice import ConditionalLogit
 from slategym.agents.core.choice_fit import fitted_choice, further_heads
 from slategym.agents.core.ranker import Ranker, Retrieved, has_ranker, stated_ranker
-from slategym.agents.core.tuning import WHOLE, Budget, Setting, Tuning, said, tune
+from slategym.agents.core.tuning import WHOLE, Budget, Setting, Tuning, at_edge, noted, said, tune
 from slategym.agents.slates.diverse import dpp_slate, mmr_slate, quota_slate
 from slategym.agents.slates.top import capped_slate
 from slategym.agents.types import Action
@@ -37,8 +37,8 @@ SHARES = {
     "kind": 0.075,
     "supervised": 0.25,
 }  # of a budget; four kinds
-CLICK_WEIGHTS = (0.1, 0.15, 0.2, 0.3, 0.5, 1.0)  # utility per log-odds of a click
-FURTHER_SHARES = (0.0, 0.5)  # weight of the next binary head, as a share of the click's
+CLICK_WEIGHTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # utility per log-odds of a click
+FURTHER_SHARES = (0.0, 0.5, 1.0)  # weight of the next binary head, as a share of the click's
 CLICK_RATES = (0.15, 0.3, 0.5, 0.75)  # of the best slates, by which taking nothing is levelled
 PROBED = 512  # arrivals on whose first request that is done
 FAR = 20.0  # log-odds that are searched around
@@ -84,11 +84,11 @@ DIVERSITIES: dict[str, Kind] = {
     "quota": Kind(
         "score lost per earlier slot of the topic",
         _quota,
-        (0.1, 0.3, 1.0),
+        (0.1, 0.3, 1.0, 3.0),
         by_topic=True,
     ),
-    "mmr": Kind("score lost beside a twin", _mmr, (0.25, 0.5, 1.0)),
-    "dpp": Kind("score lost per nat of explained variance", _dpp, (0.02, 0.1, 0.5)),
+    "mmr": Kind("score lost beside a twin", _mmr, (0.125, 0.5, 2.0, 8.0)),
+    "dpp": Kind("score lost per nat of explained variance", _dpp, (0.02, 0.1, 0.5, 2.5)),
 }
 """How slates are made various, by name; scores are in log-odds."""
 
@@ -194,7 +194,13 @@ def tune_heads(world: World, budget: Budget = WHOLE) -> Tuning:
     """The weights of the heads in an item's utility, where clicks are rare."""
     budget = budget.share(SHARES["heads"])
     found = tune(world, f"{RANKER}-heads", head_settings, _plain, budget)
-    return replace(found, note=choice_note(world))
+    if not found.tried:
+        return replace(found, note=choice_note(world))
+    (_, click), *others = found.chosen["heads"].items()
+    edges = [at_edge("weight of click", click, CLICK_WEIGHTS)]
+    for head, weight in others:
+        edges.append(at_edge(f"share of {head}", weight / click, FURTHER_SHARES, ends=(0.0,)))
+    return replace(found, note=noted(choice_note(world), *edges))
 
 
 def tune_ranker_steps(world: World, budget: Budget = WHOLE) -> list[Tuning]:
@@ -208,14 +214,17 @@ def _plain(where: World, setting: Setting) -> Supervised:
 
 def tune_diversity(world: World, kind: str, budget: Budget = WHOLE) -> Tuning:
     """How much of a kind of diversity serves selection people best, on the tuned ranker."""
-    ranker = ranker_of(world, budget)
-    return tune(
+    ranker, strengths = ranker_of(world, budget), strengths_of(world, kind)
+    found = tune(
         world,
         f"{SUPERVISED}-{kind}",
-        [{"kind": kind, "strength": strength} for strength in strengths_of(world, kind)],
+        [{"kind": kind, "strength": strength} for strength in strengths],
         lambda where, setting: supervised_with(where, setting, ranker),
         budget.share(SHARES["kind"]),
     )
+    if not found.tried or kind == "cap":  # of one item, to as many as there are slots
+        return found
+    return replace(found, note=at_edge("strength", found.chosen["strength"], strengths))
 
 
 def tune_supervised(world: World, budget: Budget = WHOLE) -> Tuning:

@@ -139,6 +139,33 @@ def said(setting: Setting) -> str:
     return ", ".join(parts)
 
 
+def at_edge(
+    what: str, value: float, tried: Sequence[float], ends: Sequence[float] = ()
+) -> str:
+    """That a better value may lie beyond those tried; empty where none may.
+
+    Args:
+        what: is of this value, in words.
+        value: that was taken.
+        tried: values, in any order.
+        ends: of them those beyond which nothing makes sense.
+
+    >>> at_edge("weight of click", 4.0, (0.5, 1.0, 2.0, 4.0))
+    'weight of click at the edge: 4 is the highest tried'
+    >>> at_edge("cap", 1.0, (1.0, 2.0), ends=(1.0,))
+    ''
+    """
+    if value in ends or len(tried) < 2 or min(tried) < value < max(tried):
+        return ""
+    side = "highest" if value >= max(tried) else "lowest"
+    return f"{what} at the edge: {value:.3g} is the {side} tried"
+
+
+def noted(*notes: str) -> str:
+    """Those that say something, one after the other."""
+    return "; ".join(note for note in notes if note)
+
+
 def tune(
     world: World,
     name: str,

@@ -24,6 +24,7 @@ from slategym.agents.core.supervised import (
     setting_of,
     strengths_of,
     supervised_with,
+    tune_diversity,
     tune_ranker,
     tune_supervised,
 )
@@ -137,6 +138,19 @@ def test_tuning_serves_selection_people_at_least_as_well(world: World) -> None:
     assert policy.inner.diversity == Diversity(**final.chosen)
 
 
+def test_a_choice_at_the_edge_of_what_was_tried_is_said(world: World) -> None:
+    cheap = Budget(3_000)
+    found = supervised.tune_heads(world, cheap)
+    weights, click = supervised.CLICK_WEIGHTS, found.chosen["heads"]["click"]
+    assert ("weight of click at the edge" in str(found)) == (click in (weights[0], weights[-1]))
+    quota, strengths = tune_diversity(world, "quota", cheap), strengths_of(world, "quota")
+    at_end = quota.chosen["strength"] in (strengths[0], strengths[-1])
+    assert ("strength at the edge" in str(quota)) == at_end
+    assert "edge" not in str(tune_diversity(world, "cap", cheap))  # beyond one there is nothing
+    pinned = replace(world, chosen={"ranker-heads": {"heads": {"click": 4.0}, "nothing": None}})
+    assert "edge" not in str(supervised.tune_heads(pinned, cheap))  # nothing was tried
+
+
 def test_without_selection_people_nothing_is_tuned() -> None:
     world = learned_world(slate_size=K)
     assert ranker_of(world) == stated_ranker(world)
@@ -164,7 +178,7 @@ def test_every_signal_with_two_values_may_enter_once(world: World) -> None:
     tried = head_settings(world)
     assert tried[0] == {"heads": {"click": 1.0}, "nothing": None}
     assert all(set(s["heads"]) <= {"click", "like"} for s in tried)
-    assert len(tried) == len({str(s) for s in tried}) == 12
+    assert len(tried) == len({str(s) for s in tried}) == 18
 
 
 def test_a_learner_keeps_the_ranker_from_which_it_started(world: World, tmp_path: Path) -> None:

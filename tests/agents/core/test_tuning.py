@@ -14,7 +14,7 @@ from five_items import five_items
 from small_worlds import learned_world
 
 from slategym.agents.core import tuning
-from slategym.agents.core.tuning import Budget, Tuning, best, halve, said, tune
+from slategym.agents.core.tuning import Budget, Tuning, at_edge, best, halve, noted, said, tune
 from slategym.agents.registry import make_policy
 from slategym.agents.types import Action
 from slategym.envs.luck import Luck
@@ -159,3 +159,12 @@ def test_settings_may_follow_from_the_people_they_are_tried_on(world: World) -> 
 
 def test_a_setting_in_words() -> None:
     assert said({"fade": 0.85, "cap": 2, "nothing": None}) == "fade 0.85, cap 2, nothing none"
+
+
+def test_an_edge_is_where_a_better_value_may_lie_beyond() -> None:
+    tried = (0.0, 0.5, 1.0)
+    assert at_edge("share", 1.0, tried) == "share at the edge: 1 is the highest tried"
+    assert at_edge("share", 0.0, tried) == "share at the edge: 0 is the lowest tried"
+    assert at_edge("share", 0.0, tried, ends=(0.0,)) == at_edge("share", 0.5, tried) == ""
+    assert at_edge("share", 2.0, (2.0,)) == ""  # there was no choice
+    assert noted("a", "", "b") == "a; b"
