@@ -139,9 +139,7 @@ def said(setting: Setting) -> str:
     return ", ".join(parts)
 
 
-def at_edge(
-    what: str, value: float, tried: Sequence[float], ends: Sequence[float] = ()
-) -> str:
+def at_edge(what: str, value: float, tried: Sequence[float], ends: Sequence[float] = ()) -> str:
     """That a better value may lie beyond those tried; empty where none may.
 
     Args:
