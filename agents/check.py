@@ -19,12 +19,12 @@ from torch import Tensor
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.random_slates import Random
 from slategym.agents.core.tree import leaves
-from slategym.agents.registry import policies
+from slategym.agents.registry import find_agent, find_entry
 from slategym.agents.types import Action, Policy
 from slategym.envs import engine
 from slategym.envs.check import ContractError
 from slategym.envs.luck import Luck
-from slategym.envs.names import UsageError, load_object
+from slategym.envs.names import UsageError
 from slategym.envs.observation import show
 from slategym.envs.registry import make_world
 from slategym.envs.types import Observation, Session, World, map_tensors
@@ -75,11 +75,11 @@ def _made(
 ) -> tuple[Policy, World]:
     """The policy and the world in which it is checked."""
     if isinstance(agent, str):
-        entry = policies.find(agent)
+        entry = find_entry(agent)
         if entry.agent is None:
             where = make_world(entry.example) if world is None else world
             return entry.make(where), where
-        agent = load_object(entry.agent)
+        agent = find_agent(agent)
         if world is None and entry.needs:
             world = make_world(entry.example)
     if not isinstance(agent, type):

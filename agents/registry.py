@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from slategym.envs.luck import Luck
     from slategym.envs.types import Observation, World
 
+PRESENT = "-gamma0"  # ends the name of a learner that looks at the present only
 PLAIN_WORLD = "Sardine-SlateTopK-Bored-v0"  # any policy can act in it but for those that say not
 
 
@@ -364,29 +365,56 @@ def register_agent(name: str, path: str, one_line: str = "") -> None:
     policies.register(name, _plug_in_agent(path, one_line or path))
 
 
-def find_learner(name: str) -> str:
-    """Where the class of the learner of that name is, "module:Class"; by name, nothing is imported.
+def find_entry(name: str, called: str = "policy") -> PolicyEntry:
+    """What is registered under that name; by a name such as slateq-gamma0, the learner's variant.
+
+    Args:
+        name: as `slategym agents` lists it, or "module:Name".
+        called: what it is in the message.
+
+    Raises:
+        UsageError: if there is none; the nearest is offered.
+    """
+    base = name.removesuffix(PRESENT)
+    if base == name or ":" in name or name in policies.all():
+        return policies.find(name, called)
+    entry = policies.find(base, called)
+    if entry.agent is None:
+        raise UsageError(f"{base} is no learner: it has no discount, so there is no {name}")
+    one_line = f"{base} with gamma = 0: what comes later weighs nothing"
+    return entry._replace(kind="bandit", one_line=one_line, fixed=(("gamma", 0.0),))
+
+
+def find_learner(name: str) -> PolicyEntry:
+    """What is registered of the learner of that name; by name, nothing is imported.
 
     Raises:
         UsageError: if there is none; the nearest is offered.
     """
     if ":" not in name:
         learners = {name: entry for name, entry in policies.all().items() if entry.agent}
-        lookup("agent", name, learners)
-    entry = policies.find(name)
+        lookup("agent", name if name in learners else name.removesuffix(PRESENT), learners)
+    entry = find_entry(name)
     if entry.agent is None:
         raise UsageError(f"{name} is no learner: derive it from slategym.agents.Agent")
-    return entry.agent
+    return entry
 
 
 def find_agent(name: str) -> type[Agent]:
     """The class of the learner of that name, or at "module:Class".
 
     Raises:
-        UsageError: if there is none; the nearest is offered.
+        UsageError: if there is none, and the nearest is offered; it has no discount that its name
+            could set to zero.
     """
-    found: type[Agent] = load_object(find_learner(name))
-    return found
+    entry = find_learner(name)
+    assert entry.agent is not None, name
+    found: type[Agent] = load_object(entry.agent)
+    if not entry.fixed:
+        return found
+    from slategym.agents.core.decided import with_decided
+
+    return with_decided(found, name, entry.fixed)
 
 
 def load_agent(folder: str | os.PathLike[str], world: World, *, trust: bool = False) -> Agent:
@@ -407,7 +435,9 @@ def load_agent(folder: str | os.PathLike[str], world: World, *, trust: bool = Fa
     kept = json.loads((place / ABOUT).read_text())
     kind = kept["about"].get("agent", kept["agent"])
     if not trust:
-        check_registered(place / ABOUT, kind)
+        module, colon, rest = kind.partition(":")  # whatever follows a colon would be imported
+        path = f"{module}:{re.sub(r'[^0-9A-Za-z_.]', '', rest) or 'agent'}"
+        check_registered(place / ABOUT, path if colon else kind)
     agent = find_agent(kind).load(place, world)
     return agent if seed is None else agent.of_seed(seed)
 
@@ -470,7 +500,7 @@ def find_policy(name: str | os.PathLike[str]) -> PolicyEntry | None:
         return None
     if not isinstance(given, str) or _is_path(name):
         raise UsageError(_no_policy_in(Path(name)))
-    entry = _of_a_family(name) or policies.find(name)
+    entry = _of_a_family(name) or find_entry(name)
     if entry.build is None:
         raise UsageError(
             f"{name} must be trained before it can act: give the folder of a trained one, such as "

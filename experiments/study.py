@@ -31,7 +31,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from slategym.agents.registry import find_agent, policies
+from slategym.agents.registry import PRESENT, find_agent, find_learner, policies
 from slategym.envs.names import UsageError, lookup
 from slategym.models.data.log import Words
 
@@ -129,9 +129,18 @@ class Learner:
 
     def trained_for(self, share: float) -> Any:
         """Its settings with this share of its slates."""
-        settings = find_agent(self.agent).default_settings() if self.settings is None else None
-        settings = self.settings if settings is None else settings
-        return replace(settings, num_steps=max(1, round(share * settings.num_steps)))
+        settings = self.settings
+        if settings is None:
+            settings = find_agent(self.agent).default_settings()
+        decided = dict(find_learner(self.agent).fixed)
+        return replace(settings, **decided, num_steps=max(1, round(share * settings.num_steps)))
+
+    @property
+    def present_only(self) -> Learner:
+        """The same told to look at the present only, in all else alike."""
+        label = self.label and f"{self.label}{PRESENT}"
+        serve = {f"{name}{PRESENT}": settings for name, settings in self.serve.items()}
+        return replace(self, agent=f"{self.agent}{PRESENT}", label=label, serve=serve)
 
     def takes_part_in(self, place: Place) -> bool:
         """Whether it is trained there, or read there having been trained elsewhere."""
@@ -284,10 +293,13 @@ class Study:
     def with_agents(self, names: tuple[str, ...]) -> Study:
         """The same study with these learners; those that it has keep their settings.
 
+        So do those that it has but for a gamma of 0.
+
         Raises:
             UsageError: there is no such agent.
         """
-        own = {learner.name: learner for learner in self.learners}
+        own = {f"{x.name}{PRESENT}": x.present_only for x in self.learners}
+        own |= {learner.name: learner for learner in self.learners}
         for name in names:
             find_agent(own[name].agent if name in own else name)
         return replace(self, learners=tuple(own.get(name) or Learner(name) for name in names))

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from slategym.agents.registry import policies
+from slategym.agents.registry import find_entry
 from slategym.envs.outline import Parameter, outline
 from slategym.experiments.cli.declared import settings_of
 from slategym.experiments.cli.docstring import call, prose, sections
@@ -27,7 +27,7 @@ def page(name: str) -> RenderableType:
     Raises:
         UsageError: if there is no such policy; the nearest is offered.
     """
-    entry = policies.find(name, "agent")
+    entry = find_entry(name, "agent")
     parts: list[RenderableType] = [
         Text.assemble((name, "bold"), f"  ({entry.kind}): {entry.one_line}")
     ]

@@ -41,17 +41,27 @@ def settings_of(agent: str) -> tuple[Parameter, ...]:
     Raises:
         UsageError: there is no such learner.
     """
-    found = outline(find_learner(agent))
+    entry = find_learner(agent)
+    found = outline(entry.agent or "")
     method = found.method("default_settings") if found else None
     read = (method.returned() if method else None) or ()
     if read and not _left_open(read):
-        return read
+        return _as_decided(agent, read, dict(entry.fixed))
     default = find_agent(agent).default_settings()
     meaning, kinds = {p.name: p.meaning for p in read}, get_type_hints(type(default))
     return tuple(
         Parameter(f.name, getattr(default, f.name), kinds[f.name], meaning.get(f.name, ""))
         for f in fields(default)
     )
+
+
+def _as_decided(
+    agent: str, read: Sequence[Parameter], decided: Mapping[str, Any]
+) -> tuple[Parameter, ...]:
+    """With the settings that the learner's name decides."""
+    if decided.keys() - {p.name for p in read}:
+        find_agent(agent)  # says what it does not have
+    return tuple(p._replace(default=decided.get(p.name, p.default)) for p in read)
 
 
 def kinds_of(parameters: Sequence[Parameter]) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from small_worlds import learned_world
 from torch import Tensor
 
 from slategym.agents.core.agent import CHECKPOINT, Agent, Progress
-from slategym.agents.registry import POLICIES, find_agent
+from slategym.agents.registry import POLICIES, PRESENT, find_agent, find_entry
 from slategym.agents.serving.export import check, export
 from slategym.envs import engine
 from slategym.envs.luck import Luck
@@ -28,6 +28,7 @@ from slategym.envs.observation import show
 from slategym.envs.types import Observation, Session, World
 
 LEARNERS = [name for name, entry in POLICIES.items() if entry.agent is not None]
+VARIANT = f"plackett-luce{PRESENT}"  # of a learner, which keeps the contract as the learner does
 SMALL = {  # settings of those that have them: seconds become milliseconds
     **{"num_steps": 96, "num_users": 4, "rollout": 4, "minibatch": 16, "batch": 16},
     **{"buffer": 400, "warm_up": 40, "updates": 1, "epochs": 1, "num_logged": 200},
@@ -90,7 +91,7 @@ class Trained:
         return session, engine.observe(self.world, session), luck
 
 
-@pytest.fixture(scope="module", params=LEARNERS)
+@pytest.fixture(scope="module", params=[*LEARNERS, VARIANT])
 def trained(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Trained]:
@@ -101,10 +102,27 @@ def trained(
 def test_it_says_what_it_is(name: str) -> None:
     agent, entry = find_agent(name), POLICIES[name]
     assert agent.name == name and entry.build is None and entry.one_line
-    assert agent.__doc__ and not agent.privileged and not agent.__subclasses__()
+    assert agent.__doc__ and not agent.privileged
+    assert [c for c in agent.__subclasses__() if not c.name.endswith(PRESENT)] == []
     settings = agent.default_settings()
     assert is_dataclass(settings) and type(settings).__dataclass_params__.frozen
     assert len(fields(settings)) <= 12 and settings.num_steps > 0
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_whoever_discounts_can_be_told_to_look_at_the_present_only(name: str) -> None:
+    agent, called = find_agent(name), f"{name}{PRESENT}"
+    default = agent.default_settings()
+    if not hasattr(default, "gamma"):
+        with pytest.raises(UsageError, match=f"{name} has no gamma, so there is no {called}"):
+            find_agent(called)
+        return
+    variant, entry = find_agent(called), find_entry(called)
+    assert issubclass(variant, agent) and variant is find_agent(called)
+    assert variant.name == called and variant.default_settings() == replace(default, gamma=0.0)
+    assert entry.kind == "bandit" and entry.agent == POLICIES[name].agent
+    with pytest.raises(UsageError, match=rf"{called} is {name} with gamma = 0, got 0\.5"):
+        variant(world_for(agent), replace(default, gamma=0.5))
 
 
 def test_it_tells_how_it_goes(trained: Trained) -> None:

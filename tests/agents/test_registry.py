@@ -126,6 +126,8 @@ def test_a_path_that_holds_nothing_is_called_a_path(tmp_path: Path, world: World
 
 def test_policies_and_learners_of_ones_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policies, "own", dict(policies.own))
+    with pytest.raises(UsageError, match="plackett-luce-gamma0 must be trained"):
+        make_policy("plackett-luce-gamma0", world)
     assert make_policy("slategym.agents.policies:random", world).name == "random"
     register_policy("mine", "slategym.agents.policies:popularity")
     assert make_policy("mine", world).name == "popularity"

@@ -54,11 +54,12 @@ def test_where_it_was_trained_is_not_imported(folder, about, monkeypatch, capsys
         settings_of_training(WORKBENCH, [folder], {})
 
 
-def test_its_class_is_not_imported(folder):
-    write(folder, AGENT)
+@pytest.mark.parametrize("agent", ["evil:Pwn", "evil:Pwn-gamma0", "evil: Pwn", "evil:P:wn"])
+def test_its_class_is_not_imported(folder, agent):
+    write(folder, AGENT | {"agent": agent})
     world = make_world(WORKBENCH)
     for load in (load_agent, make_policy, make_policies):
-        with pytest.raises(UsageError, match="'evil:Pwn'"):
+        with pytest.raises(UsageError, match="'evil:P"):
             load(folder, world)
 
 

@@ -48,11 +48,11 @@ def agents(
     ] = False,
 ) -> None:
     """List what can choose slates, by kind, or show one's page: what it does, and its settings."""
-    from slategym.agents.registry import policies
+    from slategym.agents.registry import PRESENT, find_entry, policies
 
     every = policies.all()
     if agent is not None:
-        policies.find(agent, "agent")
+        find_entry(agent, "agent")
         from slategym.experiments.cli.agent_page import page  # needs torch, the list does not
 
         Console(highlight=False).print(page(agent))
@@ -71,6 +71,7 @@ def agents(
                 table.add_row(name, entry.one_line, entry.needs)
         if table.row_count:
             console.print(table)
+    console.print(f"A learner told to look at the present only: its name and {PRESENT}")
     console.print("One of them, with its settings: slategym agents NAME")
     console.print("To train a learner or a bandit: slategym train NAME --world WORLD")
     console.print("To let one act: slategym simulate WORLD --policy NAME, or its folder")

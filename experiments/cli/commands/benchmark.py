@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from slategym.agents.registry import find_learner
+from slategym.agents.registry import PRESENT, find_learner
 from slategym.envs.names import UsageError, lookup
 from slategym.experiments.studies.registry import STUDIES, studies
 
@@ -154,7 +154,7 @@ def _check_words(
         lookup("profile", profile, dict.fromkeys(profiles.keys))
     own = found.texts if found and study in STUDIES else set(agents)  # learners of its own names
     for name in agents:
-        if ":" not in name and name not in own:
+        if ":" not in name and name not in own and name.removesuffix(PRESENT) not in own:
             find_learner(name)
 
 

@@ -90,14 +90,15 @@ def _is_user_model(name: str) -> bool:
     Raises:
         UsageError: nothing has that name.
     """
-    from slategym.agents.registry import policies
+    from slategym.agents.registry import PRESENT, policies
     from slategym.envs.names import load_object, lookup
     from slategym.envs.outline import outline
     from slategym.envs.registry import user_models
 
     if ":" not in name:
-        ours = user_models.all()
-        lookup("user model, policy or learner", name, {**ours, **policies.all()})
+        ours, others = user_models.all(), policies.all()
+        base = name if name in ours else name.removesuffix(PRESENT)
+        lookup("user model, policy or learner", base, {**ours, **others})
         return name in ours
     outline(name)  # is it there? Its source says so at once, torch takes seconds to import
     found = load_object(name)
@@ -121,13 +122,13 @@ def _check_users(model: str) -> None:
 
 
 def _check_agent(model: str, world: str | None, settings: list[str], pairs: list[str]) -> None:
-    from slategym.agents.registry import policies
+    from slategym.agents.registry import find_entry
     from slategym.envs.names import UsageError
     from slategym.envs.registry import make_world
     from slategym.experiments.cli.agent_settings import read_agent_settings
     from slategym.experiments.cli.world_settings import read_settings
 
-    learns = policies.find(model).agent is not None
+    learns = find_entry(model).agent is not None
     if settings and world is None:
         raise UsageError("--set is of a world: say which one by --world")
     if pairs and not learns:

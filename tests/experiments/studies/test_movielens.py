@@ -70,6 +70,19 @@ def quick(**changes: object) -> Plan:
     return plan_of(STUDY, Request(**{"assumptions": "mild", **changes}))  # type: ignore[arg-type]
 
 
+def test_a_learner_told_to_look_at_the_present_only_is_the_same_in_all_else() -> None:
+    names = ("plackett-luce", "plackett-luce-gamma0")
+    plan = quick(agents=names, seeds=1)
+    specs = {
+        unit.spec["agent"]: unit.spec for unit in plan.lessons if unit.spec["place"] == "world"
+    }
+    assert tuple(specs) == names == plan.study.learned
+    ahead, present = (specs[name]["settings"] for name in names)
+    assert ahead.gamma > 0 and present == replace(ahead, gamma=0.0)
+    labels = {unit.spec["label"] for unit in plan.readings}
+    assert set(names) < labels
+
+
 def test_under_further_assumptions_the_same_people_are_read_and_chosen_on() -> None:
     plan = quick(assumptions="mild,lasting:duration=8", seeds=1)
     assert ids(quick(seeds=1).units) != ids(plan.units)

@@ -7,7 +7,7 @@ from typing import get_type_hints
 
 import pytest
 
-from slategym.agents.registry import POLICIES, find_agent
+from slategym.agents.registry import POLICIES, PRESENT, find_agent
 from slategym.experiments.cli.commands.agents import KINDS
 from slategym.experiments.cli.declared import settings_of
 from slategym.experiments.cli.main import answer, build
@@ -55,6 +55,38 @@ def test_the_settings_shown_are_those_with_which_it_trains(name: str) -> None:
         field.name: (getattr(default, field.name), kinds[field.name]) for field in fields(default)
     }
     assert all(setting.meaning for setting in settings_of(name))
+
+
+def test_a_learner_that_looks_at_the_present_only_has_a_page_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = f"slateq{PRESENT}"
+    assert answer(build, ["agents", name]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{name}  (bandit): slateq with gamma = 0")
+    assert f"slategym train {name} --world InterestEvolution-v0" in out
+    told = {s.name: s.default for s in settings_of(name)}
+    assert told == {s.name: s.default for s in settings_of("slateq")} | {"gamma": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["agents", f"supervised{PRESENT}"], "supervised is no learner: it has no discount"),
+        (["agents", f"placket{PRESENT}"], "did you mean 'plackett-luce'"),
+        (["train", f"linucb{PRESENT}"], "linucb has no gamma, so there is no linucb-gamma0"),
+        (
+            ["train", f"slateq{PRESENT}", "--agent-set", "gamma=.4"],
+            "slateq-gamma0 has gamma = 0 by its name; leave it out",
+        ),
+    ],
+)
+def test_what_cannot_look_at_the_present_only_is_refused_at_once(
+    words: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--world", "InterestEvolution-v0"] if words[0] == "train" else []
+    assert answer(build, [*words, *where]) == 2
+    assert line in capsys.readouterr().err
 
 
 def test_an_unknown_one_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
