@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from slategym import __version__
 from slategym.envs.names import UsageError, lookup
 from slategym.experiments.runs.errors import DEFECTS, describe
+from slategym.experiments.runs.memory import keep_freed_memory
 
 COMMANDS = (  # as in --help
     *("data", "fit", "refit", "evaluate_model", "explain", "worlds", "agents", "studies", "check"),
@@ -115,6 +116,7 @@ def _root(
 
 def main() -> int:
     """Run the command that this process was started with; return its exit code."""
+    keep_freed_memory()
     return answer(build, sys.argv[1:])
 
 

@@ -22,6 +22,7 @@ from typing import Any, Literal, NamedTuple
 
 from slategym.envs.names import UsageError
 from slategym.experiments.runs.errors import UnitError, describe
+from slategym.experiments.runs.memory import keep_freed_memory
 from slategym.experiments.runs.progress import View
 from slategym.experiments.runs.schedule import Queue
 from slategym.experiments.runs.store import Store
@@ -162,6 +163,7 @@ def _serve(pipe: Connection, store: Store, settings: Mapping[str, Any]) -> None:
     """A worker's life: units in, files out, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, interrupted as well, ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_freed_memory()
     while True:
         try:
             sent = pipe.recv_bytes()
