@@ -5,17 +5,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, final
 
 import gymnasium
 import numpy as np
 import torch
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
-from slategym.envs import engine
+from slategym.envs import engine, seating
 from slategym.envs.compiling import compiled
+from slategym.envs.identity import identity
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.observation import action_space, observation_space, show
 from slategym.envs.registry import make_world
@@ -33,6 +36,7 @@ class Snapshot:
 
     session: Session
     ended: Tensor  # (B,) bool, sessions that the last step ended
+    of: str  # the world's identity
 
 
 class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
@@ -44,12 +48,14 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         the whole catalogue is on offer. A repeat, or a position that the mask forbids, is an empty
         slot.
     Reward: world.objective . feedback, summed over the slate.
-    Start: row b meets users b, b + B, b + 2B, ... of the population. reset(seed=...) starts over
-        at user b; reset() without a seed goes on with the next users.
+    Start: row b meets users b, b + B, b + 2B, ... of the population, whatever the seed, so that
+        runs can be compared user by user. reset(seed=...) starts over at user b; reset() without a
+        seed goes on with the next users. reset(options={"user": n}) seats user n, or one each.
     End: terminated when the user leaves, truncated after `max_episode_steps` slates.
     Auto-reset: SAME_STEP: every row is a real response, and infos["final_obs"] holds the last
-        observations of ended sessions; NEXT_STEP: the step after an end ignores its action;
-        DISABLED: call reset(options={"reset_mask": ended_B}).
+        observations of ended sessions; NEXT_STEP, which Gymnasium's vector wrappers of
+        observations ask for: the step after an end ignores its action; DISABLED: call
+        reset(options={"reset_mask": ended_B}).
     Infos: feedback (B, K, M) and its mean given the hidden state, expected (B, K, M);
         expected_reward (B,).
 
@@ -63,7 +69,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         as_tensor: True: tensors on the world's device; False: numpy arrays.
         compile: run each step as one compiled graph: 10 to 30 s once, then two to four times
             faster on CPU.
-        render_mode: None, "ansi" or "rgb_array"; shows the first user.
+        render_mode: None, "ansi" or "rgb_array"; every user is shown, which takes its time.
     """
 
     def __init__(
@@ -80,8 +86,8 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         self.world = world = cut(
             make_world(world) if isinstance(world, str) else world, max_episode_steps
         )
-        if num_envs < 1:
-            raise UsageError(f"num_envs must be positive, got {num_envs}")
+        if type(num_envs) is not int or num_envs < 1:
+            raise UsageError(f"num_envs must be positive, a whole number; got {num_envs!r}")
         if isinstance(autoreset_mode, AutoresetMode):
             autoreset_mode = autoreset_mode.name
         self.num_envs, self.as_tensor = num_envs, as_tensor
@@ -93,9 +99,11 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         }
         self.device = world.device
         self.render_mode = render_mode
-        self._film = Film(world, render_mode) if render_mode is not None else None
+        self._films = (
+            [] if render_mode is None else [Film(world, render_mode, b) for b in range(num_envs)]
+        )
 
-        first = engine.observe(world, self._start(self._seeds(0)))
+        first = engine.observe(world, seating.by_seed(world, 0))
         self.single_observation_space = observation_space(world, first)
         self.single_action_space = action_space(world)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -115,26 +123,69 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         seed: int | Sequence[int] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Seat users: the first ones if seeded, else the next, or the next where masked.
+        """Seat users: the first ones if seeded, those asked for, else the next.
 
         Args:
-            seed: decides what happens (not who the users are); one for all users or one each.
-            options: {"reset_mask": (B,) bool} begins anew only there.
+            seed: decides what happens (not who the users are): a whole number, 0 or more, of any
+                size; one for all users or one each.
+            options: {"reset_mask": (B,) bool} begins anew only there; {"user": n}, or one each,
+                seats those rows of the population.
+
+        Raises:
+            UsageError: a seed, a mask or a user that cannot be, or another option.
+            gymnasium.error.ClosedEnvironmentError: after `close`.
         """
-        mask = (options or {}).get("reset_mask")
-        if mask is not None and self._session is not None:
-            self._seat(torch.as_tensor(mask, dtype=torch.bool, device=self.device))
-        elif seed is not None or self._session is None:
-            super().reset(seed=seed if isinstance(seed, int) else None)
-            seed = int(self.np_random.integers(2**31)) if seed is None else seed
-            self._session = self._start(self._seeds(seed))
-            self._shown = show(self.world, engine.observe(self.world, self._session))
-            if self._film is not None:
-                self._film.begin(self._session)
+        seating.check_open(self.closed)
+        asked = seating.check_options(options, (seating.MASK, seating.USER))
+        before, world = self._session, self.world
+        row_R = None
+        if seating.MASK in asked:
+            if before is None:
+                raise UsageError("reset_mask: nobody is seated yet; call reset() without it first")
+            row_R = seating.mask_rows(asked[seating.MASK], self.num_envs, self.device)
+        if before is None or seed is not None:
+            super().reset(seed=seating.only_seed(seed))
+            seed = self._draw() if seed is None else seed
+            seed_B, before = seating.seed_words(seed, self.num_envs, self.device, self._draw), None
         else:
-            self._seat(torch.ones_like(self._ended_B))
-        self._ended_B = torch.zeros_like(self._ended_B)
+            seed_B = before.seed
+        if seating.USER in asked:
+            user_B = seating.users_asked(asked[seating.USER], world, self.num_envs)
+            self.seat(seating.asked_for(world, before, seed_B, user_B), row_R)
+        elif before is None:
+            self.seat(seating.in_order(world, seed_B), row_R)
+        else:
+            self._seat_next(
+                torch.arange(self.num_envs, device=self.device) if row_R is None else row_R
+            )
         return self._faces(self._shown), {}
+
+    @property
+    def session(self) -> Session | None:
+        """What goes on now, hidden state and all; None: nothing yet."""
+        return self._session
+
+    def seat(self, fresh: Session, row_R: Tensor | None = None) -> dict[str, Any]:
+        """Let these sessions begin.
+
+        Args:
+            fresh: of B users.
+            row_R: int64, where; None: everywhere.
+
+        Returns:
+            what everybody sees now.
+        """
+        shown = show(self.world, engine.observe(self.world, fresh))
+        if row_R is None or self._session is None:
+            self._session, self._shown = fresh, shown
+            self._ended_B = torch.zeros_like(self._ended_B)
+        else:
+            put = lambda old, new: old.index_copy(0, row_R, new.index_select(0, row_R))  # noqa: E731
+            self._session = map_tensors(put, self._session, fresh)
+            self._shown = {name: put(x, shown[name]) for name, x in self._shown.items()}
+            self._ended_B = self._ended_B.index_fill(0, row_R, False)
+        self._films_begin(row_R)
+        return self._faces(self._shown)
 
     @torch.no_grad()
     def step(self, actions: Any) -> tuple[dict[str, Any], Any, Any, Any, dict[str, Any]]:
@@ -147,13 +198,14 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
             ValueError: the slates have a wrong shape, type, device or range.
             gymnasium.error.ResetNeeded: before the first reset.
         """
+        seating.check_open(self.closed)
         before, skipped_B = self._the_session(), self._ended_B
         slate_BK = check_slates(self.world, actions, self.num_envs)
         self._session, outcome, observation, ended_B = self._turn(before, slate_BK)
         self._shown = show(self.world, observation)
         terminated_B, truncated_B, reward_B = outcome.left, outcome.cut, outcome.reward
-        if self._film is not None:
-            self._film.record(before, slate_BK, outcome, self._session)
+        for film in self._films:
+            film.record(before, slate_BK, outcome, self._session)
 
         infos = {
             "feedback": self._face(outcome.feedback),
@@ -162,7 +214,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
             **self._told,
         }
         if self.autoreset_mode is AutoresetMode.NEXT_STEP and bool(skipped_B.any()):
-            self._seat(skipped_B)  # these begin anew instead
+            self._seat_next(skipped_B.nonzero()[:, 0])  # these begin anew instead
             reward_B = reward_B.masked_fill(skipped_B, 0.0)
             terminated_B, truncated_B, ended_B = (
                 x & ~skipped_B for x in (terminated_B, truncated_B, ended_B)
@@ -171,14 +223,15 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
             infos["final_obs"] = self._final(ended_B)
             infos["final_info"] = dict(infos)
             infos["_final_obs"] = infos["_final_info"] = self._face(ended_B)
-            self._seat(ended_B)
+            self._seat_next(ended_B.nonzero()[:, 0])
         self._ended_B = ended_B
         results = (reward_B, terminated_B, truncated_B)
         return self._faces(self._shown), *(self._face(x) for x in results), infos
 
     def get_state(self) -> Snapshot:
         """Everything that moves, copied; `set_state` goes on from it exactly."""
-        return map_tensors(torch.clone, Snapshot(self._the_session(), self._ended_B))
+        now = Snapshot(self._the_session(), self._ended_B, self.identity)
+        return map_tensors(torch.clone, now)
 
     @torch.no_grad()
     def set_state(self, state: Snapshot) -> dict[str, Any]:
@@ -188,7 +241,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
             the observation at that instant.
 
         Raises:
-            ValueError: it was saved with another number of users.
+            ValueError: it was saved with another number of users, or in another world.
         """
         saved = state.ended.shape[0]
         if saved != self.num_envs:
@@ -196,30 +249,29 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
                 f"this state holds {saved} users, this environment {self.num_envs}; "
                 f"make one with num_envs={saved}"
             )
+        check_identity(self.world, self.identity, state.of)
         copy = map_tensors(torch.clone, state)
         self._session, self._ended_B = copy.session, copy.ended
         self._shown = show(self.world, engine.observe(self.world, copy.session))
-        if self._film is not None:
-            self._film.begin(copy.session)
+        for film in self._films:
+            film.begin(copy.session)
         return self._faces(self._shown)
 
     def render(self) -> tuple[Any, ...] | None:
-        """The first user's session so far: text, or an image (height, width, 3) uint8."""
-        return None if self._film is None else (self._film.show(),)
+        """Each user's session so far: text, or an image (height, width, 3) uint8, all of a size."""
+        return tuple(film.show() for film in self._films) or None
 
-    def _start(self, seed_B: Tensor) -> Session:
-        lane_B = torch.arange(self.num_envs, dtype=torch.int32, device=self.device)
-        size = self.world.population.size
-        return engine.start(self.world, seed_B, lane_B % size, lane_B // size)
+    @cached_property
+    def identity(self) -> str:
+        """Of its world: equal where a saved state means the same."""
+        return identity(self.world)
 
-    def _seeds(self, seed: int | Sequence[int]) -> Tensor:
-        """One int32 seed per user; a single seed serves all, as users already differ."""
-        seed_B = torch.as_tensor(seed, dtype=torch.int64, device=self.device)
-        return (seed_B & 0x7FFFFFFF).int().expand(self.num_envs).contiguous()
+    def _draw(self) -> int:
+        """A seed where none is given."""
+        return int(self.np_random.integers(2**31))
 
-    def _seat(self, done_B: Tensor) -> None:
-        """Seat the next user where done."""
-        row_R = done_B.nonzero()[:, 0]
+    def _seat_next(self, row_R: Tensor) -> None:
+        """Seat the next user in these rows."""
         self._session, fresh = engine.replace_rows(self.world, self._the_session(), row_R)
         first = show(self.world, engine.observe(self.world, fresh))
         if fresh is self._session:
@@ -228,8 +280,13 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
             self._shown = {
                 name: x.index_copy(0, row_R, first[name]) for name, x in self._shown.items()
             }
-        if self._film is not None and bool(done_B[0]):
-            self._film.begin(self._session)
+        self._ended_B = self._ended_B.index_fill(0, row_R, False)
+        self._films_begin(row_R)
+
+    def _films_begin(self, row_R: Tensor | None = None) -> None:
+        rows = range(self.num_envs) if row_R is None or not self._films else row_R.tolist()
+        for film in (self._films[b] for b in rows) if self._films else ():
+            film.begin(self._the_session())
 
     def _final(self, ended_B: Tensor) -> Any:
         """Last observations: dense as tensors; as Gymnasium has it, one dict per ended session."""
@@ -254,8 +311,16 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
 
 
 class SlateEnv(gymnasium.Env[dict[str, Any], Any]):
-    """One user: the vector environment with B = 1; nothing is implemented twice."""
+    """One user: the vector environment with B = 1; nothing is implemented twice.
 
+    A seed chooses who comes and what happens: reset(seed=s) begins with user s mod U, of U in the
+    population, so that seeds 0, 1, 2, ... meet different people, in a loop as well as in the
+    vectorisers of Gymnasium and stable-baselines3. reset() without a seed goes on with somebody
+    else, and comes to everybody before it comes to anybody again. reset(options={"user": n}) seats
+    user n, with the same luck each time if seeded, else with luck not met before.
+    """
+
+    _spec: EnvSpec | None = None
     metadata = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}  # noqa: RUF012
 
     def __init__(self, world: World | str, **options: Any):
@@ -264,13 +329,45 @@ class SlateEnv(gymnasium.Env[dict[str, Any], Any]):
         self.observation_space = self._batch.single_observation_space
         self.action_space = self._batch.single_action_space
 
+    @property
+    def spec(self) -> EnvSpec | None:  # type: ignore[override]
+        """How `gymnasium.make` made it, with the world's horizon; None: it did not."""
+        return self._spec and replace(self._spec, max_episode_steps=self.world.horizon)
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self._spec = spec
+
+    @torch.no_grad()
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Seat a user: the first one if seeded, else the next."""
-        super().reset(seed=seed)
-        shown, _ = self._batch.reset(seed=seed, options=options)
-        return _first(shown), {}
+        """Seat a user: whom the seed chooses, the one asked for, or else the next.
+
+        Args:
+            seed: who comes and what happens: a whole number, 0 or more, of any size.
+            options: {"user": n} seats that row of the population.
+
+        Raises:
+            UsageError: a seed or a user that cannot be, or another option.
+            gymnasium.error.ClosedEnvironmentError: after `close`.
+        """
+        batch, world = self._batch, self.world
+        seating.check_open(batch.closed)
+        asked = seating.check_options(options, (seating.USER,))
+        before = batch.session if seed is None else None
+        super().reset(seed=seating.only_seed(seed))
+        if before is None and seed is None:
+            seed = int(self.np_random.integers(2**31))
+        if seating.USER in asked:
+            user_1 = seating.users_asked(asked[seating.USER], world, 1)
+            word_1 = before.seed if before else seating.seed_words(seed, 1, world.device)
+            fresh = seating.asked_for(world, before, word_1, user_1)
+        elif before is None:
+            fresh = seating.by_seed(world, seating.seed_word(seed))
+        else:
+            fresh = seating.after_it(world, before)
+        return _first(batch.seat(fresh)), {}
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Show a slate of K positions."""
@@ -285,6 +382,10 @@ class SlateEnv(gymnasium.Env[dict[str, Any], Any]):
         frames = self._batch.render()
         return frames[0] if frames else None
 
+    def close(self) -> None:
+        """End it: whoever goes on is told so."""
+        self._batch.close()
+
     def get_state(self) -> Snapshot:
         """Everything that moves, copied."""
         return self._batch.get_state()
@@ -298,6 +399,10 @@ def make_env(world: str, **options: Any) -> SlateEnv:
     """Gymnasium's entry point: a registered world; options of SlateEnv or of the world."""
     own, settings = _divide(options)
     return SlateEnv(make_world(world, **settings), **own)
+
+
+# gymnasium.make asks its entry point for these, and serves "human" and "rgb_array_list" by them
+make_env.metadata = SlateEnv.metadata  # type: ignore[attr-defined]
 
 
 def make_vector_env(world: str, num_envs: int = 1, **options: Any) -> SlateVectorEnv:
@@ -335,12 +440,32 @@ def turn_of(world: World, compile: bool = False) -> Turn:
     return Turn(world, compile)
 
 
+def check_identity(world: World, here: str, saved: str) -> None:
+    """Refuse an instant of another world.
+
+    Args:
+        world: where one is.
+        here: its identity.
+        saved: identity of the world that the instant is of.
+
+    Raises:
+        UsageError: they differ.
+    """
+    if here != saved:
+        raise UsageError(
+            f"this state was saved in another world, or in {world.name} with other settings or "
+            "another seed; make the environment as the one that saved it"
+        )
+
+
 def cut(world: World, max_episode_steps: int | None) -> World:
     """The same world with another horizon; None: its own."""
     if max_episode_steps is None:
         return world
-    if max_episode_steps < 1:
-        raise UsageError(f"max_episode_steps must be positive, got {max_episode_steps}")
+    if type(max_episode_steps) is not int or max_episode_steps < 1:
+        raise UsageError(
+            f"max_episode_steps must be positive, a whole number; got {max_episode_steps!r}"
+        )
     return replace(world, horizon=max_episode_steps)
 
 

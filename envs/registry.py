@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slategym.envs.names import Registry, UsageError, load_object
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
     from slategym.envs.types import UserModel, World
 
 NAMESPACE = "slategym/"
+ON_EVERY_PAGE = (
+    "A seed chooses who comes and what happens: in gymnasium.make, and in the vectorisers made of "
+    "it, reset(seed=s) begins with user s mod U, of U in the population, and reset() goes on with "
+    "somebody else. gymnasium.make_vec is the native environment: row b of B meets users b, b + B, "
+    "b + 2B, ... whatever the seed, which decides what happens. "
+    'options={"user": n} seats user n in both.',
+    'Worker processes of other libraries (RLlib) know the name "slategym:NAME", which imports the '
+    'package, and not "slategym/NAME". Gymnasium\'s vector wrappers of observations '
+    '(FlattenObservation) need autoreset_mode="NEXT_STEP"; the default is SAME_STEP.',
+)
+"""Paragraphs that hold in all worlds."""
 
 
 class WorldEntry(NamedTuple):
@@ -233,7 +245,10 @@ def describe_world(id: str) -> str:
     """
     name, entry = find_world(id)
     page = inspect.getdoc(entry.load()) or entry.one_line
-    return f"{name}\n\n{page}"
+    said = "\n".join(
+        fill(x, 96, initial_indent="    ", subsequent_indent="    ") for x in ON_EVERY_PAGE
+    )
+    return f"{name}\n\n{page}\n\nIn programs:\n{said}"
 
 
 def find_user_model(name: str) -> Callable[..., UserModel[Any]]:

@@ -1,14 +1,15 @@
 """A session as people can look at it: slates with titles, clicks, and what moved in the user.
 
-A Film keeps what happened to the first user since its session began, and shows it as text or as a
-picture. The user's hidden state is shown as well: this is for people, not for agents.
+A Film keeps what happened to one user since the session began, and shows it as text or as a
+picture; all pictures of a world are of one size, as videos need them. The user's hidden state is
+shown as well: this is for people, not for agents.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,12 +22,15 @@ from slategym.envs.context import field
 from slategym.envs.names import lookup, plain
 from slategym.envs.types import Outcome, Session, World, map_tensors
 
+T = TypeVar("T")
+
 RENDER_MODES = ["ansi", "rgb_array"]
 RENDER_FPS = 2  # slates per second
 CONTEXT = "context "  # before the name of a field of the context, among the parts of a state
 LARGEST_LEAF = 24  # numbers; larger parts of a state (caches, catalogues) are not drawn
 WIDTH, ROW, LEFT, MARGIN = 1000, 22, 520, 16  # pixels: picture, text row, left column, border
 INK, FAINT, PAPER = (32, 33, 36), (120, 124, 130), (255, 255, 255)
+TALLEST = 48  # rows of text for the last slates, unless one alone takes more
 CLICKED, BAR, NEGATIVE = (217, 242, 221), (66, 133, 190), (205, 92, 72)
 
 
@@ -59,10 +63,16 @@ Drawing = Callable[
 
 
 class Film:
-    """What happened to the first user since its session began."""
+    """What happened to one user since the session began.
 
-    def __init__(self, world: World, mode: str):
-        self._world = world
+    Args:
+        world: where.
+        mode: of RENDER_MODES.
+        row: which of the B users.
+    """
+
+    def __init__(self, world: World, mode: str, row: int = 0):
+        self._world, self._row = world, row
         modes: dict[str, Drawing] = {"ansi": _text, "rgb_array": _picture}
         self._draw = lookup("render mode", mode, modes)
         self._user, self._context = 0, ""
@@ -71,14 +81,14 @@ class Film:
 
     def begin(self, session: Session) -> None:
         """A session begins, or is returned to."""
-        session = _first_user(session)
+        session = self._own(session)
         self._user, self._context = int(session.user_id[0]), _context(self._world, session)
         self._begin, self._moments = _state(self._world, session), []
 
     def record(self, before: Session, slate_BK: Tensor, outcome: Outcome, after: Session) -> None:
         """One more slate."""
-        world, session, seen = self._world, _first_user(before), _first_user(outcome)
-        items, shown_1K = engine.pick(world, session, slate_BK[:1])
+        world, session, seen = self._world, self._own(before), self._own(outcome)
+        items, shown_1K = engine.pick(world, session, self._own(slate_BK))
         catalogue, slots = world.catalogue, []
         for k, item in enumerate(items.id[0].tolist()):
             topic = int(catalogue.topic[item])
@@ -93,9 +103,11 @@ class Film:
                 )
             )
         context, reward = _context(world, session), float(seen.reward[0])
-        self._moments.append(
-            Moment(context, tuple(slots), reward, _state(world, _first_user(after)))
-        )
+        self._moments.append(Moment(context, tuple(slots), reward, _state(world, self._own(after))))
+
+    def _own(self, tree: T) -> T:
+        """This user's part of a batch."""
+        return map_tensors(lambda x: x[self._row : self._row + 1], tree)
 
     def show(self) -> str | NDArray[np.uint8]:
         """The session so far, in the mode chosen."""
@@ -134,10 +146,11 @@ def _picture(
     moments: list[Moment],
 ) -> NDArray[np.uint8]:
     """Left: the last slates. Right: the state's parts over the session, newest at the right."""
-    recent = moments[-4:][::-1]
-    left_rows = 2 + sum(len(moment.slots) + 2 for moment in recent)
+    slate_rows = world.slate_size + 2
+    most = max(1, min(4, TALLEST // slate_rows))
+    recent = moments[-most:][::-1]
     right_rows = 2 + sum(_strip_rows(values) + 2 for values in states[-1].values())
-    height = 2 * MARGIN + ROW * max(left_rows, right_rows, 6)
+    height = 2 * MARGIN + ROW * max(2 + most * slate_rows, right_rows, 6)
     image = Image.new("RGB", (WIDTH, height), PAPER)
     draw = ImageDraw.Draw(image)
     plain, bold, small = (ImageFont.load_default(size) for size in (13, 16, 11))
@@ -296,8 +309,3 @@ def _leaves(part: Any, name: str) -> Iterator[tuple[str, Tensor]]:
             if not field.metadata.get("drawn", True):
                 continue
             yield from _leaves(getattr(part, field.name), f"{name}.{field.name}".lstrip("."))
-
-
-def _first_user(tree: Any) -> Any:
-    """The first user of a batch."""
-    return map_tensors(lambda x: x[:1], tree)

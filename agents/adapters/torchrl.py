@@ -18,7 +18,7 @@ from torch import Tensor
 from torchrl.data import Binary, Bounded, Categorical, Composite, TensorSpec, Unbounded
 from torchrl.envs import EnvBase
 
-from slategym.envs import engine
+from slategym.envs import engine, seating
 from slategym.envs.gym import cut, turn_of
 from slategym.envs.names import UsageError
 from slategym.envs.observation import observation_space, show
@@ -114,10 +114,8 @@ class SlateTensorDictEnv(EnvBase):
         self._next_seed = 0 if seed is None else seed
 
     def _start(self, seed: int) -> Session:
-        lane_B = torch.arange(self.num_envs, dtype=torch.int32, device=self.world.device)
-        size = self.world.population.size
-        seed_B = torch.full_like(lane_B, seed & 0x7FFFFFFF)
-        return engine.start(self.world, seed_B, lane_B % size, lane_B // size)
+        seed_B = seating.seed_words(seed, self.num_envs, self.world.device)
+        return seating.in_order(self.world, seed_B)
 
     def _told(self, observation: Observation, left_B: Tensor, cut_B: Tensor) -> TensorDictBase:
         shown = show(self.world, observation)

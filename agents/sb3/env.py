@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,8 +16,10 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from slategym.envs import engine
-from slategym.envs.gym import cut, turn_of
+from slategym.envs import engine, seating
+from slategym.envs.gym import check_identity, cut, turn_of
+from slategym.envs.identity import identity
+from slategym.envs.names import UsageError
 from slategym.envs.observation import STATE_LIMIT, action_space, observation_space, show
 from slategym.envs.registry import make_world
 from slategym.envs.slates import check_slates
@@ -54,6 +57,7 @@ class VecSnapshot:
     shown: dict[str, Tensor]  # what the view made of it
     earned: Tensor  # (B,) float64, reward of the sessions so far
     slates: Tensor  # (B,) int64, of the sessions so far
+    of: str  # the world's identity
 
 
 def seen_space(width: int) -> spaces.Dict:
@@ -129,16 +133,25 @@ class SlateVecEnv(VecEnv):
 
     @torch.no_grad()
     def reset(self) -> Any:
-        """Seat the first users if seeded, else the next."""
+        """Seat the first users if seeded, those of the option `user`, else the next.
+
+        Raises:
+            UsageError: another option was set, or a user that cannot be.
+        """
         seed = self._next_seed if self._seeds[0] is None else self._seeds[0]
-        device, B = self.world.device, self.num_envs
-        lane_B = torch.arange(B, dtype=torch.int32, device=device)
-        if seed is not None or self._session is None:
-            size = self.world.population.size
-            seed_B = torch.full_like(lane_B, (seed or 0) & 0x7FFFFFFF)
-            self._session = engine.start(self.world, seed_B, lane_B % size, lane_B // size)
+        before = self._session if seed is None else None
+        if before is None:
+            seed_B = seating.seed_words(seed or 0, self.num_envs, self.world.device)
+            self._session = seating.in_order(self.world, seed_B)
         else:
-            self._session, _ = engine.replace_rows(self.world, self._session, lane_B.long())
+            every_B = torch.arange(self.num_envs, device=self.world.device)
+            self._session, _ = engine.replace_rows(self.world, before, every_B)
+        options = [seating.check_options(one, (seating.USER,)) for one in self._options]
+        if any(options):
+            own_B = self._session.user_id.tolist()
+            user = [one.get(seating.USER, own) for one, own in zip(options, own_B, strict=True)]
+            user_B = seating.users_asked(user, self.world, self.num_envs)
+            self._session = seating.asked_for(self.world, before, self._session.seed, user_B)
         self._shown = self.view.show(self.world, engine.observe(self.world, self._session))
         self._return_B[:], self._length_B[:], self._next_seed = 0.0, 0, None
         self._reset_seeds()
@@ -207,17 +220,29 @@ class SlateVecEnv(VecEnv):
             return {name: shown[name].cpu().numpy() for name in self.observation_space.spaces}
         return next(iter(shown.values())).cpu().numpy()
 
+    @cached_property
+    def identity(self) -> str:
+        """Of its world: equal where a saved state means the same."""
+        return identity(self.world)
+
     def get_state(self) -> VecSnapshot:
         """Everything that moves, copied; `set_state` goes on from it exactly."""
         if self._session is None:
             raise RuntimeError("call reset() before get_state()")
         earned_B, slates_B = torch.from_numpy(self._return_B), torch.from_numpy(self._length_B)
-        now = VecSnapshot(self._session, {}, earned_B, slates_B)
+        now = VecSnapshot(self._session, {}, earned_B, slates_B, self.identity)
         shown = {name: x.clone() for name, x in self._shown.items()}
         return replace(map_tensors(torch.clone, now), shown=shown)
 
     def set_state(self, state: VecSnapshot) -> Any:
-        """Return to a saved instant of an equal environment; gives the observation there."""
+        """Return to a saved instant of an equal environment; gives the observation there.
+
+        Raises:
+            UsageError: it was saved in another world, or with another number of users.
+        """
+        check_identity(self.world, self.identity, state.of)
+        if (saved := state.earned.shape[0]) != self.num_envs:
+            raise UsageError(f"this state holds {saved} users, this environment {self.num_envs}")
         copy = map_tensors(torch.clone, state)
         self._session, self._shown = copy.session, dict(state.shown)
         self._return_B, self._length_B = copy.earned.cpu().numpy(), copy.slates.cpu().numpy()

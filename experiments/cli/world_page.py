@@ -6,11 +6,12 @@ from json import dumps
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from slategym.envs.outline import Unread, outline
-from slategym.envs.registry import NAMESPACE, WorldEntry, find_world
+from slategym.envs.registry import NAMESPACE, ON_EVERY_PAGE, WorldEntry, find_world
 from slategym.experiments.cli.declared import parameters_of
 from slategym.experiments.cli.docstring import call, meanings, prose, sections
 
@@ -35,6 +36,8 @@ def page(id: str) -> RenderableType:
             parts += ["", Text("Settings", style="bold"), _settings(entry, section.lines)]
         else:
             parts += prose(section)
+    parts += ["", Text("In programs", style="bold")]
+    parts += [Padding(Text(said), (0, 0, 0, 2)) for said in ON_EVERY_PAGE]
     parts += ["", Text("Try it", style="bold"), *_examples(name)]
     return Group(*parts)
 
@@ -61,5 +64,6 @@ def _examples(name: str) -> list[RenderableType]:
     bare = name.removeprefix(NAMESPACE)
     return [
         call(f"slategym simulate {bare} --policy random --users 100"),
+        call(f'gymnasium.make("slategym:{bare}").reset(seed=7)'),
         call(f'gymnasium.make_vec("slategym:{bare}", num_envs=64)'),
     ]

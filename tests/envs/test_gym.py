@@ -43,10 +43,10 @@ def test_gym_make_and_make_vec(world_id):
 
 
 def test_sync_vectorization_equals_the_native_one(world_id):
-    """Gymnasium's loop over single environments, with the population moved along by hand."""
+    """Gymnasium's loop over single environments, where the seed chooses the person as well."""
     native = SlateVectorEnv(make_world(world_id), 1, max_episode_steps=6)
     looped = gym.make_vec(world_id, 1, vectorization_mode="sync", max_episode_steps=6)
-    (a, _), (b, _) = native.reset(seed=4), looped.reset(seed=4)
+    (a, _), (b, _) = native.reset(seed=4, options={"user": 4}), looped.reset(seed=4)
     assert data_equivalence(a, b)
     native.action_space.seed(0)
     for _ in range(5):
@@ -76,7 +76,7 @@ def test_the_seed_determines_everything(world):
 
 def test_a_single_environment_is_a_lane_of_the_batch(world):
     single, batch = SlateEnv(world), SlateVectorEnv(world, num_envs=5)
-    single.reset(seed=9)
+    single.reset(seed=9, options={"user": 0})
     batch.reset(seed=9)
     batch.action_space.seed(0)
     for _ in range(6):
@@ -217,8 +217,10 @@ def test_bad_slates_are_named_and_change_nothing(slate, message):
     ("options", "message"),
     [
         ({"autoreset_mode": "SAME"}, "did you mean 'SAME_STEP'"),
-        ({"num_envs": 0}, "num_envs must be positive, got 0"),
-        ({"max_episode_steps": 0}, "max_episode_steps must be positive, got 0"),
+        ({"num_envs": 0}, "num_envs must be positive, a whole number; got 0"),
+        ({"num_envs": 2.0}, "num_envs must be positive, a whole number; got 2.0"),
+        ({"max_episode_steps": 0}, "max_episode_steps must be positive, a whole number; got 0"),
+        ({"max_episode_steps": 1.5}, "a whole number; got 1.5"),
         ({"render_mode": "human"}, "unknown render mode 'human'"),
     ],
 )

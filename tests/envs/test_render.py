@@ -62,7 +62,7 @@ def test_a_new_session_begins_a_new_picture():
     env.reset(seed=0)
     for _ in range(10):
         env.step(env.action_space.sample())
-    (text,) = env.render()
+    text, _ = env.render()
     assert "user 2" in text and "0 slates" in text
 
 
