@@ -238,7 +238,7 @@ POLICIES: dict[str, PolicyEntry] = {
     ),
     "plackett-luce": PolicyEntry(
         "learner",
-        "PPO on slates drawn without replacement, from scratch or from the supervised ranker on",
+        "PPO on slates drawn without replacement, from scratch or from tuned `supervised` on",
         None,
         agent="slategym.agents.policy_gradient.ppo:PlackettLuce",
     ),

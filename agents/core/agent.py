@@ -25,9 +25,10 @@ from torch import Tensor
 
 from slategym.agents.core.files import ABOUT, BEGUN, CHECKPOINT, WEIGHTS
 from slategym.agents.core.reporting import bar, events
+from slategym.agents.core.step_back import Served, as_json, decide
 from slategym.agents.core.tree import filled, leaves
 from slategym.agents.core.tuning import Setting
-from slategym.agents.types import Action
+from slategym.agents.types import Action, Policy
 from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
@@ -84,6 +85,7 @@ class Agent(ABC):
         self.seeds = tuple(seeds)
         self.steps = 0  # slates learnt from, of each seed
         self.serving = 0  # which of the seeds `act` speaks for
+        self.served: tuple[Served, ...] = ()  # by seed, once selection people have decided
         self.curve: list[CurvePoint] = []
         self.seconds = 0.0  # of training so far, wall clock
         self.cpu_seconds = 0.0  # of training so far, of this process
@@ -154,6 +156,17 @@ class Agent(ABC):
     def explore(self, observation: Observation, luck: Luck) -> Action:
         """Slates as it explores, with exact log-probability where it has one."""
         return self.act(observation, luck)
+
+    def at_start(self) -> Policy | None:
+        """As it was before it learnt anything, where that is a policy not to fall behind."""
+        return None
+
+    def serve(self, trained: Sequence[bool]) -> None:
+        """From now on serve, by seed, what was trained or the start; called where there is one.
+
+        Training goes on from what was trained in any case.
+        """
+        raise NotImplementedError(f"{self.name} begins at a policy and cannot go back to it")
 
     def of_seed(self: A, seed: int) -> A:
         """The same agent, acting for this one of its training seeds.
@@ -238,6 +251,7 @@ class Agent(ABC):
         self.check_world(world)
         total = self.settings.num_steps if num_steps is None else num_steps
         folder = None if folder is None else Path(folder)
+        self.served = ()
         self.begin(world)
         if folder is not None:
             self._take_up(folder, about or {})
@@ -269,6 +283,7 @@ class Agent(ABC):
                 now = Progress(self.steps, total, seconds, figures)
                 if callback is not None and callback(now) is False:
                     break
+        self._decide(world)
         if folder is not None:
             self._checkpoint(folder)
             self.save(folder, about or {})
@@ -317,7 +332,22 @@ class Agent(ABC):
             reason = str(error).splitlines()[-1].strip()
             raise UsageError(f"{folder} does not fit {world.name}: {reason}") from error
         agent.steps = kept["steps"]
+        agent.served = tuple(Served(**one) for one in kept.get("served", ()))
         return agent
+
+    def _decide(self, world: World) -> None:
+        """Serve what selection people are clearly better off with, the start or what was trained.
+
+        Of a training that was stopped too; where there is nobody to decide, what was trained.
+        """
+        start = self.at_start()
+        if start is None or not self.steps:
+            return
+        self.serve([True] * len(self.seeds))
+        trained = [self.of_seed(seed) for seed in self.seeds]
+        self.served = tuple(decide(world, start, trained, self.steps))
+        if self.served:
+            self.serve([one.policy == "trained" for one in self.served])
 
     def _about(self, about: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -328,12 +358,13 @@ class Agent(ABC):
             "num_items": self.world.catalogue.num_items,
             "steps": self.steps,
             "chosen": dict(self.chosen()),
+            "served": as_json(self.served),
             "about": dict(about),
         }
 
     def _fingerprint(self, about: Mapping[str, Any]) -> str:
         kept = self._about(about)
-        del kept["steps"]
+        del kept["steps"], kept["served"]
         return hash_of(kept)
 
     def _checkpoint(self, folder: Path) -> None:
@@ -398,7 +429,7 @@ def differences(theirs: Mapping[str, Any], mine: Mapping[str, Any], limit: int =
     found = []
     for name in sorted(theirs.keys() | mine.keys()):
         a, b = theirs.get(name), mine.get(name)
-        if a == b or name in ("fingerprint", "steps"):
+        if a == b or name in ("fingerprint", "steps", "served"):
             continue
         if isinstance(a, dict) and isinstance(b, dict):
             found.append(differences(a, b, limit))

@@ -234,7 +234,7 @@ def tune_supervised(world: World, budget: Budget = WHOLE) -> Tuning:
     return tune(
         world,
         SUPERVISED,
-        [tune_diversity(world, kind, budget).chosen for kind in kinds],
+        lambda _: [tune_diversity(world, kind, budget).chosen for kind in kinds],
         lambda where, setting: supervised_with(where, setting, ranker),
         budget.share(SHARES["supervised"]),
     )

@@ -1,7 +1,7 @@
 """The networks of slate policies that score every candidate, and what they look at, in any world.
 
 Two faces. `Whole`: from scratch, every candidate of the request by its vector and its topic.
-`Shortlist`: the best candidates of the supervised ranker, whose ranking the network corrects.
+`Shortlist`: the best candidates of the supervised policy, whose slates the network corrects.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from slategym.agents.core.features import PER_TOPIC, PER_VISIT
 from slategym.agents.core.inputs import PER_TASTE, Inputs
-from slategym.agents.core.ranker import Ranker
+from slategym.agents.core.start import quota_at_start, scores_at_start
+from slategym.agents.core.supervised import Supervised
 from slategym.agents.policy_gradient.residual import ResidualNetwork, ResidualSettings
 from slategym.agents.slates.top import FORBIDDEN
 from slategym.envs import engine
@@ -191,22 +192,22 @@ class Whole:
 
 @dataclass(frozen=True)
 class Shortlist:
-    """The supervised ranker's best candidates, whose ranking is corrected from zero on."""
+    """The tuned `supervised` policy's best candidates; its slates are corrected from zero on."""
 
-    ranker: Ranker
+    start: Supervised
     num_candidates: int  # C
     world: World
     inputs: Inputs
     reads: ClassVar[tuple[str, ...]] = ("id", "score", "topics", "visit", "state")
 
     def network(self) -> nn.Module:
-        """The ranking itself, at first."""
+        """The policy itself, at first."""
         catalogue = self.world.catalogue
         seed = int(torch.randint(2**31 - 1, ()))  # it has a generator of its own
         return CorrectedRanking(
             ResidualNetwork(
-                ResidualSettings(),
-                self.ranker.unit_items,
+                ResidualSettings(quota=quota_at_start(self.start)),
+                self.start.ranker.unit_items,
                 catalogue.topic.long(),
                 catalogue.num_topics,
                 seed,
@@ -215,12 +216,12 @@ class Shortlist:
 
     def show(self, observation: Observation) -> Shown:
         """The input vector, the retrieved candidates, best first, and what is known of the user."""
-        best = self.ranker.retrieve(observation, self.num_candidates)
+        best = self.start.ranker.retrieve(observation, self.num_candidates)
         assert observation.state is not None
         return {
             "x": self.inputs.vector(observation),
             "id": best.id,
-            "score": best.score,
+            "score": scores_at_start(self.start, best),
             "state": observation.state,
             "topics": self.inputs.topics.by_topic(observation),
             "visit": self.inputs.topics.of_visit(observation),

@@ -13,7 +13,8 @@ Kool et al. 2019, arXiv:1903.06059 (slates without replacement); Wang et al. 202
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -28,7 +29,7 @@ from slategym.agents.core.ranker import has_ranker
 from slategym.agents.core.returns import advantages, discounted, normalised
 from slategym.agents.core.rollout import RolloutBuffer, rows
 from slategym.agents.core.sessions import Step, TrainingSessions, harvest, luck_of, seat, show
-from slategym.agents.core.supervised import ranker_chosen, ranker_of
+from slategym.agents.core.start import start_chosen, start_of
 from slategym.agents.core.tuning import Setting
 from slategym.agents.policy_gradient.network import Face, Shortlist, Shown, ValueNetwork, Whole
 from slategym.agents.slates.plackett_luce import Scores, draw, entropy, log_prob, mode, scores_of
@@ -62,7 +63,9 @@ class PPOSettings:
     gamma: float = 0.95  # discount per slate, in [0, 1]
     entropy: float = 0.001  # reward per nat of the first slot's entropy
     credit: Literal["slate", "item"] = "slate"  # item: a slot is not credited with others' reward
-    shortlist: int | None = None  # the ranker's best, corrected; 0: all; None: 100 if it is there
+    shortlist: int | None = (
+        None  # best of `supervised`, corrected; 0: all; None: 100 if it is there
+    )
     bootstrap: bool = False  # False: for the learner, a session that is cut off has ended
     serve: Literal["mode", "draw"] = "mode"  # the likeliest slate, or one drawn as in training
 
@@ -145,7 +148,7 @@ class PlackettLuce(Agent):
 
     @classmethod
     def default_settings(cls) -> PPOSettings:
-        """From the supervised ranker on where there is one, else from scratch; credit by slate."""
+        """From tuned `supervised` on where there is one, else from scratch; credit by slate."""
         return PPOSettings()
 
     def build(self) -> None:
@@ -162,6 +165,8 @@ class PlackettLuce(Agent):
         self.face = face_of(self.world, s.shortlist)
         width, device = Inputs(self.world).width, self.world.device
         self.policy = Ensemble(self.face.network, self.seeds, device)
+        self.first = self.policy.frozen_copy()  # served instead where training did not pay
+        self.served_policy = self.policy
         self.value = Ensemble(lambda: ValueNetwork(width), self.seeds, device)
         self.adam = SeedAdam([*self.policy.parameters(), *self.value.parameters()])
         key_S = torch.tensor([seed & 0x7FFFFFFF for seed in self.seeds], dtype=torch.int32)
@@ -170,11 +175,32 @@ class PlackettLuce(Agent):
         self.scale_S = torch.zeros(len(self.seeds), device=device)  # reward per unit of value
 
     def chosen(self) -> Mapping[str, Setting]:
-        """The ranker from which it starts, if it does."""
-        return ranker_chosen(self.world) if self.settings.shortlist != 0 else {}
+        """The supervised policy from which it starts, if it does."""
+        return start_chosen(self.world) if self.settings.shortlist != 0 else {}
+
+    def at_start(self) -> PlackettLuce | None:
+        """`supervised`, where it begins there."""
+        if not isinstance(self.face, Shortlist):
+            return None
+        start = copy(self)
+        start.served_policy = self.first
+        return start
+
+    def serve(self, trained: Sequence[bool]) -> None:
+        """By seed, the trained policy or the first."""
+        if all(trained):
+            self.served_policy = self.policy
+            return
+        chosen_S = torch.tensor(trained, device=self.key_S.device)
+        served = self.first.frozen_copy()
+        for name, x in self.policy.weights.items():
+            mine_S = chosen_S.view(-1, *[1] * (x.dim() - 1))
+            served.weights[name] = torch.where(mine_S, x.detach(), served.weights[name])
+        self.served_policy = served
 
     def begin(self, world: World) -> None:
         """Seat the training users."""
+        self.served_policy = self.policy
         self.learning_world, self.turn = world, turn_of(world)
         self.learning_face = face_of(world, self.settings.shortlist)
         self.sessions: TrainingSessions = seat(world, self.seeds, self.settings.num_users)
@@ -334,17 +360,16 @@ class PlackettLuce(Agent):
         return Action(self.face.slate(shown, chosen_BK), logp_BK.sum(1))
 
     def _served(self, shown: Shown) -> Scores:
-        return self._scores(
-            self.policy.fixed(slice(self.serving, self.serving + 1)), self.face, shown
-        )
+        return self._scores(self.served_policy.only(self.serving), self.face, shown)
 
     def weights(self) -> dict[str, Tensor]:
-        """The policies; values are for learning alone."""
-        return dict(self.policy.weights)
+        """The policies that are served; values are for learning alone."""
+        return dict(self.served_policy.weights)
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Take over policies."""
         self.policy.load(dict(weights))
+        self.served_policy = self.policy
 
     def state(self) -> Any:
         """Networks, Adam, users, and the count on which minibatches depend."""
@@ -390,4 +415,4 @@ def face_of(world: World, shortlist: int | None) -> Face:
             f"{world.name}, got {shortlist}"
         )
     count = min(shortlist, world.num_candidates)
-    return Shortlist(ranker_of(world), count, world, inputs)
+    return Shortlist(start_of(world), count, world, inputs)

@@ -1,10 +1,10 @@
-"""A residual slate policy: the supervised ranking plus learned corrections that start at zero.
+"""A residual slate policy: the supervised policy plus learned corrections that start at zero.
 
-logits = sharpness * supervised score                       how the ranker would have it
+logits = sharpness * supervised score                       how `supervised` would have it
        + topic correction (one network for all topics)      what the last clicks and the offer say
-and, slot after slot, a learned penalty on topics that the slate already holds, under the law of
-`agents/slates/plackett_luce.py`. All corrections are zero at first: the policy begins as the ranker
-it has to beat, since from scratch it would lose.
+and, slot after slot, a penalty on topics that the slate already holds, under the law of
+`agents/slates/plackett_luce.py`: the quota of `supervised` and a learned correction. All
+corrections are zero at first: the policy begins as the one that it has to beat (`core/start.py`).
 
 The corrections re-weigh topics in the light of the session and leave the ranking inside a topic to
 the ranker. `item_correction` lets them relearn that too, along the item vectors: in a learned world
@@ -34,12 +34,13 @@ class ResidualSettings:
     """The policy network."""
 
     sharpness: float = 4.0  # log-odds per unit of supervised score, at the start
+    quota: float = 0.0  # supervised score lost per earlier slot of the topic
     hidden: int = 32  # of the topic network
     item_correction: bool = False  # True: relearn the ranking itself as well
 
 
 class ResidualNetwork(nn.Module):
-    """Corrections to a supervised ranking.
+    """Corrections to the slates of a supervised policy.
 
     Args:
         settings: sizes.
@@ -91,7 +92,8 @@ class ResidualNetwork(nn.Module):
             towards_BD = self.direction(shown["state"]) / EMBEDDING_SCALE
             # against all items and then picked: much less memory moves than by gathering vectors
             logits_BC = logits_BC + F.linear(towards_BD, self.items_ND).gather(1, id_BC)
-        return logits_BC, correction_BG2[..., 1]
+        penalty_BG = self.sharpness * self.settings.quota + correction_BG2[..., 1]
+        return logits_BC, penalty_BG
 
     def _offer(self, topic_BC: Tensor, below_BC: Tensor) -> Tensor:
         """How far each topic's best candidate is below the best, and its share of the front."""

@@ -127,4 +127,6 @@ def _print(training: Training, trained: Agent, folder: Path) -> None:
         f"{rate:,.0f} user-steps/s",
         markup=False,
     )
+    for at_seed, served in zip(trained.seeds, trained.served, strict=False):
+        console.print(f"seed {at_seed} serves its {served}", markup=False)
     console.print(f"agent: {folder}", markup=False)

@@ -183,12 +183,13 @@ def test_every_signal_with_two_values_may_enter_once(world: World) -> None:
 
 def test_a_learner_keeps_the_ranker_from_which_it_started(world: World, tmp_path: Path) -> None:
     setting = {"heads": {"click": 0.3, "like": 0.1}, "nothing": 2.0}
-    pinned = replace(world, chosen={"ranker": setting})
+    chosen = {"ranker": setting, "supervised": {"kind": "none", "strength": 0.0}}
+    pinned = replace(world, chosen=chosen)
     agent = find_agent("plackett-luce")(pinned)
-    assert agent.chosen() == {"ranker": setting}
+    assert agent.chosen() == chosen
     agent.save(tmp_path)
     again = find_agent("plackett-luce").load(tmp_path, replace(world, objective=(1.0, 5.0, 0.0)))
-    assert again.chosen() == {"ranker": setting} and again.face.ranker.choice.click == 0.3
+    assert again.chosen() == chosen and again.face.start.ranker.choice.click == 0.3
     seen, luck = observed(world)
     greedy = supervised_with(pinned, PLAIN).act(seen, luck).slate
     assert torch.equal(agent.act(seen, luck).slate, greedy)

@@ -52,7 +52,9 @@ def agent_in(world: World, *, shaken: bool) -> PlackettLuce:
 
 
 def shown_in(world: World) -> dict[str, Tensor]:
-    face = Shortlist(ranker_in(world), C, world, Inputs(world))
+    face = Shortlist(
+        Supervised(ranker_in(world), world.catalogue.topic.long(), K), C, world, Inputs(world)
+    )
     return face.show(observed(world)[0])
 
 

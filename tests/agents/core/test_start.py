@@ -1,0 +1,96 @@
+"""Learners begin as the tuned `supervised`, whatever makes it various."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from small_worlds import learned_world
+from torch import Tensor
+
+from slategym.agents.core.supervised import supervised_with
+from slategym.agents.policies import supervised
+from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
+from slategym.envs import engine
+from slategym.envs.luck import Luck
+from slategym.envs.types import Observation, World
+
+K, B = 4, 20
+RANKER = {"heads": {"click": 0.3, "like": 0.1}, "nothing": 1.0}
+DIVERSITIES = [
+    ("none", 0.0),
+    ("cap", 1.0),
+    ("cap", 2.0),
+    ("quota", 0.1),
+    ("quota", 3.0),
+    ("mmr", 0.5),
+    ("mmr", 4.0),
+    ("dpp", 0.1),
+    ("dpp", 2.0),
+]
+
+
+def world_with(kind: str, strength: float) -> World:
+    """Where that diversity is the one that was chosen."""
+    chosen = {"ranker": RANKER, "supervised": {"kind": kind, "strength": strength}}
+    return replace(learned_world(slate_size=K), chosen=chosen)
+
+
+def requests(world: World) -> list[tuple[Observation, Luck]]:
+    """Of everybody, three slates long."""
+    user_B = torch.arange(B, dtype=torch.int32)
+    session, found = engine.start(world, user_B, user_B, 0 * user_B), []
+    for _ in range(3):
+        observation = engine.observe(world, session)
+        now = Luck.at(session.key, session.step)
+        found.append((observation, now))
+        session, _ = engine.transition(
+            world, session, supervised(world).act(observation, now).slate
+        )
+    return found
+
+
+@pytest.mark.parametrize(("kind", "strength"), DIVERSITIES)
+def test_before_it_learns_it_serves_what_supervised_serves(kind: str, strength: float) -> None:
+    world = world_with(kind, strength)
+    agent = PlackettLuce(world)
+    for observation, now in requests(world):
+        ours, theirs = agent.act(observation, now), supervised(world).act(observation, now)
+        assert torch.equal(ours.slate, theirs.slate)
+
+
+def test_diversities_differ_here() -> None:
+    """Otherwise the test above would show nothing."""
+    slates = set()
+    for kind, strength in DIVERSITIES:
+        world = world_with(kind, strength)
+        slates.add(str([supervised(world).act(*r).slate.tolist() for r in requests(world)]))
+    assert len(slates) >= len(DIVERSITIES) - 1
+
+
+@pytest.mark.parametrize(("kind", "strength"), [("quota", 0.3), ("cap", 1.0), ("mmr", 0.5)])
+def test_it_explores_around_that(kind: str, strength: float) -> None:
+    """Of many draws for one request, each item of the slate is likelier than what is not in it."""
+    world = world_with(kind, strength)
+    agent = PlackettLuce(world)
+    user_B = torch.zeros(4_000, dtype=torch.int32)
+    observation = engine.observe(world, engine.start(world, user_B, user_B, user_B))
+    luck = Luck.at(torch.arange(4_000).int(), user_B)
+    share_N = _shares(agent.explore(observation, luck).slate, 40)
+    slate_K = supervised_with(world, world.chosen["supervised"]).act(observation, luck).slate[0]
+    rest_N = share_N.clone()
+    rest_N[slate_K.long()] = 0.0
+    assert share_N[slate_K.long()].min() > rest_N.max()
+
+
+def test_what_it_began_from_is_kept_with_it(tmp_path) -> None:
+    world = world_with("quota", 0.7)
+    PlackettLuce(world, PPOSettings(shortlist=12)).save(tmp_path)
+    again = PlackettLuce.load(tmp_path, learned_world(slate_size=K))
+    assert again.chosen() == {"ranker": RANKER, "supervised": {"kind": "quota", "strength": 0.7}}
+    assert again.face.start.diversity.strength == 0.7
+
+
+def _shares(slate_BK: Tensor, num_items: int) -> Tensor:
+    return torch.bincount(slate_BK.flatten().long(), minlength=num_items) / len(slate_BK)
