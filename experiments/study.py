@@ -28,6 +28,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,10 +46,18 @@ selection: people on whom something is chosen, and on whom nothing is claimed.
 sweep: an open place or a judge with an assumption made stronger or weaker; read only.
 """
 MAIN = ("open", "judge", "control")  # roles of the places that stand in the first table
-LUCK = 3  # seed of what happens to the evaluation users
+# seeds of what happens to people; no training has one as high, and none of these is met by a choice
+# but that of selection people (on whom policies are tuned on yet another, `agents/core/tuning.py`)
+EVALUATION_LUCK, CONTROL_LUCK, SELECTION_LUCK = 1_001, 1_003, 1_004
+LUCK = 3  # of studies without people of their own: their users are far from any training's; seed of what happens to the evaluation users
 FIRST_USER = 600_000  # of the evaluation users, on whom nothing was trained and no setting chosen
 MOST_SEEDS = 100
 WORDS = Words()
+REFIT = "supervised-refit"  # the ranker trained further on the slates of its own rounds
+CALLED = {
+    REFIT: "the supervised model trained further on as many slates",
+    "linear-bandit": "a linear bandit",
+}
 MOST_SLOTS = 50  # K of a study whose slates may be chosen
 
 
@@ -127,12 +136,29 @@ class Learner:
         """Every policy that comes of it, by name in tables, with the settings that differ."""
         return self.serve or {self.name: {}}
 
+    @property
+    def _own(self) -> Any:
+        """Its settings."""
+        if self.settings is not None:
+            return self.settings
+        return find_agent(self.agent).default_settings()
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether it learns to look further than the slate that it shows.
+
+        Bandits and supervised models that are fitted further do not, nor what has a gamma of 0:
+        what they gain, they gain without planning.
+        """
+        if REFIT in (self.name, self.agent) or self.name.endswith(PRESENT):
+            return False
+        if ":" not in self.agent and find_learner(self.agent).kind in ("bandit", "supervised"):
+            return False
+        return getattr(self._own, "gamma", None) != 0.0
+
     def trained_for(self, share: float) -> Any:
         """Its settings with this share of its slates."""
-        settings = self.settings
-        if settings is None:
-            settings = find_agent(self.agent).default_settings()
-        decided = dict(find_learner(self.agent).fixed)
+        settings, decided = self._own, dict(find_learner(self.agent).fixed)
         return replace(settings, **decided, num_steps=max(1, round(share * settings.num_steps)))
 
     @property
@@ -141,6 +167,7 @@ class Learner:
         label = self.label and f"{self.label}{PRESENT}"
         serve = {f"{name}{PRESENT}": settings for name, settings in self.serve.items()}
         return replace(self, agent=f"{self.agent}{PRESENT}", label=label, serve=serve)
+
 
     def takes_part_in(self, place: Place) -> bool:
         """Whether it is trained there, or read there having been trained elsewhere."""
@@ -206,7 +233,9 @@ class Roles:
 
     def say(self, policy: str) -> str:
         """What a sentence calls it."""
-        return self.called.get(policy, policy)
+        if policy.endswith(PRESENT) and policy not in self.called:
+            return f"{policy.removesuffix(PRESENT)} that looks at the present only"
+        return self.called.get(policy, CALLED.get(policy, policy))
 
 
 @dataclass(frozen=True)
@@ -267,6 +296,19 @@ class Study:
         """Every policy that is learned, as in tables."""
         return tuple(self.trainings)
 
+    @cached_property
+    def ahead(self) -> tuple[str, ...]:
+        """Of these, whoever learns to look ahead, and so speaks for RL; else all of them."""
+        found = dict.fromkeys(
+            name for learner in self.learners if learner.looks_ahead for name in learner.served
+        )
+        return tuple(found) or self.learned
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """Whatever else is learned: it looks no further than the slate."""
+        return tuple(name for name in self.learned if name not in self.ahead)
+
     @property
     def trainings(self) -> Mapping[str, tuple[str, ...]]:
         """The learners of which each learned policy comes: another in another place, perhaps."""
@@ -275,6 +317,14 @@ class Study:
             for name in learner.served:
                 found[name] = (*found.get(name, ()), learner.name)
         return found
+
+    def opponents(self, agent: str) -> tuple[str, ...]:
+        """What a learner is compared with: the opponent, others, and what learns the present."""
+        if agent not in self.ahead:
+            return (self.roles.opponent,)
+        own = f"{agent}{PRESENT}"
+        present = (name for name in self.present if not name.endswith(PRESENT) or name == own)
+        return tuple(dict.fromkeys((self.roles.opponent, *self.roles.others, *present)))
 
     def kind_of(self, policy: str) -> str:
         """Whether it learns, is told hidden truths ("privileged"), or neither ("baseline")."""

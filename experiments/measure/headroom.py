@@ -32,6 +32,7 @@ from slategym.experiments.statistics.stats import (
     paired_difference,
     side_of,
 )
+from slategym.experiments.statistics.words import share
 from slategym.models.files import kept
 
 DEPTHS = (1, 2, 4, 8, 16, 32)  # slates looked ahead, tried until nothing more is gained
@@ -84,7 +85,7 @@ class Headroom:
     @property
     def sentence(self) -> str:
         """In one sentence, whether there is something to plan for."""
-        found = f"{self.headroom.signed()}, {self.share:+z.1%} of what greedy earns"
+        found = f"{self.headroom.signed()}, {share(self.share)} of what greedy earns"
         if self.something:
             return f"There is something to plan for: told the truth, planning is worth {found}."
         return f"There is nothing to plan for: told the truth, planning is worth {found}."
@@ -106,7 +107,7 @@ class Headroom:
                 f"{'' if d.gain is None else d.gain.signed()}  {d.seconds:6.1f} s"
                 for d in self.curve
             ),
-            f"headroom, planner - greedy, paired: {self.headroom.signed()} ({self.share:+z.1%})",
+            f"headroom, planner - greedy, paired: {self.headroom.signed()} ({share(self.share)})",
             self.sentence,
         ]
         if not self.flat:

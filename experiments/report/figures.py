@@ -16,8 +16,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from slategym.experiments.report.results import Result
-from slategym.experiments.statistics.numbers import Difference, Numbers
+from slategym.experiments.statistics.differences import Difference
+from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.stats import Estimate
+from slategym.experiments.statistics.words import signed_number
 from slategym.experiments.study import Place, Study
 from slategym.models.files import atomic_path
 
@@ -302,7 +304,7 @@ def draw_sensitivity(result: Result, numbers: Numbers, folder: Path) -> Picture:
     )
     best = numbers.verdict.agent or agents[0]
     levels = [
-        f"{d.estimate.value:+z.2f} at {d.strength:g}"
+        f"{signed_number(d.estimate.value)} at {d.strength:g}"
         for d in grid.get((places[0], best, study.roles.opponent), [])
     ]
     return save_picture(

@@ -12,6 +12,8 @@ from slategym.experiments.report.ledger import Ledger
 from slategym.experiments.report.markup import Html, element, table
 from slategym.experiments.report.results import Result
 from slategym.experiments.statistics.numbers import Numbers
+from slategym.experiments.statistics.sentences import under
+from slategym.experiments.statistics.words import plain_values, share, signed_values
 from slategym.experiments.study import Place, Study
 
 LINES = {"random": ":", "supervised": "-.", "greedy, told": "--", "rule, told": "-"}
@@ -66,24 +68,20 @@ def draw_headroom(result: Result, folder: Path) -> tuple[Picture, ...]:
 
 def with_headroom(result: Result, numbers: Numbers) -> Numbers:
     """The numbers with a verdict that begins with the headroom."""
-    first = tuple(
-        _sentence(result.study, result.study.place(name), found)
+    first = {
+        name: _sentence(result.study, result.study.place(name), found)
         for name, found in result.headroom.items()
-    )
-    verdict = numbers.verdict
-    return replace(numbers, verdict=replace(verdict, sentences=(*first, *verdict.sentences)))
+    }
+    return replace(numbers, verdict=numbers.verdict.beginning_with(first))
 
 
 def _sentence(study: Study, place: Place, found: Mapping[str, Any]) -> str:
     """Whether there is anything to plan for in a place."""
     what = "something" if found["something_to_plan_for"] else "nothing"
-    where = f"in {place.heading}"
-    if study.log is not None:
-        where = f"under {place.settings.get('assumptions', study.assumptions)}"
     return (
-        f"There is {what} to plan for {where}: told the truth, looking ahead is worth "
-        f"{_signed(found['headroom'])} {study.unit} over the best slate of the moment "
-        f"({found['headroom']['share']:+z.1%})"
+        f"There is {what} to plan for {under(study, place)}: told the truth, looking ahead is "
+        f"worth {signed_values(found['headroom'])} {study.unit} over the best slate of the moment "
+        f"({share(found['headroom']['share'])})"
         + ("." if found["flat"] else ", at least: looking further still gains.")
     )
 
@@ -106,11 +104,16 @@ def headroom_section(
     for name, found in result.headroom.items():
         place = result.study.place(name)
         body = [
-            [who, _plain(numbers), f"{found['seconds'][who]:.0f} s"]
+            [who, plain_values(numbers), f"{found['seconds'][who]:.0f} s"]
             for who, numbers in found["returns"].items()
         ]
-        share = f"{found['headroom']['share']:+z.1%}"
-        body.append(["planner - greedy", _signed(found["headroom"]), share])
+        body.append(
+            [
+                "planner - greedy",
+                signed_values(found["headroom"]),
+                share(found["headroom"]["share"]),
+            ]
+        )
         parts += [
             element("h3", place.heading),
             element("p", _sentence(result.study, place, found)),
@@ -123,11 +126,3 @@ def headroom_section(
             pictures.get(f"headroom-{name}"),
         ]
     return parts
-
-
-def _plain(numbers: Mapping[str, float]) -> str:
-    return f"{numbers['value']:.2f} [{numbers['low']:.2f}, {numbers['high']:.2f}]"
-
-
-def _signed(numbers: Mapping[str, float]) -> str:
-    return f"{numbers['value']:+z.2f} [{numbers['low']:+z.2f}, {numbers['high']:+z.2f}]"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from slategym.experiments.report.markup import Html, element, join
 from slategym.experiments.statistics.stats import Estimate
+from slategym.experiments.statistics.words import parts
 
 ROWS = "rows.parquet"
 SUMMARY = "summary.json"
@@ -36,12 +37,15 @@ class Ledger:
 
     def estimate(self, estimate: Estimate, *, signed: bool = False, digits: int = 2) -> Html:
         """A value with its interval."""
-        sign = "+" if signed else ""
-        value, low, high = (
-            f"{x:{sign}.{digits}f}" for x in (estimate.value, estimate.low, estimate.high)
+        value, ends = parts(
+            estimate.value,
+            estimate.low,
+            estimate.high,
+            sign="+" if signed else "",
+            digits=digits,
         )
         number = self.number(value, f"{ROWS}: {estimate.source}")
-        return join([number, " ", element("span", f"[{low}, {high}]", class_="interval")])
+        return join([number, " ", element("span", ends, class_="interval")])
 
     def plain(self, estimate: Estimate, *, digits: int = 2) -> Html:
         """A value without its interval."""

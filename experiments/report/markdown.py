@@ -9,8 +9,10 @@ from slategym.experiments.report.figures import Picture
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import best_first, knows, name_of, p_text, where
 from slategym.experiments.runs.progress import duration
-from slategym.experiments.statistics.numbers import Difference, Numbers, Standing
+from slategym.experiments.statistics.differences import Difference
+from slategym.experiments.statistics.numbers import Numbers, Standing
 from slategym.experiments.statistics.stats import RESAMPLES, Estimate
+from slategym.experiments.statistics.words import plain
 from slategym.experiments.study import Place
 
 
@@ -94,7 +96,7 @@ def _table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _short(estimate: Estimate) -> str:
-    return f"{estimate.value:.1f} [{estimate.low:.1f}, {estimate.high:.1f}]"
+    return plain(estimate.value, estimate.low, estimate.high, 1)
 
 
 def _starred(standing: Standing) -> str:

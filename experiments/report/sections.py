@@ -13,9 +13,11 @@ from slategym.experiments.report.page import section
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import best_first, knows, name_of, p_text, where
 from slategym.experiments.runs.progress import duration
-from slategym.experiments.statistics.numbers import Difference, Numbers, Standing, one_of
-from slategym.experiments.statistics.verdict import objections
-from slategym.experiments.study import Place
+from slategym.experiments.statistics.control import MARGIN, MARGIN_SHARE, SAYS, Controlled
+from slategym.experiments.statistics.differences import Difference
+from slategym.experiments.statistics.numbers import Numbers, Standing, one_of
+from slategym.experiments.statistics.words import signed_number
+from slategym.experiments.study import Place, Study
 
 
 class Part(NamedTuple):
@@ -166,7 +168,10 @@ def _place(result: Result, place: Place, standings: Sequence[Standing], ledger: 
         line.append(ledger.estimate(standing.mean[place.name]))
         if "published" in head:
             line.append(f"{theirs.value:.1f}" if theirs else "")
-            line += [f"{theirs.also[c]:+z.2f}" if theirs and c in theirs.also else "" for c in also]
+            line += [
+                f"{signed_number(theirs.also[c])}" if theirs and c in theirs.also else ""
+                for c in also
+            ]
         line += [ledger.plain(side[c]) if c in side else "" for c in columns]
         if trained:
             slates = standing.slates.get(place.name)
@@ -204,26 +209,35 @@ def _differences(
 
 
 def _control(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | None]:
-    if not numbers.control:
+    if not numbers.controls:
         return []
     study, roles = result.study, result.study.roles
     truth = f", nor {roles.say(roles.truth)}, which knows the true model" if roles.truth else ""
     intro = (
         "In the control nothing that a person does changes what comes next, so looking ahead is "
-        f"worth nothing. Agents trained there may not beat {roles.say(roles.opponent)}{truth}; if "
-        "one does, it exploits something it should not."
+        "worth nothing. An agent trained there may not be ahead, by clearly more than a margin, of "
+        "what learned from as many slates without looking ahead (where nothing did, of "
+        f"{roles.say(roles.opponent)}){truth}; if it is, it exploits something it should not. The "
+        f"margin is {MARGIN:g}, or {MARGIN_SHARE:.0%} of what the other earns if that is more."
     )
-    trained = list(dict.fromkeys(d.agent for d in numbers.control))
-    passed = [(agent, objections(study, numbers, agent)) for agent in trained]
     head = ["agent", "minus", "where", "difference", "by training seed"]
     lines: list[Html | None] = [
         element("p", intro),
-        element("ul", *(element("li", _control_line(agent, why)) for agent, why in passed)),
+        element("ul", *(element("li", _control_line(study, c)) for c in numbers.controls)),
         table(
             f"Agents trained and read in the control ({study.unit}). p: adjusted by Holm for all "
-            f"{len(numbers.control)} lines.",
-            [*head, "p"],
-            [[*_difference_cells(result, d, ledger), _p(d, ledger)] for d in numbers.control],
+            f"{len(numbers.controls)} lines, of a lead beyond the margin.",
+            [*head, "margin", "p", "control"],
+            [
+                [
+                    *_difference_cells(result, c.difference, ledger),
+                    f"{c.margin:.2f}",
+                    _p_beyond(c, ledger),
+                    SAYS[c.standing] if c.decides else "for comparison",
+                ]
+                for c in numbers.controls
+            ],
+            wide=True,
         ),
     ]
     if numbers.carried:
@@ -233,12 +247,14 @@ def _control(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | No
     return [*lines, _source_note()]
 
 
-def _control_line(agent: str, objections: Sequence[str]) -> str:
-    return (
-        f"{agent}: fails, because {' and '.join(objections)}."
-        if objections
-        else f"{agent}: passes."
-    )
+def _control_line(study: Study, c: Controlled) -> str:
+    how = f"{SAYS[c.standing]}: " if c.decides else "for comparison, "
+    return f"{c.difference.agent}: {how}{c.said(study)}."
+
+
+def _p_beyond(c: Controlled, ledger: Ledger) -> Html:
+    source = f"{ROWS}: Holm-adjusted bootstrap p-value of {c.beyond.source}"
+    return ledger.number(p_text(c.adjusted), source)
 
 
 def _judge(
@@ -299,7 +315,7 @@ def _families(result: Result, numbers: Numbers, ledger: Ledger) -> Html | None:
 
 def _signed(d: Difference, ledger: Ledger) -> Html:
     mark = {1: "+", -1: "−", 0: "0"}[d.side]
-    return join([f"{mark} ", ledger.number(f"{d.estimate.value:+z.2f}", d.estimate.source)])
+    return join([f"{mark} ", ledger.number(signed_number(d.estimate.value), d.estimate.source)])
 
 
 def _sensitivity(
@@ -335,7 +351,7 @@ def _difference_cells(result: Result, d: Difference, ledger: Ledger) -> list[str
     for seed, value in d.by_seed.items():
         seeds += [
             ", " if seeds else "",
-            ledger.number(f"{value:+z.2f}", f"{ROWS}: seed {seed} of the {source}"),
+            ledger.number(signed_number(value), f"{ROWS}: seed {seed} of the {source}"),
         ]
     place = result.study.place(d.place).heading.split(" (")[0]
     return [d.agent, d.baseline, place, ledger.estimate(d.estimate, signed=True), join(seeds)]

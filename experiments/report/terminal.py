@@ -13,6 +13,7 @@ from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import p_text
 from slategym.experiments.statistics.numbers import Numbers, one_of
 from slategym.experiments.statistics.stats import Estimate
+from slategym.experiments.statistics.words import signed_number
 
 LOOK: dict[str, Any] = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
 TONES = {"wins": "green", "bad": "red", "unsure": "yellow"}
@@ -78,7 +79,7 @@ def _differences(result: Result, numbers: Numbers) -> Table:
     for name in ("difference", *(["by seed"] if several else []), "p"):
         differences.add_column(name, justify="right", no_wrap=True)
     for d in numbers.differences + numbers.control:
-        seeds = f"{min(d.by_seed.values()):+z.2f}..{max(d.by_seed.values()):+z.2f}"
+        seeds = "..".join(signed_number(end(d.by_seed.values())) for end in (min, max))
         p = "" if d.adjusted is None else p_text(d.adjusted)
         shown = [seeds] if several else []
         cells = (d.agent, d.baseline, d.place, d.estimate.signed(), *shown, p)

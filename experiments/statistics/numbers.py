@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from slategym.envs.names import load_object
 from slategym.experiments.statistics import stats
+from slategym.experiments.statistics.attribution import Attribution, attributions
+from slategym.experiments.statistics.control import Controlled, controls
+from slategym.experiments.statistics.differences import (
+    Difference,
+    cell,
+    difference,
+    metric_of,
+    table_of,
+    there,
+)
 from slategym.experiments.statistics.stats import Cell, Estimate, side_of
 from slategym.experiments.statistics.verdict import Verdict
 from slategym.experiments.study import Place, Study
@@ -43,36 +53,24 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A learner minus a baseline in one place."""
-
-    agent: str
-    baseline: str
-    place: str
-    strength: float | None
-    estimate: Estimate
-    by_seed: dict[int, float]
-    chance: Estimate  # probability of improvement
-    adjusted: float | None = None  # Holm's p-value among all of its table; None: of no table
-
-    @property
-    def side(self) -> int:
-        """1: clearly above zero; -1: clearly below; 0: not clear."""
-        return side_of(self.estimate, self.adjusted)
-
-
-@dataclass(frozen=True)
 class Numbers:
     """All of them."""
 
+    metric: str  # the column that is compared
     ladder: tuple[Standing, ...]  # lowest mean in the study's first place first
     differences: tuple[Difference, ...]  # to the opponent and others, in open places and judges
-    control: tuple[Difference, ...]  # in the controls, to the opponent and to the truth
+    controls: tuple[Controlled, ...]  # in the controls, to the opponent and to the truth
     carried: tuple[Difference, ...]  # learners of open places read in a control, if they were
+    attributions: tuple[Attribution, ...]  # of every learner that looks ahead, place by place
     sensitivity: tuple[Difference, ...]  # over strengths of the assumption, to opponent and others
     drops: dict[str, tuple[tuple[str, Estimate], ...]]  # by learner: judge, advantage lost there
     selection: dict[str, Estimate]  # mean return on selection people, by learner
     verdict: Verdict
+
+    @property
+    def control(self) -> tuple[Difference, ...]:
+        """The differences in the controls."""
+        return tuple(c.difference for c in self.controls)
 
     def of(self, policy: str) -> Standing:
         """One policy."""
@@ -85,6 +83,13 @@ class Numbers:
                 return d
         return None
 
+    def attribution(self, agent: str, place: str) -> Attribution | None:
+        """What a learner's return consists of in a place."""
+        for found in self.attributions:
+            if (found.agent, found.place) == (agent, place):
+                return found
+        return None
+
 
 def compute_numbers(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> Numbers:
     """Everything that is said of the rows.
@@ -93,81 +98,39 @@ def compute_numbers(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> N
         ValueError: if rows that the verdict needs are missing or do not pair.
     """
     rows = rows.astype(dict.fromkeys(WHOSE, "category"))  # each is compared with a hundred times
-    roles = study.roles
-    against = (roles.opponent, *roles.others)
     read = study.of_role("open", "judge")
-    differences = _table(study, rows, read, against)
+    differences = table_of(
+        study,
+        rows,
+        [(a, b, place) for a in study.learned for b in study.opponents(a) for place in read],
+    )
     if study.learned and not differences:
         raise ValueError(
-            f"no rows compare {', '.join(study.learned)} with {' or '.join(against)} in "
+            f"no rows compare {', '.join(study.learned)} with {study.roles.opponent} in "
             f"{' or '.join(place.name for place in read)}"
         )
-    truths = () if roles.truth is None else (roles.truth,)
-    control = _table(study, rows, study.of_role("control"), dict.fromkeys((*against[:1], *truths)))
     numbers = Numbers(
+        metric=metric_of(rows),
         ladder=_ladder(study, rows, curves),
         differences=differences,
-        control=control,
+        controls=controls(study, rows),
         carried=_carried(study, rows),
-        sensitivity=tuple(
-            d
-            for place in _strengths(study)
-            for agent in study.learned
-            for baseline in against
-            if (d := _difference(study, rows, agent, baseline, place))
+        attributions=attributions(study, rows),
+        sensitivity=table_of(
+            study,
+            rows,
+            [
+                (agent, baseline, place)
+                for place in _strengths(study)
+                for agent in study.ahead
+                for baseline in (study.roles.opponent, *study.roles.others)
+            ],
         ),
-        drops={agent: _drops(study, rows, agent) for agent in study.learned},
+        drops={agent: _drops(study, rows, agent) for agent in study.ahead},
         selection=_selection(study, rows),
         verdict=Verdict("", "unsure", "", ()),
     )
     return replace(numbers, verdict=load_object(study.rule)(study, numbers, rows))
-
-
-def cell(study: Study, policy: str, place: Place) -> Cell:
-    """The rows of a policy in a place; of a learner, those of its training for that place."""
-    learns = policy in study.learned
-    trained_in = place.trained_in if learns else ""
-    return Cell(policy, place.name, place.strength, trained_in, place.group)
-
-
-def there(rows: pd.DataFrame, *cells: Cell) -> bool:
-    """Whether there are rows of all of these."""
-    return all(not cell.among(rows).empty for cell in cells)
-
-
-def _table(
-    study: Study, rows: pd.DataFrame, places: Sequence[Place], baselines: Iterable[str]
-) -> tuple[Difference, ...]:
-    """Every learner minus every baseline in every place, with p-values adjusted for them all."""
-    found = [
-        d
-        for agent in study.learned
-        for baseline in baselines
-        for place in places
-        if (d := _difference(study, rows, agent, baseline, place))
-    ]
-    adjusted = stats.holm([d.estimate.p_value for d in found])
-    return tuple(replace(d, adjusted=p) for d, p in zip(found, adjusted, strict=True))
-
-
-def _difference(
-    study: Study, rows: pd.DataFrame, agent: str, baseline: str, place: Place, trained_in: str = ""
-) -> Difference | None:
-    """A learner minus a baseline; None where one of them was not read there."""
-    ours, theirs = cell(study, agent, place), cell(study, baseline, place)
-    if trained_in:
-        ours = replace(ours, trained_in=trained_in)
-    if agent == baseline or not there(rows, ours, theirs):
-        return None
-    return Difference(
-        agent,
-        baseline,
-        place.name,
-        place.strength,
-        stats.paired_difference(rows, ours, theirs),
-        stats.by_seed(rows, ours, theirs),
-        stats.probability_of_improvement(rows, ours, theirs),
-    )
 
 
 def _ladder(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> tuple[Standing, ...]:
@@ -188,7 +151,7 @@ def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -
     cells = {place: own for place, own in cells.items() if there(rows, own)}
     mine = {place: own.among(rows) for place, own in cells.items()}
     first = study.main[0].name
-    columns = [name for name in rows.columns if name not in KEYS]
+    columns, metric = [name for name in rows.columns if name not in KEYS], metric_of(rows)
     trained = study.trainings.get(policy, ())
     lessons = {
         place: curves[curves["policy"].isin(trained) & (curves["trained_in"] == place)]
@@ -199,10 +162,13 @@ def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -
     return Standing(
         policy,
         study.kind_of(policy),
-        {place: stats.mean(mine[place], own) for place, own in cells.items()},
-        stats.interquartile_mean(mine[first], cells[first]) if first in cells else None,
+        {place: stats.mean(mine[place], own, metric) for place, own in cells.items()},
+        stats.interquartile_mean(mine[first], cells[first], metric) if first in cells else None,
         {p: score for p, own in cells.items() if (score := _score(study, rows, own, p))},
-        {p: tuple(stats.table(mine[p], c).value_SU.mean(1).tolist()) for p, c in cells.items()},
+        {
+            p: tuple(stats.table(mine[p], c, metric).value_SU.mean(1).tolist())
+            for p, c in cells.items()
+        },
         {place: _side(study, mine[place], own, columns) for place, own in cells.items()},
         {place: float(lesson["steps"].max()) for place, lesson in lessons.items()},
         {
@@ -220,9 +186,10 @@ def _score(study: Study, rows: pd.DataFrame, own: Cell, name: str) -> Estimate |
     )
     if not there(rows, low, high):
         return None
-    if not stats.paired_difference(rows, high, low).above_zero:
+    metric = metric_of(rows)
+    if side_of(stats.paired_difference(rows, high, low, metric)) <= 0:
         return None
-    return stats.normalised_score(rows, own, low, high)
+    return stats.normalised_score(rows, own, low, high, metric)
 
 
 def one_of(study: Study, place: Place) -> str:
@@ -251,9 +218,9 @@ def _carried(study: Study, rows: pd.DataFrame) -> tuple[Difference, ...]:
         d
         for place in study.of_role("control")
         for home in study.of_role("open")
-        for agent in study.learned
+        for agent in study.ahead
         if (
-            d := _difference(
+            d := difference(
                 study, rows, agent, study.roles.opponent, place, trained_in=home.trained_in
             )
         )
@@ -279,7 +246,7 @@ def _drops(study: Study, rows: pd.DataFrame, agent: str) -> tuple[tuple[str, Est
             for policy in (agent, study.roles.opponent)
         ]
         if there(rows, *cells):
-            found.append((judge.name, stats.drop(rows, *cells)))
+            found.append((judge.name, stats.drop(rows, *cells, metric_of(rows))))
     return tuple(found)
 
 
@@ -287,8 +254,8 @@ def _selection(study: Study, rows: pd.DataFrame) -> dict[str, Estimate]:
     """Mean return on selection people, of every learner that met them."""
     found = {}
     for place in study.of_role("selection"):
-        for agent in study.learned:
+        for agent in study.ahead:
             own = cell(study, agent, place)
             if agent not in found and there(rows, own):  # the study's first place counts
-                found[agent] = stats.mean(rows, own)
+                found[agent] = stats.mean(rows, own, metric_of(rows))
     return found

@@ -21,6 +21,8 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from slategym.experiments.statistics.words import plain, signed
+
 RESAMPLES = 4000  # bootstrap draws
 COVERAGE = 0.95
 LEVEL = 0.05  # of a p-value, after Holm, below which a difference is called clear
@@ -68,11 +70,11 @@ class Estimate:
     source: str  # statistic and rows, in words a reader can repeat
 
     def __str__(self) -> str:
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return plain(self.value, self.low, self.high)
 
-    def signed(self) -> str:
+    def signed(self, digits: int = 2) -> str:
         """The same with explicit signs, for differences."""
-        return f"{self.value:+z.2f} [{self.low:+z.2f}, {self.high:+z.2f}]"
+        return signed(self.value, self.low, self.high, digits)
 
     @property
     def above_zero(self) -> bool:
@@ -179,6 +181,18 @@ def paired_difference(
     return _mean_of(paired_table(rows, cell, baseline, metric), source)
 
 
+def difference_beyond(
+    rows: pd.DataFrame, cell: Cell, baseline: Cell, margin: float, metric: str = "return"
+) -> Estimate:
+    """How far the paired difference is beyond a margin above zero: the difference less it."""
+    pairs = paired_table(rows, cell, baseline, metric)
+    source = (
+        f"mean of paired {metric} differences less {margin:g}: ({cell.query()}) minus "
+        f"({baseline.query()})"
+    )
+    return _mean_of(replace(pairs, value_SU=pairs.value_SU - margin), source)
+
+
 def by_seed(
     rows: pd.DataFrame, cell: Cell, baseline: Cell, metric: str = "return"
 ) -> dict[int, float]:
@@ -206,13 +220,19 @@ def paired_table(rows: pd.DataFrame, cell: Cell, baseline: Cell, metric: str = "
 
 
 def drop(
-    rows: pd.DataFrame, cell: Cell, baseline: Cell, other_cell: Cell, other_baseline: Cell
+    rows: pd.DataFrame,
+    cell: Cell,
+    baseline: Cell,
+    other_cell: Cell,
+    other_baseline: Cell,
+    metric: str = "return",
 ) -> Estimate:
     """How much of an advantage is lost elsewhere: (cell - baseline) - (other - its baseline).
 
     Typically world minus judge, paired by (seed, user). Positive: the world flattered it.
     """
-    here, there = paired_table(rows, cell, baseline), paired_table(rows, other_cell, other_baseline)
+    here = paired_table(rows, cell, baseline, metric)
+    there = paired_table(rows, other_cell, other_baseline, metric)
     if not (
         np.array_equal(here.user_U, there.user_U) and np.array_equal(here.seed_S, there.seed_S)
     ):
@@ -221,7 +241,7 @@ def drop(
             f"and where {other_cell.query()}"
         )
     source = (
-        f"mean of paired differences of differences: [({cell.query()}) minus "
+        f"mean of paired {metric} differences of differences: [({cell.query()}) minus "
         f"({baseline.query()})] minus [({other_cell.query()}) minus ({other_baseline.query()})]"
     )
     return _mean_of(replace(here, value_SU=here.value_SU - there.value_SU), source)
@@ -249,15 +269,17 @@ def interquartile_mean(rows: pd.DataFrame, cell: Cell, metric: str = "return") -
     return _estimate(value, np.concatenate(parts), t, source)
 
 
-def probability_of_improvement(rows: pd.DataFrame, cell: Cell, baseline: Cell) -> Estimate:
+def probability_of_improvement(
+    rows: pd.DataFrame, cell: Cell, baseline: Cell, metric: str = "return"
+) -> Estimate:
     """Share of (seed, user) in which the policy's return is the higher; ties count half.
 
     rliable (Agarwal et al. 2021, section 4.3) compares all pairs of runs; here luck is common, so
     that only the pair of the same user under the same seed is compared. Its p-value is of 1/2.
     """
-    t = paired_table(rows, cell, baseline)
+    t = paired_table(rows, cell, baseline, metric)
     won_SU = (np.sign(t.value_SU) + 1) / 2
-    source = f"share of pairs with higher return: ({cell.query()}) over ({baseline.query()})"
+    source = f"share of pairs with higher {metric}: ({cell.query()}) over ({baseline.query()})"
     centred = _mean_of(replace(t, value_SU=won_SU - 0.5), source)
     return replace(
         centred, value=centred.value + 0.5, low=centred.low + 0.5, high=centred.high + 0.5

@@ -57,7 +57,7 @@ STUDY = Study(
         Learner("ppo-multidiscrete", StablePPO(num_steps=25_000), cost=4e-3),
     ),
     roles=Roles(opponent="myopic", reference="capped", control_reference="myopic"),
-    rule="slategym.experiments.statistics.verdict:against_oracle",
+    rule="slategym.experiments.statistics.oracle:against_oracle",
     unit="clicks per session",
     profiles={
         "smoke": Profile(

@@ -13,15 +13,19 @@ Source of the published figures: Ie et al. 2019, SlateQ, arXiv:1905.12767, secti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 
 from slategym.agents.slateq.agent import SlateQSettings
 from slategym.experiments.statistics import stats
-from slategym.experiments.statistics.numbers import Numbers, cell
-from slategym.experiments.statistics.stats import Estimate
-from slategym.experiments.statistics.verdict import Verdict
+from slategym.experiments.statistics.differences import Difference, cell, metric_of
+from slategym.experiments.statistics.numbers import Numbers
+from slategym.experiments.statistics.stats import Estimate, side_of
+from slategym.experiments.statistics.verdict import Verdict, one_part
+from slategym.experiments.statistics.words import signed_number
 from slategym.experiments.study import (
     Baseline,
     Learner,
@@ -82,12 +86,12 @@ def _every(name: str, tail: str = "") -> dict[str, str]:
 
 def answer(study: Study, numbers: Numbers, rows: pd.DataFrame) -> Verdict:
     """Why null value zero caps the table, how far ours is from it, and what the control says."""
-    over = [d for d in numbers.control if d.side > 0]
-    control = _control(numbers, over[0].agent if over else None)
+    over = [c.difference for c in numbers.controls if c.fails]
+    control = _control(numbers, over)
     sentences = (*_explained(study, numbers, rows), _distance(numbers), control)
     outcome = "not believed" if over else "explained"
     tone, tag = ("bad", "not to be believed") if over else ("wins", "the value of no click")
-    return Verdict(outcome, tone, tag, sentences, agents=study.learned)
+    return Verdict(outcome, tone, tag, one_part(study, sentences), agents=study.learned)
 
 
 def _explained(study: Study, numbers: Numbers, rows: pd.DataFrame) -> tuple[str, str]:
@@ -95,7 +99,7 @@ def _explained(study: Study, numbers: Numbers, rows: pd.DataFrame) -> tuple[str,
     mean = {name: numbers.of(name).mean["world"] for name in (BEST, LEARNED, CEILING, CAPPED)}
     quality = {name: numbers.of(name).side["world"]["quality_mean"] for name in (BEST, LEARNED)}
     ours, theirs = (cell(study, name, place) for name in (LEARNED, BEST))
-    gain = stats.paired_difference(rows, ours, theirs)
+    gain = stats.paired_difference(rows, ours, theirs, metric_of(rows))
     met = theirs.among(rows)
     no_click = 1.0 - float(met["clicks"].sum() / met["length"].sum())
     first = (
@@ -106,7 +110,7 @@ def _explained(study: Study, numbers: Numbers, rows: pd.DataFrame) -> tuple[str,
         f"{1.0 - no_click:.2f}, at every slate, under which discount good quality, whose reward "
         "is minutes watched tens of slates later, is worth little more than a click now."
     )
-    if not gain.above_zero:
+    if side_of(gain) <= 0:
         return first, (
             "In these rows, however, learning that value does not help beyond the interval "
             f"({gain.signed()} minutes), so the explanation is not shown."
@@ -115,8 +119,9 @@ def _explained(study: Study, numbers: Numbers, rows: pd.DataFrame) -> tuple[str,
         "Learning that one value as that of any other event, with the same network, slates of "
         f"training, choice model and search, takes exact slates from {mean[BEST].value:.1f} to "
         f"{mean[LEARNED].value:.1f} minutes (paired difference {gain.signed()}) and from a mean "
-        f"quality of {quality[BEST].value:+z.2f} to {quality[LEARNED].value:+z.2f}; and an "
-        f"analytic value, which learns nothing, falls from {mean[CEILING].value:.1f} to "
+        f"quality of {signed_number(quality[BEST].value)} to "
+        f"{signed_number(quality[LEARNED].value)}; and an analytic "
+        f"value, which learns nothing, falls from {mean[CEILING].value:.1f} to "
         f"{mean[CAPPED].value:.1f} when its no click is set to zero: so the published rows are "
         "what that convention allows, and the item-wise decomposition itself allows "
         f"{mean[LEARNED].value - mean[BEST].value:.0f} minutes more."
@@ -131,19 +136,19 @@ def _distance(numbers: Numbers) -> str:
     }
     top_k = [x for name, x in off.items() if name.endswith("TS")]
     others = [x for name, x in off.items() if not name.endswith(("TS", "MYOP-GS"))]
+    one = partial(signed_number, digits=1)
     return (
-        f"Against the published rows, those of top-k slates are off by {min(top_k):+z.1f} to "
-        f"{max(top_k):+z.1f} minutes, those of greedy and exact slates by {min(others):+z.1f} to "
-        f"{max(others):+z.1f}."
+        f"Against the published rows, those of top-k slates are off by {one(min(top_k))} to "
+        f"{one(max(top_k))} minutes, those of greedy and exact slates by {one(min(others))} to "
+        f"{one(max(others))}."
     )
 
 
-def _control(numbers: Numbers, caught: str | None) -> str:
+def _control(numbers: Numbers, over: Sequence[Difference]) -> str:
     def signed(estimate: Estimate) -> str:
         return f"{estimate.signed()} minutes"
 
-    if caught is not None:
-        over = [d for d in numbers.control if d.side > 0]
+    if over:
         who = ", ".join(f"{d.agent} ({signed(d.estimate)})" for d in over)
         return (
             "Not to be believed: in the static twin, where nothing that is shown moves the future, "

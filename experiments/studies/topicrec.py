@@ -55,7 +55,7 @@ STUDY = Study(
         Learner("plackett-luce", PPOSettings(num_steps=100_000), cost=4e-4),
     ),
     roles=Roles(opponent="myopic", reference="capped", control_reference="myopic"),
-    rule="slategym.experiments.statistics.verdict:against_oracle",
+    rule="slategym.experiments.statistics.oracle:against_oracle",
     unit="clicks per session",
     profiles={
         "smoke": Profile(

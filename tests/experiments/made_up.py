@@ -129,6 +129,14 @@ def episode_rows(
     return pd.concat(frames, ignore_index=True)
 
 
+def paid(rows: pd.DataFrame, whose: Any, amount: Any) -> pd.DataFrame:
+    """The rows with so much more for some of them, in what is earned and what is expected."""
+    rows = rows.copy()
+    for column in ("return", "expected_return"):
+        rows.loc[whose, column] += amount
+    return rows
+
+
 def numbers_of(
     rows: pd.DataFrame, agents: tuple[str, ...] = AGENTS, boredoms: tuple[float, ...] = ()
 ) -> Numbers:

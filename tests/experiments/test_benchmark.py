@@ -47,7 +47,7 @@ TINY = Study(
     policies=("random", "myopic", "capped"),
     learners=(Learner("counting", SHORT), Learner("counting", SHORT, label="again")),
     roles=Roles(opponent="myopic", reference="capped", control_reference="myopic"),
-    rule="slategym.experiments.statistics.verdict:against_oracle",
+    rule="slategym.experiments.statistics.oracle:against_oracle",
     unit="clicks per session",
     profiles={
         "quick": Profile("a look", seeds=2, users=12),
@@ -143,7 +143,7 @@ def test_a_second_call_computes_nothing_and_says_the_same(
 def test_numbers_are_those_of_the_rows(ran: Ran) -> None:
     found, out = ran, ran.out
     rows = pd.read_parquet(out / "rows.parquet")
-    means = rows.groupby(["variant", "policy", "trained_in"])["return"].mean()
+    means = rows.groupby(["variant", "policy", "trained_in"])["expected_return"].mean()
     standing = found.numbers.of("counting")
     assert standing.mean["Bored"].value == pytest.approx(means["Bored", "counting", "Bored"])
     low, high = means["Bored", "random", ""], means["Bored", "capped", ""]
@@ -171,7 +171,8 @@ def test_a_learner_that_beats_the_truth_in_the_twin_is_not_believed(
     rows = found.rows.copy()
     cheat = (rows["policy"] == "counting") & (rows["variant"] == "twin")
     truth = rows[(rows["policy"] == "myopic") & (rows["variant"] == "twin")]
-    rows.loc[cheat, "return"] = truth["return"].to_numpy() + 5.0
+    for metric in ("return", "expected_return"):
+        rows.loc[cheat, metric] = truth[metric].to_numpy() + 5.0
     caught = compute_numbers(TINY, rows, found.curves).verdict
     assert caught.outcome == "not believed"
     assert (
@@ -180,8 +181,9 @@ def test_a_learner_that_beats_the_truth_in_the_twin_is_not_believed(
     # ... while the same gain where planning can pay is what the study looks for
     rows = found.rows.copy()
     won = (rows["policy"] == "counting") & (rows["variant"] == "Bored")
-    best = stats.table(rows, Cell("myopic", "Bored")).value_SU[0]
-    rows.loc[won, "return"] = [*best + 5.0, *best + 5.0]
+    for metric in ("return", "expected_return"):
+        best = stats.table(rows, Cell("myopic", "Bored"), metric).value_SU[0]
+        rows.loc[won, metric] = [*best + 5.0, *best + 5.0]
     assert compute_numbers(TINY, rows, found.curves).verdict.outcome == "beaten"
 
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from made_up import AGENTS, GAINS, episode_rows, numbers_of, study
+from made_up import AGENTS, GAINS, episode_rows, numbers_of, paid, study
 
+from slategym.experiments.statistics.control import Controlled, margin_of
+from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
-from slategym.experiments.statistics.stats import LEVEL
-from slategym.experiments.statistics.verdict import MARGIN
+from slategym.experiments.statistics.stats import LEVEL, Estimate
 
 ONE = ("plackett-luce",)
 
@@ -26,11 +27,11 @@ def judged(world: float, judge: float, static: float = 0.0, **settings: float) -
 
 
 def test_wins_in_the_world_and_before_the_judge() -> None:
-    found = judged(1.8, 2.4).verdict
+    found = judged(1.8, 2.4, num_users=400).verdict
     assert found.outcome == "wins" and found.agent == "plackett-luce"
     assert found.sentence.startswith("RL (plackett-luce) beats the supervised ranker: +1.")
     assert "before the independent judge. It also beats the tuned diversity cap" in found.sentence
-    assert "In the static, where looking ahead is worth nothing" in found.sentence
+    assert "In the static, where looking ahead is worth nothing: it is equivalent" in found.sentence
 
 
 def test_other_assumptions_have_sentences_of_their_own() -> None:
@@ -42,8 +43,7 @@ def test_other_assumptions_have_sentences_of_their_own() -> None:
         variant=more["variant"].astype(str) + "-lasting",
         trained_in=more["trained_in"].replace("world", "world-lasting"),
     )
-    learns = more["policy"] == "plackett-luce"
-    more["return"] -= 5.0 * learns
+    more = paid(more, more["policy"] == "plackett-luce", -5.0)
     made = study()
     world, judge = (
         replace(place, name=f"{place.name}-lasting", of=f"{place.of}-lasting" if place.of else "")
@@ -52,18 +52,24 @@ def test_other_assumptions_have_sentences_of_their_own() -> None:
     made = replace(made, places=(*made.places, world, judge))
     found = compute_numbers(made, pd.concat([rows, more], ignore_index=True), pd.DataFrame())
     plain = numbers_of(rows, AGENTS)
-    first, *others = found.verdict.sentences
-    assert found.verdict.outcome == plain.verdict.outcome  # the first place decides
-    assert first.startswith("RL (plackett-luce) beats")
-    assert len(others) == 2 and "against the supervised ranker: clearly behind in" in others[0]
-    assert "world-lasting" in others[0] and "judge-lasting" in others[0]
+    first, second, rest = found.verdict.parts
+    assert found.verdict.outcome == plain.verdict.outcome  # the first place names it
+    assert found.verdict.outcomes == {"world": "wins", "world-lasting": "loses"}
+    assert (first.place, second.place, rest.place) == ("world", "world-lasting", "")
+    assert first.sentences[0].startswith("In world: RL (plackett-luce) beats")
+    assert second.sentences[0].startswith("In world-lasting: RL (plackett-luce) loses to the sup")
+    assert found.verdict.tone == "bad"
+    assert found.verdict.tag == "in world: RL is ahead; in world-lasting: RL loses"
+    turned = "The sign against the supervised ranker turns, clearly: behind in 2 of 4 places (world"
+    assert any(turned in sentence for sentence in rest.sentences)
+    assert "turns" not in plain.verdict.sentence
 
 
 def test_who_is_matched_without_learning_is_ahead_of_the_opponent_only() -> None:
     for gains in ((0.6, 0.6), (1.0, 1.0)):  # the cap's own gain is 1
         found = judged(*gains, num_users=400).verdict
         assert (found.outcome, found.tone) == ("opponent only", "unsure")
-        assert found.sentence.startswith("As much is had without reinforcement learning, by the tu")
+        assert found.sentence.startswith("As much is had without looking ahead, by the tuned dive")
         assert "beats the supervised ranker: +" in found.sentence
     assert judged(1.8, 1.0, num_users=400).verdict.outcome == "wins"
 
@@ -74,8 +80,8 @@ def before_a_second_judge(learner: float, cap: float) -> Numbers:
     rows = episode_rows(gains={k: {"plackett-luce": v} for k, v in gains.items()}, num_users=400)
     more = rows[(rows["variant"] == "judge") & (rows["group"] == "evaluation")]
     more = more.assign(variant="judge-gp")
-    more["return"] += learner * (more["policy"] == "plackett-luce")
-    more["return"] += cap * (more["policy"] == "supervised-capped")
+    more = paid(more, more["policy"] == "plackett-luce", learner)
+    more = paid(more, more["policy"] == "supervised-capped", cap)
     made = study(ONE)
     judge = replace(made.places[1], name="judge-gp", title="judge of family gp")
     assert judge.role == "judge"
@@ -130,8 +136,8 @@ def test_everything_short_of_a_win(world: float, judge: float, outcome: str, wor
 @pytest.mark.parametrize(
     ("static", "noise", "words"),
     [
-        (0.8, 1.0, "it gains +0."),
-        (3.0, 1.0, "it beats the policy of the true model, which knows the true model, by +"),
+        (0.8, 1.0, "over the supervised ranker, clearly more than the margin of 0."),
+        (3.0, 1.0, "over the policy of the true model, which knows the true model, clearly more"),
     ],
 )
 def test_a_failed_control_outweighs_any_win(static: float, noise: float, words: str) -> None:
@@ -145,14 +151,69 @@ def test_a_failed_control_outweighs_any_win(static: float, noise: float, words: 
 def test_a_loss_in_the_control_is_said_and_condemns_nothing() -> None:
     found = judged(1.8, 2.4, -0.8).verdict
     assert found.outcome == "wins"
-    assert "the difference is -0." in found.sentence
+    assert "it is behind the supervised ranker (-0." in found.sentence
 
 
-def test_a_control_too_noisy_to_pass_by_zero_alone_fails() -> None:
-    numbers = judged(1.8, 2.4, 2.0, noise=9.0, num_users=20)
+def test_a_control_too_noisy_to_tell_takes_the_win_back() -> None:
+    numbers = judged(5.0, 5.0, 0.1, noise=3.0, num_users=400)
     d = numbers.find("plackett-luce", "supervised", "static")
-    assert d is not None and d.side == 0 and d.estimate.value > MARGIN
-    assert "is further from zero than 1" in numbers.verdict.sentence
+    assert d is not None and d.side == 0 and d.estimate.high > margin_of(18.0)
+    assert numbers.verdict.outcome == "not controlled" and numbers.verdict.tone == "unsure"
+    assert "cannot be told (" in numbers.verdict.sentence
+    assert "not to be believed" not in numbers.verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("ends", "p", "standing"),
+    [
+        ((0.05, 0.20), 0.01, "equivalent"),  # clearly above zero, and yet a trifle
+        ((-0.20, 0.24), 0.9, "equivalent"),
+        ((0.10, 0.30), 0.01, "cannot tell"),
+        ((-0.90, 0.90), 0.9, "cannot tell"),
+        ((-0.60, -0.10), 0.01, "worse"),
+        ((-0.60, 0.10), 0.4, "not ahead"),
+        ((0.30, 0.80), 0.01, "better"),
+        ((0.30, 0.80), 0.2, "cannot tell"),  # the adjusted p-value does not agree
+    ],
+)
+def test_the_interval_says_how_a_learner_stands_to_the_margin(
+    ends: tuple[float, float], p: float, standing: str
+) -> None:
+    low, high = ends
+
+    def estimate(by: float) -> Estimate:
+        return Estimate((low + high) / 2 - by, low - by, high - by, p, 9, 9, 3, "")
+
+    d = Difference("a", "supervised", "static", None, estimate(0.0), {}, estimate(0.0), None, p)
+    found = Controlled(d, 0.25, estimate(0.25), p)
+    assert found.standing == standing
+    assert found.fails == (standing == "better")
+    assert not replace(found, decides=False).fails  # learning from slates explains it
+
+
+def test_the_margin_is_a_quarter_or_one_per_cent() -> None:
+    assert [margin_of(level) for level in (0.0, 20.0, -30.0)] == [0.25, 0.25, 0.3]
+    (found, _) = judged(1.8, 2.4).controls
+    assert found.difference.baseline == "supervised"
+    level = 18.0  # of the opponent in made-up rows, nearly
+    assert found.margin == pytest.approx(max(0.25, 0.01 * level), abs=0.02)
+
+
+def test_the_metric_is_the_expected_return_where_there_is_one() -> None:
+    rows = episode_rows()
+    assert numbers_of(rows, ONE).metric == "expected_return"
+    assert numbers_of(rows.drop(columns="expected_return"), ONE).metric == "return"
+    noisy = rows.assign(**{"return": rows["return"] + 100.0})
+    d = numbers_of(noisy, ONE).find("plackett-luce", "supervised", "world")
+    same = numbers_of(rows, ONE).find("plackett-luce", "supervised", "world")
+    assert d is not None and same is not None and d.estimate == same.estimate
+
+
+def test_few_seeds_have_students_interval_beside_the_bootstraps() -> None:
+    d = judged(1.8, 2.4).find("plackett-luce", "supervised", "world")
+    assert d is not None and d.few is not None and d.few.low < d.estimate.value < d.few.high
+    many = judged(1.8, 2.4, num_seeds=5).find("plackett-luce", "supervised", "world")
+    assert many is not None and many.few is None
 
 
 def test_sentence_and_table_agree_on_what_is_clear() -> None:
@@ -179,9 +240,8 @@ def test_sentence_and_table_agree_on_what_is_clear() -> None:
 def test_the_agent_is_chosen_on_selection_users_only() -> None:
     rows = episode_rows()
     assert numbers_of(rows).verdict.agent == "plackett-luce"
-    flattered = rows.copy()
     chosen = (rows["group"] == "selection") & (rows["policy"] == "proto-sac")
-    flattered.loc[chosen, "return"] += 5.0
+    flattered = paid(rows, chosen, 5.0)
     found = numbers_of(flattered).verdict
     assert found.agent == "proto-sac"
     assert "RL (proto-sac)" in found.sentence

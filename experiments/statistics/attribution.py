@@ -1,0 +1,153 @@
+"""What a learner's lead consists of: tuning, learning from interaction, planning.
+
+    RL - the ranker as it comes = tuning        the tuned ranker - the ranker as it comes
+                                + interaction   the ranker trained further on as many slates - tuned
+                                + by trial      the learner at gamma 0 - that; only if it is better
+                                + planning      RL - the better of these two
+
+Each part is a paired difference with its interval; as the steps follow each other they add up.
+Which of the two looks no further than the slate and does so better is decided on selection people
+where both met them; else on those before whom they are read, which can make planning only smaller.
+A part whose policies were not read is left out, and said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import pandas as pd
+
+from slategym.experiments.statistics import stats
+from slategym.experiments.statistics.differences import (
+    Difference,
+    cell,
+    difference,
+    metric_of,
+    there,
+)
+from slategym.experiments.study import PRESENT, REFIT, Place, Study
+
+UNTUNED = "-untuned"  # at the end of the opponent's name: the same with nothing tuned
+TUNING, INTERACTION, TRIAL, PLANNING = "tuning", "interaction", "by trial", "planning"
+
+
+class Step(NamedTuple):
+    """One part of a lead."""
+
+    name: str
+    difference: Difference
+
+    @property
+    def policy(self) -> str:
+        """At which it arrives."""
+        return self.difference.agent
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The parts of a learner's return in a place, in order; they add up."""
+
+    agent: str
+    place: str
+    start: str  # the policy from which the first part departs
+    level: float  # what that earns a session
+    steps: tuple[Step, ...]
+    whole: Difference  # the learner minus the opponent
+    missing: tuple[str, ...]  # policies that were not read there
+    chosen_on: str  # who decided which policy of the present is the better; "": there was one
+
+    def part(self, name: str) -> Difference | None:
+        """A part by its name."""
+        return next((step.difference for step in self.steps if step.name == name), None)
+
+    @property
+    def planning(self) -> Difference | None:
+        """What looking ahead adds; None: nothing that does not look ahead learned there."""
+        return self.part(PLANNING)
+
+
+def attributions(study: Study, rows: pd.DataFrame) -> tuple[Attribution, ...]:
+    """Of every learner in every place, with p-values adjusted for all parts of all."""
+    found = [
+        made
+        for place in study.main
+        for agent in study.ahead
+        if (made := _attribution(study, rows, agent, place))
+    ]
+    parts = [step.difference for made in found for step in made.steps]
+    adjusted = iter(stats.holm([d.estimate.p_value for d in parts]))
+    return tuple(
+        replace(
+            made,
+            steps=tuple(
+                Step(step.name, replace(step.difference, adjusted=next(adjusted)))
+                for step in made.steps
+            ),
+        )
+        for made in found
+    )
+
+
+def _attribution(study: Study, rows: pd.DataFrame, agent: str, place: Place) -> Attribution | None:
+    opponent = study.roles.opponent
+    whole = difference(study, rows, agent, opponent, place)
+    if whole is None:
+        return None
+    untuned = f"{opponent}{UNTUNED}"
+    best, chosen_on = best_present(study, rows, agent, place)
+    learned = [policy for policy in present_of(agent) if _read(study, rows, policy, place)]
+    missing = [
+        policy for policy in (untuned, *present_of(agent)) if not _read(study, rows, policy, place)
+    ]
+    tuned = untuned not in missing
+    path = [(TUNING, opponent)] if tuned else []
+    if REFIT in learned:
+        path.append((INTERACTION, REFIT))
+    if best is not None and best != REFIT:
+        path.append((TRIAL if REFIT in learned else INTERACTION, best))
+    path.append((PLANNING if best is not None else "all that is learned", agent))
+    start = untuned if tuned else opponent
+    steps = tuple(_steps(study, rows, place, start, path))
+    level = stats.mean(rows, cell(study, start, place), metric_of(rows)).value
+    return Attribution(agent, place.name, start, level, steps, whole, tuple(missing), chosen_on)
+
+
+def _steps(
+    study: Study, rows: pd.DataFrame, place: Place, start: str, path: Sequence[tuple[str, str]]
+) -> Iterator[Step]:
+    """Every policy of the path minus the one before it."""
+    for (_, before), (name, policy) in pairwise([("", start), *path]):
+        found = difference(study, rows, policy, before, place)
+        assert found is not None, (policy, before, place)
+        yield Step(name, found)
+
+
+def present_of(agent: str) -> tuple[str, str]:
+    """Who has as many slates as a learner, and looks no further than the slate."""
+    return REFIT, f"{agent}{PRESENT}"
+
+
+def best_present(
+    study: Study, rows: pd.DataFrame, agent: str, place: Place
+) -> tuple[str | None, str]:
+    """The better of them in a place, and on whom that was decided; None: nobody was read there."""
+    learned = [policy for policy in present_of(agent) if _read(study, rows, policy, place)]
+    if not learned:
+        return None, ""
+    if len(learned) == 1:
+        return learned[0], ""
+    metric, home = metric_of(rows), place.of or place.name
+    chosen = next((p for p in study.of_role("selection") if p.trained_in == home), None)
+    if chosen is not None and all(_read(study, rows, policy, chosen) for policy in learned):
+        where, who = chosen, "selection people"
+    else:
+        where, who = place, "the people before whom they are read"
+    means = {policy: stats.mean(rows, cell(study, policy, where), metric) for policy in learned}
+    return max(learned, key=lambda policy: means[policy].value), who
+
+
+def _read(study: Study, rows: pd.DataFrame, policy: str, place: Place) -> bool:
+    return there(rows, cell(study, policy, place))

@@ -1,0 +1,321 @@
+"""What the numbers say of one learner in one open place and before its judges, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from slategym.experiments.statistics.attribution import (
+    INTERACTION,
+    PLANNING,
+    TRIAL,
+    TUNING,
+    Attribution,
+)
+from slategym.experiments.statistics.words import SIDES, listed, said
+from slategym.experiments.study import REFIT, Place, Study
+
+if TYPE_CHECKING:
+    from slategym.experiments.statistics.differences import Difference
+    from slategym.experiments.statistics.numbers import Numbers
+
+
+class Read(NamedTuple):
+    """A difference before a judge."""
+
+    judge: str  # as sentences name it
+    difference: Difference
+
+    @property
+    def side(self) -> int:
+        """1: clearly ahead, -1: clearly behind, 0: neither."""
+        return self.difference.side
+
+    @property
+    def signed(self) -> str:
+        """The difference and its interval."""
+        return self.difference.estimate.signed()
+
+
+def under(study: Study, place: Place) -> str:
+    """Which assumptions a place stands for, or what it is called."""
+    if study.log is None:
+        return f"in {place.heading}"
+    return f"under {place.settings.get('assumptions', study.assumptions)}"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the numbers say of one learner in an open place."""
+
+    study: Study
+    numbers: Numbers
+    agent: str
+    place: Place
+
+    def over(self, baseline: str, place: Place) -> Difference | None:
+        """The learner minus a baseline in a place."""
+        return self.numbers.find(self.agent, baseline, place.name)
+
+    @property
+    def read(self) -> bool:
+        """Whether it was read here."""
+        return self.over(self.study.roles.opponent, self.place) is not None
+
+    @property
+    def world(self) -> Difference:
+        """Over the opponent where it was trained."""
+        found = self.over(self.study.roles.opponent, self.place)
+        if found is None:
+            raise ValueError(
+                f"no rows compare {self.agent} with {self.study.roles.opponent} in "
+                f"{self.place.name}"
+            )
+        return found
+
+    @property
+    def judges(self) -> tuple[Read, ...]:
+        """Over the opponent before every judge of the world; none: there is no judge."""
+        return self.before_judges(self.study.roles.opponent)
+
+    def before_judges(self, baseline: str) -> tuple[Read, ...]:
+        """Over a baseline before the judges of the place, as far as it was read there.
+
+        Raises:
+            ValueError: if it is the opponent, and was not read before the first judge.
+        """
+        found = []
+        places = [p for p in self.study.of_role("judge") if p.of == self.place.name]
+        for place in places:
+            d = self.over(baseline, place)
+            if d is not None:
+                known = "the independent judge" if place is places[0] else f"the {place.heading}"
+                found.append(Read(known, d))
+            elif place is places[0] and baseline == self.study.roles.opponent:
+                raise ValueError(f"no rows compare {self.agent} with {baseline} in {place.name}")
+        return tuple(found)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Whatever it is compared with besides the opponent."""
+        return self.study.opponents(self.agent)[1:]
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why the control fails."""
+        return failures(self.study, self.numbers, self.agent)
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the control cannot tell."""
+        return any(
+            c.decides and c.standing == "cannot tell"
+            for c in self.numbers.controls
+            if c.difference.agent == self.agent
+        )
+
+    @property
+    def equals(self) -> tuple[str, ...]:
+        """What does not look ahead and is clearly beaten in no place, or clearly ahead in one."""
+        found = []
+        for baseline in self.others:
+            world = self.over(baseline, self.place)
+            sides = [world.side] if world is not None else []
+            sides += [read.side for read in self.before_judges(baseline)]
+            if sides and (max(sides) <= 0 or min(sides) < 0):
+                found.append(baseline)
+        return tuple(found)
+
+    @property
+    def outcome(self) -> str:
+        """The rules of `verdict`, applied."""
+        world = self.world.side
+        judge = min((read.side for read in self.judges), default=1)
+        if self.failures:
+            return "not believed"
+        if world > 0:
+            if judge <= 0:
+                return "world only"
+            if self.equals:
+                return "opponent only"
+            return "not controlled" if self.unsure else "wins"
+        if world < 0:
+            return "loses"
+        return "judge only" if self.judges and judge > 0 else "no difference"
+
+    def sentences(self, several: bool) -> Iterator[str]:
+        """All that is said here; the place is named where there are several."""
+        yield (f"{under(self.study, self.place).capitalize()}: " if several else "") + self.sentence
+        found = self.numbers.attribution(self.agent, self.place.name)
+        if found is not None:
+            yield of_which(self.study, found)
+
+    @property
+    def sentence(self) -> str:
+        """Which of the possible ones it is."""
+        opponent = self.study.roles.say(self.study.roles.opponent)
+        world, who = self.world.estimate.signed(), f"RL ({self.agent})"
+        unit, others = self.study.unit, "".join(f" {text}." for text in self._others())
+        before = " and ".join(f"{r.signed} before {r.judge}" for r in self.judges)
+        if self.outcome == "not believed":
+            return (
+                f"The result is not to be believed: where looking ahead is worth nothing, {who} "
+                f"fails the control, because {' and '.join(self.failures)}. What it shows "
+                f"against {opponent}, {world} in the world"
+                + (f" and {before}" if before else "")
+                + f" ({unit}), may come from the same fault."
+            )
+        if self.outcome in ("wins", "opponent only", "not controlled"):
+            names = listed([self.study.roles.say(name) for name in self.equals])
+            lead = f"As much is had without looking ahead, by {names}. " if names else ""
+            return (
+                f"{lead}{who} beats {opponent}: {world} {unit} in the simulated world"
+                + (f" and {before}." if before else ".")
+                + others
+            )
+        if self.outcome == "world only":
+            worst = min(self.judges, key=lambda read: read.side)
+            how = "loses" if worst.side < 0 else "shows no clear difference"
+            return (
+                f"Not shown: {who} beats {opponent} in the world it was trained in ({world} "
+                f"{unit}) but {how} before {worst.judge} ({worst.signed}), so the gain may be of "
+                f"the simulator's making.{self._besides(worst)}{others}"
+            )
+        if self.outcome == "judge only":
+            return (
+                f"Not shown: {who} is ahead of {opponent} ({before}, {unit}) but without clear "
+                f"difference in the world it was trained in ({world}).{others}"
+            )
+        words = {1: "wins", -1: "loses too", 0: "no clear difference"}
+        text = f"{who} loses to {opponent}: {world} {unit} in the simulated world"
+        if self.outcome == "no difference":
+            words = {-1: "loses", 0: "no clear difference either"}
+            text = (
+                f"No clear difference between {who} and {opponent} in the simulated world: "
+                f"{world} {unit}"
+            )
+        for read in self.judges:
+            text += f"; before {read.judge}: {words[read.side]} ({read.signed})"
+        return f"{text}.{others}"
+
+    def _besides(self, told: Read) -> str:
+        """What the other judges say, after one was told."""
+        others = [
+            f"{SIDES[r.side]} before {r.judge} ({r.signed})" for r in self.judges if r != told
+        ]
+        return f" It is {', '.join(others)}." if others else ""
+
+    def _others(self) -> Iterator[str]:
+        """Whether it also beats what else it is compared with."""
+        for baseline in self.others:
+            world = self.over(baseline, self.place)
+            if world is not None:
+                name = self.study.roles.say(baseline)
+                yield _against(name, world, self.before_judges(baseline))
+
+
+def _against(name: str, world: Difference, judges: tuple[Read, ...]) -> str:
+    """Whether it beats a further baseline, in the world and before each judge."""
+    read = [("in the world", world.side, world.estimate.signed())]
+    read += [(f"before {r.judge}", r.side, r.signed) for r in judges]
+    numbers = ", ".join(f"{signed} {where}" for where, _, signed in read)
+    if not judges:
+        numbers = world.estimate.signed()
+    at = {side: " and ".join(w for w, s, _ in read if s == side) for side in (1, 0, -1)}
+    if at[1] and at[-1]:
+        return f"Against {name} it is clearly ahead {at[1]} and clearly behind {at[-1]} ({numbers})"
+    if at[1] and at[0]:
+        return f"Against {name} it is clearly ahead {at[1]} only ({numbers})"
+    if at[1]:
+        return f"It also beats {name} ({numbers})"
+    if at[-1]:
+        return f"It loses to {name} ({numbers})"
+    return f"Against {name} there is no clear difference ({numbers})"
+
+
+def of_which(study: Study, found: Attribution) -> str:
+    """What a learner's lead consists of, and what a supervised model with the same slates would."""
+    opponent, roles = study.roles.say(study.roles.opponent), study.roles
+    parts, whole = [], found.whole
+    for step in found.steps:
+        d, shown = step.difference, said(step.difference)
+        if step.name == TUNING:
+            parts.append(f"tuning is worth {d.estimate.signed()} to {opponent}")
+        elif step.name == INTERACTION and step.policy == REFIT:
+            parts.append(
+                f"a supervised model with the same slates would be {d.estimate.signed()} ahead of "
+                "it as well"
+                if d.side > 0
+                else f"a supervised model with the same slates would not be ahead of it ({shown})"
+            )
+        elif step.name in (INTERACTION, TRIAL):
+            parts.append(f"{roles.say(step.policy)} adds {d.estimate.signed()}")
+        elif step.name == PLANNING:
+            what = "of which looking ahead is" if whole.side > 0 else "looking ahead is"
+            parts.insert(0, f"{what} {d.estimate.signed()} ({SIDES[d.side]})")
+    shown = whole.estimate.signed()
+    lead = {
+        1: f"RL is ahead of {opponent} by {shown}",
+        0: f"RL is not clearly ahead of {opponent} ({shown})",
+        -1: f"RL is behind {opponent} by {shown}",
+    }[whole.side]
+    text = f"{lead}{', ' if found.planning else ''}{'; '.join(parts)}" if parts else lead
+    missing = "" if found.planning else "; how much of it is planning is not known"
+    left = f" (not read here: {listed(found.missing)})" if found.missing else ""
+    return f"{text}{missing}{left}."
+
+
+def failures(study: Study, numbers: Numbers, agent: str) -> tuple[str, ...]:
+    """Why the control fails for a learner; empty where it holds, or where nobody was trained."""
+    mine = (c for c in numbers.controls if c.difference.agent == agent)
+    return tuple(c.said(study) for c in mine if c.fails)
+
+
+def of_all(study: Study, numbers: Numbers, agent: str, found: Sequence[Facts]) -> Iterator[str]:
+    """What is said of all open places: the control, and signs that turn."""
+    if not any(facts.failures for facts in found):
+        yield _control(study, numbers, agent)
+    for baseline in study.opponents(agent):
+        turned = _turned(study, numbers, agent, baseline)
+        if turned:
+            yield turned
+
+
+def _control(study: Study, numbers: Numbers, agent: str) -> str:
+    """What it does where looking ahead is worth nothing."""
+    mine = [c for c in numbers.controls if c.difference.agent == agent]
+    if not mine:
+        return "No learner was trained where looking ahead is worth nothing."
+    place = study.place(mine[0].difference.place)
+    trivial = ("worse", "not ahead", "equivalent")  # behind who is told the truth is no news
+    told = [
+        c.said(study)
+        for c in mine
+        if c.difference.baseline != study.roles.truth or c.standing not in trivial
+    ]
+    return (
+        f"In the {place.heading.split(' (')[0]}, where looking ahead is worth nothing: "
+        f"{', and '.join(told)}."
+    )
+
+
+def _turned(study: Study, numbers: Numbers, agent: str, baseline: str) -> str:
+    """Where the sign of a comparison is another than elsewhere; nothing where it never turns."""
+    read = [
+        (place, d)
+        for place in study.of_role("open", "judge")
+        if (d := numbers.find(agent, baseline, place.name)) is not None
+    ]
+    ahead = [(p, d) for p, d in read if d.estimate.value > 0]
+    behind = [(p, d) for p, d in read if d.estimate.value < 0]
+    if not ahead or not behind:
+        return ""
+    few, word = (behind, "behind") if len(behind) <= len(ahead) else (ahead, "ahead")
+    clear = any(d.side > 0 for _, d in read) and any(d.side < 0 for _, d in read)
+    where = ", ".join(f"{p.heading} {d.estimate.signed()}" for p, d in few)
+    how = "turns, clearly" if clear else "turns, though not clearly"
+    return (
+        f"The sign against {study.roles.say(baseline)} {how}: {word} in {len(few)} of "
+        f"{len(read)} places ({where})."
+    )
