@@ -49,7 +49,7 @@ MAIN = ("open", "judge", "control")  # roles of the places that stand in the fir
 # seeds of what happens to people; no training has one as high, and none of these is met by a choice
 # but that of selection people (on whom policies are tuned on yet another, `agents/core/tuning.py`)
 EVALUATION_LUCK, CONTROL_LUCK, SELECTION_LUCK = 1_001, 1_003, 1_004
-LUCK = 3  # of studies without people of their own: their users are far from any training's; seed of what happens to the evaluation users
+LUCK = 3  # of studies whose people are made up: their users are out of any training's reach
 FIRST_USER = 600_000  # of the evaluation users, on whom nothing was trained and no setting chosen
 MOST_SEEDS = 100
 WORDS = Words()
@@ -167,7 +167,6 @@ class Learner:
         label = self.label and f"{self.label}{PRESENT}"
         serve = {f"{name}{PRESENT}": settings for name, settings in self.serve.items()}
         return replace(self, agent=f"{self.agent}{PRESENT}", label=label, serve=serve)
-
 
     def takes_part_in(self, place: Place) -> bool:
         """Whether it is trained there, or read there having been trained elsewhere."""

@@ -19,7 +19,18 @@ from typing import Any
 from slategym.agents.policy_gradient import presets as ppo
 from slategym.agents.sb3 import presets as sb3
 from slategym.envs.names import UsageError
-from slategym.experiments.study import Learner, Place, Profile, Request, Roles, Study, Sweep
+from slategym.experiments.study import (
+    CONTROL_LUCK,
+    EVALUATION_LUCK,
+    SELECTION_LUCK,
+    Learner,
+    Place,
+    Profile,
+    Request,
+    Roles,
+    Study,
+    Sweep,
+)
 from slategym.models.data.log import Log
 from slategym.models.simulator.assumptions import Assumptions, find_assumptions
 from slategym.models.simulator.builder import WorldBuilder, builder_of
@@ -32,7 +43,6 @@ CLASSICS = ("ease", "transitions")
 STRENGTHS = (0.0, 2.0, 4.0, 8.0)  # of boredom, at which everybody is read, log-odds
 OTHER = "gp"  # family of a second judge
 COMPARED = ("supervised", "supervised-capped", "history-rule", "ease", "myopic")
-EVALUATION_LUCK, SELECTION_LUCK = 1_001, 1_002  # no training seed is as high
 TRAINING = {"users": "training", "starts": 4}  # of A's and B's people
 PROFILES = {
     "smoke": Profile(
@@ -42,10 +52,11 @@ PROFILES = {
         training=0.0125,
     ),
     "quick": Profile(
-        "3 seeds, 600 users: a first answer",
+        "3 seeds, 2,000 users, two sets of assumptions: a first answer",
         seeds=3,
-        users=600,
+        users=2_000,
         control_seeds=None,
+        assumptions={"lasting": ()},
     ),
     "full": Profile(
         "10 seeds, 2,000 users, 4.5 times the training: the answer to quote",
@@ -188,6 +199,7 @@ def _places(
         replace(
             world,
             name="static",
+            luck=CONTROL_LUCK,
             settings={**shared, "static": True},
             strength=None if boredom is None else 0.0,
             role="control",

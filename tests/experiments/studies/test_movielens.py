@@ -14,6 +14,7 @@ from rich.console import Console
 from small_movielens import films, forget, small_movielens
 
 from slategym.agents.bandits.linear import LinearBanditSettings
+from slategym.agents.core import tuning
 from slategym.agents.core.supervised import setting_of
 from slategym.agents.policy_gradient.ppo import PPOSettings
 from slategym.agents.sb3.algorithms import StableSAC
@@ -32,7 +33,13 @@ from slategym.experiments.studies.movielens import (
     MOST_USERS,
     STUDY,
 )
-from slategym.experiments.study import Learner, Request
+from slategym.experiments.study import (
+    CONTROL_LUCK,
+    EVALUATION_LUCK,
+    SELECTION_LUCK,
+    Learner,
+    Request,
+)
 from slategym.models.simulator.movielens import BOREDOM
 
 AGENTS = ("plackett-luce", "proto-sac")
@@ -97,7 +104,10 @@ def test_under_further_assumptions_the_same_people_are_read_and_chosen_on() -> N
         assert "boredom" not in place.settings and place.strength is None
     readings = [unit.spec for unit in plan.readings if unit.spec["place"] in (name, judge[0])]
     people = {(s["group"], s["settings"]["users"], s["luck"], s["num_users"]) for s in readings}
-    assert people == {("evaluation", "evaluation", 1, 600), ("selection", "selection", 2, 600)}
+    assert people == {
+        ("evaluation", "evaluation", EVALUATION_LUCK, MOST_USERS),
+        ("selection", "selection", SELECTION_LUCK, MOST_USERS),
+    }
     trained = {(unit.spec["policy"], unit.spec["place"]) for unit in plan.lessons}
     assert {(agent, name) for agent in AGENTS} < trained
     # numbers are tuned in the world that they are read in
@@ -111,11 +121,18 @@ def test_under_further_assumptions_the_same_people_are_read_and_chosen_on() -> N
 
 
 def test_the_profile_says_what_is_done_under_lasting() -> None:
-    """All of it in the full one; the quick one has no time for it unless asked."""
-    full = plan_of(STUDY, Request("full"))
-    trained = {(unit.spec["policy"], unit.spec["place"]) for unit in full.lessons}
-    assert {(agent, "world-lasting") for agent in AGENTS} < trained
-    assert set(plan_of(STUDY, Request()).headroom) == {"world"}
+    """All of it; each set of assumptions with its own headroom, judges and trainings."""
+    for profile in ("quick", "full"):
+        plan = plan_of(STUDY, Request(profile))
+        trained = {(unit.spec["policy"], unit.spec["place"]) for unit in plan.lessons}
+        assert {(agent, "world-lasting") for agent in AGENTS} < trained
+        assert set(plan.headroom) == {"world", "world-lasting"}
+        assert {p.name for p in plan.study.of_role("judge") if p.of == "world-lasting"} == {
+            "judge-lasting",
+            "judge-gp-lasting",
+        }
+        assert [p.name for p in plan.study.of_role("control")] == ["static"]  # one serves both
+    assert set(plan_of(STUDY, Request("smoke")).headroom) == {"world"}
     some = STUDY.under(("mild", "lasting"), {"lasting": AGENTS[:1]})
     assert [learner.places for learner in some.learners] == [None, ("world", "static")]
     (place,) = (p for p in plan_of(STUDY, Request(assumptions="lasting")).study.of_role("open"))
@@ -153,8 +170,16 @@ def test_who_is_read_is_never_who_was_chosen_on() -> None:
         if unit.function == "learn@1" or unit.spec["label"] in TUNED - {"ease", "transitions"}:
             assert plan.tunings["supervised"].id in needed
     lucks = {(u.spec["group"], u.spec["settings"]["users"], u.spec["luck"]) for u in plan.readings}
-    assert lucks == {("evaluation", "evaluation", 1), ("selection", "selection", 2)}
-    assert {u.spec["num_users"] for u in plan.readings} == {600}
+    assert lucks == {
+        ("evaluation", "evaluation", EVALUATION_LUCK),
+        ("evaluation", "evaluation", CONTROL_LUCK),
+        ("selection", "selection", SELECTION_LUCK),
+    }
+    control = {u.spec["luck"] for u in plan.readings if u.spec["settings"]["static"]}
+    assert control == {CONTROL_LUCK}  # nothing else is read, and nothing chosen, under it
+    chosen_under = {tuning.LUCK, *(p.luck for p in plan.study.of_role("selection"))}
+    assert not chosen_under & {EVALUATION_LUCK, CONTROL_LUCK}
+    assert {u.spec["num_users"] for u in plan.readings} == {MOST_USERS}  # all arrivals
     assert {u.spec["world_settings"]["users"] for u in plan.lessons} == {"training"}
 
 
@@ -184,7 +209,7 @@ def test_everybody_is_read_everywhere_that_the_report_compares() -> None:
 
 def test_names_of_results_stay_as_long_as_what_decides_them() -> None:
     plan = quick()
-    assert ids(plan.units) == ids(quick(seeds=3, users=600, slate_size=5).units)
+    assert ids(plan.units) == ids(quick(seeds=3, users=MOST_USERS, slate_size=5).units)
     assert len(set(ids(plan.units))) == len(plan.units)
     more = quick(seeds=4)
     assert set(ids(plan.units)) < set(ids(more.units))
@@ -200,7 +225,7 @@ def test_names_of_results_stay_as_long_as_what_decides_them() -> None:
 
 
 def test_sizes_and_profiles() -> None:
-    assert (quick().size.seeds, quick().size.users) == (3, 600)
+    assert (quick().size.seeds, quick().size.users) == (3, MOST_USERS)
     full = plan_of(STUDY, Request("full"))
     assert (full.size.seeds, full.size.users) == (10, MOST_USERS)
     assert len(full.lessons) == 10 * 2 * 3  # the world, its static twin, the world under lasting

@@ -10,10 +10,10 @@ from slategym.envs.names import UsageError
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.runs.units import FUNCTIONS, Unit
 from slategym.experiments.studies.registry import STUDIES, find_study, studies
-from slategym.experiments.study import Request
+from slategym.experiments.study import MOST_SEEDS, Request
 
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
-    "movielens": (156, "a12cd3ac7dd8"),
+    "movielens": (225, "a584fc0011c2"),
     "slateq": (35, "0864248b364d"),
     "sardine": (85, "eccabfbbd890"),
     "topicrec": (26, "f74e297ee31c"),
@@ -47,6 +47,13 @@ def test_every_study_has_the_three_profiles_and_can_be_planned() -> None:
             study = find_study(name, Request())
             assert study.name == name and {"smoke", "quick", "full"} <= set(study.profiles)
             assert plan_of(study, Request("smoke")).units
+
+
+def test_no_evaluation_meets_the_luck_or_the_people_of_a_training() -> None:
+    for name in STUDIES:
+        if name != "log":  # `test_log.py`
+            for place in find_study(name, Request()).places:
+                assert place.luck >= MOST_SEEDS or place.first_user >= 500_000, (name, place)
 
 
 def test_a_study_of_somebody_else_is_named_by_its_place() -> None:
