@@ -84,8 +84,17 @@ def exact_level(odds_BC: Tensor, lead_BC: Tensor, num_slots: int) -> Tensor:
     level_B1 = torch.maximum(*(_worth_of_top(x_BC, odds_BC, lead_BC, num_slots) for x_BC in starts))
     for _ in range(ROUNDS - 1):
         added_BC = odds_BC * (lead_BC - level_B1)
-        level_B1 = _worth_of_top(added_BC, odds_BC, lead_BC, num_slots)
+        before_B1, level_B1 = level_B1, _worth_of_top(added_BC, odds_BC, lead_BC, num_slots)
+        if _settled(before_B1, level_B1):
+            break
     return level_B1
+
+
+def _settled(before_B1: Tensor, level_B1: Tensor) -> bool:
+    """Whether further rounds would say the same; not asked where that would stop a GPU."""
+    if level_B1.device.type != "cpu" or torch.jit.is_tracing() or torch.compiler.is_compiling():  # type: ignore[attr-defined,no-untyped-call]
+        return False
+    return torch.equal(before_B1, level_B1)
 
 
 def _worth_of_top(by_BC: Tensor, odds_BC: Tensor, lead_BC: Tensor, num_slots: int) -> Tensor:

@@ -253,26 +253,32 @@ class Reader:
             parts.append(torch.stack([bias_B, belief.drift, belief.variance], 1))
         return torch.cat(parts, 1)
 
-    def about_pairs(self, reading: Reading, id_BC: Tensor) -> Pairs:
+    def about_pairs(self, reading: Reading, id_BC: Tensor | None) -> Pairs:
         """What is known of users and items together: of each regression its mean, variance, blocks.
 
         Args:
             reading: of B users.
-            id_BC: int64 ids.
+            id_BC: int64 ids; None: all N items.
         """
-        s = self.statistics
-        item_BCV = s.mean_V + s.item_VN.T[id_BC]
+        s, B = self.statistics, len(reading.events)
+
+        def of_items(table_NX: Tensor) -> Tensor:
+            if id_BC is None:
+                return table_NX.expand(B, -1, -1)
+            return F.embedding(id_BC, table_NX)
+
+        item_BCV = of_items(s.item_VN.T + s.mean_V)
         usual_BV = reading.total / (reading.count + USER_PRIOR)
         said = list(usual_BV[:, None].expand_as(item_BCV).unbind(2))
         features = []
         for w, belief in enumerate(reading.beliefs):
-            feature_BCR = F.embedding(id_BC, s.feature_WNR[w])
+            feature_BCR = of_items(s.feature_WNR[w])
             said_BCK, variance_BC = self.regression.outlook(belief, feature_BCR, self.blocks)
             mean_BC = said_BCK.sum(2) + belief.drift[:, None]
             said[self.regressed[w]] = mean_BC
             features += [mean_BC, variance_BC.log(), *said_BCK[..., 1:].unbind(2)]
         return Pairs(
-            torch.stack(features, 2) if features else item_BCV.new_zeros(*id_BC.shape, 0),
+            torch.stack(features, 2) if features else item_BCV[..., :0],
             item_BCV + s.scale_V * torch.stack(said, 2),
         )
 

@@ -41,7 +41,7 @@ from slategym.models.tasks import Task
 HIDDEN = 64  # Z
 DROPOUT = 0.1
 EXTREME = 4.0  # standard deviations beyond which a feature counts as that
-PAIRS_AT_ONCE = 200_000  # users by items whose hidden layer is held at once
+PAIRS_AT_ONCE = 16_000  # users by items whose hidden layer is held at once: in a core's cache
 START = {"next": (0.3, 1.0), "click": (0.3, 0.0)}  # weights of the tables' kinds
 
 
@@ -155,32 +155,42 @@ class WideValues(nn.Module):
         return torch.add(base_xV, self.last(hidden_xZ))
 
     def of_users(
-        self, reading: Reading, about_BJ: Tensor, id_BC: Tensor, tasks: Sequence[Task]
+        self, reading: Reading, about_BJ: Tensor, id_BC: Tensor | None, tasks: Sequence[Task]
     ) -> Tensor:
         """Outputs for these items, (B, C, V); the layer's parts of users and items made once.
 
         Args:
             reading: of B users.
             about_BJ: of the request, from `time_features`.
-            id_BC: int64 ids.
+            id_BC: int64 ids; None: all N items.
             tasks: given a click.
         """
         reader = self.reader
         user_BJ = torch.cat([reader.about_users(reading), about_BJ], 1)
         pairs = reader.about_pairs(reading, id_BC)
         J, I = self.num_user, self.num_item  # noqa: E741
-        weight = self.first.weight
+        weight_ZX = self.first.weight
 
         def scaled(x: Tensor, part: slice) -> Tensor:
             x = (x - self.middle_X[part]) / self.spread_X[part]
-            return F.linear(x.clamp(-EXTREME, EXTREME), weight[:, part])
+            return x.clamp(-EXTREME, EXTREME)
 
-        user_BZ = scaled(user_BJ, slice(0, J)) + self.first.bias
-        if id_BC.numel() < len(self.about_NI):  # of a large catalogue, only what is asked about
-            item_BCZ = scaled(F.embedding(id_BC, self.about_NI), slice(J, J + I))
+        def through(x: Tensor, part: slice) -> Tensor:
+            return F.linear(scaled(x, part), weight_ZX[:, part])
+
+        of_items = slice(J, J + I)
+        if id_BC is None:
+            item_BCZ = through(self.about_NI, of_items).expand(len(user_BJ), -1, -1)
+        elif id_BC.numel() < len(self.about_NI):  # of a large catalogue, only what is asked about
+            item_BCZ = through(F.embedding(id_BC, self.about_NI), of_items)
         else:
-            item_BCZ = F.embedding(id_BC, scaled(self.about_NI, slice(J, J + I)))
-        first_BCZ = scaled(pairs.feature_BCP, slice(J + I, None)) + item_BCZ + user_BZ[:, None]
+            item_BCZ = F.embedding(id_BC, through(self.about_NI, of_items))
+        # a pair's features and a one meet its weights and what is the user's: one pass for both
+        of_pairs = slice(J + I, None)
+        pair_BCQ = F.pad(scaled(pairs.feature_BCP, of_pairs), (0, 1), value=1.0)
+        user_B1Z = (through(user_BJ, slice(0, J)) + self.first.bias)[:, None]
+        weight_BPZ = weight_ZX.mT[of_pairs].expand(len(user_BJ), -1, -1)
+        first_BCZ = torch.baddbmm(item_BCZ, pair_BCQ, torch.cat([weight_BPZ, user_B1Z], 1))
         return self._outputs(first_BCZ, pairs.expected_BCV, tasks)
 
 
@@ -211,14 +221,11 @@ class UserValues:
     def _all(self) -> Tensor:
         B, N = len(self.about_BJ), self.wide.item_VN.shape[1]
         size = max(1, PAIRS_AT_ONCE // N)
-        id_1N = torch.arange(N, device=self.about_BJ.device)[None]
         parts = []
         for begin in range(0, B, size):
             part = slice(begin, begin + size)
             few = map_tensors(lambda x, part=part: x[part], self.reading)
-            about_bJ = self.about_BJ[part]
-            ids = id_1N.expand(len(about_bJ), N)
-            parts.append(self.wide.of_users(few, about_bJ, ids, self.tasks))
+            parts.append(self.wide.of_users(few, self.about_BJ[part], None, self.tasks))
         return torch.cat(parts) if parts else self.about_BJ.new_zeros(0, N, len(self.tasks))
 
 

@@ -8,6 +8,7 @@ import torch
 from slategym.agents.slates.one_choice import (
     NEVER,
     SEARCHES,
+    exact_level,
     exact_slate,
     greedy_slate,
     slate_lead,
@@ -40,6 +41,15 @@ def test_exact_is_the_best_of_all_slates(C, null):
         other_BK = search(odds_BC, lead_BC, K)
         other_B = null + slate_lead(odds_BC.gather(1, other_BK), lead_BC.gather(1, other_BK))
         assert (other_B < found_B - 1e-3).any()
+
+
+def test_nobody_is_left_behind_when_most_have_settled():
+    odds_BC, lead_BC, _ = random_case(40, 140.0, B=64)
+    odds_BC[7] = 10.0 ** torch.linspace(-6.0, 6.0, 40)  # unlike odds take more rounds
+    lead_BC[7] = 1.0 / odds_BC[7] ** 0.5
+    together_B = exact_level(odds_BC, lead_BC, K)[:, 0]
+    alone_B = torch.cat([exact_level(o[None], v[None], K)[0] for o, v in zip(odds_BC, lead_BC, strict=True)])
+    assert torch.equal(together_B, alone_B)
 
 
 def test_top_k_and_greedy_by_hand():
