@@ -48,7 +48,9 @@ def test_nobody_is_left_behind_when_most_have_settled():
     odds_BC[7] = 10.0 ** torch.linspace(-6.0, 6.0, 40)  # unlike odds take more rounds
     lead_BC[7] = 1.0 / odds_BC[7] ** 0.5
     together_B = exact_level(odds_BC, lead_BC, K)[:, 0]
-    alone_B = torch.cat([exact_level(o[None], v[None], K)[0] for o, v in zip(odds_BC, lead_BC, strict=True)])
+    alone_B = torch.cat(
+        [exact_level(o[None], v[None], K)[0] for o, v in zip(odds_BC, lead_BC, strict=True)]
+    )
     assert torch.equal(together_B, alone_B)
 
 
