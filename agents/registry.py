@@ -7,14 +7,13 @@ entry points `slategym.policies` and `slategym.agents`.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from slategym.agents.core.files import ABOUT, BEGUN
+from slategym.agents.core.files import ABOUT, BEGUN, read_about
 from slategym.envs.names import Registry, UsageError, check_registered, load_object, lookup
 
 if TYPE_CHECKING:
@@ -432,8 +431,8 @@ def load_agent(folder: str | os.PathLike[str], world: World, *, trust: bool = Fa
     place, seed = folder_and_seed(folder)
     if not (place / ABOUT).is_file():
         find_policy(place)  # says why not
-    kept = json.loads((place / ABOUT).read_text())
-    kind = kept["about"].get("agent", kept["agent"])
+    kept = read_about(place)
+    kind = str(kept["about"].get("agent", kept["agent"]))
     if not trust:
         module, colon, rest = kind.partition(":")  # whatever follows a colon would be imported
         path = f"{module}:{re.sub(r'[^0-9A-Za-z_.]', '', rest) or 'agent'}"
@@ -463,7 +462,7 @@ def seeds_of(name: str | os.PathLike[str]) -> tuple[int, ...]:
     folder, seed = folder_and_seed(name)
     if not (folder / ABOUT).is_file():
         return ()
-    return tuple(json.loads((folder / ABOUT).read_text())["seeds"]) if seed is None else (seed,)
+    return tuple(read_about(folder)["seeds"]) if seed is None else (seed,)
 
 
 @dataclass(frozen=True)

@@ -199,3 +199,13 @@ def plain(text: str) -> str:
     'a\\x1b[31mb'
     """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def in_markdown(text: str) -> str:
+    r"""The text as Markdown shows it: no tag, no link, no cell of a table comes from it.
+
+    >>> in_markdown("<b>|[a](http://x)")
+    '&lt;b>\\|[a]\\(http://x)'
+    """
+    shown = plain(text).replace("&", "&amp;").replace("<", "&lt;")
+    return shown.replace("](", "]\\(").replace("|", "\\|")

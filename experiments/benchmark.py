@@ -18,6 +18,7 @@ from slategym.experiments.report.terminal import print_report
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import Store, open_store, write_json
 from slategym.experiments.study import Request, Study
+from slategym.models.console import plain_console
 from slategym.models.hashes import as_json
 
 FIXED = "study.json"  # everything that was decided before a learner learned
@@ -44,7 +45,7 @@ def run_study(
         UsageError: the size is out of range, or a learner cannot act in a world.
         UnitError: a unit failed; the next call goes on from there.
     """
-    began, progress = time.monotonic(), progress or Console(stderr=True)
+    began, progress = time.monotonic(), progress or plain_console(stderr=True)
     plan = plan_of(study, request)
     store = open_store(Path(request.out))
     compute = partial(
@@ -65,7 +66,7 @@ def run_study(
         progress.print(f"nothing to compute: all {after.reused} results are there", highlight=False)
     result = result_of(plan, store, time.monotonic() - began)
     report = write_report(result, store.folder)
-    print_report(result, report.numbers, screen or Console())
+    print_report(result, report.numbers, screen or plain_console())
     return report.path
 
 

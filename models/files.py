@@ -1,12 +1,15 @@
 """Where slategym keeps files, and how a file is written: whole or not at all.
 
-What is computed once and kept, is kept under the hash of all that decides it, by `kept`.
+What is computed once and kept, is kept under the hash of all that decides it, by `kept`, with a
+checksum beside it; what is damaged is set aside and made again.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -15,7 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from slategym.models.checksums import Damaged, checksum_lines, checksum_path, set_aside, state_of
 from slategym.models.hashes import hash_of
+
+logger = logging.getLogger(__name__)
+
+TEMPORARY = re.compile(r"\..*-[0-9a-f]{12}(\.[^.]*)?")  # what `atomic_path` calls its files
 
 
 def home() -> Path:
@@ -67,14 +75,43 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _open_as_others(temporary)
+        to_disk(temporary)
         if path.is_dir() and temporary.is_dir():  # a folder cannot be replaced in one go
             shutil.rmtree(path)
         os.replace(temporary, path)
+        _sync(path.parent)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file, or all of a folder, is on the disk: a power cut then leaves it whole."""
+    if path.is_dir():
+        for part in sorted(path.rglob("*")):
+            _sync(part)
+    _sync(path)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether it is what a process left that was killed while it wrote: see `atomic_path`."""
+    return TEMPORARY.fullmatch(path.name) is not None
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":  # where folders cannot be opened
+        return
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _open_as_others(path: Path) -> None:
@@ -95,7 +132,7 @@ def kept(place: str, decides: Any, compute: Callable[[], Any]) -> Any:
         compute: makes a JSON value.
 
     Raises:
-        ValueError: what was kept is damaged; a value is no JSON. OSError: it cannot be written.
+        ValueError: a value is no JSON. OSError: it cannot be written.
     """
 
     def write(path: Path) -> None:
@@ -105,10 +142,10 @@ def kept(place: str, decides: Any, compute: Callable[[], Any]) -> Any:
     path = kept_path(f"{place}.json", decides, write)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is damaged ({error}); delete it, it will be made again"
-        ) from error
+    except ValueError as error:  # of a version that kept no checksums
+        _set_aside(Damaged(f"{path} is damaged ({error})"), path)
+    path = kept_path(f"{place}.json", decides, write)
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def kept_path(place: str, decides: Any, make: Callable[[Path], None]) -> Path:
@@ -126,16 +163,27 @@ def kept_path(place: str, decides: Any, make: Callable[[Path], None]) -> Path:
         OSError: it cannot be written.
     """
     path = place_of(place, decides)
-    if path.exists():
+    if state_of(path) in ("whole", "unchecked"):
         return path
     from filelock import FileLock  # only who writes needs it
 
+    if path.exists() and not os.access(path.parent, os.W_OK):
+        set_aside(path)  # says that it cannot
     locks = make_folder(home() / ".locks")
     with FileLock(locks / f"{path.name}.lock"):
+        if state_of(path) == "damaged":
+            _set_aside(Damaged(f"{path} was altered: its checksum is another"), path)
         if not path.exists():
             with atomic_path(path) as temporary:
                 make(temporary)
+                with atomic_path(checksum_path(path)) as beside:  # first: nothing lacks its own
+                    beside.write_text(checksum_lines(temporary, path.name), encoding="utf-8")
     return path
+
+
+def _set_aside(error: Damaged, path: Path) -> None:
+    """Rename it, and say so."""
+    logger.warning("%s; set aside as %s and made again", error, set_aside(path).name)
 
 
 def place_of(place: str, decides: Any) -> Path:

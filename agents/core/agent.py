@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from slategym.agents.core.files import ABOUT, BEGUN, CHECKPOINT, WEIGHTS
+from slategym.agents.core.files import ABOUT, CHECKPOINT, FORMAT, WEIGHTS, check_weights, read_about
+from slategym.agents.core.keeping import Keeping
 from slategym.agents.core.reporting import bar, events
 from slategym.agents.core.step_back import Served, as_json, decide
 from slategym.agents.core.tree import filled, leaves
@@ -34,8 +35,12 @@ from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.observation import read
 from slategym.envs.types import Observation, World
+from slategym.models import finite
+from slategym.models.checksums import Damaged, sha256_of, with_checksum
+from slategym.models.ending import told_to_end
 from slategym.models.files import atomic_path
 from slategym.models.hashes import hash_of
+from slategym.models.tensor_files import previous
 
 A = TypeVar("A", bound="Agent")
 
@@ -245,26 +250,36 @@ class Agent(ABC):
 
         Raises:
             UsageError: the folder holds a training with other settings; the world does not fit.
+            NotFinite: a loss or a weight is no finite number: the training stops there, and what
+                it had checkpointed before stays.
+
+        A signal to end (SIGTERM, SIGHUP, an interrupt) waits for the cycle under way, of which a
+        checkpoint is kept; a second one does not wait.
         """
         world = world.world if isinstance(world, SlateVectorEnv) else world
         self._check_same_sizes(world)
         self.check_world(world)
         total = self.settings.num_steps if num_steps is None else num_steps
-        folder = None if folder is None else Path(folder)
         self.served = ()
         self.begin(world)
-        if folder is not None:
-            self._take_up(folder, about or {})
+        keeping = None if folder is None else self._keeping(Path(folder), about or {})
+        if keeping is not None:
+            self._take_up(keeping)
         began, saved, first = time.monotonic(), time.monotonic(), self.steps
         clock, cpu_clock = began - self.seconds, time.process_time() - self.cpu_seconds
         with ExitStack() as stack:
+            if keeping is not None:
+                stack.enter_context(keeping.told())
             show = stack.enter_context(bar(self.name, total, progress))
             write = stack.enter_context(
                 events(None if tensorboard is None else Path(tensorboard), self.steps)
             )
+            if keeping is not None:  # else there is nothing to keep before it ends
+                asked_to_end = stack.enter_context(told_to_end())
             while self.steps < total:
                 shown, figures = self.cycle()
                 self.steps += shown
+                finite.check_losses(figures, f"after {self.steps:,} slates")
                 seconds = time.monotonic() - began
                 rate = (self.steps - first) * len(self.seeds) / max(seconds, 1e-9)
                 figures = {
@@ -277,16 +292,24 @@ class Agent(ABC):
                 self._note(figures, total)
                 show(self.steps, figures)
                 write(self.steps, figures)
-                if folder is not None and time.monotonic() - saved > checkpoint_every:
-                    self._checkpoint(folder)
+                if keeping is not None and asked_to_end():
+                    self._checkpoint(keeping)
+                    keeping.status("killed", "told to end")
+                    break
+                if keeping is not None and time.monotonic() - saved > checkpoint_every:
+                    self._checkpoint(keeping)
                     saved = time.monotonic()
                 now = Progress(self.steps, total, seconds, figures)
                 if callback is not None and callback(now) is False:
                     break
+        self._check_finite()
+        if keeping is not None:
+            self._checkpoint(keeping)
         self._decide(world)
-        if folder is not None:
-            self._checkpoint(folder)
-            self.save(folder, about or {})
+        if keeping is not None:
+            self.save(keeping.folder, about or {})
+            previous(keeping.folder / CHECKPOINT).unlink(missing_ok=True)
+            keeping.status("finished" if self.steps >= total else "stopped")
         return self
 
     def save(self, folder: str | Path, about: Mapping[str, Any] | None = None) -> None:
@@ -301,8 +324,14 @@ class Agent(ABC):
         flat = {name: x.detach().cpu().contiguous() for name, x in self.weights().items()}
         with atomic_path(folder / WEIGHTS) as path:
             save_file(flat, path)
+        values = {
+            **self._about(about or {}),
+            "format": FORMAT,
+            "sha256": {WEIGHTS: sha256_of(folder / WEIGHTS)},
+        }
         with atomic_path(folder / ABOUT) as path:
-            path.write_text(json.dumps(self._about(about or {}), indent=2, sort_keys=True))
+            text = json.dumps(with_checksum(values), indent=2, sort_keys=True)
+            path.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls: type[A], folder: str | Path, world: World) -> A:
@@ -315,24 +344,36 @@ class Agent(ABC):
         folder = Path(folder)
         if not (folder / ABOUT).is_file():
             raise UsageError(f"{folder} holds no trained agent: {ABOUT} is missing")
-        kept = json.loads((folder / ABOUT).read_text())
+        kept = read_about(folder)
         if kept["agent"] != cls.name:
             raise UsageError(f"{folder} holds an agent named {kept['agent']}, not {cls.name}")
-        settings = type(cls.default_settings())(**_tuples(kept["settings"]))
+        try:
+            check_weights(folder, kept)
+        except Damaged as error:
+            raise UsageError(f"{error}; call slategym train again with its settings") from error
+        try:
+            settings = type(cls.default_settings())(**_tuples(kept["settings"]))
+            served = tuple(Served(**one) for one in kept.get("served", ()))
+        except TypeError as error:
+            raise UsageError(
+                f"{folder / ABOUT} has settings that {cls.name} does not take ({error}); train it "
+                "again"
+            ) from error
         if kept["slate_size"] != world.slate_size:
             raise UsageError(
                 f"{folder} was trained for slates of {kept['slate_size']}, {world.name} shows "
                 f"{world.slate_size}; pass slate_size={kept['slate_size']}"
             )
-        world = replace(world, chosen={**world.chosen, **kept.get("chosen", {})})
+        chosen = kept.get("chosen", {})
+        world = replace(world, chosen={**world.chosen, **chosen})
         agent = cls(world, settings, seeds=kept["seeds"])
         try:
             agent.load_weights(load_file(folder / WEIGHTS))
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, ValueError, SafetensorError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise UsageError(f"{folder} does not fit {world.name}: {reason}") from error
         agent.steps = kept["steps"]
-        agent.served = tuple(Served(**one) for one in kept.get("served", ()))
+        agent.served = served
         return agent
 
     def _decide(self, world: World) -> None:
@@ -367,39 +408,27 @@ class Agent(ABC):
         del kept["steps"], kept["served"]
         return hash_of(kept)
 
-    def _checkpoint(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        flat = {name: x.detach().cpu().contiguous() for name, x in self.state_dict().items()}
+    def _keeping(self, folder: Path, about: Mapping[str, Any]) -> Keeping:
+        return Keeping(folder, self._about(about), self._fingerprint(about))
+
+    def _checkpoint(self, keeping: Keeping) -> None:
+        self._check_finite()
         curve = [astuple(point) for point in self.curve]
         so_far = {"curve": curve, "seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
-        with atomic_path(folder / CHECKPOINT) as path:
-            save_file(flat, path, metadata={"so_far": json.dumps(so_far)})
+        keeping.checkpoint(self.state_dict(), so_far)
 
-    def _resume(self, checkpoint: Path) -> None:
-        self.load_state_dict(load_file(checkpoint))
-        with safe_open(checkpoint, framework="pt") as file:
-            so_far = json.loads(file.metadata()["so_far"])
+    def _take_up(self, keeping: Keeping) -> None:
+        """Go on from the folder's last checkpoint, if there is one."""
+        found = keeping.take_up()
+        if found is None:
+            return
+        saved, so_far = found
+        self.load_state_dict(saved)
         self.curve = [CurvePoint(*point) for point in so_far["curve"]]
         self.seconds, self.cpu_seconds = so_far["seconds"], so_far["cpu_seconds"]
 
-    def _take_up(self, folder: Path, about: Mapping[str, Any]) -> None:
-        """Go on from the folder's checkpoint, or write down what is about to begin there."""
-        begun = folder / BEGUN
-        mine = {**self._about(about), "fingerprint": self._fingerprint(about)}
-        if begun.is_file():
-            theirs = json.loads(begun.read_text())
-            if theirs["fingerprint"] != mine["fingerprint"]:
-                changed = differences(theirs, json.loads(json.dumps(mine)))  # tuples as lists
-                raise UsageError(
-                    f"{folder} holds a training with other settings ({changed}); resume with the "
-                    "same ones, or choose another folder"
-                )
-            if (folder / CHECKPOINT).is_file():
-                self._resume(folder / CHECKPOINT)
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(begun) as path:
-            path.write_text(json.dumps(mine, indent=2, sort_keys=True))
+    def _check_finite(self) -> None:
+        finite.check_weights(self.weights(), f"after {self.steps:,} slates")
 
     def _note(self, figures: Mapping[str, float], total: int) -> None:
         due = self.curve[-1].steps + total / CURVE_POINTS if self.curve else 0
@@ -422,17 +451,3 @@ class Agent(ABC):
 def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
     """JSON's lists as the tuples that they were."""
     return {name: tuple(x) if isinstance(x, list) else x for name, x in settings.items()}
-
-
-def differences(theirs: Mapping[str, Any], mine: Mapping[str, Any], limit: int = 3) -> str:
-    """The first few values in which two descriptions differ, for people."""
-    found = []
-    for name in sorted(theirs.keys() | mine.keys()):
-        a, b = theirs.get(name), mine.get(name)
-        if a == b or name in ("fingerprint", "steps", "served"):
-            continue
-        if isinstance(a, dict) and isinstance(b, dict):
-            found.append(differences(a, b, limit))
-        else:
-            found.append(f"{name} {a} there, {b} here")
-    return "; ".join(found[:limit])

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from slategym.models.console import plain_console
 
 Tell = Callable[[int, Mapping[str, float]], None]  # slates so far, figures by tag
 LOSSES = ("train/loss", "train/value_loss", "train/critic_loss")  # the first that there is
@@ -19,7 +20,7 @@ def bar(name: str, total: int, wanted: bool) -> Iterator[Tell]:
     if not wanted:
         yield lambda steps, figures: None
         return
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -25,7 +25,6 @@ from hashlib import sha256
 from typing import Any, ClassVar
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from slategym.agents.core.reporting import bar
@@ -33,6 +32,7 @@ from slategym.agents.types import Action, Policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, Outcome, Session, World, map_tensors
+from slategym.models.console import plain_console
 from slategym.models.files import kept
 
 Setting = Mapping[str, Any]  # JSON values by name
@@ -218,7 +218,7 @@ def _telling(name: str, budget: Budget) -> Iterator[Tell]:
         yield budget.tell
         return
     began, slates = time.monotonic(), budget.total
-    with bar(f"tuning {name}", slates, Console(stderr=True).is_terminal) as show:
+    with bar(f"tuning {name}", slates, plain_console(stderr=True).is_terminal) as show:
         yield lambda spent: show(spent, {"time/fps": spent / (time.monotonic() - began + 1e-9)})
 
 

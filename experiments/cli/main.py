@@ -9,17 +9,18 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from slategym import __version__
 from slategym.envs.names import UsageError, lookup
 from slategym.experiments.runs.errors import DEFECTS, describe
 from slategym.experiments.runs.memory import keep_freed_memory
+from slategym.models.console import plain_console
+from slategym.models.ending import Ended, raise_when_told_to_end
 
 COMMANDS = (  # as in --help
     *("data", "fit", "refit", "evaluate_model", "explain", "worlds", "agents", "studies", "check"),
-    *("diagnose", "train", "simulate", "compare", "export", "benchmark"),
+    *("diagnose", "train", "simulate", "compare", "export", "benchmark", "doctor"),
 )
 DEVICES = {
     "auto": "a GPU if there is one",
@@ -54,7 +55,8 @@ EPILOG = r"""
 `slategym agents`\
 `slategym data list`
 
-Exit code 0: done. 1: failed. 2: asked for something that cannot be. 130: interrupted.
+Exit code 0: done. 1: failed. 2: asked for something that cannot be. 130: interrupted. 143, 129:
+ended by SIGTERM, SIGHUP.
 """
 
 
@@ -117,6 +119,7 @@ def _root(
 def main() -> int:
     """Run the command that this process was started with; return its exit code."""
     keep_freed_memory()
+    raise_when_told_to_end()
     return answer(build, sys.argv[1:])
 
 
@@ -128,7 +131,7 @@ def answer(make_app: Callable[[], typer.Typer], arguments: Sequence[str]) -> int
         arguments: as typed, without the program's name.
 
     Returns:
-        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 128 + the signal that ended it.
     """
     given = list(arguments)
     options = given[: given.index("--")] if "--" in given else given
@@ -137,7 +140,7 @@ def answer(make_app: Callable[[], typer.Typer], arguments: Sequence[str]) -> int
         given.remove("--debug")
     try:
         code = make_app()(given or ["--help"], prog_name="slategym", standalone_mode=False)
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, Ended) as error:
         if debug:
             traceback.print_exception(error)
         return _explain(error)
@@ -151,6 +154,8 @@ def _explain(error: BaseException) -> int:
     code = 1
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         line, code = "interrupted; what was finished is kept", 130
+    elif isinstance(error, Ended):
+        line, code = f"{error}; what was finished is kept", 128 + error.number
     elif isinstance(error, TyperUsageError):
         line, code = _typer_line(error), 2
     elif isinstance(error, TyperError):
@@ -161,8 +166,8 @@ def _explain(error: BaseException) -> int:
         line = f"a defect of slategym: {describe(error)}; --debug shows where"
     else:
         line = describe(error)
-    Console(stderr=True, style="bold red" if code == 1 else None).print(
-        f"error: {line}", markup=False, highlight=False, soft_wrap=True
+    plain_console(stderr=True, style="bold red" if code == 1 else None).print(
+        f"error: {line}", highlight=False, soft_wrap=True
     )
     return code
 

@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from slategym.models.console import plain_console
 from slategym.models.multitask.scores import heading
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def print_groups(console: Console, report: GroupReport) -> None:
         table.add_row(f"{group.column}: {group.name}", *counts, *cells)
     console.print(table)
     for line in report.summary():
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def print_label_curve(log: str, seeds: int, device: str, as_json: bool, quiet: bool) -> None:
@@ -82,10 +83,10 @@ def print_label_curve(log: str, seeds: int, device: str, as_json: bool, quiet: b
             table.add_row(
                 f"{count:,} ({share:.0%})", way, *(f"{m:.4f} ± {e:.4f}" for m, e in cells)
             )
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     console.print(table)
     for line in (*curve.summary(), curve.protocol, f"figure: {picture.path}"):
-        console.print(line, markup=False)
+        console.print(line)
 
 
 def print_saved(
@@ -106,10 +107,10 @@ def print_saved(
         told |= {} if report is None else {"groups": report.to_json()}
         typer.echo(json.dumps(told, indent=2, allow_nan=False))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     for name, value in figures.values.items():
-        console.print(f"{heading(name)}: {value:.4f}", markup=False)
+        console.print(f"{heading(name)}: {value:.4f}")
     for note in (*figures.notes, reading.protocol):
-        console.print(note, markup=False)
+        console.print(note)
     if report is not None:
-        print_groups(Console(), report)
+        print_groups(plain_console(), report)

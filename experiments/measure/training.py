@@ -9,12 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from slategym.agents.core.agent import Agent, Callback, differences
-from slategym.agents.core.files import ABOUT, BEGUN
+from slategym.agents.core.agent import Agent, Callback
+from slategym.agents.core.files import ABOUT, BEGUN, read_about, set_damage_aside
+from slategym.agents.core.keeping import differences
 from slategym.agents.registry import find_agent
 from slategym.envs.names import UsageError, check_registered
 from slategym.envs.registry import NAMESPACE, find_world, make_world
 from slategym.envs.types import World
+from slategym.models.checksums import read_json
 
 DECIDES = ("agent", "settings", "seeds", "about")  # of what a folder keeps, what a training is
 
@@ -51,14 +53,17 @@ class Training:
     def finished(self, folder: str | Path) -> bool:
         """Whether this training, and no other, lies there done. Nothing is built to say so.
 
+        What is damaged is set aside, and said.
+
         Raises:
             UsageError: another training lies there; how it differs is said.
         """
         folder = Path(folder)
+        set_damage_aside(folder)
         begun = folder / BEGUN
         if not begun.is_file():
             return False
-        theirs = json.loads(begun.read_text())
+        theirs = read_json(begun)
         mine = json.loads(json.dumps(self._description()))
         changed = differences({name: theirs.get(name) for name in DECIDES}, mine)
         if changed:
@@ -66,8 +71,8 @@ class Training:
                 f"{folder} holds another training ({changed}); resume with the same settings, or "
                 "choose another folder with --out"
             )
-        done = folder / ABOUT
-        return done.is_file() and json.loads(done.read_text())["steps"] >= self.settings.num_steps
+        done = (folder / ABOUT).is_file() and read_about(folder)["steps"]
+        return bool(done >= self.settings.num_steps)
 
     def run(
         self,
@@ -137,9 +142,11 @@ def trained_in(folder: Path, *, trust: bool = False, world: str = "") -> Home | 
     about = folder / ABOUT
     if not about.is_file():
         return None
-    kept = json.loads(about.read_text())["about"]
+    kept = read_about(folder)["about"]
     if "world" not in kept:
         return None
+    if not (isinstance(kept["world"], str) and isinstance(kept.get("world_settings"), dict)):
+        raise UsageError(f"{about} does not say where it was trained; train it again")
     if not trust:
         check_registered(
             about, [kept["world_settings"], "" if kept["world"] == world else kept["world"]]

@@ -24,6 +24,7 @@ from slategym.experiments.measure.headroom import kept_headroom
 from slategym.experiments.measure.play import play
 from slategym.experiments.measure.training import Training
 from slategym.experiments.runs.units import Work
+from slategym.models.tensor_files import remove_checkpoints
 
 CHECKPOINT_EVERY = 30.0  # seconds
 CURVE = ("steps", "seconds", "return_mean")
@@ -112,7 +113,7 @@ def learn(work: Work) -> pd.DataFrame:
         checkpoint_every=CHECKPOINT_EVERY,
         chosen=_chosen(work),
     )
-    (work.folder / CHECKPOINT).unlink(missing_ok=True)
+    remove_checkpoints(work.folder / CHECKPOINT)
     points = [astuple(point) for point in agent.curve]
     points.append((agent.steps, agent.seconds, float("nan")))
     return pd.DataFrame(points, columns=list(CURVE)).assign(

@@ -27,8 +27,9 @@ from slategym.experiments.report.markup import Html, element
 from slategym.experiments.report.page import page
 from slategym.experiments.report.results import Artefact, Result
 from slategym.experiments.report.sections import Part
-from slategym.experiments.runs.store import sha256_of, write_json, write_parquet
+from slategym.experiments.runs.store import write_json, write_parquet
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
+from slategym.models.checksums import sha256_of
 from slategym.models.files import atomic_path
 from slategym.models.hashes import as_json
 

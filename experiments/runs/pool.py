@@ -27,6 +27,7 @@ from slategym.experiments.runs.progress import View
 from slategym.experiments.runs.schedule import Queue
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit, compute
+from slategym.models.ending import FROM_TERMINAL, end_with_parent
 
 PATIENCE = 3.0  # seconds between asking a worker to end and ending it
 REPORT_EVERY = 0.2  # seconds between progress reports of one unit
@@ -51,11 +52,14 @@ class Worker:
     pipe: Connection
     unit: Unit | None = None
 
-    def end(self) -> None:
-        """At once: what it had not finished writing is not there."""
+    def ask_to_end(self) -> None:
+        """A training keeps a checkpoint, all else ends at once: see `models/ending`."""
         self.pipe.close()
         self.process.terminate()
-        self.process.join(PATIENCE)
+
+    def end(self, patience: float = PATIENCE) -> None:
+        """It is gone after so many seconds: what it had not finished writing is not there."""
+        self.process.join(patience)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
@@ -65,12 +69,13 @@ class Worker:
 def run_in_processes(
     queue: Queue, store: Store, settings: Mapping[str, Any], view: View, workers: int
 ) -> None:
-    """Work off the queue.
+    """Work off the queue. A unit whose process dies is tried once more.
 
     Raises:
         UsageError, UnitError: at the first unit that fails; the others are ended.
     """
     crew: list[Worker] = []
+    again: set[str] = set()  # ids of units whose process died once
     try:
         with _one_thread_each():
             for _ in range(min(workers, len(queue.waiting))):
@@ -80,16 +85,32 @@ def run_in_processes(
                 if worker.unit is None and (unit := queue.next()) is not None:
                     _give(worker, unit, view)
             for worker in _talking(crew):
-                _hear(worker, queue, view)
+                try:
+                    _hear(worker, queue, view)
+                except Died as death:
+                    unit = worker.unit
+                    if unit is None or unit.id in again:
+                        raise
+                    again.add(unit.id)
+                    view.say(f"{death}; trying once more")
+                    worker.end()
+                    crew.remove(worker)
+                    with _one_thread_each():
+                        crew.append(_hire(store, settings))
+                    _give(crew[-1], unit, view)
     finally:
         for worker in crew:
-            worker.end()
+            worker.ask_to_end()
+        until = time.monotonic() + PATIENCE
+        for worker in crew:
+            worker.end(max(0.0, until - time.monotonic()))
 
 
 def _hire(store: Store, settings: Mapping[str, Any]) -> Worker:
     context = get_context("spawn")  # a forked torch may hang
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, store, dict(settings)), daemon=True)
+    given = (theirs, store, dict(settings), os.getpid())
+    process = context.Process(target=_serve, args=given, daemon=True)
     process.start()
     theirs.close()  # so that its death closes the pipe
     return Worker(process, ours)
@@ -131,7 +152,11 @@ def _hear(worker: Worker, queue: Queue, view: View) -> None:
     queue.done(unit)
 
 
-def _death(worker: Worker) -> UnitError:
+class Died(UnitError):
+    """A process was gone before its unit was done."""
+
+
+def _death(worker: Worker) -> Died:
     """Why a pipe broke: its process is gone."""
     worker.process.join(PATIENCE)
     code = worker.process.exitcode
@@ -141,7 +166,7 @@ def _death(worker: Worker) -> UnitError:
         hint = "; if memory ran out, use fewer workers" if -code == signal.SIGKILL else ""
     else:
         how, hint = f"ended with code {code}", ""
-    return UnitError(f"{worker.unit.label}: its process {how}{hint}")
+    return Died(f"{worker.unit.label}: its process {how}{hint}")
 
 
 @contextmanager
@@ -159,9 +184,11 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(pipe: Connection, store: Store, settings: Mapping[str, Any]) -> None:
+def _serve(pipe: Connection, store: Store, settings: Mapping[str, Any], parent: int) -> None:
     """A worker's life: units in, files out, until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, interrupted as well, ends us
+    end_with_parent(parent)  # at once on Linux; elsewhere the thread sees to it
+    for number in FROM_TERMINAL:
+        signal.signal(number, signal.SIG_IGN)  # the parent, told to end as well, ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_freed_memory()
     while True:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +23,8 @@ from slategym.experiments.runs.progress import View, duration
 from slategym.experiments.runs.schedule import Queue, missing
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit, compute
+from slategym.models.console import plain_console
+from slategym.models.ending import Ended
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,10 @@ def run_units(
     """
     if workers < 0:
         raise UsageError(f"workers must be 0 or more; got {workers}")
-    console = console or Console(stderr=True)
+    console = console or plain_console(stderr=True)
     asked = {unit.id: unit for unit in units}
     began = time.monotonic()
-    with store.lock():
+    with store.lock(), _told(store):
         todo, damaged = missing(asked.values(), store)
         reused = len(asked) - len(asked.keys() & {unit.id for unit in todo})
         with View(todo, reused, console) as view:
@@ -77,6 +79,20 @@ def run_units(
         took = duration(summary.seconds)
         console.print(f"{len(todo)} computed, {reused} reused, in {took}", highlight=False)
     return summary
+
+
+@contextmanager
+def _told(store: Store) -> Iterator[None]:
+    """However the block ends, the folder says so."""
+    store.status("running")
+    try:
+        yield
+    except BaseException as error:
+        ended = isinstance(error, KeyboardInterrupt | Ended)
+        with suppress(OSError):  # a full disk, say: the error itself matters more
+            store.status("killed" if ended else "failed", describe(error))
+        raise
+    store.status("finished")
 
 
 def default_workers() -> int:

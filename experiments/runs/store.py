@@ -1,25 +1,31 @@
 """The run folder: results on disk, each file whole or not there at all.
 
-    OUT/units/<label>-<id>.parquet   one per unit; its stamp says which spec made it
-    OUT/work/<label>-<id>/           what does not fit one table: weights, checkpoints
+    OUT/units/<label>-<id>.parquet          one per unit; its stamp says which spec made it
+    OUT/units/<label>-<id>.parquet.sha256   its checksum, as sha256sum writes it
+    OUT/work/<label>-<id>/                  what does not fit one table: weights, checkpoints
+    OUT/status.json                         how the last call stands: running, finished, ...
 
-Reading checks: a file that is cut short, altered or of another spec counts as not computed.
+Reading checks: a file that is cut short, altered or of another spec counts as not computed. What is
+none of these files is left alone.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
-from slategym.models.files import atomic_path
+from slategym.envs.names import UsageError
+from slategym.models.checksums import checksum_lines, checksum_path, sha256_of, state_of
+from slategym.models.files import atomic_path, home, is_temporary
 from slategym.models.hashes import as_json
 
 if TYPE_CHECKING:
@@ -27,7 +33,10 @@ if TYPE_CHECKING:
 
     from slategym.experiments.runs.units import Unit
 
+Status = Literal["running", "finished", "failed", "killed"]
 STAMP = b"slategym"  # key of the Parquet metadata
+FORMAT = 1  # of a unit's file; raise it when what is written changes
+STATUS = "status.json"
 
 
 def write_parquet(frame: pd.DataFrame, path: Path, stamp: Mapping[str, Any] | None = None) -> None:
@@ -70,12 +79,6 @@ def write_json(value: Any, path: Path) -> None:
     _write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", path)
 
 
-def sha256_of(path: Path) -> str:
-    """Hash of a file's content, hexadecimal."""
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
-
-
 @dataclass(frozen=True)
 class Store:
     """A run folder. Open one with `open_store`."""
@@ -96,14 +99,20 @@ class Store:
         """Whether the unit's result is there, whole, and its own."""
         if not self.path(unit).exists():
             return "missing"
+        stamp = self.stamp_of(self.path(unit))
+        return "done" if stamp is not None and stamp["unit"] == unit.id else "damaged"
+
+    def stamp_of(self, path: Path) -> dict[str, Any] | None:
+        """What is kept beside a unit's result, if all that belongs to it is whole; else None."""
         try:
-            stamp = self._read(unit)[1]
-            sizes = {name: (self.folder / name).stat().st_size for name in stamp["files"]}
+            if state_of(path) == "damaged":
+                return None
+            stamp = self._read(path)[1]
+            return stamp if "unit" in stamp and self._holds(stamp) else None
         except PermissionError:
             raise
-        except (OSError, ValueError, KeyError, TypeError):  # whatever a broken file can cause
-            return "damaged"
-        return "done" if stamp["unit"] == unit.id and sizes == stamp["files"] else "damaged"
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None  # whatever a broken file can cause
 
     def completed(self, unit: Unit) -> bool:
         """Nothing is left to do for this unit."""
@@ -116,11 +125,15 @@ class Store:
             FileNotFoundError: if it has not been computed.
             OSError, ValueError: if the file is damaged.
         """
-        return self._read(unit)[0]
+        return self._read(self.path(unit))[0]
 
     def seconds(self, unit: Unit) -> float:
         """How long the unit took, when it was computed."""
-        return float(self._read(unit)[1]["seconds"])
+        return float(self.stamp(unit)["seconds"])
+
+    def stamp(self, unit: Unit) -> dict[str, Any]:
+        """What is kept beside its result."""
+        return self._read(self.path(unit))[1]
 
     def write(self, unit: Unit, result: Any, seconds: float) -> None:
         """Keep a unit's result: from now on it is completed.
@@ -139,21 +152,41 @@ class Store:
             "spec": as_json(unit.spec),
             "version": __version__,
             "seconds": seconds,
+            "format": FORMAT,
+            "status": "finished",
             "files": {str(path.relative_to(self.folder)): path.stat().st_size for path in kept},
+            "hashes": {str(path.relative_to(self.folder)): sha256_of(path) for path in kept},
         }
-        if unit.kind == "parquet":
-            write_parquet(_as_frame(unit, result), self.path(unit), stamp)
-        else:
-            digest = _digest(unit, result)
-            write_json({**stamp, "sha256": digest, "result": result}, self.path(unit))
-
-    def _read(self, unit: Unit) -> tuple[Any, dict[str, Any]]:
         path = self.path(unit)
-        if unit.kind == "parquet":
+        with atomic_path(path) as temporary:
+            if unit.kind == "parquet":
+                write_parquet(_as_frame(unit, result), temporary, stamp)
+            else:
+                digest = _digest(unit.function, result)
+                write_json({**stamp, "sha256": digest, "result": result}, temporary)
+            _write_text(checksum_lines(temporary, path.name), checksum_path(path))
+
+    def status(self, status: Status, reason: str = "") -> None:
+        """Write down how the call that works in this folder stands."""
+        from slategym import __version__
+
+        values = {"format": FORMAT, "status": status, "version": __version__}
+        write_json({**values, **({"reason": reason} if reason else {})}, self.folder / STATUS)
+
+    def _holds(self, stamp: Mapping[str, Any]) -> bool:
+        """Whether the files of the unit's own folder are what they were when it was done."""
+        files = {name: self.folder / name for name in stamp["files"]}
+        if {name: path.stat().st_size for name, path in files.items()} != stamp["files"]:
+            return False
+        stated = stamp.get("hashes")  # earlier versions kept none
+        return stated is None or {n: sha256_of(path) for n, path in files.items()} == stated
+
+    def _read(self, path: Path) -> tuple[Any, dict[str, Any]]:
+        if path.suffix == ".parquet":
             return read_parquet(path)
         stamp = json.loads(path.read_text(encoding="utf-8"))
         result = stamp.pop("result")
-        if stamp.pop("sha256") != _digest(unit, result):
+        if stamp.pop("sha256") != _digest(stamp["function"], result):
             raise ValueError(f"{path} was altered: its result does not have the stated hash")
         return result, stamp
 
@@ -175,10 +208,13 @@ class Store:
             ) from None
 
     def _sweep(self) -> None:
-        """Remove half-written files that a killed run left."""
-        for path in (self.folder / "units").iterdir():
-            if path.suffix not in (".parquet", ".json") or path.name.startswith("."):
-                path.unlink()
+        """Remove half-written files and folders that a killed run left, and nothing else."""
+        for place in ("units", "work"):
+            for path in sorted((self.folder / place).rglob(".*")):
+                if is_temporary(path) and path.is_dir():
+                    shutil.rmtree(path)
+                elif is_temporary(path):
+                    path.unlink(missing_ok=True)
 
 
 def open_store(folder: Path) -> Store:
@@ -196,8 +232,13 @@ def check_folder(folder: Path) -> None:
     """Make a folder that can be written into.
 
     Raises:
-        OSError: in one line, if that cannot be.
+        OSError: in one line, if that cannot be. UsageError: it lies in the cache of models.
     """
+    cache = home().resolve()
+    if folder.resolve() == cache or cache in folder.resolve().parents:
+        raise UsageError(
+            f"{folder} lies in {cache}, where slategym keeps models and data; choose another folder"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -219,12 +260,12 @@ def _as_frame(unit: Unit, result: Any) -> pd.DataFrame:
     return result
 
 
-def _digest(unit: Unit, result: Any) -> str:
+def _digest(function: str, result: Any) -> str:
     try:
         text = json.dumps(result, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{unit.function} must return JSON values (None, not NaN, for a missing number), as "
+            f"{function} must return JSON values (None, not NaN, for a missing number), as "
             f"its unit's kind is json: {error}"
         ) from None
     return sha256(text.encode()).hexdigest()

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -28,6 +27,7 @@ from rich.progress import (
 
 from slategym.envs.names import lookup
 from slategym.models.assets.sources import (
+    Allowance,
     Archive,
     Layout,
     OwnCopy,
@@ -38,6 +38,7 @@ from slategym.models.assets.sources import (
     Wheel,
     check_file,
 )
+from slategym.models.console import plain_console
 from slategym.models.files import atomic_path, home, make_folder
 
 logger = logging.getLogger(__name__)
@@ -202,7 +203,8 @@ def fetch(name: str, *, progress: bool = True, source: str | Path | None = None)
         for number, candidate in enumerate(sources):
             work = make_folder(partial / (f"{name}-own" if own else f"{name}-{number}"))
             try:
-                _install(candidate.get(work, bars), work, folder)
+                allowance = Allowance.of(asset.size)
+                _install(candidate.get(work, bars, allowance), work, folder)
             except Unavailable as error:
                 failures.append(f"{candidate} ({error})")
                 logger.info("%s: %s gave nothing: %s", name, candidate, error)
@@ -242,7 +244,7 @@ def _install(files: Layout, work: Path, folder: Path) -> None:
 
 
 def _bars(shown: bool) -> Progress:
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

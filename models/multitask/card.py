@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from slategym.envs.names import in_markdown
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.scores import Figures, heading
 from slategym.models.terms import terms
@@ -91,23 +92,23 @@ def _body(about: dict[str, Any]) -> list[str]:
     data, rows, validation = about["data"], about["rows"], about["validation"]
     tuning = "frozen" if about["settings"]["text"]["tuning"] == "frozen" else "tuned"
     lines = [
-        f"# {about['label']}",
+        f"# {in_markdown(about['label'])}",
         "",
         f"A causal BERT over a user's events with {_heads(about['tasks'])}, by slategym.",
         TEXTS[tuning].format(**about["settings"]["text"]),
         "",
         "## Data",
-        f"- {data['name']}, content sha256 `{data['sha256']}`",
+        f"- {in_markdown(data['name'])}, content sha256 `{data['sha256']}`",
         f"- trained on {rows['rows']:,} rows of {rows['users']:,} users",
         f"- clicks: {LEARNED[about['clicks']]}",
         f"- consumed items: {REPEATS[about['repeats']]}",
     ]
     if origin := about.get("from"):
         lines += [
-            f"- fitted further from {origin['label']!r}: {origin['new_rows']:,} rows and "
-            f"{origin['new_items']:,} items are new; old rows are at least {origin['replay']:.0%} "
+            f"- fitted further from {in_markdown(repr(origin['label']))}: "
+            f"{origin['new_rows']:,} rows and {origin['new_items']:,} items are new; old rows are at least {origin['replay']:.0%} "
             "of those learned from",
-            *(f"- {note}" for note in origin["notes"]),
+            *(f"- {in_markdown(note)}" for note in origin["notes"]),
         ]
     if validation is None:
         lines.append("- no validation rows: a fixed number of epochs, heads not calibrated")
@@ -129,8 +130,8 @@ def _body(about: dict[str, Any]) -> list[str]:
     if spent := about.get("spent"):
         lines += ["", "## Privacy", *(f"- {sentence}" for sentence in spent["sentences"])]
     lines += ["", "## Settings"]
-    lines += [f"- {name}: {value}" for name, value in _flat(about["settings"])]
-    lines += [f"- {name}: {value}" for name, value in _flat(about["training"])]
+    lines += [f"- {in_markdown(f'{name}: {value}')}" for name, value in _flat(about["settings"])]
+    lines += [f"- {in_markdown(f'{name}: {value}')}" for name, value in _flat(about["training"])]
     by_epoch = "Spent" if "spent" in about else "Losses"
     lines += [f"- seed: {about['seed']}", "", f"## {by_epoch} by epoch", ""]
     lines += _table(about["history"])
@@ -142,7 +143,7 @@ def _body(about: dict[str, Any]) -> list[str]:
         lines += [f"- {name}: {value:.4f}" for name, value in figures.values.items()]
         lines += [f"- {note}" for note in figures.notes]
     lines += ["", "## Calibration"]
-    lines += [f"- {row['sentence']}" for row in about["calibration"]] or ["- none"]
+    lines += [f"- {in_markdown(row['sentence'])}" for row in about["calibration"]] or ["- none"]
     lines += ["", "## Limits", *(f"- {limit}" for limit in LIMITS)]
     return [*lines, "", "## Terms", terms(data["name"]), "", *_use(about)]
 
@@ -183,11 +184,12 @@ def _heads(tasks: list[dict[str, Any]]) -> str:
     """The model's heads, in words."""
     first, *others = (str(task["signal"][0]) for task in tasks)
     given = f", {', '.join(others)} given {first}," if others else ""
-    return f"heads for {first}{given} and next item"
+    return in_markdown(f"heads for {first}{given} and next item")
 
 
 def _table(rows: list[dict[str, float]]) -> list[str]:
     """A Markdown table of numbers, one line a row."""
     names = list(rows[0])
-    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    heads = [in_markdown(name) for name in names]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(names)}"]
     return lines + [f"| {' | '.join(f'{row[name]:.4g}' for name in names)} |" for row in rows]

@@ -1,4 +1,7 @@
-"""The state of a training run between two epochs, in one safetensors file, whole or not at all."""
+"""The state of a training run between two epochs, in one safetensors file, whole or not at all.
+
+The last two are kept: the older one is taken where the newer is damaged.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from slategym.models.files import atomic_path
+from slategym.models.tensor_files import load_checkpoint, save_checkpoint
 
 
 @dataclass
@@ -57,13 +58,7 @@ def write_checkpoint(
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
     numbers = {name: value for name, value in vars(state).items() if name not in TENSORS}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as partial:
-        save_file(
-            {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-            partial,
-            metadata={"spec": spec, "state": json.dumps(numbers)},
-        )
+    save_checkpoint(path, tensors, {"spec": spec, "state": json.dumps(numbers)})
 
 
 def read_checkpoint(
@@ -78,15 +73,12 @@ def read_checkpoint(
         optimizer: receives the moments.
 
     Returns:
-        The state, a new one if there is no checkpoint of this spec.
+        The state, a new one if there is no whole checkpoint of this spec.
     """
-    if not path.exists():
+    found = load_checkpoint(path)
+    if found is None or found[1]["spec"] != spec:
         return TrainingState()
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-        if metadata["spec"] != spec:
-            return TrainingState()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors, metadata = found
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         kind, _, rest = name.partition(".")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.types import map_tensors
+from slategym.models import finite
 from slategym.models.multitask.auxiliary import cloze_batch, contrastive_loss, disturbed
 from slategym.models.multitask.balance import BALANCES, Balance, Gradients, balance_of, cosines
 from slategym.models.multitask.calibrate import calibrate
@@ -216,6 +217,9 @@ class Fit:
             with _seeded(self.seed, state.epoch, self.model.device, self.team.rank) as drawn:
                 losses = self._train_epoch(state, optimizer, learned, *drawn, bar)
             losses = self.team.mean(losses)
+            when = f"in epoch {state.epoch + 1}"
+            finite.check_losses({f"loss of {name}": x for name, x in losses.items()}, when)
+            finite.check_weights(self.model.state_dict(), when)
             row = {"epoch": float(state.epoch + 1), **losses}
             if self.text is not None:
                 self.model.vectors.text_vectors_ND0.copy_(self.text.all_vectors())

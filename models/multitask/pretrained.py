@@ -5,20 +5,20 @@
     vocabulary.json    which item, profile category and context category each row stands for
     README.md          the card, with front matter that the hub reads
 
-config.json is written last: a folder without it is no complete model. Reading checks every file's
-sha256 before anything is built from it.
+config.json is written last, with a checksum of its own: a folder without it is no complete model.
+Reading checks every file's sha256 before anything is built from it.
 """
 
 from __future__ import annotations
 
 import json
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Protocol
 
 from safetensors.torch import load_file, save_file
 
 from slategym.envs.names import UsageError
+from slategym.models.checksums import Damaged, check_files, read_json, sha256_of, with_checksum
 from slategym.models.files import atomic_path
 from slategym.models.multitask.card import card_text
 from slategym.models.multitask.network import MultiTaskBert
@@ -69,7 +69,7 @@ def write_model(model: MultiTaskBert, folder: str | Path) -> None:
         "class": CLASS,
         "format": FORMAT,
         "sha256": {
-            name: _sha256(folder / name)
+            name: sha256_of(folder / name)
             for name in (WEIGHTS, VOCABULARY)
             if (folder / name).exists()
         },
@@ -77,7 +77,7 @@ def write_model(model: MultiTaskBert, folder: str | Path) -> None:
         **({} if model.about is None else {"about": model.about}),
     }
     with atomic_path(folder / CONFIG) as path:
-        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(with_checksum(config), indent=2) + "\n", encoding="utf-8")
 
 
 def read_model(source: str | Path, *, revision: str | None = None) -> MultiTaskBert:
@@ -93,16 +93,7 @@ def read_model(source: str | Path, *, revision: str | None = None) -> MultiTaskB
     """
     folder = model_folder(source, revision=revision)
     config = read_config(folder)
-    for name, expected in config["sha256"].items():
-        path = folder / name
-        if not path.exists():
-            raise ValueError(f"{folder} holds no complete model: {name} is missing")
-        found = _sha256(path)
-        if found != expected:
-            raise ValueError(
-                f"{path} was altered: its sha256 is {found[:12]}..., {CONFIG} says "
-                f"{expected[:12]}...; take an unaltered copy or train the model again"
-            )
+    check_model_files(folder, config)
     try:
         model = MultiTaskBert.from_config(config)
     except (KeyError, TypeError) as error:
@@ -122,21 +113,39 @@ def read_config(folder: Path) -> dict[str, Any]:
     """A complete model folder's config.json.
 
     Raises:
-        ValueError: it is missing or damaged, or of another class or format.
+        Damaged: it is cut short or altered. ValueError: it is missing, or of another class or
+            format.
     """
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = read_json(folder / CONFIG)
     except FileNotFoundError:
         raise ValueError(f"{folder} holds no complete model: {CONFIG} is missing") from None
-    except ValueError as error:
-        raise ValueError(f"{folder / CONFIG} is damaged ({error}); train it again") from error
-    found = (config.get("class"), config.get("format")) if isinstance(config, dict) else (None,) * 2
+    except Damaged as error:
+        raise Damaged(f"{error}; take an unaltered copy or train it again") from error
+    found = (config.get("class"), config.get("format"))
     if found != (CLASS, FORMAT):
         raise ValueError(
             f"{folder} holds class {found[0]!r} format {found[1]!r}, "
             f"this reads {CLASS!r} format {FORMAT}; train it again"
         )
-    return dict(config)
+    if not isinstance(config.get("sha256"), dict):
+        raise Damaged(f"{folder / CONFIG} states no checksums of the files; train it again")
+    return config
+
+
+def check_model_files(folder: Path, config: dict[str, Any]) -> None:
+    """Hold a model folder's files against what its config.json says.
+
+    Raises:
+        Damaged: one is missing or altered.
+    """
+    try:
+        check_files(folder, config["sha256"])
+    except Damaged as error:
+        raise Damaged(
+            f"{folder} holds no complete model: {error}; take an unaltered copy or train the model "
+            "again"
+        ) from error
 
 
 def model_folder(source: str | Path, *, revision: str | None = None) -> Path:
@@ -204,8 +213,3 @@ def push_model(
             allow_patterns=list(PUBLISHED),
         )
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

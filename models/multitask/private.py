@@ -39,6 +39,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from slategym.envs.names import UsageError
+from slategym.models import finite
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.hashes import hash_of
@@ -261,7 +262,7 @@ def train_private(
         return MultiTaskBert.from_pretrained(folder).to(device)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        if is_complete(folder, about["spec"]):
+        if is_complete(folder, about["spec"], mend=True):
             return MultiTaskBert.from_pretrained(folder).to(device)
         model = MultiTaskBert(
             settings,
@@ -372,6 +373,7 @@ class PrivateFit:
                 state.step += 1
                 bar.move(state.step / per_epoch, {})
             state.epoch += 1
+            finite.check_weights(model.state_dict(), f"in epoch {state.epoch}")
             row = {
                 "epoch": float(state.epoch),
                 "epsilon": self.spent.so_far(self.privacy.rate, state.step),

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from slategym.models.console import plain_console
 from slategym.models.multitask.reporters import Reporter
 
 FIXED_WIDTH = 38  # of bar, epochs and time, with a space between each, in characters
@@ -28,7 +28,7 @@ class EpochBar:
     def __init__(
         self, label: str, epochs: int, shown: bool, reporters: Sequence[Reporter] = ()
     ) -> None:
-        console = Console(stderr=True)
+        console = plain_console(stderr=True)
         left = max(1, console.width - len(label) - FIXED_WIDTH)  # the losses are cut, not the rest
         self._progress = Progress(
             TextColumn("{task.description}"),

@@ -213,7 +213,7 @@ def refit_multitask(
         return Refitted(start, done, parted)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        if is_complete(folder, about["spec"]):
+        if is_complete(folder, about["spec"], mend=True):
             done = MultiTaskBert.from_pretrained(folder).to(device)
             return Refitted(start, done, parted)
         new = grown(

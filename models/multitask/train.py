@@ -7,6 +7,8 @@ weights, bit for bit on a CPU.
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from slategym.models.checksums import Damaged, set_aside
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.hashes import content_hash, hash_of
@@ -27,18 +30,27 @@ from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
 from slategym.models.multitask.item_extras import item_extras
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.position import click_weights
-from slategym.models.multitask.pretrained import CONFIG, read_config
+from slategym.models.multitask.pretrained import (
+    CONFIG,
+    VOCABULARY,
+    WEIGHTS,
+    check_model_files,
+    read_config,
+)
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.reporters import check_reporters, open_reporters
 from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask, plan_epoch
 from slategym.models.multitask.team import Team
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
+from slategym.models.tensor_files import remove_checkpoints
 from slategym.models.text.encoder import encoder_version, find_encoder
 from slategym.models.text.masked import adapted
 from slategym.models.text.settings import DEFAULT_ENCODER, HUB_NAME, EncoderSettings
 from slategym.models.text.tuned import TunedEncoder
 from slategym.models.text.vectors import item_text_vectors
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 6  # raise it when the same spec would give other weights
 MOST_SLOTS = 100  # of a slate; those beyond count as the last
@@ -137,7 +149,7 @@ def train_multitask(
         return MultiTaskBert.from_pretrained(folder).to(device)
     folder.mkdir(parents=True, exist_ok=True)
     with team.locked(folder):  # another process may be at it: wait, then load
-        if is_complete(folder, about["spec"]):
+        if is_complete(folder, about["spec"], mend=team.first):
             return MultiTaskBert.from_pretrained(folder).to(device)
         judgement: Judgement | None = None
         if refit and held_E is not None:
@@ -315,7 +327,7 @@ def write(model: MultiTaskBert, folder: Path, about: dict[str, Any], *, files: b
     if not files:
         return
     model.save_pretrained(folder)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    remove_checkpoints(folder / CHECKPOINT)
 
 
 def read_about(folder: Path) -> dict[str, Any]:
@@ -355,15 +367,32 @@ def describe(mask_E: Bools, sequences: Sequences) -> dict[str, Any]:
     }
 
 
-def is_complete(folder: Path, spec: str) -> bool:
-    """Whether the folder holds the model of this spec.
+def is_complete(folder: Path, spec: str, *, mend: bool = False) -> bool:
+    """Whether the folder holds the model of this spec, whole.
+
+    Args:
+        folder: of the model.
+        spec: hash of what decides the weights.
+        mend: set aside what is damaged, and say so: only who holds the folder's lock may.
 
     Raises:
         ValueError: if it holds another.
     """
     if not (folder / CONFIG).exists():
         return False
-    found = read_about(folder)["spec"]
+    try:
+        config = read_config(folder)
+        check_model_files(folder, config)
+    except Damaged as error:
+        if mend:
+            logger.warning("%s: set aside, and trained again", str(error).partition("; ")[0])
+            for name in (WEIGHTS, VOCABULARY, CONFIG):
+                if (folder / name).exists():
+                    set_aside(folder / name)
+        elif not os.access(folder, os.W_OK):
+            raise
+        return False
+    found = config["about"]["spec"]
     if found != spec:
         raise ValueError(
             f"{folder} holds a model of another spec ({found}, wanted {spec}); "

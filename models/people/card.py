@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from slategym.envs.names import in_markdown
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.files import atomic_path
@@ -28,7 +29,7 @@ def write_card(
         figures: a sentence.
     """
     lines = [
-        f"# People of {log.name}: {family}",
+        f"# People of {in_markdown(log.name)}: {in_markdown(family)}",
         "",
         f"{one_line}. Fitted on {about['people']} people of party {about['party']} alone "
         f"(log sha256 `{log.sha256[:12]}`); settings chosen and outputs calibrated on "

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from rich.console import Console
-
 from slategym.models.classics.figures import classic_figures
 from slategym.models.classics.reading import Reading
+from slategym.models.console import plain_console
 from slategym.models.data.log import Log
 from slategym.models.files import kept
 from slategym.models.multitask.scores import Figures, defined
@@ -29,7 +28,7 @@ def classic_rows(name: str, reading: Reading, *, progress: bool) -> list[Figures
         progress: whether to say on stderr what was read.
     """
     trees = find_spec("sklearn") is not None
-    log, console = reading.log, Console(stderr=True, quiet=not progress)
+    log, console = reading.log, plain_console(stderr=True, quiet=not progress)
 
     def read() -> list[dict[str, Any]]:
         text_ND0 = item_text_vectors(log.items["text"].tolist(), progress=progress)

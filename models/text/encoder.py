@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slategym.envs.names import UsageError
-from slategym.models.assets.registry import fetch
+from slategym.models.assets.registry import ASSETS, fetch
+from slategym.models.checksums import sha256_of
+from slategym.models.hashes import hash_of
 from slategym.models.text.settings import DEFAULT_ENCODER
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 MAX_TOKENS = 64  # longer texts are cut; titles with genres have 10 to 30
 MAX_UNKNOWN_RATE = 0.03  # of tokens; above it the encoder cannot read this language
 WEIGHTS = (".safetensors", ".bin")
+READ = (".json", ".txt", ".model", *WEIGHTS)  # suffixes of what decides the vectors
 
 
 class Tokens(NamedTuple):
@@ -85,23 +88,19 @@ def _needs(folder: Path) -> dict[str, bool]:
 
 
 def encoder_version(source: str | Path) -> str:
-    """A hash of a local folder's files, or of a hub id: what a cache of its vectors is kept under.
+    """A hash of an encoder's files, or of a hub id: what a cache of its vectors is kept under.
 
     Args:
-        source: folder or hub id.
+        source: the asset's name, which need not be here to be told; a folder; a hub id.
     """
-    folder = Path(source)
+    if source == DEFAULT_ENCODER:
+        stated = ASSETS[DEFAULT_ENCODER].sources[0].files
+        return hash_of({name: x for name, x in stated.items() if Path(name).suffix in READ})
+    folder = Path(source).expanduser()
     if not folder.is_dir():
         return sha256(str(source).encode()).hexdigest()[:16]
-    digest = sha256()
-    for file in sorted(folder.glob("*")):
-        if file.suffix in {".json", ".txt", ".model"}:
-            digest.update(file.name.encode() + file.read_bytes())
-        elif file.suffix in WEIGHTS:
-            with file.open("rb") as weights:
-                weights_hash = file_digest(weights, "sha256").digest()
-            digest.update(file.name.encode() + weights_hash)
-    return digest.hexdigest()[:16]
+    files = sorted(folder.glob("*"))
+    return hash_of({file.name: sha256_of(file) for file in files if file.suffix in READ})
 
 
 def load_encoder(source: str | Path) -> tuple[Any, Any]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from slategym.models.console import plain_console
 from slategym.models.files import kept_path
 from slategym.models.text.encoder import (
     Tokens,
@@ -98,7 +98,7 @@ def _adapt(model: Any, tokenizer: Any, tokens: Tokens, epochs: int, shown: bool)
     special = torch.tensor(sorted(tokenizer.all_special_ids))
     model.train()
     losses = []
-    with Progress(console=Console(stderr=True), disable=not shown) as bar:
+    with Progress(console=plain_console(stderr=True), disable=not shown) as bar:
         task = bar.add_task("reading the item texts", total=epochs * len(tokens.id_NL))
         for _ in range(epochs):
             total, guessed = 0.0, 0

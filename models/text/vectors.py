@@ -7,11 +7,12 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.progress import Progress
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from slategym.models.checksums import state_of
+from slategym.models.console import plain_console
 from slategym.models.files import home, kept_path
 from slategym.models.text.encoder import (
     MAX_TOKENS,
@@ -38,7 +39,7 @@ def item_text_vectors(
     """Pooled, L2-normalised vectors of texts, (N, D0), read from the cache where they are.
 
     A text that this encoder has met keeps its vector: of a catalogue that changed, only the texts
-    that changed are encoded.
+    that changed are encoded. Where all are met, the encoder itself is not needed.
 
     Args:
         texts: N of them.
@@ -52,15 +53,15 @@ def item_text_vectors(
     Warns:
         UserWarning: if more than 3 % of the tokens are unknown to the encoder.
     """
-    source = find_encoder(encoder, progress=progress)
-    shelf = f"vectors/{encoder_version(source)}-{pooling}-{MAX_TOKENS}"
+    shelf = f"vectors/{encoder_version(encoder)}-{pooling}-{MAX_TOKENS}"
 
     def write(path: Path) -> None:
         hash_N2 = _hashes(texts)
         known = _known(home() / shelf)
         vectors: list[Tensor | None] = [known.get(tuple(pair)) for pair in hash_N2.tolist()]
         new = [n for n, vector in enumerate(vectors) if vector is None]
-        if new:
+        if new:  # only now need the encoder be here
+            source = find_encoder(encoder, progress=progress)
             made_AD0 = encode([texts[n] for n in new], source, pooling=pooling, progress=progress)
             for n, vector in zip(new, made_AD0, strict=True):
                 vectors[n] = vector
@@ -81,6 +82,8 @@ def _known(shelf: Path) -> dict[tuple[int, ...], Tensor]:
     """Vectors of every text that this encoder has met, by the text's hash."""
     known: dict[tuple[int, ...], Tensor] = {}
     for file in sorted(shelf.glob("texts-*.safetensors")):
+        if state_of(file) == "damaged":
+            continue
         tensors = load_file(file)
         pairs = map(tuple, tensors["hash_N2"].tolist())
         known |= dict(zip(pairs, tensors["text_vectors_ND0"], strict=True))
@@ -107,7 +110,7 @@ def encode(
     # texts of like length together: padding costs as much as words
     order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
     vectors: list[Tensor] = [torch.empty(0)] * len(texts)
-    with Progress(console=Console(stderr=True), disable=not progress) as bar:
+    with Progress(console=plain_console(stderr=True), disable=not progress) as bar:
         task = bar.add_task("item texts", total=len(texts))
         for part in _parts(order):
             tokens = tokenizer(

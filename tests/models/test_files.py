@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from slategym.models.checksums import checksum_path
 from slategym.models.files import home, kept, kept_path, place_of
 
 
@@ -109,11 +110,19 @@ def test_looking_writes_nothing() -> None:
     assert after.items() <= before.items() and lock not in after
 
 
-def test_damage_is_named() -> None:
+@pytest.mark.parametrize("checked", [True, False])
+def test_damage_is_named_set_aside_and_mended(
+    checked: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     kept("constants/toy", 1, lambda: [1, 2, 3])
-    place_of("constants/toy.json", 1).write_text("[1, 2")
-    with pytest.raises(ValueError, match=r"toy-\w+\.json is damaged .* delete it"):
-        kept("constants/toy", 1, lambda: 5)
+    path = place_of("constants/toy.json", 1)
+    path.write_text("[1, 2" if not checked else "[1, 2, 4]")
+    if not checked:  # as earlier versions left it
+        checksum_path(path).unlink()
+    assert kept("constants/toy", 1, lambda: 5) == 5 == kept("constants/toy", 1, lambda: 6)
+    (said,) = caplog.messages
+    assert said.startswith(str(path)) and f"set aside as {path.name}.damaged" in said
+    assert path.with_name(f"{path.name}.damaged").is_file() and checksum_path(path).is_file()
 
 
 def test_of_several_processes_one_computes(tmp_path: Path) -> None:

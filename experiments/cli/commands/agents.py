@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
     from slategym.agents.registry import PolicyEntry
@@ -55,12 +56,12 @@ def agents(
         find_entry(agent, "agent")
         from slategym.experiments.cli.agent_page import page  # needs torch, the list does not
 
-        Console(highlight=False).print(page(agent))
+        plain_console().print(page(agent))
         return
     if as_json:
         typer.echo(json.dumps([_row(name, entry) for name, entry in every.items()], indent=1))
         return
-    console = Console(highlight=False)
+    console = plain_console()
     for kind, title in KINDS.items():
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("name", no_wrap=True, min_width=16)

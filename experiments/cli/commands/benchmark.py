@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from slategym.agents.registry import PRESENT, find_learner
 from slategym.envs.names import UsageError, lookup
 from slategym.experiments.studies.registry import STUDIES, studies
+from slategym.models.console import plain_console
 
 EPILOG = r"""
 **A first answer, in minutes on two cores: 3 seeds, 600 users**\
@@ -131,7 +131,7 @@ def benchmark(
         assumptions=assumptions,
     )
     report = run_study(find_study(study, request), request)
-    Console(stderr=True).print(f"report: {report}", highlight=False, soft_wrap=True)
+    plain_console(stderr=True).print(f"report: {report}", highlight=False, soft_wrap=True)
     if open_report:
         typer.launch(str(report.absolute()))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+
+from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
     from slategym.envs.types import World
@@ -150,7 +151,7 @@ def _check_agent(model: str, world: str | None, settings: list[str], pairs: list
 
 
 def _say(checked: tuple[str, ...], verdict: str) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     for line in checked:
-        console.print(f"checked: {line}", markup=False)
-    console.print(f"OK: {verdict}", markup=False)
+        console.print(f"checked: {line}")
+    console.print(f"OK: {verdict}")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.options import (
@@ -19,6 +18,7 @@ from slategym.experiments.cli.options import (
     Users,
     WorldSettings,
 )
+from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
     from slategym.experiments.measure.compare import Comparison
@@ -94,7 +94,7 @@ def compare(
     if out is not None:
         check_place(out)
     torch.set_num_threads(1)
-    screen = Console(stderr=True, highlight=False, soft_wrap=True)
+    screen = plain_console(stderr=True, soft_wrap=True)
     found = comparing.compare(
         world,
         names,
@@ -102,7 +102,7 @@ def compare(
         seed=seed,
         batch=batch,
         settings={**given, **({} if on == "cpu" else {"device": on})},
-        on_batch=(lambda name, n: screen.print(f"{name}: {n} sessions", markup=False))
+        on_batch=(lambda name, n: screen.print(f"{name}: {n} sessions"))
         if screen.is_terminal
         else None,
         trust=trust,

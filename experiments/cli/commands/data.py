@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from slategym.envs.names import UsageError, plain
+from slategym.models.console import plain_console
 
 if TYPE_CHECKING:  # pandas and torch are imported only by the command that needs them
     from rich.console import JustifyMethod
@@ -102,7 +102,7 @@ def list_assets() -> None:
     for name, entry in data_sets.all().items():
         if entry.asset is None:
             table.add_row(name, entry.what, "", entry.licence, "own copy")
-    Console().print(table)
+    plain_console().print(table)
 
 
 @data.command(epilog=FETCH_EPILOG)
@@ -173,7 +173,7 @@ def check(
             f"{log}: {len(checked.problems) + places:,} problems, listed above; the first: "
             f"{checked.problems[0]}"
         )
-    console = Console()
+    console = plain_console()
     console.print(_summary(checked))
     console.print(_uses(checked))
     for line in checked.warnings:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from slategym.envs.names import UsageError
+from slategym.models.console import plain_console
 
 EPILOG = r"""
 **A world learned from a log, on people whom nothing was trained on**\
@@ -87,7 +88,7 @@ def diagnose(
     if users > size:
         raise UsageError(f"users must be in [2, {size}], the people of {id}; got {users}")
     user_U = torch.arange(users, dtype=torch.int32)
-    screen = Console(stderr=True, highlight=False)
+    screen = plain_console(stderr=True)
     with _Bar(screen, users) as bar:
         found = kept_headroom(where, user_U, seed=seed, rollouts=rollouts, tell=bar.advance)
     document = {"settings": given, "seed": seed, **found}

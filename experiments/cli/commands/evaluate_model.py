@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
+
+from slategym.models.console import plain_console
 
 if TYPE_CHECKING:  # pandas, torch and transformers are imported by the command, when it runs
     from slategym.models.multitask.scores import Figures
@@ -197,7 +198,7 @@ def evaluate_model(
             found = {**asdict(reading), "protocol": reading.sentence()}
             typer.echo(json.dumps({"dataset": data.name, "cold_items": found}, indent=2))
         else:
-            Console().print(_cold_table(data.name, reading))
+            plain_console().print(_cold_table(data.name, reading))
         return
     asked = [(split, fold) for fold in range(FOLDS if split == "random" else 1)]
     asked += [("loo", 0)] if split == "time" and loo else []
@@ -231,7 +232,7 @@ def evaluate_model(
         told |= {} if report is None else {"groups": report.to_json()}
         typer.echo(json.dumps(told, indent=2))
         return
-    console = Console()
+    console = plain_console()
     for evaluation, figures in zip(evaluations, results, strict=True):
         console.print(_table(evaluation, figures))
     if len(cosines["heads"]) > 1:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
+
+from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
     from slategym.models.quality.explain import Explanation
@@ -85,11 +86,11 @@ def explain(
         }
         typer.echo(json.dumps(document, indent=1, allow_nan=False))
         return
-    console = Console(highlight=False)
+    console = plain_console()
     for one in told:
         console.print(_table(one))
     sentence = "no deletion test was asked for" if test is None else test.sentence()
-    console.print(sentence, markup=False, soft_wrap=True)
+    console.print(sentence, soft_wrap=True)
 
 
 def _table(one: Explanation) -> Table:

@@ -10,8 +10,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from slategym.envs.names import UsageError, lookup
+from slategym.envs.names import UsageError, in_markdown, lookup
 from slategym.experiments.cli.options import Trust
+from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
     from slategym.agents.core.agent import Agent
@@ -114,7 +115,7 @@ def export(
         temporary.write_text(_readme(about), encoding="utf-8")
     if about["log"] is not None:
         write_program(target)
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     if times:
         _print(times, console)
     console.print(
@@ -178,7 +179,8 @@ def _meaning(name: str) -> str:
 def _readme(about: dict[str, Any]) -> str:
     """How to call it, for who finds the folder."""
     rows = "\n".join(
-        f"| {x['name']} | ({', '.join(map(str, x['shape']))}) | {x['dtype']} | {x['meaning']} |"
+        f"| {in_markdown(x['name'])} | ({', '.join(map(str, x['shape']))}) | {x['dtype']} | "
+        f"{in_markdown(x['meaning'])} |"
         for x in about["inputs"]
     )
     names = ", ".join(x["name"] for x in about["inputs"])
@@ -199,7 +201,7 @@ def _readme(about: dict[str, Any]) -> str:
     )
     raw = "" if about["log"] is None else _by_keys(about["log"])
     table = f"\n| items | users a call | p50, ms | p95, ms |\n|---|---|---|---|\n{timed}\n"
-    return f"""# {about["agent"]}, trained in {about["world"]}
+    return f"""# {in_markdown(about["agent"])}, trained in {in_markdown(about["world"])}
 
     import torch
     policy = torch.jit.load("policy.pt")
@@ -246,4 +248,4 @@ def _print(times: list[Latency | Unmeasured], console: Console) -> None:
             lines.add_row(f"{time['items']:,}", str(time["batch"]), *numbers)
     console.print(lines)
     for reason, sizes in left_out.items():
-        console.print(f"not measured with {', '.join(sizes)} items: {reason}", markup=False)
+        console.print(f"not measured with {', '.join(sizes)} items: {reason}")

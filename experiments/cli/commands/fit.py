@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+
+from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
     from slategym.models.data.log import Log
@@ -126,9 +127,9 @@ def fit(
     if as_json:
         typer.echo(json.dumps(_document(about, folder), allow_nan=False, indent=1))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     for line in _lines(found, about, folder, log):
-        console.print(line, markup=False)
+        console.print(line)
 
 
 def _document(about: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
+
+from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
     from slategym.models.quality.drift import DriftReport
@@ -99,12 +100,12 @@ def refit(
     if as_json:
         typer.echo(json.dumps({"model": str(folder), **done.drift.to_json()}, indent=1))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     for table in _tables(done.drift):
         console.print(table)
     for line in done.drift.summary():
-        console.print(line, markup=False)
-    console.print(f"model: {folder} (README.md is its card); figure: {picture.path}", markup=False)
+        console.print(line)
+    console.print(f"model: {folder} (README.md is its card); figure: {picture.path}")
 
 
 def _seconds(moment: str) -> int:

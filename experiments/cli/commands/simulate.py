@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from slategym.envs.names import UsageError
@@ -21,6 +20,7 @@ from slategym.experiments.cli.options import (
     Users,
     WorldSettings,
 )
+from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -185,9 +185,7 @@ def _added(parts: list[dict[str, float]]) -> dict[str, float]:
 def _say_settings(settings: dict[str, Any]) -> None:
     """That they were taken over from training."""
     listed = ", ".join(f"{name}={json.dumps(value)}" for name, value in settings.items())
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"the world as in training: {listed}", markup=False
-    )
+    plain_console(stderr=True, soft_wrap=True).print(f"the world as in training: {listed}")
 
 
 def _run(
@@ -204,7 +202,7 @@ def _run(
 
     names, explored = [s.name for s in world.users.signals], isinstance(policy, Exploring)
     sums = dict.fromkeys(names, 0.0)
-    screen = Console(stderr=True)
+    screen = plain_console(stderr=True)
     with ExitStack() as stack:
         bar = stack.enter_context(
             Progress(
@@ -291,7 +289,7 @@ def _figures(parts: list[pd.DataFrame], sums: dict[str, float], seconds: float) 
 
 
 def _print(summary: dict[str, Any], out: Path | None) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     half = "" if summary["return_ci95"] is None else f" ± {summary['return_ci95']:.2f} (95 %)"
     seeds = summary.get("training_seeds", [])
     of_seeds = f" and {len(seeds)} training seeds" if len(seeds) > 1 else ""
@@ -303,4 +301,4 @@ def _print(summary: dict[str, Any], out: Path | None) -> None:
         markup=False,
     )
     if out is not None:
-        console.print(f"slates: {out}", markup=False)
+        console.print(f"slates: {out}")

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from slategym.models.console import plain_console
 
 EPILOG = r"""
 **All studies; then run one**\
@@ -39,6 +40,6 @@ def studies(
     table.add_column("what it asks")
     for name, what in listed:
         table.add_row(name, what)
-    console = Console(highlight=False)
+    console = plain_console()
     console.print(table)
     console.print("To run one: slategym benchmark NAME")

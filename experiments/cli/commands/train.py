@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from slategym.envs.names import UsageError, lookup
 from slategym.experiments.cli.options import AgentSettings, Device, WorldSettings
+from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
     from slategym.agents.core.agent import Agent
@@ -98,9 +98,9 @@ def train(
         tuple(range(seeds)) if seeds is not None else (seed or 0,),
     )
     folder = out or Path("runs") / training.name
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = plain_console(stderr=True, soft_wrap=True)
     if training.finished(folder):
-        console.print(f"{folder} is finished; nothing to do", markup=False)
+        console.print(f"{folder} is finished; nothing to do")
         return
     on = resolve_device(device)
     check_folder(folder)
@@ -118,7 +118,7 @@ def train(
 def _print(training: Training, trained: Agent, folder: Path) -> None:
     from slategym.experiments.runs.progress import duration
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     earned = f", return {trained.curve[-1].return_mean:.1f} at the end" if trained.curve else ""
     rate = trained.steps * len(trained.seeds) / max(trained.seconds, 1e-9)
     console.print(
@@ -128,5 +128,5 @@ def _print(training: Training, trained: Agent, folder: Path) -> None:
         markup=False,
     )
     for at_seed, served in zip(trained.seeds, trained.served, strict=False):
-        console.print(f"seed {at_seed} serves its {served}", markup=False)
-    console.print(f"agent: {folder}", markup=False)
+        console.print(f"seed {at_seed} serves its {served}")
+    console.print(f"agent: {folder}")

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from slategym.models.console import plain_console
 
 EPILOG = r"""
 **All worlds; then one of them, with its settings**\
@@ -38,14 +39,14 @@ def worlds(
         find_world(world)
         from slategym.experiments.cli.world_page import page
 
-        Console(highlight=False).print(page(world))
+        plain_console().print(page(world))
         return
     listed = [(name.removeprefix(NAMESPACE), e.one_line) for name, e in registry.all().items()]
     if as_json:
         rows = [{"name": name, "what": what} for name, what in listed]
         typer.echo(json.dumps(rows, indent=1))
         return
-    console = Console(highlight=False)
+    console = plain_console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("world", no_wrap=True)
     table.add_column("what it is")

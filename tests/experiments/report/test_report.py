@@ -22,8 +22,8 @@ from slategym.experiments.report.markup import element, join, table
 from slategym.experiments.report.report import Report, write_report
 from slategym.experiments.report.results import Artefact, Constant
 from slategym.experiments.report.terminal import print_report
-from slategym.experiments.runs.store import sha256_of
 from slategym.experiments.statistics.differences import cell
+from slategym.models.checksums import sha256_of
 
 FIGURES = ("ladder", "differences", "curves", "reliability", "judge", "sensitivity")
 

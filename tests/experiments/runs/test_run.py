@@ -201,7 +201,7 @@ def test_nothing_outlives_a_run_that_is_ended_and_the_next_goes_on(
     parent.communicate(timeout=30)
     assert parent.returncode != 0
     wait_for(lambda: not any(alive(pid) for pid in pids))
-    names = [path.name for path in (bench.store.folder / "units").glob("*")]
+    names = [path.name for path in (bench.store.folder / "units").glob("*.parquet")]
     assert names == [bench.store.path(toy(1)).name]
     assert bench.run(toy(1), toy(5)).computed == 1
 

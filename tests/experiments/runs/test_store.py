@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from toy_units import toy
 
-from slategym.experiments.runs import store as store_module
 from slategym.experiments.runs.store import Store, open_store, read_parquet, write_json
 from slategym.experiments.runs.units import Unit
+from slategym.models.checksums import sha256_of
 
 FRAME = pd.DataFrame(
     {
@@ -125,8 +125,13 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
 
 
 def test_a_second_process_is_kept_out_and_leftovers_are_swept(store: Store) -> None:
-    leftover = store.folder / "units" / ".x-123.parquet"
-    leftover.write_text("half")
+    half = [store.folder / "units" / ".x-0123456789ab.parquet"]
+    half += [store.folder / "work" / "x" / ".agent-0123456789ab.safetensors"]
+    half += [store.folder / "work" / "x" / ".model-0123456789ab" / "config.json"]
+    own = [store.folder / "units" / name for name in ("notes.md", ".gitkeep", "old/notes.parquet")]
+    for path in (*half, *own):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
     code = (
         "import sys; from pathlib import Path\n"
         "from slategym.experiments.runs.store import open_store\n"
@@ -134,7 +139,7 @@ def test_a_second_process_is_kept_out_and_leftovers_are_swept(store: Store) -> N
     )
     command = [sys.executable, "-c", code, str(store.folder)]
     with store.lock():
-        assert not leftover.exists()
+        assert not any(path.exists() for path in half) and all(path.exists() for path in own)
         second = subprocess.run(command, capture_output=True, text=True)
     assert second.returncode == 1
     assert f"another run is writing into {store.folder}" in second.stderr
@@ -147,5 +152,5 @@ def test_json_files(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         write_json(float("inf"), tmp_path / "b.json")
     assert not (tmp_path / "b.json").exists()
-    digest = store_module.sha256_of(tmp_path / "a.json")
+    digest = sha256_of(tmp_path / "a.json")
     assert len(digest) == 64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from small_worlds import TASKS
 
 from slategym.envs.names import UsageError
+from slategym.models.checksums import with_checksum
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.pretrained import PUBLISHED, push_model
@@ -105,20 +107,24 @@ def _spoil(folder: Path, how: str) -> None:
     elif how == "vocabulary":
         path = folder / "vocabulary.json"
         path.write_text(path.read_text().replace("Film 3", "Film 4"))
+    elif how == "one digit":
+        path = folder / "config.json"
+        path.write_text(re.sub(r'"seed": \d', '"seed": 9', path.read_text()))
     elif how == "json":
         (folder / "config.json").write_text("{")
     else:
         config |= json.loads(how)
-        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "config.json").write_text(json.dumps(with_checksum(config)))
 
 
 @pytest.mark.parametrize(
     ("how", "message"),
     [
         ("config", r"no complete model: config\.json is missing"),
-        ("weights", r"no complete model: model\.safetensors is missing"),
+        ("weights", r"no complete model: .*model\.safetensors is missing"),
         ("altered", r"model\.safetensors was altered: its sha256 is"),
         ("vocabulary", r"vocabulary\.json was altered"),
+        ("one digit", r"config\.json was altered"),
         ("json", r"config\.json is damaged"),
         ('{"class": "Other"}', r"holds class 'Other' format \d+, this reads 'MultiTaskBert'"),
         ('{"format": 1}', r"format 1, this reads 'MultiTaskBert' format"),

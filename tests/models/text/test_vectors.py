@@ -1,11 +1,17 @@
+import shutil
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
 from transformers import BertModel
 
+from slategym.models.assets.registry import ASSETS
+from slategym.models.assets.sources import Site
+from slategym.models.checksums import sha256_of
 from slategym.models.text import vectors as text
-from slategym.models.text.encoder import encoder_version
+from slategym.models.text.encoder import READ, encoder_version
+from slategym.models.text.settings import DEFAULT_ENCODER
 from slategym.models.text.vectors import encode, item_text_vectors
 
 
@@ -31,7 +37,7 @@ def test_vectors_are_the_mean_over_real_tokens_at_unit_length(encoder):
 def test_vectors_are_computed_once(encoder, home, monkeypatch):
     texts = ["toy story", "alien"]
     first = item_text_vectors(texts, encoder, progress=False)
-    assert len(list((home / "vectors").glob("*/*"))) == 1
+    assert len(list((home / "vectors").glob("*/*.safetensors"))) == 1
     monkeypatch.setattr(text, "encode", lambda *a, **k: pytest.fail("encoded again"))
     assert torch.equal(item_text_vectors(texts, encoder, progress=False), first)
 
@@ -39,7 +45,7 @@ def test_vectors_are_computed_once(encoder, home, monkeypatch):
 def test_other_texts_are_other_vectors(encoder, home):
     first = item_text_vectors(["toy"], encoder, progress=False)
     second = item_text_vectors(["alien"], encoder, progress=False)
-    assert len(list((home / "vectors").glob("*/*"))) == 2
+    assert len(list((home / "vectors").glob("*/*.safetensors"))) == 2
     assert not torch.equal(first, second)
 
 
@@ -69,6 +75,24 @@ def test_no_encoder_is_one_clear_line(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"no text encoder at .*empty"):
         encode(["toy"], tmp_path / "empty", progress=False)
+
+
+def test_the_asset_is_not_wanted_where_every_text_is_known(encoder, home, monkeypatch):
+    copy = home / "assets" / DEFAULT_ENCODER
+    copy.mkdir(parents=True)
+    for file in encoder.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    hashes = {file.name: sha256_of(file) for file in copy.iterdir() if file.suffix in READ}
+    asset = ASSETS[DEFAULT_ENCODER]
+    sources = (Site("http://127.0.0.1:9/", hashes),)  # nobody is there
+    monkeypatch.setitem(ASSETS, DEFAULT_ENCODER, replace(asset, sources=sources))
+    assert encoder_version(DEFAULT_ENCODER) == encoder_version(copy)
+    first = item_text_vectors(["toy", "alien"], progress=False)
+    shutil.rmtree(copy)
+    assert torch.equal(item_text_vectors(["toy", "alien"], progress=False), first)
+    assert torch.equal(item_text_vectors(["alien"], progress=False), first[1:])
+    with pytest.raises(OSError, match=f"could not fetch {DEFAULT_ENCODER}"):
+        item_text_vectors(["film"], progress=False)
 
 
 def test_only_texts_that_changed_are_encoded(encoder, home, monkeypatch):

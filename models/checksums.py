@@ -1,0 +1,146 @@
+"""Checksums of what is kept: whether a file is still what was written, and what to do if not.
+
+Beside a file or folder that the cache keeps stands `NAME.sha256`, as the program sha256sum writes
+and checks it. A JSON file that names others holds their checksums and its own. What was written by
+a version that kept none is taken as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any, Literal
+
+SUFFIX = ".sha256"
+ASIDE = ".damaged"
+OWN = "checksum"  # key of a JSON file's own checksum
+LEFT_OUT = ("README.md",)  # of folders: cards are written again when more is known
+
+State = Literal["whole", "damaged", "unchecked", "missing"]
+
+
+class Damaged(ValueError):
+    """A file is cut short or altered; the message names it and says how that shows."""
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's content, hexadecimal."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def checksum_path(path: Path) -> Path:
+    """Where the checksums of a kept file or folder stand."""
+    return path.with_name(path.name + SUFFIX)
+
+
+def checksum_lines(content: Path, name: str) -> str:
+    """The text of `checksum_path`.
+
+    Args:
+        content: a file or a folder.
+        name: what it is called, or will be.
+    """
+    if not content.is_dir():
+        return f"{sha256_of(content)}  {name}\n"
+    names = {file: file.relative_to(content).as_posix() for file in _files(content)}
+    return "".join(f"{sha256_of(file)}  {name}/{inner}\n" for file, inner in names.items())
+
+
+def state_of(path: Path) -> State:
+    """Whether a kept file or folder is there and what its checksums say.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not path.exists():
+        return "missing"
+    stated = checksum_path(path)
+    if not stated.is_file():
+        return "unchecked"
+    found = checksum_lines(path, path.name)
+    return "whole" if found == stated.read_text(encoding="utf-8", errors="replace") else "damaged"
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file or folder, in place of what was set aside before; its new path.
+
+    Raises:
+        OSError: that is not possible here; one line with the file and what to do.
+    """
+    aside = path.with_name(path.name + ASIDE)
+    try:
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        os.replace(path, aside)
+        checksum_path(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"{path} is damaged and cannot be set aside ({error.strerror}); delete it, or name a "
+            "folder that you may write to"
+        ) from error
+    return aside
+
+
+def with_checksum(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON values and, among them, their checksum."""
+    bare = {name: value for name, value in values.items() if name != OWN}
+    return {**bare, OWN: _checksum(bare)}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file, checked if it holds its checksum.
+
+    Raises:
+        Damaged: it is no JSON object, or its checksum is another. FileNotFoundError: no such file.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Damaged(f"{path} is damaged ({error})") from error
+    except RecursionError as error:
+        raise Damaged(f"{path} is damaged (nested too deeply)") from error
+    if not isinstance(found, dict):
+        raise Damaged(f"{path} is damaged (it holds no object)")
+    stated = found.pop(OWN, None)
+    if stated is not None and stated != _checksum(found):
+        raise Damaged(f"{path} was altered: it does not have the checksum that it states")
+    return found
+
+
+def check_files(folder: Path, stated: Mapping[str, str]) -> None:
+    """Hold a folder's files against their checksums.
+
+    Args:
+        folder: where they are.
+        stated: sha256 by name, in hexadecimal.
+
+    Raises:
+        Damaged: naming the first that is missing or altered.
+    """
+    for name, expected in stated.items():
+        path = folder / name
+        if not path.is_file():
+            raise Damaged(f"{path} is missing")
+        found = sha256_of(path)
+        if found != expected:
+            raise Damaged(
+                f"{path} was altered: its sha256 is {found[:12]}..., {str(expected)[:12]}... was "
+                "written"
+            )
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for file in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if file.is_file() and not hidden and file.name not in LEFT_OUT:
+            yield file

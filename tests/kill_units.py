@@ -1,0 +1,77 @@
+"""Work to be killed at: trainings with checkpoints, readings of them, a fit. Run as a program."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from slategym.agents.registry import POLICIES, PolicyEntry
+from slategym.experiments.measure.training import Training
+from slategym.experiments.runs.run import run_units
+from slategym.experiments.runs.store import open_store
+from slategym.experiments.runs.units import Unit, Work
+
+WORLD = "Sardine-SlateTopK-Bored-v0"
+NAMES = "kill_units"
+
+
+def learn(work: Work) -> pd.DataFrame:
+    """Train, with a checkpoint after every cycle."""
+    from small_agents import CountingSettings
+
+    POLICIES["counting"] = PolicyEntry("learner", "counts", None, "small_agents:Counting")
+    seed, num_steps = work.spec
+    settings = CountingSettings(num_steps=num_steps, num_users=4)
+    agent = Training("counting", WORLD, {"num_items": 50}, settings, (seed,)).run(
+        work.folder, checkpoint_every=0.0, callback=lambda now: work.progress(now.steps, now.total)
+    )
+    points = [(point.steps, point.return_mean) for point in agent.curve]
+    return pd.DataFrame(points, columns=["steps", "return_mean"])
+
+
+def read(work: Work) -> pd.DataFrame:
+    """What was learned, as a table."""
+    from safetensors.torch import load_file
+
+    folder = work.needed_folder(f"{NAMES}:learn")
+    tensors = load_file(folder / "agent.safetensors")
+    return pd.DataFrame({name: x.flatten().numpy() for name, x in sorted(tensors.items())})
+
+
+def units(num_steps: int) -> list[Unit]:
+    """Four trainings, each read."""
+    lessons = [Unit(f"learn {n}", f"{NAMES}:learn", (n, num_steps)) for n in range(4)]
+    return [Unit(f"read {u.label}", f"{NAMES}:read", {}, (u,)) for u in lessons] + lessons
+
+
+def fit(folder: Path, epochs: int) -> Any:
+    """A small multi-task BERT."""
+    import torch
+    from small_worlds import small_log
+
+    from slategym.models.multitask.network import MultiTaskSettings
+    from slategym.models.multitask.train import TrainingSettings, train_multitask
+
+    torch.set_num_threads(1)
+    return train_multitask(
+        small_log(num_users=12, num_items=12),
+        np.arange(10),
+        MultiTaskSettings(width=8, feedforward=8, max_history=8),
+        TrainingSettings(epochs=epochs, patience=epochs, batch_events=16),
+        folder,
+        validation=np.arange(10, 12),
+        text_vectors_ND0=torch.zeros(12, 4),
+        progress=False,
+    )
+
+
+if __name__ == "__main__":
+    what, out, size = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    if what == "fit":
+        fit(out, size)
+    else:
+        run_units(units(size), open_store(out), workers=2)

@@ -1,0 +1,126 @@
+"""Killed at any moment and called again, everything ends with the very bits of the undisturbed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import kill_units
+import pytest
+from safetensors.torch import load_file
+
+from slategym.experiments.runs.store import open_store
+from slategym.models.files import is_temporary
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+
+HERE = Path(__file__).parent
+FOLDERS = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+
+
+def start(what: str, out: Path, size: int) -> subprocess.Popen[bytes]:
+    call = [sys.executable, str(HERE.parent / "kill_units.py"), what, str(out), str(size)]
+    return subprocess.Popen(
+        call, env={**os.environ, "PYTHONPATH": FOLDERS}, stderr=subprocess.DEVNULL
+    )
+
+
+def workers_of(parent: int) -> list[int]:
+    """Processes of the parent that are at a unit; not what multiprocessing keeps beside them."""
+    found = []
+    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        command = Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"spawn_main" in command:
+            found.append(int(child))
+    return found
+
+
+def wait_for_checkpoint(out: Path, process: subprocess.Popen[bytes], since: float) -> None:
+    """Until some checkpoint was written after that moment, or all is over."""
+    deadline = time.monotonic() + 120
+    while process.poll() is None:
+        kept = [p for p in out.rglob("checkpoint.safetensors") if p.exists()]
+        if any(path.stat().st_mtime > since for path in kept if path.exists()):
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def check_same(out: Path, whole: Path, num_steps: int) -> None:
+    mine, theirs = open_store(out), open_store(whole)
+    for unit in kill_units.units(num_steps):
+        assert mine.read(unit).equals(theirs.read(unit)), unit.label
+    for path in sorted(whole.rglob("agent.safetensors")):
+        assert path.read_bytes() == (out / path.relative_to(whole)).read_bytes()
+    assert not any(is_temporary(path) for path in out.rglob("*"))
+
+
+def kill_a_study(tmp_path: Path, num_steps: int, kills: int, seed: int) -> list[str]:
+    """Whom each kill met: the parent, a worker or all."""
+    chance, met = random.Random(seed), []
+    while len(met) < kills:
+        began = time.time()
+        process = start("study", tmp_path / "out", num_steps)
+        wait_for_checkpoint(tmp_path / "out", process, began)
+        time.sleep(chance.random() * 0.5)
+        if process.poll() is not None:
+            break
+        workers = workers_of(process.pid)
+        whom = ("parent", "worker", "all")[len(met) % 3]
+        met.append(whom)
+        if whom in ("worker", "all") and workers:
+            os.kill(chance.choice(workers), signal.SIGKILL)
+        if whom in ("parent", "all"):
+            process.kill()
+        else:
+            time.sleep(chance.random())  # it is tried once more; then the whole is killed
+            process.kill()
+        process.wait()
+    assert start("study", tmp_path / "out", num_steps).wait() == 0
+    assert start("study", tmp_path / "whole", num_steps).wait() == 0
+    check_same(tmp_path / "out", tmp_path / "whole", num_steps)
+    return met
+
+
+def test_a_study_killed_once(tmp_path: Path) -> None:
+    assert kill_a_study(tmp_path, num_steps=200, kills=1, seed=0) == ["parent"]
+
+
+@pytest.mark.slow
+def test_a_study_killed_twenty_times(tmp_path: Path) -> None:
+    assert len(kill_a_study(tmp_path, num_steps=40_000, kills=20, seed=1)) == 20
+
+
+def test_a_killed_worker_is_tried_again(tmp_path: Path) -> None:
+    began = time.time()
+    process = start("study", tmp_path / "out", 400)
+    wait_for_checkpoint(tmp_path / "out", process, began)
+    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+    assert process.wait(120) == 0
+
+
+def kill_a_fit(tmp_path: Path, epochs: int, kills: int, seed: int) -> None:
+    chance, out, met = random.Random(seed), tmp_path / "out", 0
+    while met < kills:
+        began = time.time()
+        process = start("fit", out, epochs)
+        wait_for_checkpoint(out, process, began)
+        time.sleep(chance.random() * 0.3)
+        met += process.poll() is None
+        process.kill()
+        process.wait()
+    assert start("fit", out, epochs).wait() == 0
+    assert start("fit", tmp_path / "whole", epochs).wait() == 0
+    mine, theirs = (load_file(at / "model.safetensors") for at in (out, tmp_path / "whole"))
+    assert all(mine[name].equal(x) for name, x in theirs.items()) and len(mine) > 10
+    assert not (out / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_a_fit_killed_ten_times(tmp_path: Path) -> None:
+    kill_a_fit(tmp_path, epochs=2_000, kills=10, seed=2)
