@@ -106,8 +106,8 @@ def _body(about: dict[str, Any]) -> list[str]:
     if origin := about.get("from"):
         lines += [
             f"- fitted further from {in_markdown(repr(origin['label']))}: "
-            f"{origin['new_rows']:,} rows and {origin['new_items']:,} items are new; old rows are at least {origin['replay']:.0%} "
-            "of those learned from",
+            f"{origin['new_rows']:,} rows and {origin['new_items']:,} items are new; old rows are "
+            f"at least {origin['replay']:.0%} of those learned from",
             *(f"- {in_markdown(note)}" for note in origin["notes"]),
         ]
     if validation is None:
