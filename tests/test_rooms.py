@@ -23,12 +23,14 @@ STOREYS = {
     "models": Storey(
         core={
             **{name: () for name in ("hashes", "metrics", "statistics", "terms")},
-            "files": ("hashes",),
+            **{name: () for name in ("checksums", "console", "ending", "finite")},
+            "files": ("checksums", "hashes"),
+            "tensor_files": ("checksums", "files"),
             "tasks": ("metrics", "statistics"),
             "taste": ("metrics", "statistics", "tasks"),
-            "assets": ("files", "hashes"),
+            "assets": ("checksums", "console", "ending", "files", "hashes"),
             "data": ("assets", "files", "hashes"),
-            "text": ("assets", "files", "hashes"),
+            "text": ("assets", "checksums", "console", "files", "hashes"),
             # what classics and the wide part of the network both know of a log's rows
             "closed_form": ("data", "statistics"),
         },
@@ -50,7 +52,7 @@ STOREYS = {
             "measure": ("runs", "statistics", "study"),
             "report": ("runs", "statistics", "study"),
         },
-        top=("benchmark", "studies", "cli"),
+        top=("benchmark", "doctor", "studies", "cli"),
     ),
 }
 FILES = [path for storey in STOREYS for path in sorted((ROOT / storey).rglob("*.py"))]

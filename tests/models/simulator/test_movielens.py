@@ -31,6 +31,7 @@ from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.envs.types import Session, World, map_tensors
 from slategym.envs.users.assumed import Assumed
+from slategym.models.checksums import checksum_lines, checksum_path
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
 from slategym.models.multitask.network import MultiTaskSettings
 from slategym.models.multitask.train import TrainingSettings
@@ -223,6 +224,10 @@ def test_the_constants_are_solved_once_and_kept(home: Path) -> None:
     first = films().click_constants("A")
     kept = next(path for path in files if json.loads(path.read_text()).get("skip") == first.skip)
     kept.write_text(json.dumps({**json.loads(kept.read_text()), "skip": 1.25}))
+    forget()
+    assert films().click_constants("A") == first  # altered: solved again
+    kept.write_text(json.dumps({**json.loads(kept.read_text()), "skip": 1.25}))
+    checksum_path(kept).write_text(checksum_lines(kept, kept.name))
     forget()
     assert films().click_constants("A") == replace(first, skip=1.25)
     kept.unlink()
