@@ -9,12 +9,13 @@ BIN := $(VENV)/bin
 # checkout is not.
 INSTALLED := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 
-.PHONY: help setup demo test check fix bench
+.PHONY: help setup demo test test-floor check fix bench
 
 help:
 	@echo "make setup   install slategym and its tools into $(VENV)"
 	@echo "make demo    from real ratings to a report, in minutes"
 	@echo "make test    the default tests"
+	@echo "make test-floor   the contract tests at the lowest versions that pyproject.toml allows"
 	@echo "make check   format, lint, types and tests, as before a pull request"
 	@echo "make fix     format, and repair what the linter can"
 	@echo "make bench   benchmarks"
@@ -36,6 +37,22 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+# In a virtual environment of its own. FLOOR_TORCH: another torch, where its floor has no build
+# without gigabytes for GPUs.
+FLOOR_VENV ?= .venv-floor
+FLOOR_TORCH ?= $(shell $(PYTHON) tests/floors.py torch)
+CONTRACTS := tests/envs tests/agents/test_contract.py tests/agents/sb3 tests/agents/adapters \
+  tests/robustness/test_seeds.py tests/robustness/test_settings.py tests/robustness/test_clients.py \
+  tests/experiments/measure/test_slate_log.py tests/models/data/test_folder.py
+
+test-floor:
+	@test -x $(FLOOR_VENV)/bin/python || $(PYTHON) -m venv $(FLOOR_VENV)
+	$(PYTHON) tests/floors.py | grep -v '^torch==' > $(FLOOR_VENV)/floors.txt
+	$(FLOOR_VENV)/bin/python -m pip install --quiet torch==$(FLOOR_TORCH)
+	$(FLOOR_VENV)/bin/python -m pip install --quiet --constraint $(FLOOR_VENV)/floors.txt \
+	  --editable . pytest pytest-timeout pytest-xdist hypothesis
+	$(FLOOR_VENV)/bin/python -m pytest -q -n $(WORKERS) -W ignore::DeprecationWarning $(CONTRACTS)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from slategym.agents.sb3.algorithms import StableSAC as StableSAC
     from slategym.agents.sb3.algorithms import StableTD3 as StableTD3
     from slategym.agents.sb3.env import SlateVecEnv as SlateVecEnv
+    from slategym.agents.sb3.flat import Flat as Flat
     from slategym.agents.sb3.fusion import FusionPPO as FusionPPO
     from slategym.agents.sb3.fusion import FusionSAC as FusionSAC
     from slategym.agents.sb3.item_space import ItemSpace as ItemSpace
@@ -107,6 +108,7 @@ else:
             "slategym.agents.sb3.algorithms": ("StablePPO", "StableSAC", "StableTD3"),
             "slategym.agents.sb3.env": ("SlateVecEnv",),
             "slategym.agents.sb3.fusion": ("FusionPPO", "FusionSAC"),
+            "slategym.agents.sb3.flat": ("Flat",),
             "slategym.agents.sb3.item_space": ("ItemSpace",),
             "slategym.agents.sb3.multidiscrete": ("PPOMultiDiscrete",),
             "slategym.agents.sb3.proto": ("ProtoSAC", "ProtoTD3"),

@@ -19,6 +19,7 @@ from torch import Tensor
 from slategym.envs import engine, seating
 from slategym.envs.compiling import compiled
 from slategym.envs.identity import identity
+from slategym.envs.memory import check_users
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.observation import action_space, observation_space, show
 from slategym.envs.registry import make_world
@@ -86,8 +87,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         self.world = world = cut(
             make_world(world) if isinstance(world, str) else world, max_episode_steps
         )
-        if type(num_envs) is not int or num_envs < 1:
-            raise UsageError(f"num_envs must be positive, a whole number; got {num_envs!r}")
+        check_users(world, num_envs)
         if isinstance(autoreset_mode, AutoresetMode):
             autoreset_mode = autoreset_mode.name
         self.num_envs, self.as_tensor = num_envs, as_tensor

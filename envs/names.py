@@ -29,6 +29,10 @@ class UsageError(ValueError):
     """
 
 
+class UnknownSettingError(UsageError, TypeError):
+    """A setting that there is not; a TypeError as well, by which other libraries try one out."""
+
+
 def lookup(kind: str, name: str, table: Mapping[str, V]) -> V:
     """The entry of that name.
 

@@ -111,6 +111,24 @@ def read(world: World, shown: Mapping[str, Any]) -> Observation:
     )
 
 
+def check_finite(shown: Mapping[str, Any]) -> None:
+    """Refuse observations that are not numbers: what is made of them means nothing.
+
+    Args:
+        shown: batched, every entry (B, ...), arrays or tensors.
+
+    Raises:
+        ValueError: naming the entry and the first user.
+    """
+    for name, values in shown.items():
+        x = torch.as_tensor(values)
+        if x.is_floating_point() and not bool((fine := x.isfinite()).all()):
+            user = int((~fine.reshape(len(fine), -1).all(1)).int().argmax())
+            raise ValueError(
+                f"observation {name!r} must be finite, got {float(x[~fine][0])} for user {user}"
+            )
+
+
 def observation_space(world: World, first: Observation) -> spaces.Dict:
     """The space of one user's observation.
 

@@ -22,6 +22,7 @@ from types import NoneType
 from typing import Any, NamedTuple
 
 from slategym.envs.names import UsageError, here
+from slategym.envs.settings import Range
 
 KINDS: dict[str, Any] = {kind.__name__: kind for kind in (bool, int, float, str, tuple, list, dict)}
 
@@ -225,6 +226,8 @@ class Sources:
             return _attribute(of, node.attr)
         if isinstance(node, ast.Name):
             return self._name(node.id, module)
+        if isinstance(node, ast.Call) and self._is_range(node.func, module):
+            return Range(*(self.value(one, module) for one in node.args))
         raise Unreadable
 
     def _either(self, one: ast.AST, other: ast.AST, module: Module) -> Any:
@@ -237,6 +240,10 @@ class Sources:
         if not sides:
             raise Unreadable
         return reduce(or_, sides)
+
+    def _is_range(self, node: ast.expr, module: Module) -> bool:
+        made = self.named(node, module)
+        return isinstance(made and made.node, ast.ClassDef) and made.node.name == Range.__name__
 
     def _name(self, name: str, module: Module) -> Any:
         if name in KINDS:

@@ -13,7 +13,8 @@ from difflib import get_close_matches
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from slategym.envs.names import Registry, UsageError, load_object
+from slategym.envs.names import Registry, UnknownSettingError, UsageError, load_object
+from slategym.envs.settings import check_kinds, kinds_of_function
 
 if TYPE_CHECKING:
     from slategym.envs.types import UserModel, World
@@ -169,14 +170,16 @@ def make_world(id: str, /, **settings: Any) -> World:
         **settings: arguments of its builder.
 
     Raises:
-        UsageError: the id or a setting is unknown; the nearest name is offered.
+        UsageError: the id is unknown, and the nearest is offered; or a setting cannot be.
+        UnknownSettingError: there is no such setting; the nearest is offered.
     """
     name, entry = find_world(id)
     build, fixed = entry.load(), dict(entry.fixed)
     check_names(name, entry, settings, inspect.signature(build).parameters)
-    if not 0 <= settings.get("seed", 0) < 2**31:  # before a builder draws from it
-        raise UsageError(f"seed must be in [0, 2^31), got {settings['seed']}")
-    return build(**settings, **fixed)
+    given = check_kinds(name.removeprefix(NAMESPACE), settings, kinds_of_function(build))
+    if isinstance(device := given.get("device"), str):
+        check_device(device)
+    return build(**given, **fixed)
 
 
 def check_names(
@@ -191,13 +194,13 @@ def check_names(
         parameters: names of its builder's.
 
     Raises:
-        UsageError: the nearest name is offered.
+        UnknownSettingError: the nearest name is offered.
     """
     fixed = dict(entry.fixed)
     allowed = [parameter for parameter in parameters if parameter not in fixed]
     for setting in settings:
         if setting not in allowed:
-            raise UsageError(_refusal(name, setting, allowed, fixed))
+            raise UnknownSettingError(_refusal(name, setting, allowed, fixed))
 
 
 def register_world(name: str, path: str, one_line: str = "") -> None:
@@ -277,7 +280,7 @@ def make_user_model(name: str) -> UserModel[Any]:
         raise UsageError(f"{name} must name a class or a function, got {type(make).__name__}")
     try:
         model: UserModel[Any] = make()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(
             f"{name}() failed: {type(error).__name__}: {error}. A model is made "
             "without arguments here: give every field a default"
@@ -310,9 +313,28 @@ def register_worlds() -> None:
                 )
 
 
+def check_device(name: str) -> None:
+    """Refuse a device that torch does not have here.
+
+    Raises:
+        UsageError: with torch's reason.
+    """
+    import torch
+
+    try:
+        torch.zeros(1, device=name).add_(1)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"device {name!r} cannot be used here: {reason}") from None
+
+
 def _refusal(world: str, setting: str, allowed: list[str], fixed: dict[str, Any]) -> str:
     if setting in fixed:
         return f"{world} fixes {setting}={fixed[setting]!r}; choose another id instead"
     near = get_close_matches(setting, allowed, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"{world} has no setting {setting!r}{hint} It has: {', '.join(allowed) or 'none'}"
+    known = ", ".join(allowed) or "none"
+    return (
+        f"{world} got an unexpected keyword argument {setting!r}: it has no setting {setting!r}"
+        f"{hint} It has: {known}"
+    )

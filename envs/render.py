@@ -109,6 +109,12 @@ class Film:
         """This user's part of a batch."""
         return map_tensors(lambda x: x[self._row : self._row + 1], tree)
 
+    def picture(self) -> NDArray[np.uint8]:
+        """The session so far, as an image (height, width, 3)."""
+        shown = self.show()
+        assert not isinstance(shown, str)
+        return shown
+
     def show(self) -> str | NDArray[np.uint8]:
         """The session so far, in the mode chosen."""
         head = f"{self._world.name} · user {self._user} · {len(self._moments)} slates"

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.settings import Count, Length, Seed, check_kinds
 
 T = TypeVar("T")
 S = TypeVar("S")  # a state: a frozen dataclass of tensors whose first axis is B, a tensor, or None
@@ -420,6 +421,15 @@ class Keys:
     like: tuple[str, float] | None = None  # signal and value from which on it is a like; None: none
 
 
+NUMBERS: dict[str, Any] = {  # fields of a World that are numbers, and what they may be
+    "slate_size": Count,
+    "horizon": Count,
+    "history_size": Length,
+    "seed": Seed,
+    "objective": tuple[float, ...],
+}
+
+
 @dataclass(frozen=True)
 class World:
     """Everything that never changes. `seed` decides who people are, not what happens to them."""
@@ -445,9 +455,12 @@ class World:
     chosen: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, low in (("slate_size", 1), ("horizon", 1), ("history_size", 0), ("seed", 0)):
-            if not low <= (value := getattr(self, name)) < 2**31:
-                raise UsageError(f"{name} must be in [{low}, 2^31), got {value}")
+        check_kinds(self.name, {name: getattr(self, name) for name in NUMBERS}, NUMBERS)
+        if len(self.objective) != self.num_signals:
+            names = ", ".join(signal.name for signal in self.users.signals)
+            raise UsageError(
+                f"{self.name}: objective needs a weight for each of {names}; got {self.objective}"
+            )
 
     def __repr__(self) -> str:
         return (

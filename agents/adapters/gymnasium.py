@@ -17,6 +17,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
@@ -27,7 +28,9 @@ from slategym.envs.names import UsageError
 from slategym.envs.types import World
 
 
-class ProtoActionWrapper(gymnasium.Wrapper[dict[str, Any], Any, dict[str, Any], Any]):
+class ProtoActionWrapper(
+    gymnasium.Wrapper[dict[str, Any], Any, dict[str, Any], Any], RecordConstructorArgs
+):
     """A `SlateEnv`, bare or from `gym.make`, whose actions are points of the item space.
 
     Observations, rewards and ends are the environment's own. The info `slate` (K,) int32 is what
@@ -38,7 +41,8 @@ class ProtoActionWrapper(gymnasium.Wrapper[dict[str, Any], Any, dict[str, Any], 
     """
 
     def __init__(self, env: gymnasium.Env[dict[str, Any], Any]):
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self)
+        gymnasium.Wrapper.__init__(self, env)
         if not isinstance(env.unwrapped, SlateEnv):
             raise UsageError(f"ProtoActionWrapper wraps a SlateEnv, got {env.unwrapped!r}")
         self.world = env.unwrapped.world

@@ -20,7 +20,7 @@ from torchrl.envs import EnvBase
 
 from slategym.envs import engine, seating
 from slategym.envs.gym import cut, turn_of
-from slategym.envs.names import UsageError
+from slategym.envs.memory import check_users
 from slategym.envs.observation import observation_space, show
 from slategym.envs.registry import make_world
 from slategym.envs.slates import check_slates
@@ -32,10 +32,11 @@ MASK = "action_mask"  # bool here, as TorchRL has masks; int8 on Gymnasium's fac
 class SlateTensorDictEnv(EnvBase):
     """B users at once, batch size (B,).
 
-    Observations are those of `SlateVectorEnv` under the same names; `action` (B, K) int64 holds
-    positions of the candidates; `reward` (B, 1); `terminated` (the user left), `truncated` (the
-    horizon) and `done` (B, 1) bool. A reset with a `_reset` mask seats the next users where it is
-    true: row b meets users b, b + B, b + 2B, ... of the population, as on every other face.
+    Observations are those of `SlateVectorEnv` under the same names, but for `action_mask`, which is
+    (B, K, C) bool here, a mask per slot, as TorchRL's ActionMask takes it; `action` (B, K) int64
+    holds positions of the candidates; `reward` (B, 1); `terminated` (the user left), `truncated`
+    (the horizon) and `done` (B, 1) bool. A reset with a `_reset` mask seats the next users where it
+    is true: row b meets users b, b + B, b + 2B, ... of the population, as on every other face.
 
     Args:
         world: a World, or the id of a registered one.
@@ -55,8 +56,7 @@ class SlateTensorDictEnv(EnvBase):
         compile: bool = False,
     ):
         world = make_world(world) if isinstance(world, str) else world
-        if num_envs < 1:
-            raise UsageError(f"num_envs must be positive, got {num_envs}")
+        check_users(world, num_envs)
         super().__init__(device=world.device, batch_size=torch.Size([num_envs]))
         self.world, self.num_envs = cut(world, max_episode_steps), num_envs
         self._turn = turn_of(self.world, compile)
@@ -67,7 +67,7 @@ class SlateTensorDictEnv(EnvBase):
         B, K, C = num_envs, self.world.slate_size, self.world.num_candidates
         self.observation_spec = Composite(
             {
-                name: _spec(name, space, B, world.device)
+                name: _spec(name, space, B, K, world.device)
                 for name, space in observation_space(self.world, first).items()
             },
             shape=(B,),
@@ -120,17 +120,22 @@ class SlateTensorDictEnv(EnvBase):
     def _told(self, observation: Observation, left_B: Tensor, cut_B: Tensor) -> TensorDictBase:
         shown = show(self.world, observation)
         if MASK in shown:
-            shown[MASK] = shown[MASK] > 0
+            shown[MASK] = _per_slot(shown[MASK] > 0, self.world.slate_size)
         ends = {"terminated": left_B, "truncated": cut_B, "done": left_B | cut_B}
         told = shown | {name: x_B[:, None] for name, x_B in ends.items()}
         return TensorDict(told, batch_size=self.batch_size, device=self.world.device)
 
 
-def _spec(name: str, space: spaces.Space[Any], B: int, device: torch.device) -> TensorSpec:
-    """TorchRL's word for one entry of an observation, for B users."""
+def _per_slot(mask_BC: Tensor, num_slots: int) -> Tensor:
+    """The mask of every slot's choice, (B, K, C), as TorchRL's ActionMask needs it; no copy."""
+    return mask_BC[:, None].expand(-1, num_slots, -1)
+
+
+def _spec(name: str, space: spaces.Space[Any], B: int, K: int, device: torch.device) -> TensorSpec:
+    """TorchRL's word for one entry of an observation, for B users and slates of K."""
     shape = torch.Size([B, *(space.shape or ())])
     if name == MASK:
-        return Binary(shape=shape, device=device, dtype=torch.bool)
+        return Binary(shape=torch.Size([B, K, *shape[1:]]), device=device, dtype=torch.bool)
     if isinstance(space, spaces.Box):
         low, high = np.asarray(space.low), np.asarray(space.high)
     else:

@@ -33,7 +33,7 @@ from slategym.agents.types import Action, Policy
 from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
-from slategym.envs.observation import read
+from slategym.envs.observation import check_finite, read
 from slategym.envs.types import Observation, World
 from slategym.models import finite
 from slategym.models.checksums import Damaged, sha256_of, with_checksum
@@ -214,6 +214,7 @@ class Agent(ABC):
         """
         alone = torch.as_tensor(shown["step"]).dim() == 1
         batch = {name: torch.as_tensor(x)[None] if alone else x for name, x in shown.items()}
+        check_finite(batch)
         observation = read(self.world, batch)
         if luck is None:
             stream_B = torch.arange(len(observation.step), dtype=torch.int32)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
+import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
@@ -19,11 +21,15 @@ from torch import Tensor
 from slategym.envs import engine, seating
 from slategym.envs.gym import check_identity, cut, turn_of
 from slategym.envs.identity import identity
-from slategym.envs.names import UsageError
+from slategym.envs.memory import check_users
+from slategym.envs.names import UsageError, lookup
 from slategym.envs.observation import STATE_LIMIT, action_space, observation_space, show
 from slategym.envs.registry import make_world
+from slategym.envs.render import Film
 from slategym.envs.slates import check_slates
 from slategym.envs.types import Observation, Session, World, map_tensors
+
+MODES = {"rgb_array": "rgb_array"}
 
 
 class View(Protocol):
@@ -103,6 +109,7 @@ class SlateVecEnv(VecEnv):
         max_episode_steps: slates after which a session is cut; None: the world's horizon.
         bootstrap_at_limit: False: for the learner, a session that is cut has ended.
         compile: run each transition as one compiled graph.
+        render_mode: None, or "rgb_array": a picture per user, which takes its time.
     """
 
     def __init__(
@@ -115,10 +122,18 @@ class SlateVecEnv(VecEnv):
         max_episode_steps: int | None = None,
         bootstrap_at_limit: bool = True,
         compile: bool = False,
+        render_mode: str | None = None,
     ):
         world = make_world(world) if isinstance(world, str) else world
         self.world = cut(world, max_episode_steps)
+        check_users(self.world, num_envs)
         self.view = RawView() if view is None else view
+        self.render_mode = (
+            None if render_mode is None else lookup("render mode", render_mode, MODES)
+        )
+        self._films = [
+            Film(self.world, render_mode, b) for b in range(num_envs if render_mode else 0)
+        ]
         self.bootstrap_at_limit = bootstrap_at_limit
         super().__init__(num_envs, self.view.space(self.world), self.view.action_space(self.world))
         self._turn = turn_of(self.world, compile)
@@ -153,6 +168,8 @@ class SlateVecEnv(VecEnv):
             user_B = seating.users_asked(user, self.world, self.num_envs)
             self._session = seating.asked_for(self.world, before, self._session.seed, user_B)
         self._shown = self.view.show(self.world, engine.observe(self.world, self._session))
+        for film in self._films:
+            film.begin(self._session)
         self._return_B[:], self._length_B[:], self._next_seed = 0.0, 0, None
         self._reset_seeds()
         self._reset_options()
@@ -179,7 +196,10 @@ class SlateVecEnv(VecEnv):
         """Show the slates; replace finished sessions."""
         if self._session is None:
             raise RuntimeError("call reset() before step()")
-        self._session, outcome, observation, ended_B = self._turn(self._session, self._slate_BK)
+        before = self._session
+        self._session, outcome, observation, ended_B = self._turn(before, self._slate_BK)
+        for film in self._films:
+            film.record(before, self._slate_BK, outcome, self._session)
         self._shown = self.view.show(self.world, observation)
         reward_B, done_B = outcome.reward.cpu().numpy(), ended_B.cpu().numpy()
         self._return_B += reward_B
@@ -194,6 +214,8 @@ class SlateVecEnv(VecEnv):
             self._shown = {
                 name: x.index_copy(0, row_R, first[name]) for name, x in self._shown.items()
             }
+            for row in row_R.tolist() if self._films else ():
+                self._films[row].begin(self._session)
         return self._face(self._shown), reward_B, done_B, infos
 
     def _tell(self, infos: list[dict[str, Any]], row_R: Tensor, truncated_B: Any) -> None:
@@ -251,9 +273,15 @@ class SlateVecEnv(VecEnv):
     def close(self) -> None:
         """Nothing is held open."""
 
+    @property
+    def spec(self) -> EnvSpec | None:
+        """As Gymnasium registers the world, with its horizon; None: it is not registered."""
+        found = gymnasium.registry.get(self.world.name)
+        return found and replace(found, max_episode_steps=self.world.horizon)
+
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """The same for every user."""
-        value = None if attr_name == "render_mode" else getattr(self, attr_name)
+        value = getattr(self, attr_name)
         return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
@@ -269,7 +297,10 @@ class SlateVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Called once, on all sessions; the result stands for each."""
+        """Called once, on all sessions; the result stands for each. Masks are each user's own."""
+        if method_name == "action_masks":
+            mask_BX = self.action_masks()
+            return [mask_BX[b] for b in self._get_indices(indices)]
         result = getattr(self, method_name)(*method_args, **method_kwargs)
         return [result for _ in self._get_indices(indices)]
 
@@ -278,5 +309,22 @@ class SlateVecEnv(VecEnv):
         return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
-        """No pictures here; see SlateEnv's render_mode."""
-        return [None] * self.num_envs
+        """Each user's session so far, if `render_mode` says so."""
+        return [film.picture() for film in self._films] or [None] * self.num_envs
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which positions each slot may take, (B, K * C) bool, slot by slot.
+
+        sb3-contrib's MaskablePPO asks for it. Slots of one slate do not know of one another: it
+        may repeat an item, and that slot is then empty.
+
+        Raises:
+            RuntimeError: before the first reset.
+        """
+        if self._session is None:
+            raise RuntimeError("call reset() before action_masks()")
+        allowed_BC = self.world.candidates.allowed(self._session.offer)
+        if allowed_BC is None:
+            shape = self.num_envs, self.world.slate_size * self.world.num_candidates
+            return np.ones(shape, dtype=np.bool_)
+        return np.tile(allowed_BC.cpu().numpy(), (1, self.world.slate_size))

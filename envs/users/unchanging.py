@@ -10,6 +10,13 @@ from torch import Tensor
 from slategym.envs.luck import Luck
 from slategym.envs.types import Arrival, Context, Items, Signal, UserModel
 
+MOVES = ("evolve", "leave", "away")  # methods by which people change, go and stay away
+
+
+def changes(model: UserModel[Any]) -> bool:
+    """Whether anything can happen to people of this model."""
+    return any(getattr(type(model), name) is not getattr(UserModel, name) for name in MOVES)
+
 
 @dataclass(frozen=True)
 class Unchanging(UserModel[Any]):

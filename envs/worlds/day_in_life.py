@@ -8,7 +8,9 @@ from slategym.envs.candidates import WholeCatalogue
 from slategym.envs.choice import PositionBased
 from slategym.envs.day import Day
 from slategym.envs.luck import Luck, purpose
+from slategym.envs.memory import check_fits
 from slategym.envs.names import UsageError
+from slategym.envs.settings import Count, Length, Seed
 from slategym.envs.types import Catalogue, Population, World, map_tensors
 from slategym.envs.users.day_in_life import TOPICS, DayInLife
 from slategym.envs.users.unchanging import Unchanging
@@ -28,18 +30,19 @@ ABOUTS = (
     ("the tower", "level nine", "the speed run", "the puzzle box", "the co-op"),
     ("the night train", "the islands", "the high road", "a small town", "the ferry"),
 )
+BYTES_PER_ITEM = 492  # with their texts, measured
 QUIET = ("{0}, calmly explained", "A closer look at {0}", "Notes on {0}", "{0}, from the beginning")
 LOUD = ("You will not believe {0}!", "{0}: WATCH BEFORE IT IS GONE", "The TRUTH about {0}!!")
 
 
 def day_in_life(
-    num_items: int = 400,
-    slate_size: int = 10,
-    horizon: int = 200,
-    history_size: int = 20,
+    num_items: Count = 400,
+    slate_size: Count = 10,
+    horizon: Count = 200,
+    history_size: Length = 20,
     objective: tuple[float, ...] = (1.0, 1.0, 0.0, 0.05, 0.5),
     static: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     device: str = "cpu",
 ) -> World:
     """People who come several times, each time at another hour, place and mood.
@@ -96,6 +99,7 @@ def day_in_life(
         raise UsageError(
             f"objective needs a weight for click, like, rating, dwell and return, got {objective}"
         )
+    check_fits("num_items", num_items, BYTES_PER_ITEM, device)
     users = DayInLife(num_slots=slate_size, swayed=not static)
     return World(
         name="slategym/DayInLife-v0",

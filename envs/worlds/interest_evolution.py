@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 
@@ -10,19 +10,22 @@ from slategym.envs.candidates import FreshDocuments
 from slategym.envs.choice import ExponentialCascade, MultinomialLogit, MultinomialProportional
 from slategym.envs.context import Nothing
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.settings import Amount, Count, Range, Rate, Seed
 from slategym.envs.types import Catalogue, ChoiceModel, Population, World, map_tensors
 from slategym.envs.users.interest_evolution import InterestEvolution
 
+Topics = Annotated[int, Range(2, 10_000)]
+
 
 def interest_evolution(
-    slate_size: int = 3,
-    num_candidates: int = 10,
-    num_topics: int = 20,
+    slate_size: Count = 3,
+    num_candidates: Count = 10,
+    num_topics: Topics = 20,
     choice: Literal["logit", "proportional", "cascade"] = "logit",
-    attention: float = 0.65,
-    scale: float = 0.3,
+    attention: Rate = 0.65,
+    scale: Amount = 0.3,
     static: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     device: str = "cpu",
 ) -> World:
     """People with a budget of time, whose interests follow what they watch.
@@ -77,8 +80,6 @@ def interest_evolution(
     """
     if not 1 <= slate_size <= num_candidates:
         raise UsageError(f"slate_size must be in [1, {num_candidates}], got {slate_size}")
-    if num_topics < 2:
-        raise UsageError(f"num_topics must be at least 2, got {num_topics}")
     choices: dict[str, ChoiceModel] = {
         "logit": MultinomialLogit(skip=1.0),
         "proportional": MultinomialProportional(lowest=-1.0, skip=1.0),

@@ -8,6 +8,7 @@ from slategym.envs.candidates import FreshDocuments
 from slategym.envs.choice import MultinomialLogit, PositionBased
 from slategym.envs.context import Nothing
 from slategym.envs.names import UsageError
+from slategym.envs.settings import Count, Seed
 from slategym.envs.types import Catalogue, Population, World, map_tensors
 from slategym.envs.users.interest_exploration import InterestExploration
 from slategym.envs.users.long_term_satisfaction import LongTermSatisfaction
@@ -16,11 +17,11 @@ NUM_DOCUMENTS = 1000  # rows that stand for a continuous distribution, at its qu
 
 
 def interest_exploration(
-    slate_size: int = 2,
-    num_candidates: int = 10,
-    horizon: int = 100,
+    slate_size: Count = 2,
+    num_candidates: Count = 10,
+    horizon: Count = 100,
     static: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     device: str = "cpu",
 ) -> World:
     """People of two types, of which only exploration tells which.
@@ -52,7 +53,7 @@ def interest_exploration(
         slate_size: slots.
         num_candidates: fresh documents per request.
         horizon: slates; the original does not end.
-        static: no effect: nothing moves in this world.
+        static: refused: nothing moves in this world, which is its own twin.
         seed: decides who people are.
         device: of every tensor.
 
@@ -63,7 +64,11 @@ def interest_exploration(
     Version history:
         v0: first.
     """
-    _check(slate_size, num_candidates, horizon)
+    _check(slate_size, num_candidates)
+    if static:
+        raise UsageError(
+            "static: nothing moves in InterestExploration; the world is its own twin, leave it out"
+        )
     good, plain = _log_normal(NUM_DOCUMENTS // 5, 0.8), _log_normal(NUM_DOCUMENTS * 4 // 5, 0.2)
     topic_N = torch.cat([torch.zeros_like(good), torch.ones_like(plain)]).int()
     quality_N = torch.cat([good, plain])
@@ -93,11 +98,11 @@ def interest_exploration(
 
 
 def long_term_satisfaction(
-    slate_size: int = 2,
-    num_candidates: int = 10,
+    slate_size: Count = 2,
+    num_candidates: Count = 10,
     sensitivity: float = 0.01,
     static: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     device: str = "cpu",
 ) -> World:
     """Chocolate and kale: clickbait engages now and wears people out.
@@ -141,7 +146,12 @@ def long_term_satisfaction(
     Version history:
         v0: first.
     """
-    _check(slate_size, num_candidates, 1)
+    _check(slate_size, num_candidates)
+    if static and sensitivity == 0:
+        raise UsageError(
+            "static: at sensitivity=0 exposure moves nobody; the world is its own twin, leave it "
+            "out"
+        )
     score_N = (torch.arange(NUM_DOCUMENTS) + 0.5) / NUM_DOCUMENTS
     catalogue = Catalogue(
         topic=(score_N >= 0.5).int(),
@@ -174,8 +184,6 @@ def _log_normal(number: int, mean: float, spread: float = 0.1) -> torch.Tensor:
     return (mean + spread * normal_n).exp().float()
 
 
-def _check(slate_size: int, num_candidates: int, horizon: int) -> None:
+def _check(slate_size: int, num_candidates: int) -> None:
     if not 1 <= slate_size <= num_candidates:
         raise UsageError(f"slate_size must be in [1, {num_candidates}], got {slate_size}")
-    if horizon < 1:
-        raise UsageError(f"horizon must be positive, got {horizon}")

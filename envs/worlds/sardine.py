@@ -11,12 +11,15 @@ from slategym.envs.candidates import WholeCatalogue
 from slategym.envs.choice import PositionBased
 from slategym.envs.context import Nothing
 from slategym.envs.luck import Luck, purpose
+from slategym.envs.memory import check_fits
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.settings import Count, Length, Seed
 from slategym.envs.types import Catalogue, Population, World, map_tensors
 from slategym.envs.users.boredom import Boredom, FirstSlate
 
 TOPICS, WEIGHT, NUMBER = (purpose(f"sardine.item.{n}") for n in ("topics", "weight", "number"))
 NUM_TOPICS = 10
+BYTES_PER_ITEM = 255  # while they are drawn, measured
 NEVER = 11  # clicks: more than anyone remembers
 
 
@@ -60,12 +63,12 @@ RERANK = (  # the original's ten items, {topic: weight}; with so few, the draw d
 
 def sardine(
     variant: str = "SlateTopK-Bored",
-    num_items: int | None = None,
-    slate_size: int | None = None,
+    num_items: Count | None = None,
+    slate_size: Count | None = None,
     original_influence: bool = False,
-    history_size: int = 0,
+    history_size: Length = 0,
     static: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     device: str = "cpu",
 ) -> World:
     """People who are bored by too much of what they like.
@@ -107,7 +110,8 @@ def sardine(
             items' embeddings, one number for all topics, as the original program does; for
             reproduction only.
         history_size: remembered clicks in the observation.
-        static: True: the negative control, without boredom and influence.
+        static: True: the negative control, without boredom and influence; refused where there is
+            neither.
         seed: decides who people and what items are.
         device: of every tensor.
 
@@ -120,11 +124,16 @@ def sardine(
     """
     v = lookup("variant", variant, VARIANTS)
     rerank = variant.startswith("SlateRerank") and num_items in (None, v.num_items)
+    if static and v.threshold == NEVER and not v.influence:
+        raise UsageError(
+            f"static: nothing moves in Sardine-{variant}; the world is its own twin, leave it out"
+        )
+    number = v.num_items if num_items is None else num_items
+    check_fits("num_items", number, BYTES_PER_ITEM, device)
     catalogue = map_tensors(
-        lambda x: x.to(device),
-        _rerank_items() if rerank else _draw_items(num_items or v.num_items, seed),
+        lambda x: x.to(device), _rerank_items() if rerank else _draw_items(number, seed)
     )
-    size = slate_size or v.slate_size
+    size = v.slate_size if slate_size is None else slate_size
     if not 1 <= size <= min(10, catalogue.num_items):
         raise UsageError(
             f"slate_size must be in [1, {min(10, catalogue.num_items)}] here (people remember ten "

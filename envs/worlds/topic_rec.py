@@ -11,12 +11,15 @@ from slategym.envs.candidates import WholeCatalogue
 from slategym.envs.choice import MixedPositionBased, PositionBased
 from slategym.envs.context import Nothing
 from slategym.envs.luck import Luck, purpose
+from slategym.envs.memory import check_fits
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.settings import Count, Length, Seed
 from slategym.envs.types import Catalogue, ChoiceModel, Population, World, map_tensors
 from slategym.envs.users.topic_rec import TopicRec, WarmSlate
 
 PLACE, WEIGHT = (purpose(f"topic_rec.item.{n}") for n in ("place", "weight"))
 NUM_TOPICS, TOPIC_SIZE = 10, 2
+BYTES_PER_ITEM = 379  # while they are drawn, measured
 NEVER = 11  # clicks: more than anyone remembers
 DRAWS = {"Focused": 0, "Diffuse": 10_007}  # added to the seed: of one law, two draws of items
 
@@ -24,11 +27,11 @@ DRAWS = {"Focused": 0, "Diffuse": 10_007}  # added to the seed: of one law, two 
 def topic_rec(
     click: Literal["TopDown", "Mixed", "DivPen"] = "TopDown",
     items: Literal["Focused", "Diffuse"] = "Focused",
-    num_items: int = 1000,
-    slate_size: int = 10,
-    history_size: int = 0,
+    num_items: Count = 1000,
+    slate_size: Count = 10,
+    history_size: Length = 0,
     static: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     device: str = "cpu",
 ) -> World:
     """People who lose interest in a topic after five clicks, and whose taste follows clicks.
@@ -92,7 +95,8 @@ def topic_rec(
             f"slate_size must be in [1, {min(NUM_TOPICS, num_items)}] (people remember ten clicks, "
             f"and items do not repeat), got {slate_size}"
         )
-    catalogue = _draw_items(num_items, seed + lookup("items", items, DRAWS))
+    check_fits("num_items", num_items, BYTES_PER_ITEM, device)
+    catalogue = _draw_items(num_items, (seed + lookup("items", items, DRAWS)) % 2**31)
     best_K = _topic_norms(catalogue.embedding).argmax(0)[:slate_size].int()
     catalogue, best_K = map_tensors(lambda x: x.to(device), (catalogue, best_K))
     users = TopicRec(

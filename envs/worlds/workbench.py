@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from slategym.envs.candidates import WholeCatalogue
 from slategym.envs.check import check_user_model
 from slategym.envs.choice import CHOICES
 from slategym.envs.context import Clock
+from slategym.envs.memory import check_fits
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.registry import USER_MODELS, make_user_model
+from slategym.envs.settings import Count, Length, Range, Seed
 from slategym.envs.types import Population, UserModel, World, map_tensors
-from slategym.envs.users.unchanging import Unchanging
+from slategym.envs.users.unchanging import Unchanging, changes
 from slategym.envs.worlds.plain_catalogue import plain_catalogue
+
+Topics = Annotated[int, Range(1, 10_000)]
 
 
 def workbench(
     users: str | UserModel[Any] = "likes",
-    num_items: int = 100,
-    num_topics: int = 10,
-    slate_size: int = 5,
+    num_items: Count = 100,
+    num_topics: Topics = 10,
+    slate_size: Count = 5,
     choice: str = "multinomial-logit",
-    horizon: int = 50,
+    horizon: Count = 50,
     objective: tuple[float, ...] | None = None,
-    history_size: int = 10,
+    history_size: Length = 10,
     static: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     device: str = "cpu",
 ) -> World:
     """Any user model before a made-up catalogue.
@@ -60,7 +64,8 @@ def workbench(
         horizon: slates after which a session is cut.
         objective: reward per unit of each of the user model's signals; None: clicks.
         history_size: remembered clicks in the observation.
-        static: True: the negative control, in which people never change and never leave.
+        static: True: the negative control, in which people never change and never leave; refused
+            of models whose people never do.
         seed: decides who people and what items are.
         device: of every tensor.
 
@@ -71,6 +76,12 @@ def workbench(
         v0: first.
     """
     model = make_user_model(users) if isinstance(users, str) else users
+    if static and not changes(model):
+        raise UsageError(
+            f"static: nothing moves people of {type(model).__name__}; the world is its own twin, "
+            "leave it out"
+        )
+    check_fits("num_items", num_items, 12 * num_topics + 64, device, f"of {num_topics:,} topics")
     if not 1 <= slate_size <= num_items:
         raise UsageError(f"slate_size must be in [1, {num_items}], got {slate_size}")
     weights = (1.0,) + (0.0,) * (len(model.signals) - 1) if objective is None else objective

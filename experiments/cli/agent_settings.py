@@ -9,8 +9,9 @@ from typing import Any
 
 from slategym.agents.registry import find_agent, find_learner
 from slategym.envs.names import UsageError
+from slategym.envs.settings import check_kinds
 from slategym.experiments.cli.declared import kinds_of, settings_of
-from slategym.experiments.cli.pairs import check_kinds, read_pairs
+from slategym.experiments.cli.pairs import read_pairs
 
 OPTION = "--agent-set"
 SHARES = ("gamma", "lambda", "tau", "_rate", "_prob", "_share")  # in [0, 1] by what they are

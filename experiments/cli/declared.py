@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 from slategym.agents.registry import find_agent, find_learner
 from slategym.envs.names import load_object
 from slategym.envs.outline import Parameter, Unread, outline
+from slategym.envs.settings import kinds_of_function
 
 
 def parameters_of(path: str) -> tuple[Parameter, ...]:
@@ -23,7 +24,7 @@ def parameters_of(path: str) -> tuple[Parameter, ...]:
     if read and not _left_open(read):
         return read
     function = load_object(path)
-    kinds = get_type_hints(function)
+    kinds = kinds_of_function(function)
     return tuple(
         Parameter(
             name,

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from slategym.envs.names import UsageError, lookup
-from slategym.experiments.cli.pairs import as_texts, check_kinds, read_pairs
+from slategym.envs.settings import check_kinds
+from slategym.experiments.cli.pairs import as_texts, read_pairs
 
 if TYPE_CHECKING:
     from slategym.models.multitask.fit import TrainingSettings

@@ -1,23 +1,14 @@
-"""NAME=VALUE as the command line takes it: read as JSON, checked by kind."""
+"""NAME=VALUE as the command line takes it: read as JSON, else as text."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from slategym.envs.names import UsageError
-
-KINDS: dict[Any, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a word",
-    tuple: "a list of numbers such as [1, 0.5]",
-    NoneType: "null",
-}
+from slategym.envs.settings import fits
 
 
 def read_pairs(option: str, pairs: Sequence[str]) -> dict[str, Any]:
@@ -48,28 +39,10 @@ def as_texts(
     texts = {name: text for name, _, text in (pair.partition("=") for pair in pairs)}
     return {
         name: texts[name]
-        if name in kinds and not _fits(value, kinds[name]) and _fits(texts[name], kinds[name])
+        if name in kinds and not _written(value, kinds[name]) and fits(texts[name], kinds[name])
         else value
         for name, value in given.items()
     }
-
-
-def check_kinds(owner: str, given: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with tuples for lists, if every value is of its setting's kind.
-
-    Args:
-        owner: whose settings they are, for messages.
-        given: values by name; names that `kinds` lacks are left to others.
-        kinds: type of each setting.
-
-    Raises:
-        UsageError: naming the kind that is needed.
-    """
-    for name, value in given.items():
-        if name in kinds and not _fits(value, kinds[name]):
-            wanted = " or ".join(_words(kinds[name]))
-            raise UsageError(f"{owner}: {name} is {wanted}, got {value!r}")
-    return {n: tuple(value) if isinstance(value, list) else value for n, value in given.items()}
 
 
 def _value(place: str, text: str) -> Any:
@@ -83,21 +56,5 @@ def _value(place: str, text: str) -> Any:
     return value
 
 
-def _fits(value: Any, kind: Any) -> bool:
-    origin = get_origin(kind)
-    if origin in (Union, UnionType):
-        return any(_fits(value, one) for one in get_args(kind))
-    if origin is Literal:
-        return value in get_args(kind)
-    if origin is tuple:
-        return isinstance(value, list) and all(_fits(x, get_args(kind)[0]) for x in value)
-    return type(value) in ((int, float) if kind is float else (kind,))
-
-
-def _words(kind: Any) -> Iterator[str]:
-    """What may be written, for people."""
-    for one in get_args(kind) if get_origin(kind) in (Union, UnionType) else [kind]:
-        if get_origin(one) is Literal:
-            yield from map(str, get_args(one))
-        elif word := KINDS.get(get_origin(one) or one):
-            yield word
+def _written(value: Any, kind: Any) -> bool:
+    return fits(tuple(value) if isinstance(value, list) else value, kind)

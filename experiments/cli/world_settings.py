@@ -7,8 +7,9 @@ from typing import Any
 
 from slategym.envs.names import UsageError
 from slategym.envs.registry import check_names, find_world
+from slategym.envs.settings import check_kinds
 from slategym.experiments.cli.declared import kinds_of, parameters_of
-from slategym.experiments.cli.pairs import as_texts, check_kinds, read_pairs
+from slategym.experiments.cli.pairs import as_texts, read_pairs
 
 
 def read_settings(world: str, pairs: Sequence[str]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from slategym.envs.context import field
 from slategym.envs.types import Items, Outcome, Session, World
 from slategym.experiments.runs.unnamed_file import unnamed_file
 
+ABOUT = b"slategym"  # key of the file's metadata
 FLUSH = 200_000  # rows held in memory before they are written
 MONDAY, DAY = 345_600, 86_400  # unix seconds of the first Monday, and how many a day has
 
@@ -33,11 +35,21 @@ class SlateLog:
     user, item, time (of a world with a clock: unix seconds from Monday 5 January 1970; else the
     step), slate_id (unique), position (0 = first), visit, step, the context that the world shows,
     propensity (exact probability of the whole ordered slate under the policy that showed it; 1 for
-    a policy that does not draw), click, and the other signals, empty where nothing was clicked.
+    a policy that does not draw), click, and the other signals, empty where nothing was clicked;
+    reward (the slot's share: its signals by the world's objective), terminated and truncated (the
+    session ended with this slate); and offered, in the first slot's row, where candidates change:
+    the ids of those that could be shown.
+
+    Args:
+        world: where the slates are shown.
+        file: to write into.
+        about: what is kept in the file's own metadata, as JSON under ABOUT: world, policy, seed.
     """
 
-    def __init__(self, world: World, file: BinaryIO | Path) -> None:
-        self.world = world
+    def __init__(
+        self, world: World, file: BinaryIO | Path, about: Mapping[str, Any] | None = None
+    ) -> None:
+        self.world, self._about = world, dict(about or {})
         self._file = file
         self._writer: pyarrow.parquet.ParquetWriter | None = None
         self._parts: list[pd.DataFrame] = []
@@ -73,6 +85,13 @@ class SlateLog:
             frame[signal.name] = (
                 np.where(clicked_S, values_S, np.float32(np.nan)) if m else values_S
             )
+        objective_M = torch.tensor(self.world.objective, device=outcome.feedback.device)
+        frame["reward"] = (outcome.feedback * objective_M).sum(2).cpu().numpy().ravel()
+        frame["terminated"], frame["truncated"] = column(outcome.left), column(outcome.cut)
+        if (id_BC := self.world.candidates.ids(session.offer)) is not None:
+            offered = np.full(B * K, None, dtype=object)
+            offered[::K] = list(id_BC.cpu().numpy())
+            frame["offered"] = offered
         self._slates += B
         self._held += B * K
         self._parts.append(pd.DataFrame(frame))
@@ -101,8 +120,12 @@ class SlateLog:
             pd.concat(self._parts, ignore_index=True), preserve_index=False
         )
         if self._writer is None:
-            self._writer = pyarrow.parquet.ParquetWriter(self._file, table.schema)
-        self._writer.write_table(table)
+            own = table.schema.metadata or {}
+            kept = {**own, ABOUT: json.dumps(self._about).encode()}
+            self._writer = pyarrow.parquet.ParquetWriter(
+                self._file, table.schema.with_metadata(kept)
+            )
+        self._writer.write_table(table.replace_schema_metadata(self._writer.schema.metadata))
         self._parts, self._held = [], 0
 
     def __enter__(self) -> SlateLog:
@@ -121,18 +144,19 @@ class SlateLog:
 
 
 @contextmanager
-def writing(world: World, path: Path) -> Iterator[SlateLog]:
+def writing(world: World, path: Path, about: Mapping[str, Any] | None = None) -> Iterator[SlateLog]:
     """A log that replaces `path` when it is whole, and leaves nothing if it never is.
 
     Args:
         world: where the slates are shown.
         path: of the file; its folder is made if absent.
+        about: see `SlateLog`.
 
     Raises:
         OSError: see `check_place`.
     """
     check_place(path)
-    with unnamed_file(path) as file, SlateLog(world, file) as log:
+    with unnamed_file(path) as file, SlateLog(world, file, about) as log:
         yield log
 
 

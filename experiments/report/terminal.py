@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from slategym.envs.names import plain
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import p_text
 from slategym.experiments.statistics.numbers import Numbers, one_of
@@ -25,7 +26,7 @@ def print_report(result: Result, numbers: Numbers, console: Console) -> None:
     if numbers.differences or numbers.control:
         console.print(_differences(result, numbers))
     for sentence in numbers.verdict.sentences:
-        console.print(Text(sentence, style=f"bold {TONES[numbers.verdict.tone]}"))
+        console.print(Text(plain(sentence), style=f"bold {TONES[numbers.verdict.tone]}"))
 
 
 def _ladder(result: Result, numbers: Numbers) -> Table:
@@ -34,16 +35,16 @@ def _ladder(result: Result, numbers: Numbers) -> Table:
     first = places[0].name
     scored = any(first in standing.score for standing in numbers.ladder)
     published = {(p.policy, p.place): p.value for p in study.published}
-    ladder = Table(
-        title=f"Mean return ({study.unit}) [95 % interval]", caption_justify="left", **LOOK
-    )
+    title = _text(f"Mean return ({study.unit}) [95 % interval]", "italic")
+    ladder = Table(title=title, caption_justify="left", **LOOK)
     caption = "* told hidden truths. Bold: learns by RL, in a control trained there."
     if scored:
         caption += f" Score in {first}: 0 {study.roles.random}, 1 {one_of(study, places[0])}."
-    ladder.caption = caption + (" In brackets: published." if published else "")
+    caption += " In brackets: published." if published else ""
+    ladder.caption = _text(caption, "dim italic")
     ladder.add_column("policy", min_width=min(17, max(len(r.policy) for r in numbers.ladder) + 1))
     for place in places:
-        ladder.add_column(place.name, justify="right")
+        ladder.add_column(_text(place.name), justify="right")
     if scored:
         ladder.add_column("score", justify="right", no_wrap=True)
     for standing in reversed(numbers.ladder):
@@ -56,11 +57,16 @@ def _ladder(result: Result, numbers: Numbers) -> Table:
         if scored:
             cells.append(f"{standing.score[first].value:.2f}" if first in standing.score else "")
         style = "bold" if standing.kind == "learns" else ""
-        ladder.add_row(*(Text(cell) for cell in (name, *cells)), style=style)
+        ladder.add_row(*(_text(cell) for cell in (name, *cells)), style=style)
     for (policy, place_name), value in published.items():
         cells = [f"({value:.1f})" if place.name == place_name else "" for place in places]
-        ladder.add_row(f"({policy})", *cells, style="dim")
+        ladder.add_row(_text(f"({policy})"), *map(_text, cells), style="dim")
     return ladder
+
+
+def _text(words: str, style: str = "") -> Text:
+    """As it is: names are a developer's, or a stranger's, and not for the terminal to act upon."""
+    return Text(plain(words), style)
 
 
 def _short(estimate: Estimate) -> str:
@@ -70,7 +76,7 @@ def _short(estimate: Estimate) -> str:
 
 
 def _differences(result: Result, numbers: Numbers) -> Table:
-    title = f"Paired differences ({result.study.unit}) [95 % interval]"
+    title = _text(f"Paired differences ({result.study.unit}) [95 % interval]", "italic")
     differences = Table(title=title, caption_justify="left", **LOOK)
     differences.caption = "By seed: lowest to highest. p: adjusted by Holm, the control's apart."
     several = any(len(d.by_seed) > 1 for d in numbers.differences + numbers.control)
@@ -83,5 +89,5 @@ def _differences(result: Result, numbers: Numbers) -> Table:
         p = "" if d.adjusted is None else p_text(d.adjusted)
         shown = [seeds] if several else []
         cells = (d.agent, d.baseline, d.place, d.estimate.signed(), *shown, p)
-        differences.add_row(*(Text(cell) for cell in cells))
+        differences.add_row(*(_text(cell) for cell in cells))
     return differences

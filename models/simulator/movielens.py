@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from slategym.envs.names import lookup
+from slategym.envs.settings import Amount, Count
 from slategym.envs.types import World
 from slategym.models.people.registry import find_family
 from slategym.models.simulator.assumptions import MILD_RULE, Label, find_assumptions
@@ -46,13 +47,13 @@ def movielens(
     role: Literal["world", "judge"] = "world",
     static: bool = False,
     users: str = "training",
-    slate_size: int = 5,
+    slate_size: Count = 5,
     assumptions: str = "mild",
-    boredom: float | None = None,
+    boredom: Amount | None = None,
     state: bool = True,
-    starts: int = 8,
-    pessimism: float = 0.0,
-    ensemble: int = 3,
+    starts: Count = 8,
+    pessimism: Amount = 0.0,
+    ensemble: Count = 3,
     family: str | None = None,
     anyway: bool = False,
     device: str = "cpu",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.settings import Amount, Count, check_kinds, kinds_of_function
 from slategym.envs.types import World
 from slategym.models.data.log import Log
 from slategym.models.people.registry import find_family
@@ -34,11 +35,11 @@ def learned_world(
     role: Literal["world", "judge"] = "world",
     static: bool = False,
     users: str = "training",
-    slate_size: int | None = None,
+    slate_size: Count | None = None,
     state: bool = True,
-    starts: int = 8,
-    pessimism: float = 0.0,
-    ensemble: int = 3,
+    starts: Count = 8,
+    pessimism: Amount = 0.0,
+    ensemble: Count = 3,
     objective: Objective = None,
     family: str | None = None,
     anyway: bool = False,
@@ -74,6 +75,8 @@ def learned_world(
             is named does surely worse on people unknown to it than biases or popularity, with its
             figures and the names of families that do not.
     """
+    told = {name: value for name, value in locals().items() if name != "log"}
+    check_kinds("learned_world", told, kinds_of_function(learned_world))
     return build_world(
         log,
         LOG,
@@ -171,11 +174,11 @@ def log_world(
     assumptions: str = "mild",
     static: bool = False,
     users: str = "training",
-    slate_size: int | None = None,
+    slate_size: Count | None = None,
     state: bool = True,
-    starts: int = 8,
-    pessimism: float = 0.0,
-    ensemble: int = 3,
+    starts: Count = 8,
+    pessimism: Amount = 0.0,
+    ensemble: Count = 3,
     objective: str | None = None,
     family: str | None = None,
     anyway: bool = False,

@@ -39,7 +39,7 @@ def test_gym_make_and_make_vec(world_id):
     assert isinstance(envs.unwrapped, SlateVectorEnv) and envs.num_envs == 3
     *_, (_, _, terminated_B, truncated_B, _) = run(envs, 4)
     assert (terminated_B | truncated_B).all()
-    assert gym.make("slategym:" + world_id.split("/")[1], static=True).unwrapped.world.name
+    assert gym.make("slategym:" + world_id.split("/")[1]).unwrapped.world.name
 
 
 def test_sync_vectorization_equals_the_native_one(world_id):

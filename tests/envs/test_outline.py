@@ -84,7 +84,10 @@ def test_of_every_world_it_reads_what_inspect_finds(world: str) -> None:
     path = WORLDS[world].builder
     builder, found = load_object(path), outline(path)
     assert found is not None and found.doc == inspect.getdoc(builder)
-    kinds, signature = get_type_hints(builder), inspect.signature(builder).parameters
+    kinds, signature = (
+        get_type_hints(builder, include_extras=True),
+        inspect.signature(builder).parameters,
+    )
     kinds = {name: str if kind == str | UserModel[Any] else kind for name, kind in kinds.items()}
     assert {p.name: (p.default, p.kind) for p in found.parameters} == {
         name: (each.default, kinds[name]) for name, each in signature.items()

@@ -52,7 +52,8 @@ A trained policy meets the world with the settings that it was trained with, unl
 otherwise.
 
 A log of slates has one row per slot: user, item, time, slate_id, position, context, propensity and
-signals, under the names that `slategym data check` knows.
+signals, under the names that `slategym data check` knows; also visit, step, reward, terminated,
+truncated, and what was offered where that changes. The file's metadata says world, policy and seed.
 """
 
 
@@ -131,14 +132,15 @@ def simulate(
         )
     chosen = _choosers(policy, where, explore, trust)
     began = time.perf_counter()
-    parts = [_run(where, one, users, seed, batch, out) for one in chosen.values()]
-    seconds = time.perf_counter() - began
-    rows, sums = [rows for rows, _ in parts], _added([sums for _, sums in parts])
     name = _name(policy, next(iter(chosen.values())))
     asked: dict[str, Any] = {"world": id, "settings": given, "policy": name, "seed": seed}
     if seeds := [trained for trained in chosen if trained is not None]:
         asked["training_seeds"] = seeds
-    summary = asked | ({"explore": True} if explore else {}) | _figures(rows, sums, seconds)
+    asked |= {"explore": True} if explore else {}
+    parts = [_run(where, one, users, seed, batch, out, asked) for one in chosen.values()]
+    seconds = time.perf_counter() - began
+    rows, sums = [rows for rows, _ in parts], _added([sums for _, sums in parts])
+    summary = asked | _figures(rows, sums, seconds)
     if as_json:
         typer.echo(json.dumps(summary, allow_nan=False))
     else:
@@ -189,7 +191,13 @@ def _say_settings(settings: dict[str, Any]) -> None:
 
 
 def _run(
-    world: World, policy: Policy, users: int, seed: int, batch: int, out: Path | None
+    world: World,
+    policy: Policy,
+    users: int,
+    seed: int,
+    batch: int,
+    out: Path | None,
+    asked: dict[str, Any],
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Play, with a progress bar, and write the slates if asked; sums of the signals on the way."""
     from contextlib import ExitStack
@@ -216,7 +224,7 @@ def _run(
             )
         )
         task = bar.add_task(policy.name, total=users)
-        log = stack.enter_context(writing(world, out)) if out is not None else None
+        log = stack.enter_context(writing(world, out, asked)) if out is not None else None
 
         def on_slate(session: Any, items: Any, action: Any, outcome: Any) -> None:
             for name, value in zip(

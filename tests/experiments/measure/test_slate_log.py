@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import pytest
 import torch
 from small_worlds import learned_world
@@ -203,3 +205,31 @@ def test_without_unnamed_files_it_is_written_all_the_same(
     named, _ = logged(world, tmp_path / "named.parquet")
     pd.testing.assert_frame_equal(named, whole)
     assert {file.name for file in tmp_path.iterdir()} == {"whole.parquet", "named.parquet"}
+
+
+def test_what_offline_learners_need(world: World, tmp_path: Path) -> None:
+    """Reward, ends and offers, and in the file itself whose slates these are."""
+    path = tmp_path / "log.parquet"
+    frame, shown = logged(world, path)
+    reward = np.concatenate([outcome.reward.numpy() for *_, outcome in shown])
+    ended = np.concatenate([(outcome.left | outcome.cut).numpy() for *_, outcome in shown])
+    slates = frame.groupby("slate_id")
+    np.testing.assert_allclose(slates["reward"].sum(), reward, rtol=1e-6)
+    first = slates.first()
+    np.testing.assert_array_equal(first["terminated"] | first["truncated"], ended)
+    assert ended.sum() == len(frame.groupby(["user", "visit"])) and "offered" not in frame
+
+    fresh = make_world("InterestEvolution-v0", slate_size=K)
+    frame, shown = logged(fresh, tmp_path / "fresh.parquet")
+    session, *_ = shown[0]
+    offered = frame["offered"]
+    assert offered[1:K].isna().all() and offered[0].tolist() == session.offer[0].tolist()
+    assert set(frame["item"][:K]) <= set(offered[0].tolist())
+
+
+def test_whose_slates_they_are(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    with writing(world, path, {"world": world.name, "policy": "random", "seed": 1}) as log:
+        play(world, Random(40, K), torch.arange(2, dtype=torch.int32), seed=1, on_slate=log.add)
+    kept = pyarrow.parquet.read_schema(path).metadata[slate_log.ABOUT]
+    assert json.loads(kept) == {"world": "small", "policy": "random", "seed": 1}

@@ -257,6 +257,16 @@ def test_the_terminal_ends_in_the_verdict(written: Report, width: int) -> None:
         assert d.estimate.signed() in text
 
 
+def test_labels_are_words_and_no_markup(written: Report) -> None:
+    wild, numbers = "[/y]\x1b[31m", written.numbers
+    standings = [replace(standing, policy=wild) for standing in numbers.ladder]
+    differences = tuple(replace(d, agent=wild, place=wild) for d in numbers.differences)
+    named = replace(numbers, ladder=type(numbers.ladder)(standings), differences=differences)
+    screen = io.StringIO()
+    print_report(result(), named, Console(file=screen, width=200, color_system=None))
+    assert screen.getvalue().count("[/y]\\x1b[31m") >= len(standings) + len(differences)
+
+
 def test_a_study_that_lacks_something_says_what() -> None:
     rows = episode_rows(num_users=10, boredoms=())
     with pytest.raises(ValueError, match=r"rows lack \['person'\]"):
