@@ -227,6 +227,14 @@ POLICIES: dict[str, PolicyEntry] = {
         None,
         "slategym.agents.bandits.linear:Thompson",
     ),
+    "supervised-refit": PolicyEntry(
+        "bandit",
+        "the supervised model trained further on slates that it shows, for this slate alone",
+        None,
+        "slategym.agents.refit.agent:SupervisedRefit",
+        needs=STATE,
+        example=LEARNED,
+    ),
     "slateq": PolicyEntry(
         "learner",
         "Q-learning of single items whose values add up to a slate's, where one item is chosen",

@@ -1,0 +1,1 @@
+"""The supervised model trained further on the slates of its own rounds."""
