@@ -227,6 +227,14 @@ POLICIES: dict[str, PolicyEntry] = {
         None,
         "slategym.agents.bandits.linear:Thompson",
     ),
+    "linear-bandit": PolicyEntry(
+        "bandit",
+        "linear bandit on topics clicked lately and the heads, from the tuned ranker on",
+        None,
+        "slategym.agents.bandits.ranked:RankedBandit",
+        needs=STATE,
+        example=LEARNED,
+    ),
     "supervised-refit": PolicyEntry(
         "bandit",
         "the supervised model trained further on slates that it shows, for this slate alone",

@@ -61,6 +61,12 @@ class Offers:
         """F."""
         return len(self.heads) + 3 + 2 * PER_TOPIC + PER_VISIT
 
+    @property
+    def own_topic(self) -> slice:
+        """Which of the features are traces of the candidate's own topic."""
+        begin = len(self.heads) + 3
+        return slice(begin, begin + PER_TOPIC)
+
     @cached_property
     def num_candidates(self) -> int:
         """C: as many as the ranker looks at, so that its own slates are among them."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations, product
+from typing import Any
 
 import pytest
 import torch
 from small_worlds import fixed_world, plain_taste, ranker_in
 
+from slategym.agents.bandits.ranked import RankedBandit
+from slategym.agents.core.agent import Agent
 from slategym.agents.core.supervised import Supervised
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.references.myopic import Myopic
+from slategym.agents.refit.agent import SupervisedRefit
 from slategym.agents.sb3.algorithms import StableSAC
 from slategym.agents.sb3.proto import ProtoSAC
 from slategym.agents.types import Policy
@@ -85,6 +89,13 @@ def best_schedule(world: World) -> float:
     return float(total_B.max())
 
 
+def present(agent: type[Agent]) -> Any:
+    """Settings of a learner that looks at the present alone, small."""
+    small = {"num_steps": 8_192, "num_users": 64, "minibatch": 256, "epochs": 8}
+    default = agent.default_settings()
+    return replace(default, **{n: x for n, x in small.items() if hasattr(default, n)})
+
+
 def supervised(world: World) -> Supervised:
     return Supervised(ranker_in(world), world.catalogue.topic.long(), world.slate_size)
 
@@ -107,6 +118,26 @@ def test_ppo_learns_when_a_topic_bores() -> None:
     policy = PlackettLuce(world, PPO).learn(world)
     # turning from topic to topic throughout; only the very last slate could be better
     assert 0.96 * best < expected_return(world, policy) <= best * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("agent", [SupervisedRefit, RankedBandit])
+def test_what_looks_at_the_present_alone_unlearns_a_wrong_ranking(agent: type[Agent]) -> None:
+    world = misled()
+    best, ranked = best_constant(world), expected_return(world, supervised(world))
+    start = agent(world, present(agent))
+    assert expected_return(world, start) == pytest.approx(ranked, rel=1e-5)
+    trained = start.learn(world)
+    assert 0.99 * best < expected_return(world, trained) <= best * (1 + 1e-5)
+
+
+def test_refit_learns_what_bores_but_does_not_plan() -> None:
+    world = bored()
+    greedy, best = expected_return(world, Myopic(world)), best_schedule(world)
+    trained = SupervisedRefit(world, present(SupervisedRefit)).learn(world)
+    earned = expected_return(world, trained)
+    assert expected_return(world, supervised(world)) < 0.8 * greedy
+    assert earned == pytest.approx(greedy, rel=0.03)
+    assert earned < 0.97 * best
 
 
 def test_sac_turns_to_what_people_want() -> None:
