@@ -138,5 +138,3 @@ def best_slate(
         score_BC = independent_score(utility_BC - nothing, reward_BC)
         return score_BC.masked_fill(~offer.allowed, FORBIDDEN)
     return slate_score(utility_BC, reward_BC, offer.allowed, nothing, ranker.num_slots)
-
-

@@ -30,14 +30,7 @@ from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import adam_state, load_adam, ready_adam
 from slategym.agents.core.offer import Offer, Offers, best_slate
 from slategym.agents.core.ranker import stated_ranker
-from slategym.agents.core.supervised import (
-    RANKER,
-    SUPERVISED,
-    ranker_of,
-    supervised_with,
-    tune_ranker,
-    tune_supervised,
-)
+from slategym.agents.core.start import start_chosen, start_of
 from slategym.agents.core.tuning import Setting
 from slategym.agents.refit.network import Correction, choice_loss, reward_loss
 from slategym.agents.slates.top import FORBIDDEN
@@ -108,9 +101,9 @@ class SupervisedRefit(Agent):
 
     def build(self) -> None:
         """The corrections, all zero, and room for what will be seen."""
-        world, ranker = self.world, ranker_of(self.world)
-        self.ranker, self.offers = ranker, Offers(world, ranker)
-        self.start = supervised_with(world, tune_supervised(world).chosen, ranker)
+        world, self.start = self.world, start_of(self.world)
+        self.ranker = ranker = self.start.ranker
+        self.offers = Offers(world, ranker)
         nothing = ranker.choice.nothing if ranker.choice.competes else 0.0
         seed, items_ND = self.seeds[0], ranker.unit_items
         self.correction = Correction(
@@ -123,8 +116,7 @@ class SupervisedRefit(Agent):
 
     def chosen(self) -> Mapping[str, Setting]:
         """The ranker and the diversity from which it starts."""
-        world = self.world
-        return {RANKER: tune_ranker(world).chosen, SUPERVISED: tune_supervised(world).chosen}
+        return start_chosen(self.world)
 
     def begin(self, world: World) -> None:
         """Seat the training users."""

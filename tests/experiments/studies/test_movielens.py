@@ -15,8 +15,11 @@ from small_movielens import films, forget, small_movielens
 
 from slategym.agents.bandits.linear import LinearBanditSettings
 from slategym.agents.core import tuning
+from slategym.agents.bandits.ranked import RankedBanditSettings
 from slategym.agents.core.supervised import setting_of
+from slategym.agents.core.tuning import SLATES
 from slategym.agents.policy_gradient.ppo import PPOSettings
+from slategym.agents.refit.agent import RefitSettings
 from slategym.agents.sb3.algorithms import StableSAC
 from slategym.envs.names import UsageError
 from slategym.experiments.benchmark import fixed, result_of, run_study
@@ -42,21 +45,27 @@ from slategym.experiments.study import (
 )
 from slategym.models.simulator.movielens import BOREDOM
 
-AGENTS = ("plackett-luce", "proto-sac")
+AGENTS = ("supervised-refit", "linear-bandit", "plackett-luce", "plackett-luce-gamma0")
+TINY_AGENTS = (*AGENTS, "proto-sac", "LinUCB")
 TUNED = {
     *("ease", "transitions", "supervised", "supervised-untuned", "supervised-capped"),
     *("supervised-quota", "supervised-mmr", "supervised-dpp", "history-rule", "rule-aware"),
 }
 LADDER = tuple(baseline.name for baseline in STUDY.baselines)
 MINE = "slategym.agents.bandits.linear:LinUCB"  # by its place, as somebody else's is
+TINY_PPO = Learner(
+    "plackett-luce",
+    PPOSettings(num_steps=48, num_users=4, rollout=6, epochs=1, minibatch=24, shortlist=20),
+)
 TINY = replace(
     STUDY,
     places=tuple(p for p in STUDY.places if p.strength in (0.0, BOREDOM)),
+    profiles={"smoke": replace(STUDY.profiles["smoke"], left_out=())},
     learners=(
-        Learner(
-            "plackett-luce",
-            PPOSettings(num_steps=48, num_users=4, rollout=6, epochs=1, minibatch=24, shortlist=20),
-        ),
+        Learner("supervised-refit", RefitSettings(48, num_users=4, rollout=6, minibatch=24)),
+        Learner("linear-bandit", RankedBanditSettings(48, num_users=4, rollout=6)),
+        TINY_PPO,
+        TINY_PPO.present_only,
         Learner(
             "proto-sac",
             StableSAC(
@@ -134,7 +143,8 @@ def test_the_profile_says_what_is_done_under_lasting() -> None:
         assert [p.name for p in plan.study.of_role("control")] == ["static"]  # one serves both
     assert set(plan_of(STUDY, Request("smoke")).headroom) == {"world"}
     some = STUDY.under(("mild", "lasting"), {"lasting": AGENTS[:1]})
-    assert [learner.places for learner in some.learners] == [None, ("world", "static")]
+    left = [("world", "static")] * (len(some.learners) - 1)
+    assert [learner.places for learner in some.learners] == [None, *left]
     (place,) = (p for p in plan_of(STUDY, Request(assumptions="lasting")).study.of_role("open"))
     assert (place.name, place.settings["assumptions"]) == ("world", "lasting")
     with pytest.raises(UsageError, match="did you mean 'lasting'"):
@@ -207,6 +217,28 @@ def test_everybody_is_read_everywhere_that_the_report_compares() -> None:
     assert all(len(policies) == len(set(policies)) for policies in found.values())
 
 
+@pytest.mark.parametrize("profile", ["smoke", "quick"])
+def test_everybody_has_the_same_budget(profile: str) -> None:
+    """Slates in training and in tuning, and the people on whom anything is chosen."""
+    plan = plan_of(STUDY, Request(profile, assumptions="mild,lasting"))
+    slates = {unit.spec["settings"].num_steps for unit in plan.lessons}
+    tuned = {unit.spec["slates"] for unit in plan.tunings.values()}
+    assert slates == tuned == {round(plan.size.training * SLATES)}
+    assert {unit.spec["policy"] for unit in plan.lessons} == set(AGENTS)
+    by_place: dict[str, set[object]] = {}
+    for unit in plan.lessons:
+        by_place.setdefault(unit.spec["place"], set()).add(str(unit.spec["world_settings"]))
+        assert unit.spec["world_settings"]["users"] == "training"
+    assert all(len(settings) == 1 for settings in by_place.values())
+    readings: dict[object, dict[str, int]] = {}
+    for unit in plan.readings:
+        if unit.spec["group"] == "selection":
+            where = (unit.spec["place"], unit.spec["luck"], unit.spec["num_users"])
+            number = readings.setdefault(where, dict.fromkeys(plan.study.learned, 0))
+            number[unit.spec["label"]] += 1
+    assert all(set(number.values()) == {plan.size.seeds} for number in readings.values())
+
+
 def test_names_of_results_stay_as_long_as_what_decides_them() -> None:
     plan = quick()
     assert ids(plan.units) == ids(quick(seeds=3, users=MOST_USERS, slate_size=5).units)
@@ -220,7 +252,12 @@ def test_names_of_results_stay_as_long_as_what_decides_them() -> None:
     assert not set(ids(list(wide.lessons))) & set(ids(list(plan.lessons)))
     assert wide.preparation["constants"].id == plan.preparation["constants"].id
     assert len({unit.name for unit in more.units}) == len(more.units)
-    others = quick(agents=("proto-sac", MINE))
+    others = quick(agents=("linear-bandit", "proto-sac", MINE))
+    assert {unit.spec["policy"] for unit in others.lessons} == {
+        "linear-bandit",
+        "proto-sac",  # which the quick profile leaves out, unless asked
+        "LinUCB",
+    }
     assert set(ids(list(others.lessons))) & set(ids(list(plan.lessons)))
 
 
@@ -228,11 +265,14 @@ def test_sizes_and_profiles() -> None:
     assert (quick().size.seeds, quick().size.users) == (3, MOST_USERS)
     full = plan_of(STUDY, Request("full"))
     assert (full.size.seeds, full.size.users) == (10, MOST_USERS)
-    assert len(full.lessons) == 10 * 2 * 3  # the world, its static twin, the world under lasting
+    every = {*AGENTS, "proto-sac", "proto-sac-gamma0"}
+    assert {unit.spec["policy"] for unit in full.lessons} == every
+    # the world, its static twin, the world under lasting
+    assert len(full.lessons) == 10 * len(every) * 3
     assert full.lessons[0].spec["settings"].num_steps == 1_382_400
     assert plan_of(STUDY, Request()).command == "slategym benchmark movielens --profile quick"
     assert quick().command.endswith("--profile quick --assumptions mild")
-    asked = plan_of(STUDY, Request("full", seeds=2, users=50, slate_size=3, agents=AGENTS[:1]))
+    asked = plan_of(STUDY, Request("full", seeds=2, users=50, slate_size=3, agents=AGENTS[2:3]))
     end = "--profile full --agents plackett-luce --seeds 2 --users 50 --slate-size 3"
     assert asked.command.endswith(end)
 
@@ -325,7 +365,7 @@ def test_rows_are_of_the_same_people_for_every_policy(ran: Ran) -> None:
     assert set(rows["variant"]) == {"world", "static", "judge", "judge-gp"}
     assert set(rows["strength"]) == {0.0, BOREDOM}
     assert rows["world"].str.contains("Judge").eq(rows["variant"].str.startswith("judge")).all()
-    assert set(rows["policy"]) == {*LADDER, *AGENTS, "LinUCB"}
+    assert set(rows["policy"]) == {*LADDER, *TINY_AGENTS}
 
 
 def test_the_static_twin_knows_no_boredom_and_ends_with_the_horizon(ran: Ran) -> None:
@@ -366,7 +406,7 @@ def test_the_tuning_and_its_budget_are_told(ran: Ran) -> None:
 
 def test_the_report_has_every_section_and_the_note_on_what_it_does_not_say(ran: Ran) -> None:
     found = ran.found
-    assert set(found.curves["policy"]) == {*AGENTS, "LinUCB"}
+    assert set(found.curves["policy"]) == {*TINY_AGENTS}
     models = [str(row["model"]) for row in found.model_metrics]
     assert models[:4] == ["A: multi-task BERT", "B: multi-task BERT", "J: factor", "J: gp"]
     assert {"A: online biases", "J: popularity"} < set(models[4:])
