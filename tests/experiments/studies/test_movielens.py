@@ -14,8 +14,8 @@ from rich.console import Console
 from small_movielens import films, forget, small_movielens
 
 from slategym.agents.bandits.linear import LinearBanditSettings
-from slategym.agents.core import tuning
 from slategym.agents.bandits.ranked import RankedBanditSettings
+from slategym.agents.core import tuning
 from slategym.agents.core.supervised import setting_of
 from slategym.agents.core.tuning import SLATES
 from slategym.agents.policy_gradient.ppo import PPOSettings
@@ -60,7 +60,7 @@ TINY_PPO = Learner(
 TINY = replace(
     STUDY,
     places=tuple(p for p in STUDY.places if p.strength in (0.0, BOREDOM)),
-    profiles={"smoke": replace(STUDY.profiles["smoke"], left_out=())},
+    profiles={**STUDY.profiles, "smoke": replace(STUDY.profiles["smoke"], left_out=())},
     learners=(
         Learner("supervised-refit", RefitSettings(48, num_users=4, rollout=6, minibatch=24)),
         Learner("linear-bandit", RankedBanditSettings(48, num_users=4, rollout=6)),
