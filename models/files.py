@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from slategym.envs.names import UsageError
 from slategym.models.checksums import Damaged, checksum_lines, checksum_path, set_aside, state_of
 from slategym.models.hashes import hash_of
 
@@ -37,6 +38,20 @@ def home() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "slategym" / "cache"
     return Path.home() / ".cache" / "slategym"
+
+
+def check_not_home(path: Path) -> Path:
+    """Refuse to write results among what is fetched and trained; the path as it is.
+
+    Raises:
+        UsageError: it is `home`, or lies in it.
+    """
+    whole, cache = path.expanduser().resolve(), home().resolve()
+    if whole == cache or cache in whole.parents:
+        raise UsageError(
+            f"{path} lies in {cache}, where slategym keeps models and data; choose another place"
+        )
+    return path
 
 
 def make_folder(folder: Path) -> Path:

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from slategym.envs.names import UsageError
+from slategym.models.files import check_not_home
+
+
+def place(text: str) -> Path:
+    """Where results go, as typed.
+
+    Raises:
+        typer.BadParameter: nothing was typed, or a place in the cache of models.
+    """
+    if not text.strip():
+        raise typer.BadParameter("a path is needed; leave it out for the default, or give .")
+    try:
+        return check_not_home(Path(text))
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
+
 
 Users = Annotated[int, typer.Option(help="Simulated users, one session each.")]
 Luck = Annotated[

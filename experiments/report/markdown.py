@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from slategym.envs.names import in_markdown
 from slategym.experiments.report.figures import Picture
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import best_first, knows, name_of, p_text, where
@@ -21,8 +22,8 @@ def markdown(
 ) -> str:
     """The whole page."""
     study, size = result.study, result.size
-    lines = [f"# {study.title}", "", study.question, ""]
-    lines += [f"- {sentence}" for sentence in numbers.verdict.sentences] + [""]
+    lines = [f"# {in_markdown(study.title)}", "", in_markdown(study.question), ""]
+    lines += [f"- {in_markdown(sentence)}" for sentence in numbers.verdict.sentences] + [""]
     for place in study.main:
         standings = [standing for standing in numbers.ladder if place.name in standing.mean]
         if standings:
@@ -34,9 +35,10 @@ def markdown(
         if found:
             lines += _differences(f"{title} ({study.unit})", found)
     for picture in pictures:
-        lines += [f"![{picture.alt}]({picture.path.name})", "", f"*{picture.caption}*", ""]
+        alt, caption = in_markdown(picture.alt), in_markdown(picture.caption)
+        lines += [f"![{alt}]({picture.path.name})", "", f"*{caption}*", ""]
     for note in (*study.notes, *(f"Left out: {what}" for what in study.left_out)):
-        lines += [note, ""]
+        lines += [in_markdown(note), ""]
     made = ", ".join(f"{name} {value}" for name, value in environment.items())
     control = size.control_seeds or size.seeds
     lines += [
@@ -77,7 +79,8 @@ def _place(result: Result, place: Place, standings: Sequence[Standing]) -> list[
     for left in published.values():
         line = [left.policy, f"published: {left.source}", "", f"{left.value:.1f}"]
         body.append([*line, *[""] * (len(heads) - len(line))])
-    title = [f"## {place.heading}", "", f"{study.unit}, 95 % intervals; `{where(place)}`.", ""]
+    heading, unit = in_markdown(place.heading), in_markdown(study.unit)
+    title = [f"## {heading}", "", f"{unit}, 95 % intervals; `{where(place)}`.", ""]
     return [*title, *_table(heads, body), ""]
 
 
@@ -87,12 +90,12 @@ def _differences(title: str, found: Sequence[Difference]) -> list[str]:
         [d.agent, d.baseline, d.place, d.estimate.signed(), p_text(d.adjusted or 0.0)]
         for d in found
     ]
-    return [f"## {title}", "", *_table(heads, body), ""]
+    return [f"## {in_markdown(title)}", "", *_table(heads, body), ""]
 
 
 def _table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     rows = [heads, ["---"] * len(heads), *body]
-    return [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
+    return [f"| {' | '.join(map(in_markdown, row))} |" for row in rows]
 
 
 def _short(estimate: Estimate) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -105,7 +104,7 @@ class View:
         lines = Table.grid(padding=(0, 1))
         for running in list(self.running.values()):
             lines.add_row(
-                escape(running.unit.label),
+                Text(running.unit.label),
                 ProgressBar(total=1.0, completed=running.share, width=24),
                 f"{running.share:4.0%}",
                 Text(duration(now - running.began), style="cyan"),

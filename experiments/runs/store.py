@@ -23,9 +23,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
-from slategym.envs.names import UsageError
 from slategym.models.checksums import checksum_lines, checksum_path, sha256_of, state_of
-from slategym.models.files import atomic_path, home, is_temporary
+from slategym.models.files import atomic_path, check_not_home, is_temporary
 from slategym.models.hashes import as_json
 
 if TYPE_CHECKING:
@@ -234,11 +233,7 @@ def check_folder(folder: Path) -> None:
     Raises:
         OSError: in one line, if that cannot be. UsageError: it lies in the cache of models.
     """
-    cache = home().resolve()
-    if folder.resolve() == cache or cache in folder.resolve().parents:
-        raise UsageError(
-            f"{folder} lies in {cache}, where slategym keeps models and data; choose another folder"
-        )
+    check_not_home(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

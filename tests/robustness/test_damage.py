@@ -18,6 +18,7 @@ from slategym.agents.core.files import ABOUT, BEGUN, CHECKPOINT, WEIGHTS
 from slategym.agents.registry import POLICIES, PolicyEntry, load_agent, seeds_of
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
+from slategym.experiments.cli.main import answer, build
 from slategym.experiments.measure.training import Training, trained_in
 from slategym.experiments.runs.store import open_store, write_parquet
 from slategym.experiments.runs.units import Unit
@@ -334,5 +335,27 @@ def test_one_bit_of_a_units_weights_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["", "models", "models/mine"])
 def test_results_do_not_go_into_the_cache(place: str) -> None:
-    with pytest.raises(UsageError, match="choose another folder"):
+    with pytest.raises(UsageError, match="choose another place"):
         open_store(home() / place)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "benchmark sardine",
+        "compare Workbench-v0 --policies random,popularity",
+        "diagnose Workbench-v0",
+        "export runs/x",
+        "fit movielens-100k",
+        "refit runs/x movielens-100k",
+        "simulate Workbench-v0 --policy random",
+        "train slateq --world Workbench-v0",
+    ],
+)
+def test_where_results_go_is_checked_before_anything_else(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for where in ("", str(home() / "models")):
+        assert answer(build, [*command.split(), "--out", where]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("error: Invalid value for '--out': ") and said.count("\n") == 1

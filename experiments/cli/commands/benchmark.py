@@ -9,6 +9,7 @@ import typer
 
 from slategym.agents.registry import PRESENT, find_learner
 from slategym.envs.names import UsageError, lookup
+from slategym.experiments.cli.options import place
 from slategym.experiments.studies.registry import STUDIES, studies
 from slategym.models.console import plain_console
 
@@ -79,7 +80,10 @@ def benchmark(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[
-        Path | None, typer.Option(help="Run folder; runs/STUDY-PROFILE by default.")
+        Path | None,
+        typer.Option(
+            parser=place, metavar="PATH", help="Run folder; runs/STUDY-PROFILE by default."
+        ),
     ] = None,
     workers: Annotated[
         int | None,

@@ -17,6 +17,7 @@ from slategym.experiments.cli.options import (
     Trust,
     Users,
     WorldSettings,
+    place,
 )
 from slategym.models.console import plain_console
 
@@ -62,7 +63,10 @@ def compare(
     trust: Trust = False,
     as_json: AsJson = False,
     out: Annotated[
-        Path | None, typer.Option(help="Write a row per session to this Parquet file.")
+        Path | None,
+        typer.Option(
+            parser=place, metavar="PATH", help="Write a row per session to this Parquet file."
+        ),
     ] = None,
 ) -> None:
     """Let the same people meet some policies, and say who earns more, with intervals.

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.options import place
 from slategym.models.console import plain_console
 
 EPILOG = r"""
@@ -54,7 +55,11 @@ def diagnose(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write the numbers here (.json), and the figure beside it (.png)."),
+        typer.Option(
+            parser=place,
+            metavar="PATH",
+            help="Write the numbers here (.json), and the figure beside it (.png).",
+        ),
     ] = None,
 ) -> None:
     """Say what looking ahead could be worth in a world, told the truth, before anything is learned.

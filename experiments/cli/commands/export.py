@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slategym.envs.names import UsageError, in_markdown, lookup
-from slategym.experiments.cli.options import Trust
+from slategym.experiments.cli.options import Trust, place
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
@@ -71,7 +71,10 @@ def export(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Where to write; RUN_FOLDER/export by default.")
+        Path | None,
+        typer.Option(
+            parser=place, metavar="PATH", help="Where to write; RUN_FOLDER/export by default."
+        ),
     ] = None,
     format: Annotated[str, typer.Option(help="torchscript.")] = "torchscript",
     latency: Annotated[

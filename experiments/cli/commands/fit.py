@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slategym.experiments.cli.options import place
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ def fit(
         int | None, typer.Option(help="At most; it stops early where more does not help.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The model's folder; runs/fit-LOG by default.")
+        Path | None,
+        typer.Option(
+            parser=place, metavar="PATH", help="The model's folder; runs/fit-LOG by default."
+        ),
     ] = None,
     encoder: Annotated[
         str | None,

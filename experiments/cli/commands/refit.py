@@ -11,6 +11,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from slategym.experiments.cli.options import place
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ def refit(
     ],
     log: Annotated[str, typer.Argument(help="The grown log's folder, or a data set's name.")],
     out: Annotated[
-        Path | None, typer.Option(help="The new model's folder; runs/refit-LOG by default.")
+        Path | None,
+        typer.Option(
+            parser=place, metavar="PATH", help="The new model's folder; runs/refit-LOG by default."
+        ),
     ] = None,
     replay: Annotated[
         float, typer.Option(help="Share of old rows among those learned from, from 0 to below 1.")

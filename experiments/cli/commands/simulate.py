@@ -19,6 +19,7 @@ from slategym.experiments.cli.options import (
     Trust,
     Users,
     WorldSettings,
+    place,
 )
 from slategym.models.console import plain_console
 
@@ -82,7 +83,12 @@ def simulate(
         typer.Option(min=0, help="The policy of this training seed; by default of every one."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write every slate and its feedback to this Parquet file.")
+        Path | None,
+        typer.Option(
+            parser=place,
+            metavar="PATH",
+            help="Write every slate and its feedback to this Parquet file.",
+        ),
     ] = None,
     trust: Trust = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slategym.envs.names import UsageError, lookup
-from slategym.experiments.cli.options import AgentSettings, Device, WorldSettings
+from slategym.experiments.cli.options import AgentSettings, Device, WorldSettings, place
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ def train(
     ] = None,
     device: Device = "auto",
     out: Annotated[
-        Path | None, typer.Option(help="Its folder; runs/AGENT-WORLD-seedS by default.")
+        Path | None,
+        typer.Option(
+            parser=place, metavar="PATH", help="Its folder; runs/AGENT-WORLD-seedS by default."
+        ),
     ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write event files into the folder.")
