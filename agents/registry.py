@@ -452,7 +452,8 @@ def load_agent(folder: str | os.PathLike[str], world: World, *, trust: bool = Fa
     if not trust:
         module, colon, rest = kind.partition(":")  # whatever follows a colon would be imported
         path = f"{module}:{re.sub(r'[^0-9A-Za-z_.]', '', rest) or 'agent'}"
-        check_registered(place / ABOUT, path if colon else kind)
+        named = [path if colon else kind, kept["settings"], kept.get("chosen", {})]
+        check_registered(place / ABOUT, named)
     agent = find_agent(kind).load(place, world)
     return agent if seed is None else agent.of_seed(seed)
 

@@ -16,7 +16,7 @@ from slategym.experiments.runs.store import open_store
 from slategym.experiments.runs.units import Unit, Work
 
 WORLD = "Sardine-SlateTopK-Bored-v0"
-NAMES = "kill_units"
+NAMES = "kill_units"  # of this module, as units name its functions
 
 
 def learn(work: Work) -> pd.DataFrame:
@@ -74,4 +74,4 @@ if __name__ == "__main__":
     if what == "fit":
         fit(out, size)
     else:
-        run_units(units(size), open_store(out), workers=2)
+        run_units(units(size), open_store(out), workers=2 if what == "study" else 0)

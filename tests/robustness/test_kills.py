@@ -14,6 +14,7 @@ import kill_units
 import pytest
 from safetensors.torch import load_file
 
+from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.models.files import is_temporary
 
@@ -60,8 +61,8 @@ def check_same(out: Path, whole: Path, num_steps: int) -> None:
     assert not any(is_temporary(path) for path in out.rglob("*"))
 
 
-def kill_a_study(tmp_path: Path, num_steps: int, kills: int, seed: int) -> list[str]:
-    """Whom each kill met: the parent, a worker or all."""
+def kill_a_study(tmp_path: Path, num_steps: int, kills: int, seed: int) -> list[tuple[str, float]]:
+    """Whom each kill met (the parent, a worker or all), and when, in seconds from the start."""
     chance, met = random.Random(seed), []
     while len(met) < kills:
         began = time.time()
@@ -72,7 +73,7 @@ def kill_a_study(tmp_path: Path, num_steps: int, kills: int, seed: int) -> list[
             break
         workers = workers_of(process.pid)
         whom = ("parent", "worker", "all")[len(met) % 3]
-        met.append(whom)
+        met.append((whom, time.time() - began))
         if whom in ("worker", "all") and workers:
             os.kill(chance.choice(workers), signal.SIGKILL)
         if whom in ("parent", "all"):
@@ -87,15 +88,25 @@ def kill_a_study(tmp_path: Path, num_steps: int, kills: int, seed: int) -> list[
     return met
 
 
-def test_a_study_killed_once(tmp_path: Path) -> None:
-    assert kill_a_study(tmp_path, num_steps=200, kills=1, seed=0) == ["parent"]
+def test_a_run_killed_once(tmp_path: Path) -> None:
+    out, began = tmp_path / "out", time.time()
+    process = start("alone", out, 80)
+    wait_for_checkpoint(out, process, began)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    run_units(kill_units.units(80), open_store(out))
+    run_units(kill_units.units(80), open_store(tmp_path / "whole"))
+    check_same(out, tmp_path / "whole", 80)
 
 
 @pytest.mark.slow
 def test_a_study_killed_twenty_times(tmp_path: Path) -> None:
-    assert len(kill_a_study(tmp_path, num_steps=40_000, kills=20, seed=1)) == 20
+    met = kill_a_study(tmp_path, num_steps=20_000, kills=20, seed=1)
+    print(met)
+    assert len(met) == 20
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_tried_again(tmp_path: Path) -> None:
     began = time.time()
     process = start("study", tmp_path / "out", 400)

@@ -63,6 +63,16 @@ def test_its_class_is_not_imported(folder, agent):
             load(folder, world)
 
 
+def test_no_setting_of_it_is_imported(folder):
+    write(folder, {"world": WORKBENCH, "world_settings": {}})
+    kept = json.loads((folder / "agent.json").read_text())
+    world = make_world(WORKBENCH)
+    for part in ({"settings": {"logging": "evil:pwn"}}, {"chosen": {"mmr": {"kind": "evil:pwn"}}}):
+        (folder / "agent.json").write_text(json.dumps(kept | {"agent": "gems"} | part))
+        with pytest.raises(UsageError, match="'evil:pwn'"):
+            load_agent(folder, world)
+
+
 def test_what_the_caller_named_already_is_no_news(folder):
     write(folder, HOSTILE["world"])
     assert trained_in(folder, world="evil:pwn").settings == {}

@@ -156,6 +156,15 @@ def test_wrong_usage_stays_wrong_usage(bench: Bench, workers: int) -> None:
 def test_a_killed_process_is_one_line_with_its_unit(bench: Bench) -> None:
     with pytest.raises(UnitError, match=r"toy die 1: its process was killed .SIGKILL.; if memory"):
         bench.run(toy(1, "die"), workers=1)
+    assert bench.times(toy(1, "die")) == 2
+
+
+def test_a_process_that_dies_once_is_replaced(bench: Bench) -> None:
+    unlucky, after = toy(1, "die once"), toy(2, needs=(toy(1, "die once"),))
+    assert bench.run(after, unlucky, workers=1).computed == 2
+    assert (bench.times(unlucky), bench.times(after)) == (2, 1)
+    assert "toy die once 1: its process was killed" in bench.screen.getvalue()
+    assert "trying once more" in bench.screen.getvalue()
 
 
 def test_functions_and_results_that_are_not_there(bench: Bench) -> None:

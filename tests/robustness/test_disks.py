@@ -1,0 +1,86 @@
+"""A full disk or a quota in the middle of a file: one line that names it, no half file, and on."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from slategym.agents.core.files import BEGUN, WEIGHTS
+from slategym.experiments.runs.store import write_parquet
+from slategym.models.checksums import read_json
+from slategym.models.files import kept, place_of
+from slategym.models.tensor_files import write_tensors
+
+resource = pytest.importorskip("resource", reason="needs limits of a process")
+
+TESTS = Path(__file__).parents[1]
+TRAIN = f"""
+import resource, sys
+sys.path.insert(0, {str(TESTS)!r})
+from slategym.agents.registry import POLICIES, PolicyEntry
+from slategym.experiments.cli.main import main
+most = int(sys.argv.pop(1))
+if most:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+POLICIES["counting"] = PolicyEntry("learner", "counts", None, "small_agents:Counting")
+sys.argv[1:] = ["train", "counting", "--world", "Sardine-SlateTopK-Bored-v0", "--set",
+    "num_items=50", "--steps", "400", "--checkpoint-every", "0", "--out", *sys.argv[1:]]
+sys.exit(main())
+"""
+
+
+def train(out: Path, most: int) -> subprocess.CompletedProcess[str]:
+    """With files of so many bytes at most; 0: of any."""
+    call = [sys.executable, "-c", TRAIN, str(most), str(out)]
+    return subprocess.run(call, capture_output=True, text=True)
+
+
+def test_a_training_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run = train(out, 3_000)
+    assert run.returncode == 1 and run.stderr.count("\n") == 1
+    assert run.stderr.startswith(f"error: File too large: {out}/checkpoint")
+    assert read_json(out / BEGUN)["status"] == "failed"
+    assert [path.name for path in out.iterdir()] == [BEGUN]
+    assert train(out, 0).returncode == 0 and (out / WEIGHTS).is_file()
+    assert read_json(out / BEGUN)["status"] == "finished"
+
+
+WRITE = {
+    "tensors": lambda path: write_tensors(path, {"x": torch.zeros(50_000)}, {}),
+    "table": lambda path: write_parquet(pd.DataFrame({"x": torch.randn(50_000).numpy()}), path),
+}
+
+
+@pytest.mark.parametrize("kind", WRITE)
+def test_a_file_that_does_not_fit_is_named_and_not_there(kind: str, tmp_path: Path) -> None:
+    path, before = tmp_path / "file", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            WRITE[kind](path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == errno.EFBIG and caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_fit_the_cache_is_made_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLATEGYM_HOME", str(tmp_path))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            kept("constants/large", 1, lambda: ["x" * 100] * 1_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not place_of("constants/large.json", 1).exists()
+    assert kept("constants/large", 1, lambda: 5) == 5
