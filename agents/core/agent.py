@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -34,6 +34,7 @@ from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.observation import check_finite, read
+from slategym.envs.settings import Seed, check_kinds, kinds_of_function
 from slategym.envs.types import Observation, World
 from slategym.models import finite
 from slategym.models.checksums import Damaged, sha256_of, with_checksum
@@ -87,7 +88,8 @@ class Agent(ABC):
     def __init__(self, world: World, settings: Any = None, *, seeds: Sequence[int] = (0,)) -> None:
         self.world = world
         self.settings = self.default_settings() if settings is None else settings
-        self.seeds = tuple(seeds)
+        check_settings(self.name, self.settings)
+        self.seeds = check_seeds(self.name, seeds)
         self.steps = 0  # slates learnt from, of each seed
         self.serving = 0  # which of the seeds `act` speaks for
         self.served: tuple[Served, ...] = ()  # by seed, once selection people have decided
@@ -452,3 +454,26 @@ class Agent(ABC):
 def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
     """JSON's lists as the tuples that they were."""
     return {name: tuple(x) if isinstance(x, list) else x for name, x in settings.items()}
+
+
+def check_seeds(name: str, seeds: Sequence[int]) -> tuple[int, ...]:
+    """The seeds of a training.
+
+    Raises:
+        UsageError: one is no whole number in [0, 2^31), or comes twice.
+    """
+    found = tuple(check_kinds(name, {"seed": seed}, {"seed": Seed})["seed"] for seed in seeds)
+    if len(set(found)) < len(found):
+        raise UsageError(f"{name}: training seeds must differ, got {found}")
+    return found
+
+
+def check_settings(name: str, settings: Any) -> None:
+    """Refuse settings that hold another kind of value than they declare.
+
+    Raises:
+        UsageError: naming the setting.
+    """
+    if is_dataclass(settings):
+        values = {f.name: getattr(settings, f.name) for f in fields(settings)}
+        check_kinds(name, values, kinds_of_function(type(settings)))

@@ -180,8 +180,15 @@ class SlateVecEnv(VecEnv):
         """Turn the actions into slates.
 
         Raises:
-            ValueError: an action is not a number, or no slate comes of it.
+            ValueError: an action is not a number, no slate comes of it, or they are not one each.
         """
+        actions = np.asarray(actions)
+        if actions.shape[:1] != (self.num_envs,):
+            raise ValueError(
+                f"actions are one for each of {self.num_envs} users, got shape {actions.shape}"
+            )
+        if actions.dtype == object:
+            raise ValueError("actions are an array of numbers, got some of different lengths")
         if actions.dtype.kind == "f" and not np.isfinite(actions).all():
             user = int((~np.isfinite(actions)).reshape(len(actions), -1).any(1).argmax())
             raise ValueError(

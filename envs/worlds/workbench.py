@@ -75,6 +75,8 @@ def workbench(
     Version history:
         v0: first.
     """
+    if isinstance(users, type):
+        raise UsageError(f"users is a class, {users.__name__}; give one of it: {users.__name__}()")
     model = make_user_model(users) if isinstance(users, str) else users
     if static and not changes(model):
         raise UsageError(

@@ -13,6 +13,7 @@ from torch import Tensor
 from slategym.agents.types import Action, Policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
+from slategym.envs.seating import seed_word
 from slategym.envs.types import (
     Items,
     Outcome,
@@ -74,7 +75,8 @@ def _play_batch(
     world: World, policy: Policy, user_B: Tensor, seed: int, on_slate: SlateListener | None
 ) -> pd.DataFrame:
     user_B = user_B.to(world.device)
-    session = engine.start(world, torch.full_like(user_B, seed), user_B, torch.zeros_like(user_B))
+    seed_B = torch.full_like(user_B, seed_word(seed))
+    session = engine.start(world, seed_B, user_B, torch.zeros_like(user_B))
     tally = _Tally(world, user_B)
     lane_B = torch.arange(len(user_B), device=world.device)
     while len(lane_B):

@@ -8,7 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slategym.agents.core.agent import check_settings
+from slategym.agents.core.random_slates import Random
+from slategym.agents.registry import find_agent, policies
 from slategym.agents.sb3.env import SlateVecEnv
+from slategym.agents.slateq.agent import SlateQ, SlateQSettings
 from slategym.envs import memory
 from slategym.envs.gym import SlateVectorEnv, make_env, make_vector_env
 from slategym.envs.identity import identity
@@ -17,8 +21,10 @@ from slategym.envs.names import UnknownSettingError, UsageError
 from slategym.envs.outline import outline
 from slategym.envs.registry import WORLDS, make_user_model, make_world
 from slategym.envs.settings import Count, Range, Rate, check_kinds, fits, kinds_of_function
+from slategym.envs.users.boredom import Boredom
 from slategym.envs.worlds.workbench import workbench
 from slategym.experiments.cli.pairs import read_pairs
+from slategym.experiments.measure.play import play
 from slategym.models.simulator.world import learned_world
 
 IE, TOP_K, BENCH = "InterestEvolution-v0", "Sardine-SlateTopK-Bored-v0", "Workbench-v0"
@@ -30,6 +36,7 @@ NO_TWIN = {  # in which nothing moves
     "slategym/Sardine-SlateRerank-Static-v0",
     "slategym/Workbench-v0",  # with the users that it has by default
 }
+LEARNERS = sorted(name for name, entry in policies.all().items() if entry.agent is not None)
 WRONG = [
     (IE, {"static": "false"}, "static is true or false, got 'false'"),
     (IE, {"static": 0}, "static is true or false, got 0"),
@@ -186,3 +193,52 @@ def test_what_is_no_user_model_is_said(name):
     """`sys:exit` ended the process with exit code 0, as if the contract were kept."""
     with pytest.raises(ValueError, match=r"failed: SystemExit|which lacks"):
         make_user_model(name)
+
+
+def test_a_class_in_place_of_people():
+    with pytest.raises(UsageError, match=r"users is a class, Boredom; give one of it: Boredom\(\)"):
+        make_world(BENCH, users=Boredom)
+
+
+@pytest.mark.parametrize(
+    ("settings", "seeds", "message"),
+    [
+        ({"num_steps": 1.5}, (0,), "slateq: num_steps is a whole number, got 1.5"),
+        ({"num_steps": "many"}, (0,), "num_steps is a whole number, got 'many'"),
+        ({"gamma": float("nan")}, (0,), "gamma"),
+        ({}, (0.5,), "seed is a whole number, got 0.5"),
+        ({}, (-1,), r"seed must be in \[0, 2\^31\), got -1"),
+        ({}, (5, 5 + 2**31), r"seed must be in \[0, 2\^31\)"),
+        ({}, (5, 5), "training seeds must differ"),
+    ],
+)
+def test_learners_too(settings, seeds, message):
+    """From Python as from `slategym train --agent-set`."""
+    with pytest.raises(ValueError, match=message):
+        SlateQ(make_world(IE), SlateQSettings(**settings), seeds=seeds)
+
+
+@pytest.mark.parametrize("entry", LEARNERS)
+def test_what_learners_have_by_default_is_of_its_kind(entry):
+    check_settings(entry, find_agent(entry).default_settings())
+
+
+def test_actions_of_another_number_of_users():
+    env = SlateVecEnv(IE, 2)
+    env.reset()
+    for actions in (np.zeros((1, 3), int), np.zeros(3, int), 0):
+        with pytest.raises(ValueError, match="actions are one for each of 2 users"):
+            env.step(actions)
+    assert env.step([[0, 1, 2], [2, 1, 0]])[1].shape == (2,)
+    with pytest.raises(ValueError):
+        env.step([[0, 1, 2], [2, 1, 0.5]])
+
+
+def test_seeds_of_play_are_all_different():
+    world = make_world(IE)
+    users = torch.arange(4, dtype=torch.int32)
+    returns = [
+        tuple(play(world, Random(10, 3), users, seed=seed)["return"])
+        for seed in (5, 5 + 2**31, 2**63)
+    ]
+    assert len(set(returns)) == 3
