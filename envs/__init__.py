@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from slategym.envs.engine import pick as pick
     from slategym.envs.engine import start as start
     from slategym.envs.engine import transition as transition
-    from slategym.envs.gym import SlateEnv as SlateEnv
     from slategym.envs.gym import SlateVectorEnv as SlateVectorEnv
     from slategym.envs.gym import turn_of as turn_of
     from slategym.envs.luck import Luck as Luck
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from slategym.envs.registry import make_world as make_world
     from slategym.envs.registry import register_user_model as register_user_model
     from slategym.envs.registry import register_world as register_world
+    from slategym.envs.single import SlateEnv as SlateEnv
     from slategym.envs.types import CLICK as CLICK
     from slategym.envs.types import Arrival as Arrival
     from slategym.envs.types import Candidates as Candidates
@@ -102,7 +102,8 @@ else:
             "slategym.envs.context": ("Clock", "LoggedContext", "Nothing"),
             "slategym.envs.day": ("Day",),
             "slategym.envs.engine": ("observe", "pick", "start", "transition"),
-            "slategym.envs.gym": ("SlateEnv", "SlateVectorEnv", "turn_of"),
+            "slategym.envs.gym": ("SlateVectorEnv", "turn_of"),
+            "slategym.envs.single": ("SlateEnv",),
             "slategym.envs.luck": ("Luck", "purpose"),
             "slategym.envs.names": ("UsageError",),
             "slategym.envs.registry": (

@@ -243,7 +243,8 @@ class Sources:
 
     def _is_range(self, node: ast.expr, module: Module) -> bool:
         made = self.named(node, module)
-        return isinstance(made and made.node, ast.ClassDef) and made.node.name == Range.__name__
+        found = made.node if made else None
+        return isinstance(found, ast.ClassDef) and found.name == Range.__name__
 
     def _name(self, name: str, module: Module) -> Any:
         if name in KINDS:

@@ -307,7 +307,7 @@ def register_worlds() -> None:
             if id not in registry:
                 register(
                     id,
-                    entry_point="slategym.envs.gym:make_env",
+                    entry_point="slategym.envs.single:make_env",
                     vector_entry_point="slategym.envs.gym:make_vector_env",
                     kwargs={"world": full},
                 )

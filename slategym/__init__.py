@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from slategym.agents.registry import register_policy as register_policy
     from slategym.agents.types import Policy as Policy
     from slategym.envs.check import check_user_model as check_user_model
-    from slategym.envs.gym import SlateEnv as SlateEnv
     from slategym.envs.gym import SlateVectorEnv as SlateVectorEnv
     from slategym.envs.names import UsageError as UsageError
     from slategym.envs.registry import make_world as make_world
     from slategym.envs.registry import register_user_model as register_user_model
     from slategym.envs.registry import register_world as register_world
+    from slategym.envs.single import SlateEnv as SlateEnv
     from slategym.envs.types import Signal as Signal
     from slategym.envs.types import UserModel as UserModel
     from slategym.envs.types import World as World
@@ -60,7 +60,8 @@ else:
             ),
             "slategym.agents.types": ("Policy",),
             "slategym.envs.check": ("check_user_model",),
-            "slategym.envs.gym": ("SlateEnv", "SlateVectorEnv"),
+            "slategym.envs.gym": ("SlateVectorEnv",),
+            "slategym.envs.single": ("SlateEnv",),
             "slategym.envs.names": ("UsageError",),
             "slategym.envs.registry": ("make_world", "register_user_model", "register_world"),
             "slategym.envs.types": ("Signal", "UserModel", "World"),

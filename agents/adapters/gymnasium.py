@@ -23,8 +23,9 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from slategym.agents.slates.towards import proto_space, slate_towards
-from slategym.envs.gym import SlateEnv, SlateVectorEnv
+from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.names import UsageError
+from slategym.envs.single import SlateEnv
 from slategym.envs.types import World
 
 

@@ -128,12 +128,10 @@ class SlateVecEnv(VecEnv):
         self.world = cut(world, max_episode_steps)
         check_users(self.world, num_envs)
         self.view = RawView() if view is None else view
-        self.render_mode = (
-            None if render_mode is None else lookup("render mode", render_mode, MODES)
-        )
-        self._films = [
-            Film(self.world, render_mode, b) for b in range(num_envs if render_mode else 0)
-        ]
+        self.render_mode, self._films = render_mode, list[Film]()
+        if render_mode is not None:
+            mode = lookup("render mode", render_mode, MODES)
+            self._films = [Film(self.world, mode, b) for b in range(num_envs)]
         self.bootstrap_at_limit = bootstrap_at_limit
         super().__init__(num_envs, self.view.space(self.world), self.view.action_space(self.world))
         self._turn = turn_of(self.world, compile)

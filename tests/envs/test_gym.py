@@ -12,9 +12,10 @@ from gymnasium.wrappers import RecordEpisodeStatistics as OneStatistics
 from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
 
 import slategym  # noqa: F401  registers the worlds
-from slategym.envs.gym import SlateEnv, SlateVectorEnv
+from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
+from slategym.envs.single import SlateEnv
 
 BORED, SHORT = "Sardine-SlateTopK-Bored-v0", {"max_episode_steps": 3}
 MODES = ["SAME_STEP", "NEXT_STEP", "DISABLED"]

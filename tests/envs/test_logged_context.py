@@ -18,11 +18,11 @@ from slategym.agents.core.inputs import Inputs
 from slategym.agents.sb3.env import SlateVecEnv
 from slategym.envs import engine
 from slategym.envs.context import Clock, LoggedContext, Move
-from slategym.envs.gym import SlateEnv
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.observation import read, show
 from slategym.envs.registry import make_world
+from slategym.envs.single import SlateEnv
 from slategym.envs.types import Arrival, Column, Items, Population, World
 
 COLUMNS = (Column("device", ("phone", "laptop")), Column("load", (), "kg", 10.0, 30.0))

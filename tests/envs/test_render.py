@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from slategym.envs.gym import SlateEnv, SlateVectorEnv
+from slategym.envs.gym import SlateVectorEnv
+from slategym.envs.single import SlateEnv
 
 
 def played(world, mode, num_steps=4):

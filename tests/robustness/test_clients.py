@@ -18,9 +18,10 @@ from slategym.agents.adapters.gymnasium import ProtoActionWrapper
 from slategym.agents.sb3.env import SlateVecEnv
 from slategym.agents.sb3.flat import Flat
 from slategym.agents.sb3.item_space import ItemSpace
-from slategym.envs.gym import SlateEnv, SlateVectorEnv
+from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.names import UsageError
 from slategym.envs.registry import WORLDS, make_world
+from slategym.envs.single import SlateEnv
 
 OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
 IE = "slategym/InterestEvolution-v0"

@@ -10,8 +10,9 @@ import torch
 from small_worlds import learned_world
 
 from slategym.agents.sb3.env import SlateVecEnv
-from slategym.envs.gym import SlateEnv, SlateVectorEnv
+from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.registry import WORLDS, make_world
+from slategym.envs.single import SlateEnv
 
 OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
 ID = "InterestEvolution-v0"

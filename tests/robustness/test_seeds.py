@@ -12,9 +12,10 @@ from stable_baselines3.common.env_util import make_vec_env
 
 from slategym.agents.sb3.env import SlateVecEnv
 from slategym.envs import seating
-from slategym.envs.gym import SlateEnv, SlateVectorEnv
+from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
+from slategym.envs.single import SlateEnv
 
 ID, DISABLED = "InterestEvolution-v0", {"autoreset_mode": "DISABLED"}
 SLATES_3K = np.tile(np.arange(3), (3, 1))

@@ -14,13 +14,14 @@ from slategym.agents.registry import find_agent, policies
 from slategym.agents.sb3.env import SlateVecEnv
 from slategym.agents.slateq.agent import SlateQ, SlateQSettings
 from slategym.envs import memory
-from slategym.envs.gym import SlateVectorEnv, make_env, make_vector_env
+from slategym.envs.gym import SlateVectorEnv, make_vector_env
 from slategym.envs.identity import identity
 from slategym.envs.memory import check_fits
 from slategym.envs.names import UnknownSettingError, UsageError
 from slategym.envs.outline import outline
 from slategym.envs.registry import WORLDS, make_user_model, make_world
 from slategym.envs.settings import Count, Range, Rate, check_kinds, fits, kinds_of_function
+from slategym.envs.single import make_env
 from slategym.envs.users.boredom import Boredom
 from slategym.envs.worlds.workbench import workbench
 from slategym.experiments.cli.pairs import read_pairs

@@ -11,8 +11,9 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 from slategym.agents.sb3.env import SlateVecEnv
 from slategym.agents.sb3.item_space import ItemSpace
-from slategym.envs.gym import SlateEnv, SlateVectorEnv
+from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.registry import WORLDS, make_world
+from slategym.envs.single import SlateEnv
 
 torch.set_num_threads(1)
 OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))

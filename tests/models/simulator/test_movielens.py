@@ -25,10 +25,10 @@ from slategym.agents.registry import make_policy
 from slategym.agents.sb3.env import SlateVecEnv
 from slategym.agents.sb3.item_space import ItemSpace
 from slategym.envs import engine
-from slategym.envs.gym import SlateEnv
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
+from slategym.envs.single import SlateEnv
 from slategym.envs.types import Session, World, map_tensors
 from slategym.envs.users.assumed import Assumed
 from slategym.models.checksums import checksum_lines, checksum_path

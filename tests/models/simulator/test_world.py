@@ -20,11 +20,11 @@ from torch import Tensor
 
 from slategym.envs import engine
 from slategym.envs.candidates import UnseenCatalogue, WholeCatalogue
-from slategym.envs.gym import SlateEnv
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.observation import show
 from slategym.envs.registry import make_world
+from slategym.envs.single import SlateEnv
 from slategym.envs.types import Session, World, map_tensors
 from slategym.envs.users.assumed import Assumed
 from slategym.envs.users.patience import Patience
