@@ -12,6 +12,7 @@ import gc
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,18 +47,16 @@ def held(steps: int) -> Held:
     )
 
 
-def curve(world: str, steps: int, num_envs: int, points: int = 10) -> list[Held]:
-    """What is held after warming up, and then at so many points of the way."""
+def curve(world: str, steps: int, num_envs: int, points: int = 10) -> Iterator[Held]:
+    """What is held at so many points of the way."""
     env = SlateVectorEnv(world, num_envs)
     env.reset(seed=0)
     slates = np.tile(np.arange(env.world.slate_size), (num_envs, 1))
-    found = []
     for step in range(steps + 1):
         if step % max(1, steps // points) == 0 and step:
-            found.append(held(step))
+            yield held(step)
         env.step(slates)
     env.close()
-    return found
 
 
 def main() -> None:
@@ -74,7 +73,8 @@ def main() -> None:
     for point in curve(given.world, given.steps, given.num_envs):
         steps, megabytes, *counts = point
         descriptors, threads, objects = counts
-        print(f"{steps:>9,} {megabytes:>8.1f} {descriptors:>11} {threads:>7} {objects:>8,}")
+        line = f"{steps:>9,} {megabytes:>8.1f} {descriptors:>11} {threads:>7} {objects:>8,}"
+        print(line, flush=True)
     print(f"{time.monotonic() - began:,.0f} s")
 
 

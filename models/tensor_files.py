@@ -99,10 +99,11 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | No
     return None
 
 
-def remove_checkpoints(path: Path) -> None:
-    """Delete both."""
-    path.unlink(missing_ok=True)
-    previous(path).unlink(missing_ok=True)
+def remove_checkpoints(path: Path, *, but_last: bool = False) -> None:
+    """Delete checkpoints, those set aside and a half-kept one too; `but_last`: keep the last."""
+    for part in path.parent.glob(f"{path.stem}*{path.suffix}*"):
+        if not (but_last and part == path):
+            part.unlink(missing_ok=True)
 
 
 def _hash(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from slategym.experiments.measure.training import Training
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.runs.units import Unit, Work
+from slategym.models.ending import raise_when_told_to_end
 
 WORLD = "Sardine-SlateTopK-Bored-v0"
 NAMES = "kill_units"  # of this module, as units name its functions
@@ -70,6 +71,7 @@ def fit(folder: Path, epochs: int) -> Any:
 
 
 if __name__ == "__main__":
+    raise_when_told_to_end()
     what, out, size = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     if what == "fit":
         fit(out, size)

@@ -41,7 +41,7 @@ from slategym.models.checksums import Damaged, sha256_of, with_checksum
 from slategym.models.ending import told_to_end
 from slategym.models.files import atomic_path
 from slategym.models.hashes import hash_of
-from slategym.models.tensor_files import previous
+from slategym.models.tensor_files import remove_checkpoints
 
 A = TypeVar("A", bound="Agent")
 
@@ -311,7 +311,7 @@ class Agent(ABC):
         self._decide(world)
         if keeping is not None:
             self.save(keeping.folder, about or {})
-            previous(keeping.folder / CHECKPOINT).unlink(missing_ok=True)
+            remove_checkpoints(keeping.folder / CHECKPOINT, but_last=True)
             keeping.status("finished" if self.steps >= total else "stopped")
         return self
 

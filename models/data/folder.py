@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,8 @@ from slategym.models.data.schema import Table, Tables
 from slategym.models.files import atomic_path, make_folder
 
 TABLES = ("events", "items", "users")
+FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet would compute, guarded before or not
+GUARDED = re.compile(r"^'('*[=+\-@\t\r])")  # the same with a ' before it
 _TEXTS = ("user", "item", "slate_id", "title", "text", "topics")  # never numbers
 
 
@@ -92,6 +95,9 @@ def read_tables(
 def write_folder(log: Log, folder: str | Path, form: Literal["parquet", "csv"] = "parquet") -> Path:
     """Write a log as a folder that reads as the same log.
 
+    In CSV a text that a spreadsheet would take for a formula gets a ' before it; reading takes it
+    away.
+
     Args:
         log: any.
         folder: made if absent; tables of the same names in it are replaced.
@@ -140,6 +146,9 @@ def write_folder(log: Log, folder: str | Path, form: Literal["parquet", "csv"] =
     )
     if form == "csv":
         items["topics"] = items["topics"].map("|".join)
+        for table in (events, items, users):
+            for column in table.select_dtypes(["object", "string"]):
+                table[column] = table[column].map(_guarded)
     other = "csv" if form == "parquet" else "parquet"
     for name, table in zip(TABLES, (events, items, users), strict=True):
         with atomic_path(folder / f"{name}.{form}") as path:
@@ -195,10 +204,19 @@ def _read(folder: Path, name: str, labels: list[str]) -> Table | None:
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{text.name}: not a CSV file in UTF-8 ({str(error).strip()})") from error
+    for column in columns:
+        texts = frame[column].dtype == object or isinstance(frame[column].dtype, pd.StringDtype)
+        if texts and frame[column].str.startswith("'", na=False).any():
+            frame[column] = frame[column].str.replace(GUARDED, r"\1", regex=True)
     lines = text.read_bytes().rstrip().count(b"\n")
     if lines != len(frame):  # blank lines, or breaks inside cells
         return Table(frame, text.name, first=1, row="record")
     return Table(frame, text.name, first=2, row="line")
+
+
+def _guarded(cell: Any) -> Any:
+    """As a spreadsheet shows it and does not compute it: with ' before what begins a formula."""
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
 
 
 def _names(head: Iterable[object], name: str) -> list[str]:

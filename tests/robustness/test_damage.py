@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from slategym.experiments.measure.training import Training, trained_in
 from slategym.experiments.runs.store import open_store, write_parquet
 from slategym.experiments.runs.units import Unit
 from slategym.models.checksums import Damaged, checksum_path, read_json, with_checksum
-from slategym.models.files import home, kept, kept_path, place_of
+from slategym.models.files import atomic_path, home, kept, kept_path, place_of
 from slategym.models.finite import NotFinite
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.train import TrainingSettings, train_multitask
@@ -31,6 +33,7 @@ from slategym.models.tensor_files import (
     load_checkpoint,
     previous,
     read_tensors,
+    remove_checkpoints,
     save_checkpoint,
     write_tensors,
 )
@@ -118,6 +121,33 @@ def test_killed_between_checksum_and_file_it_is_made_again() -> None:
     assert kept("constants/choice", 1, lambda: 4) == 4 == kept("constants/choice", 1, lambda: 5)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_is_renamed_is_on_the_disk_already(
+    folder: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, rename = os.fsync, os.replace
+
+    def fsync(handle: int) -> None:
+        done.append(os.readlink(f"/proc/self/fd/{handle}"))
+        sync(handle)
+
+    def replace(a: Path, b: Path) -> None:
+        done.append("renamed")
+        rename(a, b)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    with atomic_path(tmp_path / "new.json") as path:
+        place = path / "part.json" if folder else path
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("5")
+    before = done[: done.index("renamed")]
+    assert str(place) in before and str(path) in before
+    assert done[-1] == str(tmp_path)  # the folder, so that the name is there too
+
+
 # models
 
 
@@ -191,6 +221,11 @@ def test_the_last_two_checkpoints_are_kept_and_the_older_one_helps(
     assert str(path) in caplog.text and "going on from the one before it" in caplog.text
     empty(previous(path))
     assert load_checkpoint(path) is None and "starting anew" in caplog.text
+    save_checkpoint(path, {"x": torch.ones(1)}, {})
+    remove_checkpoints(path, but_last=True)  # what was set aside may hold a seed of private noise
+    assert list(tmp_path.iterdir()) == [path]
+    remove_checkpoints(path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("at", [0.3, 0.6, 0.99])

@@ -16,7 +16,9 @@ from safetensors.torch import load_file
 
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
+from slategym.models.checksums import read_json
 from slategym.models.files import is_temporary
+from slategym.models.tensor_files import read_tensors
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
@@ -101,7 +103,7 @@ def test_a_run_killed_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_study_killed_twenty_times(tmp_path: Path) -> None:
-    met = kill_a_study(tmp_path, num_steps=20_000, kills=20, seed=1)
+    met = kill_a_study(tmp_path, num_steps=6_000, kills=20, seed=1)
     print(met)
     assert len(met) == 20
 
@@ -113,6 +115,19 @@ def test_a_killed_worker_is_tried_again(tmp_path: Path) -> None:
     wait_for_checkpoint(tmp_path / "out", process, began)
     os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     assert process.wait(120) == 0
+
+
+@pytest.mark.slow
+def test_told_to_end_the_trainings_of_a_study_keep_a_checkpoint(tmp_path: Path) -> None:
+    out, began = tmp_path / "out", time.time()
+    process = start("study", out, 6_000)
+    wait_for_checkpoint(out, process, began)
+    process.terminate()
+    process.wait()
+    begun = sorted(out.rglob("training.json"))
+    assert begun and {read_json(path)["status"] for path in begun} == {"killed"}
+    for path in begun:
+        assert int(read_tensors(path.with_name("checkpoint.safetensors"))[0]["steps"]) > 0
 
 
 def kill_a_fit(tmp_path: Path, epochs: int, kills: int, seed: int) -> None:
@@ -134,4 +149,4 @@ def kill_a_fit(tmp_path: Path, epochs: int, kills: int, seed: int) -> None:
 
 @pytest.mark.slow
 def test_a_fit_killed_ten_times(tmp_path: Path) -> None:
-    kill_a_fit(tmp_path, epochs=2_000, kills=10, seed=2)
+    kill_a_fit(tmp_path, epochs=600, kills=10, seed=2)

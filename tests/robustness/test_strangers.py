@@ -2,8 +2,10 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
+from small_worlds import small_log
 
 from slategym.agents.registry import load_agent, make_policies, make_policy
 from slategym.envs.names import UsageError, check_registered
@@ -11,6 +13,7 @@ from slategym.envs.registry import make_world
 from slategym.experiments.cli.main import main
 from slategym.experiments.measure.compare import settings_of_training
 from slategym.experiments.measure.training import trained_in
+from slategym.models.data.folder import load_folder, write_folder
 
 WORKBENCH = "slategym/Workbench-v0"
 HOSTILE = {  # what agent.json says of itself
@@ -82,3 +85,16 @@ def test_what_the_caller_named_already_is_no_news(folder):
 @pytest.mark.parametrize("kept", ["boredom", ["a: b", 3, None], {"log": "/data/log:1 or so"}])
 def test_names_and_words_pass(kept):
     check_registered("a file", kept)
+
+
+def test_a_title_in_csv_is_no_formula(tmp_path):
+    formulas = ("=1+1", "+1", "-1", "@now", "\tx", "'=1+1", "''-1", "it's", "'quoted'")
+    log = small_log(num_items=len(formulas))
+    log = replace(log, items=log.items.assign(title=formulas, text=formulas, key=formulas))
+    write_folder(log, tmp_path / "csv", "csv")
+    lines = (tmp_path / "csv" / "items.csv").read_text().splitlines()[1:]
+    cells = [cell.strip('"') for line in lines for cell in line.split(",")]
+    assert not [cell for cell in cells if cell[:1] in tuple("=+-@\t")]
+    again = load_folder(tmp_path / "csv")
+    assert list(again.items["title"]) == list(again.items["key"]) == [f.strip() for f in formulas]
+    assert (again.events["item"].to_numpy() == log.events["item"].to_numpy()).all()
