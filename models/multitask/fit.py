@@ -34,8 +34,9 @@ from slategym.models.multitask.losses import (
 )
 from slategym.models.multitask.network import ItemTable, MultiTaskBert
 from slategym.models.multitask.predict import Predictions, mean_losses, predict
+from slategym.models.multitask.prior_start import ROWS, Sample, begin
 from slategym.models.multitask.progress import EpochBar
-from slategym.models.multitask.requests import Known, requests
+from slategym.models.multitask.requests import Known, requests, sums_before
 from slategym.models.multitask.scores import model_figures
 from slategym.models.multitask.sequences import (
     Batch,
@@ -54,6 +55,7 @@ WATCHED_ROWS = 3000  # validation rows read after each epoch
 LARGE = 20_000  # items above which the next-item softmax is sampled
 SAMPLED = 2_048  # draws of it
 JUDGED_ROWS = 10_000  # validation rows that calibration and figures are taken on
+SCALES_RATE = 0.05  # learning rate of the few numbers that scale closed forms: they move by units
 MEASURED = 2  # steps of an epoch at which the cosines between heads' gradients are taken
 
 UNSEEN = {
@@ -73,9 +75,9 @@ Listener = Callable[[int, dict[str, float]], None]
 class TrainingSettings:
     """How the weights are found."""
 
-    epochs: int = 8  # at most; fewer where the validation loss stops falling
+    epochs: int = 6  # at most; fewer where the validation loss stops falling
     batch_events: int = 736  # positions of a batch, padding included
-    learning_rate: float = 2e-3  # after the warmup, then a half cosine to zero
+    learning_rate: float = 3e-3  # after the warmup, then a half cosine to zero
     warmup_steps: int = 50
     weight_decay: float = 0.01  # of matrices only, per step and unit of learning rate
     clip: float = 1.0  # largest norm of the gradient
@@ -168,6 +170,7 @@ class Fit:
     click_weight_E: Tensor | None = None  # of each row in the click's loss; None: all alike
     team: Team = ALONE  # processes that train together
     crossfit: CrossFitted | None = None  # statistics of the training rows
+    new: bool = False  # whether the model's weights are those it was made with
 
     @cached_property
     def balance(self) -> Balance:
@@ -208,6 +211,8 @@ class Fit:
         watched = self._watched()
         optimizer = self._optimizer()
         state = read_checkpoint(checkpoint, spec, self.model, optimizer)
+        if self.new and not state.epoch and learned.tables is not None:
+            begin(self.model, self._samples(learned))
         if state.epoch:
             self.balance.load_state_dict(_under(state.beside, "balance."))
             if self.text is not None:
@@ -417,12 +422,14 @@ class Fit:
         return {head: self.weights[head] * loss for head, loss in losses.items()}
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        """AdamW; the item biases are a table of numbers, not a matrix, and do not decay."""
+        """AdamW; item biases and the prior's scales are no matrices, and do not decay."""
         decayed: list[nn.Parameter] = []
         free: list[nn.Parameter] = []
+        scales: list[nn.Parameter] = []
+        scaled = self.model.scales
         for name, parameter in self.model.named_parameters():
             is_matrix = parameter.dim() > 1 and name != "item_bias_YN"
-            (decayed if is_matrix else free).append(parameter)
+            (scales if name in scaled else decayed if is_matrix else free).append(parameter)
         training = self.training
         groups: list[dict[str, Any]] = [
             {"params": decayed, "weight_decay": training.weight_decay},
@@ -430,6 +437,8 @@ class Fit:
         ]
         for group in groups:
             group["peak"] = training.learning_rate
+        if scales:
+            groups.append({"params": scales, "weight_decay": 0.0, "peak": SCALES_RATE})
         if self.text is not None:
             tuned = [parameter for _, parameter in self.text.named_parameters()]
             peak = self.text.settings.rate
@@ -444,6 +453,35 @@ class Fit:
         row_Q = sequences.click_Q
         row_Q = row_Q[torch.as_tensor(self.train_E, device=row_Q.device)[row_Q]]
         return Proposal.of(torch.bincount(sequences.item_E[row_Q], minlength=sequences.num_items))
+
+    @torch.no_grad()
+    def _samples(self, learned: Known) -> list[Sample]:
+        """Training rows from which the prior's weights begin."""
+        model, sequences, device = self.model, self.sequences, self.model.device
+        assert learned.tables is not None
+        rng, generator = np.random.default_rng(self.seed), torch.Generator().manual_seed(self.seed)
+        length_U = sequences.prefix_lengths(self.train_E)
+        limit_U = torch.as_tensor(sequences.clicks_within(self.train_E), device=device)
+        chunk, proposal = model.settings.max_history + 1, self._proposal()
+        training, found, rows = self.training, list[Sample](), 0
+        for windows in plan_epoch(sequences, length_U, chunk, training.batch_events, rng):
+            batch, most = sequences.batch(windows), training.softmax_items or SAMPLED
+            targets = batch_targets(
+                sequences,
+                batch,
+                limit_U[batch.user_B],
+                training.negatives,
+                generator,
+                None if proposal is None else proposal.draw(most, generator),
+                self.left_N,
+            )
+            table = model.item_table(items_of(sequences, batch, targets))
+            sums = sums_before(learned, learned.tables, sequences, windows, batch, table.id_A)
+            found.append(Sample.of(table, sums, sequences, targets))
+            rows += len(targets.row_x)
+            if rows >= ROWS:
+                break
+        return found
 
     def _learned(self) -> Known:
         """What statistics of other users' rows say of the training rows."""

@@ -143,6 +143,14 @@ class MultiTaskBert(nn.Module):
             self.slot_bias = nn.Parameter(torch.tensor(starts, dtype=torch.float32))
 
     @property
+    def scales(self) -> tuple[str, ...]:
+        """Names of the few numbers that bring closed forms to the scale of log-odds."""
+        if self.prior is None:
+            return ()
+        weights = (f"prior.weights.{kind}" for kind in self.prior.weights)
+        return (*weights, "queries.user_levels.0.bias")
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.offset_M.device

@@ -63,7 +63,7 @@ def requests(
         values = RowValues(model.wide(feature_xX, expected_xV, model.tasks[1:]))
     sums = None
     if known.tables is not None:
-        sums = _sums(known, known.tables, sequences, windows, batch, table.id_A)
+        sums = sums_before(known, known.tables, sequences, windows, batch, table.id_A)
     return Query(state_xD, sums, values)
 
 
@@ -98,7 +98,7 @@ def queries(model: MultiTaskBert, table: ItemTable, sequences: Sequences, batch:
 
 
 @torch.no_grad()
-def _sums(
+def sums_before(
     known: Known,
     tables: Tables,
     sequences: Sequences,

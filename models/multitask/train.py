@@ -52,7 +52,7 @@ from slategym.models.text.vectors import item_text_vectors
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 6  # raise it when the same spec would give other weights
+FORMAT = 7  # raise it when the same spec would give other weights
 MOST_SLOTS = 100  # of a slate; those beyond count as the last
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -213,6 +213,7 @@ def train_multitask(
             weight_E,
             team,
             crossfit,
+            new=True,
         )
         names = report_to if team.first else ()
         told = open_reporters(names, folder, label, about["training"])

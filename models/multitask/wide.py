@@ -42,7 +42,7 @@ HIDDEN = 64  # Z
 DROPOUT = 0.1
 EXTREME = 4.0  # standard deviations beyond which a feature counts as that
 PAIRS_AT_ONCE = 16_000  # users by items whose hidden layer is held at once: in a core's cache
-START = {"next": (0.3, 1.0), "click": (0.3, 0.0)}  # weights of the tables' kinds
+START = {"next": (0.3, 1.0), "click": (0.3, 0.0)}  # weights of the tables' kinds, unfitted
 
 
 class WideSizes(NamedTuple):

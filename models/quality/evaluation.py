@@ -159,14 +159,14 @@ def find_split(name: str, log: Log, fold: int = 0) -> Split:
 
 
 _TIME = Recipe(
-    TrainingSettings(epochs=10),
+    TrainingSettings(epochs=8),
     refit=True,
     sentence="epochs and calibration chosen on validation, then refitted on train + validation",
 )
 RECIPES: dict[str, Recipe] = {  # of splits; others as the one in time
     "time": _TIME,
     "loo": Recipe(
-        TrainingSettings(epochs=8),
+        TrainingSettings(),
         refit=False,
         sentence="stopped early and calibrated on validation",
     ),

@@ -54,7 +54,7 @@ class PartySettings:
     """All that decides the three models besides the data."""
 
     model: MultiTaskSettings = field(default_factory=MultiTaskSettings)
-    training: TrainingSettings = field(default_factory=lambda: TrainingSettings(epochs=8))
+    training: TrainingSettings = field(default_factory=TrainingSettings)
     validation_share: float = 0.1  # of a party's own people, for early stopping
     warm: int = 10  # clicks with which everybody arrives; fewer where a log's people have fewer
     starts: int = 8  # arrivals per person
