@@ -24,6 +24,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,14 @@ class Policy:
         """Read `policy.json` and `policy.pt`.
 
         Raises:
-            ValueError: the policy was not trained in a world that was learned from a log.
+            ValueError: the policy was not trained in a world that was learned from a log; its
+                program was altered.
         """
         about = json.loads((Path(folder) / "policy.json").read_text(encoding="utf-8"))
+        for name, stated in about.get("sha256", {}).items():
+            with (Path(folder) / Path(name).name).open("rb") as file:
+                if file_digest(file, "sha256").hexdigest() != stated:
+                    raise ValueError(f"{folder}: {name} was altered; export the policy again")
         if about.get("log") is None:
             raise ValueError(f"{folder}: the policy's world has no log, so there are no keys")
         self.program = torch.jit.load(str(Path(folder) / "policy.pt"))  # type: ignore[no-untyped-call]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
-from slategym.models.checksums import checksum_lines, checksum_path, sha256_of, state_of
+from slategym.models.checksums import ASIDE, checksum_lines, checksum_path, sha256_of, state_of
 from slategym.models.files import atomic_path, check_not_home, is_temporary
 from slategym.models.hashes import as_json
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Status = Literal["running", "finished", "failed", "killed"]
 STAMP = b"slategym"  # key of the Parquet metadata
-FORMAT = 1  # of a unit's file; raise it when what is written changes
+FORMAT = 1  # of tables and units; raise it when what is written changes
 STATUS = "status.json"
 
 
@@ -44,7 +44,8 @@ def write_parquet(frame: pd.DataFrame, path: Path, stamp: Mapping[str, Any] | No
     import pyarrow.parquet
 
     arrow = pyarrow.Table.from_pandas(frame, preserve_index=False)
-    notes = {**(arrow.schema.metadata or {}), STAMP: json.dumps(stamp or {}).encode()}
+    values = {"format": FORMAT, **(stamp or {})}
+    notes = {**(arrow.schema.metadata or {}), STAMP: json.dumps(values).encode()}
     with atomic_path(path) as temporary:
         pyarrow.parquet.write_table(
             arrow.replace_schema_metadata(notes),
@@ -143,7 +144,7 @@ class Store:
         from slategym import __version__
 
         own = self.folder / "work" / unit.name
-        kept = sorted(path for path in own.rglob("*") if path.is_file()) if own.is_dir() else []
+        kept = sorted(path for path in own.rglob("*") if _is_result(path)) if own.is_dir() else []
         stamp = {
             "unit": unit.id,
             "label": unit.label,
@@ -242,6 +243,11 @@ def check_folder(folder: Path) -> None:
         raise OSError(
             f"cannot write results into {folder}: {error.strerror}; choose another folder"
         ) from error
+
+
+def _is_result(path: Path) -> bool:
+    """A file that is neither what a killed worker left nor what was set aside."""
+    return path.is_file() and not is_temporary(path) and not path.name.endswith(ASIDE)
 
 
 def _as_frame(unit: Unit, result: Any) -> pd.DataFrame:

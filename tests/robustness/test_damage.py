@@ -362,7 +362,10 @@ def test_one_bit_of_a_units_weights_counts(tmp_path: Path) -> None:
     unit, store = Unit("toy", "toy:run", {"seed": 1}), open_store(tmp_path / "out")
     weights = store.folder_of(unit) / "agent.safetensors"
     weights.write_bytes(b"x" * 100)
+    for left in (".agent-0123456789ab.safetensors", "checkpoint.safetensors.damaged"):
+        weights.with_name(left).write_text("of a killed worker")
     store.write(unit, FRAME, 1.0)
+    assert list(store.stamp(unit)["files"]) == [f"work/{unit.name}/{weights.name}"]
     assert store.state(unit) == "done"
     flip(weights)
     assert store.state(unit) == "damaged"

@@ -35,6 +35,7 @@ takes the user's raw events: the model that reads them is in the program, `polic
 log's keys, and serve.py beside them takes events by the log's own names and answers with item
 keys.
 """
+FORMAT = 1  # of policy.json
 FORMATS = {"torchscript": "a program that torch.jit.load reads"}
 MEANINGS = {
     "step": "slates that the user has seen in this session",
@@ -99,6 +100,7 @@ def export(
     from slategym.experiments.measure.latency import measure
     from slategym.experiments.measure.training import trained_in
     from slategym.experiments.runs.store import check_folder, write_json
+    from slategym.models.checksums import sha256_of
     from slategym.models.files import atomic_path
 
     place, _ = folder_and_seed(folder)
@@ -113,6 +115,7 @@ def export(
     exported.write(target / "policy.pt")
     times = measure(agent, exported, home) if latency else []
     about = _about(agent, exported, home.world, home.settings, times)
+    about |= {"format": FORMAT, "sha256": {"policy.pt": sha256_of(target / "policy.pt")}}
     write_json(about, target / "policy.json")
     with atomic_path(target / "README.md") as temporary:
         temporary.write_text(_readme(about), encoding="utf-8")
@@ -122,8 +125,7 @@ def export(
     if times:
         _print(times, console)
     console.print(
-        f"{target / 'policy.pt'}: the agent's own slates on {exporting.CHECKED} observations",
-        markup=False,
+        f"{target / 'policy.pt'}: the agent's own slates on {exporting.CHECKED} observations"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -162,3 +163,13 @@ def test_somebody_new_is_served(case: Case) -> None:
     user = {column["name"]: column["categories"][0] for column in policy.profile}
     ((first, second, third),) = policy([{"user": user, "visit": {"time": 1_700_000_000}}])
     assert len({first, second, third} & set(policy.items)) == 3
+
+
+def test_an_altered_program_is_not_served(case: Case, tmp_path: Path) -> None:
+    shutil.copytree(case.exported, tmp_path / "copy")
+    program = tmp_path / "copy" / "policy.pt"
+    data = bytearray(program.read_bytes())
+    data[len(data) // 2] ^= 1
+    program.write_bytes(data)
+    with pytest.raises(ValueError, match=r"policy\.pt was altered"):
+        Policy(tmp_path / "copy")

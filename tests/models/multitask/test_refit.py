@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from filelock import BaseFileLock
 
 from slategym.envs.names import UsageError
 from slategym.models.data.log import Log
@@ -167,7 +168,7 @@ def test_it_learns_from_new_rows_and_the_model_given_is_untouched(refit, model, 
     assert held <= set(loaded.vocabulary.held) and len(loaded.vocabulary.items) == 30
 
 
-def test_a_killed_refit_resumes_to_the_same_weights(refit, tmp_path):
+def test_a_killed_refit_resumes_to_the_same_weights(refit, tmp_path, monkeypatch):
     whole = refit(tmp_path / "whole").model
 
     def kill(epoch, losses):
@@ -179,6 +180,7 @@ def test_a_killed_refit_resumes_to_the_same_weights(refit, tmp_path):
     epochs = []
     resumed = refit(tmp_path / "killed", on_epoch=lambda epoch, losses: epochs.append(epoch)).model
     assert epochs == [2] and same_weights(whole, resumed)
+    monkeypatch.setattr(BaseFileLock, "acquire", lambda *_, **__: pytest.fail("wanted a lock"))
     again = refit(tmp_path / "killed", on_epoch=lambda *_: pytest.fail("fitted again")).model
     assert same_weights(again, whole)
 
