@@ -18,19 +18,20 @@ HELD = 4  # a step holds sessions and observations before and after, and what it
 GIB = 2**30
 
 
-def check_users(world: World, num_envs: int) -> None:
+def check_users(world: World, number: int, setting: str = "num_envs") -> None:
     """Refuse a number of users that cannot be, or that does not fit into memory.
 
     Args:
         world: whose users.
-        num_envs: B.
+        number: B.
+        setting: what the number is called.
 
     Raises:
         UsageError: with the number that would fit.
     """
-    if type(num_envs) is not int or num_envs < 1:
-        raise UsageError(f"num_envs must be positive, a whole number; got {num_envs!r}")
-    check_fits("num_envs", num_envs, HELD * bytes_per_user(world), world.device, f"of {world.name}")
+    if type(number) is not int or number < 1:
+        raise UsageError(f"{setting} must be positive, a whole number; got {number!r}")
+    check_fits(setting, number, HELD * bytes_per_user(world), world.device, f"of {world.name}")
 
 
 def check_fits(

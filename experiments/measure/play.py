@@ -13,6 +13,7 @@ from torch import Tensor
 from slategym.agents.types import Action, Policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
+from slategym.envs.memory import check_users
 from slategym.envs.seating import seed_word
 from slategym.envs.types import (
     Items,
@@ -60,7 +61,11 @@ def play(
         `column_of`), length (slates); where the catalogue has topics, topics (distinct ones
         clicked) and slate_topics (distinct ones of a slate, mean); where the users' state says what
         bores them (`envs.types.Tiring`), bored_share (of slates at which something bored).
+
+    Raises:
+        UsageError: so many users side by side do not fit into memory; it says how many would.
     """
+    check_users(world, min(batch, max(1, len(user_U))), "batch")
     parts = []
     for begin in range(0, len(user_U), batch):
         chosen_B = user_U[begin : begin + batch].to(torch.int32)

@@ -246,3 +246,22 @@ def test_paths_are_texts_too(tmp_path):
     model = world.observer.encoder.model
     model.save_pretrained(str(tmp_path / "model"))
     assert MultiTaskBert.from_pretrained(str(tmp_path / "model")).settings == model.settings
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_sac_gains_where_something_is_to_be_gained():
+    """Random slates earn 950 to 970 here, the best some 1,118."""
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    world = make_world("LongTermSatisfaction-v0")
+    model = SAC(
+        "MlpPolicy", SlateVecEnv(world, 16, Flat(ItemSpace(world))), learning_starts=960, seed=0
+    )
+    mean = []
+    for steps in (0, 16_000):
+        if steps:
+            model.learn(steps)
+        env = SlateVecEnv(world, 32, Flat(ItemSpace(world)), seed=1)
+        mean.append(evaluate_policy(model, env, 64, deterministic=True)[0])
+    assert mean[1] > max(mean[0], 985), mean

@@ -243,3 +243,13 @@ def test_seeds_of_play_are_all_different():
         for seed in (5, 5 + 2**31, 2**63)
     ]
     assert len(set(returns)) == 3
+
+
+def test_users_side_by_side_that_do_not_fit(monkeypatch):
+    """(B, C, 20) tables of 100,000 candidates ended in a bare MemoryError."""
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 10**6)
+    world = make_world(IE, num_candidates=1_000)
+    users = torch.arange(64, dtype=torch.int32)
+    with pytest.raises(UsageError, match=r"batch=64 of .* at most batch=2 fits"):
+        play(world, Random(1_000, 3), users, seed=0)
+    assert len(play(world, Random(1_000, 3), users[:3], seed=0, batch=2)) == 3
