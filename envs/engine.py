@@ -16,6 +16,7 @@ from slategym.envs.types import (
     Items,
     Observation,
     Outcome,
+    PastSlates,
     Population,
     Session,
     World,
@@ -52,6 +53,7 @@ def start(world: World, seed_B: Tensor, user_B: Tensor, visit_B: Tensor) -> Sess
         offer=world.candidates.initial(world.catalogue, arrival, now),
         history=_first_history(world, arrival),
         view=world.observer.initial(arrival, context) if world.observer else None,
+        past=_no_slates(world, len(user_B)),
     )
 
 
@@ -90,6 +92,7 @@ def transition(world: World, session: Session, slate_BK: Tensor) -> tuple[Sessio
         view=world.observer.update(session.view, items, feedback_BKM, context)
         if world.observer
         else None,
+        past=_next_past(session.past, items.id.masked_fill(~shown_BK, -1), click_BK),
     )
     return after, Outcome(
         feedback=feedback_BKM,
@@ -145,6 +148,7 @@ def observe(world: World, session: Session) -> Observation:
         state=world.observer.embed(session.view, session.context) if world.observer else None,
         revealed=world.users.reveal(session.user),
         step=session.step,
+        past=session.past,
         view=session.view,
     )
 
@@ -219,4 +223,23 @@ def _next_history(history: History, id_BK: Tensor, feedback_BKM: Tensor) -> Hist
         id_BH,
         torch.cat([history.feedback, new_BKM], 1).gather(1, keep_BHM),
         age_BH.clamp(max=LONG_AGO),
+    )
+
+
+def _no_slates(world: World, num_users: int) -> PastSlates | None:
+    """What is remembered of slates on arrival: nothing yet."""
+    if not world.shown_size:
+        return None
+    shape = (num_users, world.shown_size, world.slate_size)
+    id_BPK = torch.full(shape, -1, dtype=torch.int32, device=world.device)
+    return PastSlates(id_BPK, torch.zeros_like(id_BPK, dtype=torch.bool))
+
+
+def _next_past(past: PastSlates | None, id_BK: Tensor, click_BK: Tensor) -> PastSlates | None:
+    """Append a slate; forget the oldest."""
+    if past is None:
+        return None
+    return PastSlates(
+        torch.cat([past.id[:, 1:], id_BK[:, None]], 1),
+        torch.cat([past.taken[:, 1:], click_BK[:, None]], 1),
     )

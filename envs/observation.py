@@ -11,7 +11,16 @@ from gymnasium import spaces
 from torch import Tensor
 
 from slategym.envs.context import field
-from slategym.envs.types import LONG_AGO, Column, Context, History, Items, Observation, World
+from slategym.envs.types import (
+    LONG_AGO,
+    Column,
+    Context,
+    History,
+    Items,
+    Observation,
+    PastSlates,
+    World,
+)
 
 CONTEXT_HIGH = {  # in the units of Context; names are counted in a byte
     "hour": 24.0,
@@ -32,6 +41,9 @@ def show(world: World, seen: Observation) -> dict[str, Tensor]:
         shown["history_item"] = seen.history.id
         shown["history_feedback"] = seen.history.feedback
         shown["history_age"] = seen.history.age
+    if seen.past is not None:
+        shown["shown_item"] = seen.past.id
+        shown["shown_taken"] = seen.past.taken.to(torch.int8)
     if built_in := _built_in(world):
         fields = [getattr(seen.context, name).float() for name in built_in]
         shown["context"] = torch.stack(fields, 1)
@@ -84,6 +96,10 @@ def read(world: World, shown: Mapping[str, Any]) -> Observation:
     else:
         none_BH = torch.full((B, 0), -1, dtype=torch.int32, device=world.device)
         history = History(none_BH, torch.zeros(B, 0, M, device=world.device), none_BH)
+    past = None
+    if world.shown_size:
+        taken_BPK = entry("shown_taken", torch.int8) > 0
+        past = PastSlates(entry("shown_item", torch.int32), taken_BPK)
     zero_B, fields = torch.zeros(B, device=world.device), {}
     if built_in := _built_in(world):
         fields = dict(zip(built_in, entry("context", torch.float32).unbind(1), strict=True))
@@ -108,6 +124,7 @@ def read(world: World, shown: Mapping[str, Any]) -> Observation:
         state=optional("state", torch.float32),
         revealed=optional("user", torch.float32),
         step=step_B,
+        past=past,
     )
 
 
@@ -138,8 +155,10 @@ def observation_space(world: World, first: Observation) -> spaces.Dict:
 
     Returns:
         step (1,) slates seen; history_item (H,), history_feedback (H, M), history_age (H,): the
-        last clicked items, newest last, -1 where there is none; context (X,): the fields that the
-        world's context names, in that order; context_NAME (1,) for every further column of a log: a
+        last clicked items, newest last, -1 where there is none; shown_item (P, K), shown_taken (P,
+        K): the last slates of this session, newest last, and what was taken of them, -1 and 0 where
+        there was none; context (X,): the fields that the world's context names, in that order;
+        context_NAME (1,) for every further column of a log: a
         category, the last of which is "unknown", or a number; profile (F,); candidate_item (C,) and
         candidate_embedding (C, D) where the candidates change; action_mask (C,): 1 where a
         position may be shown; state (D,): the observer's embedding; user (R,) in [-1, 1]: what the
@@ -151,6 +170,9 @@ def observation_space(world: World, first: Observation) -> spaces.Dict:
         parts["history_item"] = _box(-1, N - 1, (H,), np.int32)
         parts["history_feedback"] = _feedback(world, H)
         parts["history_age"] = _box(0, LONG_AGO, (H,), np.int32)
+    if P := world.shown_size:
+        parts["shown_item"] = _box(-1, N - 1, (P, world.slate_size), np.int32)
+        parts["shown_taken"] = _box(0, 1, (P, world.slate_size), np.int8)
     if built_in := _built_in(world):
         high_X = np.array([CONTEXT_HIGH[x] for x in built_in], np.float32)
         parts["context"] = spaces.Box(np.zeros_like(high_X), high_X)

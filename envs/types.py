@@ -6,6 +6,7 @@ Axis letters, defined here once and used as name suffixes everywhere:
     M signals                 H remembered events        F profile columns
     X context features        T time, L tokens           G topics
     Z further context columns of a log                   W items consumed before
+    P slates shown before, of this session
 """
 
 from __future__ import annotations
@@ -203,6 +204,14 @@ class History:
     id: Tensor  # (B, H) int32, -1: none yet
     feedback: Tensor  # (B, H, M) float32
     age: Tensor  # (B, H) int32, slates since; LONG_AGO for events before the session
+
+
+@dataclass(frozen=True)
+class PastSlates:
+    """The last slates that each user was shown in this session, newest last, clicked or not."""
+
+    id: Tensor  # (B, P, K) int32, -1: an empty slot, or no slate yet
+    taken: Tensor  # (B, P, K) bool, clicked; a slate of which nothing is taken was refused
 
 
 LONG_AGO = 10_000  # slates; the age of what happened before the session
@@ -425,6 +434,7 @@ NUMBERS: dict[str, Any] = {  # fields of a World that are numbers, and what they
     "slate_size": Count,
     "horizon": Count,
     "history_size": Length,
+    "shown_size": Length,
     "seed": Seed,
     "objective": tuple[float, ...],
 }
@@ -445,6 +455,7 @@ class World:
     horizon: int  # slates after which a session is cut off
     objective: tuple[float, ...]  # reward per unit of each signal, M of them
     history_size: int = 0  # H remembered clicks in the observation
+    shown_size: int = 0  # P remembered slates in the observation, passed over or not
     observer: Observer[Any] | None = None
     seed: int = 0
     labels: tuple[tuple[str, Provenance, str], ...] = ()  # (what, label, why) for report and card
@@ -499,6 +510,7 @@ class Session:
     offer: Any  # the candidates' state
     history: History
     view: Any  # the observer's state
+    past: PastSlates | None = None  # None: the world remembers no slates
 
 
 @dataclass(frozen=True)
@@ -525,6 +537,7 @@ class Observation:
     state: Tensor | None  # (B, D) float32, the observer's embedding
     revealed: Tensor | None  # (B, R) float32, what the user model tells everyone of its state
     step: Tensor  # (B,) int32, slates seen
+    past: PastSlates | None = None  # None: the world remembers no slates
     view: Any = None  # what the observer keeps of the session, for whoever acts by its model
     hidden: Session | None = None  # handed to references that declare themselves privileged
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.agents.core.features import FAST, PER_TOPIC, PER_VISIT, SLOW, RecentTopics
+from slategym.agents.core.features import FAST, SLOW, RecentTopics
 from slategym.envs import engine
 from slategym.envs.context import field
 from slategym.envs.types import LONG_AGO, Context, Observation, World
@@ -28,8 +28,8 @@ LATELY = 30.0  # clicks; makes sums over the history of order one
 class Remembered(NamedTuple):
     """Where in the input vector the history is told."""
 
-    topics: slice  # (PER_TOPIC, G), flat
-    visit: slice  # (PER_VISIT,)
+    topics: slice  # (per_topic, G), flat
+    visit: slice  # (per_visit,)
     taste: slice  # (PER_TASTE, D), flat
 
 
@@ -53,15 +53,16 @@ class Inputs:
         if not self.world.history_size:
             return None
         taste = self.width - PER_TASTE * catalogue.embedding.shape[1]
-        visit = taste - PER_VISIT
-        topics = visit - PER_TOPIC * catalogue.num_topics
+        visit = taste - self.topics.per_visit
+        topics = visit - self.topics.per_topic * catalogue.num_topics
         return Remembered(slice(topics, visit), slice(visit, taste), slice(taste, self.width))
 
     @cached_property
     def topics(self) -> RecentTopics:
         """Reads the history by topic."""
-        catalogue = self.world.catalogue
-        return RecentTopics(catalogue.topic.long(), catalogue.num_topics, self.world.horizon)
+        catalogue, slates = self.world.catalogue, bool(self.world.shown_size)
+        horizon = self.world.horizon
+        return RecentTopics(catalogue.topic.long(), catalogue.num_topics, horizon, slates)
 
     @cached_property
     def items_ND(self) -> Tensor:

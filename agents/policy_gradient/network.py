@@ -14,10 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slategym.agents.core.features import PER_TOPIC, PER_VISIT
 from slategym.agents.core.inputs import PER_TASTE, Inputs
-from slategym.agents.core.start import quota_at_start, scores_at_start
-from slategym.agents.core.supervised import Supervised
+from slategym.agents.core.start import Start
 from slategym.agents.policy_gradient.residual import ResidualNetwork, ResidualSettings
 from slategym.agents.slates.top import FORBIDDEN
 from slategym.envs import engine
@@ -82,7 +80,11 @@ class PolicyNetwork(nn.Module):
         multiples = PER_TASTE if self.where else 0
         self.trunk = trunk(inputs.width)
         self.last = nn.Linear(HIDDEN[-1], self.width + 2 * self.num_topics + multiples)
-        self.by_topic = None if self.where is None else _topic_network()
+        recent = inputs.topics
+        self.per_topic, self.per_visit = recent.per_topic, recent.per_visit
+        self.by_topic = (
+            None if self.where is None else _topic_network(self.per_topic + self.per_visit)
+        )
         with torch.no_grad():
             self.last.weight.mul_(TIMID)
             self.last.bias.zero_()
@@ -98,20 +100,20 @@ class PolicyNetwork(nn.Module):
             multiple_B31 = out_BW[:, D + 2 * G :, None]
             taste_B3D = x_BX[:, self.where.taste].reshape(-1, PER_TASTE, D)
             towards_BD = towards_BD + (multiple_B31 * taste_B3D).sum(1)
-            recent_BG4 = x_BX[:, self.where.topics].reshape(-1, PER_TOPIC, G).mT
-            visit_BG3 = x_BX[:, None, self.where.visit].expand(-1, G, -1)
-            word_BG2 = word_BG2 + LOGIT_SCALE * self.by_topic(torch.cat([recent_BG4, visit_BG3], 2))
+            recent_BGR = x_BX[:, self.where.topics].reshape(-1, self.per_topic, G).mT
+            visit_BGV = x_BX[:, None, self.where.visit].expand(-1, G, -1)
+            word_BG2 = word_BG2 + LOGIT_SCALE * self.by_topic(torch.cat([recent_BGR, visit_BGV], 2))
         logits_BN = F.linear(torch.cat([towards_BD, word_BG2[..., 0]], 1), self.features_NW)
         return logits_BN if id_BC is None else logits_BN.gather(1, id_BC), word_BG2[..., 1]
 
 
-def _topic_network() -> nn.Sequential:
+def _topic_network(width: int) -> nn.Sequential:
     """A topic's logit and penalty from the recent clicks on it and how the visit goes."""
     last = nn.Linear(TOPIC_HIDDEN, 2)
     with torch.no_grad():
         last.weight.mul_(TIMID)
         last.bias.copy_(torch.tensor([0.0, VARIED]))
-    return nn.Sequential(nn.Linear(PER_TOPIC + PER_VISIT, TOPIC_HIDDEN), nn.Tanh(), last)
+    return nn.Sequential(nn.Linear(width, TOPIC_HIDDEN), nn.Tanh(), last)
 
 
 class ValueNetwork(nn.Module):
@@ -194,7 +196,7 @@ class Whole:
 class Shortlist:
     """The tuned `supervised` policy's best candidates; its slates are corrected from zero on."""
 
-    start: Supervised
+    start: Start
     num_candidates: int  # C
     world: World
     inputs: Inputs
@@ -202,29 +204,33 @@ class Shortlist:
 
     def network(self) -> nn.Module:
         """The policy itself, at first."""
-        catalogue = self.world.catalogue
         seed = int(torch.randint(2**31 - 1, ()))  # it has a generator of its own
         return CorrectedRanking(
             ResidualNetwork(
-                ResidualSettings(quota=quota_at_start(self.start)),
-                self.start.ranker.unit_items,
-                catalogue.topic.long(),
-                catalogue.num_topics,
+                ResidualSettings(self.start.sharpness, self.start.quota),
+                self.start.policy.ranker.unit_items,
+                self.inputs.topics,
                 seed,
             )
         )
 
     def show(self, observation: Observation) -> Shown:
         """The input vector, the retrieved candidates, best first, and what is known of the user."""
-        best = self.start.ranker.retrieve(observation, self.num_candidates)
+        best = self.start.policy.ranker.retrieve(observation, self.num_candidates)
         assert observation.state is not None
+        x_BX, where, recent = (
+            self.inputs.vector(observation),
+            self.inputs.remembered,
+            self.inputs.topics,
+        )
+        assert where is not None  # a world with a learned state remembers clicks
         return {
-            "x": self.inputs.vector(observation),
+            "x": x_BX,
             "id": best.id,
-            "score": scores_at_start(self.start, best),
+            "score": self.start.scores(best),
             "state": observation.state,
-            "topics": self.inputs.topics.by_topic(observation),
-            "visit": self.inputs.topics.of_visit(observation),
+            "topics": x_BX[:, where.topics].unflatten(1, (recent.per_topic, recent.num_topics)),
+            "visit": x_BX[:, where.visit],
             "allowed": best.score > FORBIDDEN / 2,  # where fewer than C may be shown
         }
 

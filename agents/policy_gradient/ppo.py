@@ -415,4 +415,4 @@ def face_of(world: World, shortlist: int | None) -> Face:
             f"{world.name}, got {shortlist}"
         )
     count = min(shortlist, world.num_candidates)
-    return Shortlist(start_of(world), count, world, inputs)
+    return Shortlist(start_of(world, count), count, world, inputs)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slategym.agents.core.features import PER_TOPIC, PER_VISIT
+from slategym.agents.core.features import RecentTopics
 
 EMBEDDING_SCALE = 8.0  # root of the width: keeps a correction of order one
 TOPIC_SCALE = 3.0  # log-odds per unit of the topic network's output
@@ -45,8 +45,7 @@ class ResidualNetwork(nn.Module):
     Args:
         settings: sizes.
         items_ND: normalised item vectors.
-        topic_N: main topic of each item.
-        num_topics: G.
+        recent: reads the session by topic.
         seed: of the initial weights; the global generator is left as it was.
     """
 
@@ -57,18 +56,17 @@ class ResidualNetwork(nn.Module):
         self,
         settings: ResidualSettings,
         items_ND: Tensor,
-        topic_N: Tensor,
-        num_topics: int,
+        recent: RecentTopics,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.settings, self.num_topics = settings, num_topics
+        self.settings, self.num_topics = settings, recent.num_topics
         self.register_buffer("items_ND", items_ND.clone(), persistent=False)
-        self.register_buffer("topic_N", topic_N.long().clone(), persistent=False)
+        self.register_buffer("topic_N", recent.topic_N.long().clone(), persistent=False)
         width, hidden = items_ND.shape[1], settings.hidden
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            first = nn.Linear(PER_TOPIC + PER_VISIT + PER_OFFER, hidden)
+            first = nn.Linear(recent.per_topic + recent.per_visit + PER_OFFER, hidden)
             second = nn.Linear(hidden, hidden)
             last = nn.Linear(hidden, 2)
             self.topics = nn.Sequential(first, nn.Tanh(), second, nn.Tanh(), last)

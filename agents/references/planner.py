@@ -95,6 +95,7 @@ class Planner:
         session = replace(
             observation.hidden,
             view=None,
+            past=None,
             history=History(nobody.id[:, :0], nobody.feedback[:, :0], nobody.age[:, :0]),
         )
         size = max(1, self.batch // (self._num_candidates * self._first_futures))

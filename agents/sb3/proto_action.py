@@ -18,7 +18,7 @@ from gymnasium import spaces
 from torch import Tensor
 from torch.nn import functional
 
-from slategym.agents.core.features import PER_TOPIC, PER_VISIT, RecentTopics
+from slategym.agents.core.features import RecentTopics
 from slategym.agents.core.ranker import Ranker
 from slategym.envs.types import Observation, World
 
@@ -43,8 +43,8 @@ class ProtoView:
     @property
     def width(self) -> int:
         """Of what the learner sees."""
-        per_topic = PER_TOPIC * self.recent.num_topics
-        return self.ranker.encoder.model.settings.width + per_topic + PER_VISIT
+        by_topic = self.recent.per_topic * self.recent.num_topics
+        return self.ranker.encoder.model.settings.width + by_topic + self.recent.per_visit
 
     def space(self, world: World) -> spaces.Dict:
         """seen: state embedding, recent topics and the visit, one after the other."""

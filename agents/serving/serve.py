@@ -14,6 +14,8 @@ A request is one user's next slate:
   absent. Clocks that are not UTC say hour (0 to 24) and weekday (0: Monday) besides.
 - now: the same of this moment; absent: as the visit began.
 - slates: how many the user has seen in this visit; absent: none.
+- shown: the last of them, newest last, each a list of item keys; what was taken of them follows
+  from the events; absent: not known, as if none had been shown.
 - earlier: keys of items taken before that are not among the events.
 
 From a shell: `python serve.py requests.json` prints the slates as JSON.
@@ -103,6 +105,7 @@ class Policy:
             "history_item": _last(item_E, remembered, -1),
             "history_feedback": _last(known_EM, remembered, nothing_M),
             "history_age": _last(age_E, remembered, LONG_AGO),
+            **self._past(request, events),
             "context": _clock(now),
             "profile": [_trait(column, request.get("user", {})) for column in self.profile],
         }
@@ -116,6 +119,29 @@ class Policy:
                 if number >= 0:
                     row["action_mask"][number] = 0
         return row
+
+    def _past(self, request: Request, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The slates shown in this visit, newest last, and what was taken of each."""
+        room = self._room("shown_item")
+        if not room:
+            return {}
+        width, seen = int(self.inputs["shown_item"]["shape"][2]), int(request.get("slates", 0))
+        slates = list(request.get("shown", ()))
+        if len(slates) > seen:
+            raise ValueError(f"slates is {seen}, but {len(slates)} were shown")
+        took = {(int(e["slate"]), str(e["item"])) for e in events if "slate" in e}
+        item, taken = [], []
+        for number, keys in enumerate(slates, start=seen - len(slates)):
+            if len(keys) > width:
+                raise ValueError(f"slates hold at most {width} items, one shown has {len(keys)}")
+            missing = width - len(keys)
+            item.append([self._item(key) for key in keys] + [-1] * missing)
+            taken.append([int((number, str(key)) in took) for key in keys] + [0] * missing)
+        nothing = [-1] * width
+        return {
+            "shown_item": _last(item, room, nothing),
+            "shown_taken": _last(taken, room, [0] * width),
+        }
 
     def _room(self, name: str) -> int:
         """How many events an input takes; 0: it is none."""

@@ -66,6 +66,7 @@ from slategym.models.simulator.users import LearnedUsers, Taste
 
 PREPARED = 50_000  # arrivals whose histories are read beforehand; of more, as they arrive
 CALIBRATED = 2**25  # entries of a table of people by items, at most, while constants are found
+SHOWN = 30  # slates of a session that agents may look back on, at most
 REMEMBERED = 2  # logs whose builders a process keeps
 
 
@@ -216,6 +217,7 @@ class WorldBuilder:
             horizon=self.pace.horizon,
             objective=self.recipe.objective or _declared(people),
             history_size=self.pace.horizon,
+            shown_size=min(self.pace.horizon, SHOWN),
             agent_log=self.agent_log,
             keys=self.keys,
         )

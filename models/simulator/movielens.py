@@ -70,8 +70,9 @@ def movielens(
     Observation space:
         step; context (2,): hour and weekday; profile (3,): age, gender, occupation; history_item
         (30,), history_feedback (30, 3), history_age (30,): the last clicked films, with click, like
-        and stars (with `pessimism` a fourth, the penalty); action_mask (1682,): which films may be
-        shown; state (64,): the agents' model's embedding. Boredom and patience are hidden.
+        and stars (with `pessimism` a fourth, the penalty); shown_item (30, 5), shown_taken (30, 5):
+        the slates of the session and what was clicked of them; action_mask (1682,): which films
+        may be shown; state (64,): the agents' model's embedding. Boredom and patience are hidden.
 
     Action space:
         MultiDiscrete([1682] * slate_size), film ids; one shown twice or had before: an empty slot.

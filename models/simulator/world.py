@@ -200,7 +200,8 @@ def log_world(
         step; context (2,): hour and weekday; context_NAME (1,) for every context column of the log:
         a category, the last of which is "unknown", or a number; profile (F,): the users' traits;
         history_item (H,), history_feedback (H, M), history_age (H,): the last clicked items with
-        every signal; action_mask (N,), unless items may be had again: which may be shown; state
+        every signal; shown_item (P, K), shown_taken (P, K): the last slates and what was clicked of
+        them; action_mask (N,), unless items may be had again: which may be shown; state
         (64,): the B-model's embedding of all that. Boredom and patience are hidden.
 
     Action space:

@@ -42,6 +42,8 @@ MEANINGS = {
     "history_item": "the last clicked items, newest last, -1: none",
     "history_feedback": "the feedback to them, a column per signal",
     "history_age": "slates since then",
+    "shown_item": "the last slates of this session, newest last, -1: none",
+    "shown_taken": "1 where the item was taken",
     "context": "the context, a column per field of the world's",
     "profile": "categories of the user's profile",
     "candidate_item": "ids of the items that may be shown",

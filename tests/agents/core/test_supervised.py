@@ -189,7 +189,7 @@ def test_a_learner_keeps_the_ranker_from_which_it_started(world: World, tmp_path
     assert agent.chosen() == chosen
     agent.save(tmp_path)
     again = find_agent("plackett-luce").load(tmp_path, replace(world, objective=(1.0, 5.0, 0.0)))
-    assert again.chosen() == chosen and again.face.start.ranker.choice.click == 0.3
+    assert again.chosen() == chosen and again.face.start.policy.ranker.choice.click == 0.3
     seen, luck = observed(world)
     greedy = supervised_with(pinned, PLAIN).act(seen, luck).slate
     assert torch.equal(agent.act(seen, luck).slate, greedy)

@@ -10,6 +10,7 @@ from small_worlds import learned_world, ranker_in, recent_in
 from torch import Tensor
 
 from slategym.agents.core.inputs import Inputs
+from slategym.agents.core.start import Start
 from slategym.agents.core.supervised import Supervised
 from slategym.agents.policy_gradient.network import Shortlist
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
@@ -31,7 +32,7 @@ def network_for(world: World, *, shaken: bool, items: bool = True) -> ResidualNe
     """A fresh network, or one whose every weight has been moved."""
     recent, ranker = recent_in(world), ranker_in(world)
     settings = ResidualSettings(hidden=8, item_correction=items)
-    network = ResidualNetwork(settings, ranker.unit_items, recent.topic_N, recent.num_topics, 3)
+    network = ResidualNetwork(settings, ranker.unit_items, recent, 3)
     if shaken:
         _shake(list(network.parameters()))
     return network
@@ -52,9 +53,8 @@ def agent_in(world: World, *, shaken: bool) -> PlackettLuce:
 
 
 def shown_in(world: World) -> dict[str, Tensor]:
-    face = Shortlist(
-        Supervised(ranker_in(world), world.catalogue.topic.long(), K), C, world, Inputs(world)
-    )
+    policy = Supervised(ranker_in(world), world.catalogue.topic.long(), K)
+    face = Shortlist(Start(policy, 4.0), C, world, Inputs(world))
     return face.show(observed(world)[0])
 
 
