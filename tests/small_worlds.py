@@ -158,7 +158,11 @@ def plain_taste(click: list[float], like: list[float]) -> FixedTaste:
 
 
 def learned_world(
-    num_items: int = 40, slate_size: int = 3, horizon: int = 6, num_users: int = 20
+    num_items: int = 40,
+    slate_size: int = 3,
+    horizon: int = 6,
+    num_users: int = 20,
+    shown_size: int = 4,
 ) -> World:
     """People of one random network before another's eyes, who tire of genres and lose patience."""
     population = random_population(num_users, num_items, 6)
@@ -185,6 +189,7 @@ def learned_world(
         horizon=horizon,
         objective=(1.0, 1.0, 0.0),
         history_size=horizon,
+        shown_size=shown_size,
         observer=BertObserver(observer.prepared(population)),
         agent_log=agent_log_of(small_log(12, num_items, seed=3)),
     )

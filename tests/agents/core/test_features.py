@@ -11,6 +11,7 @@ from small_worlds import learned_world
 from slategym.agents.core.features import (
     AGAIN,
     BY_CLICK,
+    BY_CLICK_TOO,
     FAST,
     PASSED,
     QUICK,
@@ -49,11 +50,8 @@ def test_traces_by_hand() -> None:
         trace = [sum(keep ** (age - 1) for age in ages[g]) / scale for g in range(3)]
         torch.testing.assert_close(by_topic_RG[row], torch.tensor(trace))
     newer = {0: (5, 4, 3, 1), 1: (6, 2), 2: (0,)}  # clicks since
-    for row, keep in enumerate(BY_CLICK, start=3):
-        trace = [sum(keep**number for number in newer[g]) * (1 - keep) for g in range(3)]
-        torch.testing.assert_close(by_topic_RG[row], torch.tensor(trace))
-    visit_V = RECENT.of_visit(seen(clicks, step=9))[0]
-    torch.testing.assert_close(visit_V[3:], by_topic_RG[3:].amax(1))
+    trace = [sum(BY_CLICK**number for number in newer[g]) / 3.0 for g in range(3)]
+    torch.testing.assert_close(by_topic_RG[3], torch.tensor(trace))
 
 
 def test_no_number_of_clicks_is_special() -> None:
@@ -64,7 +62,7 @@ def test_no_number_of_clicks_is_special() -> None:
     ]
     added = torch.stack(traces).diff(dim=0)
     ratio = added[1:] / added[:-1]
-    for row, keep in enumerate((QUICK, FAST, SLOW, *BY_CLICK)):
+    for row, keep in enumerate((QUICK, FAST, SLOW, BY_CLICK)):
         torch.testing.assert_close(ratio[:, row], torch.full((10,), keep), rtol=1e-3, atol=1e-3)
 
 
@@ -76,11 +74,11 @@ def test_what_happened_before_the_session_is_not_seen() -> None:
 
 def test_the_visit_by_hand() -> None:
     unlucky = RECENT.of_visit(seen([], step=4))
-    assert unlucky[0, :3].tolist() == pytest.approx([4 / 20, 4 / 3, 0.0])
+    assert unlucky[0].tolist() == pytest.approx([4 / 20, 4 / 3, 0.0])
     lucky = RECENT.of_visit(seen([(0, 6), (1, 3)], step=8))
-    assert lucky[0, :3].tolist() == pytest.approx([8 / 20, 2 / 3, 2 / 10])
+    assert lucky[0].tolist() == pytest.approx([8 / 20, 2 / 3, 2 / 10])
     just_now = RECENT.of_visit(seen([(0, 1)], step=8))
-    assert just_now[0, :3].tolist() == pytest.approx([8 / 20, 0.0, 1 / 10])
+    assert just_now[0].tolist() == pytest.approx([8 / 20, 0.0, 1 / 10])
 
 
 def test_features_follow_the_engine() -> None:
@@ -123,6 +121,9 @@ def test_what_was_passed_over_by_hand() -> None:
     torch.testing.assert_close(
         of_slates_PE, torch.tensor([[0.0] * 4, [0.0] * 4, [1.0, again, 0.0, 0.0]])
     )
+    for row, keep in enumerate(BY_CLICK_TOO, start=4):
+        trace = torch.tensor([1 - keep, 0.0, 0.0])  # one click, on item 1
+        torch.testing.assert_close(by_topic_RG[row], trace)
     answers_A = recent.of_visit(observation)[0, -8:]
     newest = torch.cat([of_slates_PE[2] * (1 - FAST), of_slates_PE[2] * (1 - SLOW)])
     torch.testing.assert_close(answers_A, newest)

@@ -86,6 +86,7 @@ def test_no_number_no_slate(world: World, wrong: float) -> None:
 def test_spaces_fit_what_is_shown(world: World) -> None:
     env = SlateVecEnv(world, B, view_of(world))
     seen = env.reset()["seen"]
-    assert seen.shape == (B, D + 4 * G + 3) == (B, env.observation_space["seen"].shape[0])
+    width = D + 9 * G + 14  # of a world that remembers slates
+    assert seen.shape == (B, width) == (B, env.observation_space["seen"].shape[0])
     assert env.action_space.shape == (D + G,)
     env.step(np.zeros((B, D + G), np.float32))
