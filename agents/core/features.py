@@ -109,8 +109,7 @@ class RecentTopics:
         of earlier clicks on its topic says, which fades with every click.
         """
         topic_BPK = self.topic_N[past.id.clamp(min=0).long()].long()
-        zero_BPG = torch.zeros(*past.id.shape[:2], self.num_topics, device=past.id.device)
-        took_BPG = zero_BPG.scatter_add(2, topic_BPK, past.taken.float())
+        took_BPG = _by_topic(past.taken.float(), topic_BPK, self.num_topics)
         clicks_BP = took_BPG.sum(2).cumsum(1)
         since_BPP = (clicks_BP - took_BPG.sum(2))[:, :, None] - clicks_BP[:, None, :]
         weight_BPP = (1.0 - AGAIN) * AGAIN ** since_BPP.clamp(min=0.0)
@@ -134,8 +133,13 @@ class RecentTopics:
     def _summed(self, weight_BRX: Tensor, id_BX: Tensor) -> Tensor:
         """Weights of items summed by topic, (B, R, G); an id below 0 must weigh nothing."""
         topic_BX = self.topic_N[id_BX.clamp(min=0).long()].long()
-        zero_BRG = weight_BRX.new_zeros(*weight_BRX.shape[:2], self.num_topics)
-        return zero_BRG.scatter_add(2, topic_BX[:, None].expand_as(weight_BRX), weight_BRX)
+        return _by_topic(weight_BRX, topic_BX[:, None].expand_as(weight_BRX), self.num_topics)
+
+
+def _by_topic(weight_BRX: Tensor, topic_BRX: Tensor, num_topics: int) -> Tensor:
+    """Sums of weights by topic, (B, R, G); no shape is a number, which a recording would fix."""
+    zero_BRG = torch.zeros_like(weight_BRX[:, :, :1]).expand(-1, -1, num_topics)
+    return zero_BRG.scatter_add(2, topic_BRX, weight_BRX)
 
 
 def _past(observation: Observation) -> PastSlates:

@@ -221,6 +221,9 @@ class UserValues:
     def _all(self) -> Tensor:
         B, N = len(self.about_BJ), self.wide.item_VN.shape[1]
         size = max(1, PAIRS_AT_ONCE // N)
+        tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+        if tracing:  # a recording would fix how many parts there are
+            return self.wide.of_users(self.reading, self.about_BJ, None, self.tasks)
         parts = []
         for begin in range(0, B, size):
             part = slice(begin, begin + size)
