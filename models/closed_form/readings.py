@@ -260,7 +260,7 @@ class Reader:
             reading: of B users.
             id_BC: int64 ids; None: all N items.
         """
-        s, B = self.statistics, len(reading.events)
+        s, B = self.statistics, reading.events.shape[0]  # not len(), which a recording would fix
 
         def of_items(table_NX: Tensor) -> Tensor:
             if id_BC is None:

@@ -180,7 +180,7 @@ class WideValues(nn.Module):
 
         of_items = slice(J, J + I)
         if id_BC is None:
-            item_BCZ = through(self.about_NI, of_items).expand(len(user_BJ), -1, -1)
+            item_BCZ = through(self.about_NI, of_items).expand(user_BJ.shape[0], -1, -1)
         elif id_BC.numel() < len(self.about_NI):  # of a large catalogue, only what is asked about
             item_BCZ = through(F.embedding(id_BC, self.about_NI), of_items)
         else:
@@ -189,7 +189,7 @@ class WideValues(nn.Module):
         of_pairs = slice(J + I, None)
         pair_BCQ = F.pad(scaled(pairs.feature_BCP, of_pairs), (0, 1), value=1.0)
         user_B1Z = (through(user_BJ, slice(0, J)) + self.first.bias)[:, None]
-        weight_BPZ = weight_ZX.mT[of_pairs].expand(len(user_BJ), -1, -1)
+        weight_BPZ = weight_ZX.mT[of_pairs].expand(user_BJ.shape[0], -1, -1)
         first_BCZ = torch.baddbmm(item_BCZ, pair_BCQ, torch.cat([weight_BPZ, user_B1Z], 1))
         return self._outputs(first_BCZ, pairs.expected_BCV, tasks)
 
