@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ AGENT_COLOURS = (
     "#000000",
 )
 ROLE_COLOURS = {"open": "#0072B2", "judge": "#D55E00", "control": "#666666"}
+MOST_LADDERS, TITLE_WIDTH = 4, 15  # panels in a row; characters of a title's line, in each
+MOST_DIFFERENCES = 3
 MARKERS = {"privileged": "D", "learns": "o", "baseline": "s"}
 
 
@@ -71,8 +74,8 @@ def draw_ladder(result: Result, numbers: Numbers, folder: Path) -> Picture:
     """Mean return of every policy in every place."""
     standings, study = numbers.ladder, result.study
     places = [p for p in study.main if any(p.name in standing.mean for standing in standings)]
-    figure, panels = panels_of(
-        1, len(places), 1.3 + 0.36 * len(standings), sharex=True, sharey=True
+    figure, panels = grid_of(
+        len(places), 1.0 + 0.3 * len(standings), most=MOST_LADDERS, sharex=True, sharey=True
     )
     for panel, place in zip(panels, places, strict=True):
         for y, standing in enumerate(standings):
@@ -86,15 +89,16 @@ def draw_ladder(result: Result, numbers: Numbers, folder: Path) -> Picture:
                 panel.plot(seeds, [y - 0.28] * len(seeds), "|", color=colour, markersize=5)
             if standing.policy == study.roles.opponent:
                 panel.axvline(mean.value, color=GRID, linewidth=1.2, zorder=0)
-        panel.set_title(place.heading)
+        panel.set_title(wrapped(place.heading, TITLE_WIDTH))
         panel.set_xlabel(f"return\n({study.unit})")
-        panel.margins(x=0.16, y=0.08)  # room for the numbers
+        panel.margins(x=0.16, y=0.04)  # room for the numbers
     names = [
         standing.policy + ("*" if standing.kind == "privileged" else "") for standing in standings
     ]
-    panels[0].set_yticks(range(len(standings)), names)
-    for label, standing in zip(panels[0].get_yticklabels(), standings, strict=True):
-        label.set_fontweight("bold" if standing.kind == "learns" else "normal")
+    for panel in panels[::MOST_LADDERS]:  # of each row the first
+        panel.set_yticks(range(len(standings)), names, fontsize=8)
+        for label, standing in zip(panel.get_yticklabels(), standings, strict=True):
+            label.set_fontweight("bold" if standing.kind == "learns" else "normal")
     first = places[0].name
     levels = [f"{r.policy} {r.mean[first].value:.1f}" for r in standings if first in r.mean]
     return save_picture(
@@ -102,9 +106,9 @@ def draw_ladder(result: Result, numbers: Numbers, folder: Path) -> Picture:
         folder,
         f"{study.name}-ladder",
         "The ladder of policies",
-        "Mean return with 95 % intervals on the same people with the same luck. Circles learn by "
-        "RL (in a control: those trained there), small bars are their training seeds; squares do "
-        "not; * diamonds are told hidden truths and bound what can be had. The line is "
+        "Mean return with 95 % intervals on the same people with the same luck. Circles learn from "
+        "slates (in a control: those trained there), small bars are their training seeds; squares "
+        "do not; * diamonds are told hidden truths and bound what can be had. The line is "
         f"{study.roles.say(study.roles.opponent)}.",
         f"Dot plot of {len(standings)} policies in {len(places)} places. In {places[0].heading}, "
         f"from lowest to highest: {', '.join(levels)}.",
@@ -115,11 +119,13 @@ def draw_differences(result: Result, numbers: Numbers, folder: Path) -> Picture:
     """Learners minus the opponent and others, with every seed."""
     study = result.study
     every = numbers.differences + numbers.control
-    wanted = (study.roles.opponent, *study.roles.others)
+    wanted = dict.fromkeys(b for agent in study.ahead for b in study.opponents(agent))
     baselines = [b for b in wanted if any(d.baseline == b for d in numbers.differences)]
-    every = tuple(d for d in every if d.baseline in baselines)
+    every = tuple(d for d in every if d.baseline in baselines and d.agent in study.ahead)
     lines = list(dict.fromkeys((d.agent, d.place) for d in every))
-    figure, panels = panels_of(1, len(baselines), 1.3 + 0.42 * len(lines), sharex=True, sharey=True)
+    figure, panels = grid_of(
+        len(baselines), 1.1 + 0.3 * len(lines), most=MOST_DIFFERENCES, sharex=True, sharey=True
+    )
     for panel, baseline in zip(panels, baselines, strict=True):
         panel.axvline(0, color=INK, linewidth=1)
         for d in every:
@@ -128,10 +134,11 @@ def draw_differences(result: Result, numbers: Numbers, folder: Path) -> Picture:
                 seeds = list(d.by_seed.values())
                 panel.plot(seeds, [y - 0.28] * len(seeds), "|", color=colour, markersize=7)
                 draw_interval(panel, d.estimate, y, colour, "o")
-        panel.set_title(f"minus {baseline}")
-        panel.set_xlabel(f"difference ({study.unit})")
+        panel.set_title(wrapped(f"minus {baseline}", TITLE_WIDTH))
+        panel.set_xlabel(f"difference\n({study.unit})")
     names = [f"{agent} · {study.place(place).heading.split(' (')[0]}" for agent, place in lines]
-    panels[0].set_yticks([-y for y in range(len(lines))], names)
+    for panel in panels[::MOST_DIFFERENCES]:  # of each row the first
+        panel.set_yticks([-y for y in range(len(lines))], names, fontsize=8)
     first = [d for d in numbers.differences if d.baseline == baselines[0]]
     opponent = study.roles.say(study.roles.opponent)
     return save_picture(
@@ -396,6 +403,21 @@ def panels_of(rows: int, columns: int, height: float, **share: Any) -> tuple[Fig
         panel.set_axisbelow(True)
         panel.title.set_fontsize(10)
     return figure, panels
+
+
+def grid_of(count: int, height: float, *, most: int = 4, **share: Any) -> tuple[Figure, list[Axes]]:
+    """That many panels side by side, in rows of so many at most; each row is so high, inches."""
+    columns = min(count, most)
+    rows = -(-count // columns)
+    figure, panels = panels_of(rows, columns, rows * height, **share)
+    for panel in panels[count:]:
+        panel.set_visible(False)
+    return figure, panels[:count]
+
+
+def wrapped(title: str, width: int) -> str:
+    """A title in lines short enough not to touch its neighbour's."""
+    return "\n".join(textwrap.wrap(title, width, break_long_words=False)) or title
 
 
 def save_picture(

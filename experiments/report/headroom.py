@@ -13,7 +13,7 @@ from slategym.experiments.report.markup import Html, element, table
 from slategym.experiments.report.results import Result
 from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.sentences import under
-from slategym.experiments.statistics.words import plain_values, share, signed_values
+from slategym.experiments.statistics.words import level_values, share, signed_values
 from slategym.experiments.study import Place, Study
 
 LINES = {"random": ":", "supervised": "-.", "greedy, told": "--", "rule, told": "-"}
@@ -104,7 +104,7 @@ def headroom_section(
     for name, found in result.headroom.items():
         place = result.study.place(name)
         body = [
-            [who, plain_values(numbers), f"{found['seconds'][who]:.0f} s"]
+            [who, level_values(numbers), f"{found['seconds'][who]:.0f} s"]
             for who, numbers in found["returns"].items()
         ]
         body.append(

@@ -13,7 +13,7 @@ from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers, Standing
 from slategym.experiments.statistics.stats import RESAMPLES, Estimate
-from slategym.experiments.statistics.words import plain
+from slategym.experiments.statistics.words import level
 from slategym.experiments.study import Place
 
 
@@ -99,7 +99,7 @@ def _table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _short(estimate: Estimate) -> str:
-    return plain(estimate.value, estimate.low, estimate.high, 1)
+    return level(estimate.value, estimate.low, estimate.high, 1)
 
 
 def _starred(standing: Standing) -> str:

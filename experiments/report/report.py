@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from slategym.experiments.report import sections
+from slategym.experiments.report.attribution import draw_attribution
 from slategym.experiments.report.background import File
 from slategym.experiments.report.figures import draw_all
 from slategym.experiments.report.headroom import draw_headroom, with_headroom
@@ -28,6 +29,7 @@ from slategym.experiments.report.page import page
 from slategym.experiments.report.results import Artefact, Result
 from slategym.experiments.report.sections import Part
 from slategym.experiments.runs.store import write_json, write_parquet
+from slategym.experiments.statistics.attribution import Attribution
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.models.checksums import sha256_of
 from slategym.models.files import atomic_path
@@ -65,7 +67,12 @@ def write_report(result: Result, folder: Path) -> Report:
     """
     numbers = with_headroom(result, compute_numbers(result.study, result.rows, result.curves))
     files = _write_tables(result, folder)
-    drawn = draw_headroom(result, folder / "docs") + draw_all(result, numbers, folder / "docs")
+    waterfall = draw_attribution(result, numbers, folder / "docs")
+    drawn = (
+        *draw_headroom(result, folder / "docs"),
+        *((waterfall,) if waterfall else ()),
+        *draw_all(result, numbers, folder / "docs"),
+    )
     pictures = {
         picture.name.removeprefix(f"{result.study.name}-"): figure_of(
             picture.path, picture.alt, picture.title, picture.caption
@@ -124,6 +131,27 @@ def _relative(path: Path, folder: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name
 
 
+def _parts(found: Attribution) -> dict[str, Any]:
+    """An attribution, as JSON values."""
+    return {
+        "agent": found.agent,
+        "place": found.place,
+        "start": found.start,
+        "level": found.level,
+        "parts": {
+            step.name: {
+                "policies": [step.difference.agent, step.difference.baseline],
+                "value": step.difference.estimate.value,
+                "low": step.difference.estimate.low,
+                "high": step.difference.estimate.high,
+                "adjusted_p": step.difference.adjusted,
+            }
+            for step in found.steps
+        },
+        "missing": list(found.missing),
+    }
+
+
 def made_with() -> dict[str, str]:
     """What the numbers were made with."""
     return {
@@ -158,6 +186,8 @@ def _summary(
             }
             for place in study.main
         },
+        "outcomes": dict(found.outcomes),
+        "attribution": [_parts(a) for a in numbers.attributions],
         "headroom": as_json(result.headroom),
         "left_out": list(study.left_out),
         "numbers": [entry._asdict() for entry in ledger.entries],

@@ -20,7 +20,17 @@ NEEDED = {  # columns of the tables
     "reliability": ("model", "head", "bin", "predicted", "observed", "count"),
 }
 SECTIONS = (
-    *("headroom", "verdict", "ladder", "places", "differences", "control", "judge", "sweep"),
+    *(
+        "headroom",
+        "verdict",
+        "attribution",
+        "ladder",
+        "places",
+        "differences",
+        "control",
+        "judge",
+        "sweep",
+    ),
     *("learning", "assumptions", "models", "protocol", "tuning", "learners", "repeat"),
 )
 

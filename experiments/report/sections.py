@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from slategym.experiments.report import background
+from slategym.experiments.report.attribution import attribution_section
 from slategym.experiments.report.headroom import headroom_section
 from slategym.experiments.report.ledger import ROWS, Ledger
 from slategym.experiments.report.markup import Html, element, join, table
@@ -16,7 +17,7 @@ from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.control import MARGIN, MARGIN_SHARE, SAYS, Controlled
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers, Standing, one_of
-from slategym.experiments.statistics.words import signed_number
+from slategym.experiments.statistics.words import parts, signed_number
 from slategym.experiments.study import Place, Study
 
 
@@ -41,7 +42,8 @@ def all_parts(
     opponent = result.study.roles.say(result.study.roles.opponent)
     bodies: list[tuple[str, str, list[Html | None]]] = [
         ("headroom", "Headroom", headroom_section(result, pictures, ledger)),
-        ("verdict", "Verdict", _verdict(result, numbers, ledger)),
+        ("verdict", "Verdict", _verdict(result, numbers, pictures, ledger)),
+        ("attribution", "What it consists of", attribution_section(result, numbers, ledger)),
         ("ladder", "The ladder", _ladder(result, numbers, pictures, ledger)),
         ("places", "By place", _places(result, numbers, ledger)),
         ("differences", f"RL against {opponent}", _differences(result, numbers, pictures, ledger)),
@@ -65,7 +67,9 @@ def all_parts(
     return [*parts, Part("sources", "Every number", every)]
 
 
-def _verdict(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | None]:
+def _verdict(
+    result: Result, numbers: Numbers, pictures: Mapping[str, Html], ledger: Ledger
+) -> list[Html | None]:
     found, study = numbers.verdict, result.study
     box = element(
         "div",
@@ -93,6 +97,7 @@ def _verdict(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | No
     )
     return [
         box,
+        pictures.get("attribution"),
         element("p", study.question),
         table(
             f"Paired differences of return ({study.unit}) with 95 % intervals. {chosen_on}",
@@ -191,15 +196,27 @@ def _differences(
 ) -> list[Html | None]:
     if not numbers.differences:
         return []
+    few = any(d.few for d in numbers.differences)
+    student = (
+        " Student's t: an interval with Satterthwaite's degrees of freedom, as a bootstrap of few "
+        "seeds knows little of how seeds differ."
+    )
+    head = ["agent", "minus", "where", "difference", "by training seed"]
+    head += ["Student's t"] if few else []
     return [
         pictures["differences"],
         table(
             f"Paired differences ({result.study.unit}). Better for: share of (user, seed) pairs "
             "in which the agent's return is higher, ties half. p: two-sided, adjusted by Holm for "
-            f"all {len(numbers.differences)} lines.",
-            ["agent", "minus", "where", "difference", "by training seed", "better for", "p"],
+            f"all {len(numbers.differences)} lines.{student if few else ''}",
+            [*head, "better for", "p"],
             [
-                [*_difference_cells(result, d, ledger), ledger.estimate(d.chance), _p(d, ledger)]
+                [
+                    *_difference_cells(result, d, ledger),
+                    *([_student(d, ledger)] if few else []),
+                    ledger.estimate(d.chance),
+                    _p(d, ledger),
+                ]
                 for d in numbers.differences
             ],
             wide=True,
@@ -361,6 +378,14 @@ def _p(d: Difference, ledger: Ledger) -> Html:
     assert d.adjusted is not None
     source = f"{ROWS}: Holm-adjusted bootstrap p-value of {d.estimate.source}"
     return ledger.number(p_text(d.adjusted), source)
+
+
+def _student(d: Difference, ledger: Ledger) -> str:
+    if d.few is None:
+        return ""
+    source = f"{ROWS}: interval with {d.few.freedom:.1f} degrees of freedom of {d.estimate.source}"
+    _, ends = parts(d.estimate.value, d.few.low, d.few.high, sign="+")
+    return ledger.number(ends, source)
 
 
 def _name(policy: str, kind: str) -> Html:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -12,32 +13,55 @@ from rich.text import Text
 from slategym.envs.names import plain
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import p_text
+from slategym.experiments.statistics.attribution import Attribution
 from slategym.experiments.statistics.numbers import Numbers, one_of
 from slategym.experiments.statistics.stats import Estimate
-from slategym.experiments.statistics.words import signed_number
+from slategym.experiments.statistics.words import level, signed_number
+from slategym.experiments.study import Place
 
 LOOK: dict[str, Any] = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
+MOST_PLACES = 4  # in one table
 TONES = {"wins": "green", "bad": "red", "unsure": "yellow"}
 
 
 def print_report(result: Result, numbers: Numbers, console: Console) -> None:
-    """The ladder, the differences and the verdict."""
-    console.print(_ladder(result, numbers))
+    """The ladder, the differences, what the lead consists of, and the verdict."""
+    for places in _tables(result, numbers):
+        console.print(_ladder(result, numbers, places))
     if numbers.differences or numbers.control:
         console.print(_differences(result, numbers))
+    parts = [a for a in numbers.attributions if a.agent == numbers.verdict.agent and a.steps]
+    if parts:
+        console.print(_parts(result, parts))
     for sentence in numbers.verdict.sentences:
         console.print(Text(plain(sentence), style=f"bold {TONES[numbers.verdict.tone]}"))
 
 
-def _ladder(result: Result, numbers: Numbers) -> Table:
+def _tables(result: Result, numbers: Numbers) -> list[list[Place]]:
+    """The places that share a ladder: all, or each open one with its judges, where they are many.
+
+    Controls stand beside the first.
+    """
     study = result.study
     places = [p for p in study.main if any(p.name in standing.mean for standing in numbers.ladder)]
+    if len(places) <= MOST_PLACES:
+        return [places]
+    homes = [p.name for p in places if p.role == "open"]
+    found = [[p for p in places if p.role != "control" and p.trained_in == home] for home in homes]
+    found[0] += [p for p in places if p.role == "control"]
+    return found
+
+
+def _ladder(result: Result, numbers: Numbers, places: Sequence[Place]) -> Table:
+    study = result.study
     first = places[0].name
     scored = any(first in standing.score for standing in numbers.ladder)
-    published = {(p.policy, p.place): p.value for p in study.published}
-    title = _text(f"Mean return ({study.unit}) [95 % interval]", "italic")
+    names = [place.name for place in places]
+    published = {(p.policy, p.place): p.value for p in study.published if p.place in names}
+    metric = numbers.metric.replace("_", " ")
+    title = _text(f"Mean {metric} ({study.unit}) [95 % interval]", "italic")
     ladder = Table(title=title, caption_justify="left", **LOOK)
-    caption = "* told hidden truths. Bold: learns by RL, in a control trained there."
+    caption = "* told hidden truths. Bold: learns from slates, in a control trained there."
     if scored:
         caption += f" Score in {first}: 0 {study.roles.random}, 1 {one_of(study, places[0])}."
     caption += " In brackets: published." if published else ""
@@ -48,6 +72,8 @@ def _ladder(result: Result, numbers: Numbers) -> Table:
     if scored:
         ladder.add_column("score", justify="right", no_wrap=True)
     for standing in reversed(numbers.ladder):
+        if not standing.mean.keys() & set(names):
+            continue
         name = standing.policy + ("*" if standing.kind == "privileged" else "")
         cells = []
         for place in places:
@@ -70,24 +96,47 @@ def _text(words: str, style: str = "") -> Text:
 
 
 def _short(estimate: Estimate) -> str:
-    value, low, high = estimate.value, estimate.low, estimate.high
-    digits = 2 if abs(value) < 10 else 1
-    return f"{value:.{digits}f} [{low:.1f}, {high:.1f}]"
+    return level(estimate.value, estimate.low, estimate.high, 2 if abs(estimate.value) < 10 else 1)
 
 
 def _differences(result: Result, numbers: Numbers) -> Table:
     title = _text(f"Paired differences ({result.study.unit}) [95 % interval]", "italic")
     differences = Table(title=title, caption_justify="left", **LOOK)
-    differences.caption = "By seed: lowest to highest. p: adjusted by Holm, the control's apart."
+    differences.caption = _text(
+        "By seed: lowest to highest. p: adjusted by Holm, the control's apart. Others than the "
+        "first agent: minus the opponent alone; all are in the report.",
+        "dim italic",
+    )
     several = any(len(d.by_seed) > 1 for d in numbers.differences + numbers.control)
     for name in ("agent", "minus", "where"):
         differences.add_column(name, overflow="fold")
     for name in ("difference", *(["by seed"] if several else []), "p"):
         differences.add_column(name, justify="right", no_wrap=True)
+    opponent, agent = result.study.roles.opponent, numbers.verdict.agent
     for d in numbers.differences + numbers.control:
+        if agent is not None and d.agent != agent and d.baseline != opponent:
+            continue
         seeds = "..".join(signed_number(end(d.by_seed.values())) for end in (min, max))
         p = "" if d.adjusted is None else p_text(d.adjusted)
         shown = [seeds] if several else []
         cells = (d.agent, d.baseline, d.place, d.estimate.signed(), *shown, p)
         differences.add_row(*(_text(cell) for cell in cells))
     return differences
+
+
+def _parts(result: Result, found: Sequence[Attribution]) -> Table:
+    """What the return of the learner that speaks for RL consists of, place by place."""
+    names = list(dict.fromkeys(step.name for a in found for step in a.steps))
+    title = f"What the return of {found[0].agent} consists of ({result.study.unit})"
+    parts = Table(title=_text(title, "italic"), caption_justify="left", **LOOK)
+    parts.caption = _text("* clear. Missing parts were not read there.", "dim italic")
+    parts.add_column("where", overflow="fold")
+    for name in names:
+        parts.add_column(name, justify="right")
+    for a in found:
+        cells = []
+        for name in names:
+            d = a.part(name)
+            cells.append("" if d is None else d.estimate.signed() + ("*" if d.side else ""))
+        parts.add_row(*(_text(cell) for cell in (a.place, *cells)))
+    return parts

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from slategym.experiments.statistics.numbers import Standing
 from slategym.experiments.study import Place, Study
 
-KINDS = {"privileged": "hidden truths", "learns": "learns by RL", "baseline": "no training"}
+KINDS = {"privileged": "hidden truths", "learns": "learns from slates", "baseline": "no training"}
 
 
 def name_of(study: Study, column: str) -> str:

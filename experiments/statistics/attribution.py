@@ -55,7 +55,6 @@ class Attribution:
     start: str  # the policy from which the first part departs
     level: float  # what that earns a session
     steps: tuple[Step, ...]
-    whole: Difference  # the learner minus the opponent
     missing: tuple[str, ...]  # policies that were not read there
     chosen_on: str  # who decided which policy of the present is the better; "": there was one
 
@@ -69,32 +68,42 @@ class Attribution:
         return self.part(PLANNING)
 
 
-def attributions(study: Study, rows: pd.DataFrame) -> tuple[Attribution, ...]:
-    """Of every learner in every place, with p-values adjusted for all parts of all."""
+def attributions(
+    study: Study, rows: pd.DataFrame, told: Sequence[Difference]
+) -> tuple[Attribution, ...]:
+    """Of every learner that looks ahead in every place.
+
+    Args:
+        study: whose rows they are.
+        rows: sessions.
+        told: comparisons of other tables, which keep the p-values that they have there; the rest
+            are adjusted for each other.
+    """
+    known = {(d.agent, d.baseline, d.place): d for d in told}
     found = [
         made
         for place in study.main
         for agent in study.ahead
         if (made := _attribution(study, rows, agent, place))
     ]
-    parts = [step.difference for made in found for step in made.steps]
-    adjusted = iter(stats.holm([d.estimate.p_value for d in parts]))
-    return tuple(
-        replace(
-            made,
-            steps=tuple(
-                Step(step.name, replace(step.difference, adjusted=next(adjusted)))
-                for step in made.steps
-            ),
-        )
-        for made in found
-    )
+    parts = (step.difference for made in found for step in made.steps)
+    new = {(d.agent, d.baseline, d.place): d for d in parts}
+    new = {name: d for name, d in new.items() if name not in known}
+    adjusted = stats.holm([d.estimate.p_value for d in new.values()])
+    known |= {
+        name: replace(d, adjusted=p) for (name, d), p in zip(new.items(), adjusted, strict=True)
+    }
+
+    def as_told(step: Step) -> Step:
+        d = step.difference
+        return step._replace(difference=known[d.agent, d.baseline, d.place])
+
+    return tuple(replace(made, steps=tuple(map(as_told, made.steps))) for made in found)
 
 
 def _attribution(study: Study, rows: pd.DataFrame, agent: str, place: Place) -> Attribution | None:
     opponent = study.roles.opponent
-    whole = difference(study, rows, agent, opponent, place)
-    if whole is None:
+    if not all(_read(study, rows, policy, place) for policy in (agent, opponent)):
         return None
     untuned = f"{opponent}{UNTUNED}"
     best, chosen_on = best_present(study, rows, agent, place)
@@ -112,7 +121,7 @@ def _attribution(study: Study, rows: pd.DataFrame, agent: str, place: Place) -> 
     start = untuned if tuned else opponent
     steps = tuple(_steps(study, rows, place, start, path))
     level = stats.mean(rows, cell(study, start, place), metric_of(rows)).value
-    return Attribution(agent, place.name, start, level, steps, whole, tuple(missing), chosen_on)
+    return Attribution(agent, place.name, start, level, steps, tuple(missing), chosen_on)
 
 
 def _steps(

@@ -109,13 +109,15 @@ def compute_numbers(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> N
             f"no rows compare {', '.join(study.learned)} with {study.roles.opponent} in "
             f"{' or '.join(place.name for place in read)}"
         )
+    controlled = controls(study, rows)
+    told = (*differences, *(c.difference for c in controlled))
     numbers = Numbers(
         metric=metric_of(rows),
         ladder=_ladder(study, rows, curves),
         differences=differences,
-        controls=controls(study, rows),
+        controls=controlled,
         carried=_carried(study, rows),
-        attributions=attributions(study, rows),
+        attributions=attributions(study, rows, told),
         sensitivity=table_of(
             study,
             rows,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.statistics.verdict import TAGS, Verdict, one_part
-from slategym.experiments.statistics.words import listed, plain
+from slategym.experiments.statistics.words import listed, level
 from slategym.experiments.study import Place, Study
 
 if TYPE_CHECKING:
@@ -90,4 +90,4 @@ def _controlled(study: Study, numbers: Numbers, place: Place) -> str:
 
 
 def _short(estimate: Estimate) -> str:
-    return plain(estimate.value, estimate.low, estimate.high, 1)
+    return level(estimate.value, estimate.low, estimate.high, 1)

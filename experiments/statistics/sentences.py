@@ -149,7 +149,7 @@ class Facts:
         yield (f"{under(self.study, self.place).capitalize()}: " if several else "") + self.sentence
         found = self.numbers.attribution(self.agent, self.place.name)
         if found is not None:
-            yield of_which(self.study, found)
+            yield of_which(self.study, found, self.world)
 
     @property
     def sentence(self) -> str:
@@ -207,37 +207,48 @@ class Facts:
         return f" It is {', '.join(others)}." if others else ""
 
     def _others(self) -> Iterator[str]:
-        """Whether it also beats what else it is compared with."""
+        """How it stands to all else that it is compared with, those alike in one sentence."""
+        alike: dict[tuple[int, ...], list[str]] = {}
         for baseline in self.others:
-            world = self.over(baseline, self.place)
-            if world is not None:
-                name = self.study.roles.say(baseline)
-                yield _against(name, world, self.before_judges(baseline))
+            world, judges = self.over(baseline, self.place), self.before_judges(baseline)
+            if world is None:
+                continue
+            name, sides = self.study.roles.say(baseline), (world.side, *(r.side for r in judges))
+            if len(set(sides)) > 1:
+                yield _split(name, world, judges)
+                continue
+            alike.setdefault(sides, []).append(f"{name} ({world.estimate.signed()})")
+        for (side, *others), names in alike.items():
+            where = " in the world and before every judge" if others else ""
+            yield {
+                1: f"It also beats {listed(names)}{where}",
+                0: f"There is no clear difference to {listed(names)}{where}",
+                -1: f"It loses to {listed(names)}{where}",
+            }[side]
 
 
-def _against(name: str, world: Difference, judges: tuple[Read, ...]) -> str:
-    """Whether it beats a further baseline, in the world and before each judge."""
+def _split(name: str, world: Difference, judges: tuple[Read, ...]) -> str:
+    """A further baseline to which it does not stand alike in the world and before all judges."""
     read = [("in the world", world.side, world.estimate.signed())]
     read += [(f"before {r.judge}", r.side, r.signed) for r in judges]
     numbers = ", ".join(f"{signed} {where}" for where, _, signed in read)
-    if not judges:
-        numbers = world.estimate.signed()
     at = {side: " and ".join(w for w, s, _ in read if s == side) for side in (1, 0, -1)}
     if at[1] and at[-1]:
         return f"Against {name} it is clearly ahead {at[1]} and clearly behind {at[-1]} ({numbers})"
-    if at[1] and at[0]:
-        return f"Against {name} it is clearly ahead {at[1]} only ({numbers})"
     if at[1]:
-        return f"It also beats {name} ({numbers})"
-    if at[-1]:
-        return f"It loses to {name} ({numbers})"
-    return f"Against {name} there is no clear difference ({numbers})"
+        return f"Against {name} it is clearly ahead {at[1]} only ({numbers})"
+    return f"It loses to {name} {at[-1]} ({numbers})"
 
 
-def of_which(study: Study, found: Attribution) -> str:
-    """What a learner's lead consists of, and what a supervised model with the same slates would."""
-    opponent, roles = study.roles.say(study.roles.opponent), study.roles
-    parts, whole = [], found.whole
+def of_which(study: Study, found: Attribution, whole: Difference) -> str:
+    """What a learner's lead consists of, and what a supervised model with the same slates would.
+
+    Args:
+        study: of which it is.
+        found: the parts.
+        whole: the lead over the opponent.
+    """
+    opponent, roles, parts = study.roles.say(study.roles.opponent), study.roles, list[str]()
     for step in found.steps:
         d, shown = step.difference, said(step.difference)
         if step.name == TUNING:

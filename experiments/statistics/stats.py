@@ -21,9 +21,10 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from slategym.experiments.statistics.words import plain, signed
+from slategym.experiments.statistics.words import level, signed
 
-RESAMPLES = 4000  # bootstrap draws
+RESAMPLES = 10_000  # bootstrap draws; fewer, and no p-value is small after Holm for a long table
+OF_SESSIONS = 2_000  # of these, where each draw weighs every session
 COVERAGE = 0.95
 LEVEL = 0.05  # of a p-value, after Holm, below which a difference is called clear
 
@@ -70,7 +71,7 @@ class Estimate:
     source: str  # statistic and rows, in words a reader can repeat
 
     def __str__(self) -> str:
-        return plain(self.value, self.low, self.high)
+        return level(self.value, self.low, self.high)
 
     def signed(self, digits: int = 2) -> str:
         """The same with explicit signs, for differences."""
@@ -359,7 +360,7 @@ def _session_weights(t: Table, chunk: int = 250) -> list[np.ndarray]:
     seed_RS, person_RP = _seed_weights(len(t.value_SU)), _people_weights(t.num_people)
     return [
         seed_RS[i : i + chunk, :, None] * person_RP[i : i + chunk, t.person_U][:, None, :]
-        for i in range(0, RESAMPLES, chunk)
+        for i in range(0, OF_SESSIONS, chunk)
     ]
 
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 SIDES = {1: "clearly ahead", 0: "no clear difference", -1: "clearly behind"}
 
 
-def plain(value: float, low: float, high: float, digits: int = 2) -> str:
+def level(value: float, low: float, high: float, digits: int = 2) -> str:
     """A level and its interval.
 
-    >>> plain(22.6, 21.0, 24.1)
+    >>> level(22.6, 21.0, 24.1)
     '22.60 [21.00, 24.10]'
     """
     number, ends = parts(value, low, high, digits=digits)
@@ -61,9 +61,9 @@ def signed_values(found: Mapping[str, float]) -> str:
     return signed(found["value"], found["low"], found["high"])
 
 
-def plain_values(found: Mapping[str, float]) -> str:
-    """The same as `plain`, of JSON values."""
-    return plain(found["value"], found["low"], found["high"])
+def level_values(found: Mapping[str, float]) -> str:
+    """The same as `level`, of JSON values."""
+    return level(found["value"], found["low"], found["high"])
 
 
 def share(value: float) -> str:

@@ -43,7 +43,9 @@ HEADROOM_USERS = 200  # on whom the headroom is read
 CLASSICS = ("ease", "transitions")
 STRENGTHS = (0.0, 2.0, 4.0, 8.0)  # of boredom, at which everybody is read, log-odds
 OTHER = "gp"  # family of a second judge
-COMPARED = ("supervised", "supervised-capped", "history-rule", "ease", "myopic")
+COMPARED = (
+    *("supervised-untuned", "supervised", "supervised-capped", "history-rule", "ease", "myopic"),
+)
 TRAINING = {"users": "training", "starts": 4}  # of A's and B's people
 PROFILES = {
     "smoke": Profile(

@@ -34,7 +34,9 @@ from slategym.models.simulator.movielens import BOREDOM, DATASET
 WORLD, JUDGE = "slategym/MovieLens-v0", "slategym/MovieLens-Judge-v0"
 GRID = (0.0, 2.0, 4.0, 8.0)  # boredom strengths at which everybody is read, log-odds
 GRID_POLICIES = ("supervised", "supervised-capped", "rule-aware")
-COMPARED = ("supervised", "supervised-capped", "history-rule", "ease", "myopic")
+COMPARED = (
+    *("supervised-untuned", "supervised", "supervised-capped", "history-rule", "ease", "myopic"),
+)
 HEADROOM_USERS = 200  # on whom the headroom is read
 MOST_USERS = 1256  # 157 evaluation people at 8 points of their history
 TRAINING = {"users": "training", "starts": 4}  # of A's and B's people

@@ -25,7 +25,7 @@ from slategym.experiments.report.terminal import print_report
 from slategym.experiments.statistics.differences import cell
 from slategym.models.checksums import sha256_of
 
-FIGURES = ("ladder", "differences", "curves", "reliability", "judge", "sensitivity")
+FIGURES = ("attribution", "ladder", "differences", "curves", "reliability", "judge", "sensitivity")
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_what_people_write_is_escaped_and_the_same_rows_make_the_same_page(tmp_p
     page = Page(text)
     assert not list(page.all("script"))
     assert page.text.count(evil) >= 9
-    assert len(list(page.all("img"))) == 3  # no curves, no reliability, no grid of boredom
+    assert len(list(page.all("img"))) == 4  # no curves, no reliability, no grid of boredom
     again = write_report(found, tmp_path / "b").path.read_text(encoding="utf-8")
     assert again == text
 
@@ -254,7 +254,9 @@ def test_the_terminal_ends_in_the_verdict(written: Report, width: int) -> None:
     for standing in written.numbers.ladder:
         assert standing.policy in text
     for d in written.numbers.differences:
-        assert d.estimate.signed() in text
+        if d.agent == written.numbers.verdict.agent or d.baseline == "supervised":
+            assert d.estimate.signed() in text
+    assert "What the return of plackett-luce consists of" in flat
 
 
 def test_labels_are_words_and_no_markup(written: Report) -> None:
