@@ -111,6 +111,8 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
         rows=plan.rows(store),
         curves=plan.curves(store),
         reliability=pd.DataFrame(accuracy.get("reliability", [])),
+        watched=plan.watched(store),
+        met={name: (met, of) for name, (met, of) in accuracy.get("met", {}).items()},
         model_metrics=tuple(accuracy.get("metrics", [])),
         labels=_labels(plan, store),
         headroom={name: store.read(unit) for name, unit in plan.headroom.items()},

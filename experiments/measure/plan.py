@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ import pandas as pd
 from slategym.agents.core.tuning import SLATES
 from slategym.agents.registry import POLICIES, STATE, policies
 from slategym.envs.registry import find_world
+from slategym.experiments.measure.goodhart import SNAPSHOTS, WATCHED
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit, read_rows
 from slategym.experiments.study import (
@@ -44,6 +45,7 @@ class Plan:
     tunings: Mapping[str, Unit]  # by name of the policy whose settings are tuned
     headroom: Mapping[str, Unit]  # of open places, by name
     lessons: tuple[Unit, ...]
+    watches: tuple[Unit, ...]  # of a learner in its world and before the judge, while it trained
     readings: tuple[Unit, ...]
 
     @property
@@ -56,7 +58,7 @@ class Plan:
     @property
     def units(self) -> list[Unit]:
         """All that must be there in the end."""
-        return [*self.before_learning, *self.lessons, *self.readings]
+        return [*self.before_learning, *self.lessons, *self.watches, *self.readings]
 
     def rows(self, store: Store) -> pd.DataFrame:
         """One row per session, in the columns that `statistics/stats.py` selects by."""
@@ -65,6 +67,10 @@ class Plan:
     def curves(self, store: Store) -> pd.DataFrame:
         """Learning curves, one row per point, with the CPU seconds of the whole training."""
         return read_rows(store, self.lessons) if self.lessons else pd.DataFrame()
+
+    def watched(self, store: Store) -> pd.DataFrame:
+        """Gains over the opponent while learners trained; see `goodhart`."""
+        return read_rows(store, self.watches) if self.watches else pd.DataFrame()
 
 
 def plan_of(study: Study, request: Request) -> Plan:
@@ -82,7 +88,11 @@ def plan_of(study: Study, request: Request) -> Plan:
         place.name: Unit(
             f"describe {place.name}",
             "describe@1",
-            {"world": find_world(place.world)[0], "settings": place.settings},
+            {
+                "world": find_world(place.world)[0],
+                "settings": place.settings,
+                **_controls(study, place),
+            },
             first,
             kind="json",
         )
@@ -119,8 +129,19 @@ def plan_of(study: Study, request: Request) -> Plan:
             for place in _with_headroom(study)
         },
         tuple(unit for _, unit in lessons),
+        tuple(_watches(study, [unit for _, unit in lessons], first, tunings)),
         tuple(readings),
     )
+
+
+def _controls(study: Study, place: Place) -> dict[str, Any]:
+    """Of a control, the first open place of its world, from which it has to differ."""
+    open_places = study.of_role("open")
+    if place.role != "control" or not open_places:
+        return {}
+    alike = [p for p in open_places if find_world(p.world)[0] == find_world(place.world)[0]]
+    home = (alike or list(open_places))[0]
+    return {"controls": {"world": find_world(home.world)[0], "settings": home.settings}}
 
 
 def _with_headroom(study: Study) -> tuple[Place, ...]:
@@ -169,7 +190,7 @@ def _preparation(study: Study) -> dict[str, Unit]:
             8.0,
         ),
         "accuracy": Unit(
-            "model accuracy", "accuracy@1", {**about, "families": families}, needs, "json", 30.0
+            "model accuracy", "accuracy@2", {**about, "families": families}, needs, "json", 30.0
         ),
     }
 
@@ -247,11 +268,44 @@ def _lessons(
                     "policy": learner.name,
                     "place": place.name,
                 }
+                if _watched_in(study, place) and 0 in seeds:
+                    spec["snapshots"] = SNAPSHOTS
                 many = "seed" if len(seeds) == 1 else "seeds"
                 label = f"{learner.name}, {place.name}, {many} {_range(seeds)}"
                 cost = learner.cost * settings.num_steps * len(seeds)
                 needs = (*first, *_ranker(_there(tunings, place)))
                 yield learner, Unit(label, "learn@1", spec, needs, cost=cost)
+
+
+def _watched_in(study: Study, place: Place) -> tuple[Place, ...]:
+    """The world and its first judge with selection people; (): a study does not have them."""
+    chosen = [p for p in study.of_role("selection") if p.trained_in == place.name]
+    judges = [p for p in study.of_role("judge") if p.of == place.name]
+    if not chosen or not judges:
+        return ()
+    world, judge = chosen[0], judges[0]
+    settings = {**judge.settings, "users": world.settings["users"]}
+    changes = {"group": world.group, "luck": world.luck, "first_user": world.first_user}
+    return replace(world, name=place.name), replace(judge, settings=settings, **changes)  # type: ignore[arg-type]
+
+
+def _watches(
+    study: Study, lessons: Sequence[Unit], first: tuple[Unit, ...], tunings: Tunings
+) -> Iterator[Unit]:
+    """The first seed of every learner, read at its snapshots."""
+    for lesson in lessons:
+        if "snapshots" not in lesson.spec:
+            continue
+        place = study.place(lesson.spec["place"])
+        where = [_where(p, WATCHED) for p in _watched_in(study, place)]
+        spec = {
+            "places": where,
+            "opponent": study.roles.opponent,
+            "snapshots": lesson.spec["snapshots"],
+        }
+        needs = (*first, *_ranker(_there(tunings, place)), lesson)
+        cost = READ_COST * WATCHED * len(where) * (1 + SNAPSHOTS)
+        yield Unit(f"watch {lesson.label}", "watch@1", spec, needs, cost=cost)
 
 
 def _range(seeds: tuple[int, ...]) -> str:
@@ -260,7 +314,7 @@ def _range(seeds: tuple[int, ...]) -> str:
 
 def _reading(place: Place, size: Profile, baseline: Baseline, needs: tuple[Unit, ...]) -> Unit:
     """A policy that needs no training, before the people of a place."""
-    spec = {**_where(place, size), "policy": baseline.policy, "label": baseline.name}
+    spec = {**_where(place, size.users), "policy": baseline.policy, "label": baseline.name}
     cost = READ_COST * size.users
     return Unit(f"read {baseline.name}, {_said(place)}", "read@1", spec, needs, cost=cost)
 
@@ -269,7 +323,12 @@ def _reading_of(
     place: Place, size: Profile, learner: Learner, name: str, trained: Unit, first: tuple[Unit, ...]
 ) -> Unit:
     """A trained policy, as it serves under that name, before the people of a place."""
-    spec = {**_where(place, size), "policy": None, "label": name, "serve": learner.served[name]}
+    spec = {
+        **_where(place, size.users),
+        "policy": None,
+        "label": name,
+        "serve": learner.served[name],
+    }
     own = name if name == learner.name else f"{name} of {learner.name}"
     seeds = trained.spec["seeds"]
     label = f"read {own}, seed {_range(seeds)}, {_said(place)}"
@@ -277,7 +336,7 @@ def _reading_of(
     return Unit(label, "read@1", spec, (*first, trained), cost=cost)
 
 
-def _where(place: Place, size: Profile) -> dict[str, Any]:
+def _where(place: Place, num_users: int) -> dict[str, Any]:
     return {
         "world": find_world(place.world)[0],
         "settings": place.settings,
@@ -285,7 +344,7 @@ def _where(place: Place, size: Profile) -> dict[str, Any]:
         "group": place.group,
         "strength": place.strength,
         "first_user": place.first_user,
-        "num_users": size.users,
+        "num_users": num_users,
         "luck": place.luck,
     }
 

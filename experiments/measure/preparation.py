@@ -131,7 +131,12 @@ def number(value: float | None) -> float | None:
 
 
 def accuracy(work: Work) -> dict[str, Any]:
-    """Every model on selection people, whom its fit has not met, beside no model at all."""
+    """Every model on selection people, whom its fit has not met, beside no model at all.
+
+    Returns:
+        "metrics" and "reliability" of the models. "met": by judge, how many of the people before
+        whom policies are read its fit has met, and of how many.
+    """
     parties = builder_for(work.spec).parties
     (first, *others) = work.spec["families"]
     asked = [tuple(first), ("B", BERT), *map(tuple, others)]
@@ -157,7 +162,14 @@ def accuracy(work: Work) -> dict[str, Any]:
             }
             for anchor, own in found.anchors.items()
         ]
+    read = parties.people["evaluation"]
+    judges = [tuple(who) for who in work.spec["families"] if who[0] == "J"]
+    met = [int(np.isin(read, parties.people[party]).sum()) for party, _ in judges]
     return {
+        "met": {
+            f"{party}: {CALLED.get(family, family)}": [number, len(read)]
+            for (party, family), number in zip(judges, met, strict=True)
+        },
         "metrics": [*table, *(row for rows in anchors.values() for row in rows)],
         "reliability": reliability,
     }

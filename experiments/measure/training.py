@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from slategym.agents.core.agent import Agent, Callback
+from slategym.agents.core.agent import Agent, Callback, Progress
 from slategym.agents.core.files import ABOUT, BEGUN, read_about, set_damage_aside
 from slategym.agents.core.keeping import differences
 from slategym.agents.registry import find_agent
@@ -84,6 +84,7 @@ class Training:
         progress: bool = False,
         checkpoint_every: float = 60.0,
         chosen: Mapping[str, Any] | None = None,
+        snapshots: int = 0,
     ) -> Agent:
         """Train to the end, from the folder's last checkpoint if there is one.
 
@@ -95,6 +96,7 @@ class Training:
             progress: show a bar on standard error.
             checkpoint_every: seconds between checkpoints.
             chosen: settings of policies chosen elsewhere, see `World.chosen`.
+            snapshots: how often, evenly and at the end, what it would serve is kept (`snapshot`).
 
         Raises:
             UsageError: the learner cannot act in that world; the folder holds another training.
@@ -102,9 +104,16 @@ class Training:
         self.finished(folder)  # refuses another training before a world is built
         world = replace(self.make_world(device), chosen=chosen or {})
         agent = find_agent(self.agent)(world, self.settings, seeds=self.seeds)
+
+        def told(now: Progress) -> bool | None:
+            due = min(now.steps, now.total) * snapshots // now.total
+            if due and not (snapshot(folder, due) / ABOUT).is_file():
+                agent.save(snapshot(folder, due), self.about)
+            return None if callback is None else callback(now)
+
         return agent.learn(
             world,
-            callback=callback,
+            callback=told,
             folder=folder,
             tensorboard=tensorboard,
             progress=progress,
@@ -119,6 +128,11 @@ class Training:
             "seeds": list(self.seeds),
             "about": self.about,
         }
+
+
+def snapshot(folder: str | Path, number: int) -> Path:
+    """Where a training keeps what it would serve at one of its snapshots, numbered from 1."""
+    return Path(folder) / f"snapshot-{number}"
 
 
 class Home(NamedTuple):

@@ -23,6 +23,7 @@ from slategym.envs.types import World
 from slategym.experiments.measure.headroom import kept_headroom
 from slategym.experiments.measure.play import play
 from slategym.experiments.measure.training import Training
+from slategym.experiments.measure.twins import check_twin
 from slategym.experiments.runs.units import Work
 from slategym.models.tensor_files import remove_checkpoints
 
@@ -44,8 +45,15 @@ def world_of(name: str, settings: Mapping[str, Any], device: str) -> World:
 
 
 def describe(work: Work) -> dict[str, Any]:
-    """What the world is made of, in numbers and words, as its own pages have it."""
+    """What the world is made of, in numbers and words, as its own pages have it.
+
+    Raises:
+        UsageError: it is a control, and no other than the world that it controls.
+    """
     world = world_of(work.spec["world"], work.spec["settings"], "cpu")
+    if "controls" in work.spec:
+        open_place = work.spec["controls"]
+        check_twin(world_of(open_place["world"], open_place["settings"], "cpu"), world)
     signals = world.users.signals
     weights = dict(zip((s.name for s in signals), world.objective, strict=False))
     return {
@@ -71,7 +79,7 @@ def describe(work: Work) -> dict[str, Any]:
 def headroom(work: Work) -> dict[str, Any]:
     """What looking ahead could be worth in the world, told the truth; see `measure/headroom`."""
     spec, device = work.spec, work.settings.get("device", "cpu")
-    world = replace(world_of(spec["world"], spec["settings"], device), chosen=_chosen(work))
+    world = replace(world_of(spec["world"], spec["settings"], device), chosen=chosen_by(work))
     done = 0
 
     def tell(name: str, number: int) -> None:
@@ -79,11 +87,11 @@ def headroom(work: Work) -> dict[str, Any]:
         done += number
         work.progress(done, READINGS * spec["num_users"], name)
 
-    user_U = _users(world, spec["first_user"], spec["num_users"])
+    user_U = users_of(world, spec["first_user"], spec["num_users"])
     return kept_headroom(world, user_U, seed=spec["luck"], tell=tell)
 
 
-def _users(world: World, first: int, count: int) -> Tensor:
+def users_of(world: World, first: int, count: int) -> Tensor:
     """So many rows of the population from the first on; of a small table, those at its end."""
     size = world.population.size
     if size < first + count:
@@ -111,7 +119,8 @@ def learn(work: Work) -> pd.DataFrame:
         callback=tell,
         tensorboard=Path(logs) / work.unit.name if logs else None,
         checkpoint_every=CHECKPOINT_EVERY,
-        chosen=_chosen(work),
+        chosen=chosen_by(work),
+        snapshots=spec.get("snapshots", 0),
     )
     remove_checkpoints(work.folder / CHECKPOINT)
     points = [astuple(point) for point in agent.curve]
@@ -133,7 +142,7 @@ def read(work: Work) -> pd.DataFrame:
     """
     spec, device = work.spec, work.settings.get("device", "cpu")
     world = world_of(spec["world"], spec["settings"], device)
-    user_U = _users(world, spec["first_user"], spec["num_users"])
+    user_U = users_of(world, spec["first_user"], spec["num_users"])
     policies = _policies(work, world)
     parts, total, done = [], len(policies) * len(user_U), 0
 
@@ -161,7 +170,7 @@ def _policies(work: Work, world: World) -> list[tuple[int, Policy]]:
     spec = work.spec
     if spec["policy"] is None:
         return _trained(work, world)
-    return [(0, make_policy(spec["policy"], replace(world, chosen=_chosen(work))))]
+    return [(0, make_policy(spec["policy"], replace(world, chosen=chosen_by(work))))]
 
 
 def _trained(work: Work, world: World) -> list[tuple[int, Policy]]:
@@ -197,7 +206,7 @@ def tune(work: Work) -> dict[str, Any]:
     }
 
 
-def _chosen(work: Work) -> dict[str, Any]:
+def chosen_by(work: Work) -> dict[str, Any]:
     """What was tuned of the policies on which this unit rests; it holds wherever they are read."""
     found: dict[str, Any] = {}
     for unit in work.unit.needs:

@@ -9,13 +9,9 @@ from slategym.agents.core.tuning import said
 from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
 from slategym.experiments.report.markup import Html, element, table
 from slategym.experiments.report.results import Result
+from slategym.experiments.report.words import metric_name
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.stats import LEVEL, RESAMPLES
-
-ABBREVIATIONS = {
-    **{name: name.upper() for name in ("auc", "rmse", "ece")},
-    **{"gauc": "gAUC", "hr10": "HR@10", "ndcg10": "NDCG@10"},
-}
 
 
 class File(NamedTuple):
@@ -76,7 +72,7 @@ def models(result: Result, pictures: Mapping[str, Html], ledger: Ledger) -> list
     ]
     caption = "Accuracy on held-out events. ECE: expected calibration error, a share."
     return [
-        table(caption, ["model", *map(_metric_name, names)], body, wide=True) if body else None,
+        table(caption, ["model", *map(metric_name, names)], body, wide=True) if body else None,
         element("ul", *_protocols(result), class_="source"),
         pictures.get("reliability"),
     ]
@@ -90,12 +86,6 @@ def _protocols(result: Result) -> list[Html]:
             str(metrics["model"])
         )
     return [element("li", f"{', '.join(who)}: {how}.") for how, who in measured.items()]
-
-
-def _metric_name(name: str) -> str:
-    """For people: like_auc becomes like AUC."""
-    words = name.split("_")
-    return " ".join(ABBREVIATIONS.get(word, word) for word in words)
 
 
 def _metric(value: object, source: str, ledger: Ledger) -> str:

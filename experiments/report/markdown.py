@@ -81,7 +81,7 @@ def _place(result: Result, place: Place, standings: Sequence[Standing]) -> list[
         body.append([*line, *[""] * (len(heads) - len(line))])
     heading, unit = in_markdown(place.heading), in_markdown(study.unit)
     title = [f"## {heading}", "", f"{unit}, 95 % intervals; `{where(place)}`.", ""]
-    return [*title, *_table(heads, body), ""]
+    return [*title, *table(heads, body), ""]
 
 
 def _differences(title: str, found: Sequence[Difference]) -> list[str]:
@@ -90,10 +90,11 @@ def _differences(title: str, found: Sequence[Difference]) -> list[str]:
         [d.agent, d.baseline, d.place, d.estimate.signed(), p_text(d.adjusted or 0.0)]
         for d in found
     ]
-    return [f"## {in_markdown(title)}", "", *_table(heads, body), ""]
+    return [f"## {in_markdown(title)}", "", *table(heads, body), ""]
 
 
-def _table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+def table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table."""
     rows = [heads, ["---"] * len(heads), *body]
     return [f"| {' | '.join(map(in_markdown, row))} |" for row in rows]
 

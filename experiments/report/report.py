@@ -21,11 +21,14 @@ from slategym.experiments.report import sections
 from slategym.experiments.report.attribution import draw_attribution
 from slategym.experiments.report.background import File
 from slategym.experiments.report.figures import draw_all
+from slategym.experiments.report.goodhart import WATCHED, draw_goodhart, with_warnings
 from slategym.experiments.report.headroom import draw_headroom, with_headroom
+from slategym.experiments.report.judges import with_judges
 from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
 from slategym.experiments.report.markdown import markdown
 from slategym.experiments.report.markup import Html, element
 from slategym.experiments.report.page import page
+from slategym.experiments.report.readme import readme_block
 from slategym.experiments.report.results import Artefact, Result
 from slategym.experiments.report.sections import Part
 from slategym.experiments.runs.store import write_json, write_parquet
@@ -66,12 +69,15 @@ def write_report(result: Result, folder: Path) -> Report:
         ValueError: if rows that the verdict needs are missing or do not pair; nothing is written.
     """
     numbers = with_headroom(result, compute_numbers(result.study, result.rows, result.curves))
+    numbers = with_judges(result, with_warnings(result, numbers))
     files = _write_tables(result, folder)
-    waterfall = draw_attribution(result, numbers, folder / "docs")
+    docs = folder / "docs"
+    waterfall, goodhart = draw_attribution(result, numbers, docs), draw_goodhart(result, docs)
     drawn = (
-        *draw_headroom(result, folder / "docs"),
+        *draw_headroom(result, docs),
         *((waterfall,) if waterfall else ()),
-        *draw_all(result, numbers, folder / "docs"),
+        *draw_all(result, numbers, docs),
+        *((goodhart,) if goodhart else ()),
     )
     pictures = {
         picture.name.removeprefix(f"{result.study.name}-"): figure_of(
@@ -86,7 +92,8 @@ def write_report(result: Result, folder: Path) -> Report:
     page_text = markdown(result, numbers, drawn, environment)
     for place, text in (
         (path, _document(result, parts)),
-        (folder / "docs" / f"{result.study.name}.md", page_text),
+        (docs / f"{result.study.name}.md", page_text),
+        (docs / f"{result.study.name}-readme.md", readme_block(result, numbers)),
     ):
         with atomic_path(place) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -115,6 +122,7 @@ def _write_tables(result: Result, folder: Path) -> list[File]:
         ROWS: (result.rows, "one row per simulated session"),
         "curves.parquet": (result.curves, "return while training"),
         "reliability.parquet": (result.reliability, "predicted and observed, in bins"),
+        WATCHED: (result.watched, "gains over the opponent while learners trained"),
     }
     artefacts = []
     for name, (frame, what) in tables.items():

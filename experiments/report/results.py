@@ -66,7 +66,12 @@ class Result:
     rows: pd.DataFrame  # one per simulated session
     curves: pd.DataFrame  # steps in user-steps; may be empty
     reliability: pd.DataFrame  # predicted and observed, in bins; may be empty
+    # gains over the opponent while learners trained, `measure/goodhart`; may be empty
+    watched: pd.DataFrame = field(default_factory=pd.DataFrame)
     model_metrics: tuple[Mapping[str, Any], ...] = ()  # one a model: "model", numbers, "protocol"
+    # by judge, as "model" of its metrics: of the people before whom policies are read, how many its
+    # fit has met, and how many there are
+    met: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     labels: tuple[tuple[str, str, str], ...] = ()  # what, label, why
     constants: tuple[Constant, ...] = ()
     headroom: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by open place

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from slategym.experiments.report import background
 from slategym.experiments.report.attribution import attribution_section
+from slategym.experiments.report.goodhart import goodhart_section
 from slategym.experiments.report.headroom import headroom_section
 from slategym.experiments.report.ledger import ROWS, Ledger
 from slategym.experiments.report.markup import Html, element, join, table
@@ -50,7 +51,7 @@ def all_parts(
         ("control", "Negative control", _control(result, numbers, ledger)),
         ("judge", "Before the judge", _judge(result, numbers, pictures, ledger)),
         ("sweep", sweep.title if sweep else "", _sensitivity(result, numbers, pictures, ledger)),
-        ("learning", "Learning", [pictures["curves"]] if "curves" in pictures else []),
+        ("learning", "Learning", _learning(result, pictures, ledger)),
         ("assumptions", "What it rests on", background.assumptions(result, ledger)),
         ("models", "The models", background.models(result, pictures, ledger)),
         ("protocol", "Protocol", background.protocol(result, ledger)),
@@ -65,6 +66,14 @@ def all_parts(
             parts.append(Part(name, title, section(name, title, note, *body)))
     every = section("sources", "Every number", *background.sources(ledger))
     return [*parts, Part("sources", "Every number", every)]
+
+
+def _learning(result: Result, pictures: Mapping[str, Html], ledger: Ledger) -> list[Html | None]:
+    return [
+        pictures.get("curves"),
+        pictures.get("goodhart"),
+        *goodhart_section(result, ledger),
+    ]
 
 
 def _verdict(

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from slategym.experiments.statistics.numbers import Standing
 from slategym.experiments.study import Place, Study
 
+ABBREVIATIONS = {
+    **{name: name.upper() for name in ("auc", "rmse", "ece")},
+    **{"gauc": "gAUC", "hr10": "HR@10", "ndcg10": "NDCG@10"},
+}
 KINDS = {"privileged": "hidden truths", "learns": "learns from slates", "baseline": "no training"}
 
 
@@ -22,6 +26,11 @@ def name_of(study: Study, column: str) -> str:
         "bored_share": "slates while bored, share",
     }
     return known.get(column, column.replace("_", " "))
+
+
+def metric_name(name: str) -> str:
+    """A model's figure, for people: like_auc becomes like AUC."""
+    return " ".join(ABBREVIATIONS.get(word, word) for word in name.split("_"))
 
 
 def knows(study: Study, standing: Standing) -> str:

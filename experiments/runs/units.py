@@ -23,13 +23,14 @@ MEASURE = "slategym.experiments.measure"
 FUNCTIONS = {  # what units compute: a name for good, with its version, and where it stands today
     "learn@1": f"{MEASURE}.units:learn",
     "read@1": f"{MEASURE}.units:read",
+    "watch@1": f"{MEASURE}.goodhart:watch",
     "tune@1": f"{MEASURE}.units:tune",
     "describe@1": f"{MEASURE}.units:describe",
     "headroom@1": f"{MEASURE}.units:headroom",
     "log@1": f"{MEASURE}.preparation:log",
     "fit@2": f"{MEASURE}.preparation:fit",
     "constants@1": f"{MEASURE}.preparation:constants",
-    "accuracy@1": f"{MEASURE}.preparation:accuracy",
+    "accuracy@2": f"{MEASURE}.preparation:accuracy",
 }
 """A function that computes something else than before gets another version, never another name.
 

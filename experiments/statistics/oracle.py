@@ -12,7 +12,7 @@ import pandas as pd
 
 from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.statistics.verdict import TAGS, Verdict, one_part
-from slategym.experiments.statistics.words import listed, level
+from slategym.experiments.statistics.words import level, listed
 from slategym.experiments.study import Place, Study
 
 if TYPE_CHECKING:

@@ -130,15 +130,17 @@ def table(rows: pd.DataFrame, cell: Cell, metric: str = "return") -> Table:
     if chosen.empty:
         raise ValueError(f"no episode rows where {where}")
     for name in ("world", "strength", "trained_in"):
-        several = sorted(chosen[name].unique()) if name in chosen else []
+        if name not in chosen or (chosen[name].to_numpy() == chosen[name].iloc[0]).all():
+            continue
+        several = sorted(chosen[name].unique())
         if len(several) > 1:
             raise ValueError(f"rows where {where} mix {name} = {several}; name one of them")
-    if chosen.duplicated(["seed", "user"]).any():
-        raise ValueError(f"rows where {where} hold some (seed, user) twice")
     seed_S, seed = np.unique(chosen["seed"].to_numpy(), return_inverse=True)
     user_U, first_U, user = np.unique(
         chosen["user"].to_numpy(), return_index=True, return_inverse=True
     )
+    if np.bincount(seed * len(user_U) + user).max() > 1:
+        raise ValueError(f"rows where {where} hold some (seed, user) twice")
     value_SU = np.full((len(seed_S), len(user_U)), np.nan)
     value_SU[seed, user] = chosen[metric].to_numpy(dtype=np.float64)
     if not np.isfinite(value_SU).all():

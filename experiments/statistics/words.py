@@ -76,6 +76,12 @@ def said(difference: Difference) -> str:
     return f"{SIDES[difference.side]}, {difference.estimate.signed()}"
 
 
+def said_in_a_cell(difference: Difference) -> str:
+    """A comparison in a cell of a Markdown table: bold where it is clear."""
+    shown = difference.estimate.signed()
+    return f"**{shown}**" if difference.side else shown
+
+
 def listed(names: list[str] | tuple[str, ...]) -> str:
     """Names with commas, and an "and" before the last.
 

@@ -108,6 +108,7 @@ def test_everything_is_written(written: Report) -> None:
         "reliability.parquet",
         "models/card.md",
         "docs/made-up.md",
+        "docs/made-up-readme.md",
         *(f"docs/made-up-{name}.png" for name in FIGURES),
     }
 

@@ -1,0 +1,65 @@
+"""Does what a learner gains in its world carry over to a judge, while it trains?
+
+Whoever is paid by a model learns its mistakes too (Goodhart's law): at some point the return
+in the world goes on rising while the judge's falls. So what a learner would serve is kept at some
+points of its training and read on selection people, on whom it was not trained, in its world and
+before the judge of that world: each time minus the opponent, the same people with the same luck.
+
+Source: Gao, Schulman and Hilton 2023, arXiv:2210.10760, section 3: proxy against true reward by
+optimisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import torch
+
+from slategym.agents.core.earned import earned
+from slategym.agents.core.files import ABOUT
+from slategym.agents.registry import find_agent, make_policy
+from slategym.agents.types import Policy
+from slategym.envs.types import World
+from slategym.experiments.measure.training import snapshot
+from slategym.experiments.measure.units import chosen_by, users_of, world_of
+from slategym.experiments.runs.units import Work
+
+SNAPSHOTS = 4  # of a training, evenly; the last is what it ends with
+WATCHED = 64  # selection people by whom each is read
+COLUMNS = ("policy", "trained_in", "seed", "steps", "where", "gain", "error")
+
+
+def watch(work: Work) -> pd.DataFrame:
+    """Expected return of every snapshot minus the opponent's, in the world and before its judge.
+
+    Returns:
+        a row per snapshot and place: policy, trained_in, seed, steps (slates of training), where
+        (the place's name), gain (mean of paired differences) and its standard error over people.
+    """
+    spec, lesson = work.spec, work.need("learn@1").spec
+    folder, device = work.needed_folder("learn@1"), work.settings.get("device", "cpu")
+    kind, rows = find_agent(lesson["agent"]), list[dict[str, Any]]()
+    total = len(spec["places"]) * (1 + spec["snapshots"])
+    for place in spec["places"]:
+        world = world_of(place["world"], place["settings"], device)
+        user_U = users_of(world, place["first_user"], place["num_users"])
+
+        def read(policy: Policy, world: World = world, user_U: torch.Tensor = user_U,
+                 luck: int = place["luck"]) -> torch.Tensor:  # fmt: skip
+            work.progress(len(rows), total)
+            return earned(world, policy, user_U, luck).double()
+
+        opponent = make_policy(spec["opponent"], replace(world, chosen=chosen_by(work)))
+        theirs_U = read(opponent)
+        for number in range(1, spec["snapshots"] + 1):
+            if not (snapshot(folder, number) / ABOUT).is_file():
+                continue  # of a training so short that one cycle passes several
+            agent = kind.load(snapshot(folder, number), world)
+            gain_U = read(agent) - theirs_U
+            error = float(gain_U.std(unbiased=True)) / len(gain_U) ** 0.5
+            values = (lesson["policy"], lesson["place"], lesson["seeds"][0], agent.steps)
+            found = (*values, place["place"], float(gain_U.mean()), error)
+            rows.append(dict(zip(COLUMNS, found, strict=True)))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
