@@ -41,7 +41,7 @@ def draw_attribution(result: Result, numbers: Numbers, folder: Path) -> Picture 
     if agent is None or not found:
         return None
     names = list(dict.fromkeys(step.name for a in found for step in a.steps))
-    figure, panels = grid_of(len(found), 1.7 + 0.36 * (len(names) + 1), sharey=True)
+    figure, panels = grid_of(len(found), 2.0 + 0.36 * (len(names) + 1), sharey=True)
     for panel, one in zip(panels, found, strict=True):
         _waterfall(panel, one, names)
         panel.set_title(wrapped(study.place(one.place).heading, TITLE_WIDTH), pad=14)

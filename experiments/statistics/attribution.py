@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from slategym.agents.registry import PRESENT
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.differences import (
     Difference,
@@ -28,7 +29,7 @@ from slategym.experiments.statistics.differences import (
     metric_of,
     there,
 )
-from slategym.experiments.study import PRESENT, REFIT, Place, Study
+from slategym.experiments.study import REFIT, Place, Study
 
 UNTUNED = "-untuned"  # at the end of the opponent's name: the same with nothing tuned
 TUNING, INTERACTION, TRIAL, PLANNING = "tuning", "interaction", "by trial", "planning"

@@ -248,7 +248,7 @@ def _drops(study: Study, rows: pd.DataFrame, agent: str) -> tuple[tuple[str, Est
             for policy in (agent, study.roles.opponent)
         ]
         if there(rows, *cells):
-            found.append((judge.name, stats.drop(rows, *cells, metric_of(rows))))
+            found.append((judge.name, stats.drop(rows, *cells, metric=metric_of(rows))))
     return tuple(found)
 
 

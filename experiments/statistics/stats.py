@@ -228,6 +228,7 @@ def drop(
     baseline: Cell,
     other_cell: Cell,
     other_baseline: Cell,
+    *,
     metric: str = "return",
 ) -> Estimate:
     """How much of an advantage is lost elsewhere: (cell - baseline) - (other - its baseline).

@@ -13,10 +13,10 @@ from slategym.experiments.studies.registry import STUDIES, find_study, studies
 from slategym.experiments.study import MOST_SEEDS, Request
 
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
-    "movielens": (225, "a584fc0011c2"),
-    "slateq": (35, "0864248b364d"),
-    "sardine": (85, "eccabfbbd890"),
-    "topicrec": (26, "f74e297ee31c"),
+    "movielens": (343, "9852418b0b14"),
+    "slateq": (35, "4962977df978"),
+    "sardine": (85, "9a7bc21c23b8"),
+    "topicrec": (26, "3b9926449cfa"),
 }
 
 
