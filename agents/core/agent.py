@@ -252,7 +252,8 @@ class Agent(ABC):
             about: JSON kept beside the agent: the world's id and settings, say.
 
         Raises:
-            UsageError: the folder holds a training with other settings; the world does not fit.
+            UsageError: the folder holds a training with other settings, or one that is under way;
+                the world does not fit.
             NotFinite: a loss or a weight is no finite number: the training stops there, and what
                 it had checkpointed before stays.
 
@@ -266,17 +267,38 @@ class Agent(ABC):
         self.served = ()
         self.begin(world)
         keeping = None if folder is None else self._keeping(Path(folder), about or {})
-        if keeping is not None:
-            self._take_up(keeping)
+        tensorboard = None if tensorboard is None else Path(tensorboard)
+        with ExitStack() as stack:
+            if keeping is not None:
+                stack.enter_context(keeping.alone())
+                self._take_up(keeping)
+                stack.enter_context(keeping.told())
+            self._cycles(total, callback, keeping, tensorboard, progress, checkpoint_every)
+            self._check_finite()
+            if keeping is not None:
+                self._checkpoint(keeping)
+            self._decide(world)
+            if keeping is not None:
+                self.save(keeping.folder, about or {})
+                remove_checkpoints(keeping.folder / CHECKPOINT, but_last=True)
+                keeping.status("finished" if self.steps >= total else "stopped")
+        return self
+
+    def _cycles(
+        self,
+        total: int,
+        callback: Callback | None,
+        keeping: Keeping | None,
+        tensorboard: Path | None,
+        progress: bool,
+        checkpoint_every: float,
+    ) -> None:
+        """Play and learn until so many slates have been shown, or somebody says stop."""
         began, saved, first = time.monotonic(), time.monotonic(), self.steps
         clock, cpu_clock = began - self.seconds, time.process_time() - self.cpu_seconds
         with ExitStack() as stack:
-            if keeping is not None:
-                stack.enter_context(keeping.told())
             show = stack.enter_context(bar(self.name, total, progress))
-            write = stack.enter_context(
-                events(None if tensorboard is None else Path(tensorboard), self.steps)
-            )
+            write = stack.enter_context(events(tensorboard, self.steps))
             if keeping is not None:  # else there is nothing to keep before it ends
                 asked_to_end = stack.enter_context(told_to_end())
             while self.steps < total:
@@ -305,15 +327,6 @@ class Agent(ABC):
                 now = Progress(self.steps, total, seconds, figures)
                 if callback is not None and callback(now) is False:
                     break
-        self._check_finite()
-        if keeping is not None:
-            self._checkpoint(keeping)
-        self._decide(world)
-        if keeping is not None:
-            self.save(keeping.folder, about or {})
-            remove_checkpoints(keeping.folder / CHECKPOINT, but_last=True)
-            keeping.status("finished" if self.steps >= total else "stopped")
-        return self
 
     def save(self, folder: str | Path, about: Mapping[str, Any] | None = None) -> None:
         """Write what serving needs: weights first, the settings that name them last.

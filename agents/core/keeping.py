@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from slategym.agents.core.files import BEGUN, CHECKPOINT, FORMAT, set_damage_aside
@@ -37,13 +38,29 @@ class Keeping:
     description: Mapping[str, Any]  # all that determines the training, JSON
     fingerprint: str  # of the description
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within, no other process trains in this folder.
+
+        Raises:
+            UsageError: another does.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.folder / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise UsageError(
+                f"another process is training in {self.folder}; wait until it ends, or choose "
+                "another folder"
+            ) from None
+
     def take_up(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The last whole checkpoint's tensors and notes; None: the training begins.
 
         Raises:
             UsageError: another training lies there, or the checkpoint of another.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         set_damage_aside(self.folder)
         begun = self.folder / BEGUN
         if begun.is_file():

@@ -246,8 +246,8 @@ def check_folder(folder: Path) -> None:
 
 
 def _is_result(path: Path) -> bool:
-    """A file that is neither what a killed worker left nor what was set aside."""
-    return path.is_file() and not is_temporary(path) and not path.name.endswith(ASIDE)
+    """A file that is neither hidden (a lock, what a killed worker left) nor set aside."""
+    return path.is_file() and not path.name.startswith(".") and not path.name.endswith(ASIDE)
 
 
 def _as_frame(unit: Unit, result: Any) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import torch
 from small_agents import Counting, CountingSettings
 from small_worlds import small_log
 
+from slategym.agents.core.agent import Progress
 from slategym.agents.core.files import ABOUT, BEGUN, CHECKPOINT, WEIGHTS
 from slategym.agents.registry import POLICIES, PolicyEntry, load_agent, seeds_of
 from slategym.envs.names import UsageError
@@ -278,6 +279,18 @@ def test_the_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
         training(seed=1).run(mine)
 
 
+def test_two_trainings_do_not_meet_in_one_folder(tmp_path: Path) -> None:
+    def meanwhile(now: Progress) -> bool:
+        with pytest.raises(UsageError, match="another process is training in"):
+            training().run(tmp_path / "run")
+        return False
+
+    training().run(tmp_path / "run", callback=meanwhile)
+    assert read_json(tmp_path / "run" / BEGUN)["status"] == "stopped"
+    training().run(tmp_path / "run")
+    assert training().finished(tmp_path / "run")
+
+
 def test_a_training_that_diverges_stops_and_is_not_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,7 +311,7 @@ def test_nan_weights_are_never_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Counting, "weights", lambda self: {"w": torch.tensor([1.0, torch.nan])})
     with pytest.raises(NotFinite, match="w is nan"):
         training().run(tmp_path / "run", checkpoint_every=0.0)
-    assert [path.name for path in (tmp_path / "run").iterdir()] == [BEGUN]
+    assert {path.name for path in (tmp_path / "run").iterdir()} - {".lock"} == {BEGUN}
 
 
 ALTERED = {

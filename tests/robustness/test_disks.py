@@ -47,7 +47,7 @@ def test_a_training_goes_on_when_there_is_room(tmp_path: Path) -> None:
     assert run.returncode == 1 and run.stderr.count("\n") == 1
     assert run.stderr.startswith(f"error: File too large: {out}/checkpoint")
     assert read_json(out / BEGUN)["status"] == "failed"
-    assert [path.name for path in out.iterdir()] == [BEGUN]
+    assert {path.name for path in out.iterdir()} - {".lock"} == {BEGUN}
     assert train(out, 0).returncode == 0 and (out / WEIGHTS).is_file()
     assert read_json(out / BEGUN)["status"] == "finished"
 
