@@ -40,8 +40,14 @@ class Offer:
         """These K of the candidates."""
         F = self.features.shape[2]
         at_BKF = slot_BK[:, :, None].expand(-1, -1, F)
-        parts = (x.gather(1, slot_BK) for x in (self.id, self.allowed, self.utility, self.reward))
-        return Offer(*parts, features=self.features.gather(1, at_BKF), state=self.state)
+        return Offer(
+            id=self.id.gather(1, slot_BK),
+            allowed=self.allowed.gather(1, slot_BK),
+            utility=self.utility.gather(1, slot_BK),
+            reward=self.reward.gather(1, slot_BK),
+            features=self.features.gather(1, at_BKF),
+            state=self.state,
+        )
 
 
 @dataclass(frozen=True)
