@@ -54,12 +54,12 @@ class Worker:
 
     def ask_to_end(self) -> None:
         """A training keeps a checkpoint, all else ends at once: see `models/ending`."""
-        self.pipe.close()
         self.process.terminate()
 
     def end(self, patience: float = PATIENCE) -> None:
         """It is gone after so many seconds: what it had not finished writing is not there."""
         self.process.join(patience)
+        self.pipe.close()  # not before: who is told to end may still be reporting
         if self.process.is_alive():
             self.process.kill()
             self.process.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from slategym.agents.core.files import BEGUN, WEIGHTS
 from slategym.experiments.runs.store import write_parquet
 from slategym.models.checksums import read_json
-from slategym.models.files import kept, place_of
+from slategym.models.files import is_temporary, kept, place_of
 from slategym.models.tensor_files import write_tensors
 
 resource = pytest.importorskip("resource", reason="needs limits of a process")
@@ -50,6 +51,26 @@ def test_a_training_goes_on_when_there_is_room(tmp_path: Path) -> None:
     assert {path.name for path in out.iterdir()} - {".lock"} == {BEGUN}
     assert train(out, 0).returncode == 0 and (out / WEIGHTS).is_file()
     assert read_json(out / BEGUN)["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_and_then_is_not(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    small = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]
+    if os.getuid() or subprocess.run(small, capture_output=True).returncode:
+        pytest.skip("needs to mount a small disk")
+    try:
+        run = train(disk / "out", 0)
+        assert run.returncode == 1 and run.stderr.count("\n") == 1
+        assert run.stderr.startswith(f"error: No space left on device: {disk / 'out'}/")
+        assert not [path for path in disk.rglob("*") if is_temporary(path)]
+        subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
+        assert train(disk / "out", 0).returncode == train(tmp_path / "whole", 0).returncode == 0
+        mine, theirs = (at / WEIGHTS for at in (disk / "out", tmp_path / "whole"))
+        assert mine.read_bytes() == theirs.read_bytes()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 WRITE = {
