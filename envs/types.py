@@ -289,6 +289,13 @@ class UserModel(Protocol[S]):
         """
         return None
 
+    def gained(self, state: S) -> Tensor | None:
+        """Log-odds that topics have gained by clicks, (B, G) >= 0; None: none ever does.
+
+        For references that may know it.
+        """
+        return None
+
     def reveal(self, state: S) -> Tensor | None:
         """What agents are told of the state, (B, R) float32 in [-1, 1]; None: nothing."""
         return None

@@ -93,9 +93,10 @@ class Myopic:
 
 @dataclass(frozen=True)
 class RuleAware:
-    """The supervised ranker told the boredom rule: it skips topics that bore or are about to.
+    """The supervised ranker told the rule: it skips topics that bore or are about to.
 
-    A topic is about to bore when one more click on it would reach the rule's threshold.
+    A topic is about to bore when one more click on it would reach the rule's threshold. Where
+    people like more of the same, it adds to a topic's score the log-odds that it has gained.
     """
 
     ranker: Ranker
@@ -108,8 +109,11 @@ class RuleAware:
         """Greedy among topics that are safe; the others only when nothing else is left."""
         best = self.ranker.retrieve(observation, self.pool)
         topic_BC = self.world.catalogue.topic[best.id].long()
-        tired_BG = self.tired(_session(observation))
+        session = _session(observation)
+        tired_BG, gained_BG = self.tired(session), self.world.users.gained(session.user)
         score_BC = best.score + 0.05 * FORBIDDEN * tired_BG.gather(1, topic_BC).float()
+        if gained_BG is not None:
+            score_BC = score_BC + gained_BG.gather(1, topic_BC)
         slot_BK = top_slate(score_BC, self.world.slate_size)
         return Action(best.id.gather(1, slot_BK.long()).int())
 

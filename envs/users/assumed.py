@@ -132,6 +132,12 @@ class Assumed(UserModel[AssumedState]):
         """Topics that bore, or would after one more click, (B, G) bool; None: none ever does."""
         return None if self.satiation is None else self.satiation.about_to_bore(state.satiation)
 
+    def gained(self, state: AssumedState) -> Tensor | None:
+        """What habit adds to each topic, (B, G) log-odds; None: clicks on a topic do nothing."""
+        if self.satiation is None:
+            return None
+        return (-self.satiation.cost(state.satiation)).clamp(min=0.0)
+
     def reveal(self, state: AssumedState) -> Tensor | None:
         """The inner model's; what is assumed stays hidden."""
         return self.inner.reveal(state.inner)

@@ -33,7 +33,7 @@ WATCHED = "watched.parquet"
 
 
 def warnings(result: Result) -> Iterator[str]:
-    """Every learner that ends ahead of the opponent in its world and behind before the judge."""
+    """Every learner that ends clearly ahead of the opponent in its world, and behind elsewhere."""
     if result.watched.empty:
         return
     study, opponent = result.study, result.study.roles.say(result.study.roles.opponent)
@@ -43,7 +43,8 @@ def warnings(result: Result) -> Iterator[str]:
         if home not in last.index or not judges:
             continue
         world, judge = last.loc[str(home)], last.loc[judges[0]]
-        if world["gain"] > 0 > judge["gain"]:
+        clearly = world["gain"] > NORMAL * world["error"]
+        if clearly and judge["gain"] < 0:
             yield (
                 f"Warning, {under(study, study.place(str(home)))}: on selection people {policy} "
                 f"ends its training ahead of {opponent} in its world "

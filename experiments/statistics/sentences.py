@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from slategym.experiments.statistics.numbers import Numbers
 
 
+ADDS = {1: "clear", 0: "not clear", -1: "clearly a loss"}
+
+
 class Read(NamedTuple):
     """A difference before a judge."""
 
@@ -263,15 +266,16 @@ def of_which(study: Study, found: Attribution, whole: Difference) -> str:
         elif step.name in (INTERACTION, TRIAL):
             parts.append(f"{roles.say(step.policy)} adds {d.estimate.signed()}")
         elif step.name == PLANNING:
-            what = "of which looking ahead is" if whole.side > 0 else "looking ahead is"
-            parts.insert(0, f"{what} {d.estimate.signed()} ({SIDES[d.side]})")
+            what = "of which looking ahead is" if whole.side > 0 else "looking ahead adds"
+            parts.insert(0, f"{what} {d.estimate.signed()} ({ADDS[d.side]})")
     shown = whole.estimate.signed()
     lead = {
         1: f"RL is ahead of {opponent} by {shown}",
         0: f"RL is not clearly ahead of {opponent} ({shown})",
         -1: f"RL is behind {opponent} by {shown}",
     }[whole.side]
-    text = f"{lead}{', ' if found.planning else ''}{'; '.join(parts)}" if parts else lead
+    link = (", " if whole.side > 0 else "; ") if found.planning else "; "
+    text = f"{lead}{link}{'; '.join(parts)}" if parts else lead
     missing = "" if found.planning else "; how much of it is planning is not known"
     left = f" (not read here: {listed(found.missing)})" if found.missing else ""
     return f"{text}{missing}{left}."

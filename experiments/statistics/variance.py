@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from slategym.experiments.statistics.stats import COVERAGE, Table
+from slategym.experiments.statistics.tables import COVERAGE, Table
 
 FEW_SEEDS = 5  # of fewer, but several, Student's interval is shown beside the bootstrap's
 

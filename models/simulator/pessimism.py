@@ -136,6 +136,10 @@ class Pessimistic(UserModel[Opinions]):
         """The inner model's."""
         return self.inner.about_to_bore(state.inner)
 
+    def gained(self, state: Opinions) -> Tensor | None:
+        """The inner model's."""
+        return self.inner.gained(state.inner)
+
     def reveal(self, state: Opinions) -> Tensor | None:
         """The inner model's."""
         return self.inner.reveal(state.inner)

@@ -18,7 +18,7 @@ from slategym.envs.luck import Luck
 from slategym.envs.registry import make_world
 from slategym.envs.types import Items, Session, World
 from slategym.envs.users.assumed import Assumed, AssumedState
-from slategym.envs.users.satiation import SatiationState
+from slategym.envs.users.satiation import Habit, HabitState, SatiationState
 from slategym.models.simulator.users import LearnedUsers
 
 B, N, K = 20, 7, 3
@@ -154,6 +154,25 @@ def test_rule_aware_shows_no_tired_topic_while_others_are_left() -> None:
             saw_shortage |= fine < K
         session, _ = engine.transition(world, session, slate_BK)
     assert saw_shortage and policy.name == "rule-aware" and policy.privileged
+
+
+def test_where_people_like_more_of_the_same_it_shows_what_they_clicked() -> None:
+    world = learned_world(num_items=14)
+    assert isinstance(world.users, Assumed)
+    world = replace(world, users=replace(world.users, satiation=Habit(3, gain=50.0)))
+    policy, session = RuleAware(ranker_in(world), world), begin(world)
+    assert isinstance(session.user, AssumedState)
+    for topic in range(3):
+        last = torch.tensor([-1, -1, -1, -1, topic], dtype=torch.int32).expand(B, -1)
+        user = replace(session.user, satiation=HabitState(last))
+        now = replace(session, user=user)
+        gained_BG = world.users.gained(user)
+        assert gained_BG is not None and gained_BG[:, topic].tolist() == [50.0] * B
+        shown_BK = world.catalogue.topic[act(policy, world, now).long()]
+        left_BN = engine.observe(world, now).allowed
+        assert left_BN is not None
+        enough_B = (left_BN & (world.catalogue.topic == topic)).sum(1).clamp(max=K)
+        assert ((shown_BK == topic).sum(1) == enough_B).all()
 
 
 def test_without_the_rule_it_is_the_ranker(world: World) -> None:

@@ -25,7 +25,7 @@ from slategym.experiments.cli.main import answer, build
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.studies.log import STRENGTHS, study
-from slategym.experiments.study import Learner, Request, Study
+from slategym.experiments.study import SELECTION_LUCK, Learner, Request, Study
 from slategym.models.simulator.assumptions import find_assumptions
 
 LEARNERS = (Learner("linucb", LinearBanditSettings(num_steps=64, num_users=4)),)
@@ -157,6 +157,20 @@ def test_from_a_folder_to_a_report_in_its_own_words(ran: Ran, shop: Path) -> Non
     assert '<section id="sweep"' not in html
     summary = json.loads((ran.report.parent / "summary.json").read_text())
     assert summary["study"] == "log" and summary["outcome"]
+
+
+def test_learners_are_read_in_the_world_and_before_the_judge_while_they_train(ran: Ran) -> None:
+    watched = pd.read_parquet(ran.report.parent / "watched.parquet")
+    assert set(watched["where"]) == {"world", "judge"} and set(watched["policy"]) == {"linucb"}
+    assert watched["gain"].notna().all() and (watched["error"] >= 0).all()
+    (unit,) = ran.plan.watches
+    assert {p["group"] for p in unit.spec["places"]} == {"selection"}  # nobody who is read later
+    users = {p["settings"]["users"] for p in unit.spec["places"]}
+    assert users == {"selection"} and {p["luck"] for p in unit.spec["places"]} == {SELECTION_LUCK}
+    assert "world - judge" in ran.html
+    assert (
+        "The judges, on people whom a fit of theirs has not met: J: factor (click AUC" in ran.html
+    )
 
 
 def test_rows_have_a_column_for_each_of_the_logs_signals(ran: Ran) -> None:
