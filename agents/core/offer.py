@@ -15,7 +15,7 @@ from torch import Tensor
 
 from slategym.agents.core.choice import independent_score, slate_score
 from slategym.agents.core.choice_fit import further_heads
-from slategym.agents.core.features import PER_TOPIC, PER_VISIT, RecentTopics
+from slategym.agents.core.features import RecentTopics
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.ranker import Ranker
 from slategym.agents.slates.top import FORBIDDEN, allowed_only
@@ -65,13 +65,13 @@ class Offers:
     @cached_property
     def width(self) -> int:
         """F."""
-        return len(self.heads) + 3 + 2 * PER_TOPIC + PER_VISIT
+        return len(self.heads) + 3 + 2 * self._topics.per_topic + self._topics.per_visit
 
     @property
     def own_topic(self) -> slice:
         """Which of the features are traces of the candidate's own topic."""
         begin = len(self.heads) + 3
-        return slice(begin, begin + PER_TOPIC)
+        return slice(begin, begin + self._topics.per_topic)
 
     @cached_property
     def num_candidates(self) -> int:

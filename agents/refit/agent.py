@@ -30,7 +30,8 @@ from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import adam_state, load_adam, ready_adam
 from slategym.agents.core.offer import Offer, Offers, best_slate
 from slategym.agents.core.ranker import stated_ranker
-from slategym.agents.core.start import start_chosen, start_of
+from slategym.agents.core.start import start_chosen
+from slategym.agents.core.supervised import supervised_with, tune_supervised
 from slategym.agents.core.tuning import Setting
 from slategym.agents.refit.network import Correction, choice_loss, reward_loss
 from slategym.agents.slates.top import FORBIDDEN
@@ -101,7 +102,8 @@ class SupervisedRefit(Agent):
 
     def build(self) -> None:
         """The corrections, all zero, and room for what will be seen."""
-        world, self.start = self.world, start_of(self.world)
+        world = self.world
+        self.start = supervised_with(world, tune_supervised(world).chosen)
         self.ranker = ranker = self.start.ranker
         self.offers = Offers(world, ranker)
         nothing = ranker.choice.nothing if ranker.choice.competes else 0.0

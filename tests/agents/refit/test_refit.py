@@ -11,7 +11,7 @@ import torch
 from small_worlds import learned_world
 
 from slategym.agents.core.offer import Offer
-from slategym.agents.core.start import start_of
+from slategym.agents.core.supervised import supervised_with, tune_supervised
 from slategym.agents.refit.agent import RefitSettings, SupervisedRefit
 from slategym.agents.refit.network import Correction, choice_loss, reward_loss
 from slategym.envs import engine
@@ -73,7 +73,10 @@ def test_before_its_first_fit_it_is_supervised_diversity_included(
 ) -> None:
     various = {"supervised": {"kind": "cap", "strength": 1.0}}
     for where in (world, replace(world, chosen=various)):
-        agent, start = SupervisedRefit(where, SMALL), start_of(where)
+        agent, start = (
+            SupervisedRefit(where, SMALL),
+            supervised_with(where, tune_supervised(where).chosen),
+        )
         assert torch.equal(agent.act(*seen).slate, start.act(*seen).slate)
         assert agent.chosen()["supervised"]["kind"] == start.diversity.kind
 

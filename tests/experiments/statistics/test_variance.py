@@ -129,5 +129,5 @@ def test_intervals_hold_95_per_cent(name: str, seeds: int) -> None:
 def test_intervals_hold_nearly_as_much_where_three_seeds_differ_much() -> None:
     """As wide as Student's; the bootstrap alone holds 90 % there."""
     much = Components(person=2.2, arrival=28.5, seed_person=0.3, seed=0.4, rest=14.7)
-    assert 0.92 <= share_right(much, student, tables=1000, seeds=3) <= 0.97
-    assert 0.92 <= share_right(much, bootstrap, tables=1000, seeds=3) <= 0.97
+    assert 0.91 <= share_right(much, student, tables=1000, seeds=3) <= 0.97
+    assert 0.91 <= share_right(much, bootstrap, tables=1000, seeds=3) <= 0.97
