@@ -60,7 +60,7 @@ class SlateTensorDictEnv(EnvBase):
         super().__init__(device=world.device, batch_size=torch.Size([num_envs]))
         self.world, self.num_envs = cut(world, max_episode_steps), num_envs
         self._turn = turn_of(self.world, compile)
-        self._next_seed: int | None = seed
+        self._next_seed: int | None = seating.check_seed(seed)
         self._session: Session | None = None
 
         first = engine.observe(self.world, self._start(0))

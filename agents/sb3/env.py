@@ -135,7 +135,8 @@ class SlateVecEnv(VecEnv):
         self.bootstrap_at_limit = bootstrap_at_limit
         super().__init__(num_envs, self.view.space(self.world), self.view.action_space(self.world))
         self._turn = turn_of(self.world, compile)
-        self._next_seed: int | None = seed
+        self._next_seed: int | None = seating.check_seed(seed)
+        self._closed = False
         self._session: Session | None = None
         self._shown: dict[str, Tensor] = {}
         self._slate_BK = torch.zeros(0)
@@ -150,7 +151,9 @@ class SlateVecEnv(VecEnv):
 
         Raises:
             UsageError: another option was set, or a user that cannot be.
+            gymnasium.error.ClosedEnvironmentError: after `close`.
         """
+        seating.check_open(self._closed)
         seed = self._next_seed if self._seeds[0] is None else self._seeds[0]
         before = self._session if seed is None else None
         if before is None:
@@ -179,7 +182,9 @@ class SlateVecEnv(VecEnv):
 
         Raises:
             ValueError: an action is not a number, no slate comes of it, or they are not one each.
+            gymnasium.error.ClosedEnvironmentError: after `close`.
         """
+        seating.check_open(self._closed)
         actions = np.asarray(actions)
         if actions.shape[:1] != (self.num_envs,):
             raise ValueError(
@@ -276,7 +281,8 @@ class SlateVecEnv(VecEnv):
         return self._face(self._shown)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """End it: whoever goes on is told so."""
+        self._closed = True
 
     @property
     def spec(self) -> EnvSpec | None:

@@ -279,6 +279,18 @@ def test_nothing_goes_on_after_close():
             env.step(slates)
 
 
+def test_nothing_goes_on_after_close_in_stable_baselines():
+    env = SlateVecEnv(ID, 2)
+    env.reset()
+    env.close()
+    with pytest.raises(ClosedEnvironmentError):
+        env.reset()
+    with pytest.raises(ClosedEnvironmentError):
+        env.step(np.zeros((2, 3), int))
+    with pytest.raises(UsageError, match="a seed is a whole number"):
+        SlateVecEnv(ID, 2, seed=1.5)
+
+
 @pytest.mark.slow
 def test_a_seed_per_episode_earns_what_the_people_give():
     """166.6 with a seed per episode, all of them user 0's; 157.3 over the people of the world."""
