@@ -245,4 +245,5 @@ def _size(path: Path) -> int:
 
 def _short(error: Exception, folder: Path) -> str:
     """What is wrong, without the folder, which is told beside it."""
-    return str(error).replace(f"{folder}/", "").partition("; ")[0]
+    told = str(error).removeprefix(f"{folder} holds no complete model: ")
+    return told.replace(f"{folder}/", "").partition("; ")[0]

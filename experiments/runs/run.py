@@ -55,7 +55,7 @@ def run_units(
 
     Raises:
         UsageError: if workers is negative, or if a unit was asked for something that cannot be.
-        UnitError: if a unit fails or its process dies. Nothing of it is kept, what others had
+        UnitError: if a unit fails or its process dies twice. Nothing of it is kept, what others had
             finished is, and the next call goes on from there.
         RuntimeError: if another run is writing into the same folder.
     """
