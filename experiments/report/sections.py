@@ -7,19 +7,23 @@ from typing import NamedTuple
 
 from slategym.experiments.report import background
 from slategym.experiments.report.attribution import attribution_section
+from slategym.experiments.report.comparisons import (
+    control_section,
+    differences_section,
+    source_note,
+)
 from slategym.experiments.report.goodhart import goodhart_section
 from slategym.experiments.report.headroom import headroom_section
-from slategym.experiments.report.ledger import ROWS, Ledger
+from slategym.experiments.report.ledger import Ledger
 from slategym.experiments.report.markup import Html, element, join, table
 from slategym.experiments.report.page import section
 from slategym.experiments.report.results import Result
-from slategym.experiments.report.words import best_first, knows, name_of, p_text, where
+from slategym.experiments.report.words import best_first, knows, name_of, where
 from slategym.experiments.runs.progress import duration
-from slategym.experiments.statistics.control import MARGIN, MARGIN_SHARE, SAYS, Controlled
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers, Standing, one_of
-from slategym.experiments.statistics.words import parts, signed_number
-from slategym.experiments.study import Place, Study
+from slategym.experiments.statistics.words import signed_number
+from slategym.experiments.study import Place
 
 
 class Part(NamedTuple):
@@ -47,8 +51,12 @@ def all_parts(
         ("attribution", "What it consists of", attribution_section(result, numbers, ledger)),
         ("ladder", "The ladder", _ladder(result, numbers, pictures, ledger)),
         ("places", "By place", _places(result, numbers, ledger)),
-        ("differences", f"RL against {opponent}", _differences(result, numbers, pictures, ledger)),
-        ("control", "Negative control", _control(result, numbers, ledger)),
+        (
+            "differences",
+            f"RL against {opponent}",
+            differences_section(result, numbers, pictures, ledger),
+        ),
+        ("control", "Negative control", control_section(result, numbers, ledger)),
         ("judge", "Before the judge", _judge(result, numbers, pictures, ledger)),
         ("sweep", sweep.title if sweep else "", _sensitivity(result, numbers, pictures, ledger)),
         ("learning", "Learning", _learning(result, pictures, ledger)),
@@ -116,7 +124,7 @@ def _verdict(
         )
         if columns
         else None,
-        _source_note(),
+        source_note(),
     ]
 
 
@@ -151,7 +159,7 @@ def _ladder(
             body,
             wide=True,
         ),
-        _source_note(),
+        source_note(),
     ]
 
 
@@ -162,7 +170,7 @@ def _places(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | Non
         standings = [standing for standing in numbers.ladder[::-1] if place.name in standing.mean]
         if standings:
             found.append(_place(result, place, best_first(standings, place), ledger))
-    return [*found, _source_note()] if found else []
+    return [*found, source_note()] if found else []
 
 
 def _place(result: Result, place: Place, standings: Sequence[Standing], ledger: Ledger) -> Html:
@@ -200,89 +208,6 @@ def _place(result: Result, place: Place, standings: Sequence[Standing], ledger: 
     return table(caption + (f" Published: {sources}." if sources else ""), head, body, wide=True)
 
 
-def _differences(
-    result: Result, numbers: Numbers, pictures: Mapping[str, Html], ledger: Ledger
-) -> list[Html | None]:
-    if not numbers.differences:
-        return []
-    few = any(d.few for d in numbers.differences)
-    student = (
-        " Student's t: an interval with Satterthwaite's degrees of freedom, as a bootstrap of few "
-        "seeds knows little of how seeds differ."
-    )
-    head = ["agent", "minus", "where", "difference", "by training seed"]
-    head += ["Student's t"] if few else []
-    return [
-        pictures["differences"],
-        table(
-            f"Paired differences ({result.study.unit}). Better for: share of (user, seed) pairs "
-            "in which the agent's return is higher, ties half. p: two-sided, adjusted by Holm for "
-            f"all {len(numbers.differences)} lines.{student if few else ''}",
-            [*head, "better for", "p"],
-            [
-                [
-                    *_difference_cells(result, d, ledger),
-                    *([_student(d, ledger)] if few else []),
-                    ledger.estimate(d.chance),
-                    _p(d, ledger),
-                ]
-                for d in numbers.differences
-            ],
-            wide=True,
-        ),
-        _source_note(),
-    ]
-
-
-def _control(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | None]:
-    if not numbers.controls:
-        return []
-    study, roles = result.study, result.study.roles
-    truth = f", nor {roles.say(roles.truth)}, which knows the true model" if roles.truth else ""
-    intro = (
-        "In the control nothing that a person does changes what comes next, so looking ahead is "
-        "worth nothing. An agent trained there may not be ahead, by clearly more than a margin, of "
-        "what learned from as many slates without looking ahead (where nothing did, of "
-        f"{roles.say(roles.opponent)}){truth}; if it is, it exploits something it should not. The "
-        f"margin is {MARGIN:g}, or {MARGIN_SHARE:.0%} of what the other earns if that is more."
-    )
-    head = ["agent", "minus", "where", "difference", "by training seed"]
-    lines: list[Html | None] = [
-        element("p", intro),
-        element("ul", *(element("li", _control_line(study, c)) for c in numbers.controls)),
-        table(
-            f"Agents trained and read in the control ({study.unit}). p: adjusted by Holm for all "
-            f"{len(numbers.controls)} lines, of a lead beyond the margin.",
-            [*head, "margin", "p", "control"],
-            [
-                [
-                    *_difference_cells(result, c.difference, ledger),
-                    f"{c.margin:.2f}",
-                    _p_beyond(c, ledger),
-                    SAYS[c.standing] if c.decides else "for comparison",
-                ]
-                for c in numbers.controls
-            ],
-            wide=True,
-        ),
-    ]
-    if numbers.carried:
-        carried = [_difference_cells(result, d, ledger) for d in numbers.carried]
-        caption = "For comparison: agents trained where people change, read in the control."
-        lines.append(table(caption, head, carried))
-    return [*lines, _source_note()]
-
-
-def _control_line(study: Study, c: Controlled) -> str:
-    how = f"{SAYS[c.standing]}: " if c.decides else "for comparison, "
-    return f"{c.difference.agent}: {how}{c.said(study)}."
-
-
-def _p_beyond(c: Controlled, ledger: Ledger) -> Html:
-    source = f"{ROWS}: Holm-adjusted bootstrap p-value of {c.beyond.source}"
-    return ledger.number(p_text(c.adjusted), source)
-
-
 def _judge(
     result: Result, numbers: Numbers, pictures: Mapping[str, Html], ledger: Ledger
 ) -> list[Html | None]:
@@ -314,7 +239,7 @@ def _judge(
     )
     head = ["agent", "judge", "in the world", "before the judge", "same sign", "drop"]
     grid = _families(result, numbers, ledger)
-    return [pictures.get("judge"), table(caption, head, body), grid, _source_note()]
+    return [pictures.get("judge"), table(caption, head, body), grid, source_note()]
 
 
 def _families(result: Result, numbers: Numbers, ledger: Ledger) -> Html | None:
@@ -367,40 +292,8 @@ def _sensitivity(
         )
     head = ["agent", "where", "strength", *(f"minus {baseline}" for baseline in baselines)]
     caption = f"Paired differences ({study.unit}) by strength of {sweep.name} ({sweep.unit})."
-    return [pictures["sensitivity"], table(caption, head, body), _source_note()]
-
-
-def _difference_cells(result: Result, d: Difference, ledger: Ledger) -> list[str]:
-    """Agent, baseline, place, difference, and the difference of each seed."""
-    source = d.estimate.source
-    seeds: list[str] = []
-    for seed, value in d.by_seed.items():
-        seeds += [
-            ", " if seeds else "",
-            ledger.number(signed_number(value), f"{ROWS}: seed {seed} of the {source}"),
-        ]
-    place = result.study.place(d.place).heading.split(" (")[0]
-    return [d.agent, d.baseline, place, ledger.estimate(d.estimate, signed=True), join(seeds)]
-
-
-def _p(d: Difference, ledger: Ledger) -> Html:
-    assert d.adjusted is not None
-    source = f"{ROWS}: Holm-adjusted bootstrap p-value of {d.estimate.source}"
-    return ledger.number(p_text(d.adjusted), source)
-
-
-def _student(d: Difference, ledger: Ledger) -> str:
-    if d.few is None:
-        return ""
-    source = f"{ROWS}: interval with {d.few.freedom:.1f} degrees of freedom of {d.estimate.source}"
-    _, ends = parts(d.estimate.value, d.few.low, d.few.high, sign="+")
-    return ledger.number(ends, source)
+    return [pictures["sensitivity"], table(caption, head, body), source_note()]
 
 
 def _name(policy: str, kind: str) -> Html:
     return element("span", policy, class_="strong" if kind == "learns" else None)
-
-
-def _source_note() -> Html:
-    text = f"From {ROWS}; point at a number to see which rows, or follow it to “Every number”."
-    return element("p", text, class_="source")
