@@ -194,9 +194,11 @@ class Facts:
         text = f"{who} loses to {opponent}: {world} {unit} in the simulated world"
         if self.outcome == "no difference":
             words = {-1: "loses", 0: "no clear difference either"}
+            alike = self.world.estimate.low == self.world.estimate.high == 0.0
+            began = f"{who} shows the very slates of {opponent}, as before it learned. "
             text = (
-                f"No clear difference between {who} and {opponent} in the simulated world: "
-                f"{world} {unit}"
+                f"{began if alike else ''}No clear difference between {who} and {opponent} in "
+                f"the simulated world: {world} {unit}"
             )
         for read in self.judges:
             text += f"; before {read.judge}: {words[read.side]} ({read.signed})"
@@ -259,7 +261,7 @@ def of_which(study: Study, found: Attribution, whole: Difference) -> str:
         elif step.name == INTERACTION and step.policy == REFIT:
             parts.append(
                 f"a supervised model with the same slates would be {d.estimate.signed()} ahead of "
-                "it as well"
+                f"it{' as well' if whole.side > 0 else ''}"
                 if d.side > 0
                 else f"a supervised model with the same slates would not be ahead of it ({shown})"
             )
@@ -291,10 +293,7 @@ def of_all(study: Study, numbers: Numbers, agent: str, found: Sequence[Facts]) -
     """What is said of all open places: the control, and signs that turn."""
     if not any(facts.failures for facts in found):
         yield _control(study, numbers, agent)
-    for baseline in study.opponents(agent):
-        turned = _turned(study, numbers, agent, baseline)
-        if turned:
-            yield turned
+    yield from _turned(study, numbers, agent)
 
 
 def _control(study: Study, numbers: Numbers, agent: str) -> str:
@@ -315,22 +314,31 @@ def _control(study: Study, numbers: Numbers, agent: str) -> str:
     )
 
 
-def _turned(study: Study, numbers: Numbers, agent: str, baseline: str) -> str:
-    """Where the sign of a comparison is another than elsewhere; nothing where it never turns."""
-    read = [
-        (place, d)
-        for place in study.of_role("open", "judge")
-        if (d := numbers.find(agent, baseline, place.name)) is not None
-    ]
-    ahead = [(p, d) for p, d in read if d.estimate.value > 0]
-    behind = [(p, d) for p, d in read if d.estimate.value < 0]
-    if not ahead or not behind:
-        return ""
-    few, word = (behind, "behind") if len(behind) <= len(ahead) else (ahead, "ahead")
-    clear = any(d.side > 0 for _, d in read) and any(d.side < 0 for _, d in read)
-    where = ", ".join(f"{p.heading} {d.estimate.signed()}" for p, d in few)
-    how = "turns, clearly" if clear else "turns, though not clearly"
-    return (
-        f"The sign against {study.roles.say(baseline)} {how}: {word} in {len(few)} of "
-        f"{len(read)} places ({where})."
-    )
+def _turned(study: Study, numbers: Numbers, agent: str) -> Iterator[str]:
+    """Where signs of a comparison differ between places: each that does so clearly, the rest."""
+    unclear = []
+    for baseline in study.opponents(agent):
+        read = [
+            (place, d)
+            for place in study.of_role("open", "judge")
+            if (d := numbers.find(agent, baseline, place.name)) is not None
+        ]
+        ahead = [(p, d) for p, d in read if d.estimate.value > 0]
+        behind = [(p, d) for p, d in read if d.estimate.value < 0]
+        if not ahead or not behind:
+            continue
+        name = study.roles.say(baseline)
+        if not (any(d.side > 0 for _, d in read) and any(d.side < 0 for _, d in read)):
+            unclear.append(name)
+            continue
+        few, word = (behind, "behind") if len(behind) <= len(ahead) else (ahead, "ahead")
+        where = ", ".join(f"{p.heading} {d.estimate.signed()}" for p, d in few)
+        yield (
+            f"The sign against {name} turns, clearly: {word} in {len(few)} of {len(read)} places "
+            f"({where})."
+        )
+    if unclear:
+        yield (
+            f"Signs that turn between places, none of them clear on both sides: against "
+            f"{listed(unclear)}."
+        )

@@ -248,6 +248,19 @@ def test_the_agent_is_chosen_on_selection_users_only() -> None:
     assert found.agents == ("proto-sac", "plackett-luce")
 
 
+def test_a_learner_that_serves_its_start_is_told_from_one_that_is_level() -> None:
+    rows = episode_rows(num_users=40)
+    parts = [rows[rows["policy"] != "plackett-luce"]]
+    for seed in range(3):
+        same = rows[rows["policy"] == "supervised"]
+        home = same["variant"].map({"world": "world", "judge": "world", "static": "static"})
+        parts.append(same.assign(policy="plackett-luce", seed=seed, trained_in=home))
+    found = numbers_of(pd.concat(parts, ignore_index=True), ONE).verdict
+    assert found.outcome == "no difference"
+    assert "shows the very slates of the supervised ranker, as before it learned." in found.sentence
+    assert "shows the very slates" not in judged(0.0, 0.0).verdict.sentence
+
+
 def test_what_is_missing_is_named() -> None:
     rows = episode_rows()
     with pytest.raises(ValueError, match=r"no rows compare .* with supervised in judge"):
