@@ -60,7 +60,7 @@ TINY_PPO = Learner(
 TINY = replace(
     STUDY,
     places=tuple(p for p in STUDY.places if p.strength in (0.0, BOREDOM)),
-    profiles={**STUDY.profiles, "smoke": replace(STUDY.profiles["smoke"], left_out=())},
+    profiles={name: replace(size, left_out=()) for name, size in STUDY.profiles.items()},
     learners=(
         Learner("supervised-refit", RefitSettings(48, num_users=4, rollout=6, minibatch=24)),
         Learner("linear-bandit", RankedBanditSettings(48, num_users=4, rollout=6)),
@@ -347,7 +347,7 @@ def test_everything_is_decided_before_an_agent_learns(ran: Ran) -> None:
     steps = ran.about["tunings"]["supervised-capped"]["steps"]
     assert {"ranker-heads", "ranker", "supervised-cap", "supervised"} < {s["name"] for s in steps}
     assert all(step["chosen"] in [row["setting"] for row in step["tried"]] for step in steps)
-    assert len(ran.about["trainings"]) == len(ran.plan.lessons) == 6
+    assert len(ran.about["trainings"]) == len(ran.plan.lessons) == 2 * len(TINY_AGENTS)
     # what was written then is what the rest of the run used
     assert json.loads(json.dumps(fixed(ran.plan, ran.store))) == ran.about
 
