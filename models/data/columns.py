@@ -120,7 +120,7 @@ def offsets(column: pd.Series) -> NDArray[np.float64] | None:
     if zone[0].isna().all():
         return None
     hours = numbers(zone[0]).fillna(0.0).to_numpy()
-    sign = np.where(zone[0].str.startswith("-").fillna(False), -1, 1)
+    sign = np.where(zone[0].str.startswith("-", na=False), -1, 1)
     return np.asarray(hours * 3_600 + sign * numbers(zone[1]).fillna(0.0).to_numpy() * 60)
 
 

@@ -9,9 +9,10 @@ import torch
 from small_worlds import learned_world
 
 from slategym.envs import engine
-from slategym.envs.gym import SlateEnv, SlateVectorEnv
+from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.names import UsageError
 from slategym.envs.observation import observation_space, read, show
+from slategym.envs.single import SlateEnv
 from slategym.envs.types import PastSlates, World
 
 B, P, K = 12, 4, 3
