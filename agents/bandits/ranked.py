@@ -10,6 +10,9 @@ too. theta is learned by ridge regression from every slot that was read, as in
 `agents/bandits/linear.py`; while it learns, `exploration` standard errors are added. It looks no
 further than the slate: the control for the question "is planning needed?".
 
+It is served where it is clearly better than `supervised` for selection people, and that otherwise
+(`agents/core/step_back.py`).
+
 Its slates are the K candidates of greatest worth. They are not drawn, so that actions carry no
 log-probability.
 
@@ -21,7 +24,7 @@ Source: Li et al. 2010, arXiv:1003.0146, algorithm 1. Slots that are read by pos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -34,7 +37,8 @@ from slategym.agents.core import sessions
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.offer import Offer, Offers, best_slate
 from slategym.agents.core.ranker import stated_ranker
-from slategym.agents.core.supervised import ranker_chosen, ranker_of
+from slategym.agents.core.start import start_chosen
+from slategym.agents.core.supervised import Supervised, supervised_with, tune_supervised
 from slategym.agents.core.tuning import Setting
 from slategym.agents.slates.top import FORBIDDEN
 from slategym.agents.types import Action
@@ -94,18 +98,29 @@ class RankedBandit(Agent):
 
     def build(self) -> None:
         """A regression without data."""
-        self.ranker = ranker_of(self.world)
+        self.start = supervised_with(self.world, tune_supervised(self.world).chosen)
+        self.ranker = self.start.ranker
+        self.back_S = torch.zeros(len(self.seeds), dtype=torch.bool)  # whether the start is served
         self.offers = Offers(self.world, self.ranker)
         own = self.offers.own_topic
         self.width = 2 * self.offers.width + 2 + own.stop - own.start
         self._believe(Evidence.none(len(self.seeds), self.width, self.world.device))
 
     def chosen(self) -> Mapping[str, Setting]:
-        """The ranker from which it starts."""
-        return ranker_chosen(self.world)
+        """The ranker from which it starts, and the diversity to which it may go back."""
+        return start_chosen(self.world)
+
+    def at_start(self) -> Supervised:
+        """`supervised`, diversity included, which it must be clearly better than."""
+        return self.start
+
+    def serve(self, trained: Sequence[bool]) -> None:
+        """By seed, what was learned or `supervised`."""
+        self.back_S = ~torch.tensor(trained)
 
     def begin(self, world: World) -> None:
         """Seat the training users."""
+        self.back_S = torch.zeros(len(self.seeds), dtype=torch.bool)
         self.where, self.turn = world, turn_of(world)
         self.where_offers = Offers(world, self.ranker)
         self.sessions = sessions.seat(world, self.seeds, self.settings.num_users)
@@ -142,7 +157,9 @@ class RankedBandit(Agent):
 
     @torch.no_grad()
     def act(self, observation: Observation, luck: Luck) -> Action:
-        """The candidates of greatest estimated reward."""
+        """The candidates of greatest estimated reward, or `supervised` where that serves better."""
+        if bool(self.back_S[self.serving]):
+            return self.start.act(observation, luck)
         pairs = self._pairs(self.offers(observation))
         slot_BK = self._best(pairs, self._worth(self.posterior.of(self.serving), pairs))
         return Action(pairs.offer.id.gather(1, slot_BK).int())
@@ -155,7 +172,10 @@ class RankedBandit(Agent):
         return Action(pairs.offer.id.gather(1, slot_BK).int())
 
     def weights(self) -> dict[str, Tensor]:
-        """The regression's sums."""
+        """The regression's sums, and whether they are served."""
+        return {**self._sums(), "back": self.back_S}
+
+    def _sums(self) -> dict[str, Tensor]:
         seen = self.evidence
         return {n: getattr(seen, n) for n in ("gram", "moment", "square", "count")}
 
@@ -170,15 +190,17 @@ class RankedBandit(Agent):
                 raise ValueError(
                     f"{name} has shape {tuple(weights[name].shape)}, not {tuple(mine.shape)}"
                 )
-        self._believe(Evidence(**{n: x.to(self.world.device) for n, x in weights.items()}))
+        sums = dict(weights)
+        self.back_S = sums.pop("back").clone()
+        self._believe(Evidence(**{n: x.to(self.world.device) for n, x in sums.items()}))
 
     def state(self) -> Any:
         """The weights and the training users."""
-        return {"weights": self.weights(), "sessions": self.sessions}
+        return {"weights": self._sums(), "sessions": self.sessions}
 
     def restore(self, state: Any) -> None:
         """Take over such a tree."""
-        self.load_weights(state["weights"])
+        self.load_weights({**state["weights"], "back": self.back_S})
         self.sessions = state["sessions"]
 
     def _believe(self, evidence: Evidence) -> None:

@@ -7,7 +7,8 @@ slates, keeps what was shown and what became of it, and fits corrections to the 
 conditional logit, and what a click earned, by squared error. Its slates are the best for this
 request alone, exactly (`agents/slates/one_choice.py`), under the choice model so refitted; while it
 learns, a stated share of them is drawn around the best one. Before its first fit it is the tuned
-`supervised`, diversity included.
+`supervised`, diversity included, and it is that for good where what it fitted is not clearly better
+for selection people (`agents/core/step_back.py`): who sees the present alone can lose by it.
 
 A slate that was drawn has no known log-probability, since some are not drawn: actions carry none.
 
@@ -18,7 +19,7 @@ slates); Kool et al. 2019, arXiv:1903.06059 (draws by Gumbel noise).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -31,7 +32,7 @@ from slategym.agents.core.ensemble import adam_state, load_adam, ready_adam
 from slategym.agents.core.offer import Offer, Offers, best_slate
 from slategym.agents.core.ranker import stated_ranker
 from slategym.agents.core.start import start_chosen
-from slategym.agents.core.supervised import supervised_with, tune_supervised
+from slategym.agents.core.supervised import Supervised, supervised_with, tune_supervised
 from slategym.agents.core.tuning import Setting
 from slategym.agents.refit.network import Correction, choice_loss, reward_loss
 from slategym.agents.slates.top import FORBIDDEN
@@ -115,13 +116,23 @@ class SupervisedRefit(Agent):
         key = torch.tensor([seed & 0x7FFFFFFF], dtype=torch.int32, device=world.device)
         self.key_1 = key
         self.updates = torch.zeros((), dtype=torch.int64)
+        self.back = torch.zeros((), dtype=torch.bool)  # whether the start is served all the same
 
     def chosen(self) -> Mapping[str, Setting]:
         """The ranker and the diversity from which it starts."""
         return start_chosen(self.world)
 
+    def at_start(self) -> Supervised:
+        """`supervised`, diversity included."""
+        return self.start
+
+    def serve(self, trained: Sequence[bool]) -> None:
+        """What was fitted, or the start."""
+        self.back = torch.tensor(not trained[0])
+
     def begin(self, world: World) -> None:
         """Seat the training users."""
+        self.back = torch.zeros((), dtype=torch.bool)
         self.where, self.turn = world, turn_of(world)
         self.where_offers = Offers(world, self.ranker)
         self.sessions = sessions.seat(world, self.seeds, self.settings.num_users)
@@ -254,7 +265,7 @@ class SupervisedRefit(Agent):
     @torch.no_grad()
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The best slate for this request; the tuned supervised one before anything was fitted."""
-        if not int(self.updates):
+        if not int(self.updates) or bool(self.back):
             return self.start.act(observation, luck)
         offer = self.offers(observation)
         slot_BK = self._scores(offer).topk(self.world.slate_size, dim=1).indices
@@ -267,19 +278,23 @@ class SupervisedRefit(Agent):
         return Action(offer.id.gather(1, self._drawn(offer, luck)).int())
 
     def weights(self) -> dict[str, Tensor]:
-        """The corrections, and whether there are any."""
+        """The corrections, whether there are any, and whether they are served."""
+        return {**self._fitted(), "back": self.back}
+
+    def _fitted(self) -> dict[str, Tensor]:
         return {**self.correction.state_dict(), "updates": self.updates}
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Take over what `weights` gave."""
         found = dict(weights)
+        self.back = found.pop("back").clone()
         self.updates = found.pop("updates").clone()
         self.correction.load_state_dict(found)
 
     def state(self) -> Any:
         """The weights, Adam, users and what is kept."""
         return {
-            "weights": self.weights(),
+            "weights": self._fitted(),
             "adam": adam_state(self.adam),
             "sessions": self.sessions,
             "kept": self.kept,
@@ -287,6 +302,6 @@ class SupervisedRefit(Agent):
 
     def restore(self, state: Any) -> None:
         """Take over such a tree."""
-        self.load_weights(state["weights"])
+        self.load_weights({**state["weights"], "back": self.back})
         load_adam(self.adam, state["adam"])
         self.sessions, self.kept = state["sessions"], state["kept"]

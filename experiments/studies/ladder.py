@@ -10,8 +10,8 @@ from __future__ import annotations
 from slategym.experiments.study import Learner
 
 PRESENT = (
-    Learner("supervised-refit", cost=6e-4),
-    Learner("linear-bandit", cost=5e-4),
+    Learner("supervised-refit", cost=5e-4),
+    Learner("linear-bandit", cost=4e-4),
 )
 """Learners that look no further than the slate, with their own defaults: as many slates as
 plackett-luce has."""

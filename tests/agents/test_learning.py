@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations, product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,14 +131,35 @@ def test_what_looks_at_the_present_alone_unlearns_a_wrong_ranking(agent: type[Ag
     assert 0.99 * best < expected_return(world, trained) <= best * (1 + 1e-5)
 
 
+@pytest.mark.parametrize("agent", [SupervisedRefit, RankedBandit])
+def test_what_looks_at_the_present_alone_is_served_where_it_is_clearly_better(
+    agent: type[Agent], tmp_path: Path
+) -> None:
+    wrong = misled()
+    settings = replace(present(agent), num_steps=2_048)
+    forward = agent(wrong, settings).learn(replace(wrong, selection=lambda: wrong))
+    assert [one.policy for one in forward.served] == ["trained"]
+    assert expected_return(wrong, forward) > 2 * expected_return(wrong, supervised(wrong))
+    # here the ranker is right already: there is nothing to gain
+    believed = [-2.0, -2.5, -3.0, 0.5, 0.2]
+    taste = plain_taste(believed, [0.0] * 5)
+    right = fixed_world(taste, [0, 0, 0, 1, 2], believed, slate_size=2, horizon=10)
+    still = agent(right, settings).learn(replace(right, selection=lambda: right), folder=tmp_path)
+    assert [one.policy for one in still.served] == ["start"]
+    for served in (still, agent.load(tmp_path, right)):
+        earned = expected_return(right, served)
+        assert earned == pytest.approx(expected_return(right, supervised(right)))
+
+
 def test_refit_learns_what_bores_but_does_not_plan() -> None:
     world = bored()
     greedy, best = expected_return(world, Myopic(world)), best_schedule(world)
-    trained = SupervisedRefit(world, present(SupervisedRefit)).learn(world)
+    settings = replace(present(SupervisedRefit), num_steps=12_800)
+    trained = SupervisedRefit(world, settings).learn(world)
     earned = expected_return(world, trained)
     assert expected_return(world, supervised(world)) < 0.8 * greedy
-    assert earned == pytest.approx(greedy, rel=0.03)
-    assert earned < 0.97 * best
+    assert earned == pytest.approx(greedy, rel=0.05)
+    assert earned < 0.9 * best
 
 
 def test_sac_turns_to_what_people_want() -> None:
