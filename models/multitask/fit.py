@@ -224,7 +224,7 @@ class Fit:
             losses = self.team.mean(losses)
             when = f"in epoch {state.epoch + 1}"
             finite.check_losses({f"loss of {name}": x for name, x in losses.items()}, when)
-            finite.check_weights(self.model.state_dict(), when)
+            finite.check_weights(dict(self.model.named_parameters()), when)
             row = {"epoch": float(state.epoch + 1), **losses}
             if self.text is not None:
                 self.model.vectors.text_vectors_ND0.copy_(self.text.all_vectors())

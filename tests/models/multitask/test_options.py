@@ -241,7 +241,8 @@ def test_graph_vectors_put_items_of_equal_attributes_together(shop):
 def test_unseen_items_left_out_keep_their_biases(train_shop, tiny_settings, tmp_path):
     left = train_shop(tmp_path / "left", tiny_settings, replace(FAST, unseen="left-out"))
     drawn = train_shop(tmp_path / "drawn", tiny_settings)
-    start = train_shop(tmp_path / "0", tiny_settings, replace(FAST, epochs=1, learning_rate=1e-12))
+    still = replace(FAST, epochs=1, learning_rate=1e-12, unseen="left-out")
+    start = train_shop(tmp_path / "0", tiny_settings, still)
     biases = [model.item_bias_YN[:, 25:] for model in (left, drawn, start)]
     torch.testing.assert_close(biases[0], biases[2], atol=1e-6, rtol=0)
     assert not torch.allclose(biases[1], biases[2], atol=1e-4)
