@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from slategym.experiments.report.results import Result
-from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.stats import Estimate
-from slategym.experiments.statistics.words import signed_number
 from slategym.experiments.study import Place, Study
 from slategym.models.files import atomic_path
 
@@ -65,8 +62,6 @@ def draw_all(result: Result, numbers: Numbers, folder: Path) -> tuple[Picture, .
         found.append(draw_reliability(result, folder))
     if _judged(result.study, numbers):
         found.append(draw_judge(result, numbers, folder))
-    if numbers.sensitivity:
-        found.append(draw_sensitivity(result, numbers, folder))
     return tuple(found)
 
 
@@ -82,10 +77,10 @@ def draw_ladder(result: Result, numbers: Numbers, folder: Path) -> Picture:
             if place.name not in standing.mean:
                 continue
             mean = standing.mean[place.name]
-            draw_interval(panel, mean, y, *_style(standing.policy, study))
+            draw_interval(panel, mean, y, *style_of(standing.policy, study))
             _say(panel, mean, y)
             if len(standing.by_seed[place.name]) > 1:
-                colour, seeds = _style(standing.policy, study)[0], standing.by_seed[place.name]
+                colour, seeds = style_of(standing.policy, study)[0], standing.by_seed[place.name]
                 panel.plot(seeds, [y - 0.28] * len(seeds), "|", color=colour, markersize=5)
             if standing.policy == study.roles.opponent:
                 panel.axvline(mean.value, color=GRID, linewidth=1.2, zorder=0)
@@ -258,7 +253,7 @@ def draw_judge(result: Result, numbers: Numbers, folder: Path) -> Picture:
     for panel, shown in zip(panels, (both, upper), strict=True):
         for standing in shown:
             x, y = standing.mean[place.name], standing.mean[judge.name]
-            colour, shape = _style(standing.policy, study)
+            colour, shape = style_of(standing.policy, study)
             panel.plot([x.value] * 2, [y.low, y.high], color=colour, linewidth=2)
             draw_interval(panel, x, y.value, colour, shape, standing.policy)
         panel.set_xlabel(f"return, {place.heading}\n({study.unit})")
@@ -285,48 +280,7 @@ def draw_judge(result: Result, numbers: Numbers, folder: Path) -> Picture:
     )
 
 
-def draw_sensitivity(result: Result, numbers: Numbers, folder: Path) -> Picture:
-    """Differences over strengths of the assumption that the study sweeps over."""
-    study, sweep = result.study, result.study.sweep
-    assert sweep is not None
-    grid: dict[tuple[str, str, str], list[Difference]] = {}
-    for d in numbers.sensitivity:
-        grid.setdefault((d.place, d.agent, d.baseline), []).append(d)
-    places = list(dict.fromkeys(place for place, _, _ in grid))
-    agents = list(dict.fromkeys(agent for _, agent, _ in grid))
-    figure, panels = panels_of(len(places), len(agents), 0.7 + 2.8 * len(places), sharey=True)
-    for i, (place, agent) in enumerate((p, a) for p in places for a in agents):
-        panel = panels[i]
-        panel.axhline(0, color=INK, linewidth=1)
-        panel.axvline(sweep.value, color=GRID, linewidth=1.5, zorder=0)
-        for n, baseline in enumerate((study.roles.opponent, *study.roles.others)):
-            colour, dash = _style(baseline, study)[0], ("-", "--", ":", "-.")[n % 4]
-            _band(panel, grid.get((place, agent, baseline), []), colour, dash, f"minus {baseline}")
-        panel.set_title(f"{agent}, {study.place(place).heading}")
-        panel.set_xlabel(f"strength of {sweep.name} ({sweep.unit})")
-        if i % len(agents) == 0:
-            panel.set_ylabel(f"difference\n({study.unit})")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
-    )
-    best = numbers.verdict.agent or agents[0]
-    levels = [
-        f"{signed_number(d.estimate.value)} at {d.strength:g}"
-        for d in grid.get((places[0], best, study.roles.opponent), [])
-    ]
-    return save_picture(
-        figure,
-        folder,
-        f"{study.name}-sensitivity",
-        f"How much hangs on the assumed {sweep.name}",
-        f"Paired differences with 95 % intervals when {sweep.name} is weaker or stronger than "
-        "assumed. The vertical line is the study's strength, set before any policy was trained.",
-        f"Line plots of differences against the strength of {sweep.name}; {best} minus "
-        f"{study.roles.opponent} in {study.place(places[0]).heading}: {', '.join(levels)}.",
-    )
-
-
-def _style(policy: str, study: Study) -> tuple[str, str]:
+def style_of(policy: str, study: Study) -> tuple[str, str]:
     """Colour and marker of a policy, the same in every figure."""
     roles = study.roles
     fixed = {roles.reference: "#882255", roles.random: "#999999"}
@@ -371,23 +325,6 @@ def _say(panel: Axes, estimate: Estimate, y: float) -> None:
         ha="center",
         fontsize=7,
         color=INK,
-    )
-
-
-def _band(
-    panel: Axes, differences: Sequence[Difference], colour: str, dash: str, name: str
-) -> None:
-    x = np.array([d.strength for d in differences], dtype=float)
-    panel.plot(
-        x, [d.estimate.value for d in differences], "o" + dash, color=colour, label=name, ms=4
-    )
-    panel.fill_between(
-        x,
-        [d.estimate.low for d in differences],
-        [d.estimate.high for d in differences],
-        color=colour,
-        alpha=0.14,
-        linewidth=0,
     )
 
 

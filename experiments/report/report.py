@@ -31,6 +31,7 @@ from slategym.experiments.report.page import page
 from slategym.experiments.report.readme import readme_block
 from slategym.experiments.report.results import Artefact, Result
 from slategym.experiments.report.sections import Part
+from slategym.experiments.report.sweep import draw_sensitivity
 from slategym.experiments.runs.store import write_json, write_parquet
 from slategym.experiments.statistics.attribution import Attribution
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
@@ -77,6 +78,7 @@ def write_report(result: Result, folder: Path) -> Report:
         *draw_headroom(result, docs),
         *((waterfall,) if waterfall else ()),
         *draw_all(result, numbers, docs),
+        *((draw_sensitivity(result, numbers, docs),) if numbers.sensitivity else ()),
         *((goodhart,) if goodhart else ()),
     )
     pictures = {
