@@ -257,6 +257,14 @@ POLICIES: dict[str, PolicyEntry] = {
         None,
         agent="slategym.agents.policy_gradient.ppo:PlackettLuce",
     ),
+    "lookahead": PolicyEntry(
+        "learner",
+        "exact slates of tuned `supervised`, with who chooses what, and what it leads to, learnt",
+        None,
+        "slategym.agents.lookahead.agent:Lookahead",
+        needs=STATE,
+        example=LEARNED,
+    ),
     "reinforce-topk": PolicyEntry(
         "learner",
         "REINFORCE on logged slates, corrected for who showed them and for the other slots",

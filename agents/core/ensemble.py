@@ -105,6 +105,21 @@ class Ensemble:
         twin.num_seeds = len(range(self.num_seeds)[members])
         return twin
 
+    def where(self, mine: Sequence[bool], other: Ensemble) -> Ensemble:
+        """By seed, this one's weights or those of another of the same shape; itself if all are its.
+
+        Args:
+            mine: whose weights, by seed.
+            other: of as many seeds.
+        """
+        if all(mine):
+            return self
+        twin = other.frozen_copy()
+        for name, x in self.weights.items():
+            mine_S = torch.tensor(mine, device=x.device).view(-1, *[1] * (x.dim() - 1))
+            twin.weights[name] = torch.where(mine_S, x.detach(), twin.weights[name])
+        return twin
+
     @torch.no_grad()
     def follow(self, other: Ensemble, rate: float) -> None:
         """Move towards another's weights by this share (Polyak averaging)."""

@@ -77,6 +77,18 @@ class Ranker:
             return score_BW.masked_fill(~allowed_BW, FORBIDDEN)
         return slate_score(utility_BW, reward_BW, allowed_BW, choice.nothing, self.num_slots)
 
+    def parts(self, observation: Observation, id_BK: Tensor) -> tuple[Tensor, Tensor]:
+        """Utility and mean reward of a click of these items, (B, K) each.
+
+        Raises:
+            ValueError: if the observation has no state embedding.
+        """
+        query = self.encoder.asked(observation)
+        with torch.no_grad():
+            click_BK = self.log_odds("click", query, id_BK.long())
+            utility_BK = self._utility(query, id_BK.long(), click_BK)
+            return utility_BK, self.value(query, id_BK.long())
+
     def utility(self, observation: Observation, id_BK: Tensor) -> Tensor:
         """Of each of these items, as `choice` weighs the heads, (B, K), log-odds.
 

@@ -45,6 +45,28 @@ def advantages(
     return advantage_STB
 
 
+def lambda_returns(
+    reward_STB: Tensor, after_STB: Tensor, ended_STB: Tensor, gamma: float, td_lambda: float
+) -> Tensor:
+    """What a slate brought and led to, by TD(lambda), (S, T, B).
+
+    Args:
+        reward_STB: of every slate.
+        after_STB: foreseen value of what follows each slate, its answers known.
+        ended_STB: bool, sessions that the slate ended: nothing follows.
+        gamma: discount, in [0, 1].
+        td_lambda: weight of what did follow against what was foreseen, in [0, 1].
+
+    Source: Sutton and Barto 2018, Reinforcement Learning, equation 12.18.
+    """
+    return_STB, next_SB = torch.empty_like(reward_STB), after_STB[:, -1]
+    for t in reversed(range(reward_STB.shape[1])):
+        follows_SB = torch.lerp(after_STB[:, t], next_SB, td_lambda) * ~ended_STB[:, t]
+        next_SB = reward_STB[:, t] + gamma * follows_SB
+        return_STB[:, t] = next_SB
+    return return_STB
+
+
 def normalised(advantage_SnK: Tensor) -> Tensor:
     """Zero mean in every seed and slot, unit spread in every seed."""
     centred_SnK = advantage_SnK - advantage_SnK.mean(1, keepdim=True)

@@ -188,15 +188,7 @@ class PlackettLuce(Agent):
 
     def serve(self, trained: Sequence[bool]) -> None:
         """By seed, the trained policy or the first."""
-        if all(trained):
-            self.served_policy = self.policy
-            return
-        chosen_S = torch.tensor(trained, device=self.key_S.device)
-        served = self.first.frozen_copy()
-        for name, x in self.policy.weights.items():
-            mine_S = chosen_S.view(-1, *[1] * (x.dim() - 1))
-            served.weights[name] = torch.where(mine_S, x.detach(), served.weights[name])
-        self.served_policy = served
+        self.served_policy = self.policy.where(trained, self.first)
 
     def begin(self, world: World) -> None:
         """Seat the training users."""

@@ -14,6 +14,7 @@ from small_worlds import fixed_world, plain_taste, ranker_in
 from slategym.agents.bandits.ranked import RankedBandit
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.supervised import Supervised
+from slategym.agents.lookahead.agent import Lookahead, LookaheadSettings
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.references.myopic import Myopic
 from slategym.agents.refit.agent import SupervisedRefit
@@ -119,6 +120,21 @@ def test_ppo_learns_when_a_topic_bores() -> None:
     policy = PlackettLuce(world, PPO).learn(world)
     # turning from topic to topic throughout; only the very last slate could be better
     assert 0.96 * best < expected_return(world, policy) <= best * (1 + 1e-5)
+
+
+def test_lookahead_learns_when_a_topic_bores() -> None:
+    world = bored()
+    best = best_schedule(world)
+    settings = LookaheadSettings(12_800, num_users=64, rollout=10, minibatch=320)
+    policy = Lookahead(world, replace(settings, learning_rate=1e-2)).learn(world)
+    assert 0.96 * best < expected_return(world, policy) <= best * (1 + 1e-5)
+
+
+def test_lookahead_unlearns_a_wrong_ranking() -> None:
+    world = misled()
+    settings = LookaheadSettings(12_800, num_users=64, rollout=10, minibatch=320, gamma=0.0)
+    policy = Lookahead(world, replace(settings, learning_rate=1e-2)).learn(world)
+    assert expected_return(world, policy) > 0.95 * best_constant(world)
 
 
 @pytest.mark.parametrize("agent", [SupervisedRefit, RankedBandit])

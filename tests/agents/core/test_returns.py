@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from slategym.agents.core.returns import advantages, discounted, normalised
+from slategym.agents.core.returns import advantages, discounted, lambda_returns, normalised
 from slategym.agents.core.rollout import RolloutBuffer, rows
 
 REWARD, VALUE = [1.0, 2.0, 3.0], [0.5, 0.25, 1.0]
@@ -43,3 +43,13 @@ def test_a_tape_keeps_seeds_apart_and_rows_are_picked_in_each():
     x_Sn = buffer.parts["x"].flatten(1, 2)
     assert x_Sn[1].tolist() == [4, 5, 6, 7, 14, 15, 16, 17, 24, 25, 26, 27]
     assert rows(x_Sn, torch.tensor([[0, 11], [4, 3]])).tolist() == [[0, 23], [14, 7]]
+
+
+@pytest.mark.parametrize("trust", [0.0, 0.5, 1.0])
+def test_lambda_returns_of_three_slates(trust):
+    """From what was foreseen alone to what followed alone; the second session ends."""
+    after, ended = row([0.5, 9.0, 4.0]), row([False, True, False])
+    found = lambda_returns(row(REWARD), after, ended, 0.9, trust).flatten().tolist()
+    last = 3.0 + 0.9 * 4.0
+    first = 1.0 + 0.9 * ((1 - trust) * 0.5 + trust * 2.0)
+    assert found == pytest.approx([first, 2.0, last])

@@ -1,0 +1,1 @@
+"""Exact one-step slates under a learned choice and a learned value of what follows."""
