@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from slategym.agents.latent.gems import GemsSettings as GemsSettings
     from slategym.agents.latent.hac import Hac as Hac
     from slategym.agents.latent.hac import HacSettings as HacSettings
+    from slategym.agents.lookahead.agent import Lookahead as Lookahead
+    from slategym.agents.lookahead.agent import LookaheadSettings as LookaheadSettings
     from slategym.agents.policy_gradient.ppo import PlackettLuce as PlackettLuce
     from slategym.agents.policy_gradient.ppo import PPOSettings as PPOSettings
     from slategym.agents.policy_gradient.reinforce import ReinforceSettings as ReinforceSettings
@@ -94,6 +96,7 @@ else:
             "slategym.agents.core.sessions": ("harvest", "luck_of", "seat", "show"),
             "slategym.agents.latent.gems": ("Gems", "GemsSettings"),
             "slategym.agents.latent.hac": ("Hac", "HacSettings"),
+            "slategym.agents.lookahead.agent": ("Lookahead", "LookaheadSettings"),
             "slategym.agents.policy_gradient.ppo": ("PPOSettings", "PlackettLuce"),
             "slategym.agents.policy_gradient.reinforce": ("ReinforceSettings", "ReinforceTopK"),
             "slategym.agents.references.myopic": ("Myopic", "RuleAware"),

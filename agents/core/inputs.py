@@ -23,7 +23,6 @@ from slategym.envs.types import LONG_AGO, Context, Observation, World
 
 PER_TASTE = 3  # sums of clicked items' vectors: of all that is remembered, fading slow, and fast
 LATELY = 30.0  # clicks; makes sums over the history of order one
-WIDE = 64  # numbers of an item vector, beyond which they are whitened
 
 
 class Remembered(NamedTuple):
@@ -67,10 +66,8 @@ class Inputs:
 
     @cached_property
     def items_ND(self) -> Tensor:
-        """Item vectors, of norm one on average; wide ones, as of a text encoder, whitened."""
+        """Item vectors, of norm one on average."""
         embedding_ND = self.world.catalogue.embedding
-        if embedding_ND.shape[1] > WIDE:
-            embedding_ND = whitened(embedding_ND)
         norm_N: Tensor = torch.linalg.vector_norm(embedding_ND, dim=1)
         return embedding_ND / norm_N.mean()
 
@@ -126,25 +123,3 @@ class Inputs:
         )
         clicked_BHD = F.embedding(history.id.clamp(min=0), self.items_ND)
         return (weight_B3H @ clicked_BHD).flatten(1)
-
-
-def whitened(embedding_ND: Tensor) -> Tensor:
-    """Vectors around zero that vary alike in all directions, as far as they vary, (N, D).
-
-    Vectors of text encoders share most of their length and vary in few directions: all items look
-    alike along any of them, and a learner of directions learns nothing in time. Directions are
-    scaled by (covariance + its mean eigenvalue) to the power -1/2, which is unique, so that what
-    was learnt on one machine holds on another.
-
-    Args:
-        embedding_ND: any.
-
-    Source: Kessy, Lewin and Strimmer 2018, arXiv:1512.00809 (ZCA); Ledoit and Wolf 2004, for the
-        shrinkage towards a multiple of the identity.
-    """
-    centred_ND = (embedding_ND - embedding_ND.mean(0)).double()
-    covariance_DD = centred_ND.mT @ centred_ND / len(centred_ND)
-    value_D, vector_DD = torch.linalg.eigh(covariance_DD)
-    mean = value_D.mean().clamp(min=1e-12)
-    root_DD = (vector_DD * (value_D.clamp(min=0.0) + mean).rsqrt()) @ vector_DD.mT
-    return (centred_ND @ root_DD).to(embedding_ND.dtype)

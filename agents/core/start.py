@@ -32,7 +32,7 @@ from slategym.agents.slates.top import FORBIDDEN
 from slategym.envs import engine
 from slategym.envs.types import World
 
-ENTROPY = 2.0  # nats, of the first slot drawn at the start, at first requests
+ENTROPY = 2.3  # nats, of the first slot drawn at the start, at first requests
 SHARPEST = (0.25, 256.0)  # nats per unit of score, between which that is sought
 BISECTIONS = 24
 PROBED = 256  # arrivals at whose first requests it is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 from small_worlds import fixed_world, plain_taste, ranker_in
+from torch import Tensor
+from torch.nn import functional as F
 
 from slategym.agents.bandits.ranked import RankedBandit
 from slategym.agents.core.agent import Agent
@@ -79,6 +82,16 @@ def best_constant(world: World) -> float:
     return world.horizon * float(torch.cat(earned).max())
 
 
+def described(embedding_ND: Tensor) -> World:
+    """Sixty items of six kinds, one of which is wanted; only the vectors tell the kinds apart."""
+    wanted = [1.0 if n % 6 == 4 else -3.0 for n in range(60)]
+    world = fixed_world(
+        plain_taste(wanted, [-9.0] * 60), [0] * 60, [0.0] * 60, slate_size=3, horizon=10
+    )
+    catalogue = replace(world.catalogue, embedding=embedding_ND)
+    return replace(world, observer=None, catalogue=catalogue)
+
+
 def best_schedule(world: World) -> float:
     """What the best of all sequences of topics earns; clicks are all but certain."""
     schedule_BT = torch.tensor(list(product((0, 3), repeat=world.horizon)), dtype=torch.int32)
@@ -120,6 +133,24 @@ def test_ppo_learns_when_a_topic_bores() -> None:
     policy = PlackettLuce(world, PPO).learn(world)
     # turning from topic to topic throughout; only the very last slate could be better
     assert 0.96 * best < expected_return(world, policy) <= best * (1 + 1e-5)
+
+
+def test_ppo_learns_on_vectors_of_texts_as_on_topics() -> None:
+    """Wide vectors that share most of their length, as text encoders give, are no worse."""
+    generator = torch.Generator().manual_seed(0)
+    kind_N = torch.arange(60) % 6
+    one_hot_ND = F.one_hot(kind_N, 6).float()
+    common, kinds = (torch.randn(n, 384, generator=generator) for n in (1, 6))
+    own_ND = torch.randn(60, 384, generator=generator)
+    text_ND = F.normalize(common + 0.3 * kinds[kind_N] + 0.3 * own_ND, dim=1)
+    assert text_ND.mean(0).square().sum() > 0.7  # of 1: most of every vector is common to all
+    settings = replace(PPO, num_steps=3_840, learning_rate=1e-3, epochs=3, shortlist=None)
+    earned = {}
+    for name, embedding_ND in (("topics", one_hot_ND), ("text", text_ND)):
+        world = described(embedding_ND)
+        best = 10 * 3 * math.e / (3 * math.e + 1)
+        earned[name] = expected_return(world, PlackettLuce(world, settings).learn(world)) / best
+    assert earned["text"] > 0.9 * earned["topics"] > 0.6
 
 
 def test_lookahead_learns_when_a_topic_bores() -> None:
