@@ -183,6 +183,7 @@ class Profile:
     training: float = 1.0  # share of each learner's slates
     control_seeds: int | None = 1  # of training in the controls; None: as many as elsewhere
     left_out: tuple[str, ...] = ()  # policies and learners that take too long for it
+    sweep: bool = True  # whether everybody is read where an assumption is weaker and stronger
     # further assumptions by name, under which all is done as well, each with the learners that are
     # trained under it; (): all of them
     assumptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -338,6 +339,11 @@ class Study:
             policies=tuple(baseline for baseline in self.baselines if baseline.name not in names),
             learners=tuple(learner for learner in self.learners if learner.name not in names),
         )
+
+    def unswept(self) -> Study:
+        """The same study without the places in which an assumption is weaker or stronger."""
+        places = tuple(place for place in self.places if place.role != "sweep")
+        return replace(self, places=places, sweep=None)
 
     def with_agents(self, names: tuple[str, ...]) -> Study:
         """The same study with these learners; those that it has keep their settings.

@@ -82,6 +82,7 @@ def plan_of(study: Study, request: Request) -> Plan:
     study = request.of(study)
     size = request.size(study)
     study = study.without(tuple(name for name in size.left_out if name not in request.agents))
+    study = study if size.sweep else study.unswept()
     preparation = _preparation(study)
     first = (preparation["constants"],) if preparation else ()
     descriptions = {

@@ -28,7 +28,7 @@ from slategym.models.tasks import Task, column, tasks_of
 
 SlateListener = Callable[[Session, Items, Action, Outcome], None]  # before, shown, why, caused
 
-BATCH = 512  # users side by side
+BATCH = 1_024  # users side by side
 TAKEN = {  # columns of rows that are of no signal
     *("user", "person", "return", "expected_return", "length", "bored_share", "topics"),
     *("slate_topics", "policy", "trained_in", "seed", "world", "variant", "group", "strength"),

@@ -39,6 +39,7 @@ from slategym.models.simulator.world import LOG, read_objective
 
 WORLD, JUDGE = "slategym/Log-v0", "slategym/Log-Judge-v0"
 ASSUMED = "mild"  # where nobody says otherwise
+KINDS = ("supervised-quota", "supervised-mmr", "supervised-dpp")  # `supervised` is the best of all
 HEADROOM_USERS = 200  # on whom the headroom is read
 CLASSICS = ("ease", "transitions")
 STRENGTHS = (0.0, 2.0, 4.0, 8.0)  # of boredom, at which everybody is read, log-odds
@@ -56,12 +57,13 @@ PROFILES = {
         left_out=SLOW,
     ),
     "quick": Profile(
-        "3 seeds, 2,000 users, two sets of assumptions: a first answer",
+        "3 seeds, 500 users, a sixth of the slates, two sets of assumptions: a first answer",
         seeds=3,
-        users=2_000,
-        control_seeds=None,
+        users=500,
+        training=1 / 6,
         assumptions={"lasting": ()},
-        left_out=SLOW,
+        left_out=(*SLOW, *KINDS),
+        sweep=False,
     ),
     "full": Profile(
         "10 seeds, 2,000 users, 4.5 times the training: the answer to quote",

@@ -37,6 +37,7 @@ GRID_POLICIES = ("supervised", "supervised-capped", "rule-aware")
 COMPARED = (
     *("supervised-untuned", "supervised", "supervised-capped", "history-rule", "ease", "myopic"),
 )
+KINDS = ("supervised-quota", "supervised-mmr", "supervised-dpp")  # `supervised` is the best of all
 HEADROOM_USERS = 200  # on whom the headroom is read
 MOST_USERS = 1256  # 157 evaluation people at 8 points of their history
 TRAINING = {"users": "training", "starts": 4}  # of A's and B's people
@@ -151,12 +152,13 @@ STUDY = Study(
             left_out=SLOW,
         ),
         "quick": Profile(
-            "3 seeds, 1256 users, two sets of assumptions: a first answer on two cores",
+            "3 seeds, 314 users, a sixth of the slates, two sets of assumptions: a first answer",
             seeds=3,
-            users=MOST_USERS,
-            control_seeds=None,
+            users=MOST_USERS // 4,  # everybody twice
+            training=1 / 6,
             assumptions={"lasting": ()},
-            left_out=SLOW,
+            left_out=(*SLOW, *KINDS),
+            sweep=False,
         ),
         "full": Profile(
             "10 seeds, 1256 users, 4.5 times the training: the answer to quote",

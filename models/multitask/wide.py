@@ -212,24 +212,30 @@ class UserValues:
         if id_xC is None:
             return self._all
         if id(id_xC) not in self._said:
-            said_xCV = self.wide.of_users(self.reading, self.about_BJ, id_xC.long(), self.tasks)
+            said_xCV = self._in_parts(id_xC.long(), id_xC.shape[1])
             self._said.clear()
             self._said[id(id_xC)] = (id_xC, said_xCV)
         return self._said[id(id_xC)][1]
 
     @cached_property
     def _all(self) -> Tensor:
-        B, N = len(self.about_BJ), self.wide.item_VN.shape[1]
-        size = max(1, PAIRS_AT_ONCE // N)
+        return self._in_parts(None, self.wide.item_VN.shape[1])
+
+    def _in_parts(self, id_BC: Tensor | None, num_items: int) -> Tensor:
+        """As many users at a time as a core's cache can hold."""
         tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
         if tracing:  # a recording would fix how many parts there are
-            return self.wide.of_users(self.reading, self.about_BJ, None, self.tasks)
+            return self.wide.of_users(self.reading, self.about_BJ, id_BC, self.tasks)
+        B, size = len(self.about_BJ), max(1, PAIRS_AT_ONCE // max(1, num_items))
+        if B <= size:
+            return self.wide.of_users(self.reading, self.about_BJ, id_BC, self.tasks)
         parts = []
         for begin in range(0, B, size):
             part = slice(begin, begin + size)
-            few = map_tensors(lambda x, part=part: x[part], self.reading)
-            parts.append(self.wide.of_users(few, self.about_BJ[part], None, self.tasks))
-        return torch.cat(parts) if parts else self.about_BJ.new_zeros(0, N, len(self.tasks))
+            reading = map_tensors(lambda x, part=part: x[part], self.reading)
+            ids = None if id_BC is None else id_BC[part]
+            parts.append(self.wide.of_users(reading, self.about_BJ[part], ids, self.tasks))
+        return torch.cat(parts)
 
 
 class Prior(nn.Module):

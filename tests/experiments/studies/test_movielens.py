@@ -33,6 +33,7 @@ from slategym.experiments.studies.movielens import (
     COMPARED,
     GRID,
     GRID_POLICIES,
+    KINDS,
     MOST_USERS,
     STUDY,
 )
@@ -114,8 +115,8 @@ def test_under_further_assumptions_the_same_people_are_read_and_chosen_on() -> N
     readings = [unit.spec for unit in plan.readings if unit.spec["place"] in (name, judge[0])]
     people = {(s["group"], s["settings"]["users"], s["luck"], s["num_users"]) for s in readings}
     assert people == {
-        ("evaluation", "evaluation", EVALUATION_LUCK, MOST_USERS),
-        ("selection", "selection", SELECTION_LUCK, MOST_USERS),
+        ("evaluation", "evaluation", EVALUATION_LUCK, plan.size.users),
+        ("selection", "selection", SELECTION_LUCK, plan.size.users),
     }
     trained = {(unit.spec["policy"], unit.spec["place"]) for unit in plan.lessons}
     assert {(agent, name) for agent in AGENTS} < trained
@@ -165,7 +166,7 @@ def test_what_is_fixed_before_learning_needs_no_learning() -> None:
 
 def test_who_is_read_is_never_who_was_chosen_on() -> None:
     plan = quick()
-    assert set(plan.tunings) == TUNED
+    assert set(plan.tunings) == TUNED - set(KINDS)
     tuned = list(plan.tunings.values())
     assert (
         len(set(ids(tuned))) == 4
@@ -189,12 +190,13 @@ def test_who_is_read_is_never_who_was_chosen_on() -> None:
     assert control == {CONTROL_LUCK}  # nothing else is read, and nothing chosen, under it
     chosen_under = {tuning.LUCK, *(p.luck for p in plan.study.of_role("selection"))}
     assert not chosen_under & {EVALUATION_LUCK, CONTROL_LUCK}
-    assert {u.spec["num_users"] for u in plan.readings} == {MOST_USERS}  # all arrivals
+    assert {u.spec["num_users"] for u in plan.readings} == {plan.size.users}
+    assert STUDY.profiles["full"].users == MOST_USERS  # all arrivals
     assert {u.spec["world_settings"]["users"] for u in plan.lessons} == {"training"}
 
 
 def test_everybody_is_read_everywhere_that_the_report_compares() -> None:
-    plan = quick(seeds=2)
+    plan = plan_of(STUDY, Request("full", assumptions="mild", seeds=2, agents=AGENTS))
     found: dict[tuple[str, float, str], list[str]] = {}
     for unit in plan.readings:
         spec = unit.spec
@@ -215,6 +217,12 @@ def test_everybody_is_read_everywhere_that_the_report_compares() -> None:
             assert set(found[variant, boredom, "evaluation"]) == {*GRID_POLICIES, *learned}
     assert len(found) == 5 + 2 * (len(GRID) - 1)
     assert all(len(policies) == len(set(policies)) for policies in found.values())
+    places = [(place.name, place.role) for place in quick().study.places]
+    assert [name for name, role in places if role != "selection"] == [
+        *("world", "judge", "judge-gp", "static")  # no boredom is varied there
+    ]
+    read = {unit.spec["label"] for unit in quick().readings}
+    assert read == {*LADDER, *AGENTS} - set(KINDS)
 
 
 @pytest.mark.parametrize("profile", ["smoke", "quick"])
@@ -241,7 +249,7 @@ def test_everybody_has_the_same_budget(profile: str) -> None:
 
 def test_names_of_results_stay_as_long_as_what_decides_them() -> None:
     plan = quick()
-    assert ids(plan.units) == ids(quick(seeds=3, users=MOST_USERS, slate_size=5).units)
+    assert ids(plan.units) == ids(quick(seeds=3, users=plan.size.users, slate_size=5).units)
     assert len(set(ids(plan.units))) == len(plan.units)
     more = quick(seeds=4)
     assert set(ids(plan.units)) < set(ids(more.units))
@@ -262,7 +270,8 @@ def test_names_of_results_stay_as_long_as_what_decides_them() -> None:
 
 
 def test_sizes_and_profiles() -> None:
-    assert (quick().size.seeds, quick().size.users) == (3, MOST_USERS)
+    size = quick().size
+    assert (size.seeds, size.control_seeds, size.users) == (3, 1, 2 * 157)  # everybody twice
     full = plan_of(STUDY, Request("full"))
     assert (full.size.seeds, full.size.users) == (10, MOST_USERS)
     every = {*AGENTS, "proto-sac", "proto-sac-gamma0"}
