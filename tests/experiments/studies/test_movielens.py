@@ -61,7 +61,10 @@ TINY_PPO = Learner(
 TINY = replace(
     STUDY,
     places=tuple(p for p in STUDY.places if p.strength in (0.0, BOREDOM)),
-    profiles={name: replace(size, left_out=()) for name, size in STUDY.profiles.items()},
+    profiles={
+        **STUDY.profiles,
+        "quick": replace(STUDY.profiles["quick"], training=1.0, left_out=(), sweep=True),
+    },
     learners=(
         Learner("supervised-refit", RefitSettings(48, num_users=4, rollout=6, minibatch=24)),
         Learner("linear-bandit", RankedBanditSettings(48, num_users=4, rollout=6)),
