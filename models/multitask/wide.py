@@ -227,7 +227,7 @@ class UserValues:
         if tracing:  # a recording would fix how many parts there are
             return self.wide.of_users(self.reading, self.about_BJ, id_BC, self.tasks)
         B, size = len(self.about_BJ), max(1, PAIRS_AT_ONCE // max(1, num_items))
-        if B <= size:
+        if size >= B:
             return self.wide.of_users(self.reading, self.about_BJ, id_BC, self.tasks)
         parts = []
         for begin in range(0, B, size):
