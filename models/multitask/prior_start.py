@@ -88,8 +88,7 @@ def begin(model: MultiTaskBert, samples: Sequence[Sample]) -> None:
         weight_1T.copy_(found_W1[None, :number])
         model.item_bias_YN[row] *= found_W1[number]
         if row == 0:
-            level: Tensor = model.queries.user_levels[0].bias
-            level += found_W1[number + 1]
+            model.queries.user_levels[0].get_parameter("bias").add_(found_W1[number + 1])
 
 
 def _least(
