@@ -21,7 +21,7 @@ from slategym.agents.types import Policy
 from slategym.envs.types import World
 
 LUCK = 1_003  # seed of what happens to selection people; no training or tuning has it
-SHARE = 1 / 8  # slates shown to decide, start and one trained policy, of those of a training
+SHARE = 1 / 4  # slates shown to decide, start and one trained policy, of those of a training
 FEWEST = 64  # sessions read in any case, if there are as many arrivals
 BATCH = 512  # sessions side by side; changes no result
 RESAMPLES = 4_000  # bootstrap draws of people

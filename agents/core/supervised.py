@@ -20,7 +20,17 @@ from torch.nn import functional as F
 from slategym.agents.core.choice import ConditionalLogit
 from slategym.agents.core.choice_fit import fitted_choice, further_heads
 from slategym.agents.core.ranker import Ranker, Retrieved, has_ranker, stated_ranker
-from slategym.agents.core.tuning import WHOLE, Budget, Setting, Tuning, at_edge, noted, said, tune
+from slategym.agents.core.tuning import (
+    WHOLE,
+    Budget,
+    Setting,
+    Tuning,
+    at_edge,
+    noted,
+    once_per_world,
+    said,
+    tune,
+)
 from slategym.agents.slates.diverse import dpp_slate, mmr_slate, quota_slate
 from slategym.agents.slates.top import capped_slate
 from slategym.agents.types import Action
@@ -171,6 +181,7 @@ def ranker_chosen(world: World) -> dict[str, Setting]:
     return {RANKER: tune_ranker(world).chosen} if has_ranker(world) else {}
 
 
+@once_per_world
 def tune_ranker(world: World, budget: Budget = WHOLE) -> Tuning:
     """The weights of the heads in an item's utility, then the utility of taking nothing."""
     stated_ranker(world)  # refuses a world without one
@@ -190,6 +201,7 @@ def choice_note(world: World) -> str:
     return f"choice model {fitted.origin}: {said(_setting_of(fitted))}"
 
 
+@once_per_world
 def tune_heads(world: World, budget: Budget = WHOLE) -> Tuning:
     """The weights of the heads in an item's utility, where clicks are rare."""
     budget = budget.share(SHARES["heads"])
@@ -212,6 +224,7 @@ def _plain(where: World, setting: Setting) -> Supervised:
     return supervised_with(where, PLAIN, _ranker_with(where, setting))
 
 
+@once_per_world
 def tune_diversity(world: World, kind: str, budget: Budget = WHOLE) -> Tuning:
     """How much of a kind of diversity serves selection people best, on the tuned ranker."""
     ranker, strengths = ranker_of(world, budget), strengths_of(world, kind)
@@ -227,6 +240,7 @@ def tune_diversity(world: World, kind: str, budget: Budget = WHOLE) -> Tuning:
     return replace(found, note=at_edge("strength", found.chosen["strength"], strengths))
 
 
+@once_per_world
 def tune_supervised(world: World, budget: Budget = WHOLE) -> Tuning:
     """Which kind of diversity serves them best, each as strong as is best for it; none is one."""
     ranker = ranker_of(world, budget)

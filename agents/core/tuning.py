@@ -21,8 +21,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import wraps
 from hashlib import sha256
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Concatenate, ParamSpec
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -37,6 +39,7 @@ from slategym.models.files import kept
 
 Setting = Mapping[str, Any]  # JSON values by name
 Tell = Callable[[int], None]  # of slates so far
+P = ParamSpec("P")
 
 SLATES = 307_200  # shown in all while a policy is tuned, at most: what `plackett-luce` learns from
 LUCK = 1_002  # seed of what happens to them; no training seed is as high
@@ -162,6 +165,30 @@ def at_edge(what: str, value: float, tried: Sequence[float], ends: Sequence[floa
 def noted(*notes: str) -> str:
     """Those that say something, one after the other."""
     return "; ".join(note for note in notes if note)
+
+
+def once_per_world(
+    find: Callable[Concatenate[World, P], Tuning],
+) -> Callable[Concatenate[World, P], Tuning]:
+    """Ask no more than once while a world lives: settings follow from it and cost a second each.
+
+    Args:
+        find: of a world, names, and budgets, of which the number of slates decides.
+    """
+    memory: dict[tuple[Any, ...], tuple[ref[World], Tuning]] = {}
+
+    @wraps(find)
+    def answer(world: World, /, *args: P.args, **named: P.kwargs) -> Tuning:
+        given = (*args, *(named[name] for name in sorted(named)))
+        told = tuple(x.total if isinstance(x, Budget) else x for x in given)
+        key = (id(world), told, tuple(sorted(named)))
+        if key in memory and memory[key][0]() is world:
+            return memory[key][1]
+        found = find(world, *args, **named)
+        memory[key] = ref(world, lambda _: memory.pop(key, None)), found
+        return found
+
+    return answer
 
 
 def tune(

@@ -39,7 +39,6 @@ from slategym.models.simulator.world import LOG, read_objective
 
 WORLD, JUDGE = "slategym/Log-v0", "slategym/Log-Judge-v0"
 ASSUMED = "mild"  # where nobody says otherwise
-KINDS = ("supervised-quota", "supervised-mmr", "supervised-dpp")  # `supervised` is the best of all
 HEADROOM_USERS = 200  # on whom the headroom is read
 CLASSICS = ("ease", "transitions")
 STRENGTHS = (0.0, 2.0, 4.0, 8.0)  # of boredom, at which everybody is read, log-odds
@@ -57,12 +56,12 @@ PROFILES = {
         left_out=SLOW,
     ),
     "quick": Profile(
-        "3 seeds, 500 users, a sixth of the slates, two sets of assumptions: a first answer",
+        "3 seeds, 500 users, a third of the slates, two sets of assumptions: a first answer",
         seeds=3,
         users=500,
-        training=1 / 6,
+        training=1 / 3,
         assumptions={"lasting": ()},
-        left_out=(*SLOW, *KINDS),
+        left_out=SLOW,
         sweep=False,
     ),
     "full": Profile(

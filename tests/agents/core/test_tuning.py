@@ -14,10 +14,22 @@ from five_items import five_items
 from small_worlds import learned_world
 
 from slategym.agents.core import tuning
-from slategym.agents.core.tuning import Budget, Tuning, at_edge, best, halve, noted, said, tune
+from slategym.agents.core.tuning import (
+    WHOLE,
+    Budget,
+    Tuning,
+    at_edge,
+    best,
+    halve,
+    noted,
+    once_per_world,
+    said,
+    tune,
+)
 from slategym.agents.registry import make_policy
 from slategym.agents.types import Action
 from slategym.envs.luck import Luck
+from slategym.envs.registry import make_world
 from slategym.envs.types import Observation, Population, World
 from slategym.experiments.measure.play import play
 from slategym.models.checksums import checksum_lines, checksum_path
@@ -170,3 +182,23 @@ def test_an_edge_is_where_a_better_value_may_lie_beyond() -> None:
     assert at_edge("share", 0.0, tried, ends=(0.0,)) == at_edge("share", 0.5, tried) == ""
     assert at_edge("share", 2.0, (2.0,)) == ""  # there was no choice
     assert noted("a", "", "b") == "a; b"
+
+
+def test_a_world_that_lives_is_asked_once() -> None:
+    asked: list[tuple[str, int]] = []
+
+    @once_per_world
+    def find(world: World, name: str, budget: Budget = WHOLE) -> Tuning:
+        asked.append((name, budget.total))
+        return Tuning(name, {})
+
+    world = make_world("Workbench-v0")
+    other = replace(world)  # equal, and another one
+    for _ in range(2):
+        find(world, "a")
+        find(world, "b")
+        find(world, "a", Budget(100))
+        find(world, "a", budget=Budget(100))
+        find(other, "a")
+    total = WHOLE.total
+    assert asked == [("a", total), ("b", total), ("a", 100), ("a", 100), ("a", total)]
