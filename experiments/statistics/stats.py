@@ -12,7 +12,8 @@ noise of single sessions twice (its section 5), and knows no more of how seeds d
 seeds can show. So where there are several seeds, draws of a mean keep their shape and take the
 width of Student's interval with Satterthwaite's degrees of freedom (`variance.t_interval`): with
 the variances of today's studies both hold the truth in 93 to 97 of 100 tables
-(`test_variance.py`); not so scaled it was up to 98, and 90 where seeds differ much.
+(`tests/experiments/statistics/test_variance.py`); not so scaled it was up to
+98, and 90 where seeds differ much.
 """
 
 from __future__ import annotations
