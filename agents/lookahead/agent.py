@@ -168,7 +168,8 @@ class Lookahead(Agent):
         appeal, gain, after, level, scale_S = network(*inputs)
         many = appeal.shape[1]
         scale_L = scale_S.view(S, 1).expand(S, many).flatten()
-        return Foreseen(*(x.flatten(0, 1) for x in (appeal, gain, after, level)), scale_L)
+        appeal, gain, after, level = (x.flatten(0, 1) for x in (appeal, gain, after, level))
+        return Foreseen(appeal, gain, after, level, scale_L)
 
     def _scores(self, network: Ensemble, scale_S: Tensor, shown: Shown) -> tuple[Tensor, Scores]:
         """Candidates in order of what they are worth, (L, C), and the law of slates over these."""

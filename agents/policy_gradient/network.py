@@ -224,12 +224,14 @@ class Shortlist:
             self.inputs.topics,
         )
         assert where is not None  # a world with a learned state remembers clicks
+        by_topic = (recent.per_topic, recent.num_topics)
+        topics_BRG = x_BX[:, where.topics].unflatten(1, by_topic)  # type: ignore[no-untyped-call]
         return {
             "x": x_BX,
             "id": best.id,
             "score": self.start.scores(best),
             "state": observation.state,
-            "topics": x_BX[:, where.topics].unflatten(1, (recent.per_topic, recent.num_topics)),
+            "topics": topics_BRG,
             "visit": x_BX[:, where.visit],
             "allowed": best.score > FORBIDDEN / 2,  # where fewer than C may be shown
         }

@@ -111,7 +111,8 @@ class Regression:
             variance_BC: of the residual, drift and noise included.
         """
         R, K = feature_BCR.shape[2], len(blocks)
-        part_RK = torch.block_diag(*(feature_BCR.new_ones(width, 1) for width in blocks))
+        ones = (feature_BCR.new_ones(width, 1) for width in blocks)
+        part_RK = torch.block_diag(*ones)  # type: ignore[no-untyped-call]
         known_BRX = torch.cat(
             [belief.mean[..., None] * part_RK, belief.covariance, belief.cross[..., None]], 2
         )
