@@ -25,6 +25,7 @@ from slategym.experiments.statistics.attribution import (
     TRIAL,
     TUNING,
     Attribution,
+    names_of,
 )
 from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.words import SIDES, listed, signed_number
@@ -40,7 +41,7 @@ def draw_attribution(result: Result, numbers: Numbers, folder: Path) -> Picture 
     found = [a for a in numbers.attributions if a.agent == agent and a.steps]
     if agent is None or not found:
         return None
-    names = list(dict.fromkeys(step.name for a in found for step in a.steps))
+    names = names_of(found)
     figure, panels = grid_of(len(found), 2.0 + 0.36 * (len(names) + 1), sharey=True)
     for panel, one in zip(panels, found, strict=True):
         _waterfall(panel, one, names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slategym.experiments.report.markdown import table
 from slategym.experiments.report.results import Result
+from slategym.experiments.statistics.attribution import names_of
 from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.words import said_in_a_cell
 
@@ -45,7 +46,7 @@ def _minus(result: Result, numbers: Numbers, agent: str) -> list[str]:
 
 def _parts(result: Result, numbers: Numbers, agent: str) -> list[str]:
     found = [a for a in numbers.attributions if a.agent == agent and a.steps]
-    names = list(dict.fromkeys(step.name for a in found for step in a.steps))
+    names = names_of(found)
     if not found:
         return []
     body = []

@@ -13,7 +13,7 @@ from rich.text import Text
 from slategym.envs.names import plain
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import p_text
-from slategym.experiments.statistics.attribution import Attribution
+from slategym.experiments.statistics.attribution import Attribution, names_of
 from slategym.experiments.statistics.numbers import Numbers, one_of
 from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.statistics.words import level, signed_number
@@ -126,7 +126,7 @@ def _differences(result: Result, numbers: Numbers) -> Table:
 
 def _parts(result: Result, found: Sequence[Attribution]) -> Table:
     """What the return of the learner that speaks for RL consists of, place by place."""
-    names = list(dict.fromkeys(step.name for a in found for step in a.steps))
+    names = names_of(found)
     title = f"What the return of {found[0].agent} consists of ({result.study.unit})"
     parts = Table(title=_text(title, "italic"), caption_justify="left", **LOOK)
     parts.caption = _text("* clear. Missing parts were not read there.", "dim italic")

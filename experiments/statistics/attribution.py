@@ -13,7 +13,7 @@ A part whose policies were not read is left out, and said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -67,6 +67,13 @@ class Attribution:
     def planning(self) -> Difference | None:
         """What looking ahead adds; None: nothing that does not look ahead learned there."""
         return self.part(PLANNING)
+
+
+def names_of(attributions: Iterable[Attribution]) -> list[str]:
+    """Of all their parts, in the order in which they follow each other."""
+    named = list(dict.fromkeys(step.name for one in attributions for step in one.steps))
+    order = (TUNING, INTERACTION, TRIAL, PLANNING)
+    return [*(n for n in order if n in named), *(n for n in named if n not in order)]
 
 
 def attributions(

@@ -14,6 +14,7 @@ from slategym.experiments.statistics.attribution import (
     PLANNING,
     TRIAL,
     TUNING,
+    names_of,
 )
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.experiments.study import Learner, Study
@@ -109,3 +110,10 @@ def test_a_comparison_is_as_clear_here_as_in_every_other_table() -> None:
     for d in both:
         assert d.adjusted == told[d.agent, d.baseline, d.place]
     assert all(d.adjusted is not None and np.isfinite(d.adjusted) for d in parts)
+
+
+def test_parts_are_named_in_the_order_in_which_they_follow() -> None:
+    without, within = made(0.5, 0.2)[1], made(0.5, 0.9)[1]  # gamma 0 behind the refit, ahead of it
+    found = [a for n in (without, within) if (a := n.attribution(PL, "world")) is not None]
+    assert [step.name for step in found[0].steps] == [TUNING, INTERACTION, PLANNING]
+    assert names_of(found) == [TUNING, INTERACTION, TRIAL, PLANNING]
