@@ -63,9 +63,7 @@ class PPOSettings:
     gamma: float = 0.95  # discount per slate, in [0, 1]
     entropy: float = 0.001  # reward per nat of the first slot's entropy
     credit: Literal["slate", "item"] = "slate"  # item: a slot is not credited with others' reward
-    shortlist: int | None = (
-        None  # best of `supervised`, corrected; 0: all; None: 100 if it is there
-    )
+    shortlist: int | None = None  # best of `supervised`; 0: all items; None: 100 if it is there
     bootstrap: bool = False  # False: for the learner, a session that is cut off has ended
     serve: Literal["mode", "draw"] = "mode"  # the likeliest slate, or one drawn as in training
 
