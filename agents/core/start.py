@@ -33,6 +33,7 @@ from slategym.envs import engine
 from slategym.envs.types import World
 
 ENTROPY = 2.3  # nats, of the first slot drawn at the start, at first requests
+MOST = 0.95  # of an even draw's entropy, where candidates are few: a wrong order is unlearnt
 SHARPEST = (0.25, 256.0)  # nats per unit of score, between which that is sought
 BISECTIONS = 24
 PROBED = 256  # arrivals at whose first requests it is
@@ -96,7 +97,7 @@ def start_of(world: World, num_candidates: int) -> Start:
     first = engine.observe(world, engine.start(world, 0 * user_B, user_B, 0 * user_B))
     score_BC = policy.ranker.retrieve(first, num_candidates).score
     below_BC = (score_BC - score_BC[:, :1]).clamp(min=FORBIDDEN / SHARPEST[1])
-    wanted = min(ENTROPY, 0.5 * math.log(score_BC.shape[1]))
+    wanted = min(ENTROPY, MOST * math.log(score_BC.shape[1]))
     low, high = SHARPEST
     for _ in range(BISECTIONS):
         middle = math.sqrt(low * high)

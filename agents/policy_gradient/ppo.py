@@ -157,9 +157,6 @@ class PlackettLuce(Agent):
                 f"minibatch must divide num_users * rollout = {s.num_users * s.rollout}, "
                 f"got {s.minibatch}"
             )
-        for name, allowed in (("credit", ("slate", "item")), ("serve", ("mode", "draw"))):
-            if getattr(s, name) not in allowed:
-                raise UsageError(f"{name} must be {' or '.join(allowed)}, got {getattr(s, name)!r}")
         self.face = face_of(self.world, s.shortlist)
         width, device = Inputs(self.world).width, self.world.device
         self.policy = Ensemble(self.face.network, self.seeds, device)

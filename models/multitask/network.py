@@ -144,11 +144,12 @@ class MultiTaskBert(nn.Module):
 
     @property
     def scales(self) -> tuple[str, ...]:
-        """Names of the few numbers that bring closed forms to the scale of log-odds."""
+        """Names of the few numbers that move by units of log-odds: of closed forms, and of slots."""
+        slots = ("slot_bias",) if self.num_slots > 1 else ()
         if self.prior is None:
-            return ()
+            return slots
         weights = (f"prior.weights.{kind}" for kind in self.prior.weights)
-        return (*weights, "queries.user_levels.0.bias")
+        return (*weights, "queries.user_levels.0.bias", *slots)
 
     @property
     def device(self) -> torch.device:

@@ -211,7 +211,7 @@ class Changes(Counting):
     [
         (Forgets, "state broken off after one cycle and resumed, a training differs in"),
         (Loses, "load serves other slates than what was saved"),
-        (Unknown, "cycle told of train/loss = nan"),
+        (Unknown, "training diverged: train/loss is nan"),
         (Careless, "learn advanced a global random generator"),
         (Changes, r"default_settings must return a dataclass\(frozen=True\)"),
     ],

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from slategym.envs.names import UsageError
 from slategym.models.multitask.fit import TrainingSettings
@@ -45,15 +46,18 @@ def test_a_folder_that_is_no_encoder(train, tiny_settings, tmp_path: Path):
     assert not (tmp_path / "m").exists()
 
 
-def test_altered_weights(train, tmp_path: Path):
-    train(tmp_path)
-    weights = bytearray((tmp_path / "model.safetensors").read_bytes())
-    weights[-3] ^= 4
-    (tmp_path / "model.safetensors").write_bytes(weights)
+def test_altered_weights_are_refused_and_trained_anew(train, tmp_path: Path):
+    before = train(tmp_path).state_dict()
+    altered = bytearray((tmp_path / "model.safetensors").read_bytes())
+    altered[-3] ^= 4
+    (tmp_path / "model.safetensors").write_bytes(altered)
     with pytest.raises(ValueError, match=r"model\.safetensors was altered"):
         MultiTaskBert.from_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"model\.safetensors was altered"):
-        train(tmp_path)  # complete, and not what it was
+    weights = train(tmp_path).state_dict()  # complete, and not what it was: set aside
+    assert (tmp_path / "model.safetensors.damaged").read_bytes() == altered
+    again = MultiTaskBert.from_pretrained(tmp_path).state_dict()
+    assert all(torch.equal(again[name], before[name]) for name in before)
+    assert weights.keys() == before.keys()
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])

@@ -151,8 +151,8 @@ def test_time_limits_end_a_session_or_are_looked_beyond():
     ("changes", "message"),
     [
         ({"minibatch": 100}, r"minibatch must divide num_users \* rollout = 64, got 100"),
-        ({"credit": "topic"}, "credit must be slate or item, got 'topic'"),
-        ({"serve": "best"}, "serve must be mode or draw, got 'best'"),
+        ({"credit": "topic"}, "credit is slate or item, got 'topic'"),
+        ({"serve": "best"}, "serve is mode or draw, got 'best'"),
         ({"shortlist": 2}, "shortlist must be 0 or at least 3"),
         ({"shortlist": 5}, "has no supervised model"),
     ],

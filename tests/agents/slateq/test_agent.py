@@ -219,7 +219,7 @@ def test_it_learns_where_items_are_many_and_nothing_is_revealed():
             replace(TINY, choice="given"),
             'needs MultinomialLogit.* has ExponentialCascade; set choice="learned"',
         ),
-        (tempting_world, replace(TINY, serve="exact"), "unknown serve 'exact'"),
+        (tempting_world, replace(TINY, serve="exact"), "serve is ts or gs or os, got 'exact'"),
         (tempting_world, replace(TINY, target="sarsas"), "did you mean 'sarsa'"),
         (tempting_world, replace(TINY, prior=1), "a column of slateq's 1 inputs, 0 to 0; got 1"),
     ],

@@ -431,7 +431,7 @@ def test_the_report_has_every_section_and_the_note_on_what_it_does_not_say(ran: 
         assert f'<section id="{name}"' in html
     for name in ("learning", "assumptions", "models", "protocol", "learners", "repeat", "sources"):
         assert f'<section id="{name}"' in html
-    assert "The history rule in the table has two numbers and learns nothing." in html
+    assert "The history rule has two numbers and learns nothing." in html
     assert "slategym benchmark movielens --profile quick --seeds 1 --users 5" in html
 
 

@@ -82,7 +82,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, *offered: Published) -> None:
-    thing = Asset("a thing", "CC0", 1_024_005, offered)
+    thing = Asset("a thing", "CC0", 1_025_000, offered)  # an archive has headers
     monkeypatch.setitem(assets.ASSETS, "thing", thing)
 
 

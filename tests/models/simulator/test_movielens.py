@@ -258,7 +258,7 @@ def test_what_cannot_be_is_refused() -> None:
         movielens(pessimism=1.0, ensemble=1)
     with pytest.raises(UsageError, match="starts must be at least 1 arrival per person, got 0"):
         movielens(starts=0)
-    with pytest.raises(UsageError, match=r"MovieLens-v0 has no setting 'slate'.*slate_size"):
+    with pytest.raises(UsageError, match=r"MovieLens-v0 .* has no setting 'slate'.*slate_size"):
         make_world("MovieLens-v0", slate=3)
 
 
