@@ -144,7 +144,7 @@ class MultiTaskBert(nn.Module):
 
     @property
     def scales(self) -> tuple[str, ...]:
-        """Names of the few numbers that move by units of log-odds: of closed forms, and of slots."""
+        """Names of the few numbers that move by units of log-odds: of tables, and of slots."""
         slots = ("slot_bias",) if self.num_slots > 1 else ()
         if self.prior is None:
             return slots
