@@ -33,7 +33,6 @@ from slategym.experiments.studies.movielens import (
     COMPARED,
     GRID,
     GRID_POLICIES,
-    KINDS,
     MOST_USERS,
     STUDY,
 )
@@ -169,7 +168,7 @@ def test_what_is_fixed_before_learning_needs_no_learning() -> None:
 
 def test_who_is_read_is_never_who_was_chosen_on() -> None:
     plan = quick()
-    assert set(plan.tunings) == TUNED - set(KINDS)
+    assert set(plan.tunings) == TUNED
     tuned = list(plan.tunings.values())
     assert (
         len(set(ids(tuned))) == 4
@@ -225,7 +224,7 @@ def test_everybody_is_read_everywhere_that_the_report_compares() -> None:
         *("world", "judge", "judge-gp", "static")  # no boredom is varied there
     ]
     read = {unit.spec["label"] for unit in quick().readings}
-    assert read == {*LADDER, *AGENTS} - set(KINDS)
+    assert read == {*LADDER, *AGENTS}
 
 
 @pytest.mark.parametrize("profile", ["smoke", "quick"])
