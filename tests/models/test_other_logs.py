@@ -361,7 +361,10 @@ def test_clicks_are_learned_from_what_was_shown(tmp_path: Path) -> None:
     everything = predict(model, Sequences.from_log(log), np.arange(len(rows)))
     clicked_x = 1.0 / (1.0 + np.exp(-everything.click_xC[:, 0]))
     liked_x = log.events["item"].to_numpy() < 10
-    for slot, rate in enumerate((0.7, 0.42, 0.21, 0.105)):
+    rates = (0.7, 0.42, 0.21, 0.105)
+    odds_S = torch.tensor(rates).logit()
+    torch.testing.assert_close(effect_S[:4], odds_S - odds_S[0], atol=0.45, rtol=0)
+    for slot, rate in enumerate(rates):
         shown_x = liked_x & (log.events["position"].to_numpy() == slot)
         assert clicked_x[shown_x].mean() == pytest.approx(rate, abs=0.1)
     predictions = predict(model, Sequences.from_log(log), np.arange(200))
