@@ -26,7 +26,7 @@ arXiv:1502.02763; by position: Lagree et al. 2016, arXiv:1606.02448.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -49,6 +49,31 @@ from slategym.envs.types import Observation, World
 DRAW = purpose("thompson.draw")
 
 
+def check_counts(settings: object, names: Sequence[str]) -> None:
+    """Refuse settings of these names that are below 1."""
+    for name in names:
+        if getattr(settings, name) < 1:
+            raise UsageError(f"{name} must be at least 1, got {getattr(settings, name)}")
+
+
+def check_regression(exploration: float, ridge: float) -> None:
+    """Refuse standard errors and prior weights with which nothing can be solved."""
+    if exploration < 0 or ridge <= 0:
+        raise UsageError(
+            "exploration must be 0 or more and ridge above 0, got "
+            f"exploration={exploration}, ridge={ridge}"
+        )
+
+
+def check_shapes(weights: Mapping[str, Tensor], mine: Mapping[str, Tensor]) -> None:
+    """Refuse weights of another width with a ValueError."""
+    for name, own in mine.items():
+        if weights[name].shape != own.shape:
+            raise ValueError(
+                f"{name} has shape {tuple(weights[name].shape)}, not {tuple(own.shape)}"
+            )
+
+
 @dataclass(frozen=True)
 class LinearBanditSettings:
     """How a linear bandit explores and how much it can tell apart."""
@@ -62,14 +87,8 @@ class LinearBanditSettings:
     item_features: int = 24  # at most, besides the constant
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "num_users", "slates", "user_features", "item_features"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.exploration < 0 or self.ridge <= 0:
-            raise UsageError(
-                "exploration must be 0 or more and ridge above 0, got "
-                f"exploration={self.exploration}, ridge={self.ridge}"
-            )
+        check_counts(self, ("num_steps", "num_users", "slates", "user_features", "item_features"))
+        check_regression(self.exploration, self.ridge)
 
 
 @dataclass(frozen=True)
@@ -265,11 +284,7 @@ class LinearBandit(Agent):
         Raises:
             ValueError: they are of another width.
         """
-        for name, mine in self.weights().items():
-            if weights[name].shape != mine.shape:
-                raise ValueError(
-                    f"{name} has shape {tuple(weights[name].shape)}, not {tuple(mine.shape)}"
-                )
+        check_shapes(weights, self.weights())
         w = {name: x.to(self.world.device) for name, x in weights.items()}
         self.features = PairFeatures(
             self.world,

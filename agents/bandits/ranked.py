@@ -32,7 +32,13 @@ import torch
 from torch import Tensor
 
 from slategym.agents.bandits.examination import examination
-from slategym.agents.bandits.linear import Evidence, Posterior
+from slategym.agents.bandits.linear import (
+    Evidence,
+    Posterior,
+    check_counts,
+    check_regression,
+    check_shapes,
+)
 from slategym.agents.core import sessions
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.offer import Offer, Offers, best_slate
@@ -45,7 +51,6 @@ from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck
-from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 
 
@@ -60,14 +65,8 @@ class RankedBanditSettings:
     ridge: float = 1.0  # prior weight on theta = 0, in observations, > 0
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "num_users", "rollout"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.exploration < 0 or self.ridge <= 0:
-            raise UsageError(
-                "exploration must be 0 or more and ridge above 0, got "
-                f"exploration={self.exploration}, ridge={self.ridge}"
-            )
+        check_counts(self, ("num_steps", "num_users", "rollout"))
+        check_regression(self.exploration, self.ridge)
 
 
 @dataclass(frozen=True)
@@ -185,11 +184,7 @@ class RankedBandit(Agent):
         Raises:
             ValueError: they are of another width.
         """
-        for name, mine in self.weights().items():
-            if weights[name].shape != mine.shape:
-                raise ValueError(
-                    f"{name} has shape {tuple(weights[name].shape)}, not {tuple(mine.shape)}"
-                )
+        check_shapes(weights, self.weights())
         sums = dict(weights)
         self.back_S = sums.pop("back").clone()
         self._believe(Evidence(**{n: x.to(self.world.device) for n, x in sums.items()}))
