@@ -186,7 +186,12 @@ def test_what_looks_at_the_present_alone_is_served_where_it_is_clearly_better(
     settings = replace(present(agent), num_steps=2_048)
     forward = agent(wrong, settings).learn(replace(wrong, selection=lambda: wrong))
     assert [one.policy for one in forward.served] == ["trained"]
-    assert expected_return(wrong, forward) > 2 * expected_return(wrong, supervised(wrong))
+    before = expected_return(wrong, supervised(wrong))
+    assert expected_return(wrong, forward) > 2 * before
+    forward.serve([False])
+    assert expected_return(wrong, forward) == pytest.approx(before, rel=1e-5)
+    forward.serve([True])
+    assert expected_return(wrong, forward) > 2 * before
     # here the ranker is right already: there is nothing to gain
     believed = [-2.0, -2.5, -3.0, 0.5, 0.2]
     taste = plain_taste(believed, [0.0] * 5)
