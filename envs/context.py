@@ -90,6 +90,7 @@ class Clock:
             back = later_by_days(context.hour, context.weekday, away)
             hour_B = torch.where(away > 0, back[0], hour_B)
             weekday_B = torch.where(away > 0, back[1], weekday_B)
+            context = replace(context, gap=away)
         return replace(context, hour=hour_B, weekday=weekday_B)
 
 

@@ -155,7 +155,10 @@ def request(world: World, shown: Mapping[str, Tensor]) -> Observation:
     observation = read(world, observed(world, shown))
     assert observation.state is not None
     beside = encoder.beside(_arrival(world, shown))
-    return replace(observation, view=Encoded((), observation.state, observation.step, beside))
+    away_B = observation.context.gap
+    return replace(
+        observation, view=Encoded((), observation.state, observation.step, away_B, beside)
+    )
 
 
 def _arrival(world: World, shown: Mapping[str, Tensor]) -> Arrival:

@@ -34,6 +34,7 @@ from slategym.models.multitask.reading import STEPS
 from slategym.models.tasks import Task
 from slategym.models.taste import Outputs, clicked
 
+SECONDS_PER_DAY = 86_400.0
 PEOPLE_AT_ONCE = 512  # rows of a population that are encoded together
 
 
@@ -44,6 +45,7 @@ class Encoded:
     inputs: tuple[Tensor, ...]  # per layer (B, P, D), its input by position; unread past `length`
     state: Tensor  # (B, D) output at the last position
     length: Tensor  # (B,) int64, positions in use, the context token included
+    away: Tensor  # (B,) float32, days between visits since the last event
     beside: Beside | None = None  # statistics; None: the model reads none
 
 
@@ -70,7 +72,7 @@ class StateEncoder:
 
         Args:
             model: the network; its tensors decide the device.
-            seconds_per_event: gap that the network is told between events of a session.
+            seconds_per_event: gap that the network is told between events of one visit.
         """
         self.model = model.eval()
         for parameter in model.parameters():
@@ -131,7 +133,14 @@ class StateEncoder:
             used_BP = F.pad(used_BH, (1, 0), value=True)
             kept, state_BD = self.steps.read(self.model.sequence.input_norm(tokens_BPD), used_BP)
             kept = tuple(map(self._widened, kept))
-            return Encoded(kept, state_BD, used_BP.sum(1), self.beside(arrival))
+            length_B = used_BP.sum(1)
+            return Encoded(
+                inputs=kept,
+                state=state_BD,
+                length=length_B,
+                away=torch.zeros_like(length_B, dtype=torch.float32),
+                beside=self.beside(arrival),
+            )
         *inputs, out_BPD = self._layer_outputs(context_BD, events_BHD, used_BH)
         length_B = used_BH.sum(1) + 1
         last_B1D = (length_B - 1)[:, None, None].expand(-1, 1, out_BPD.shape[2])
@@ -139,6 +148,7 @@ class StateEncoder:
             inputs=tuple(map(self._widened, inputs)),
             state=out_BPD.gather(1, last_B1D)[:, 0],
             length=length_B,
+            away=torch.zeros_like(length_B, dtype=torch.float32),
             beside=self.beside(arrival),
         )
 
@@ -183,9 +193,13 @@ class StateEncoder:
     ) -> Encoded:
         """One more event each; rows where took_B is False are left as they are.
 
-        Every row is computed and the unwanted thrown away: no shape depends on the data.
+        Every row is computed and the unwanted thrown away: no shape depends on the data. The gap
+        to the event before is `seconds_per_event` and the days between visits in the meantime,
+        which the context tells.
         """
-        gap_B1 = torch.full_like(feedback_BM[:, :1], self.seconds)
+        away_B = encoded.away + context.gap
+        gap_B1 = (self.seconds + SECONDS_PER_DAY * away_B)[:, None]
+        away_B = away_B.masked_fill(took_B, 0.0)
         token_BD = self.model.sequence.event_tokens(
             self.items_ND, item_B[:, None], feedback_BM[:, None], gap_B1
         )[:, 0]
@@ -200,6 +214,7 @@ class StateEncoder:
                 ),
                 state=torch.where(took_B[:, None], state_BD, encoded.state),
                 length=torch.where(took_B, at_B + 1, encoded.length),
+                away=away_B,
                 beside=beside_after(self.model, encoded.beside, item_B, feedback_BM, took_B),
             )
         x_BD = self._positioned(token_BD, at_B)
@@ -213,6 +228,7 @@ class StateEncoder:
             inputs=tuple(inputs),
             state=torch.where(took_B[:, None], x_BD, encoded.state),
             length=torch.where(took_B, at_B + 1, encoded.length),
+            away=away_B,
             beside=beside_after(self.model, encoded.beside, item_B, feedback_BM, took_B),
         )
 
@@ -283,7 +299,9 @@ class StateEncoder:
                 weekday=None,
             )
             length_B = torch.zeros_like(observation.step)
-            encoded = Encoded((), observation.state, length_B, self.beside(arrival))
+            encoded = Encoded(
+                (), observation.state, length_B, observation.context.gap, self.beside(arrival)
+            )
         return self.query(encoded, context, observation.state)
 
     @torch.no_grad()

@@ -55,3 +55,5 @@ def test_coming_back_after_days():
     torch.testing.assert_close(context.hour, torch.tensor([2.0, 21.0, 23.5]))
     assert context.weekday.tolist() == [0, 5, 0]
     assert context.weekday.dtype == torch.int32
+    assert torch.equal(context.gap, away_B)
+    assert torch.equal(clock.advance(context, torch.zeros(3), luck(4)).gap, torch.zeros(3))

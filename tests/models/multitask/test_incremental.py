@@ -56,10 +56,17 @@ class Story:
             for u in range(p.size)
         ]
 
-    def add(self, item_B: Tensor, feedback_BM: Tensor, took_B: Tensor) -> None:
+    def add(
+        self,
+        item_B: Tensor,
+        feedback_BM: Tensor,
+        took_B: Tensor,
+        days_B: Tensor | None = None,
+    ) -> None:
         for u, events in enumerate(self.events):
             if took_B[u]:
-                events.append((int(item_B[u]), feedback_BM[u].tolist(), GAP))
+                gap = GAP if days_B is None else GAP + 86_400 * float(days_B[u])
+                events.append((int(item_B[u]), feedback_BM[u].tolist(), gap))
 
     def states(self, model: MultiTaskBert) -> Tensor:
         """Last state of each user by the network's own forward, one user at a time, (B, D)."""
@@ -119,6 +126,28 @@ def test_other_sequences_event_by_event_equal_their_full_forward(
         story.add(*events)
         encoded = encoder.after(encoded, *events, context)
         torch.testing.assert_close(encoded.state, story.states(encoder.model), **CLOSE)
+
+
+@pytest.mark.parametrize("sequence", ["causal", "gru"])
+def test_days_between_visits_are_told_with_the_next_event(
+    sequence: str, people: Population
+) -> None:
+    """Also where the first slates after the return were passed over."""
+    encoder = StateEncoder(
+        loud_bert(N, max_history=H + 6, sequence=sequence), seconds_per_event=GAP
+    )
+    story, days_B = Story(people), torch.zeros(B)
+    encoded, context = encoder.initial(arrive(people, everybody(people))), clock(people)
+    for turn in range(6):
+        item_B, feedback_BM, took_B = random_events(turn)
+        away_B = torch.where(torch.arange(B) % 3 == turn % 3, 0.5 + turn, 0.0)
+        days_B = days_B + away_B
+        story.add(item_B, feedback_BM, took_B, days_B)
+        days_B = days_B.masked_fill(took_B, 0.0)
+        now = replace(context, gap=away_B)
+        encoded = encoder.after(encoded, item_B, feedback_BM, took_B, now)
+        torch.testing.assert_close(encoded.state, story.states(encoder.model), **CLOSE)
+    assert days_B.count_nonzero() > 0  # somebody's days still wait for an event
 
 
 def test_who_takes_nothing_stays_as_they_are(encoder: StateEncoder, people: Population) -> None:
