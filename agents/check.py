@@ -236,6 +236,28 @@ class _Probe:
             self.fail(what, "must give one log-probability per slate, (users,), or None")
         if not bool((logp_B.isfinite() & (logp_B <= 1e-4)).all()):
             self.fail(what, f"gave log-probabilities {logp_B.tolist()}; they are finite and <= 0")
+        self.check_slots(what, action)
+
+    def check_slots(self, what: str, action: Action) -> None:
+        """Log-probabilities of slots, where a policy has them: they belong to the slate's."""
+        K = self.world.slate_size
+        for name in ("slot_logp", "position_logp"):
+            logp_BK = getattr(action, name)
+            if logp_BK is None:
+                continue
+            if not isinstance(logp_BK, Tensor) or logp_BK.shape != (B, K):
+                self.fail(what, f"must give {name} of every slot, (users, slots) = {(B, K)}")
+            if not bool((logp_BK.isfinite() & (logp_BK <= 1e-4)).all()):
+                self.fail(what, f"gave {name} {logp_BK.tolist()}; they are finite and <= 0")
+        if action.slot_logp is not None:
+            total_B = action.slot_logp.double().sum(1)
+            if action.logp is None or bool(((total_B - action.logp).abs() > 1e-3).any()):
+                self.fail(
+                    what,
+                    "gave slot_logp that do not sum to logp. They are of each slot's choice given "
+                    "the slots before it; what a slot is shown with whatever the others hold is "
+                    "position_logp",
+                )
 
     def check_predict(self) -> None:
         """The same slates from arrays, as the environments show them."""

@@ -17,6 +17,10 @@ class Action:
 
     slate: Tensor  # (B, K) int32 positions, best first
     logp: Tensor | None = None  # (B,) log-probability of that ordered slate, nats
+    # (B, K) log-probability of each slot's choice given the slots before it, nats; they sum to logp
+    slot_logp: Tensor | None = None
+    # (B, K) log-probability of this item in this slot, whatever the other slots hold, nats
+    position_logp: Tensor | None = None
 
 
 class Policy(Protocol):

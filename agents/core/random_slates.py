@@ -27,7 +27,7 @@ class Random:
     privileged: ClassVar[bool] = False
 
     def act(self, observation: Observation, luck: Luck) -> Action:
-        """A uniform slate; its log-probability is exact."""
+        """A uniform slate; its log-probabilities are exact, of the whole and of every slot."""
         allowed_BC = observation.allowed
         score_BC = luck.uniform(SHUFFLE, self.num_candidates)
         slate_BK = top_slate(allowed_only(score_BC, allowed_BC), self.num_slots)
@@ -36,7 +36,9 @@ class Random:
         else:
             left_B = allowed_BC.sum(1).float()
         slot_K = torch.arange(self.num_slots, device=score_BC.device)
-        return Action(slate_BK, -(left_B[:, None] - slot_K).log().sum(1))
+        slot_logp_BK = -(left_B[:, None] - slot_K).log()
+        position_logp_BK = -left_B.log()[:, None].expand_as(slot_logp_BK)
+        return Action(slate_BK, slot_logp_BK.sum(1), slot_logp_BK, position_logp_BK)
 
 
 def clicks_under_random_slates(world: World, num_users: int = 500, num_slates: int = 10) -> Tensor:

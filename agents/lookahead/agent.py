@@ -320,7 +320,7 @@ class Lookahead(Agent):
         order_BC, law = self._serving(shown)
         drawn_BK, logp_BK = draw(law, luck.uniform(SLOT, self.world.slate_size))
         at_BK = order_BC.gather(1, drawn_BK)
-        return Action(shown["id"].gather(1, at_BK).int(), logp_BK.sum(1))
+        return Action(shown["id"].gather(1, at_BK).int(), logp_BK.sum(1), logp_BK)
 
     def _serving(self, shown: Shown) -> tuple[Tensor, Scores]:
         one = slice(self.serving, self.serving + 1)

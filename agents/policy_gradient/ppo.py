@@ -344,7 +344,7 @@ class PlackettLuce(Agent):
         shown = self.face.show(observation)
         uniform_BK = luck.uniform(SLOT, self.world.slate_size)
         chosen_BK, logp_BK = draw(self._served(shown), uniform_BK)
-        return Action(self.face.slate(shown, chosen_BK), logp_BK.sum(1))
+        return Action(self.face.slate(shown, chosen_BK), logp_BK.sum(1), logp_BK)
 
     def _served(self, shown: Shown) -> Scores:
         return self._scores(self.served_policy.only(self.serving), self.face, shown)

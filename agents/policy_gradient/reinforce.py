@@ -317,7 +317,8 @@ class ReinforceTopK(Agent):
         """Draws of the mix, with the exact log-probability of these draws in this order."""
         shown = self.face.show(observation)
         slate_BK, logp_BK = self._draw(self._logp(self._serving, shown), shown, luck)
-        return Action(slate_BK.int(), logp_BK.sum(1))
+        # every slot is drawn by itself
+        return Action(slate_BK.int(), logp_BK.sum(1), slot_logp=logp_BK, position_logp=logp_BK)
 
     @property
     def _serving(self) -> Ensemble:

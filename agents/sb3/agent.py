@@ -40,7 +40,7 @@ class StableAgent(Agent):
 
     @abstractmethod
     def draw(self, seen: dict[str, Tensor], luck: Luck) -> tuple[Tensor, Tensor | None]:
-        """An action as the policy explores; its slate's log-probability where it is known."""
+        """An action as the policy explores; (B, K) log-probabilities of slots drawn independently."""
 
     def build(self) -> None:
         """The algorithm, under generators of its own."""
@@ -92,8 +92,11 @@ class StableAgent(Agent):
     def explore(self, observation: Observation, luck: Luck) -> Action:
         """The slate of an action drawn as in training, but from luck."""
         shown = self.view.show(self.world, observation)
-        action, logp_B = self.draw(self._seen(shown), luck)
-        return Action(self.view.slate(self.world, shown, action), logp_B)
+        action, slot_BK = self.draw(self._seen(shown), luck)
+        slate_BK = self.view.slate(self.world, shown, action)
+        if slot_BK is None:
+            return Action(slate_BK)
+        return Action(slate_BK, slot_BK.sum(1), slot_logp=slot_BK, position_logp=slot_BK)
 
     def weights(self) -> dict[str, Tensor]:
         """The policy without its critics."""

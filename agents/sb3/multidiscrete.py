@@ -75,10 +75,10 @@ class PPOMultiDiscrete(StableAgent):
         return SlotView(Inputs(world))
 
     def draw(self, seen: dict[str, Tensor], luck: Luck) -> tuple[Tensor, Tensor]:
-        """Every slot by itself, as Gumbel's argmax; the log-probability is exact."""
+        """Every slot by itself, as Gumbel's argmax; the log-probabilities are exact."""
         laws = self.model.policy.get_distribution(seen).distribution
         logp_BKC = torch.stack([law.logits for law in laws], 1)  # normalised
         B, K, C = logp_BKC.shape
         gumbel_BKC = luck.gumbel(SLOTS, K * C).view(B, K, C)
         slate_BK = (logp_BKC + gumbel_BKC).argmax(2)
-        return slate_BK, logp_BKC.gather(2, slate_BK[..., None])[..., 0].sum(1)
+        return slate_BK, logp_BKC.gather(2, slate_BK[..., None])[..., 0]

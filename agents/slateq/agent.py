@@ -251,7 +251,7 @@ class SlateQ(Agent):
         return self._search(scene, how, self.values.only(at), self.odds.only(at))[0].int()
 
     def explore(self, observation: Observation, luck: Luck) -> Action:
-        """A random slate with probability epsilon, else the best; the log-probability is exact."""
+        """A random slate with probability epsilon, else the best; log-probabilities are exact."""
         return self._mixed(self.act(observation, luck).slate, observation, luck)
 
     def _mixed(self, best_BK: Tensor, observation: Observation, luck: Luck) -> Action:
@@ -260,9 +260,14 @@ class SlateQ(Agent):
         assert uniform.logp is not None
         explores_B1 = luck.uniform(EXPLORE, 1) < epsilon
         slate_BK = torch.where(explores_B1, uniform.slate, best_BK)
-        best_B = (slate_BK == best_BK).all(1)
-        prob_B = epsilon * uniform.logp.exp() + (1.0 - epsilon) * best_B
-        return Action(slate_BK, prob_B.log())
+        assert uniform.slot_logp is not None and uniform.position_logp is not None
+        same_BK = slate_BK == best_BK
+        # of the slots up to each one: drawn so, or the best so far
+        random_BK = epsilon * uniform.slot_logp.double().cumsum(1).exp()
+        upto_BK = (random_BK + (1.0 - epsilon) * same_BK.int().cummin(1).values).log()
+        slot_BK = torch.cat([upto_BK[:, :1], upto_BK.diff(dim=1)], 1)
+        here_BK = (epsilon * uniform.position_logp.exp() + (1.0 - epsilon) * same_BK).log()
+        return Action(slate_BK, upto_BK[:, -1].float(), slot_BK.float(), here_BK)
 
     @property
     def _unit(self) -> float:

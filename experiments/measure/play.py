@@ -26,7 +26,8 @@ from slategym.envs.types import (
 )
 from slategym.models.tasks import Task, column, tasks_of
 
-SlateListener = Callable[[Session, Items, Action, Outcome], None]  # before, shown, why, caused
+# before, shown, why, caused, after
+SlateListener = Callable[[Session, Items, Action, Outcome, Session], None]
 
 BATCH = 1_024  # users side by side
 TAKEN = {  # columns of rows that are of no signal
@@ -93,7 +94,7 @@ def _play_batch(
         bored_B, before = _bored(session), session
         session, outcome = engine.transition(world, session, action.slate)
         if on_slate is not None:
-            on_slate(before, items, action, outcome)
+            on_slate(before, items, action, outcome, session)
         tally.add(lane_B, items, outcome, bored_B)
         going_B = ~(outcome.left | outcome.cut)
         if not going_B.all():

@@ -90,6 +90,19 @@ class Writes(Best):
         return Action(self.slate(observation))
 
 
+class Halves(Best):
+    def act(self, observation: Observation, luck: Luck) -> Action:
+        slate_BK = self.slate(observation)
+        half_BK = torch.full(slate_BK.shape, 0.5).log()
+        return Action(slate_BK, half_BK[:, 0], slot_logp=half_BK)
+
+
+class OneSlot(Best):
+    def act(self, observation: Observation, luck: Luck) -> Action:
+        slate_BK = self.slate(observation)
+        return Action(slate_BK, torch.zeros(len(slate_BK)), position_logp=torch.zeros(6, 1))
+
+
 class Unlikely(Best):
     def act(self, observation: Observation, luck: Luck) -> Action:
         return Action(self.slate(observation), torch.ones(observation.step.shape[0]))
@@ -122,6 +135,8 @@ class Counts(Best):
         (Sociable, r"act shows user 3 \[0, 1\] in company and \[1, 2\] alone"),
         (Writes, "act changed the observation"),
         (Unlikely, "gave log-probabilities .*<= 0"),
+        (Halves, "gave slot_logp that do not sum to logp"),
+        (OneSlot, r"must give position_logp of every slot, \(users, slots\) = \(6, 2\)"),
         (
             Crashes,
             "Crashes: act failed at test_check.py:[0-9]+: TypeError: 'Context' object is not",

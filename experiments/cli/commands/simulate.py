@@ -232,7 +232,7 @@ def _run(
         task = bar.add_task(policy.name, total=users)
         log = stack.enter_context(writing(world, out, asked)) if out is not None else None
 
-        def on_slate(session: Any, items: Any, action: Any, outcome: Any) -> None:
+        def on_slate(session: Any, items: Any, action: Any, outcome: Any, after: Any) -> None:
             for name, value in zip(
                 names, outcome.feedback.double().sum((0, 1)).tolist(), strict=True
             ):
@@ -243,7 +243,7 @@ def _run(
                         f"{policy.name} cannot say how likely the slates are that it explores "
                         "with, so that no log of them is exact; leave out --out or --explore"
                     )
-                log.add(session, items, action, outcome)
+                log.add(session, items, action, outcome, after)
 
         rows = play(
             world,

@@ -63,6 +63,8 @@ def test_how_likely_a_slate_was_is_exact() -> None:
             seen[code] = prob_B[0]
             assert mine_B.float().mean() == pytest.approx(float(prob_B[0]), abs=0.02)
     assert float(seen.sum()) == pytest.approx(1.0, abs=0.01)
+    assert action.slot_logp is not None and torch.equal(action.slot_logp.sum(1), action.logp)
+    assert torch.equal(action.position_logp, action.slot_logp)  # slots are drawn by themselves
 
 
 def test_changing_candidates_are_seen() -> None:

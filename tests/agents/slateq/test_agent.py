@@ -152,6 +152,14 @@ def test_exploring_slates_have_their_exact_probability():
     assert len(drawn) == 12 and prob.sum() == pytest.approx(1.0, abs=1e-5)
     torch.testing.assert_close(count / 20_000, prob, atol=0.01, rtol=0.0)
     assert 0.5 < agent._epsilon < 0.6 and prob.max() == pytest.approx(1 - agent._epsilon * 11 / 12)
+    # of slots: sums over the slates that hold the item there
+    for k in range(2):
+        same = drawn[:, k] == drawn[:, k : k + 1]
+        here = (same * prob).sum(1)[index]
+        torch.testing.assert_close(action.position_logp[:, k].exp(), here, rtol=1e-4, atol=1e-6)
+        if k == 0:
+            torch.testing.assert_close(action.slot_logp[:, 0].exp(), here, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(action.slot_logp.sum(1), action.logp, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("choice", ["given", "learned"])

@@ -148,7 +148,7 @@ def test_progress_and_slates_are_told_as_they_go(world: World) -> None:
         seed=3,
         batch=8,
         on_batch=done.append,
-        on_slate=lambda before, items, action, outcome: shown.append(len(items.id)),
+        on_slate=lambda before, items, action, outcome, after: shown.append(len(items.id)),
     )
     assert done == [8, 8, 4] and sum(shown) == rows["length"].sum()
 

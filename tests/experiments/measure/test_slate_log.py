@@ -19,6 +19,8 @@ from small_worlds import learned_world
 from slategym.agents.core.random_slates import Random
 from slategym.agents.registry import make_policy
 from slategym.agents.types import Action, Policy
+from slategym.envs import engine
+from slategym.envs.observation import show
 from slategym.envs.registry import make_world
 from slategym.envs.types import Items, Outcome, Session, World
 from slategym.experiments.measure import slate_log
@@ -43,9 +45,11 @@ def logged(world: World, path: Path, policy: Policy | None = None) -> tuple[pd.D
     users = torch.arange(min(world.population.size, 20), dtype=torch.int32)
     with writing(world, path) as log:
 
-        def keep(session: Session, items: Items, action: Action, outcome: Outcome) -> None:
+        def keep(
+            session: Session, items: Items, action: Action, outcome: Outcome, after: Session
+        ) -> None:
             shown.append((session, items, action, outcome))
-            log.add(session, items, action, outcome)
+            log.add(session, items, action, outcome, after)
 
         play(world, policy, users, seed=1, batch=8, on_slate=keep)
     return pd.read_parquet(path), shown
@@ -79,11 +83,57 @@ def test_propensities_are_exact(world: World, tmp_path: Path) -> None:
     for session, items, _, _ in shown:
         for b in range(len(items.id)):
             left = int((~session.offer[b]).sum())  # items not consumed yet
-            exact = 1 / (left * (left - 1) * (left - 2))
-            assert frame["propensity"].iloc[at : at + K].tolist() == pytest.approx([exact] * K)
+            rows = frame.iloc[at : at + K]
+            slots = [1 / left, 1 / (left - 1), 1 / (left - 2)]
+            assert rows["slot_propensity"].tolist() == pytest.approx(slots)
+            assert rows["propensity"].tolist() == pytest.approx([float(np.prod(slots))] * K)
+            assert rows["position_propensity"].tolist() == pytest.approx([1 / left] * K)
             at += K
     sure, _ = logged(world, tmp_path / "sure.parquet", make_policy("supervised", world))
-    assert (sure["propensity"] == 1).all()
+    assert (sure[["propensity", "slot_propensity", "position_propensity"]] == 1).all().all()
+
+
+def test_what_the_agent_saw_and_what_came_last(world: World, tmp_path: Path) -> None:
+    path, seen, final = tmp_path / "log.parquet", [], []
+    policy = make_policy("random", world)
+    with writing(world, path) as log:
+
+        def keep(*slate: Session | Items | Action | Outcome) -> None:
+            session, _, _, outcome, after = slate
+            for told, of in ((seen, session), (final, after)):
+                shown = show(world, engine.observe(world, of))
+                told += [{n: x[b] for n, x in shown.items()} for b in range(len(of.step))]
+            ended.extend((outcome.left | outcome.cut).tolist())
+            log.add(*slate)
+
+        ended: list[bool] = []
+        play(world, policy, torch.arange(20, dtype=torch.int32), seed=1, batch=8, on_slate=keep)
+    frame = pd.read_parquet(path)
+    about = json.loads(pyarrow.parquet.read_schema(path).metadata[slate_log.ABOUT])
+    first = frame[frame["position"] == 0]
+    assert len(first) == len(seen) and set(about["observation"]) == set(seen[0])
+    for name, form in about["observation"].items():
+        column, last = f"observation_{name}", f"final_observation_{name}"
+        assert frame.loc[frame["position"] > 0, [column, last]].isna().all().all()
+        assert first[last].notna().tolist() == ended
+        for got, expected in zip(first[column], seen, strict=True):
+            assert got.dtype == form["dtype"] and list(expected[name].shape) == form["shape"]
+            np.testing.assert_array_equal(got, expected[name].numpy().ravel())
+        last_seen = [x for x, over in zip(final, ended, strict=True) if over]
+        for got, expected in zip(first[last].dropna(), last_seen, strict=True):
+            np.testing.assert_array_equal(got, expected[name].numpy().ravel())
+    with writing(world, path, observations=False) as log:
+        play(world, policy, torch.arange(4, dtype=torch.int32), seed=1, on_slate=log.add)
+    assert not [name for name in pd.read_parquet(path) if "observation" in str(name)]
+
+
+def test_the_action_shows_the_item(tmp_path: Path) -> None:
+    world = make_world("InterestEvolution-v0", slate_size=K)
+    frame, _ = logged(world, tmp_path / "log.parquet")
+    offered = frame["offered"].dropna().tolist()
+    for row in range(0, len(frame), K):
+        rows = frame.iloc[row : row + K]
+        assert offered[row // K][rows["action"]].tolist() == rows["item"].tolist()
 
 
 def test_times_never_go_back(world: World, tmp_path: Path) -> None:
@@ -101,7 +151,7 @@ def test_written_in_chunks_it_is_the_same(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, _ = logged(world, tmp_path / "whole.parquet")
-    monkeypatch.setattr(slate_log, "FLUSH", 30)
+    monkeypatch.setattr(slate_log, "FLUSH_ROWS", 30)
     parts, _ = logged(world, tmp_path / "parts.parquet")
     pd.testing.assert_frame_equal(parts, whole)
 
@@ -109,7 +159,7 @@ def test_written_in_chunks_it_is_the_same(
 def test_the_whole_file_or_none(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slate_log, "FLUSH", 30)  # some of it is on disk when it fails
+    monkeypatch.setattr(slate_log, "FLUSH_ROWS", 30)  # some of it is on disk when it fails
     path = tmp_path / "deep" / "log.parquet"
     policy, seen = Random(world.num_candidates, K), []
 
@@ -158,10 +208,12 @@ KILLED = """
 import sys, torch
 from pathlib import Path
 from slategym.agents.registry import make_policy
+from slategym.envs import engine
+from slategym.envs.observation import show
 from slategym.envs.registry import make_world
 from slategym.experiments.measure import slate_log
 from slategym.experiments.measure.play import play
-slate_log.FLUSH = 30
+slate_log.FLUSH_ROWS = 30
 world = make_world("InterestEvolution-v0")
 slates = iter(range(10**9))
 with slate_log.writing(world, Path(sys.argv[1])) as log:
@@ -231,5 +283,11 @@ def test_whose_slates_they_are(world: World, tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     with writing(world, path, {"world": world.name, "policy": "random", "seed": 1}) as log:
         play(world, Random(40, K), torch.arange(2, dtype=torch.int32), seed=1, on_slate=log.add)
-    kept = pyarrow.parquet.read_schema(path).metadata[slate_log.ABOUT]
-    assert json.loads(kept) == {"world": "small", "policy": "random", "seed": 1}
+    kept = json.loads(pyarrow.parquet.read_schema(path).metadata[slate_log.ABOUT])
+    assert kept.pop("observation")["step"] == {"shape": [1], "dtype": "int32"}
+    assert kept == {
+        **{"format": slate_log.FORMAT, "status": "finished"},
+        **{"world": "small", "policy": "random", "seed": 1},
+        **{"signals": ["click", "like", "rating"], "objective": [1.0, 1.0, 0.0]},
+        **{"slots": K, "candidates": 40},
+    }
