@@ -40,7 +40,7 @@ class StableAgent(Agent):
 
     @abstractmethod
     def draw(self, seen: dict[str, Tensor], luck: Luck) -> tuple[Tensor, Tensor | None]:
-        """An action as the policy explores; (B, K) log-probabilities of slots drawn independently."""
+        """An action as the policy explores; (B, K) log-probabilities of slots drawn apart."""
 
     def build(self) -> None:
         """The algorithm, under generators of its own."""

@@ -88,9 +88,7 @@ def read_in_truth(penalty: float) -> tuple[float, float, int]:
     agent = LinUCB(place, settings).learn(place)
     count_N = torch.zeros(N)
 
-    def count(
-        before: object, items: Items, action: object, outcome: object, after: object
-    ) -> None:
+    def count(before: object, items: Items, action: object, outcome: object, after: object) -> None:
         count_N.add_(torch.bincount(items.id.long().flatten(), minlength=N))
 
     users = torch.arange(200, dtype=torch.int32)
