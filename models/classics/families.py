@@ -130,9 +130,15 @@ def _pair(rows: Rows, s: Settings) -> FadingPair:
 
 
 def _trained(
-    kind: type[Asymmetric] | type[SASRec], training: Training
+    kind: type[Asymmetric] | type[SASRec], training: Training, few: int
 ) -> tuple[Callable[[Rows, Settings], NextItem[Any]], Callable[[Rows, Ints], dict[str, float]]]:
-    """How such a network is fitted for given epochs, and how their number is found."""
+    """How such a network is fitted for given epochs, and how their number is found.
+
+    Args:
+        kind: of network.
+        training: how.
+        few: epochs where no row tells when to stop.
+    """
 
     def train(rows: Rows, epochs: int | None, validation_x: Ints | None) -> tuple[Any, int]:
         network = make_network(kind, rows.events.num_items, training)
@@ -150,6 +156,8 @@ def _trained(
 
     def search(rows: Rows, validation_x: Ints) -> dict[str, float]:
         network, epochs = train(rows, None, validation_x)
+        if not epochs:
+            return {"epochs": float(few)}
         rows.table(kind.__name__, [epochs], lambda: network)  # as it was at its best epoch
         return {"epochs": float(epochs)}
 
@@ -229,15 +237,15 @@ FAMILIES: dict[str, Family] = {
         "a fading sum of factors of what was clicked, trained by full cross-entropy",
         {},
         {"epochs": 7.0},
-        _trained(Asymmetric, ASYMMETRIC)[0],
-        search=_trained(Asymmetric, ASYMMETRIC)[1],
+        _trained(Asymmetric, ASYMMETRIC, 7)[0],
+        search=_trained(Asymmetric, ASYMMETRIC, 7)[1],
     ),
     "sasrec": Family(
         "causal self-attention, trained by full cross-entropy",
         {},
         {"epochs": 20.0},
-        _trained(SASRec, SASREC)[0],
-        search=_trained(SASRec, SASREC)[1],
+        _trained(SASRec, SASREC, 20)[0],
+        search=_trained(SASRec, SASREC, 20)[1],
     ),
 }
 

@@ -27,7 +27,9 @@ from torch.nn import functional as F
 from slategym.models.closed_form.events import Bools, Events
 
 WINDOW = 50  # clicks that are read
-BATCH = 64  # windows
+BATCH = 64  # windows of a step at the least; more where they are short
+BATCH_TARGETS = 1_600  # that a step should predict
+MOST_LOGITS = 2**23  # held at once when held-out rows are predicted
 MOST_TARGETS = 4_000  # items that a step's cross-entropy runs over; of more, these and the batch's
 SPREAD = 0.02  # of the first weights
 
@@ -219,8 +221,10 @@ class Windows:
     def batches(self, rng: np.random.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
         """In random order, or as they are."""
         order = np.arange(len(self.id_ST)) if rng is None else rng.permutation(len(self.id_ST))
-        for begin in range(0, len(order), BATCH):
-            at = order[begin : begin + BATCH]
+        targets = max(1, int((self.next_ST >= 0).sum()))
+        size = max(BATCH, BATCH_TARGETS * len(order) // targets)
+        for begin in range(0, len(order), size):
+            at = order[begin : begin + size]
             yield torch.as_tensor(self.id_ST[at]), torch.as_tensor(self.next_ST[at])
 
 
@@ -237,12 +241,15 @@ def train_next(
         training: how.
 
     Returns:
-        Epochs that served best.
+        Epochs that served best; 0, and the network as it was, where no row to stop by has a click
+        before it.
     """
     windows = Windows.of(events, train_E, train_E)
     held = None
     if validation_E is not None:
-        held = Windows.of(events, train_E | validation_E, validation_E)
+        held = Windows.of(events, _readable(events, train_E, validation_E), validation_E)
+        if not len(held.id_ST):
+            return 0
     rng, generator = np.random.default_rng(training.seed), torch.Generator()
     generator.manual_seed(training.seed)
     optimizer = torch.optim.AdamW(
@@ -259,7 +266,7 @@ def train_next(
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 optimizer.step()
-            if held is None or not len(held.id_ST):
+            if held is None:
                 continue
             error = _held_out(network, held)
             if error < best:
@@ -271,6 +278,14 @@ def train_next(
         network.load_state_dict(kept)
     network.eval()
     return best_epoch
+
+
+def _readable(events: Events, train_E: Bools, validation_E: Bools) -> Bools:
+    """Rows that may be read before those to stop by: all of people who are held out as a whole."""
+    known_U = np.zeros(int(events.user_E.max(initial=-1)) + 1, bool)
+    known_U[events.user_E[train_E]] = True
+    readable_E: Bools = train_E | validation_E | ~known_U[events.user_E]
+    return readable_E
 
 
 def make_network(
@@ -297,9 +312,11 @@ def _loss(network: Network, id_BT: Tensor, next_BT: Tensor, generator: torch.Gen
 def _held_out(network: Network, windows: Windows) -> float:
     network.eval()
     total, count = 0.0, 0
+    size = max(1, MOST_LOGITS // len(network.item))
     for id_BT, next_BT in windows.batches(None):
         state_xD, next_x = network(id_BT)[next_BT >= 0], next_BT[next_BT >= 0]
-        logits_xN = state_xD @ network.item.T + network.bias
-        total += float(F.cross_entropy(logits_xN, next_x, reduction="sum"))
+        for state_pD, next_p in zip(state_xD.split(size), next_x.split(size), strict=True):
+            logits_pN = state_pD @ network.item.T + network.bias
+            total += float(F.cross_entropy(logits_pN, next_p, reduction="sum"))
         count += len(next_x)
     return total / max(count, 1)

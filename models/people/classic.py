@@ -303,6 +303,7 @@ FACTOR = ClassicFamily(
     "fading factors of what was clicked; biases, drift, factors and topics of what it is worth",
     (("asymmetric", None),),
     ("factors", "topics", "columns"),
+    version=2,
 )
 GP = ClassicFamily(
     "implicit factors folded in; a Gaussian process over factors, text and topics",

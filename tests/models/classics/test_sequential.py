@@ -17,6 +17,7 @@ from slategym.models.classics.sequential import (
     SASRec,
     Training,
     Windows,
+    _readable,
     make_network,
     train_next,
 )
@@ -99,3 +100,35 @@ def test_the_epochs_are_chosen_on_validation_rows_and_one_training_serves(events
     assert settings["epochs"] >= 1 and 0.2 < ndcg <= 1
     first, again = (FAMILIES["asymmetric"].fit(rows, settings) for _ in range(2))
     assert torch.equal(first.item_ND, again.item_ND)
+
+
+def test_held_out_people_are_read_from_their_first_click(events: Events) -> None:
+    """Also where few of their rows are to be predicted: one in nine here, none beside another."""
+    held_E = events.user_E >= 32
+    row_x = np.flatnonzero(held_E & (events.order_E > 2))[::9]
+    sparse_E = np.zeros(events.num_rows, bool)
+    sparse_E[row_x] = True
+    training = Training(width=32, epochs=12, rate=1e-2, patience=12)
+    network = make_network(SASRec, ITEMS, training)
+    assert train_next(network, events, ~held_E, sparse_E, training) > 6  # it goes on learning
+    assert _readable(events, ~held_E, sparse_E).all()
+    first_E = events.order_E < 5  # of everybody: what lies between the rows stays unread
+    assert np.array_equal(_readable(events, first_E, sparse_E), first_E | sparse_E)
+
+
+def test_without_a_row_to_stop_by_the_network_is_fitted_for_the_usual_epochs() -> None:
+    user, item = np.repeat(np.arange(30), 3), np.tile([1, 2, 3], 30)
+    took_E = np.tile([True, True, False], 30)
+    events = Events(user, item, took_E, {}, 30, ITEMS)
+    first_E = (events.order_E == 0) & (events.user_E >= 20)
+    rows = Rows(events, events.user_E < 20)
+    settings, _ = choose("asymmetric", rows, np.flatnonzero(first_E), repeats=True)
+    assert settings == FAMILIES["asymmetric"].start
+
+
+def test_short_windows_share_a_step(events: Events) -> None:
+    every_E = np.ones(events.num_rows, bool)
+    short = Windows.of(events, every_E, every_E & (events.order_E == 1))
+    whole = Windows.of(events, every_E, every_E)
+    assert [len(ids) for ids, _ in short.batches(None)] == [40]  # a target each
+    assert sum(len(ids) for ids, _ in whole.batches(None)) == len(whole.id_ST)
