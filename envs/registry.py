@@ -14,6 +14,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slategym.envs.names import Registry, UnknownSettingError, UsageError, load_object
+from slategym.envs.scenarios.pages import PAGES
 from slategym.envs.settings import check_kinds, kinds_of_function
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class WorldEntry(NamedTuple):
     builder: str  # "module:function"; its parameters are the world's settings, its docstring a page
     one_line: str
     fixed: tuple[tuple[str, Any], ...] = ()  # settings that the id decides
+    about: str = ""  # what its page says beside the builder's docstring
 
     def load(self) -> Callable[..., World]:
         """The function that builds it.
@@ -57,6 +59,11 @@ def _sardine(variant: str, one_line: str) -> WorldEntry:
 def _topic_rec(click: str, items: str, one_line: str) -> WorldEntry:
     fixed = (("click", click), ("items", items))
     return WorldEntry("slategym.envs.worlds.topic_rec:topic_rec", one_line, fixed)
+
+
+def _scenario(name: str) -> WorldEntry:
+    place, page = "slategym.envs.worlds.scenario:scenario", PAGES[name]
+    return WorldEntry(place, page.one_line, (("scenario", name),), page.text)
 
 
 WORLDS: dict[str, WorldEntry] = {
@@ -142,6 +149,7 @@ WORLDS: dict[str, WorldEntry] = {
     "slategym/TopicRec-DivPen-Diffuse-v1": _topic_rec(
         "DivPen", "Diffuse", "GeMS: as Mixed, crowded slates repel, another draw"
     ),
+    **{f"slategym/Scenario-{name}-v0": _scenario(name) for name in PAGES},
 }
 
 USER_MODELS: dict[str, str] = {
@@ -248,10 +256,13 @@ def describe_world(id: str) -> str:
     """
     name, entry = find_world(id)
     page = inspect.getdoc(entry.load()) or entry.one_line
-    said = "\n".join(
-        fill(x, 96, initial_indent="    ", subsequent_indent="    ") for x in ON_EVERY_PAGE
-    )
-    return f"{name}\n\n{page}\n\nIn programs:\n{said}"
+    said = "\n".join(map(_paragraph, ON_EVERY_PAGE))
+    about = f"\n\nThis one:\n{_paragraph(entry.about)}" if entry.about else ""
+    return f"{name}\n\n{page}{about}\n\nIn programs:\n{said}"
+
+
+def _paragraph(text: str) -> str:
+    return fill(text, 96, initial_indent="    ", subsequent_indent="    ")
 
 
 def find_user_model(name: str) -> Callable[..., UserModel[Any]]:

@@ -36,6 +36,8 @@ def page(id: str) -> RenderableType:
             parts += ["", Text("Settings", style="bold"), _settings(entry, section.lines)]
         else:
             parts += prose(section)
+    if entry.about:
+        parts += ["", Text("This one", style="bold"), Padding(Text(entry.about), (0, 0, 0, 2))]
     parts += ["", Text("In programs", style="bold")]
     parts += [Padding(Text(said), (0, 0, 0, 2)) for said in ON_EVERY_PAGE]
     parts += ["", Text("Try it", style="bold"), *_examples(name)]

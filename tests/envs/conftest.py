@@ -2,12 +2,11 @@
 
 import pytest
 import torch
+from own_worlds import OWN
 
-from slategym.envs.registry import WORLDS, make_world
+from slategym.envs.registry import make_world
 
 torch.set_num_threads(1)
-
-OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
 
 
 @pytest.fixture(params=OWN)

@@ -14,18 +14,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from own_worlds import OWN
 
 from slategym.envs import engine
 from slategym.envs.compiling import compiled
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
 from slategym.envs.observation import show
-from slategym.envs.registry import WORLDS, make_world
+from slategym.envs.registry import make_world
 from slategym.envs.types import Items, Population, map_tensors
 from slategym.envs.users.likes import Likes
 
 POLICY = purpose("test.policy")
-OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
 GOLDEN = Path(__file__).with_name("golden.json")
 
 

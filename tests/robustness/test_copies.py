@@ -7,14 +7,14 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from own_worlds import OWN
 from small_worlds import learned_world
 
 from slategym.agents.sb3.env import SlateVecEnv
 from slategym.envs.gym import SlateVectorEnv
-from slategym.envs.registry import WORLDS, make_world
+from slategym.envs.registry import make_world
 from slategym.envs.single import SlateEnv
 
-OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
 ID = "InterestEvolution-v0"
 COPIES = {"pickle": lambda x: pickle.loads(pickle.dumps(x)), "deepcopy": copy.deepcopy}
 

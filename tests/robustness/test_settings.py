@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from own_worlds import OWN
 
 from slategym.agents.core.agent import check_settings
 from slategym.agents.core.random_slates import Random
@@ -29,7 +30,6 @@ from slategym.experiments.measure.play import play
 from slategym.models.simulator.world import learned_world
 
 IE, TOP_K, BENCH = "InterestEvolution-v0", "Sardine-SlateTopK-Bored-v0", "Workbench-v0"
-OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
 NO_TWIN = {  # in which nothing moves
     "slategym/InterestExploration-v0",
     "slategym/Sardine-SingleItem-Static-v0",

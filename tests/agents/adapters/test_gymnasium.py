@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.wrappers import RecordEpisodeStatistics
+from own_worlds import OWN
 from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.env_checker import check_env
 
@@ -18,10 +19,9 @@ from slategym.agents.sb3.item_space import ItemSpace
 from slategym.agents.slates.towards import slate_towards
 from slategym.envs import engine
 from slategym.envs.names import UsageError
-from slategym.envs.registry import WORLDS, make_world
+from slategym.envs.registry import make_world
 from slategym.envs.types import World
 
-OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
 DAY, FRESH = "slategym/DayInLife-v0", "slategym/InterestEvolution-v0"
 
 

@@ -14,16 +14,16 @@ with warnings.catch_warnings():
     pytest.importorskip("torchrl", reason="pip install slategym[torchrl]")
     from torchrl.envs.utils import check_env_specs
 
+from own_worlds import OWN
 from small_worlds import learned_world
 
 from slategym.agents.adapters.torchrl import SlateTensorDictEnv
 from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.names import UsageError
-from slategym.envs.registry import WORLDS, make_world
+from slategym.envs.registry import make_world
 from slategym.envs.types import World
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # TorchRL's own
-OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
 FRESH = "slategym/InterestEvolution-v0"
 
 

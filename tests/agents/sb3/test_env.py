@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from own_worlds import OWN
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -12,11 +13,10 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from slategym.agents.sb3.env import SlateVecEnv
 from slategym.agents.sb3.item_space import ItemSpace
 from slategym.envs.gym import SlateVectorEnv
-from slategym.envs.registry import WORLDS, make_world
+from slategym.envs.registry import make_world
 from slategym.envs.single import SlateEnv
 
 torch.set_num_threads(1)
-OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
 BORED = "Sardine-SlateTopK-Bored-v0"
 
 
