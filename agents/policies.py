@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from slategym.agents.baselines.classics import classic, tune_classic
 from slategym.agents.baselines.fixed import Popularity
-from slategym.agents.baselines.history_rule import (
+from slategym.agents.core.history_rule import (
     FADING,
     HistoryRule,
     history_rule_with,
@@ -15,6 +15,7 @@ from slategym.agents.baselines.history_rule import (
 from slategym.agents.baselines.one_step import OneStep, one_step
 from slategym.agents.core.random_slates import Random, clicks_under_random_slates
 from slategym.agents.core.ranker import stated_ranker
+from slategym.agents.core.start import tune_start
 from slategym.agents.core.supervised import (
     DIVERSITIES,
     PLAIN,
@@ -24,6 +25,7 @@ from slategym.agents.core.supervised import (
     strengths_of,
     supervised_with,
     tune_diversity,
+    tune_heads,
     tune_ranker,
     tune_ranker_steps,
     tune_supervised,
@@ -134,6 +136,17 @@ def tune_supervised_steps(world: World, budget: Budget = WHOLE) -> list[Tuning]:
 def tune_history_rule_steps(world: World, budget: Budget = WHOLE) -> list[Tuning]:
     """The ranker's steps and the rule's."""
     return [*tune_ranker_steps(world, budget), tune_history_rule(world, budget)]
+
+
+def tune_start_steps(world: World, budget: Budget = WHOLE) -> list[Tuning]:
+    """All on which a learner's start rests, and which of them it is."""
+    return [
+        tune_heads(world, budget),
+        tune_ranker(world, budget),
+        tune_supervised(world, budget),
+        tune_history_rule(world, budget),
+        tune_start(world, budget),
+    ]
 
 
 def tune_classic_ease(world: World, budget: Budget = WHOLE) -> list[Tuning]:

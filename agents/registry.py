@@ -253,9 +253,10 @@ POLICIES: dict[str, PolicyEntry] = {
     ),
     "plackett-luce": PolicyEntry(
         "learner",
-        "PPO on slates drawn without replacement, from scratch or from tuned `supervised` on",
+        "PPO on slates drawn without replacement, from scratch or from the best tuned policy on",
         None,
         agent="slategym.agents.policy_gradient.ppo:PlackettLuce",
+        tuning=f"{MADE}:tune_start_steps",
     ),
     "lookahead": PolicyEntry(
         "learner",

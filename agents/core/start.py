@@ -1,11 +1,13 @@
-"""Where learners begin: the tuned `supervised` policy as scores and a quota of topics.
+"""Where learners begin: the best tuned policy without learning, as scores and a quota of topics.
 
 A slate policy that fills slot after slot by
 
     score of the candidate - quota * earlier slots that hold its topic
 
-serves, greedily, exactly what `supervised` serves, whatever makes that various. So a learner whose
-corrections are zero at first serves `supervised`, and what it adds is its own.
+serves, greedily, exactly what `supervised` serves, whatever makes that various, and exactly what
+the history rule serves. So a learner whose corrections are zero at first serves its start, and what
+it adds is its own. Which of the two a learner starts from is decided as all settings are: by what
+they earn before selection people (`tune_start`).
 """
 
 from __future__ import annotations
@@ -16,22 +18,31 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from slategym.agents.core.history_rule import (
+    RULE,
+    HistoryRule,
+    history_rule_with,
+    tune_history_rule,
+)
 from slategym.agents.core.ranker import Retrieved, has_ranker
 from slategym.agents.core.supervised import (
     DIVERSITIES,
     RANKER,
     SUPERVISED,
     Supervised,
+    ranker_of,
     supervised_with,
     tune_ranker,
     tune_supervised,
 )
-from slategym.agents.core.tuning import Setting
+from slategym.agents.core.tuning import WHOLE, Budget, Setting, Tuning, once_per_world, tune
 from slategym.agents.slates.plackett_luce import SPAN
 from slategym.agents.slates.top import FORBIDDEN
 from slategym.envs import engine
-from slategym.envs.types import World
+from slategym.envs.types import Observation, World
 
+START = "start"  # what is tuned, by name
+SHARE = 0.1  # of a budget: two policies are left to be told apart
 ENTROPY = 2.3  # nats, of the first slot drawn at the start, at first requests
 MOST = 0.95  # of an even draw's entropy, where candidates are few: a wrong order is unlearnt
 SHARPEST = (0.25, 256.0)  # nats per unit of score, between which that is sought
@@ -48,10 +59,23 @@ class Start:
 
     policy: Supervised
     sharpness: float  # nats per unit of score
+    rule: HistoryRule | None = None  # served instead, on the same ranker
+
+    def candidates(self, observation: Observation, count: int) -> Retrieved:
+        """The ranker's best with the start's own scores; in order of the rule, if there is one."""
+        best = self.policy.ranker.retrieve(observation, count)
+        forbidden_BC = best.score <= FORBIDDEN / 2
+        if self.rule is None:
+            return Retrieved(best.id, self.scores(best).masked_fill(forbidden_BC, FORBIDDEN))
+        own_BC = self.rule.scores(best, observation.history).masked_fill(forbidden_BC, FORBIDDEN)
+        own_BC, at_BC = own_BC.sort(dim=1, descending=True, stable=True)
+        return Retrieved(best.id.gather(1, at_BC), own_BC)
 
     @property
     def quota(self) -> float:
         """Score lost per earlier slot of the topic; 0 where the scores say it all."""
+        if self.rule is not None:
+            return 0.0
         diversity = self.policy.diversity
         nats = self.sharpness * diversity.strength * (self.policy.num_slots - 1)
         return diversity.strength if diversity.kind == "quota" and nats <= SPAN else 0.0
@@ -78,8 +102,22 @@ class Start:
         return others_BC.scatter(1, slot_BK, chosen_BK)
 
 
-def start_of(world: World, num_candidates: int) -> Start:
-    """`supervised` as it serves selection people best, drawn near its slates.
+@once_per_world
+def tune_start(world: World, budget: Budget = WHOLE) -> Tuning:
+    """Which serves selection people better, tuned `supervised` or the tuned history rule."""
+
+    def make(where: World, setting: Setting) -> Supervised | HistoryRule:
+        ranker = ranker_of(world, budget)
+        if setting["policy"] == RULE:
+            return history_rule_with(where, tune_history_rule(world, budget).chosen, ranker)
+        return supervised_with(where, tune_supervised(world, budget).chosen, ranker)
+
+    settings = [{"policy": SUPERVISED}, {"policy": RULE}]
+    return tune(world, START, settings, make, budget.share(SHARE))
+
+
+def start_of(world: World, num_candidates: int, rules: bool = False) -> Start:
+    """A policy as it serves selection people best, drawn near its slates.
 
     How sharply, follows from its scores, which are in units of their own: so that the first slot
     has ENTROPY.
@@ -87,6 +125,7 @@ def start_of(world: World, num_candidates: int) -> Start:
     Args:
         world: where.
         num_candidates: C, that are retrieved.
+        rules: whether it may be the history rule (`tune_start`), or is `supervised`.
 
     Raises:
         UsageError: the world has no observer that is a multi-task model.
@@ -104,11 +143,24 @@ def start_of(world: World, num_candidates: int) -> Start:
         logp_BC = (middle * below_BC).log_softmax(1)
         entropy = float(-(logp_BC.exp() * logp_BC).sum(1).mean())
         low, high = (middle, high) if entropy > wanted else (low, middle)
-    return Start(policy, round(high, 3))
+    rule = None
+    if rules and tune_start(world).chosen["policy"] == RULE:
+        rule = history_rule_with(world, tune_history_rule(world).chosen, policy.ranker)
+    return Start(policy, round(high, 3), rule)
 
 
-def start_chosen(world: World) -> dict[str, Setting]:
-    """What an agent that begins there keeps of it; empty where there is no supervised model."""
+def start_chosen(world: World, rules: bool = False) -> dict[str, Setting]:
+    """What an agent that begins there keeps of it; empty where there is no supervised model.
+
+    Args:
+        world: where.
+        rules: as in `start_of`.
+    """
     if not has_ranker(world):
         return {}
-    return {RANKER: tune_ranker(world).chosen, SUPERVISED: tune_supervised(world).chosen}
+    found = {RANKER: tune_ranker(world).chosen, SUPERVISED: tune_supervised(world).chosen}
+    if rules:
+        found[START] = tune_start(world).chosen
+        if found[START]["policy"] == RULE:
+            found[RULE] = tune_history_rule(world).chosen
+    return found

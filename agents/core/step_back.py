@@ -1,6 +1,6 @@
 """No worse than the start: what training did not clearly improve is not served.
 
-A learner that begins as the tuned `supervised` policy has something to lose. So before it is
+A learner that begins as a tuned policy has something to lose. So before it is
 served, its start and what training made of it meet the same selection people with the same luck,
 and training must show for it: the trained policy is served if its paired gain is clear by the rule
 of every comparison (a bootstrap over people leaves out zero), and the start otherwise.

@@ -194,7 +194,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Shortlist:
-    """The tuned `supervised` policy's best candidates; its slates are corrected from zero on."""
+    """The best candidates of a tuned policy; its slates are corrected from zero on."""
 
     start: Start
     num_candidates: int  # C
@@ -216,7 +216,7 @@ class Shortlist:
 
     def show(self, observation: Observation) -> Shown:
         """The input vector, the retrieved candidates, best first, and what is known of the user."""
-        best = self.start.policy.ranker.retrieve(observation, self.num_candidates)
+        best = self.start.candidates(observation, self.num_candidates)
         assert observation.state is not None
         x_BX, where, recent = (
             self.inputs.vector(observation),
@@ -229,7 +229,7 @@ class Shortlist:
         return {
             "x": x_BX,
             "id": best.id,
-            "score": self.start.scores(best),
+            "score": best.score,
             "state": observation.state,
             "topics": topics_BRG,
             "visit": x_BX[:, where.visit],

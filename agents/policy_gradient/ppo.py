@@ -146,7 +146,7 @@ class PlackettLuce(Agent):
 
     @classmethod
     def default_settings(cls) -> PPOSettings:
-        """From tuned `supervised` on where there is one, else from scratch; credit by slate."""
+        """From the best tuned policy on where there is one, else from scratch; credit by slate."""
         return PPOSettings()
 
     def build(self) -> None:
@@ -170,11 +170,11 @@ class PlackettLuce(Agent):
         self.scale_S = torch.zeros(len(self.seeds), device=device)  # reward per unit of value
 
     def chosen(self) -> Mapping[str, Setting]:
-        """The supervised policy from which it starts, if it does."""
-        return start_chosen(self.world) if self.settings.shortlist != 0 else {}
+        """The tuned policy from which it starts, if it does."""
+        return start_chosen(self.world, rules=True) if self.settings.shortlist != 0 else {}
 
     def at_start(self) -> PlackettLuce | None:
-        """`supervised`, where it begins there."""
+        """The tuned policy, where it begins there."""
         if not isinstance(self.face, Shortlist):
             return None
         start = copy(self)
@@ -402,4 +402,4 @@ def face_of(world: World, shortlist: int | None) -> Face:
             f"{world.name}, got {shortlist}"
         )
     count = min(shortlist, world.num_candidates)
-    return Shortlist(start_of(world, count), count, world, inputs)
+    return Shortlist(start_of(world, count, rules=True), count, world, inputs)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from slategym.agents.core.tuning import SLATES
-from slategym.agents.registry import POLICIES, STATE, policies
+from slategym.agents.registry import POLICIES, STATE, find_learner, policies
 from slategym.envs.registry import find_world
 from slategym.experiments.measure.goodhart import SNAPSHOTS, WATCHED
 from slategym.experiments.runs.store import Store
@@ -30,6 +30,8 @@ FAMILY_COST = 20.0  # seconds, roughly
 READ_COST = 1 / 100  # seconds per session, roughly
 TUNE_COST = 40.0  # seconds, roughly
 RANKER = POLICIES["supervised"].tuning  # of the supervised ranker, on which others rest
+RULE = POLICIES["history-rule"].tuning
+BEGINNING = POLICIES["plackett-luce"].tuning  # of what learners begin from
 HEADROOM_COST = 0.25  # seconds per user, roughly
 
 
@@ -211,6 +213,10 @@ def _tunings(study: Study, size: Profile, first: tuple[Unit, ...]) -> Tunings:
             found[baseline.name] = entry.tuning
         elif entry is not None and entry.needs == STATE and RANKER is not None:
             found[baseline.name] = RANKER
+    for learner in study.learners:  # where there is a ranker, what they begin from
+        entry = None if ":" in learner.agent else find_learner(learner.agent)
+        if RANKER in found.values() and entry is not None and entry.tuning is not None:
+            found[learner.name] = entry.tuning
     open_places = study.of_role("open")
     return {place.name: _tuned_in(place, study, size, found, first) for place in open_places}
 
@@ -221,10 +227,12 @@ def _tuned_in(
     """The tunings of one open place, by policy."""
     where = {"world": find_world(place.world)[0], "settings": place.settings}
     units = dict[str, Unit]()
-    for path in sorted(set(found.values()), key=lambda path: path != RANKER):
+    for path in sorted(set(found.values()), key=lambda path: (path != RANKER, path == BEGINNING)):
         name = next(name for name, its in found.items() if its == path)
-        # all but the classics rest on the ranker; who waits for it does not compute it twice
-        needs = (*first, *(unit for at, unit in units.items() if at == RANKER))
+        # all but the classics rest on the ranker, and a learner's start on the rule as well; who
+        # waits for them does not compute them twice
+        before = (RANKER, RULE) if path == BEGINNING else (RANKER,)
+        needs = (*first, *(unit for at, unit in units.items() if at in before))
         spec = {**where, "tuning": path, "slates": round(size.training * SLATES)}
         label = f"tune {name}" + ("" if place == study.of_role("open")[0] else f", {place.name}")
         units[path] = Unit(label, "tune@1", spec, needs, "json", cost=TUNE_COST)
@@ -274,7 +282,9 @@ def _lessons(
                 many = "seed" if len(seeds) == 1 else "seeds"
                 label = f"{learner.name}, {place.name}, {many} {_range(seeds)}"
                 cost = learner.cost * settings.num_steps * len(seeds)
-                needs = (*first, *_ranker(_there(tunings, place)))
+                there = _there(tunings, place)
+                begins = (there[learner.name],) if learner.name in there else ()
+                needs = (*first, *_ranker(there), *begins)
                 yield learner, Unit(label, "learn@1", spec, needs, cost=cost)
 
 

@@ -1,4 +1,4 @@
-"""Learners begin as the tuned `supervised`, whatever makes it various."""
+"""Learners begin as the best of what was tuned: `supervised`, however various, or a rule."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_worlds import learned_world
+from small_worlds import fixed_world, learned_world, plain_taste
 from torch import Tensor
 
+from slategym.agents.core.start import start_of, tune_start
 from slategym.agents.core.supervised import supervised_with
-from slategym.agents.policies import supervised
+from slategym.agents.core.tuning import Budget
+from slategym.agents.policies import history_rule_tuned, supervised
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.envs import engine
 from slategym.envs.luck import Luck
@@ -89,8 +91,53 @@ def test_what_it_began_from_is_kept_with_it(tmp_path) -> None:
     world = world_with("quota", 0.7)
     PlackettLuce(world, PPOSettings(shortlist=12)).save(tmp_path)
     again = PlackettLuce.load(tmp_path, learned_world(slate_size=K))
-    assert again.chosen() == {"ranker": RANKER, "supervised": {"kind": "quota", "strength": 0.7}}
+    assert again.chosen() == {
+        "ranker": RANKER,
+        "supervised": {"kind": "quota", "strength": 0.7},
+        "start": {"policy": "supervised"},  # there was nobody to decide
+    }
     assert again.face.start.policy.diversity.strength == 0.7
+
+
+def with_rule(world: World, strength: float = 3.0) -> World:
+    """Where a history rule of that strength is what learners begin from."""
+    rule = {"history-rule": {"strength": strength, "fading": 0.7}}
+    return replace(world, chosen={**world.chosen, **rule, "start": {"policy": "history-rule"}})
+
+
+def test_before_it_learns_it_serves_what_the_rule_serves_if_that_is_its_start(tmp_path) -> None:
+    world = with_rule(world_with("cap", 1.0))
+    PlackettLuce(world).save(tmp_path)
+    again = PlackettLuce.load(tmp_path, learned_world(slate_size=K))
+    assert again.chosen()["history-rule"] == {"strength": 3.0, "fading": 0.7}
+    differ = 0
+    for observation, now in requests(world):
+        theirs = history_rule_tuned(world).act(observation, now).slate
+        for agent in (PlackettLuce(world), again):
+            assert torch.equal(agent.act(observation, now).slate, theirs)
+        differ += int((supervised(world).act(observation, now).slate != theirs).sum())
+    assert differ  # else nothing was shown
+
+
+def test_the_start_is_what_earns_more_before_selection_people() -> None:
+    """Who shows what is not wanted is mended by a rule that turns away from it; else it harms."""
+    taste = plain_taste([-2.0, -2.0, -2.0, 1.0, 1.0, 1.0], [-2.0] * 3 + [1.0] * 3)
+    right, wrong = [0.0, 0.0, 0.0, 1.0, 1.1, 1.2], [0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
+    chosen = {
+        "ranker": {"heads": {"click": 1.0}, "nothing": None},
+        "supervised": {"kind": "none", "strength": 0.0},
+        "history-rule": {"strength": 50.0, "fading": 0.9},
+    }
+    for believed, better in ((right, "supervised"), (wrong, "history-rule")):
+        people = fixed_world(taste, [0, 0, 0, 1, 1, 1], believed, slate_size=2, horizon=10)
+        world = replace(people, selection=lambda people=people: people, chosen=chosen)
+        found = tune_start(world, Budget(20_000))
+        assert found.chosen == {"policy": better} and len(found.tried) == 2
+
+
+def test_only_who_asks_for_rules_begins_from_one() -> None:
+    world = with_rule(world_with("none", 0.0))
+    assert start_of(world, 12).rule is None and start_of(world, 12, rules=True).rule is not None
 
 
 def _shares(slate_BK: Tensor, num_items: int) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from small_worlds import learned_world, ranker_in
 
-from slategym.agents.baselines.history_rule import HistoryRule, topic_traces
+from slategym.agents.core.history_rule import HistoryRule, topic_traces
 from slategym.agents.core.supervised import Supervised
 from slategym.agents.registry import make_policy
 from slategym.envs import engine

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from slategym.agents.core.ranker import Ranker
+from slategym.agents.core.ranker import Ranker, Retrieved
 from slategym.agents.core.supervised import ranker_of
 from slategym.agents.core.tuning import WHOLE, Budget, Setting, Tuning, at_edge, noted, tune
 from slategym.agents.types import Action
@@ -17,6 +17,7 @@ from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.types import LONG_AGO, History, Observation, World
 
+RULE = "history-rule"  # what is tuned, by name
 FADING = 0.7  # of a click's trace, per slate
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0, -0.5)  # log-odds per click of the last slate, when tuned
 FADINGS = (0.7, 0.5, 0.85)  # per slate, when tuned
@@ -71,10 +72,13 @@ class HistoryRule:
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The best items of the pool after the rule."""
         best = self.ranker.retrieve(observation, max(self.pool, self.num_slots))
-        trace_BG = topic_traces(observation.history, self.topic_N, self.num_topics, self.fading)
-        penalty_BC = self.strength * trace_BG.gather(1, self.topic_N[best.id])
-        slot_BK = (best.score - penalty_BC).topk(self.num_slots, dim=1).indices
+        slot_BK = self.scores(best, observation.history).topk(self.num_slots, dim=1).indices
         return Action(best.id.gather(1, slot_BK).int())
+
+    def scores(self, best: Retrieved, history: History) -> Tensor:
+        """The ranker's scores of these items after the rule, (B, C)."""
+        trace_BG = topic_traces(history, self.topic_N, self.num_topics, self.fading)
+        return best.score - self.strength * trace_BG.gather(1, self.topic_N[best.id])
 
 
 def history_rule_with(world: World, setting: Setting, ranker: Ranker) -> HistoryRule:
@@ -95,7 +99,7 @@ def tune_history_rule(world: World, budget: Budget = WHOLE) -> Tuning:
     ranker = ranker_of(world, budget)
     found = tune(
         world,
-        "history-rule",
+        RULE,
         [{"strength": s, "fading": f} for s in STRENGTHS for f in FADINGS],
         lambda where, setting: history_rule_with(where, setting, ranker),
         budget.share(SHARE),
