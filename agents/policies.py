@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from slategym.agents.baselines.classics import classic, tune_classic
 from slategym.agents.baselines.fixed import Popularity
+from slategym.agents.baselines.one_step import OneStep, one_step
 from slategym.agents.core.history_rule import (
     FADING,
     HistoryRule,
     history_rule_with,
     tune_history_rule,
 )
-from slategym.agents.baselines.one_step import OneStep, one_step
 from slategym.agents.core.random_slates import Random, clicks_under_random_slates
 from slategym.agents.core.ranker import stated_ranker
 from slategym.agents.core.start import tune_start
