@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from slategym.experiments.study import Study as Study
     from slategym.experiments.study import Sweep as Sweep
     from slategym.experiments.study import Weighted as Weighted
+    from slategym.experiments.validation.validate import Validation as Validation
+    from slategym.experiments.validation.validate import validate_world as validate_world
 
 else:
     __getattr__, __dir__, __all__ = exports(
@@ -59,5 +61,6 @@ else:
                 "Sweep",
                 "Weighted",
             ),
+            "slategym.experiments.validation.validate": ("Validation", "validate_world"),
         },
     )

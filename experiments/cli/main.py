@@ -20,7 +20,7 @@ from slategym.models.ending import Ended, raise_when_told_to_end
 
 COMMANDS = (  # as in --help
     *("data", "fit", "refit", "evaluate_model", "explain", "worlds", "agents", "studies", "check"),
-    *("diagnose", "train", "simulate", "compare", "export", "benchmark", "doctor"),
+    *("validate", "diagnose", "train", "simulate", "compare", "export", "benchmark", "doctor"),
 )
 DEVICES = {
     "auto": "a GPU if there is one",

@@ -10,6 +10,7 @@ import numpy as np
 from slategym.experiments.runs.units import Progress, Work
 from slategym.models.multitask.fit import Listener
 from slategym.models.people.card import against
+from slategym.models.people.figures import Quality
 from slategym.models.people.registry import BERT
 from slategym.models.simulator.assumptions import find_assumptions
 from slategym.models.simulator.builder import WorldBuilder, builder_of
@@ -183,3 +184,21 @@ def _epochs(progress: Progress, epochs: int) -> Listener:
         progress(epoch, epochs, " ".join(f"{name} {value:.2f}" for name, value in shown.items()))
 
     return listener
+
+
+def quality_of(id: str, settings: Mapping[str, Any]) -> Quality | None:
+    """How good the model behind a learned world is on people unknown to it; None: it has none.
+
+    Args:
+        id: of the world.
+        settings: as it is made with.
+    """
+    named = id.removeprefix("slategym/")
+    recipe = next((r for r in RECIPES if named.lower().startswith(f"{r}-")), None)
+    if recipe is None:
+        return None
+    judge = "judge" in named.lower() or settings.get("role") == "judge"
+    party = "J" if judge else "A"
+    spec = {"recipe": recipe, "log": settings.get("log", "movielens-100k")}
+    family = settings.get("family") or USUAL[party]
+    return builder_for(spec).parties.quality(family, party)

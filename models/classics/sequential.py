@@ -315,8 +315,9 @@ def _held_out(network: Network, windows: Windows) -> float:
     size = max(1, MOST_LOGITS // len(network.item))
     for id_BT, next_BT in windows.batches(None):
         state_xD, next_x = network(id_BT)[next_BT >= 0], next_BT[next_BT >= 0]
-        for state_pD, next_p in zip(state_xD.split(size), next_x.split(size), strict=True):
-            logits_pN = state_pD @ network.item.T + network.bias
-            total += float(F.cross_entropy(logits_pN, next_p, reduction="sum"))
+        for begin in range(0, len(next_x), size):
+            logits_pN = state_xD[begin : begin + size] @ network.item.T + network.bias
+            loss = F.cross_entropy(logits_pN, next_x[begin : begin + size], reduction="sum")
+            total += float(loss)
         count += len(next_x)
     return total / max(count, 1)
