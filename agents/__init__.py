@@ -14,6 +14,12 @@ from slategym.envs.exports import exports
 
 if TYPE_CHECKING:
     from slategym.agents.adapters.gymnasium import (
+        FlatObservationVectorWrapper as FlatObservationVectorWrapper,
+    )
+    from slategym.agents.adapters.gymnasium import (
+        FlatObservationWrapper as FlatObservationWrapper,
+    )
+    from slategym.agents.adapters.gymnasium import (
         ProtoActionVectorWrapper as ProtoActionVectorWrapper,
     )
     from slategym.agents.adapters.gymnasium import ProtoActionWrapper as ProtoActionWrapper
@@ -80,6 +86,8 @@ else:
         __name__,
         {
             "slategym.agents.adapters.gymnasium": (
+                "FlatObservationVectorWrapper",
+                "FlatObservationWrapper",
                 "ProtoActionVectorWrapper",
                 "ProtoActionWrapper",
             ),

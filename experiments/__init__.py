@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from slategym.experiments.measure.compare import PairedDifference as PairedDifference
     from slategym.experiments.measure.compare import compare as compare
     from slategym.experiments.measure.compare import play as play
+    from slategym.experiments.measure.offline import d3rlpy_dataset as d3rlpy_dataset
+    from slategym.experiments.measure.offline import minari_dataset as minari_dataset
+    from slategym.experiments.measure.offline import obp_feedback as obp_feedback
     from slategym.experiments.measure.training import Training as Training
     from slategym.experiments.statistics.stats import Estimate as Estimate
     from slategym.experiments.studies.registry import find_study as find_study
@@ -44,6 +47,11 @@ else:
                 "PairedDifference",
                 "compare",
                 "play",
+            ),
+            "slategym.experiments.measure.offline": (
+                "d3rlpy_dataset",
+                "minari_dataset",
+                "obp_feedback",
             ),
             "slategym.experiments.measure.training": ("Training",),
             "slategym.experiments.statistics.stats": ("Estimate",),

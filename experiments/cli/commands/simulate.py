@@ -53,8 +53,11 @@ A trained policy meets the world with the settings that it was trained with, unl
 otherwise.
 
 A log of slates has one row per slot: user, item, time, slate_id, position, context, propensity and
-signals, under the names that `slategym data check` knows; also visit, step, reward, terminated,
-truncated, and what was offered where that changes. The file's metadata says world, policy and seed.
+signals, under the names that `slategym data check` knows; also visit, step, action, the chances of
+every slot, reward, terminated, truncated, what was offered where that changes, and what the policy
+was shown (`--no-observations` leaves that out). The file's metadata says world, settings, policy and
+seed. `slategym.experiments` makes Minari, d3rlpy and Open Bandit data of it: `minari_dataset`,
+`d3rlpy_dataset`, `obp_feedback`.
 """
 
 
@@ -90,6 +93,10 @@ def simulate(
             help="Write every slate and its feedback to this Parquet file.",
         ),
     ] = None,
+    observations: Annotated[
+        bool,
+        typer.Option(help="Keep in the file what the policy was shown; offline learners need it."),
+    ] = True,
     trust: Trust = False,
 ) -> None:
     """Let people meet a policy, one session each, and say how it went.
@@ -143,7 +150,9 @@ def simulate(
     if seeds := [trained for trained in chosen if trained is not None]:
         asked["training_seeds"] = seeds
     asked |= {"explore": True} if explore else {}
-    parts = [_run(where, one, users, seed, batch, out, asked) for one in chosen.values()]
+    parts = [
+        _run(where, one, users, seed, batch, out, asked, observations) for one in chosen.values()
+    ]
     seconds = time.perf_counter() - began
     rows, sums = [rows for rows, _ in parts], _added([sums for _, sums in parts])
     summary = asked | _figures(rows, sums, seconds)
@@ -204,6 +213,7 @@ def _run(
     batch: int,
     out: Path | None,
     asked: dict[str, Any],
+    observations: bool,
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Play, with a progress bar, and write the slates if asked; sums of the signals on the way."""
     from contextlib import ExitStack
@@ -230,7 +240,9 @@ def _run(
             )
         )
         task = bar.add_task(policy.name, total=users)
-        log = stack.enter_context(writing(world, out, asked)) if out is not None else None
+        log = None
+        if out is not None:
+            log = stack.enter_context(writing(world, out, asked, observations))
 
         def on_slate(session: Any, items: Any, action: Any, outcome: Any, after: Any) -> None:
             for name, value in zip(

@@ -13,12 +13,19 @@ from own_worlds import OWN
 from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.env_checker import check_env
 
-from slategym.agents.adapters.gymnasium import ProtoActionVectorWrapper, ProtoActionWrapper
+from slategym.agents.adapters.gymnasium import (
+    FlatObservationVectorWrapper,
+    FlatObservationWrapper,
+    ProtoActionVectorWrapper,
+    ProtoActionWrapper,
+)
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.sb3.item_space import ItemSpace
 from slategym.agents.slates.towards import slate_towards
 from slategym.envs import engine
+from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.names import UsageError
+from slategym.envs.observation import read
 from slategym.envs.registry import make_world
 from slategym.envs.types import World
 
@@ -117,7 +124,7 @@ def test_only_slategym_is_wrapped() -> None:
 @pytest.mark.parametrize("id", OWN)
 def test_features_are_of_order_one(id: str) -> None:
     world = make_world(id)
-    inputs = Inputs(world)
+    inputs = Inputs(inner.world)
     user_B = torch.arange(16, dtype=torch.int32)
     session = engine.start(world, user_B * 0, user_B, user_B * 0)
     for step in range(5):
@@ -126,3 +133,41 @@ def test_features_are_of_order_one(id: str) -> None:
         assert float(feature_BX.abs().max()) < 30.0
         slate_BK = (torch.arange(world.slate_size) * (step + 1)) % world.num_candidates
         session, _ = engine.transition(world, session, slate_BK.int().expand(16, -1))
+
+
+@pytest.mark.parametrize("as_tensor", [False, True])
+def test_flat_observations_are_what_our_own_learners_read(as_tensor: bool) -> None:
+    world = make_world(DAY)
+    inner = SlateVectorEnv(world, 3, as_tensor=as_tensor, max_episode_steps=2)
+    env = FlatObservationVectorWrapper(ProtoActionVectorWrapper(inner))
+    bare = SlateVectorEnv(world, 3, as_tensor=True, max_episode_steps=2)
+    inputs = Inputs(inner.world)
+
+    def expected(seen: dict[str, torch.Tensor]) -> np.ndarray:
+        return inputs.vector(read(world, seen)).numpy()
+
+    flat, shown = env.reset(seed=4)[0], bare.reset(seed=4)[0]
+    assert flat.shape == env.observation_space.shape == (3, inputs.width)
+    np.testing.assert_array_equal(flat, expected(shown))
+    action = point(world, 3)
+    for step in range(2):
+        flat, _, _, cut, infos = env.step(torch.as_tensor(action) if as_tensor else action)
+        slate = torch.as_tensor(infos["slate"])
+        shown, _, _, _, theirs = bare.step(slate)
+        np.testing.assert_array_equal(flat, expected(shown))
+        if step:
+            assert cut.all()
+            final = np.stack(list(infos["final_obs"]))
+            np.testing.assert_array_equal(final, expected(theirs["final_obs"]))
+
+
+def test_flat_observations_of_one_environment() -> None:
+    env = FlatObservationWrapper(ProtoActionWrapper(gym.make(DAY)))
+    again = gym.make(env.spec)  # from what its specification says
+    seen, theirs = env.reset(seed=2)[0], again.reset(seed=2)[0]
+    assert seen in env.observation_space and again.observation_space == env.observation_space
+    np.testing.assert_array_equal(seen, theirs)
+    for wrong in (FlatObservationWrapper, FlatObservationVectorWrapper):
+        make = gym.make if wrong is FlatObservationWrapper else gym.make_vec
+        with pytest.raises(UsageError, match=f"{wrong.__name__} wraps a Slate"):
+            wrong(make("CartPole-v1"))
