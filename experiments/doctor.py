@@ -23,6 +23,7 @@ from slategym.models.files import home, is_temporary
 
 State = Literal["whole", "unchecked", "unfinished", "damaged", "left over", "not ours"]
 CONFIG = "config.json"  # of a model; written last
+FIT = "fit.json"  # of a model that is no whole one yet
 AGAIN = "nothing: it is set aside and made again when it is needed"
 UNCHECKED = "nothing: an earlier version kept no checksum; delete it to have it made again"
 LEFT = "delete it"
@@ -57,6 +58,8 @@ def examine(folder: Path) -> Iterator[Finding]:
         yield from _agent(folder, folder)
     elif (folder / CONFIG).is_file():
         yield _model(folder, folder)
+    elif (folder / FIT).is_file():
+        yield _fit(folder, folder)
     elif folder.absolute() == home() or any((folder / shelf).is_dir() for shelf in SHELVES):
         yield from _cache(folder)
     else:
@@ -98,9 +101,7 @@ def _shelf(shelf: Path, root: Path, kind: str) -> Iterator[Finding]:
         elif (path / "text").is_dir() or _is_bert(path):
             yield _model(path, root)
         elif path.is_dir() and not (path / CONFIG).exists() and _is_begun(path):
-            reason = "its fit is under way or was killed"
-            advice = "nothing: the same command goes on from its checkpoint"
-            yield _finding(path, root, kind, "unfinished", reason, advice)
+            yield _fit(path, root)
         elif path.is_dir() and not any(path.glob("*.json")):
             yield from _shelf(path, root, kind)  # a shelf in a shelf, such as vectors/ENCODER
         else:
@@ -121,8 +122,25 @@ def _kept(path: Path, root: Path, kind: str) -> Finding:
     return _finding(path, root, kind, "whole")
 
 
+def _fit(folder: Path, root: Path) -> Finding:
+    """A fit that is no whole model yet."""
+    told = "its fit is under way or was killed"
+    try:
+        said = read_json(folder / FIT)
+        if said["status"] != "training":  # after a kill that cannot be caught it says so too
+            told = f"its fit {said['status']}: {said.get('reason', '')}"
+    except (Damaged, FileNotFoundError, KeyError):
+        pass  # nothing rests on it
+    again = "nothing: the same command goes on from its checkpoint"
+    return _finding(folder, root, "model", "unfinished", told, again)
+
+
 def _is_begun(path: Path) -> bool:
-    return (path / ".lock").exists() or any(path.glob(f"{Path(CHECKPOINT).stem}*"))
+    return (
+        (path / FIT).exists()
+        or (path / ".lock").exists()
+        or any(path.glob(f"{Path(CHECKPOINT).stem}*"))
+    )
 
 
 def _is_bert(path: Path) -> bool:

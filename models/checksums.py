@@ -1,7 +1,8 @@
 """Checksums of what is kept: whether a file is still what was written, and what to do if not.
 
 Beside a file or folder that the cache keeps stands `NAME.sha256`, as the program sha256sum writes
-and checks it. A JSON file that names others holds their checksums and its own. What was written by
+and checks it; its first line, a comment, says the format and that what it stands for is finished. A
+JSON file that names others holds their checksums and its own. What was written by
 a version that kept none is taken as it is.
 """
 
@@ -18,6 +19,8 @@ from typing import Any, Literal
 SUFFIX = ".sha256"
 ASIDE = ".damaged"
 OWN = "checksum"  # key of a JSON file's own checksum
+FORMAT = 1  # of what the cache keeps and of the lines beside it
+FINISHED = f"# slategym format {FORMAT}: finished\n"
 LEFT_OUT = ("README.md",)  # of folders: cards are written again when more is known
 
 State = Literal["whole", "damaged", "unchecked", "missing"]
@@ -42,13 +45,14 @@ def checksum_lines(content: Path, name: str) -> str:
     """The text of `checksum_path`.
 
     Args:
-        content: a file or a folder.
+        content: a file or a folder, finished.
         name: what it is called, or will be.
     """
     if not content.is_dir():
-        return f"{sha256_of(content)}  {name}\n"
+        return f"{FINISHED}{sha256_of(content)}  {name}\n"
     names = {file: file.relative_to(content).as_posix() for file in _files(content)}
-    return "".join(f"{sha256_of(file)}  {name}/{inner}\n" for file, inner in names.items())
+    lines = [f"{sha256_of(file)}  {name}/{inner}\n" for file, inner in names.items()]
+    return FINISHED + "".join(lines)
 
 
 def state_of(path: Path) -> State:
@@ -63,7 +67,10 @@ def state_of(path: Path) -> State:
     if not stated.is_file():
         return "unchecked"
     found = checksum_lines(path, path.name)
-    return "whole" if found == stated.read_text(encoding="utf-8", errors="replace") else "damaged"
+    said = stated.read_text(encoding="utf-8", errors="replace")
+    if not said.startswith("#"):  # of an earlier version
+        said = FINISHED + said
+    return "whole" if found == said else "damaged"
 
 
 def set_aside(path: Path) -> Path:

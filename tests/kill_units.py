@@ -49,6 +49,16 @@ def units(num_steps: int) -> list[Unit]:
     return [Unit(f"read {u.label}", f"{NAMES}:read", {}, (u,)) for u in lessons] + lessons
 
 
+def train(folder: Path, num_steps: int) -> Any:
+    """Plackett-Luce by policy gradient, with a checkpoint after every cycle."""
+    from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
+    from slategym.envs.registry import make_world
+
+    world = make_world(WORLD, num_items=50)
+    settings = PPOSettings(num_steps=num_steps, num_users=16, minibatch=240)
+    return PlackettLuce(world, settings).learn(world, folder=folder, checkpoint_every=0.0)
+
+
 def fit(folder: Path, epochs: int) -> Any:
     """A small multi-task BERT."""
     import torch
@@ -75,5 +85,7 @@ if __name__ == "__main__":
     what, out, size = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     if what == "fit":
         fit(out, size)
+    elif what == "training":
+        train(out, size)
     else:
         run_units(units(size), open_store(out), workers=2 if what == "study" else 0)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from filelock import FileLock, Timeout
 from torch import Tensor
 
 from slategym.agents.core.files import BEGUN, CHECKPOINT, FORMAT, set_damage_aside
 from slategym.envs.names import UsageError
-from slategym.models.checksums import read_json, with_checksum
-from slategym.models.ending import Ended
-from slategym.models.files import atomic_path
+from slategym.models.checksums import read_json
+from slategym.models.status import Status, telling, write_status
 from slategym.models.tensor_files import load_checkpoint, save_checkpoint
 
 UNTOLD = (
@@ -27,7 +26,6 @@ UNTOLD = (
     "status",
     "reason",
 )  # no difference of settings
-Status = Literal["training", "finished", "stopped", "failed", "killed"]
 
 
 @dataclass(frozen=True)
@@ -90,28 +88,14 @@ class Keeping:
 
     def status(self, status: Status, reason: str = "") -> None:
         """Write down how the training stands."""
-        values = {
-            **self.description,
-            "fingerprint": self.fingerprint,
-            "format": FORMAT,
-            "status": status,
-            **({"reason": reason} if reason else {}),
-        }
-        with atomic_path(self.folder / BEGUN) as path:
-            text = json.dumps(with_checksum(values), indent=2, sort_keys=True)
-            path.write_text(text + "\n", encoding="utf-8")
+        about = {**self.description, "fingerprint": self.fingerprint, "format": FORMAT}
+        write_status(self.folder / BEGUN, about, status, reason)
 
     @contextmanager
     def told(self) -> Iterator[None]:
         """Within, the training runs; however the block ends, its status is written down."""
-        self.status("training")
-        try:
+        with telling(self.status):
             yield
-        except BaseException as error:
-            ended = isinstance(error, KeyboardInterrupt | Ended)
-            with suppress(OSError):  # a full disk, say: the error itself matters more
-                self.status("killed" if ended else "failed", f"{type(error).__name__} {error}")
-            raise
 
 
 def differences(theirs: Mapping[str, Any], mine: Mapping[str, Any], limit: int = 3) -> str:

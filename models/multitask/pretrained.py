@@ -68,6 +68,7 @@ def write_model(model: MultiTaskBert, folder: str | Path) -> None:
     config = {
         "class": CLASS,
         "format": FORMAT,
+        "status": "finished",
         "sha256": {
             name: sha256_of(folder / name)
             for name in (WEIGHTS, VOCABULARY)

@@ -30,6 +30,7 @@ import math
 import secrets
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ from slategym.models.multitask.sequences import Ints, Sequences, Windows, as_mas
 from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.multitask.team import Team
 from slategym.models.multitask.train import (
+    BEGUN,
     CHECKPOINT,
     check_rows,
     describe,
@@ -66,6 +68,7 @@ from slategym.models.multitask.train import (
     write,
 )
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
+from slategym.models.status import telling, write_status
 from slategym.models.tasks import head_weights, tasks_of, to_json
 from slategym.models.text.settings import DEFAULT_ENCODER, HUB_NAME
 
@@ -279,7 +282,8 @@ def train_private(
             extras=item_extras(log, settings.items, np.zeros_like(train_E)),
         ).to(device)
         fit = PrivateFit(model, sequences, np.sort(people), training, privacy, spent)
-        with EpochBar(label, training.epochs, progress) as bar:
+        stands = partial(write_status, folder / BEGUN, {"format": FORMAT, "spec": about["spec"]})
+        with telling(stands), EpochBar(label, training.epochs, progress) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         rows = np.flatnonzero(held_E)
         rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), JUDGED_ROWS)).astype(np.int64)]

@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ from slategym.models.multitask.reporters import check_reporters, open_reporters
 from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask, plan_epoch
 from slategym.models.multitask.team import Team
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
+from slategym.models.status import telling, write_status
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
 from slategym.models.tensor_files import remove_checkpoints
 from slategym.models.text.encoder import encoder_version, find_encoder
@@ -55,6 +58,7 @@ logger = logging.getLogger(__name__)
 FORMAT = 7  # raise it when the same spec would give other weights
 MOST_SLOTS = 100  # of a slate; those beyond count as the last
 CHECKPOINT = "checkpoint.safetensors"
+BEGUN = "fit.json"  # while a fit runs, and where it failed or was killed: how it stands
 
 Rows = NDArray[np.bool_] | NDArray[np.integer[Any]]
 
@@ -217,7 +221,9 @@ def train_multitask(
         )
         names = report_to if team.first else ()
         told = open_reporters(names, folder, label, about["training"])
-        with EpochBar(label, training.epochs, progress and team.first, told) as bar:
+        stands = partial(write_status, folder / BEGUN, {"format": FORMAT, "spec": about["spec"]})
+        telling_first = telling(stands) if team.first else nullcontext()
+        with telling_first, EpochBar(label, training.epochs, progress and team.first, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         if judgement is None:
             judgement = fit.judge()
@@ -329,6 +335,7 @@ def write(model: MultiTaskBert, folder: Path, about: dict[str, Any], *, files: b
         return
     model.save_pretrained(folder)
     remove_checkpoints(folder / CHECKPOINT)
+    (folder / BEGUN).unlink(missing_ok=True)  # config.json says that it is finished
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -30,7 +30,6 @@ from slategym.experiments.measure.offline import (
     minari_dataset,
     obp_feedback,
     read_slates,
-    vectors,
 )
 from slategym.experiments.measure.play import play
 from slategym.experiments.measure.slate_log import writing
@@ -243,8 +242,13 @@ def best_of(d3rlpy: Any, data: Any) -> Any:
     d3rlpy.seed(0)
     learner = d3rlpy.algos.DiscreteCQLConfig(batch_size=256, gamma=0.9, alpha=0.5).create()
     learner.build_with_dataset(data)
-    learner.fit(data, n_steps=3_000, n_steps_per_epoch=3_000, show_progress=False,
-                logger_adapter=d3rlpy.logging.NoopAdapterFactory())
+    learner.fit(
+        data,
+        n_steps=3_000,
+        n_steps_per_epoch=3_000,
+        show_progress=False,
+        logger_adapter=d3rlpy.logging.NoopAdapterFactory(),
+    )
     return learner
 
 

@@ -130,23 +130,61 @@ def test_told_to_end_the_trainings_of_a_study_keep_a_checkpoint(tmp_path: Path) 
         assert int(read_tensors(path.with_name("checkpoint.safetensors"))[0]["steps"]) > 0
 
 
-def kill_a_fit(tmp_path: Path, epochs: int, kills: int, seed: int) -> None:
-    chance, out, met = random.Random(seed), tmp_path / "out", 0
-    while met < kills:
+def kill_often(
+    what: str, tmp_path: Path, size: int, kills: int, seed: int, until: float
+) -> list[float]:
+    """Kill one process again and again, then let it end, and one that is left alone.
+
+    Args:
+        what: "fit" or "training".
+        tmp_path: "out" and "whole" are made there.
+        size: epochs or steps.
+        kills: how many; a process that ends before its kill does not count, and ends the row.
+        seed: of the moments.
+        until: seconds after a process's first new checkpoint, within which it is killed.
+
+    Returns:
+        Seconds from each start to its kill.
+    """
+    chance, out, met = random.Random(seed), tmp_path / "out", list[float]()
+    while len(met) < kills:
         began = time.time()
-        process = start("fit", out, epochs)
+        process = start(what, out, size)
         wait_for_checkpoint(out, process, began)
-        time.sleep(chance.random() * 0.3)
-        met += process.poll() is None
+        time.sleep(chance.random() * until)
+        if process.poll() is not None:
+            break
         process.kill()
         process.wait()
-    assert start("fit", out, epochs).wait() == 0
-    assert start("fit", tmp_path / "whole", epochs).wait() == 0
-    mine, theirs = (load_file(at / "model.safetensors") for at in (out, tmp_path / "whole"))
-    assert all(mine[name].equal(x) for name, x in theirs.items()) and len(mine) > 10
-    assert not (out / "checkpoint.safetensors").exists()
+        met.append(time.time() - began)
+    assert start(what, out, size).wait() == 0
+    assert start(what, tmp_path / "whole", size).wait() == 0
+    assert not any(is_temporary(path) for path in out.rglob("*"))
+    return met
+
+
+def check_same_weights(tmp_path: Path, name: str) -> None:
+    mine, theirs = (load_file(tmp_path / at / name) for at in ("out", "whole"))
+    assert mine.keys() == theirs.keys() and len(mine) > 0
+    assert all(mine[name].equal(x) for name, x in theirs.items())
 
 
 @pytest.mark.slow
-def test_a_fit_killed_ten_times(tmp_path: Path) -> None:
-    kill_a_fit(tmp_path, epochs=600, kills=10, seed=2)
+@pytest.mark.timeout(1_200)
+def test_a_fit_killed_twenty_times(tmp_path: Path) -> None:
+    met = kill_often("fit", tmp_path, size=300, kills=20, seed=2, until=0.3)
+    print([round(seconds, 1) for seconds in met])
+    assert len(met) == 20
+    check_same_weights(tmp_path, "model.safetensors")
+    for left in ("checkpoint.safetensors", "fit.json"):
+        assert not (tmp_path / "out" / left).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_200)
+def test_a_training_killed_twenty_times(tmp_path: Path) -> None:
+    met = kill_often("training", tmp_path, size=48_000, kills=20, seed=3, until=0.3)
+    print([round(seconds, 1) for seconds in met])
+    assert len(met) == 20
+    check_same_weights(tmp_path, "agent.safetensors")
+    assert read_json(tmp_path / "out" / "training.json")["status"] == "finished"

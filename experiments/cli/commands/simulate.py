@@ -55,8 +55,8 @@ otherwise.
 A log of slates has one row per slot: user, item, time, slate_id, position, context, propensity and
 signals, under the names that `slategym data check` knows; also visit, step, action, the chances of
 every slot, reward, terminated, truncated, what was offered where that changes, and what the policy
-was shown (`--no-observations` leaves that out). The file's metadata says world, settings, policy and
-seed. `slategym.experiments` makes Minari, d3rlpy and Open Bandit data of it: `minari_dataset`,
+was shown (`--no-observations` leaves that out). The file's metadata says world, settings, policy
+and seed. `slategym.experiments` makes Minari, d3rlpy and Open Bandit data of it: `minari_dataset`,
 `d3rlpy_dataset`, `obp_feedback`.
 """
 

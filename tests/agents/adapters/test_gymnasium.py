@@ -124,7 +124,7 @@ def test_only_slategym_is_wrapped() -> None:
 @pytest.mark.parametrize("id", OWN)
 def test_features_are_of_order_one(id: str) -> None:
     world = make_world(id)
-    inputs = Inputs(inner.world)
+    inputs = Inputs(world)
     user_B = torch.arange(16, dtype=torch.int32)
     session = engine.start(world, user_B * 0, user_B, user_B * 0)
     for step in range(5):

@@ -96,7 +96,7 @@ def test_global_generators_are_untouched() -> None:
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(UsageError, match="num_envs must be positive, got 0"):
+    with pytest.raises(UsageError, match="num_envs must be positive, a whole number; got 0"):
         SlateTensorDictEnv(FRESH, 0)
     env = SlateTensorDictEnv(FRESH, 2)
     now = env.reset()
