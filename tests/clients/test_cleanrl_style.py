@@ -42,7 +42,8 @@ def test_it_gains() -> None:
             over = tensor(left | cut)
             logp = law.log_prob(action).sum(1)
             rows.append((now, action, logp, value, tensor(reward) / 20.0, over))
-        obs, actions, logps, values, rewards, overs = (torch.stack(x) for x in zip(*rows, strict=True))
+        columns = (torch.stack(x) for x in zip(*rows, strict=True))
+        obs, actions, logps, values, rewards, overs = columns
         with torch.no_grad():
             coming = agent.value(tensor(seen))[:, 0]
         advantages, trace = torch.zeros_like(rewards), torch.zeros(ENVS)
