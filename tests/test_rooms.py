@@ -25,6 +25,7 @@ STOREYS = {
             **{name: () for name in ("hashes", "metrics", "statistics", "terms")},
             **{name: () for name in ("checksums", "console", "ending", "finite")},
             "files": ("checksums", "hashes"),
+            "status": ("checksums", "ending", "files"),
             "tensor_files": ("checksums", "files"),
             "tasks": ("metrics", "statistics"),
             "taste": ("metrics", "statistics", "tasks"),
