@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from slategym.agents.core.sessions import luck_of as luck_of
     from slategym.agents.core.sessions import seat as seat
     from slategym.agents.core.sessions import show as show
+    from slategym.agents.core.stochastic import PopularitySoftmax as PopularitySoftmax
     from slategym.agents.core.supervised import Diversity as Diversity
     from slategym.agents.core.supervised import Supervised as Supervised
     from slategym.agents.core.tuning import Tuned as Tuned
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from slategym.agents.slates.top import top_slate as top_slate
     from slategym.agents.types import Action as Action
     from slategym.agents.types import Policy as Policy
+    from slategym.agents.types import Stochastic as Stochastic
 
 else:
     __getattr__, __dir__, __all__ = exports(
@@ -96,6 +98,7 @@ else:
             "slategym.agents.baselines.fixed": ("Popularity",),
             "slategym.agents.core.ranker": ("Ranker",),
             "slategym.agents.core.choice": ("ConditionalLogit",),
+            "slategym.agents.core.stochastic": ("PopularitySoftmax",),
             "slategym.agents.core.supervised": ("Diversity", "Supervised"),
             "slategym.agents.core.tuning": ("Tuned", "Tuning", "tune"),
             "slategym.agents.check": ("check_agent",),
@@ -126,6 +129,6 @@ else:
             "slategym.agents.serving.export": ("Exported", "export"),
             "slategym.agents.slateq.agent": ("SlateQ", "SlateQSettings"),
             "slategym.agents.slates.top": ("allowed_only", "capped_slate", "top_slate"),
-            "slategym.agents.types": ("Action", "Policy"),
+            "slategym.agents.types": ("Action", "Policy", "Stochastic"),
         },
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck
@@ -42,3 +43,49 @@ class Policy(Protocol):
     def act(self, observation: Observation, luck: Luck) -> Action:
         """Slates for these users, (B, K) positions of the candidates."""
         ...
+
+
+DRAWS = 16  # slates that a marginal is averaged over, where no formula gives it
+
+
+@runtime_checkable
+class Stochastic(Policy, Protocol):
+    """A policy that says how likely any slate is, so that another policy's log can be read for it.
+
+    A policy that writes `law` and derives from this class has the rest.
+    """
+
+    def law(self, observation: Observation, slate_BK: Tensor) -> Tensor:
+        """Log-probability of every candidate in every slot, given what the slots before it hold.
+
+        Args:
+            observation: of B users.
+            slate_BK: int positions; -1: an empty slot. The last slot's item is not read.
+
+        Returns:
+            (B, K, C) nats, -inf for what would not be shown.
+        """
+        ...
+
+    def logp(self, observation: Observation, slate_BK: Tensor) -> Tensor:
+        """Log-probability of each slot's item given the slots before it, (B, K), 0 where empty.
+
+        Their sum is the slate's.
+        """
+        at_BK1 = slate_BK.long().clamp(min=0)[..., None]
+        logp_BK = self.law(observation, slate_BK).gather(2, at_BK1)[..., 0]
+        return torch.where(slate_BK < 0, 0.0, logp_BK)
+
+    def marginal(self, observation: Observation) -> Tensor:
+        """Log-probability of every candidate in every slot, whatever the others hold, (B, K, C).
+
+        Here: the mean of `law` over `DRAWS` slates of the policy's own, which has no bias.
+        """
+        total_BKC: Tensor | None = None
+        for draw in range(DRAWS):
+            stream_B = torch.arange(len(observation.step), dtype=torch.int32) * DRAWS + draw
+            luck = Luck(stream_B.to(observation.step.device))
+            prob_BKC = self.law(observation, self.act(observation, luck).slate).exp()
+            total_BKC = prob_BKC if total_BKC is None else total_BKC + prob_BKC
+        assert total_BKC is not None
+        return (total_BKC / DRAWS).log()

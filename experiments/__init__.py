@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from slategym.experiments.measure.offline import minari_dataset as minari_dataset
     from slategym.experiments.measure.offline import obp_feedback as obp_feedback
     from slategym.experiments.measure.training import Training as Training
+    from slategym.experiments.ope.evaluation import OffPolicyEvaluation as OffPolicyEvaluation
+    from slategym.experiments.ope.offline import evaluate_offline as evaluate_offline
     from slategym.experiments.statistics.stats import Estimate as Estimate
     from slategym.experiments.studies.registry import find_study as find_study
     from slategym.experiments.studies.registry import register_study as register_study
@@ -54,6 +56,8 @@ else:
                 "obp_feedback",
             ),
             "slategym.experiments.measure.training": ("Training",),
+            "slategym.experiments.ope.evaluation": ("OffPolicyEvaluation",),
+            "slategym.experiments.ope.offline": ("evaluate_offline",),
             "slategym.experiments.statistics.stats": ("Estimate",),
             "slategym.experiments.studies.registry": ("find_study", "register_study"),
             "slategym.experiments.studies.run": ("run_study",),

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from slategym.envs.types import World as World
     from slategym.experiments.measure.compare import compare as compare
     from slategym.experiments.measure.compare import play as play
+    from slategym.experiments.ope.offline import evaluate_offline as evaluate_offline
     from slategym.experiments.studies.run import run_study as run_study
     from slategym.models.data.datasets import load_log as load_log
     from slategym.models.simulator.world import learned_world as learned_world
@@ -66,6 +67,7 @@ else:
             "slategym.envs.registry": ("make_world", "register_user_model", "register_world"),
             "slategym.envs.types": ("Signal", "UserModel", "World"),
             "slategym.experiments.measure.compare": ("compare", "play"),
+            "slategym.experiments.ope.offline": ("evaluate_offline",),
             "slategym.experiments.studies.run": ("run_study",),
             "slategym.models.data.datasets": ("load_log",),
             "slategym.models.simulator.world": ("learned_world",),

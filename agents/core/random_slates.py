@@ -8,8 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from slategym.agents.core.left_over import left_over
 from slategym.agents.slates.top import allowed_only, top_slate
-from slategym.agents.types import Action
+from slategym.agents.types import Action, Stochastic
 from slategym.envs import engine
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.types import Observation, World
@@ -18,7 +19,7 @@ SHUFFLE = purpose("policy.random")
 
 
 @dataclass(frozen=True)
-class Random:
+class Random(Stochastic):
     """Distinct candidates, uniform among those that may be shown."""
 
     num_candidates: int  # C
@@ -39,6 +40,19 @@ class Random:
         slot_logp_BK = -(left_B[:, None] - slot_K).log()
         position_logp_BK = -left_B.log()[:, None].expand_as(slot_logp_BK)
         return Action(slate_BK, slot_logp_BK.sum(1), slot_logp_BK, position_logp_BK)
+
+    def law(self, observation: Observation, slate_BK: Tensor) -> Tensor:
+        """Even among what the slots before leave."""
+        left_BKC = left_over(observation, slate_BK, self.num_candidates)
+        prob_BKC = left_BKC / left_BKC.sum(2, keepdim=True).clamp(min=1)
+        return prob_BKC.log()
+
+    def marginal(self, observation: Observation) -> Tensor:
+        """Even in every slot."""
+        nothing_BK = torch.full(
+            (len(observation.step), self.num_slots), -1, device=observation.step.device
+        )
+        return self.law(observation, nothing_BK)
 
 
 def clicks_under_random_slates(world: World, num_users: int = 500, num_slates: int = 10) -> Tensor:

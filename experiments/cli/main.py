@@ -20,7 +20,8 @@ from slategym.models.ending import Ended, raise_when_told_to_end
 
 COMMANDS = (  # as in --help
     *("data", "fit", "refit", "evaluate_model", "explain", "worlds", "agents", "studies", "check"),
-    *("validate", "diagnose", "train", "simulate", "compare", "export", "benchmark", "doctor"),
+    *("validate", "diagnose", "train", "simulate", "compare", "ope", "export", "benchmark"),
+    "doctor",
 )
 DEVICES = {
     "auto": "a GPU if there is one",
@@ -49,6 +50,9 @@ EPILOG = r"""
 **Train a learner and let it act**\
 `slategym train slateq --world InterestEvolution-v0`\
 `slategym simulate InterestEvolution-v0 --policy runs/slateq-InterestEvolution-v0-seed0`
+
+**What does a log already say of a policy?**\
+`slategym ope open-bandit-bts --policy random`
 
 **What is there?**\
 `slategym worlds`\

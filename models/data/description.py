@@ -11,8 +11,10 @@ from slategym.envs.types import Column, Provenance, Signal, SignalKind
 
 FILE = "log.toml"
 PAUSE = 1_800.0  # seconds without an event that end a visit, where nobody says otherwise
+# of the whole slate; of a slot's item given the slots before it; of it there, whatever they hold
+PROPENSITIES = ("propensity", "slot_propensity", "position_propensity")
 BUILT_IN = (  # columns of events that are no signal and no context of one's own
-    ["user", "item", "time", "hour", "weekday", "slate_id", "position", "propensity"]
+    ["user", "item", "time", "hour", "weekday", "slate_id", "position", *PROPENSITIES]
 )
 KNOWN = ("click", "like", "rating")  # signals that need no declaration
 TAKEN = {  # names in `Log` that no declared column can have

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from slategym.envs.types import CLICK, Column, Signal
 from slategym.models.data.columns import codes
-from slategym.models.data.description import DEFAULT_WEIGHTS, PAUSE, PLAIN, UNDESCRIBED, Description
+from slategym.models.data.description import (
+    DEFAULT_WEIGHTS,
+    PAUSE,
+    PLAIN,
+    PROPENSITIES,
+    UNDESCRIBED,
+    Description,
+)
 from slategym.models.data.description import Words as Words
 from slategym.models.data.schema import LIKE, Settled, Tables, inspect
 
@@ -33,7 +40,7 @@ class Log:
     name: str
     # Sorted by user, then time, ties as they came. user, item int32; time int64, unix seconds UTC;
     # hour float32 in [0, 24); weekday int32, 0 = Monday; where logged slate_id, position int32 and
-    # propensity float64; one float32 column per signal, NaN where it was not observed; one per
+    # float64 propensities; one float32 column per signal, NaN where it was not observed; one per
     # context column.
     events: pd.DataFrame
     # row = item: key, title, text, topic (int32), topics (list), year (int32), item columns
@@ -199,8 +206,9 @@ def _number_events(settled: Settled, values: pd.DataFrame) -> pd.DataFrame:
         numbered["slate_id"] = pd.factorize(pairs, sort=True)[0].astype(np.int32)
     if "position" in events:
         numbered["position"] = events["position"].astype(np.int32)
-    if "propensity" in events:
-        numbered["propensity"] = events["propensity"]  # of a long slate: too small for float32
+    for name in PROPENSITIES:
+        if name in events:
+            numbered[name] = events[name]  # of a long slate: too small for float32
     numbered = pd.concat([numbered, values], axis=1)
     for column in settled.context:
         numbered[column.name] = _column(events[column.name], column)

@@ -3,9 +3,12 @@
 A log comes as three tables. `*` marks what may be left out.
 
 events: user, item, time (unix seconds in UTC, or ISO dates and times); hour*, weekday* (local, else
-    from the time's own zone or UTC); slate_id*, position*, propensity*; one column per signal, of
-    which click, like and rating are known by name and any other is declared in `log.toml`, and per
-    context column that is declared there. An empty cell is a signal that was not observed.
+    from the time's own zone or UTC); slate_id*, position*; propensity* (of the whole slate, or
+    of the row where a slate has one), slot_propensity* (of the slot's item given the slots before
+    it), position_propensity* (of the item in that slot, whatever the others hold); one column per
+    signal, of which click, like and rating are known by name and any other is declared in
+    `log.toml`, and per context column that is declared there. An empty cell is a signal that was
+    not observed.
 items: item, title* (else the item's id); text*, year*, topics* ("Comedy|Drama", or lists), and
     item columns that are declared.
 users*: user, and a column for each categorical trait.
@@ -38,6 +41,7 @@ from slategym.models.data.columns import (
 from slategym.models.data.description import (
     FILE,
     KNOWN,
+    PROPENSITIES,
     UNDESCRIBED,
     ColumnEntry,
     Description,
@@ -131,9 +135,10 @@ _EVENT_RULES = {
     "position": Rule(
         "whole", "a position is a slot of the slate, a whole number from 0", 0, 1e6, required=False
     ),
-    "propensity": Rule(
-        "number", "a propensity is a probability in (0, 1]", 5e-324, 1, required=False
-    ),
+    **{
+        name: Rule("number", "a propensity is a probability in (0, 1]", 5e-324, 1, required=False)
+        for name in PROPENSITIES
+    },
 }
 _ITEM_RULES = {
     "item": Rule("key", "every item has an id"),

@@ -1,0 +1,145 @@
+"""From a log and a policy, by name or as they are, to an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from slategym.agents.baselines.fixed import Popularity
+from slategym.agents.core.random_slates import Random
+from slategym.agents.core.stochastic import PopularitySoftmax, SlotTable, smoothed, stochastic
+from slategym.agents.types import Policy, Stochastic
+from slategym.envs.names import UsageError, lookup
+from slategym.experiments.ope.estimators import Terms, value_of
+from slategym.experiments.ope.evaluation import Estimate, OffPolicyEvaluation, Per, evaluate
+from slategym.experiments.ope.intervals import RESAMPLES, intervals
+from slategym.experiments.ope.observed import FromRows
+from slategym.experiments.ope.slates import LoggedSlates, slates_of
+from slategym.experiments.ope.weights import item_features
+from slategym.models.data.datasets import load_log
+from slategym.models.data.log import Log
+
+AS = "as:"  # before a log's name: the policy that showed its slates
+FITTED = ("popularity", "popularity-softmax")  # on half of the log's people; read on the others
+NAMES = ("random", *FITTED)
+HALVES = 2  # seed of the split
+
+
+def evaluate_offline(
+    log: Log | str | Path,
+    policy: Policy | str,
+    *,
+    per: Per = "slate",
+    reward: Mapping[str, float] | None = None,
+    smooth: float = 0.0,
+    discount: float = 1.0,
+    estimators: Sequence[str] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    tell: Callable[[int], None] | None = None,
+) -> OffPolicyEvaluation:
+    """What a log says of a policy that did not write it.
+
+    Args:
+        log: of slates; a data set's name, a folder, or what `load_log` gave.
+        policy: random, popularity, popularity-softmax, "as:LOG" for the policy that showed another
+            log's slates, or any policy of the log's items; see `slategym.agents.Stochastic`.
+        per: "slate" (as if slates changed nothing) or "visit".
+        reward: weight of signals; None: those of the log.
+        smooth: share of slates that are drawn at random instead, in [0, 1).
+        discount: per slate of a visit, in (0, 1].
+        estimators: which; None: all that apply.
+        resamples: of people, for intervals.
+        seed: of these.
+        tell: called with the number of slates just answered.
+
+    Raises:
+        UsageError: the log has no slates; the policy is not known, or not for this log.
+    """
+    data = log if isinstance(log, Log) else load_log(log)
+    slates = slates_of(data, reward)
+    num_slots = data.slate_size or slates.num_slots
+    known, notes = None, list[str]()
+    if isinstance(policy, str):
+        if policy in FITTED:
+            slates, counts_N = _halves(data, slates)
+            notes.append("the policy is fitted on half of the people and read on the other half")
+        else:
+            counts_N = torch.zeros(data.num_items)
+        if policy.startswith(AS):
+            other = load_log(policy.removeprefix(AS))
+            policy, known = _as_logged(other, data, reward), _earned(other, reward, per, seed)
+        else:
+            policy = _named(policy, data, counts_N, num_slots)
+    chosen = stochastic(policy, data.num_items)
+    chosen = smoothed(chosen, Random(data.num_items, num_slots), smooth)
+    shown_N = np.bincount(slates.item_SK[slates.item_SK >= 0], minlength=data.num_items)
+    found = evaluate(
+        slates,
+        FromRows(data, slates),
+        chosen,
+        item_features(data.item_topics.astype(np.float64), shown_N),
+        log=data.name,
+        per=per,
+        discount=discount,
+        estimators=estimators,
+        resamples=resamples,
+        seed=seed,
+        tell=tell,
+    )
+    return replace(found, known=None if smooth else known, notes=(*notes, *found.notes))
+
+
+def _named(name: str, data: Log, counts_N: torch.Tensor, num_slots: int) -> Policy:
+    """A policy that needs nothing but the log."""
+    lookup("policy of a log", name, dict.fromkeys(NAMES))
+    if name == "random":
+        return Random(data.num_items, num_slots)
+    made = Popularity if name == "popularity" else PopularitySoftmax
+    return made(counts_N, num_slots)
+
+
+def _halves(data: Log, slates: LoggedSlates) -> tuple[LoggedSlates, torch.Tensor]:
+    """The slates of half of the people, and the clicks of the others, (N,)."""
+    people = int(slates.person_S.max()) + 1
+    if people < 2:
+        raise UsageError(f"{data.name} has one person: nobody is left to fit popularity on")
+    order_P = np.random.default_rng(HALVES).permutation(people)
+    read_S = (order_P < people // 2)[slates.person_S]
+    user_S = data.events["user"].to_numpy()[slates.row_S]
+    others = data.events["user"].isin(np.unique(user_S[~read_S])) & (data.events["click"] > 0)
+    counts = np.bincount(data.events["item"][others], minlength=data.num_items)
+    return slates.only(read_S), torch.as_tensor(counts, dtype=torch.float32)
+
+
+def _as_logged(other: Log, data: Log, reward: Mapping[str, float] | None) -> Stochastic:
+    """A table of how often the other log's slots hold each item of this one.
+
+    Raises:
+        UsageError: the other log shows items that this one does not know.
+    """
+    row = {key: n for n, key in enumerate(data.items["key"])}
+    there = slates_of(other, reward)
+    shown_SK = there.item_SK >= 0
+    keys = other.items["key"].to_numpy()[there.item_SK[shown_SK]]
+    if unknown := sorted({key for key in keys if key not in row}):
+        raise UsageError(f"{other.name} shows items that {data.name} lacks, such as {unknown[0]}")
+    item_n = np.array([row[key] for key in keys])
+    count_KN = np.zeros((int(there.position_SK.max()) + 1, data.num_items))
+    np.add.at(count_KN, (there.position_SK[shown_SK], item_n), 1.0)
+    share_KN = torch.as_tensor(count_KN / count_KN.sum(1, keepdims=True))
+    return SlotTable(share_KN, f"the policy of {other.name}, by its frequencies")
+
+
+def _earned(other: Log, reward: Mapping[str, float] | None, per: Per, seed: int) -> Estimate:
+    """What a log's own policy earned, with an interval."""
+    slates = slates_of(other, reward)
+    slates = slates.single() if per == "slate" else slates
+    total_E = slates.padded(slates.reward_SK).sum((1, 2))
+    terms = Terms(total_E[:, None], None, None)
+    ends = intervals({"own": terms}, slates.person_E, seed=seed)["own"]
+    return Estimate("policy itself", value_of(terms), *ends, None, None)
