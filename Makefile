@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # checkout is not.
 INSTALLED := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 
-.PHONY: help setup demo test test-floor check fix bench
+.PHONY: help setup demo test test-floor check fix bench docs
 
 help:
 	@echo "make setup   install slategym and its tools into $(VENV)"
@@ -19,6 +19,7 @@ help:
 	@echo "make check   format, lint, types and tests, as before a pull request"
 	@echo "make fix     format, and repair what the linter can"
 	@echo "make bench   benchmarks"
+	@echo "make docs    the site, in site/; open site/index.html"
 
 setup: $(INSTALLED)
 
@@ -63,6 +64,10 @@ check: setup
 fix: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "open site/index.html, or for the search: $(BIN)/python -m http.server --directory site"
 
 bench: setup
 	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done

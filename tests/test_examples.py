@@ -132,3 +132,15 @@ def test_what_it_takes_is_what_the_table_says() -> None:
     weary = ROOT / "examples" / "weary_users" / "weary_users.py"
     (told,) = re.findall(r"^\| `examples/weary_users/weary_users.py` \| (\d+) \|", text, re.M)
     assert lines_of(weary) + 1 == int(told)
+
+
+def test_the_journey_trains_compares_and_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "journey"))
+    journey = importlib.import_module("train_and_serve")
+    found = journey.main(1_024, 20, tmp_path / "out")
+    assert {"plackett-luce", "capped", "myopic", "random"} == set(found.means)
+    assert (tmp_path / "out" / "policy.pt").is_file()
+    assert "first slate: [" in capsys.readouterr().out
+    del sys.modules["train_and_serve"]

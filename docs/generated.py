@@ -1,0 +1,230 @@
+"""Pages of the site that are made from the code: one for every world, agent and study, and the API.
+
+Read by MkDocs as a hook (`mkdocs.yml`). Docstrings are Google's style; a section becomes a heading,
+"Args" and "Attributes" become lists. Links that lead out of `docs` go to the copies made here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[1]
+COPIES = {
+    "README.md": "readme.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
+PACKAGES = (
+    "slategym",
+    "slategym.envs",
+    "slategym.models",
+    "slategym.agents",
+    "slategym.experiments",
+)
+LISTED = ("Args", "Attributes", "Raises", "Yields")
+FURTHER = re.compile(r"\n(?= {0,4}\S)")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages."""
+    for path, text in {**copies(), **worlds(), **agents(), **studies(), **api()}.items():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Links out of the folder lead to the copies."""
+    up = "../" * page.file.src_uri.count("/")
+    for name, copy in COPIES.items():
+        markdown = markdown.replace(f"](../{up}{name}", f"]({up}{copy}")
+    return markdown
+
+
+def copies() -> dict[str, str]:
+    """The pages that stand at the top of the repository, their links seen from here."""
+    made = {}
+    for name, copy in COPIES.items():
+        text = (ROOT / name).read_text("utf-8").replace("](docs/", "](")
+        for other, there in COPIES.items():
+            text = text.replace(f"]({other}", f"]({there}")
+        made[copy] = re.sub(r"\]\(results/\)", "](results/movielens.md)", text)
+    return made
+
+
+def worlds() -> dict[str, str]:
+    """A page a world: its builder's docstring, its settings, how to make it."""
+    from slategym.envs.outline import outline
+    from slategym.envs.registry import NAMESPACE, ON_EVERY_PAGE
+    from slategym.envs.registry import worlds as registry
+    from slategym.experiments.cli.declared import parameters_of
+    from slategym.experiments.cli.docstring import meanings, sections
+    from slategym.experiments.cli.world_page import written
+
+    made, rows = {}, []
+    for name, entry in sorted(registry.all().items()):
+        if not name.startswith(NAMESPACE):
+            continue
+        bare = name.removeprefix(NAMESPACE)
+        found = outline(entry.builder)
+        told = (found.doc if found else "") or entry.one_line
+        parts = [f"# {bare}", *_sections(told, without=("Args",))]
+        meant = dict(
+            pair
+            for section in sections(told.splitlines())
+            if section.heading == "Args"
+            for pair in meanings(section.lines)
+        )
+        open_ = [p for p in parameters_of(entry.builder) if p.name not in dict(entry.fixed)]
+        if open_:
+            parts.append("## Settings\n\n| name | default | meaning |\n|---|---|---|")
+            parts[-1] += "".join(
+                f"\n| `{p.name}` | {_code(written(p.default))} | {_cell(meant.get(p.name, ''))} |"
+                for p in open_
+            )
+        if entry.about:
+            parts += ["## This one", entry.about]
+        parts += ["## In programs", *ON_EVERY_PAGE]
+        parts.append(
+            f"```\nslategym simulate {bare} --policy random --users 100\n```\n\n```python\n"
+            f'gymnasium.make_vec("slategym:{bare}", num_envs=64)\n```'
+        )
+        made[f"worlds/{bare}.md"] = "\n\n".join(parts) + "\n"
+        rows.append(f"| [{bare}](worlds/{bare}.md) | {_cell(entry.one_line)} |")
+    head = "# Worlds\n\nAs `slategym worlds` lists them.\n\n| world | what it is |\n|---|---|\n"
+    made["worlds.md"] = head + "\n".join(rows) + "\n"
+    return made
+
+
+def agents() -> dict[str, str]:
+    """A page for every policy and learner, as `slategym agents` lists them."""
+    from slategym.agents.registry import policies
+    from slategym.envs.outline import outline
+    from slategym.experiments.cli.declared import settings_of
+    from slategym.experiments.cli.world_page import written
+
+    made, rows = {}, []
+    for name, entry in policies.all().items():
+        target = entry.agent or entry.build
+        found = outline(target) if target else None
+        parts = [f"# {name}", f"*{entry.kind}*: {entry.one_line}"]
+        if found is not None:
+            if entry.agent is not None:
+                parts += _sections(found.module.doc, without=("Args",))
+            parts += _sections(found.doc, without=("Args",))
+        if entry.agent is not None:
+            rows_ = [
+                f"| `{s.name}` | {_code(written(s.default))} | {_cell(s.meaning)} |"
+                for s in settings_of(name)
+            ]
+            if rows_:
+                parts.append(
+                    "## Settings\n\n| name | default | meaning |\n|---|---|---|\n"
+                    + "\n".join(rows_)
+                )
+        made[f"policies/{name}.md"] = "\n\n".join(parts) + "\n"
+        rows.append(f"| [{name}](policies/{name}.md) | {entry.kind} | {_cell(entry.one_line)} |")
+    head = (
+        "# Policies and learners\n\nAs `slategym agents` lists them; what they reach is in "
+        "[agents.md](agents.md).\n\n| name | kind | what it does |\n|---|---|---|\n"
+    )
+    made["policies.md"] = head + "\n".join(rows) + "\n"
+    return made
+
+
+def studies() -> dict[str, str]:
+    """One page of all studies."""
+    from slategym.experiments.studies.registry import studies as registry
+
+    rows = [
+        f"| `slategym benchmark {name}` | {_cell(e.one_line)} |"
+        for name, e in registry.all().items()
+    ]
+    head = "# Studies\n\n| command | what it asks |\n|---|---|\n"
+    return {"studies.md": head + "\n".join(rows) + "\n"}
+
+
+def api() -> dict[str, str]:
+    """A page for every package of the public face: what it exports, from the docstrings."""
+    made = {}
+    for package in PACKAGES:
+        module = import_module(package)
+        parts = [f"# {package}", *_sections(inspect.getdoc(module) or "")]
+        for name in module.__all__:
+            try:
+                value = getattr(module, name)
+            except ImportError:  # an extra is not installed
+                continue
+            if not inspect.ismodule(value):
+                parts += _thing(name, value)
+        made[f"api/{package}.md"] = "\n\n".join(parts) + "\n"
+    return made
+
+
+def _thing(name: str, value: Any) -> list[str]:
+    kind = "class" if inspect.isclass(value) else "function" if callable(value) else "value"
+    parts = [f"## {name}"]
+    if kind == "value":
+        return [*parts, f"A `{type(value).__name__}`."]
+    parts += [f"```python\n{_signature(name, value)}\n```", *_sections(_doc(value), level=3)]
+    if kind == "class":
+        for member, function in vars(value).items():
+            told = inspect.isfunction(function) or isinstance(function, property)
+            if member.startswith("_") or not told:
+                continue
+            head = member if isinstance(function, property) else _signature(member, function)
+            parts += [f"### {name}.{member}", f"```python\n{head}\n```"]
+            parts += _sections(_doc(function), level=4)
+    return parts
+
+
+def _doc(value: Any) -> str:
+    return inspect.getdoc(value) or ""
+
+
+def _signature(name: str, value: Any) -> str:
+    try:
+        return re.sub(r"(: |-> )'([^']*)'", r"\1\2", f"{name}{inspect.signature(value)}")
+    except (TypeError, ValueError):
+        return name
+
+
+def _sections(doc: str, without: tuple[str, ...] = (), level: int = 2) -> list[str]:
+    """A docstring as Markdown."""
+    from slategym.experiments.cli.docstring import meanings, paragraphs, sections
+
+    parts: list[str] = []
+    for section in sections(doc.splitlines()):
+        if section.heading in without:
+            continue
+        if section.heading:
+            parts.append(f"## {section.heading}" if level < 3 else f"**{section.heading}**")
+        if section.heading in LISTED:
+            found = [f"- `{key}`: {_text(meaning)}" for key, meaning in meanings(section.lines)]
+            if found:
+                parts.append("\n".join(found))
+                continue
+        for paragraph in paragraphs(section.lines):
+            code = paragraph.startswith("    ") or paragraph.startswith(">>>")
+            parts.append(f"```\n{paragraph}\n```" if code else _text(paragraph))
+    return parts
+
+
+def _text(words: str) -> str:
+    """Prose in which nothing is taken for HTML, a link or a reference."""
+    return re.sub(r"(?<!`)([<\[])", r"\\\1", words)
+
+
+def _cell(words: str) -> str:
+    return _text(words).replace("|", "\\|").replace("\n", " ")
+
+
+def _code(words: str) -> str:
+    return f"`{words}`" if words else ""

@@ -1,0 +1,68 @@
+"""The site: strict, with a page for everything that has a name, and nothing from another host."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import slategym as sg
+from slategym.agents.registry import policies
+from slategym.envs.registry import NAMESPACE, worlds
+
+ROOT = Path(__file__).parents[1]
+pytest.importorskip("mkdocs", reason="slategym[docs] is not installed")
+# what the browser loads by itself; a link that one may follow is none
+LOADED = re.compile(r"<(?:script|img|iframe)[^>]+src=\"([^\"]+)\"|<link[^>]+href=\"([^\"]+)\"")
+
+
+def generated() -> Any:
+    path = ROOT / "docs" / "generated.py"
+    spec = importlib.util.spec_from_file_location("site_pages", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_world_policy_and_export_has_a_page() -> None:
+    pages = generated()
+    pages_of_worlds = pages.worlds()
+    for name in worlds.all():
+        if name.startswith(NAMESPACE):
+            page = pages_of_worlds[f"worlds/{name.removeprefix(NAMESPACE)}.md"]
+            assert "slategym simulate" in page
+    made = pages.agents()
+    for name, entry in policies.all().items():
+        assert entry.one_line in made[f"policies/{name}.md"]
+    api = pages.api()
+    assert set(api) == {f"api/{package}.md" for package in pages.PACKAGES}
+    text = api["api/slategym.agents.md"]
+    assert "## PlackettLuce" in text and "**Args**" in text and "'World'" not in text
+    assert all(f"## {name}" in api["api/slategym.md"] for name in ("make_world", "compare"))
+    assert sg.__all__
+
+
+def test_the_journey_is_in_the_order_that_the_first_page_says() -> None:
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
+    [journey] = [part["A journey"] for part in nav if "A journey" in part]
+    first = (ROOT / "docs" / "index.md").read_text("utf-8")
+    assert re.findall(r"^\d\. \[[^]]+\]\(([^)]+)\)", first, re.MULTILINE) == [
+        page for step in journey for page in step.values()
+    ]
+
+
+def test_it_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.rglob("*.html"))) > 70
+    for page in tmp_path.rglob("*.html"):
+        for pair in LOADED.findall(page.read_text("utf-8")):
+            assert not any(url.startswith(("http", "//")) for url in pair), (page.name, pair)
