@@ -23,6 +23,7 @@ from slategym.envs.types import (
     UserModel,
     map_tensors,
 )
+from slategym.envs.users.unchanging import changes
 from slategym.envs.worlds.plain_catalogue import plain_catalogue
 
 T = TypeVar("T")
@@ -47,7 +48,8 @@ def check_user_model(model: UserModel[Any] | str, catalogue: Catalogue | None = 
         ContractError: at the first rule that is broken: signals begin with the click; shapes,
             types and devices; finite numbers; probabilities in [0, 1]; arguments unchanged; no
             randomness but luck's; users in a batch do not affect one another and the batch's size
-            does not matter; state of a constant form; means that agree with samples.
+            does not matter; state of a constant form; what it writes of change changes somebody;
+            means that agree with samples.
         UsageError: nothing has that name.
     """
     model = make_user_model(model) if isinstance(model, str) else model
@@ -57,6 +59,7 @@ def check_user_model(model: UserModel[Any] | str, catalogue: Catalogue | None = 
     state = probe.check_initial()
     for slate in range(NUM_SLATES):
         state = probe.check_slate(state, slate)
+    probe.check_moves()
     probe.check_means(state)
 
 
@@ -70,6 +73,7 @@ class _Probe:
         self.key_B = key(user_B * 0 + 7, user_B, user_B * 0)
         self.arrival = Arrival(user_B, None, None, None, None, None, None)
         self.context = Clock(5.0).initial(self.arrival, self.luck(0))
+        self.moved = False  # whether anything has happened to anybody
 
     def luck(self, step: int) -> Luck:
         return Luck.at(self.key_B, torch.full_like(self.key_B, step))
@@ -102,16 +106,19 @@ class _Probe:
         feedback_BKM = click_BK[..., None] * value_BKM
         after = self.pure("evolve", model.evolve, state, items, feedback_BKM, context, luck)
         self.check_state("evolve", after, state)
+        self.moved |= not _same(after, state, tolerance=0.0)
         leave_B = self.pure("leave", model.leave, after)
         if leave_B is not None:
             self.shape("leave", leave_B, (B,))
             self.numbers("leave", leave_B)
             self.bounds("leave", leave_B, 0.0, 1.0, "a probability; a logit needs a sigmoid")
+            self.moved |= bool((leave_B > 0).any())
         away_B = self.pure("away", model.away, after)
         if away_B is not None:
             self.shape("away", away_B, (B,))
             self.numbers("away", away_B)
             self.bounds("away", away_B, 0.0, 10_000.0, "days until the next request")
+            self.moved |= bool((away_B > 0).any())
         revealed = self.pure("reveal", model.reveal, after)
         if revealed is not None:
             self.shape("reveal", revealed, (B, *revealed.shape[1:2]))
@@ -232,6 +239,16 @@ class _Probe:
             raise ContractError(
                 f"{self.name}.{what} failed{when}: {type(error).__name__}: {said}{place}"
             ) from error
+
+    def check_moves(self) -> None:
+        """Who writes how people change has them change: else the static twin is the world."""
+        if changes(self.model) and not self.moved:
+            self.fail(
+                "evolve, leave and away",
+                f"changed nobody in {NUM_SLATES} slates with and without clicks, so that a world "
+                "of these people is its own static twin, which controls nothing. Is the new state "
+                "returned? If nobody is to change, leave these methods out",
+            )
 
     def check_means(self, state: Any) -> None:
         """The mean feedback of one user, against many samples of it."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from slategym.envs.types import UserModel, World
 
 NAMESPACE = "slategym/"
+OWN = "slategym."  # what builders in this package begin with
 ON_EVERY_PAGE = (
     "A seed chooses who comes and what happens: in gymnasium.make, and in the vectorisers made of "
     "it, reset(seed=s) begins with user s mod U, of U in the population, and reset() goes on with "
@@ -187,7 +188,30 @@ def make_world(id: str, /, **settings: Any) -> World:
     given = check_kinds(name.removeprefix(NAMESPACE), settings, kinds_of_function(build))
     if isinstance(device := given.get("device"), str):
         check_device(device)
-    return build(**given, **fixed)
+    world = build(**given, **fixed)
+    if given.get("static") is True and not entry.builder.startswith(OWN):
+        check_static(world, build(**{**given, "static": False}, **fixed))
+    return world
+
+
+def check_static(twin: World, world: World) -> None:
+    """Refuse a static twin that is the world itself; builders of our own look by themselves.
+
+    Args:
+        twin: made with static=True.
+        world: made without.
+
+    Raises:
+        UsageError: they are equal in everything that moves anybody.
+    """
+    from slategym.envs.identity import identity
+
+    if identity(twin) == identity(world):
+        raise UsageError(
+            f"static: {world.name} is built the same with static=True as without, so that its twin "
+            "controls nothing; have the builder wrap its people in slategym.envs.Unchanging, or "
+            "refuse static as our own worlds do where nobody changes"
+        )
 
 
 def check_names(
