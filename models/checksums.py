@@ -127,10 +127,10 @@ def check_files(folder: Path, stated: Mapping[str, str]) -> None:
         stated: sha256 by name, in hexadecimal.
 
     Raises:
-        Damaged: naming the first that is missing or altered.
+        Damaged: naming the first that is missing or altered, or lies elsewhere.
     """
     for name, expected in stated.items():
-        path = folder / name
+        path = inside(folder, name)
         if not path.is_file():
             raise Damaged(f"{path} is missing")
         found = sha256_of(path)
@@ -139,6 +139,18 @@ def check_files(folder: Path, stated: Mapping[str, str]) -> None:
                 f"{path} was altered: its sha256 is {found[:12]}..., {str(expected)[:12]}... was "
                 "written"
             )
+
+
+def inside(folder: Path, name: str) -> Path:
+    """A folder's file by the name that a file of it states; links out of the folder count as names.
+
+    Raises:
+        Damaged: the name leads out of the folder.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise Damaged(f"{folder} names {name!r}, which lies outside of it")
+    return path
 
 
 def _checksum(values: Mapping[str, Any]) -> str:

@@ -23,7 +23,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
-from slategym.models.checksums import ASIDE, checksum_lines, checksum_path, sha256_of, state_of
+from slategym.models.checksums import (
+    ASIDE,
+    checksum_lines,
+    checksum_path,
+    inside,
+    sha256_of,
+    state_of,
+)
 from slategym.models.files import atomic_path, check_not_home, is_temporary
 from slategym.models.hashes import as_json
 
@@ -175,7 +182,7 @@ class Store:
 
     def _holds(self, stamp: Mapping[str, Any]) -> bool:
         """Whether the files of the unit's own folder are what they were when it was done."""
-        files = {name: self.folder / name for name in stamp["files"]}
+        files = {name: inside(self.folder, name) for name in stamp["files"]}
         if {name: path.stat().st_size for name, path in files.items()} != stamp["files"]:
             return False
         stated = stamp.get("hashes")  # earlier versions kept none
@@ -211,7 +218,7 @@ class Store:
         """Remove half-written files and folders that a killed run left, and nothing else."""
         for place in ("units", "work"):
             for path in sorted((self.folder / place).rglob(".*")):
-                if is_temporary(path) and path.is_dir():
+                if is_temporary(path) and path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 elif is_temporary(path):
                     path.unlink(missing_ok=True)

@@ -27,15 +27,20 @@ def unnamed_file(path: Path) -> Iterator[BinaryIO | Path]:
         with atomic_path(path) as temporary:
             yield temporary
         return
-    with os.fdopen(handle, "wb") as file:
-        yield file
-        file.flush()
-        root = os.open("/", os.O_RDONLY)  # any folder: given one, Python follows the link
-        try:
-            with atomic_path(path) as temporary:
-                os.link(f"/proc/self/fd/{handle}", temporary, src_dir_fd=root)
-        finally:
-            os.close(root)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            root = os.open("/", os.O_RDONLY)  # any folder: given one, Python follows the link
+            try:
+                with atomic_path(path) as temporary:
+                    os.link(f"/proc/self/fd/{handle}", temporary, src_dir_fd=root)
+            finally:
+                os.close(root)
+    except OSError as error:  # a full disk: the file has no name that it could tell
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _open(folder: Path) -> int | None:

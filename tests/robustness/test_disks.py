@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from slategym.agents.core.files import BEGUN, WEIGHTS
+from slategym.experiments.cli.main import answer, build
 from slategym.experiments.runs.store import write_parquet
 from slategym.models.checksums import read_json
 from slategym.models.files import is_temporary, kept, place_of
@@ -89,6 +90,20 @@ def test_a_file_that_does_not_fit_is_named_and_not_there(kind: str, tmp_path: Pa
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.errno == errno.EFBIG and caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_slates_that_do_not_fit_are_one_line_and_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, before = tmp_path / "slates.parquet", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        call = ["simulate", "Workbench-v0", "--users", "100", "--out", str(path)]
+        assert answer(build, call) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert capsys.readouterr().err == f"error: File too large: {path}\n"
     assert list(tmp_path.iterdir()) == []
 
 
