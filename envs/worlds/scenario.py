@@ -22,7 +22,7 @@ SPAM = 0.5  # share of the catalogue that is spam, per unit of noise
 
 
 def scenario(
-    scenario: str,
+    scenario: str = "Shop",
     strength: Strength = 1.0,
     drift: Rate = 0.0,
     noise: Noise = 0.0,
