@@ -76,6 +76,7 @@ def test_each_is_registered_with_a_page(name):
 
 def test_people_and_twins_keep_the_contract(name, monkeypatch):
     monkeypatch.setattr(check, "NUM_SAMPLES", 256)
+    monkeypatch.setattr(check, "NUM_SLATES", 5)
     for static in (False, True):
         world = world_of(name, static=static)
         check_user_model(world.users, world.catalogue)
