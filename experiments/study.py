@@ -182,7 +182,7 @@ class Profile:
     users: int  # on whom policies are read, one session each
     training: float = 1.0  # share of each learner's slates
     control_seeds: int | None = 1  # of training in the controls; None: as many as elsewhere
-    left_out: tuple[str, ...] = ()  # policies and learners that take too long for it
+    left_out: tuple[str, ...] = ()  # policies, learners and places that take too long for it
     sweep: bool = True  # whether everybody is read where an assumption is weaker and stronger
     # further assumptions by name, under which all is done as well, each with the learners that are
     # trained under it; (): all of them
@@ -333,9 +333,10 @@ class Study:
         return next((b.kind for b in self.baselines if b.name == policy), "baseline")
 
     def without(self, names: tuple[str, ...]) -> Study:
-        """The same study without these policies and learners."""
+        """The same study without these policies, learners and places."""
         return replace(
             self,
+            places=tuple(place for place in self.places if place.name not in names),
             policies=tuple(baseline for baseline in self.baselines if baseline.name not in names),
             learners=tuple(learner for learner in self.learners if learner.name not in names),
         )

@@ -32,7 +32,15 @@ from slategym.agents.core.sessions import Step, TrainingSessions, harvest, luck_
 from slategym.agents.core.start import start_chosen, start_of
 from slategym.agents.core.tuning import Setting
 from slategym.agents.policy_gradient.network import Face, Shortlist, Shown, ValueNetwork, Whole
-from slategym.agents.slates.plackett_luce import Scores, draw, entropy, log_prob, mode, scores_of
+from slategym.agents.slates.plackett_luce import (
+    Scores,
+    draw,
+    entropy,
+    log_prob,
+    mode,
+    scores_of,
+    sharpened,
+)
 from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.gym import turn_of
@@ -65,7 +73,8 @@ class PPOSettings:
     credit: Literal["slate", "item"] = "slate"  # item: a slot is not credited with others' reward
     shortlist: int | None = None  # best of `supervised`; 0: all items; None: 100 if it is there
     bootstrap: bool = False  # False: for the learner, a session that is cut off has ended
-    serve: Literal["mode", "draw"] = "mode"  # the likeliest slate, or one drawn as in training
+    serve: Literal["mode", "draw"] = "mode"  # the likeliest slate, or one that is drawn
+    sharpness: float = 1.0  # of drawn slates that are served, > 0; 1: drawn as in training
 
 
 SARDINE = PPOSettings(
@@ -74,17 +83,25 @@ SARDINE = PPOSettings(
     rollout=25,
     epochs=3,
     minibatch=800,
-    learning_rate=2e-3,
+    learning_rate=4e-3,
     gamma=0.9,
     entropy=0.01,
     credit="item",
     serve="draw",
+    sharpness=1.6,
 )
 """For the worlds of SARDINE with slates of ten, made with `history_size=20`.
 
 Credit by item decides: among what ten slots earn now and later, the click of one is hardly seen
 when all are credited alike. And slates are drawn: whoever has not clicked yet would be shown the
-same likeliest slate again and again, and never be known.
+same likeliest slate again and again, and never be known. What is served is drawn more sharply than
+what is learnt from. Seed 0 in Bored, 115,200 slates, clicks of 200 people who are in no table:
+
+    learning rate   sharpness 1    1.3    1.7    2.5
+    2e-3                    246    261    266    261
+    4e-3                    264    277    284    265
+
+History of 60 clicks instead of 20 at 2e-3: 195, 198, 209, 214.
 """
 
 
@@ -157,6 +174,8 @@ class PlackettLuce(Agent):
                 f"minibatch must divide num_users * rollout = {s.num_users * s.rollout}, "
                 f"got {s.minibatch}"
             )
+        if not s.sharpness > 0.0:
+            raise UsageError(f"sharpness must be above 0, got {s.sharpness}")
         self.face = face_of(self.world, s.shortlist)
         width, device = Inputs(self.world).width, self.world.device
         self.policy = Ensemble(self.face.network, self.seeds, device)
@@ -331,9 +350,9 @@ class PlackettLuce(Agent):
 
     @torch.no_grad()
     def act(self, observation: Observation, luck: Luck) -> Action:
-        """The likeliest slate, slot after slot; or as `explore`, where that is how it serves."""
+        """The likeliest slate, slot after slot; or one that is drawn, more sharply perhaps."""
         if self.settings.serve == "draw":
-            return self.explore(observation, luck)
+            return self._drawn(observation, luck, self.settings.sharpness)
         shown = self.face.show(observation)
         chosen_BK = mode(self._served(shown), self.world.slate_size)
         return Action(self.face.slate(shown, chosen_BK))
@@ -341,9 +360,12 @@ class PlackettLuce(Agent):
     @torch.no_grad()
     def explore(self, observation: Observation, luck: Luck) -> Action:
         """A slate drawn as in training, with its exact log-probability."""
+        return self._drawn(observation, luck, 1.0)
+
+    def _drawn(self, observation: Observation, luck: Luck, sharpness: float) -> Action:
         shown = self.face.show(observation)
         uniform_BK = luck.uniform(SLOT, self.world.slate_size)
-        chosen_BK, logp_BK = draw(self._served(shown), uniform_BK)
+        chosen_BK, logp_BK = draw(sharpened(self._served(shown), sharpness), uniform_BK)
         return Action(self.face.slate(shown, chosen_BK), logp_BK.sum(1), logp_BK)
 
     def _served(self, shown: Shown) -> Scores:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slategym.agents.policy_gradient.ppo import PPOSettings
+from slategym.agents.policy_gradient.reinforce import ReinforceSettings
 
 LEARNED_WORLD = PPOSettings(num_steps=307_200, learning_rate=2e-3, gamma=0.97, shortlist=100)
 """plackett-luce from tuned `supervised` on, for MovieLens-v0 and worlds of other logs.
@@ -21,3 +22,43 @@ trained on training users, four arrivals each. Return gained over `supervised`, 
 
 With earlier models and 307,200 slates: 2e-3, .97 +4.23 [3.55, 4.94] (`docs/results/planning.md`).
 """
+
+SARDINE_REINFORCE = ReinforceSettings(
+    num_steps=204_800,
+    num_users=128,
+    remembered=1,
+    uniform_prob=0.0,
+    learning_rate=2e-3,
+    gamma=0.9,
+    entropy=0.01,
+    td_lambda=0.8,
+    distinct=True,
+    sharpness=1.0,
+)
+"""reinforce-topk for the worlds of SARDINE with slates of ten, made with `history_size=20`.
+
+Independent draws end in SARDINE with one item in all slots: lambda_K takes the gradient away from
+what is shown for sure, and a repeated draw, which is an empty slot, is no longer unlearnt. Seed 0
+in Bored, 100,000 slates, 200 people who are in no table (random 43):
+
+    draws         served             clicks a session
+    independent   the likeliest                    35
+    independent   as in training                   75
+    distinct      the likeliest                   127
+    distinct      as in training                  160
+"""
+
+TOPIC_REC_REINFORCE = ReinforceSettings(
+    num_steps=102_400,
+    num_users=128,
+    remembered=1,
+    uniform_prob=0.0,
+    learning_rate=1e-3,
+    gamma=0.9,
+    entropy=0.003,
+    td_lambda=0.8,
+    distinct=True,
+    sharpness=1.0,
+)
+"""The same for the worlds of TopicRec; seed 0 in TopDown-Focused, 200 people who are in no table:
+57 by independent draws with the defaults, 345 by distinct ones."""

@@ -40,6 +40,15 @@ from slategym.agents.core.tree import leaves
 from slategym.agents.policy_gradient.network import Shown, ValueNetwork, Whole
 from slategym.agents.policy_gradient.replayed_log import replayed
 from slategym.agents.slates.off_policy import importance, multiplier
+from slategym.agents.slates.plackett_luce import (
+    Scores,
+    draw,
+    entropy,
+    log_prob,
+    mode,
+    scores_of,
+    sharpened,
+)
 from slategym.agents.slates.top import allowed_only, top_slate
 from slategym.agents.types import Action
 from slategym.envs import engine
@@ -69,7 +78,10 @@ class ReinforceSettings:
     gamma: float = 0.95  # discount per slate, in [0, 1]
     weight_cap: float = 20.0  # largest pi / beta, about e^3
     entropy: float = 0.001  # reward per nat of the policy's entropy
+    td_lambda: float = 1.0  # of what follows a slate; 1: what did follow, below: what is expected
     top_k: bool = True  # False: without lambda_K, as if slates had one slot
+    distinct: bool = False  # True: slot by slot from what is left, which needs no lambda_K
+    sharpness: float | None = None  # of distinct draws that are served; None: the likeliest
 
 
 @dataclass(frozen=True)
@@ -178,8 +190,7 @@ class ReinforceTopK(Agent):
         observation = engine.observe(world, self.sessions.session)
         for t in range(T):
             shown = self.learning_face.show(observation)
-            logp_LC = self._logp(self.policy, shown)
-            slate_LK, logp_LK = self._draw(logp_LC, shown, luck_of(self.sessions))
+            slate_LK, logp_LK = self._drawn(self.policy, shown, luck_of(self.sessions))
             self.sessions, step = show(world, self.turn, self.sessions, slate_LK.int())
             requests.keep(t, shown)
             reward_LK = step.outcome.feedback @ reward_M
@@ -188,16 +199,34 @@ class ReinforceTopK(Agent):
             observation = step.next
         last_SBX = self.learning_face.show(observation)["x"].view(S, self.settings.num_users, -1)
         ended_STB = outcomes.parts.pop("ended")
-        total_STB = self._totals(outcomes.parts["reward"].sum(3), last_SBX, ended_STB)
+        total_STB = self._totals(
+            outcomes.parts["reward"].sum(3), requests.parts["x"], last_SBX, ended_STB
+        )
         return Logged(requests.parts, total=total_STB, **outcomes.parts)
 
-    def _totals(self, reward_STB: Tensor, last_SBX: Tensor, ended_STB: Tensor) -> Tensor:
-        """Discounted reward to go; what follows the last slate is what the baseline expects."""
+    def _totals(
+        self, reward_STB: Tensor, x_STBX: Tensor, last_SBX: Tensor, ended_STB: Tensor
+    ) -> Tensor:
+        """Discounted reward to go, by TD(lambda); what follows the last slate is as expected."""
         gamma, zero_STB = self.settings.gamma, torch.zeros_like(reward_STB)
         first_S = discounted(reward_STB, ended_STB, gamma).square().mean((1, 2)).sqrt()
         self.scale_S = torch.where(self.scale_S == 0, first_S.clamp(min=1e-6), self.scale_S)
         after_SB = self.value(last_SBX) * self.scale_S[:, None]
-        return advantages(reward_STB, zero_STB, after_SB, ended_STB, gamma, 1.0)
+        if self.settings.td_lambda == 1.0:
+            return advantages(reward_STB, zero_STB, after_SB, ended_STB, gamma, 1.0)
+        value_Sn = self.value(x_STBX.flatten(1, 2)) * self.scale_S[:, None]
+        value_STB = value_Sn.view(reward_STB.shape)
+        gain_STB = advantages(
+            reward_STB, value_STB, after_SB, ended_STB, gamma, self.settings.td_lambda
+        )
+        return value_STB + gain_STB
+
+    def _scores(self, policy: Ensemble, shown: Shown) -> Scores:
+        """What decides the slates of S * B requests, seed after seed."""
+        S = policy.num_seeds
+        inputs = (shown[name].view(S, -1, *shown[name].shape[1:]) for name in self.face.reads)
+        logits_LC, penalty_LG = (x.flatten(0, 1) for x in policy(*inputs))
+        return scores_of(logits_LC, penalty_LG, self.face.topic(shown), shown.get("allowed"))
 
     def _logp(self, policy: Ensemble, shown: Shown) -> Tensor:
         """Log-probability of every candidate at S * B requests, seed after seed, (L, C)."""
@@ -205,6 +234,13 @@ class ReinforceTopK(Agent):
         inputs = (shown[name].view(S, -1, *shown[name].shape[1:]) for name in self.face.reads)
         logits_LC = policy(*inputs)[0].flatten(0, 1)
         return allowed_only(logits_LC, shown.get("allowed")).log_softmax(1)
+
+    def _drawn(self, policy: Ensemble, shown: Shown, luck: Luck) -> tuple[Tensor, Tensor]:
+        """A slate as it learns, and the log-propensity of every slot's choice, (L, K) each."""
+        if not self.settings.distinct:
+            return self._draw(self._logp(policy, shown), shown, luck)
+        uniform_LK = luck.uniform(DRAW, self.world.slate_size)
+        return draw(self._scores(policy, shown), uniform_LK)
 
     def _draw(self, logp_BC: Tensor, shown: Shown, luck: Luck) -> tuple[Tensor, Tensor]:
         """K independent draws of the mix, and their log-propensities, (B, K) each."""
@@ -230,9 +266,8 @@ class ReinforceTopK(Agent):
             whole_slates: True: propensities are known of whole slates alone, which are weighted as
                 wholes.
         """
-        s, (S, R, K) = self.settings, few.slate.shape
-        all_LC = self._logp(self.policy, {name: x.flatten(0, 1) for name, x in few.shown.items()})
-        logp_SRK = all_LC.gather(1, few.slate.flatten(0, 1)).view(S, R, K)
+        s, K = self.settings, few.slate.shape[2]
+        logp_SRK, entropy_S = self._weighed(few)
         expected_SR = self.value(few.shown["x"])
         target_SR = few.total / self.scale_S[:, None]
         with torch.no_grad():
@@ -244,9 +279,8 @@ class ReinforceTopK(Agent):
             if whole_slates:
                 now_SRK, then_SRK = (x.sum(2, keepdim=True) for x in (now_SRK, then_SRK))
             weight_SRK = importance(now_SRK, then_SRK, s.weight_cap)
-            if s.top_k:
+            if s.top_k and not s.distinct:
                 weight_SRK = weight_SRK * multiplier(logp_SRK, K)
-        entropy_S = -(all_LC.exp() * all_LC).sum(1).view(S, R).mean(1)
         policy_S = -(weight_SRK * gain_SRK * logp_SRK).sum(2).mean(1)
         error_S = (expected_SR - target_SR).square().mean(1)
         loss_S = policy_S + VALUE_WEIGHT * error_S - s.entropy * entropy_S
@@ -264,6 +298,18 @@ class ReinforceTopK(Agent):
             "train/entropy_loss": -entropy_S.detach().mean(),
             "train/importance_weight": weight_SRK.mean(),
         }
+
+    def _weighed(self, few: Logged) -> tuple[Tensor, Tensor]:
+        """Log-probability of every slot's choice, (S, R, K); entropy of one draw, (S,)."""
+        shown = {name: x.flatten(0, 1) for name, x in few.shown.items()}
+        slate_LK, S = few.slate.flatten(0, 1), len(self.seeds)
+        if self.settings.distinct:
+            scores = self._scores(self.policy, shown)
+            logp_LK, entropy_L = log_prob(scores, slate_LK), entropy(scores)
+        else:
+            all_LC = self._logp(self.policy, shown)
+            logp_LK, entropy_L = all_LC.gather(1, slate_LK), -(all_LC.exp() * all_LC).sum(1)
+        return logp_LK.view(few.slate.shape), entropy_L.view(S, -1).mean(1)
 
     def learn_log(self, world: World, path: str | Path, *, seed: int, updates: int) -> None:
         """Learn from the slates of a log, which somebody else has shown.
@@ -308,17 +354,24 @@ class ReinforceTopK(Agent):
 
     @torch.no_grad()
     def act(self, observation: Observation, luck: Luck) -> Action:
-        """The K likeliest items."""
-        logp_BC = self._logp(self._serving, self.face.show(observation))
-        return Action(top_slate(logp_BC, self.world.slate_size))
+        """The K likeliest items; of distinct draws, the likeliest slate or a sharper draw."""
+        shown, K = self.face.show(observation), self.world.slate_size
+        if not self.settings.distinct:
+            return Action(top_slate(self._logp(self._serving, shown), K))
+        scores = self._scores(self._serving, shown)
+        if self.settings.sharpness is None:
+            return Action(mode(scores, K).int())
+        sharper = sharpened(scores, self.settings.sharpness)
+        slate_BK, logp_BK = draw(sharper, luck.uniform(DRAW, K))
+        return Action(slate_BK.int(), logp_BK.sum(1), logp_BK)
 
     @torch.no_grad()
     def explore(self, observation: Observation, luck: Luck) -> Action:
-        """Draws of the mix, with the exact log-probability of these draws in this order."""
-        shown = self.face.show(observation)
-        slate_BK, logp_BK = self._draw(self._logp(self._serving, shown), shown, luck)
-        # every slot is drawn by itself
-        return Action(slate_BK.int(), logp_BK.sum(1), slot_logp=logp_BK, position_logp=logp_BK)
+        """Draws as it learns, with the exact log-probability of these draws in this order."""
+        slate_BK, logp_BK = self._drawn(self._serving, self.face.show(observation), luck)
+        # independent draws: every slot is drawn by itself, and its chance is that of the position
+        position_BK = None if self.settings.distinct else logp_BK
+        return Action(slate_BK.int(), logp_BK.sum(1), logp_BK, position_BK)
 
     @property
     def _serving(self) -> Ensemble:

@@ -47,7 +47,7 @@ CLIP = 10.0  # largest norm of a gradient
 ITEM = 1 / 20  # of `scale`: the unit of what an item adds to a state's value, and of errors
 MOST_BYTES = 2**30  # of what is remembered, for each seed
 
-NULLS = ("zero", "learned")
+NULLS = ("zero", "clicks", "learned")
 How = Literal["ts", "gs", "os"]  # top-k, greedy, exact: see agents/slates/one_choice.py
 
 
@@ -59,7 +59,7 @@ class SlateQSettings:
     num_users: int = 64  # side by side, of each seed; one update per slate of all of them
     target: Literal["sarsa", "ts", "gs", "os"] = "os"  # the next slate that a target counts on
     serve: How = "os"  # how slates are found, in training and after
-    null: Literal["zero", "learned"] = "learned"  # value of no click
+    null: Literal["zero", "clicks", "learned"] = "learned"  # value of no click
     choice: Literal["given", "learned"] = "learned"  # click odds: the world's true ones, or fitted
     batch: int = 256  # events per update
     learning_rate: float = 1e-3  # Adam's, falling linearly to a twentieth
@@ -170,7 +170,7 @@ class SlateQ(Agent):
         event_Sn1, clicked_Sn = self._events(now)
         error_Sn = (value_SnN.gather(2, event_Sn1)[..., 0] - goal_Sn) / self._unit
         loss_Sn = 0.5 * error_Sn.square()
-        if self.settings.null == "zero":  # nothing is learnt from no click
+        if self.settings.null != "learned":  # nothing is learnt from no click
             share_S1 = clicked_Sn.float().mean(1, keepdim=True).clamp(min=0.01)
             loss_Sn = loss_Sn * clicked_Sn / share_S1
         loss_S = loss_Sn.mean(1)
@@ -192,6 +192,9 @@ class SlateQ(Agent):
         lead_SnC, null_Sn1 = self._leads(self.target, after.scene)
         odds_SnK = self.odds(after.scene).gather(2, slate_SnK)
         next_Sn = null_Sn1[..., 0] + slate_lead(odds_SnK, lead_SnC.gather(2, slate_SnK))
+        if self.settings.null == "clicks":
+            click_Sn = odds_SnK.sum(2)
+            next_Sn = next_Sn * (1.0 + click_Sn) / click_Sn.clamp(min=1e-6)
         return now.reward + self.settings.gamma * next_Sn.masked_fill(now.ended, 0.0)
 
     def _events(self, now: Shown) -> tuple[Tensor, Tensor]:
@@ -216,7 +219,7 @@ class SlateQ(Agent):
         """What a click on each candidate is worth more than none, (S, B, C); none's, (S, B, 1)."""
         value_SBN = self._all_values(network, scene.x)
         null_SB1 = value_SBN[..., -1:]
-        if self.settings.null == "zero":
+        if self.settings.null != "learned":
             null_SB1 = torch.zeros_like(null_SB1)
         lead_SBC = of_candidates(value_SBN[..., :-1], scene.candidate) - null_SB1
         if scene.allowed is not None:

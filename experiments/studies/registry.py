@@ -38,6 +38,10 @@ STUDIES: dict[str, StudyEntry] = {
         f"{HERE}.sardine:STUDY",
         "agents that see no preferences against a greedy one that does, where people are bored",
     ),
+    "recsim": StudyEntry(
+        f"{HERE}.recsim:STUDY",
+        "RecSim's worlds of interests to explore and of satisfaction that wears out",
+    ),
     "topicrec": StudyEntry(
         f"{HERE}.topicrec:STUDY",
         "GeMS and other learners against an oracle that does not look ahead, in GeMS' own world",

@@ -14,7 +14,7 @@ from __future__ import annotations
 from slategym.agents.bandits.linear import LinearBanditSettings
 from slategym.agents.latent.hac import HacSettings
 from slategym.agents.policy_gradient.ppo import SARDINE
-from slategym.agents.policy_gradient.reinforce import ReinforceSettings
+from slategym.agents.policy_gradient.presets import SARDINE_REINFORCE
 from slategym.agents.sb3.algorithms import StablePPO, StableSAC
 from slategym.experiments.study import (
     Learner,
@@ -48,8 +48,8 @@ STUDY = Study(
     ),
     policies=("random", "popularity", "myopic", "capped", "planner"),
     learners=(  # slates that cost each about as many minutes, some less
-        Learner("plackett-luce", SARDINE, cost=2e-4),
-        Learner("reinforce-topk", ReinforceSettings(num_steps=75_000), cost=4e-4),
+        Learner("plackett-luce", SARDINE, cost=2e-4, together=True),
+        Learner("reinforce-topk", SARDINE_REINFORCE, cost=2e-4, together=True),
         Learner("proto-sac", StableSAC(num_steps=25_000), cost=8e-4),
         Learner("hac", HacSettings(num_steps=25_000), cost=8e-4),
         Learner("linucb", LinearBanditSettings(num_steps=15_000), cost=4e-4),

@@ -1,7 +1,7 @@
-"""GeMS' world: does an agent that sees no preferences get past the short-term oracle?
+"""GeMS' worlds: does an agent that sees no preferences get past the short-term oracle?
 
-The paper's own comparison, TopDown-Focused, with its figures beside ours, and the static twin of
-the world as the negative control.
+The paper's own comparison, TopDown-Focused, with its figures beside ours, its five other
+environments, and the static twin of the first as the negative control.
 
 Source: Deffayet et al. 2023, "Generative slate recommendation with reinforcement learning",
 arXiv:2301.08632.
@@ -14,6 +14,7 @@ from dataclasses import replace
 from slategym.agents.latent.gems import GemsSettings
 from slategym.agents.latent.hac import HacSettings
 from slategym.agents.policy_gradient.ppo import PPOSettings
+from slategym.agents.policy_gradient.presets import TOPIC_REC_REINFORCE
 from slategym.agents.sb3.proto import topic_rec_settings
 from slategym.experiments.study import (
     Learner,
@@ -24,8 +25,14 @@ from slategym.experiments.study import (
     Study,
 )
 
-WORLD = "TopicRec-TopDown-Focused-v0"
+WORLDS = {
+    f"{click}-{items}": f"TopicRec-{click}-{items}-{version}"
+    for items, version in (("Focused", "v0"), ("Diffuse", "v1"))
+    for click in ("TopDown", "Mixed", "DivPen")
+}
 OPEN, TWIN = "TopDown-Focused", "static twin"
+OTHERS = tuple(name for name in WORLDS if name != OPEN)
+HISTORY = {"history_size": 20}
 PAPER = "Deffayet et al. 2023, ten seeds"
 GEMS = GemsSettings(num_steps=40_000, num_logged=20_000)
 
@@ -37,8 +44,8 @@ STUDY = Study(
         "sees what people want and shows the best slate of the moment until they are bored?"
     ),
     places=(
-        Place(OPEN, WORLD, {"history_size": 20}),
-        Place(TWIN, WORLD, {"history_size": 20, "static": True}, role="control"),
+        *(Place(name, world, HISTORY) for name, world in WORLDS.items()),
+        Place(TWIN, WORLDS[OPEN], {**HISTORY, "static": True}, role="control"),
     ),
     policies=("random", "myopic", "capped"),
     learners=(
@@ -53,6 +60,7 @@ STUDY = Study(
         ),
         Learner("hac", HacSettings(num_steps=20_000), cost=1.7e-3),
         Learner("plackett-luce", PPOSettings(num_steps=100_000), cost=4e-4),
+        Learner("reinforce-topk", TOPIC_REC_REINFORCE, cost=2e-4, together=True),
     ),
     roles=Roles(opponent="myopic", reference="capped", control_reference="myopic"),
     rule="slategym.experiments.statistics.oracle:against_oracle",
@@ -63,8 +71,12 @@ STUDY = Study(
             seeds=1,
             users=40,
             training=0.02,
+            left_out=OTHERS,
         ),
-        "quick": Profile("1 seed, 300 users", seeds=1, users=300),
+        "quick": Profile(
+            "1 seed, 300 users, TopDown-Focused alone", seeds=1, users=300, left_out=OTHERS
+        ),
+        "six": Profile("1 seed, 300 users, all six environments", seeds=1, users=300),
         "full": Profile(
             "5 seeds, 2,000 users, five times the training", seeds=5, users=2_000, training=5.0
         ),

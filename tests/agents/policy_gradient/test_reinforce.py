@@ -11,6 +11,7 @@ from slategym.agents.core.random_slates import Random
 from slategym.agents.policy_gradient.reinforce import ReinforceSettings, ReinforceTopK
 from slategym.agents.policy_gradient.replayed_log import replayed
 from slategym.agents.slates.off_policy import chance, importance, multiplier
+from slategym.agents.slates.plackett_luce import log_prob
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
@@ -66,6 +67,54 @@ def everybody(world, num):
 def test_it_finds_the_best_slate_of_five_items(trained):
     slate_BK = trained.act(everybody(trained.world, 4), lucks(4)).slate
     assert {frozenset(slate) for slate in slate_BK.tolist()} == {frozenset(BEST)}
+
+
+@pytest.fixture(scope="module")
+def distinct():
+    world = five_items()
+    return ReinforceTopK(world, replace(SHORT, distinct=True, uniform_prob=0.0)).learn(world)
+
+
+def test_distinct_draws_find_the_best_slate_too(distinct):
+    slate_BK = distinct.act(everybody(distinct.world, 4), lucks(4)).slate
+    assert {frozenset(slate) for slate in slate_BK.tolist()} == {frozenset(BEST)}
+
+
+def test_distinct_draws_hold_no_item_twice_and_have_their_exact_probability():
+    agent = ReinforceTopK(five_items(), replace(SHORT, distinct=True))
+    people, luck = everybody(agent.world, 500), lucks(500)
+    drawn = agent.explore(people, luck)
+    assert (drawn.slate[:, 0] != drawn.slate[:, 1]).all() and len(drawn.slate.unique(dim=0)) > 5
+    scores = agent._scores(agent.policy, agent.face.show(people))
+    torch.testing.assert_close(drawn.logp, log_prob(scores, drawn.slate.long()).sum(1).detach())
+
+
+def test_distinct_draws_may_be_served_more_sharply(distinct):
+    people, luck = everybody(distinct.world, 500), lucks(500)
+    scores = distinct._scores(distinct.policy, distinct.face.show(people))
+    seen = {}
+    for sharpness in (0.2, 1.0, 5.0):
+        agent = ReinforceTopK(distinct.world, replace(SHORT, distinct=True, sharpness=sharpness))
+        agent.load_weights(distinct.weights())
+        slate_BK = agent.act(people, luck).slate
+        seen[sharpness] = float(log_prob(scores, slate_BK.long()).sum(1).detach().mean())
+        assert torch.equal(slate_BK, agent.explore(people, luck).slate) == (sharpness == 1.0)
+    assert seen[0.2] < seen[1.0] - 0.1 and seen[1.0] < seen[5.0]
+
+
+def test_what_follows_a_slate_may_be_what_was_expected():
+    """TD(0): a slate's total is its reward and the discounted value of the next request."""
+    agent = ReinforceTopK(five_items(), replace(SHORT, gamma=0.5, td_lambda=0.0))
+    generator = torch.Generator().manual_seed(0)
+    x_STBX = torch.randn(1, 3, 4, agent.value.weights["trunk.0.weight"].shape[2])
+    reward_STB = torch.rand(1, 3, 4, generator=generator)
+    ended_STB = torch.zeros(1, 3, 4, dtype=torch.bool)
+    ended_STB[0, 1, 2] = True
+    with torch.no_grad():
+        total_STB = agent._totals(reward_STB, x_STBX, x_STBX[:, 0], ended_STB)
+        value_STB = agent.value(x_STBX.flatten(1, 2)).view(1, 3, 4) * agent.scale_S
+    next_STB = torch.cat([value_STB[:, 1:], value_STB[:, :1]], 1) * ~ended_STB
+    torch.testing.assert_close(total_STB, reward_STB + 0.5 * next_STB)
 
 
 def test_without_the_multiplier_a_single_item_is_enough(trained):

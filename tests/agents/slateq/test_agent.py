@@ -122,6 +122,17 @@ def test_with_no_click_worth_zero_all_values_fall():
     assert values(agent)[0] == pytest.approx(1 / (1 - 0.8 * odds / (1 + odds)), rel=0.3)
 
 
+def test_given_a_click_no_click_does_not_lower_what_follows():
+    """Null value "clicks": the next slate counts as if something of it were clicked."""
+    world = tempting_world()
+    agent = SlateQ(world, replace(SHORT, null="clicks")).learn(world)
+    odds_0, odds_1 = torch.tensor(APPEAL).exp()[list(BEST)].tolist()
+    stay = ((1 - LEAVE[0]) * odds_0 + (1 - LEAVE[1]) * odds_1) / (odds_0 + odds_1)
+    assert values(agent)[0] == pytest.approx(1.0 + (1.0 - LEAVE[0]) / (1.0 - stay), rel=0.25)
+    observation, _ = some_observation(world, 1)
+    assert agent.slates(observation, "os").sort(1).values.tolist() == [[0, 1]]
+
+
 def test_learned_odds_come_near_the_true_ones(trained):
     observation, _ = some_observation(trained.world, 1)
     odds_C = trained.odds(trained._scene(observation, 1))[0, 0]

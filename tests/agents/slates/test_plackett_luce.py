@@ -7,7 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slategym.agents.slates.plackett_luce import SPAN, draw, entropy, log_prob, mode, scores_of
+from slategym.agents.slates.plackett_luce import (
+    SPAN,
+    draw,
+    entropy,
+    log_prob,
+    mode,
+    scores_of,
+    sharpened,
+)
 
 TOPIC_C = torch.tensor([0, 0, 1, 1, 2])
 
@@ -61,6 +69,15 @@ def test_the_mode_takes_the_best_and_pays_for_the_topic():
     assert mode(made(LOGITS, [0.0, 0.0, 0.0]), 3)[0].tolist() == [2, 4, 3]
     assert mode(made(LOGITS, [0.0, 1.0, 0.0]), 3)[0].tolist() == [2, 4, 0]
     assert mode(made(LOGITS, PENALTY, (True, False, False, True, True)), 3)[0].tolist() == [4, 3, 0]
+
+
+@pytest.mark.parametrize("allowed", [None, (True, True, True, False, True)])
+def test_sharpened_scores_are_those_of_larger_logits_and_penalties(allowed):
+    scores, slate_BK = made(LOGITS, PENALTY, allowed), torch.tensor([[2, 0, 4]])
+    sharper = made([2.5 * x for x in LOGITS], [2.5 * x for x in PENALTY], allowed)
+    logp_BK = log_prob(sharpened(scores, 2.5), slate_BK)
+    torch.testing.assert_close(logp_BK, log_prob(sharper, slate_BK), atol=1e-5, rtol=0.0)
+    assert sharpened(scores, 1.0) is scores
 
 
 def slot_by_slot(scores, slate_BK):

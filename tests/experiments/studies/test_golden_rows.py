@@ -27,7 +27,7 @@ STUDIES = {study.name: study for study in (slateq.STUDY, sardine.STUDY, topicrec
 SLOW = {  # what takes seconds each, and the engine treats as it treats the others
     "slateq": ("SARSA, top-k", "SARSA, greedy", "QL-TT", "QL-GT"),
     "sardine": ("planner", "ppo-multidiscrete", "reinforce-topk", "proto-sac", "hac", "thompson"),
-    "topicrec": ("gems", "gems, random log", "hac"),
+    "topicrec": ("gems", "gems, random log", "hac", "reinforce-topk", *topicrec.OTHERS),
 }
 DIGITS = 6  # after the point, of the file; another processor's last bits do not matter
 PLACE = ["variant", "policy", "trained_in", "seed", "user"]

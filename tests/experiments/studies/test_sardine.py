@@ -37,8 +37,9 @@ def test_everybody_learns_in_both_worlds_and_in_the_control(profile: str) -> Non
     for learner in plan.study.learners:
         seeds = {
             place.name: sum(
-                u.spec["policy"] == learner.name and u.spec["place"] == place.name
+                len(u.spec["seeds"])
                 for u in plan.lessons
+                if u.spec["policy"] == learner.name and u.spec["place"] == place.name
             )
             for place in STUDY.places
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,29 +15,42 @@ from slategym.envs.registry import make_world
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.studies.registry import find_study
-from slategym.experiments.studies.topicrec import OPEN, STUDY, TWIN
+from slategym.experiments.studies.topicrec import OPEN, STUDY, TWIN, WORLDS
 from slategym.experiments.study import Learner, Place, Profile, Request
 
 
 @pytest.mark.parametrize("profile", STUDY.profiles)
 def test_every_learner_is_trained_and_read(profile: str) -> None:
-    plan = plan_of(STUDY, Request(profile))
-    size = STUDY.profiles[profile]
+    plan, size = plan_of(STUDY, Request(profile)), STUDY.profiles[profile]
+    places = [place for place in STUDY.places if place.name not in size.left_out]
+    assert OPEN in {place.name for place in places}
     for learner in STUDY.learners:
         assert POLICIES[learner.agent].agent is not None
-        places = [u.spec["place"] for u in plan.lessons if u.spec["policy"] == learner.name]
-        twin = 0 if learner.places else size.control_seeds
-        assert sorted(places) == sorted([OPEN] * size.seeds + [TWIN] * twin)
+        seeds = {
+            place.name: size.control_seeds if place.name == TWIN else size.seeds
+            for place in places
+            if learner.takes_part_in(place) and learner.name not in size.left_out
+        }
+        lessons = [u.spec for u in plan.lessons if u.spec["policy"] == learner.name]
+        found = Counter[str]()
+        for spec in lessons:
+            found[spec["place"]] += len(spec["seeds"])
+        assert found == seeds
     read = {u.spec["policy"] for u in plan.readings} - {None}
     assert read == {"random", "myopic", "capped"}
 
 
-def test_its_places_are_the_world_of_the_paper_and_its_static_twin() -> None:
-    world, twin = (make_world(place.world, **place.settings) for place in STUDY.places)
+def test_its_places_are_the_worlds_of_the_paper_and_a_static_twin() -> None:
+    assert [place.name for place in STUDY.places] == [*WORLDS, TWIN] and len(WORLDS) == 6
+    ends = [make_world(STUDY.place(name).world, num_items=20).users for name in WORLDS]
+    assert [users.penalty for users in ends] == [1.0, 1.0, 3.0] * 2
+    world, twin = (
+        make_world(place.world, **place.settings) for place in (STUDY.places[0], STUDY.place(TWIN))
+    )
     assert world.users.threshold == 5 and twin.users.threshold > twin.users.memory
     assert world.users.keep == 0.9 and twin.users.keep == 1.0
     assert (world.catalogue.num_items, world.slate_size, world.horizon) == (1000, 10, 100)
-    assert [place.role for place in STUDY.places] == ["open", "control"]
+    assert [place.role for place in STUDY.places] == ["open"] * 6 + ["control"]
 
 
 def test_it_is_on_the_command_line() -> None:
