@@ -55,6 +55,7 @@ GAE_LAMBDA = 0.8  # of advantages; 1: plain returns
 VALUE_WEIGHT = 0.5  # of the value's loss
 MAX_NORM = 0.5  # of the gradient, of policy and value each
 MOST_KL = 0.03  # nats per slot; a seed whose policy has moved further begins no further epoch
+SHARPER = 1.6  # of logits and penalties, where draws are served sharper than those of training
 LAST_RATE = 0.1  # of the learning rate, to which it falls linearly
 
 
@@ -73,8 +74,7 @@ class PPOSettings:
     credit: Literal["slate", "item"] = "slate"  # item: a slot is not credited with others' reward
     shortlist: int | None = None  # best of `supervised`; 0: all items; None: 100 if it is there
     bootstrap: bool = False  # False: for the learner, a session that is cut off has ended
-    serve: Literal["mode", "draw"] = "mode"  # the likeliest slate, or one that is drawn
-    sharpness: float = 1.0  # of drawn slates that are served, > 0; 1: drawn as in training
+    serve: Literal["mode", "draw", "sharp"] = "mode"  # likeliest slate; drawn as learnt; sharper
 
 
 SARDINE = PPOSettings(
@@ -87,8 +87,7 @@ SARDINE = PPOSettings(
     gamma=0.9,
     entropy=0.01,
     credit="item",
-    serve="draw",
-    sharpness=1.6,
+    serve="sharp",
 )
 """For the worlds of SARDINE with slates of ten, made with `history_size=20`.
 
@@ -174,8 +173,6 @@ class PlackettLuce(Agent):
                 f"minibatch must divide num_users * rollout = {s.num_users * s.rollout}, "
                 f"got {s.minibatch}"
             )
-        if not s.sharpness > 0.0:
-            raise UsageError(f"sharpness must be above 0, got {s.sharpness}")
         self.face = face_of(self.world, s.shortlist)
         width, device = Inputs(self.world).width, self.world.device
         self.policy = Ensemble(self.face.network, self.seeds, device)
@@ -351,8 +348,8 @@ class PlackettLuce(Agent):
     @torch.no_grad()
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The likeliest slate, slot after slot; or one that is drawn, more sharply perhaps."""
-        if self.settings.serve == "draw":
-            return self._drawn(observation, luck, self.settings.sharpness)
+        if self.settings.serve != "mode":
+            return self._drawn(observation, luck, 1.0 if self.settings.serve == "draw" else SHARPER)
         shown = self.face.show(observation)
         chosen_BK = mode(self._served(shown), self.world.slate_size)
         return Action(self.face.slate(shown, chosen_BK))

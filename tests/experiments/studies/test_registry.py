@@ -15,9 +15,9 @@ from slategym.experiments.study import MOST_SEEDS, Request
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
     "movielens": (237, "abb939880604"),
     "slateq": (35, "4962977df978"),
-    "sardine": (77, "ecdc43720bef"),
-    "topicrec": (30, "a0208ea8e595"),
-    "recsim": (45, "bec1054bbea1"),
+    "sardine": (77, "606f3c38a78a"),
+    "topicrec": (30, "acfc1ce0744d"),
+    "recsim": (45, "d19f8318e759"),
 }
 
 
