@@ -155,12 +155,12 @@ def test_what_is_served_may_be_drawn_more_sharply_than_in_training():
     assert torch.equal(drawn.act(people, luck).slate, explored.slate)
     scores = drawn._scores(drawn.policy, drawn.face, drawn.face.show(people))
     seen = []
-    for serve in ("draw", "sharp", "mode"):
+    for serve in ("draw", "sharp"):
         agent = PlackettLuce(world, replace(TINY, serve=serve))
         assert torch.equal(agent.explore(people, luck).slate, explored.slate)
         slate_BK = agent.act(people, luck).slate.long()
         seen.append(float(log_prob(scores, slate_BK).sum(1).detach().mean()))
-    assert seen[0] < seen[1] - 0.5 and seen[1] < seen[2] - 0.5
+    assert seen[0] < seen[1] - 0.5
 
 
 @pytest.mark.parametrize(
