@@ -44,6 +44,7 @@ from slategym.envs.types import Observation, World
 START = "start"  # what is tuned, by name
 SHARE = 0.1  # of a budget: two policies are left to be told apart
 ENTROPY = 2.3  # nats, of the first slot drawn at the start, at first requests
+NEAR = 1.2  # the same from a rule on: what that shows varies with the session by itself
 MOST = 0.95  # of an even draw's entropy, where candidates are few: a wrong order is unlearnt
 SHARPEST = (0.25, 256.0)  # nats per unit of score, between which that is sought
 BISECTIONS = 24
@@ -120,7 +121,7 @@ def start_of(world: World, num_candidates: int, rules: bool = False) -> Start:
     """A policy as it serves selection people best, drawn near its slates.
 
     How sharply, follows from its scores, which are in units of their own: so that the first slot
-    has ENTROPY.
+    has ENTROPY, or is NEAR a rule.
 
     Args:
         world: where.
@@ -130,22 +131,21 @@ def start_of(world: World, num_candidates: int, rules: bool = False) -> Start:
     Raises:
         UsageError: the world has no observer that is a multi-task model.
     """
-    policy = supervised_with(world, tune_supervised(world).chosen)
+    policy, rule = supervised_with(world, tune_supervised(world).chosen), None
+    if rules and tune_start(world).chosen["policy"] == RULE:
+        rule = history_rule_with(world, tune_history_rule(world).chosen, policy.ranker)
     user_B = torch.arange(min(PROBED, world.population.size), dtype=torch.int32)
     user_B = user_B.to(world.device)
     first = engine.observe(world, engine.start(world, 0 * user_B, user_B, 0 * user_B))
     score_BC = policy.ranker.retrieve(first, num_candidates).score
     below_BC = (score_BC - score_BC[:, :1]).clamp(min=FORBIDDEN / SHARPEST[1])
-    wanted = min(ENTROPY, MOST * math.log(score_BC.shape[1]))
+    wanted = min(ENTROPY if rule is None else NEAR, MOST * math.log(score_BC.shape[1]))
     low, high = SHARPEST
     for _ in range(BISECTIONS):
         middle = math.sqrt(low * high)
         logp_BC = (middle * below_BC).log_softmax(1)
         entropy = float(-(logp_BC.exp() * logp_BC).sum(1).mean())
         low, high = (middle, high) if entropy > wanted else (low, middle)
-    rule = None
-    if rules and tune_start(world).chosen["policy"] == RULE:
-        rule = history_rule_with(world, tune_history_rule(world).chosen, policy.ranker)
     return Start(policy, round(high, 3), rule)
 
 

@@ -1,0 +1,45 @@
+"""What a study's units rest on: a learner's start is tuned before it is trained, and once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.studies.registry import find_study
+from slategym.experiments.study import Request
+
+START = "slategym.agents.policies:tune_start_steps"
+RESTS_ON = {
+    "slategym.agents.policies:tune_supervised_steps",
+    "slategym.agents.policies:tune_history_rule_steps",
+}
+
+
+def test_what_a_learner_begins_from_is_tuned_first() -> None:
+    """Under each set of assumptions by itself; the twin reads what the first place has."""
+    asked = Request(assumptions="mild,lasting")
+    plan = plan_of(asked.of(find_study("movielens", asked)), asked)
+    trained = {unit.label: unit for unit in plan.lessons}
+    used = {}
+    for place in ("world", "world-lasting", "static"):
+        for name in ("plackett-luce", "plackett-luce-gamma0"):
+            needs = trained[f"{name}, {place}, seed 0"].needs
+            used[name, place] = [unit for unit in needs if unit.spec.get("tuning") == START]
+        assert used["plackett-luce", place] == used["plackett-luce-gamma0", place]
+        (unit,) = used["plackett-luce", place]
+        assert {need.spec.get("tuning") for need in unit.needs} >= RESTS_ON
+        refit = trained[f"supervised-refit, {place}, seed 0"].needs
+        assert not any(unit.spec.get("tuning") == START for unit in refit)
+    assert used["plackett-luce", "world"] != used["plackett-luce", "world-lasting"]
+    assert used["plackett-luce", "world"] == used["plackett-luce", "static"]
+
+
+@pytest.mark.parametrize("name", ["sardine", "topicrec"])
+def test_where_nothing_is_ranked_no_start_is_tuned(name: str) -> None:
+    asked = Request("smoke")
+    study = find_study(name, asked)
+    plan = plan_of(replace(study), asked)
+    assert any(unit.label.startswith("plackett-luce") for unit in plan.lessons)
+    assert not plan.tunings
