@@ -52,7 +52,7 @@ test-floor:
 	$(PYTHON) tests/floors.py | grep -v '^torch==' > $(FLOOR_VENV)/floors.txt
 	$(FLOOR_VENV)/bin/python -m pip install --quiet torch==$(FLOOR_TORCH)
 	$(FLOOR_VENV)/bin/python -m pip install --quiet --constraint $(FLOOR_VENV)/floors.txt \
-	  --editable . pytest pytest-timeout pytest-xdist hypothesis
+	  --editable . pytest pytest-timeout pytest-xdist hypothesis 'setuptools>=77'
 	$(FLOOR_VENV)/bin/python -m pytest -q -n $(WORKERS) -W ignore::DeprecationWarning $(CONTRACTS)
 
 check: setup

@@ -204,6 +204,10 @@ def test_a_fit_that_diverges_stops_and_leaves_no_model(tmp_path: Path) -> None:
     with pytest.raises(NotFinite, match=r"training diverged: .* in epoch 1"):
         fit(tmp_path / "model", learning_rate=1e30)
     assert not (tmp_path / "model" / "config.json").exists()
+    said = read_json(tmp_path / "model" / "fit.json")
+    assert said["status"] == "failed" and "diverged" in said["reason"] and "format" in said
+    fit(tmp_path / "model")
+    assert not (tmp_path / "model" / "fit.json").exists()
 
 
 # checkpoints

@@ -22,6 +22,7 @@ from slategym.experiments.measure.training import Training
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.runs.units import Unit
 from slategym.models.files import home, kept, kept_path
+from slategym.models.status import write_status
 from slategym.models.tensor_files import save_checkpoint
 
 WORLD = "Sardine-SlateTopK-Bored-v0"
@@ -116,6 +117,24 @@ def test_a_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shutil.rmtree(run)
     with pytest.raises(UsageError, match="no such folder"):
         states(run)
+
+
+def test_a_fit(tmp_path: Path) -> None:
+    """Under way, failed or killed: what its folder says until the model is whole."""
+    folder = home() / "models" / "bert"
+    for status, told in (
+        ("training", "its fit is under way or was killed"),
+        ("failed", "its fit failed: Diverged at epoch 2"),
+    ):
+        reason = "Diverged at epoch 2" if status == "failed" else ""
+        write_status(folder / "fit.json", {"format": 7}, status, reason)
+        for where in (home(), folder):
+            (found,) = examine(where)
+            assert (found.state, found.reason) == ("unfinished", told)
+    (folder / "fit.json").unlink()
+    loud_bert(12).save_pretrained(folder)
+    assert [finding.state for finding in examine(folder)] == ["whole"]
+    assert json.loads((folder / "config.json").read_text())["status"] == "finished"
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -188,3 +188,20 @@ def test_a_training_killed_twenty_times(tmp_path: Path) -> None:
     assert len(met) == 20
     check_same_weights(tmp_path, "agent.safetensors")
     assert read_json(tmp_path / "out" / "training.json")["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_of_two_fits_in_one_cache_the_second_goes_on_when_the_first_is_killed(
+    tmp_path: Path,
+) -> None:
+    out, began = tmp_path / "out", time.time()
+    first = start("fit", out, 300)
+    wait_for_checkpoint(out, first, began)
+    second = start("fit", out, 300)
+    time.sleep(1.0)
+    assert first.poll() is None and second.poll() is None
+    first.kill()
+    first.wait()
+    assert second.wait() == 0
+    assert start("fit", tmp_path / "whole", 300).wait() == 0
+    check_same_weights(tmp_path, "model.safetensors")
