@@ -303,7 +303,7 @@ FILM = Scenario(
         Circumstance("weather", ((0.0,) * 6, (0.2, 0.1, 0.2, 0.3, 0.3, 0.1), (0.2, 0.3, 0.2, 0.3,
                      0.3, 0.1))),
     ),
-    visits=Visits(patience=3.5, pause=2.0, quit=0.1, sway=1.8, saved=0.4, minutes_per_slate=50.0),
+    visits=Visits(patience=3.5, pause=2.0, quit=0.1, sway=1.8, saved=0.4, minutes_per_slate=25.0),
     reluctance=0.8,
     spread=0.7,
     usual=(0.9, 0.4, -0.1, -0.6, -0.6, -0.4),
@@ -568,7 +568,7 @@ TRAVEL = Scenario(
         Made("commission", "euros", 0.0, 60.0, (0.1, 4.0, 4.0, 30.0, 18.0, 9.0), 0.5),
         Made("pressure", "", -1.0, 2.0, (-0.5, 0.2, -0.2, 0.2, 0.0, 1.5), 0.2, -0.1, spam=2.0),
     ),
-    fields=("weekday", "device", "weather", "gap"),
+    fields=("hour", "weekday", "device", "weather", "gap"),
     further=(SEASON, Further("group", ("alone", "couple", "family"), (0.3, 0.4, 0.3), 5.0)),
     answers=(
         Chance("save", Score(-0.5, 0.5)),
@@ -645,7 +645,7 @@ FINANCE = Scenario(
     tempting=(4, 5),
     choice=PositionBased(0.85),
     slate_size=4,
-    rule=Rule("risk class", ("careful", "balanced", "bold"), (0.4, 0.4, 0.2), "risk", (0.35,
+    rule=Rule("risk_class", ("careful", "balanced", "bold"), (0.4, 0.4, 0.2), "risk", (0.35,
         0.65, 1.0)),
 )
 

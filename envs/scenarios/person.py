@@ -54,8 +54,12 @@ class Person(UserModel[PersonState]):
 
     @property
     def signals(self) -> tuple[Signal, ...]:
-        """The click and the answers."""
-        return (CLICK, *(one.signal for one in self.answers))
+        """The click and the answers, each with the one that it needs."""
+        found = [CLICK]
+        for one in self.answers:
+            needs = None if one.given is None else found[one.given].name
+            found.append(one.signal._replace(given=needs))
+        return tuple(found)
 
     def initial(self, arrival: Arrival, luck: Luck) -> PersonState:
         """Tastes normal around what is usual; every effect as it begins."""

@@ -11,7 +11,8 @@ from slategym.envs.luck import Luck, purpose
 from slategym.envs.types import Context
 
 PAUSE = purpose("scenario.pause")
-SHORTEST, LONGEST = 0.02, 400.0  # days away
+# days away; logs take less than half an hour for the same visit
+SHORTEST, LONGEST = 0.03, 400.0
 SURELY = 0.95  # largest chance of leaving for good at the end of a visit
 
 

@@ -81,6 +81,8 @@ class SlateLog:
         self._slates = 0  # slates so far
         # unix seconds of each user's last slate; -1: none yet
         self._time_U: NDArray[np.int64] = np.full(world.population.size, -1, np.int64)
+        # days away before the visit of that slate
+        self._gap_U: NDArray[np.float64] = np.zeros(world.population.size)
 
     def add(
         self, session: Session, items: Items, action: Action, outcome: Outcome, after: Session
@@ -150,7 +152,7 @@ class SlateLog:
         return {prefix + name: _in_first_slots(x, kept_B, K) for name, x in shown.items()}
 
     def _times(self, session: Session) -> NDArray[np.int64]:
-        """When these slates are shown, (B,) int64; what the clock says of a week, unrolled."""
+        """When these are shown, (B,) int64; the clock of a week and the days away, unrolled."""
         if "hour" not in self.world.context.shown:
             step_B: NDArray[np.int64] = session.step.cpu().numpy().astype(np.int64)
             return step_B
@@ -160,6 +162,11 @@ class SlateLog:
         shown_B = MONDAY + clock_B.astype(np.int64)
         last_B = self._time_U[user_B]
         later_B = last_B + (shown_B - last_B) % (7 * DAY)
+        gap_B = session.context.gap.double().cpu().numpy()
+        returns_B = gap_B != self._gap_U[user_B]
+        weeks_B = np.rint((gap_B * DAY - (later_B - last_B)) / (7 * DAY)).clip(0).astype(np.int64)
+        later_B = later_B + 7 * DAY * np.where(returns_B, weeks_B, 0)
+        self._gap_U[user_B] = gap_B
         now_B: NDArray[np.int64] = np.where(last_B < 0, shown_B, later_B)
         self._time_U[user_B] = now_B
         return now_B

@@ -43,6 +43,9 @@ EPILOG = r"""
 `slategym simulate InterestEvolution-v0 --policy runs/slateq-InterestEvolution-v0-seed0`\
 `slategym simulate InterestEvolution-v0 --policy runs/slateq-... --explore --out slates.parquet`
 
+**A world of known truth writes a log, for the whole road from log to verdict**\
+`slategym simulate Scenario-News-v0 --users 2000 --out slates.parquet --log news-log`
+
 **What a benchmark has trained**\
 `slategym simulate MovieLens-v0 --policy runs/movielens-quick/work/plackett-luce-...`
 
@@ -93,6 +96,14 @@ def simulate(
             help="Write every slate and its feedback to this Parquet file.",
         ),
     ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            parser=place,
+            metavar="FOLDER",
+            help="Make a log's folder of them, as slategym data check, fit and worlds read it.",
+        ),
+    ] = None,
     observations: Annotated[
         bool,
         typer.Option(help="Keep in the file what the policy was shown; offline learners need it."),
@@ -116,6 +127,8 @@ def simulate(
             raise UsageError(f"{option} must be at least 1, got {number}")
     if out is not None and out.suffix != ".parquet":
         raise UsageError(f"--out writes Parquet: give a name in .parquet, got {out.name!r}")
+    if log is not None and out is None:
+        raise UsageError("--log makes a log's folder of the slates that --out writes; give both")
     given, on = read_settings(world, settings or []), resolve_device(device)
     import torch
 
@@ -156,10 +169,14 @@ def simulate(
     seconds = time.perf_counter() - began
     rows, sums = [rows for rows, _ in parts], _added([sums for _, sums in parts])
     summary = asked | _figures(rows, sums, seconds)
+    if log is not None and out is not None:
+        from slategym.experiments.measure.log_folder import write_log_folder
+
+        write_log_folder(where, out, log)
     if as_json:
         typer.echo(json.dumps(summary, allow_nan=False))
     else:
-        _print(summary, out)
+        _print(summary, out, log)
 
 
 def _of_seed(policy: str, seed: int | None) -> str:
@@ -314,7 +331,7 @@ def _figures(parts: list[pd.DataFrame], sums: dict[str, float], seconds: float) 
     }
 
 
-def _print(summary: dict[str, Any], out: Path | None) -> None:
+def _print(summary: dict[str, Any], out: Path | None, log: Path | None) -> None:
     console = plain_console(soft_wrap=True)
     half = "" if summary["return_ci95"] is None else f" ± {summary['return_ci95']:.2f} (95 %)"
     seeds = summary.get("training_seeds", [])
@@ -328,3 +345,5 @@ def _print(summary: dict[str, Any], out: Path | None) -> None:
     )
     if out is not None:
         console.print(f"slates: {out}")
+    if log is not None:
+        console.print(f"log: {log}; next: slategym data check {log}")
