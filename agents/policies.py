@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from torch import Tensor
+
 from slategym.agents.baselines.classics import classic, tune_classic
 from slategym.agents.baselines.fixed import Popularity
 from slategym.agents.baselines.one_step import OneStep, one_step
@@ -16,6 +18,7 @@ from slategym.agents.core.history_rule import (
 from slategym.agents.core.random_slates import Random, clicks_under_random_slates
 from slategym.agents.core.ranker import stated_ranker
 from slategym.agents.core.start import tune_start
+from slategym.agents.core.stochastic import PopularitySoftmax
 from slategym.agents.core.supervised import (
     DIVERSITIES,
     PLAIN,
@@ -44,10 +47,17 @@ def random(world: World) -> Random:
 
 def popularity(world: World) -> Popularity:
     """By clicks in the agents' log; in worlds without one, under random slates."""
+    return Popularity(_clicks(world), world.slate_size)
+
+
+def popularity_softmax(world: World) -> PopularitySoftmax:
+    """Drawn in proportion to the same clicks."""
+    return PopularitySoftmax(_clicks(world), world.slate_size)
+
+
+def _clicks(world: World) -> Tensor:
     count_N = world.catalogue.popularity
-    if count_N is None:
-        count_N = clicks_under_random_slates(world)
-    return Popularity(count_N, world.slate_size)
+    return clicks_under_random_slates(world) if count_N is None else count_N
 
 
 def ease(world: World, cap: int | None = None) -> Policy:

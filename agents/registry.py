@@ -64,6 +64,11 @@ POLICIES: dict[str, PolicyEntry] = {
     "popularity": PolicyEntry(
         "baseline", "the most clicked items, the same for all", f"{MADE}:popularity"
     ),
+    "popularity-softmax": PolicyEntry(
+        "baseline",
+        "drawn in proportion to clicks, each slate with its exact probability",
+        f"{MADE}:popularity_softmax",
+    ),
     "ease": PolicyEntry(
         "baseline",
         "every item regressed on all others, over the last clicks, which fade",

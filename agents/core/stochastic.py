@@ -86,7 +86,8 @@ class Mixture(Stochastic):
         slate_BK = slates[0]
         for at, other_BK in enumerate(slates[1:], 1):
             slate_BK = torch.where(which_B[:, None] == at, other_BK, slate_BK)
-        return Action(slate_BK, self.logp(observation, slate_BK).sum(1))
+        slot_logp_BK = self.logp(observation, slate_BK)
+        return Action(slate_BK, slot_logp_BK.sum(1), slot_logp_BK)
 
     def law(self, observation: Observation, slate_BK: Tensor) -> Tensor:
         """The parts' laws, each weighed by how likely it is to have filled the slots before."""
@@ -134,7 +135,8 @@ class PopularitySoftmax(Stochastic):
         logits_BC = self._logits(observation)
         gumbel_BC = luck.gumbel(POPULAR, logits_BC.shape[1])
         slate_BK = top_slate(logits_BC + gumbel_BC, self.num_slots)
-        return Action(slate_BK, self.logp(observation, slate_BK).sum(1))
+        slot_logp_BK = self.logp(observation, slate_BK)
+        return Action(slate_BK, slot_logp_BK.sum(1), slot_logp_BK)
 
     def law(self, observation: Observation, slate_BK: Tensor) -> Tensor:
         """Softmax of what the slots before leave."""
@@ -174,7 +176,8 @@ class SlotTable(Stochastic):
             chosen.append(at_B1)
             left_BN = left_BN.scatter(1, at_B1, 0.0)
         slate_BK = torch.cat(chosen, 1).int()
-        return Action(slate_BK, self.logp(observation, slate_BK).sum(1))
+        slot_logp_BK = self.logp(observation, slate_BK)
+        return Action(slate_BK, slot_logp_BK.sum(1), slot_logp_BK)
 
     def law(self, observation: Observation, slate_BK: Tensor) -> Tensor:
         """Each slot's row of the table, less what the slots before hold."""

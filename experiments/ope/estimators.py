@@ -48,7 +48,7 @@ class Evidence:
     @property
     def num_episodes(self) -> int:
         """E."""
-        return self.reward_ETK.shape[0]
+        return len(self.reward_ETK)
 
 
 class Terms(NamedTuple):
@@ -99,13 +99,15 @@ def _before(slate_ET: Floats) -> Floats:
     return np.concatenate([np.zeros_like(upto_ET[:, :1]), upto_ET[:, :-1]], 1)
 
 
-def _discounts(evidence: Evidence) -> Floats:
-    return evidence.discount ** np.arange(evidence.reward_ETK.shape[1])
+def discounts(evidence: Evidence) -> Floats:
+    """Of each step, (T,)."""
+    found_T: Floats = evidence.discount ** np.arange(evidence.reward_ETK.shape[1], dtype=np.float64)
+    return found_T
 
 
 def _summed(evidence: Evidence, weight_ETK: Floats) -> Terms:
     """Rewards of all slots, each with its weight; what an episode counts is its last weight."""
-    found_E = (weight_ETK * evidence.reward_ETK).sum(2) @ _discounts(evidence)
+    found_E = (weight_ETK * evidence.reward_ETK).sum(2) @ discounts(evidence)
     return Terms(found_E[:, None], None, weight_ETK[:, -1, -1])
 
 
@@ -116,7 +118,7 @@ def importance(evidence: Evidence) -> Terms:
     """
     assert evidence.slate_ET is not None
     weight_E = np.exp(evidence.slate_ET.sum(1))
-    return_E = evidence.reward_ETK.sum(2) @ _discounts(evidence)
+    return_E = evidence.reward_ETK.sum(2) @ discounts(evidence)
     return Terms((weight_E * return_E)[:, None], None, weight_E)
 
 
@@ -144,7 +146,7 @@ def weighted_per_decision(evidence: Evidence) -> Terms:
     """
     assert evidence.slate_ET is not None
     weight_ET = np.exp(evidence.slate_ET.cumsum(1))
-    num_ET = weight_ET * evidence.reward_ETK.sum(2) * _discounts(evidence)
+    num_ET = weight_ET * evidence.reward_ETK.sum(2) * discounts(evidence)
     return Terms(num_ET, weight_ET, weight_ET[:, -1])
 
 
@@ -184,7 +186,7 @@ def weighted_reward_interaction(evidence: Evidence) -> Terms:
     """The same, each slot over its mean weight."""
     weight_ETK = _up_to(evidence)
     E = evidence.num_episodes
-    num_ETK = weight_ETK * evidence.reward_ETK * _discounts(evidence)[:, None]
+    num_ETK = weight_ETK * evidence.reward_ETK * discounts(evidence)[:, None]
     return Terms(num_ETK.reshape(E, -1), weight_ETK.reshape(E, -1), weight_ETK[:, -1, -1])
 
 
@@ -229,7 +231,7 @@ def doubly_robust(evidence: Evidence) -> Terms:
     value_ET, logged_ET = p.free_ETK.sum(2), p.logged_ETK.sum(2)
     next_ET = np.concatenate([value_ET[:, 1:], np.zeros_like(value_ET[:, :1])], 1)
     error_ET = evidence.reward_ETK.sum(2) + g * next_ET - logged_ET
-    found_E = value_ET[:, 0] + (weight_ET * error_ET) @ _discounts(evidence)
+    found_E = value_ET[:, 0] + (weight_ET * error_ET) @ discounts(evidence)
     return Terms(found_E[:, None], None, weight_ET[:, -1])
 
 
@@ -247,7 +249,7 @@ def cascade_doubly_robust(evidence: Evidence) -> Terms:
     next_ETK = np.concatenate([value_ETK[..., 1:], evidence.discount * after_ET[..., None]], 2)
     error_ETK = evidence.reward_ETK + next_ETK - (p.logged_ETK + later_ETK)
     weight_ETK = _up_to(evidence)
-    found_E = whole_ET[:, 0] + (weight_ETK * error_ETK).sum(2) @ _discounts(evidence)
+    found_E = whole_ET[:, 0] + (weight_ETK * error_ETK).sum(2) @ discounts(evidence)
     return Terms(found_E[:, None], None, weight_ETK[:, -1, -1])
 
 

@@ -16,6 +16,7 @@ from slategym.experiments.ope.estimators import (
     ESTIMATORS,
     Evidence,
     Terms,
+    discounts,
     effective_size,
     importance,
     readable,
@@ -130,7 +131,7 @@ def evaluate(
     if missing := [name for name in estimators or () if name not in found]:
         raise UsageError(_why_not(missing[0], evidence))
     logged = Terms((evidence.reward_ETK.sum(2) @ discounts(evidence))[:, None], None, None)
-    weighed = {name: t.weight_E for name, t in found.items() if t.weight_E is not None}
+    weighed: dict[str, Floats | None] = {name: t.weight_E for name, t in found.items()}
     if "clipped" in weighed:
         weighed["clipped"] = importance(evidence).weight_E  # 1 on average, as cut ones are not
     weights = {
@@ -168,12 +169,6 @@ def evaluate(
         largest=_largest(evidence),
         notes=_notes(slates, evidence, per, discount),
     )
-
-
-def discounts(evidence: Evidence) -> Floats:
-    """Of each step, (T,)."""
-    found: Floats = evidence.discount ** np.arange(evidence.reward_ETK.shape[1])
-    return found
 
 
 def _seen(slates: LoggedSlates) -> NDArray[np.bool_]:

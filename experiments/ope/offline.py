@@ -5,28 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 
 from slategym.agents.baselines.fixed import Popularity
 from slategym.agents.core.random_slates import Random
 from slategym.agents.core.stochastic import PopularitySoftmax, SlotTable, smoothed, stochastic
+from slategym.agents.registry import make_policy
 from slategym.agents.types import Policy, Stochastic
-from slategym.envs.names import UsageError, lookup
-from slategym.experiments.ope.estimators import Terms, value_of
+from slategym.envs.names import UsageError, check_registered, lookup
+from slategym.envs.registry import make_world
+from slategym.experiments.measure.play import play
+from slategym.experiments.ope.estimators import Floats, Terms, value_of
 from slategym.experiments.ope.evaluation import Estimate, OffPolicyEvaluation, Per, evaluate
 from slategym.experiments.ope.intervals import RESAMPLES, intervals
-from slategym.experiments.ope.observed import FromRows
-from slategym.experiments.ope.slates import LoggedSlates, slates_of
+from slategym.experiments.ope.observed import FromRows, Observed
+from slategym.experiments.ope.replayed import Replayed, read_slates, simulated_slates
+from slategym.experiments.ope.slates import Ints, LoggedSlates, slates_of
 from slategym.experiments.ope.weights import item_features
 from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
 
+FILE_ENDS = ".parquet"  # of a simulated log
 AS = "as:"  # before a log's name: the policy that showed its slates
 FITTED = ("popularity", "popularity-softmax")  # on half of the log's people; read on the others
 NAMES = ("random", *FITTED)
 HALVES = 2  # seed of the split
+
+
+class Source(NamedTuple):
+    """A log and a policy for it."""
+
+    slates: LoggedSlates
+    observed: Observed
+    policy: Stochastic
+    feature_NF: Floats  # of the items
+    name: str
+    known: Estimate | None = None  # what the policy earned where it acted itself
+    notes: tuple[str, ...] = ()
 
 
 def evaluate_offline(
@@ -38,52 +57,55 @@ def evaluate_offline(
     smooth: float = 0.0,
     discount: float = 1.0,
     estimators: Sequence[str] | None = None,
+    act: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    trust: bool = False,
     tell: Callable[[int], None] | None = None,
 ) -> OffPolicyEvaluation:
     """What a log says of a policy that did not write it.
 
     Args:
-        log: of slates; a data set's name, a folder, or what `load_log` gave.
-        policy: random, popularity, popularity-softmax, "as:LOG" for the policy that showed another
-            log's slates, or any policy of the log's items; see `slategym.agents.Stochastic`.
+        log: of slates; a data set's name, a folder, what `load_log` gave, or a file that
+            `slategym simulate --out` wrote.
+        policy: any policy; or by name. Of people's logs: random, popularity, popularity-softmax,
+            "as:LOG" for the policy that showed another log's slates. Of a simulated log: as
+            `slategym agents` lists it, or the folder of a trained one.
         per: "slate" (as if slates changed nothing) or "visit".
         reward: weight of signals; None: those of the log.
         smooth: share of slates that are drawn at random instead, in [0, 1).
         discount: per slate of a visit, in (0, 1].
         estimators: which; None: all that apply.
+        act: of a simulated log, let the policy act in its world, before the same people, and show
+            what it earned beside the estimates.
         resamples: of people, for intervals.
         seed: of these.
+        trust: of a simulated log or a folder, import what it names as "module:name".
         tell: called with the number of slates just answered.
 
     Raises:
-        UsageError: the log has no slates; the policy is not known, or not for this log.
+        UsageError: the log has no slates; the policy is not known, or not for this log; a setting
+            does not apply.
     """
-    data = log if isinstance(log, Log) else load_log(log)
-    slates = slates_of(data, reward)
-    num_slots = data.slate_size or slates.num_slots
-    known, notes = None, list[str]()
-    if isinstance(policy, str):
-        if policy in FITTED:
-            slates, counts_N = _halves(data, slates)
-            notes.append("the policy is fitted on half of the people and read on the other half")
-        else:
-            counts_N = torch.zeros(data.num_items)
-        if policy.startswith(AS):
-            other = load_log(policy.removeprefix(AS))
-            policy, known = _as_logged(other, data, reward), _earned(other, reward, per, seed)
-        else:
-            policy = _named(policy, data, counts_N, num_slots)
-    chosen = stochastic(policy, data.num_items)
-    chosen = smoothed(chosen, Random(data.num_items, num_slots), smooth)
-    shown_N = np.bincount(slates.item_SK[slates.item_SK >= 0], minlength=data.num_items)
+    if not isinstance(log, Log) and str(log).endswith(FILE_ENDS):
+        whole = per == "visit" and reward is None and discount == 1
+        if act and not whole:
+            raise UsageError(
+                "what a policy earns when it acts is per visit, undiscounted, by the "
+                "world's own reward: take per='visit' and leave the others out"
+            )
+        source = _simulated(Path(log), policy, reward, smooth, act, trust)
+    elif act:
+        raise UsageError("nobody can act in a log of people; act is for simulated logs")
+    else:
+        data = log if isinstance(log, Log) else load_log(log)
+        source = _of_people(data, policy, reward, smooth, per, seed)
     found = evaluate(
-        slates,
-        FromRows(data, slates),
-        chosen,
-        item_features(data.item_topics.astype(np.float64), shown_N),
-        log=data.name,
+        source.slates,
+        source.observed,
+        source.policy,
+        source.feature_NF,
+        log=source.name,
         per=per,
         discount=discount,
         estimators=estimators,
@@ -91,7 +113,71 @@ def evaluate_offline(
         seed=seed,
         tell=tell,
     )
-    return replace(found, known=None if smooth else known, notes=(*notes, *found.notes))
+    return replace(found, known=source.known, notes=(*source.notes, *found.notes))
+
+
+def _simulated(
+    path: Path,
+    policy: Policy | str,
+    reward: Mapping[str, float] | None,
+    smooth: float,
+    act: bool,
+    trust: bool,
+) -> Source:
+    """Of a file that `slategym simulate` wrote."""
+    rows, about = read_slates(path)
+    if not trust:
+        check_registered(path, [about["world"], about["settings"]])
+    world = make_world(about["world"], **about["settings"])
+    if isinstance(policy, str):
+        policy = make_policy(policy, world, trust=trust)
+    random = Random(world.num_candidates, world.slate_size)
+    chosen = smoothed(stochastic(policy, world.num_candidates), random, smooth)
+    slates, rows = simulated_slates(rows, world, reward)
+    known, notes = None, (f"simulated by {about.get('policy', 'a policy')} in {about['world']}",)
+    if act and not policy.privileged:
+        user_U = torch.as_tensor(np.unique(rows["user"].to_numpy()))
+        known = _returns(play(world, chosen, user_U, seed=about["seed"]))
+    shown_N = np.bincount(slates.item_SK[slates.item_SK >= 0], minlength=slates.num_items)
+    topic_NG = np.eye(world.catalogue.num_topics)[world.catalogue.topic.cpu().numpy()]
+    feature_NF = item_features(topic_NG, shown_N)
+    observed = Replayed(world, rows, slates, about["seed"])
+    return Source(slates, observed, chosen, feature_NF, path.name, known, notes)
+
+
+def _returns(rows: pd.DataFrame) -> Estimate:
+    """Mean return of sessions, with an interval over people."""
+    person_E = np.unique(rows["person"].to_numpy(), return_inverse=True)[1]
+    return _mean_of(rows["return"].to_numpy(np.float64), person_E, 0)
+
+
+def _of_people(
+    data: Log,
+    policy: Policy | str,
+    reward: Mapping[str, float] | None,
+    smooth: float,
+    per: Per,
+    seed: int,
+) -> Source:
+    """Of a log that people wrote."""
+    slates = slates_of(data, reward)
+    num_slots = data.slate_size or slates.num_slots
+    known, notes = None, tuple[str, ...]()
+    if isinstance(policy, str) and policy.startswith(AS):
+        other = load_log(policy.removeprefix(AS))
+        policy, known = _as_logged(other, data, reward), _earned(other, reward, per, seed)
+    elif isinstance(policy, str):
+        counts_N = torch.zeros(data.num_items)
+        if policy in FITTED:
+            slates, counts_N = _halves(data, slates)
+            notes = ("the policy is fitted on half of the people and read on the other half",)
+        policy = _named(policy, data, counts_N, num_slots)
+    chosen = stochastic(policy, data.num_items)
+    chosen = smoothed(chosen, Random(data.num_items, num_slots), smooth)
+    shown_N = np.bincount(slates.item_SK[slates.item_SK >= 0], minlength=data.num_items)
+    feature_NF = item_features(data.item_topics.astype(np.float64), shown_N)
+    observed = FromRows(data, slates)
+    return Source(slates, observed, chosen, feature_NF, data.name, None if smooth else known, notes)
 
 
 def _named(name: str, data: Log, counts_N: torch.Tensor, num_slots: int) -> Policy:
@@ -139,7 +225,11 @@ def _earned(other: Log, reward: Mapping[str, float] | None, per: Per, seed: int)
     """What a log's own policy earned, with an interval."""
     slates = slates_of(other, reward)
     slates = slates.single() if per == "slate" else slates
-    total_E = slates.padded(slates.reward_SK).sum((1, 2))
-    terms = Terms(total_E[:, None], None, None)
-    ends = intervals({"own": terms}, slates.person_E, seed=seed)["own"]
+    return _mean_of(slates.padded(slates.reward_SK).sum((1, 2)), slates.person_E, seed)
+
+
+def _mean_of(value_E: Floats, person_E: Ints, seed: int) -> Estimate:
+    """With an interval over people."""
+    terms = Terms(value_E[:, None], None, None)
+    ends = intervals({"own": terms}, person_E, seed=seed)["own"]
     return Estimate("policy itself", value_of(terms), *ends, None, None)

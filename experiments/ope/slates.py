@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ class LoggedSlates:
     @property
     def num_slots(self) -> int:
         """K."""
-        return self.item_SK.shape[1]
+        return int(self.item_SK.shape[1])
 
     @property
     def num_episodes(self) -> int:
@@ -59,7 +60,8 @@ class LoggedSlates:
     @property
     def person_E(self) -> Ints:
         """Of each episode."""
-        return self.person_S[self.step_S == 0]
+        first_E: Ints = self.person_S[self.step_S == 0]
+        return first_E
 
     def padded(self, x_S: Floats) -> Floats:
         """(S, ...) as (E, T, ...), zero behind each episode's end."""
@@ -150,27 +152,27 @@ def from_rows(rows: pd.DataFrame, num_items: int, num_slots: int | None = None) 
     if (np.bincount(slate_R * K + column_R) > 1).any():
         raise UsageError("some slate holds two items in one slot; number positions from 0")
 
-    def grid(values_R: NDArray[np.generic], empty: float, kind: type) -> NDArray[np.generic]:
-        found = np.full((S, K), empty, kind)
-        found[slate_R, column_R] = values_R
-        return found
+    def grid(values_R: NDArray[Any], empty: float) -> Floats:
+        found_SK = np.full((S, K), empty, np.float64)
+        found_SK[slate_R, column_R] = values_R
+        return found_SK
 
     head_R = np.flatnonzero(~rows["slate_id"].duplicated().to_numpy())
     visit_S = rows["visit"].to_numpy()[head_R]
     episode_S = pd.factorize(visit_S)[0].astype(np.int64)
     step_S = pd.Series(episode_S).groupby(episode_S).cumcount().to_numpy(np.int64)
     logged = {name: rows[name].to_numpy(np.float64) for name in PROPENSITIES if name in rows}
-    chance = {name: np.log(grid(x_R, 1.0, np.float64)) for name, x_R in logged.items()}
+    chance = {name: np.log(grid(x_R, 1.0)) for name, x_R in logged.items()}
     slate_S = np.log(logged["propensity"][head_R]) if "propensity" in logged else None
     alone = size_S.max() == 1  # a slate of one row: all three are the same
-    item_SK = grid(rows["item"].to_numpy(), -1, np.int64)
+    item_SK = grid(rows["item"].to_numpy(), -1).astype(np.int64)
     return LoggedSlates(
         person_S=pd.factorize(rows["user"].to_numpy()[head_R])[0].astype(np.int64),
         episode_S=episode_S,
         step_S=step_S,
         item_SK=item_SK,
-        position_SK=grid(position_R, 0, np.int64) if lone else np.tile(np.arange(K), (S, 1)),
-        reward_SK=grid(rows["reward"].to_numpy(np.float64), 0.0, np.float64),
+        position_SK=grid(position_R, 0).astype(np.int64) if lone else np.tile(np.arange(K), (S, 1)),
+        reward_SK=grid(rows["reward"].to_numpy(np.float64), 0.0),
         row_S=head_R,
         num_items=num_items,
         slate_logp_S=slate_S,

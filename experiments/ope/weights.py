@@ -68,7 +68,8 @@ def additive_weight(slates: LoggedSlates, answers: Answers) -> Floats | None:
         return None
     position_SK = slates.position_logp_SK
     if position_SK is not None and (np.abs(position_SK.sum(1) - slates.slate_logp_S).max() < SAME):
-        return np.exp(answers.position_logp_SK - position_SK).sum(1) - (K - 1)
+        weight_S: Floats = np.exp(answers.position_logp_SK - position_SK).sum(1) - (K - 1)
+        return weight_S
     left_SK = answers.allowed_S[:, None] - np.arange(K)
     even = (left_SK > 0).all() and (
         np.abs(np.log(left_SK.clip(min=1e-9)).sum(1) + slates.slate_logp_S).max() < SAME

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from slategym.envs.names import UsageError
-from slategym.experiments.cli.options import AsJson, place
+from slategym.experiments.cli.options import AsJson, Trust, place
 from slategym.models.console import plain_console
 
 EPILOG = r"""
@@ -22,6 +22,10 @@ EPILOG = r"""
 
 **A policy that does not draw, with a tenth of its slates at random; whole visits**\
 `slategym ope my-log/ --policy popularity --smooth 0.1 --per visit`
+
+**A simulated log: what it says of a policy, beside what that one earns when it acts there**\
+`slategym simulate Shop-v0 --policy popularity-softmax --out shop.parquet`\
+`slategym ope shop.parquet --policy random --per visit --act`
 
 **Other rewards than the log's; numbers for programs**\
 `slategym ope my-log/ --policy random --reward purchase=5 --reward click=1 --json`
@@ -40,12 +44,18 @@ def register(app: typer.Typer) -> None:
 
 
 def ope(
-    log: Annotated[str, typer.Argument(help="A log's folder, or a data set's name.")],
+    log: Annotated[
+        str,
+        typer.Argument(
+            help="A log's folder, a data set's name, or what slategym simulate --out wrote."
+        ),
+    ],
     policy: Annotated[
         str,
         typer.Option(
             help="random, popularity, popularity-softmax (drawn in proportion to clicks), or "
-            "as:LOG, the policy that showed another log's slates."
+            "as:LOG, the policy that showed another log's slates. Of a simulated log: any name "
+            "that slategym agents lists, or the folder of a trained one."
         ),
     ],
     per: Annotated[
@@ -68,9 +78,16 @@ def ope(
     estimators: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="Only these; by default all that apply.")
     ] = None,
+    act: Annotated[
+        bool,
+        typer.Option(
+            "--act", help="Of a simulated log, with --per visit: let the policy act there, too."
+        ),
+    ] = False,
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Of resamples and of the model's folds.")
     ] = 0,
+    trust: Trust = False,
     as_json: AsJson = False,
     out: Annotated[
         Path | None,
@@ -85,7 +102,11 @@ def ope(
     """
     from slategym.models.data.datasets import find_log
 
-    find_log(log)  # names first: torch takes seconds to import
+    simulated = log.endswith(".parquet")
+    if not simulated:
+        find_log(log)  # names first: torch takes seconds to import
+    elif not Path(log).is_file():
+        raise UsageError(f"there is no file {log}; slategym simulate WORLD --out {log} writes one")
     if per not in ("slate", "visit"):
         raise UsageError(f"--per is slate or visit, got {per!r}")
     if not 0 <= smooth < 1:
@@ -110,7 +131,9 @@ def ope(
         smooth=smooth,
         discount=discount,
         estimators=None if estimators is None else _names(estimators),
+        act=act,
         seed=seed,
+        trust=trust,
     )
     if out is not None:
         write_json(document(found), out)
