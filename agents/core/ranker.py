@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -21,6 +23,9 @@ from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
 from slategym.models.multitask.query import Query
+
+
+Heads = Callable[[str], Tensor]  # from a head's name to what it says of some items, (B, K)
 
 
 class Retrieved(NamedTuple):
@@ -70,8 +75,9 @@ class Ranker:
     def _score(self, query: Query, id_BW: Tensor | None, click_BW: Tensor) -> Tensor:
         """What ranks these items, or all, (B, W), from their click logits."""
         choice, allowed_BW = self.choice, click_BW > FORBIDDEN / 2
-        utility_BW = self._utility(query, id_BW, click_BW)
-        reward_BW = self.value(query, id_BW)
+        said = self._said(query, id_BW)
+        utility_BW = self._utility(said, click_BW)
+        reward_BW = self._value(said, click_BW)
         if choice.competes and not self.one_choice:
             score_BW = independent_score(utility_BW - choice.nothing, reward_BW)
             return score_BW.masked_fill(~allowed_BW, FORBIDDEN)
@@ -83,11 +89,10 @@ class Ranker:
         Raises:
             ValueError: if the observation has no state embedding.
         """
-        query = self.encoder.asked(observation)
+        said = self._said(self.encoder.asked(observation), id_BK.long())
         with torch.no_grad():
-            click_BK = self.log_odds("click", query, id_BK.long())
-            utility_BK = self._utility(query, id_BK.long(), click_BK)
-            return utility_BK, self.value(query, id_BK.long())
+            click_BK = said("click")
+            return self._utility(said, click_BK), self._value(said, click_BK)
 
     def utility(self, observation: Observation, id_BK: Tensor) -> Tensor:
         """Of each of these items, as `choice` weighs the heads, (B, K), log-odds.
@@ -95,16 +100,19 @@ class Ranker:
         Raises:
             ValueError: if the observation has no state embedding.
         """
-        query = self.encoder.asked(observation)
+        said = self._said(self.encoder.asked(observation), id_BK.long())
         with torch.no_grad():
-            click_BK = self.log_odds("click", query, id_BK.long())
-            return self._utility(query, id_BK.long(), click_BK)
+            return self._utility(said, said("click"))
 
-    def _utility(self, query: Query, id_BW: Tensor | None, click_BW: Tensor) -> Tensor:
+    def _said(self, query: Query, id_BK: Tensor | None) -> Heads:
+        """Calibrated log-odds of these items, or of all, (B, K), by head; each is asked once."""
+        return cache(lambda head: self.log_odds(head, query, id_BK))
+
+    def _utility(self, said: Heads, click_BW: Tensor) -> Tensor:
         utility_BW = self.choice.click * click_BW
         for head, weight in self.choice.further:
             if weight:
-                utility_BW = utility_BW + weight * self.log_odds(head, query, id_BW)
+                utility_BW = utility_BW + weight * said(head)
         return utility_BW
 
     def value(self, query: Query, id_BK: Tensor | None) -> Tensor:
@@ -115,17 +123,20 @@ class Ranker:
             id_BK: int64 item ids; None: all N items.
         """
         width = self.encoder.items_ND.shape[0] if id_BK is None else id_BK.shape[1]
-        value_BK = query.state.new_zeros(query.state.shape[0], width)
+        like_BK = query.state.new_zeros(query.state.shape[0], width)
+        return self._value(self._said(query, id_BK), like_BK)
+
+    def _value(self, said: Heads, like_BK: Tensor) -> Tensor:
+        """The same from what the heads say; `like_BK` has its shape."""
+        value_BK = torch.zeros_like(like_BK)
         for signal, weight in self.weights:
             if weight:
-                value_BK = value_BK + weight * self._mean(signal, query, id_BK)
+                value_BK = value_BK + weight * self._mean(signal, said)
         return value_BK
 
-    def _mean(self, signal: str, query: Query, id_BK: Tensor | None) -> Tensor | float:
+    def _mean(self, signal: str, said: Heads) -> Tensor | float:
         """A signal's mean given a click, (B, K)."""
-        if signal == "click":
-            return 1.0
-        return self.encoder.model.expected(signal, query, self.encoder.items_ND, id_BK)
+        return 1.0 if signal == "click" else self.encoder.model.expected_from(signal, said)
 
     def click_prob(self, observation: Observation, id_BK: Tensor) -> Tensor:
         """Calibrated probability of a click on each of these items, (B, K).

@@ -18,6 +18,8 @@ from slategym.models.multitask.chains import Transfer
 from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.multitask.sharing import sharing_of
 
+FETCH_COST = 24  # of an item's vector for one user, in products of a vector in a matrix product
+
 
 class QueryHeads(nn.Module):
     """A network per head that turns the query its own way.
@@ -60,6 +62,8 @@ class QueryHeads(nn.Module):
         query_xD = turned_xD * self.width**-0.5
         if id_xC is None:
             return F.linear(query_xD, items_ND, bias_N)
+        if _all_are_cheaper(query_xD, items_ND, id_xC):
+            return F.linear(query_xD, items_ND, bias_N).gather(-1, id_xC)
         match_xC: Tensor = torch.linalg.vecdot(F.embedding(id_xC, items_ND), query_xD[..., None, :])
         return match_xC + F.embedding(id_xC, bias_N[:, None]).squeeze(-1)
 
@@ -75,3 +79,9 @@ class QueryHeads(nn.Module):
         """What one head adds to every item of a user, (x, 1)."""
         level_x1: Tensor = self.user_levels[index](query_xD)
         return level_x1
+
+
+def _all_are_cheaper(query_xD: Tensor, items_ND: Tensor, id_xC: Tensor) -> bool:
+    """Whether one product with all items costs less than fetching the vectors of those asked of."""
+    asked_of_enough = id_xC.shape[-1] * FETCH_COST >= items_ND.shape[0]
+    return asked_of_enough and not (query_xD.requires_grad or items_ND.requires_grad)

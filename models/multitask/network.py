@@ -10,7 +10,7 @@ heads, A for some items.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -196,14 +196,20 @@ class MultiTaskBert(nn.Module):
 
         Arguments as `logits`.
         """
+
+        def output(name: str) -> Tensor:
+            return self.calibrated(name, self.logits(name, query, items_ND, id_xC))
+
+        return self.expected_from(head, output)
+
+    def expected_from(self, head: str, output: Callable[[str], Tensor]) -> Tensor:
+        """The same where every head's calibrated output is known by its name."""
         task = self.tasks[self.heads.index(head)]
-        given = task.given
-        given_xC = None if given is None else self.expected(given, query, items_ND, id_xC)
-        output_xC = self.calibrated(head, self.logits(head, query, items_ND, id_xC))
-        mean_xC = task.mean(output_xC, given_xC)
+        given_xC = None if task.given is None else self.expected_from(task.given, output)
+        mean_xC = task.mean(output(head), given_xC)
         if task.signal.given is None:
             return mean_xC
-        return mean_xC * self.expected(task.signal.given, query, items_ND, id_xC)
+        return mean_xC * self.expected_from(task.signal.given, output)
 
     def next_logits(self, query: Query, items_ND: Tensor) -> Tensor:
         """Unnormalised log-probability of being the next event's item, (x, N)."""

@@ -139,8 +139,7 @@ class WideValues(nn.Module):
             expected_xV: evidence that the closed forms expect.
             tasks: given a click.
         """
-        scaled_xX = ((feature_xX - self.middle_X) / self.spread_X).clamp(-EXTREME, EXTREME)
-        first_xZ: Tensor = self.first(scaled_xX)
+        first_xZ: Tensor = self.first(self._scaled(feature_xX, slice(None)))
         return self._outputs(first_xZ, expected_xV, tasks)
 
     def _outputs(self, first_xZ: Tensor, expected_xV: Tensor, tasks: Sequence[Task]) -> Tensor:
@@ -165,33 +164,59 @@ class WideValues(nn.Module):
             id_BC: int64 ids; None: all N items.
             tasks: given a click.
         """
-        reader = self.reader
-        user_BJ = torch.cat([reader.about_users(reading), about_BJ], 1)
-        pairs = reader.about_pairs(reading, id_BC)
-        J, I = self.num_user, self.num_item  # noqa: E741
-        weight_ZX = self.first.weight
+        num_items = self.about_NI.shape[0]
+        user_BJ = torch.cat([self.reader.about_users(reading), about_BJ], 1)
+        user_BZ = self._through(user_BJ, slice(0, self.num_user)) + self.first.bias
+        of_all = id_BC is None or id_BC.numel() >= num_items
+        item_NZ = self._of_items(self.about_NI) if of_all else None  # of many, only those asked of
+        width = num_items if id_BC is None else id_BC.shape[1]
+        tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+        size = max(1, PAIRS_AT_ONCE // max(1, width))
+        if tracing or size >= len(user_BZ):  # a recording would fix how many parts there are
+            return self._of_pairs(reading, user_BZ, id_BC, item_NZ, tasks)
+        parts = []
+        for begin in range(0, len(user_BZ), size):
+            part = slice(begin, begin + size)
+            few = map_tensors(lambda x, part=part: x[part], reading)
+            ids = None if id_BC is None else id_BC[part]
+            parts.append(self._of_pairs(few, user_BZ[part], ids, item_NZ, tasks))
+        return torch.cat(parts)
 
-        def scaled(x: Tensor, part: slice) -> Tensor:
-            x = (x - self.middle_X[part]) / self.spread_X[part]
-            return x.clamp(-EXTREME, EXTREME)
-
-        def through(x: Tensor, part: slice) -> Tensor:
-            return F.linear(scaled(x, part), weight_ZX[:, part])
-
-        of_items = slice(J, J + I)
+    def _of_pairs(
+        self,
+        reading: Reading,
+        user_BZ: Tensor,
+        id_BC: Tensor | None,
+        item_NZ: Tensor | None,
+        tasks: Sequence[Task],
+    ) -> Tensor:
+        """Outputs, given the layer's part of the users and of all items, or None of those."""
+        pairs = self.reader.about_pairs(reading, id_BC)
         if id_BC is None:
-            item_BCZ = through(self.about_NI, of_items).expand(user_BJ.shape[0], -1, -1)
-        elif id_BC.numel() < len(self.about_NI):  # of a large catalogue, only what is asked about
-            item_BCZ = through(F.embedding(id_BC, self.about_NI), of_items)
+            assert item_NZ is not None
+            item_BCZ = item_NZ.expand(user_BZ.shape[0], -1, -1)
+        elif item_NZ is None:
+            item_BCZ = self._of_items(F.embedding(id_BC, self.about_NI))
         else:
-            item_BCZ = F.embedding(id_BC, through(self.about_NI, of_items))
+            item_BCZ = F.embedding(id_BC, item_NZ)
         # a pair's features and a one meet its weights and what is the user's: one pass for both
-        of_pairs = slice(J + I, None)
-        pair_BCQ = F.pad(scaled(pairs.feature_BCP, of_pairs), (0, 1), value=1.0)
-        user_B1Z = (through(user_BJ, slice(0, J)) + self.first.bias)[:, None]
-        weight_BPZ = weight_ZX.mT[of_pairs].expand(user_BJ.shape[0], -1, -1)
-        first_BCZ = torch.baddbmm(item_BCZ, pair_BCQ, torch.cat([weight_BPZ, user_B1Z], 1))
+        of_pairs = slice(self.num_user + self.num_item, None)
+        pair_BCQ = F.pad(self._scaled(pairs.feature_BCP, of_pairs), (0, 1), value=1.0)
+        weight_BPZ = self.first.weight.mT[of_pairs].expand(user_BZ.shape[0], -1, -1)
+        weight_BQZ = torch.cat([weight_BPZ, user_BZ[:, None]], 1)
+        first_BCZ = torch.baddbmm(item_BCZ, pair_BCQ, weight_BQZ)
         return self._outputs(first_BCZ, pairs.expected_BCV, tasks)
+
+    def _of_items(self, about_xI: Tensor) -> Tensor:
+        """The first layer's part of items, (x, Z)."""
+        return self._through(about_xI, slice(self.num_user, self.num_user + self.num_item))
+
+    def _through(self, feature_x: Tensor, part: slice) -> Tensor:
+        return F.linear(self._scaled(feature_x, part), self.first.weight[:, part])
+
+    def _scaled(self, feature_x: Tensor, part: slice) -> Tensor:
+        scaled_x = (feature_x - self.middle_X[part]) / self.spread_X[part]
+        return scaled_x.clamp(-EXTREME, EXTREME)
 
 
 @dataclass(frozen=True)
@@ -212,30 +237,17 @@ class UserValues:
         if id_xC is None:
             return self._all
         if id(id_xC) not in self._said:
-            said_xCV = self._in_parts(id_xC.long(), id_xC.shape[1])
+            said_xCV = self._of(id_xC.long())
             self._said.clear()
             self._said[id(id_xC)] = (id_xC, said_xCV)
         return self._said[id(id_xC)][1]
 
     @cached_property
     def _all(self) -> Tensor:
-        return self._in_parts(None, self.wide.item_VN.shape[1])
+        return self._of(None)
 
-    def _in_parts(self, id_BC: Tensor | None, num_items: int) -> Tensor:
-        """As many users at a time as a core's cache can hold."""
-        tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
-        if tracing:  # a recording would fix how many parts there are
-            return self.wide.of_users(self.reading, self.about_BJ, id_BC, self.tasks)
-        B, size = len(self.about_BJ), max(1, PAIRS_AT_ONCE // max(1, num_items))
-        if size >= B:
-            return self.wide.of_users(self.reading, self.about_BJ, id_BC, self.tasks)
-        parts = []
-        for begin in range(0, B, size):
-            part = slice(begin, begin + size)
-            reading = map_tensors(lambda x, part=part: x[part], self.reading)
-            ids = None if id_BC is None else id_BC[part]
-            parts.append(self.wide.of_users(reading, self.about_BJ[part], ids, self.tasks))
-        return torch.cat(parts)
+    def _of(self, id_BC: Tensor | None) -> Tensor:
+        return self.wide.of_users(self.reading, self.about_BJ, id_BC, self.tasks)
 
 
 class Prior(nn.Module):
