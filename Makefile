@@ -36,8 +36,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/slategym benchmark movielens --profile quick
 
+# All tests of a file in one process: what they share is made once.
 test: setup
-	$(BIN)/python -m pytest -q -n $(WORKERS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 # In a virtual environment of its own. FLOOR_TORCH: another torch, where its floor has no build
 # without gigabytes for GPUs.
@@ -53,13 +54,13 @@ test-floor:
 	$(FLOOR_VENV)/bin/python -m pip install --quiet torch==$(FLOOR_TORCH)
 	$(FLOOR_VENV)/bin/python -m pip install --quiet --constraint $(FLOOR_VENV)/floors.txt \
 	  --editable . pytest pytest-timeout pytest-xdist hypothesis 'setuptools>=77'
-	$(FLOOR_VENV)/bin/python -m pytest -q -n $(WORKERS) -W ignore::DeprecationWarning $(CONTRACTS)
+	$(FLOOR_VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile -W ignore::DeprecationWarning $(CONTRACTS)
 
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n $(WORKERS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 fix: setup
 	$(BIN)/ruff format .

@@ -44,7 +44,12 @@ from slategym.agents.core.agent import Agent
 from slategym.agents.core.offer import Offer, Offers, best_slate
 from slategym.agents.core.ranker import stated_ranker
 from slategym.agents.core.start import start_chosen
-from slategym.agents.core.supervised import Supervised, supervised_with, tune_supervised
+from slategym.agents.core.supervised import (
+    SUPERVISED,
+    Supervised,
+    supervised_with,
+    tune_supervised,
+)
 from slategym.agents.core.tuning import Setting
 from slategym.agents.slates.top import FORBIDDEN
 from slategym.agents.types import Action
@@ -112,6 +117,11 @@ class RankedBandit(Agent):
     def at_start(self) -> Supervised:
         """`supervised`, diversity included, which it must be clearly better than."""
         return self.start
+
+    @property
+    def start_name(self) -> str:
+        """`supervised`."""
+        return SUPERVISED
 
     def serve(self, trained: Sequence[bool]) -> None:
         """By seed, what was learned or `supervised`."""

@@ -168,6 +168,11 @@ class Agent(ABC):
         """As it was before it learnt anything, where that is a policy not to fall behind."""
         return None
 
+    @property
+    def start_name(self) -> str | None:
+        """The policy, by name, whose slates `at_start` serves, every one; None: no such policy."""
+        return None
+
     def serve(self, trained: Sequence[bool]) -> None:
         """From now on serve, by seed, what was trained or the start; called where there is one.
 
@@ -402,7 +407,8 @@ class Agent(ABC):
             return
         self.serve([True] * len(self.seeds))
         trained = [self.of_seed(seed) for seed in self.seeds]
-        self.served = tuple(decide(world, start, trained, self.steps))
+        named = self.start_name and {"start": self.start_name, "chosen": dict(self.chosen())}
+        self.served = tuple(decide(world, start, trained, self.steps, named or None))
         if self.served:
             self.serve([one.policy == "trained" for one in self.served])
 
@@ -416,6 +422,7 @@ class Agent(ABC):
             "steps": self.steps,
             "chosen": dict(self.chosen()),
             "served": as_json(self.served),
+            "start": self.start_name,
             "about": dict(about),
         }
 

@@ -54,6 +54,21 @@ def read_about(folder: Path) -> dict[str, Any]:
     return found
 
 
+def serves_start(about: Mapping[str, Any], place: int) -> str | None:
+    """The tuned policy that a trained agent serves in place of what it learned, by name.
+
+    Args:
+        about: from `read_about`.
+        place: which of its seeds.
+
+    Returns:
+        None: it serves what it learned, or what it began at is no policy of a name.
+    """
+    served, start = about.get("served") or [], about.get("start")
+    goes_back = place < len(served) and served[place]["policy"] == "start"
+    return start if goes_back and isinstance(start, str) else None
+
+
 def check_weights(folder: Path, about: Mapping[str, Any]) -> None:
     """Hold the weights against what `ABOUT` says of them.
 

@@ -48,7 +48,7 @@ class Ranker:
 
     encoder: StateEncoder
     weights: tuple[tuple[str, float], ...] = (("click", 1.0), ("like", 1.0))  # reward per unit
-    shortlist: int | None = 150  # items by click logit that are looked at; None: all
+    shortlist: int | None = 100  # items by click logit that are looked at; None: all
     choice: ConditionalLogit = STATED
     num_slots: int = 1  # K of the slates that are best; read where items compete
     one_choice: bool = True  # whether people choose at most one item of a slate

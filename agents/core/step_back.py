@@ -8,7 +8,7 @@ of every comparison (a bootstrap over people leaves out zero), and the start oth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from slategym.agents.core.earned import earned
+from slategym.agents.core.tuning import shown_in
 from slategym.agents.types import Policy
 from slategym.envs.types import World
+from slategym.models.files import kept
 
 LUCK = 1_003  # seed of what happens to selection people; no training or tuning has it
 SHARE = 1 / 4  # slates shown to decide, start and one trained policy, of those of a training
@@ -48,7 +50,13 @@ class Served:
         )
 
 
-def decide(world: World, start: Policy, trained: Sequence[Policy], num_steps: int) -> list[Served]:
+def decide(
+    world: World,
+    start: Policy,
+    trained: Sequence[Policy],
+    num_steps: int,
+    decides: Mapping[str, Any] | None = None,
+) -> list[Served]:
     """Which of start and trained is to be served, for each training seed; [] without such people.
 
     Args:
@@ -56,6 +64,8 @@ def decide(world: World, start: Policy, trained: Sequence[Policy], num_steps: in
         start: before training.
         trained: after it, by seed.
         num_steps: slates of the training, which bounds those that are shown here.
+        decides: name and settings of the start: it is read once for all trainings that begin there;
+            None: it has no name, and is read anew.
     """
     if world.selection is None:
         return []
@@ -66,7 +76,7 @@ def decide(world: World, start: Policy, trained: Sequence[Policy], num_steps: in
     user_x = order_U[:number].int().to(where.device)
     person_U = where.population.person
     person_x = user_x if person_U is None else person_U[user_x.long()]
-    before_x = _earned(where, start, user_x)
+    before_x = _earned_before(where, start, user_x, decides)
     found = []
     for policy in trained:
         gain_x = _earned(where, policy, user_x) - before_x
@@ -83,6 +93,22 @@ def decide(world: World, start: Policy, trained: Sequence[Policy], num_steps: in
             )
         )
     return found
+
+
+def _earned_before(
+    world: World, start: Policy, user_x: Tensor, decides: Mapping[str, Any] | None
+) -> Tensor:
+    """What the start earns in each session, (x,)."""
+
+    def compute() -> list[float]:
+        earned_x: list[float] = _earned(world, start, user_x).tolist()
+        return earned_x
+
+    if decides is None:
+        return _earned(world, start, user_x)
+    people = [world.name, world.population.size, world.horizon, user_x.tolist(), LUCK]
+    found = kept("constants/start", [dict(decides), people, shown_in(world, start)], compute)
+    return torch.tensor(found, device=world.device)
 
 
 def paired_interval(gain_x: Tensor, person_x: Tensor) -> tuple[float, float, float]:

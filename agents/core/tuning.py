@@ -226,7 +226,7 @@ def tune(
         return {"world": where.name, "name": name, "slates": slates, "tried": rows}
 
     decides = [name, where.name, tries, slates, where.horizon, where.population.size, LUCK, FORMAT]
-    decides += [_shown(where, make(where, tries[0]))]
+    decides += [shown_in(where, make(where, tries[0]))]
     rows = kept(f"constants/tuned-{name}", decides, compute)["tried"]
     tried = tuple(Tried(s, r["sessions"], r["mean"]) for s, r in zip(tries, rows, strict=True))
     return Tuning(name, best(tried).setting, tried, slates, where.name)
@@ -342,7 +342,7 @@ def _slates(world: World, policies: Sequence[Policy], session: Session, whose_B:
 
 
 @torch.no_grad()
-def _shown(world: World, policy: Policy) -> str:
+def shown_in(world: World, policy: Policy) -> str:
     """Hash of what the policy shows in this world, and of what comes of it: tells worlds apart."""
     number = min(KNOWN_BY[0], world.population.size)
     user_B = torch.arange(number, dtype=torch.int32, device=world.device)

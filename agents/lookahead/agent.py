@@ -37,6 +37,7 @@ from slategym.agents.core.returns import discounted, lambda_returns
 from slategym.agents.core.rollout import RolloutBuffer, rows
 from slategym.agents.core.sessions import TrainingSessions, harvest, luck_of, seat, show
 from slategym.agents.core.start import Start, start_chosen, start_of
+from slategym.agents.core.supervised import SUPERVISED
 from slategym.agents.core.tuning import Setting
 from slategym.agents.lookahead.network import Foreseen, LookaheadNetwork
 from slategym.agents.slates.plackett_luce import Scores, draw, mode, scores_of
@@ -125,6 +126,11 @@ class Lookahead(Agent):
         start = copy(self)
         start.served_network = self.first
         return start
+
+    @property
+    def start_name(self) -> str:
+        """`supervised`."""
+        return SUPERVISED
 
     def serve(self, trained: Sequence[bool]) -> None:
         """By seed, what was learnt or nothing of it."""

@@ -24,12 +24,14 @@ from torch import Tensor
 from slategym.agents.core.adam import SeedAdam
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import Ensemble, clip_each
+from slategym.agents.core.history_rule import RULE
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.ranker import has_ranker
 from slategym.agents.core.returns import advantages, discounted, normalised
 from slategym.agents.core.rollout import RolloutBuffer, rows
 from slategym.agents.core.sessions import Step, TrainingSessions, harvest, luck_of, seat, show
 from slategym.agents.core.start import start_chosen, start_of
+from slategym.agents.core.supervised import SUPERVISED
 from slategym.agents.core.tuning import Setting
 from slategym.agents.policy_gradient.network import Face, Shortlist, Shown, ValueNetwork, Whole
 from slategym.agents.slates.plackett_luce import (
@@ -196,6 +198,13 @@ class PlackettLuce(Agent):
         start = copy(self)
         start.served_policy = self.first
         return start
+
+    @property
+    def start_name(self) -> str | None:
+        """`supervised` or the history rule, unless slates are drawn around them."""
+        if not isinstance(self.face, Shortlist) or self.settings.serve == "draw":
+            return None
+        return SUPERVISED if self.face.start.rule is None else RULE
 
     def serve(self, trained: Sequence[bool]) -> None:
         """By seed, the trained policy or the first."""

@@ -32,7 +32,12 @@ from slategym.agents.core.ensemble import adam_state, load_adam, ready_adam
 from slategym.agents.core.offer import Offer, Offers, best_slate
 from slategym.agents.core.ranker import stated_ranker
 from slategym.agents.core.start import start_chosen
-from slategym.agents.core.supervised import Supervised, supervised_with, tune_supervised
+from slategym.agents.core.supervised import (
+    SUPERVISED,
+    Supervised,
+    supervised_with,
+    tune_supervised,
+)
 from slategym.agents.core.tuning import Setting
 from slategym.agents.refit.network import Correction, choice_loss, reward_loss
 from slategym.agents.slates.top import FORBIDDEN
@@ -125,6 +130,11 @@ class SupervisedRefit(Agent):
     def at_start(self) -> Supervised:
         """`supervised`, diversity included."""
         return self.start
+
+    @property
+    def start_name(self) -> str:
+        """`supervised`."""
+        return SUPERVISED
 
     def serve(self, trained: Sequence[bool]) -> None:
         """What was fitted, or the start."""

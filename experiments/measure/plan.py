@@ -32,6 +32,7 @@ TUNE_COST = 40.0  # seconds, roughly
 RANKER = POLICIES["supervised"].tuning  # of the supervised ranker, on which others rest
 RULE = POLICIES["history-rule"].tuning
 BEGINNING = POLICIES["plackett-luce"].tuning  # of what learners begin from
+STARTS = ("supervised", "history-rule")  # policies at which a learner may begin, by name
 HEADROOM_COST = 0.25  # seconds per user, roughly
 
 
@@ -110,10 +111,11 @@ def plan_of(study: Study, request: Request) -> Plan:
         if place.policies is None or baseline.name in place.policies
     ]
     readings += [
-        _reading_of(place, size, learner, name, unit, first)
+        _reading_of(place, size, learner, name, unit, (*first, *starts))
         for learner, unit in lessons
         for place in study.places
         if place.trained_in == unit.spec["place"] and learner.takes_part_in(place)
+        for starts in [_starts(study, place, size, _there(tunings, place), first)]
         for name in learner.served
     ]
     return Plan(
@@ -328,6 +330,16 @@ def _reading(place: Place, size: Profile, baseline: Baseline, needs: tuple[Unit,
     spec = {**_where(place, size.users), "policy": baseline.policy, "label": baseline.name}
     cost = READ_COST * size.users
     return Unit(f"read {baseline.name}, {_said(place)}", "read@1", spec, needs, cost=cost)
+
+
+def _starts(study: Study, place: Place, size: Profile, tunings: Mapping[str, Unit],
+            first: tuple[Unit, ...]) -> tuple[Unit, ...]:  # fmt: skip
+    """Readings of what a learner may have begun at: whoever serves that is not read again."""
+    return tuple(
+        _reading(place, size, baseline, (*first, *_tuned_for(baseline, tunings)))
+        for baseline in study.baselines
+        if baseline.policy in STARTS and baseline.name in tunings
+    )
 
 
 def _reading_of(

@@ -79,6 +79,7 @@ class Training:
         folder: str | Path,
         *,
         device: str = "cpu",
+        world: World | None = None,
         callback: Callback | None = None,
         tensorboard: str | Path | None = None,
         progress: bool = False,
@@ -91,6 +92,7 @@ class Training:
         Args:
             folder: keeps checkpoints and, at the end, the agent.
             device: to compute on.
+            world: where it learns, if that is at hand; None: it is made.
             callback: told of progress after every cycle; returns False to stop.
             tensorboard: folder for event files.
             progress: show a bar on standard error.
@@ -102,7 +104,8 @@ class Training:
             UsageError: the learner cannot act in that world; the folder holds another training.
         """
         self.finished(folder)  # refuses another training before a world is built
-        world = replace(self.make_world(device), chosen=chosen or {})
+        where = self.make_world(device) if world is None else world
+        world = replace(where, chosen=chosen or {})
         agent = find_agent(self.agent)(world, self.settings, seeds=self.seeds)
 
         def told(now: Progress) -> bool | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from slategym.agents.core.agent import Agent, Progress
-from slategym.agents.core.files import CHECKPOINT
+from slategym.agents.core.files import CHECKPOINT, read_about, serves_start
 from slategym.agents.core.tuning import Budget
 from slategym.agents.registry import find_agent, make_policy
 from slategym.agents.types import Policy
@@ -113,9 +113,10 @@ def learn(work: Work) -> pd.DataFrame:
         work.progress(now.steps, now.total, "" if earned is None else f"return {earned:.1f}")
 
     names = ("agent", "world", "world_settings", "settings", "seeds")
+    device = work.settings.get("device", "cpu")
     agent = Training(**{name: spec[name] for name in names}).run(
         work.folder,
-        device=work.settings.get("device", "cpu"),
+        world=world_of(spec["world"], spec["world_settings"], device),
         callback=tell,
         tensorboard=Path(logs) / work.unit.name if logs else None,
         checkpoint_every=CHECKPOINT_EVERY,
@@ -140,22 +141,11 @@ def read(work: Work) -> pd.DataFrame:
         what `play` returns, with policy, trained_in, seed, world, variant (the place), group and,
         where the study sweeps over an assumption, strength.
     """
-    spec, device = work.spec, work.settings.get("device", "cpu")
-    world = world_of(spec["world"], spec["settings"], device)
-    user_U = users_of(world, spec["first_user"], spec["num_users"])
-    policies = _policies(work, world)
-    parts, total, done = [], len(policies) * len(user_U), 0
-
-    def advance(number: int) -> None:
-        nonlocal done
-        done += number
-        work.progress(done, total)
-
-    for seed, policy in policies:
-        rows = play(world, policy, user_U, seed=spec["luck"], on_batch=advance)
-        parts.append(rows.assign(seed=seed))
+    spec = work.spec
+    found = _read_before(work) if spec["policy"] is None else {}
+    found |= _read_now(work, tuple(found))
     swept = {} if spec["strength"] is None else {"strength": float(spec["strength"])}
-    return pd.concat(parts, ignore_index=True).assign(
+    return pd.concat([found[seed] for seed in sorted(found)], ignore_index=True).assign(
         policy=spec["label"],
         trained_in=work.need("learn@1").spec["place"] if spec["policy"] is None else "",
         world=spec["world"],
@@ -165,20 +155,57 @@ def read(work: Work) -> pd.DataFrame:
     )
 
 
-def _policies(work: Work, world: World) -> list[tuple[int, Policy]]:
-    """Who is read, with the training seed of each; 0 of what is not trained."""
+def _read_before(work: Work) -> dict[int, pd.DataFrame]:
+    """Rows of seeds that serve what they began at, as that policy was read here, by seed."""
+    if work.spec["serve"]:
+        return {}  # it serves otherwise than its training decided
+    about = read_about(work.needed_folder("learn@1"))
+    there = {unit.spec["policy"]: unit for unit in work.unit.needs if unit.function == "read@1"}
+    found = {}
+    for at, seed in enumerate(work.need("learn@1").spec["seeds"]):
+        start = serves_start(about, at)
+        if start is not None and start in there:
+            found[seed] = work.store.read(there[start]).assign(seed=seed)
+    return found
+
+
+def _read_now(work: Work, known: Sequence[int]) -> dict[int, pd.DataFrame]:
+    """Rows of the policy, by training seed, 0 of what is not trained; none of seeds known."""
+    spec, device = work.spec, work.settings.get("device", "cpu")
+    if spec["policy"] is None and set(known) == set(work.need("learn@1").spec["seeds"]):
+        return {}
+    world = world_of(spec["world"], spec["settings"], device)
+    user_U = users_of(world, spec["first_user"], spec["num_users"])
+    policies = _policies(work, world, known)
+    total, done = len(policies) * len(user_U), 0
+
+    def advance(number: int) -> None:
+        nonlocal done
+        done += number
+        work.progress(done, total)
+
+    return {
+        seed: play(world, policy, user_U, seed=spec["luck"], on_batch=advance).assign(seed=seed)
+        for seed, policy in policies
+    }
+
+
+def _policies(work: Work, world: World, known: Sequence[int] = ()) -> list[tuple[int, Policy]]:
+    """Who is read, with the training seed of each, seeds known left out."""
     spec = work.spec
     if spec["policy"] is None:
-        return _trained(work, world)
+        return _trained(work, world, known)
     return [(0, make_policy(spec["policy"], replace(world, chosen=chosen_by(work))))]
 
 
-def _trained(work: Work, world: World) -> list[tuple[int, Policy]]:
-    """The seeds of the training, each as an agent of its own that serves as asked."""
+def _trained(work: Work, world: World, known: Sequence[int]) -> list[tuple[int, Policy]]:
+    """Other seeds of the training, each as an agent of its own that serves as asked."""
     kind = find_agent(work.need("learn@1").spec["agent"])
     folder, serve = work.needed_folder("learn@1"), work.spec["serve"]
     found: list[tuple[int, Policy]] = []
     for at, seed in enumerate(work.need("learn@1").spec["seeds"]):
+        if seed in known:
+            continue
         agent: Agent = kind.load(folder, world)
         agent.serving = at
         if serve:

@@ -37,7 +37,7 @@ GRID_POLICIES = ("supervised", "supervised-capped", "rule-aware")
 COMPARED = (
     *("supervised-untuned", "supervised", "supervised-capped", "history-rule", "ease", "myopic"),
 )
-HEADROOM_USERS = 200  # on whom the headroom is read
+HEADROOM_USERS = 100  # on whom the headroom is read
 MOST_USERS = 1256  # 157 evaluation people at 8 points of their history
 TRAINING = {"users": "training", "starts": 4}  # of A's and B's people
 

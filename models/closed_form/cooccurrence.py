@@ -61,9 +61,10 @@ class Tables:
     def after(self, sum_BTN: Tensor, fold_B: Tensor, item_B: Tensor, took_B: Tensor) -> Tensor:
         """The sums after one more click each; rows where took_B is False are left as they are."""
         kept_BT1 = torch.where(took_B[:, None], self.fade_T, 1.0)[..., None]
-        row_BTP = self._rows(self.weight, fold_B, item_B) * took_B[:, None, None]
+        row_BTP = self._rows(self.weight, fold_B, item_B)  # a copy, which may be written to
+        row_BTP.mul_(took_B[:, None, None])
         if self.id is None:
-            return torch.addcmul(row_BTP, sum_BTN, kept_BT1)
+            return row_BTP.addcmul_(sum_BTN, kept_BT1)
         id_BTP = self._rows(self.id, fold_B, item_B).long()
         return (sum_BTN * kept_BT1).scatter_add_(2, id_BTP, row_BTP)
 

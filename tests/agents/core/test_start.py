@@ -14,8 +14,10 @@ from slategym.agents.core.supervised import supervised_with
 from slategym.agents.core.tuning import Budget
 from slategym.agents.policies import history_rule_tuned, supervised
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
+from slategym.agents.registry import POLICIES, find_agent, make_policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
+from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 
 K, B = 4, 20
@@ -117,6 +119,33 @@ def test_before_it_learns_it_serves_what_the_rule_serves_if_that_is_its_start(tm
             assert torch.equal(agent.act(observation, now).slate, theirs)
         differ += int((supervised(world).act(observation, now).slate != theirs).sum())
     assert differ  # else nothing was shown
+
+
+@pytest.mark.parametrize("name", [name for name, entry in POLICIES.items() if entry.agent])
+def test_who_names_its_start_serves_just_that_before_it_learns(name: str) -> None:
+    """So that whoever serves its start need not be read again."""
+    plain = world_with("cap", 1.0)
+    for world in (plain, with_rule(plain)):
+        try:
+            agent = find_agent(name)(world)
+        except UsageError:
+            return  # it cannot act here
+        if agent.start_name is None:
+            return
+        start, named = agent.at_start(), make_policy(agent.start_name, world)
+        for observation, now in requests(world):
+            theirs = named.act(observation, now).slate
+            assert torch.equal(start.act(observation, now).slate, theirs)
+
+
+def test_starts_have_the_names_of_policies() -> None:
+    plain = world_with("cap", 1.0)
+    names = {name: find_agent(name)(plain).start_name for name in ("linear-bandit", "lookahead")}
+    assert set(names.values()) == {"supervised"}
+    assert PlackettLuce(plain).start_name == "supervised"
+    assert PlackettLuce(with_rule(plain)).start_name == "history-rule"
+    assert PlackettLuce(plain, PPOSettings(serve="draw")).start_name is None
+    assert PlackettLuce(plain, PPOSettings(shortlist=0)).start_name is None
 
 
 def test_the_start_is_what_earns_more_before_selection_people() -> None:

@@ -16,6 +16,7 @@ from small_movielens import films, forget, small_movielens
 from slategym.agents.bandits.linear import LinearBanditSettings
 from slategym.agents.bandits.ranked import RankedBanditSettings
 from slategym.agents.core import tuning
+from slategym.agents.core.files import read_about, serves_start
 from slategym.agents.core.supervised import setting_of
 from slategym.agents.core.tuning import SLATES
 from slategym.agents.policy_gradient.ppo import PPOSettings
@@ -168,11 +169,10 @@ def test_what_is_fixed_before_learning_needs_no_learning() -> None:
 
 def test_who_is_read_is_never_who_was_chosen_on() -> None:
     plan = quick()
-    assert set(plan.tunings) == TUNED
+    assert set(plan.tunings) == {*TUNED, "plackett-luce", "plackett-luce-gamma0"}
     tuned = list(plan.tunings.values())
-    assert (
-        len(set(ids(tuned))) == 4
-    )  # the supervised ones and who rests on them, the rule, two classics
+    # the supervised ones and who rests on them, the rule, two classics, where learners begin
+    assert len(set(ids(tuned))) == 5
     assert {unit.spec["world"] for unit in tuned} == {"slategym/MovieLens-v0"}
     assert not any(unit.spec["settings"]["static"] for unit in tuned)
     for unit in (
@@ -449,9 +449,23 @@ def test_another_process_gets_the_same_rows(ran: Ran) -> None:
     pd.testing.assert_frame_equal(units.read(Work(unit, ran.store, {}, print_nothing)), kept)
 
 
+def test_who_serves_its_start_has_the_rows_of_that_policy(ran: Ran) -> None:
+    copied = 0
+    for unit in (unit for unit in ran.plan.readings if unit.spec["policy"] is None):
+        lesson = next(need for need in unit.needs if need.function == "learn@1")
+        if serves_start(read_about(ran.store.folder_of(lesson)), 0) is None or copied == 4:
+            continue
+        alone = tuple(need for need in unit.needs if need.function != "read@1")
+        played = units.read(Work(replace(unit, needs=alone), ran.store, {}, print_nothing))
+        pd.testing.assert_frame_equal(ran.store.read(unit), played)
+        copied += 1
+    assert copied  # else nothing was shown
+
+
 def test_fewer_arrivals_than_asked_for_are_all_read(ran: Ran) -> None:
     unit = next(u for u in ran.plan.readings if u.spec["group"] == "selection")
-    many = replace(unit, spec={**unit.spec, "num_users": 10_000})
+    read_anew = tuple(need for need in unit.needs if need.function != "read@1")
+    many = replace(unit, spec={**unit.spec, "num_users": 10_000}, needs=read_anew)
     rows = units.read(Work(many, ran.store, {}, print_nothing))
     assert len(rows) == films().parties.population("selection").size
 
