@@ -24,7 +24,6 @@ from slategym.envs.types import Observation, World
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
 from slategym.models.multitask.query import Query
 
-
 Heads = Callable[[str], Tensor]  # from a head's name to what it says of some items, (B, K)
 
 
