@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Iterable
+from functools import cache
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,9 +25,12 @@ from slategym.models.data.description import (
 )
 from slategym.models.data.log import Log, build_log
 from slategym.models.data.log_toml import read_description, to_toml
-from slategym.models.data.schema import Table, Tables
+from slategym.models.data.schema import Table, Tables, unused_columns
 from slategym.models.files import atomic_path, make_folder
 
+logger = logging.getLogger(__name__)
+
+LISTED = 8  # columns of a table that are named where nothing reads them
 TABLES = ("events", "items", "users")
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet would compute, guarded before or not
 GUARDED = re.compile(r"^'('*[=+\-@\t\r])")  # the same with a ' before it
@@ -45,7 +51,30 @@ def load_folder(folder: str | Path) -> Log:
     """
     folder = Path(folder)
     tables, description = read_folder(folder)
-    return build_log(folder.resolve().name, tables, description)
+    log = build_log(folder.resolve().name, tables, description)
+    if parent_process() is None:  # workers read what the command has read
+        unused = unused_columns(tables, description)
+        _say_unused(folder.resolve(), tuple(map(_shortened, unused.items())))
+    return log
+
+
+@cache
+def _say_unused(folder: Path, unused: tuple[str, ...]) -> None:
+    """Name columns that nothing reads, once: who wrote them may believe that they count."""
+    if unused:
+        logger.warning(
+            "%r: not used, as neither known by name nor declared: %s; slategym data check says how "
+            "to have them used",
+            folder.name,
+            "; ".join(unused),
+        )
+
+
+def _shortened(table: tuple[str, list[str]]) -> str:
+    """A table's columns, the first few by name."""
+    name, columns = table
+    more = [f"and {len(columns) - LISTED} more"] if len(columns) > LISTED else []
+    return f"{name}: {', '.join([*map(repr, columns[:LISTED]), *more])}"
 
 
 def read_folder(

@@ -8,7 +8,7 @@ import pytest
 from small_worlds import small_log
 
 from slategym.envs.types import Column
-from slategym.models.data.folder import load_folder, read_folder, write_folder
+from slategym.models.data.folder import _say_unused, load_folder, read_folder, write_folder
 from slategym.models.data.schema import unused_columns
 
 EVENTS = """user,item,time,rating
@@ -56,6 +56,20 @@ def test_parquet_gives_the_same_log(folder: Path, tmp_path: Path) -> None:
 
 def test_columns_that_nothing_reads_are_named(folder: Path) -> None:
     assert unused_columns(*read_folder(folder)) == {"items.csv": ["shelf"]}
+
+
+def test_loading_names_them_too_and_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        load_folder(folder)
+    (told,) = caplog.messages
+    assert "not used" in told and "items.csv: 'shelf'; slategym data check" in told
+    caplog.clear()
+    _say_unused.cache_clear()
+    columns = ",".join(f"\x1b[{n}m" for n in range(11))
+    (folder / "items.csv").write_text(f"item,title,{columns}\nNA,A{',1' * 11}\nx,B{',1' * 11}\n")
+    load_folder(folder)
+    (told,) = caplog.messages
+    assert "and 3 more" in told and "\x1b" not in told
 
 
 def refuse(folder: Path, message: str) -> None:
