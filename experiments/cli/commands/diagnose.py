@@ -1,4 +1,4 @@
-"""slategym diagnose: is there anything to plan for in this world? Asked before learning."""
+"""slategym diagnose: is there anything to plan for, in a world or by a log? Before learning."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from slategym.experiments.cli.options import place
 from slategym.models.console import plain_console
 
 EPILOG = r"""
+**A log: does it show that slates change what comes later? Seconds, and nothing is fitted**\
+`slategym diagnose my-folder`
+
+**The same, and what looking ahead is worth in the worlds that are learned from it**\
+`slategym diagnose my-folder --assumptions none,mild,lasting`
+
 **A world learned from a log, on people whom nothing was trained on**\
 `slategym diagnose MovieLens-v0 --set users=selection --set assumptions=lasting`
 
@@ -24,11 +30,15 @@ EPILOG = r"""
 **Any other world, on fewer people: sessions there are long**\
 `slategym diagnose Sardine-SlateTopK-Bored-v0 --users 30`
 
-Greedy told the truth shows the best slate of the moment. The planner, told no more, plays some
-slates out in the true world and shows the one after which most is earned, further and further
-ahead until that gains nothing. What it earns above greedy is the headroom. Returns are expected
-ones, with 95 % intervals over people; differences are paired. A result is kept: asking again
-computes nothing.
+In a log: what was shown lately and what it was worth, held against what is clicked next, within
+people; runs of topics; variety against the length of a visit; when people come back. What it
+cannot tell, it says what to log for.
+
+In a world: greedy told the truth shows the best slate of the moment. The planner, told no more,
+plays some slates out in the true world and shows the one after which most is earned, further and
+further ahead until that gains nothing. What it earns above greedy is the headroom. Returns are
+expected ones, with 95 % intervals over people; differences are paired. A result is kept: asking
+again computes nothing.
 """
 
 
@@ -38,7 +48,12 @@ def register(app: typer.Typer) -> None:
 
 
 def diagnose(
-    world: Annotated[str, typer.Argument(help="A world's name, as slategym worlds lists it.")],
+    world: Annotated[
+        str,
+        typer.Argument(
+            help="A world's name, as slategym worlds lists it; or a log: a folder, a data set."
+        ),
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting of the world; repeatable."),
@@ -49,6 +64,10 @@ def diagnose(
         typer.Option(min=0, max=2**31 - 1, help="Decides what happens, not who the users are."),
     ] = 3,
     rollouts: Annotated[int, typer.Option(help="Futures of every slate that is tried.")] = 8,
+    assumptions: Annotated[
+        str | None,
+        typer.Option(help="Of a log: fit its world, and read it under each of these, by commas."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object and nothing else.")
@@ -70,13 +89,21 @@ def diagnose(
     """
     from slategym.envs.registry import find_world
 
-    id, _ = find_world(world)  # names first: torch takes seconds to import
     if users < 2:
         raise UsageError(f"--users must be at least 2, got {users}")
     if rollouts < 1:
         raise UsageError(f"--rollouts must be at least 1, got {rollouts}")
     if out is not None and out.suffix != ".json":
         raise UsageError(f"--out writes JSON: give a name in .json, got {out.name!r}")
+    if is_log(world):
+        if settings:
+            raise UsageError(f"--set is for worlds, and {world} is a log; see --assumptions")
+        names = [name for name in (assumptions or "").split(",") if name]
+        diagnose_log(world, names, users, seed, rollouts, as_json, out)
+        return
+    if assumptions is not None:
+        raise UsageError(f"--assumptions is for logs; {world} takes --set assumptions=...")
+    id, _ = find_world(world)  # names first: torch takes seconds to import
     import torch
 
     from slategym.envs.registry import make_world
@@ -109,6 +136,75 @@ def diagnose(
         typer.echo(f"  {label:9}  {what}: {why}")
     if out is not None:
         typer.echo(f"numbers: {out}\nfigure: {out.with_suffix('.png')}")
+
+
+def is_log(name: str) -> bool:
+    """Whether a name is a log's: a data set's, or a folder of tables."""
+    from slategym.models.data.datasets import DATASETS
+
+    return name in DATASETS or Path(name).is_dir()
+
+
+def diagnose_log(
+    name: str,
+    assumptions: list[str],
+    users: int,
+    seed: int,
+    rollouts: int,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    """Say what a log shows, and what looking ahead is worth in the worlds learned from it."""
+    from slategym.experiments.runs.store import write_json
+    from slategym.experiments.validation.evidence import evidence
+    from slategym.models.data.datasets import load_log
+    from slategym.models.simulator.assumptions import find_assumptions
+
+    for assumed in assumptions:
+        find_assumptions(assumed)
+    found = evidence(load_log(name), seed)
+    document = {"log": name, "seed": seed, **found.to_json()}
+    if assumptions:
+        document["headroom"] = _headroom_of(name, assumptions, users, seed, rollouts)
+    if out is not None:
+        write_json(document, out)
+    if as_json:
+        typer.echo(json.dumps(document, allow_nan=False))
+        return
+    typer.echo(found.sentence)
+    for trace in found.traces:
+        mark = "clear" if trace.clear else "-" if trace.figure is None else "not clear"
+        mark = mark if trace.counts or trace.figure is None else "not counted"
+        typer.echo(f"  {mark:11}  {trace.name}: {trace.said}")
+        if trace.wanted:
+            typer.echo(f"  {'':11}  to know: {trace.wanted}")
+    for assumed, read in document.get("headroom", {}).items():
+        typer.echo(f"  {assumed}: {read['sentence']}")
+    if not assumptions:
+        typer.echo(f"next: slategym diagnose {name} --assumptions none,mild,lasting")
+    if out is not None:
+        typer.echo(f"numbers: {out}")
+
+
+def _headroom_of(
+    name: str, assumptions: list[str], users: int, seed: int, rollouts: int
+) -> dict[str, dict[str, object]]:
+    """What looking ahead is worth in the log's world under each set of assumptions."""
+    import torch
+
+    from slategym.envs.registry import make_world
+    from slategym.experiments.measure.headroom import kept_headroom
+
+    torch.set_num_threads(1)
+    found: dict[str, dict[str, object]] = {}
+    for assumed in assumptions:
+        where = make_world("Log-v0", log=name, users="selection", assumptions=assumed)
+        number = min(users, where.population.size)
+        with _Bar(plain_console(stderr=True), number) as bar:
+            user_U = torch.arange(number, dtype=torch.int32)
+            read = kept_headroom(where, user_U, seed=seed, rollouts=rollouts, tell=bar.advance)
+        found[assumed] = dict(read)
+    return found
 
 
 class _Bar:
