@@ -18,7 +18,7 @@ from slategym.agents.core.history_rule import (
 from slategym.agents.core.random_slates import Random, clicks_under_random_slates
 from slategym.agents.core.ranker import stated_ranker
 from slategym.agents.core.start import tune_start
-from slategym.agents.core.stochastic import PopularitySoftmax
+from slategym.agents.core.stochastic import Mixture, PopularitySoftmax
 from slategym.agents.core.supervised import (
     DIVERSITIES,
     PLAIN,
@@ -35,7 +35,8 @@ from slategym.agents.core.supervised import (
 )
 from slategym.agents.core.tuning import WHOLE, Budget, Tuned, Tuning
 from slategym.agents.references.myopic import RuleAware
-from slategym.agents.types import Policy
+from slategym.agents.references.noisy import NoisyGreedy
+from slategym.agents.types import Policy, Stochastic
 from slategym.envs.names import UsageError
 from slategym.envs.types import World
 
@@ -58,6 +59,11 @@ def popularity_softmax(world: World) -> PopularitySoftmax:
 def _clicks(world: World) -> Tensor:
     count_N = world.catalogue.popularity
     return clicks_under_random_slates(world) if count_N is None else count_N
+
+
+def noisy_greedy_mixed(world: World) -> Stochastic:
+    """Four slates of five by `noisy-greedy`, one at random."""
+    return Mixture((NoisyGreedy(world), random(world)), (0.8, 0.2), "noisy-greedy-mixed")
 
 
 def ease(world: World, cap: int | None = None) -> Policy:

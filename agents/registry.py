@@ -191,6 +191,16 @@ POLICIES: dict[str, PolicyEntry] = {
         example=LEARNED,
         tuning=f"{MADE}:tune_history_rule_steps",
     ),
+    "noisy-greedy": PolicyEntry(
+        "reference",
+        "drawn by the truth with a ranker's errors: writes logs",
+        "slategym.agents.references.noisy:NoisyGreedy",
+    ),
+    "noisy-greedy-mixed": PolicyEntry(
+        "reference",
+        "noisy-greedy, and every fifth slate at random: writes logs",
+        f"{MADE}:noisy_greedy_mixed",
+    ),
     "myopic": PolicyEntry(
         "reference",
         "the best slate for one request under the world's true model",

@@ -71,15 +71,19 @@ class Mixture(Stochastic):
     parts: tuple[Stochastic, ...]
     weights: tuple[float, ...]  # of each, summing to 1
     called: str
-    privileged: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
         """As it is called."""
         return self.called
 
+    @property
+    def privileged(self) -> bool:
+        """Whether a part is told the truth."""
+        return any(part.privileged for part in self.parts)
+
     def act(self, observation: Observation, luck: Luck) -> Action:
-        """A slate of the policy that luck chooses, with its exact log-probability."""
+        """A slate of the policy that luck chooses, with its exact log-probabilities."""
         slates = [part.act(observation, luck).slate for part in self.parts]
         upto = torch.tensor(self.weights, device=slates[0].device).cumsum(0)
         which_B = torch.searchsorted(upto[:-1].contiguous(), luck.uniform(WHICH, 1)[:, 0])

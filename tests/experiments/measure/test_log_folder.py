@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,10 @@ from small_movielens import small_home
 
 from slategym.agents.registry import make_policy
 from slategym.envs import engine
-from slategym.envs.luck import Luck
 from slategym.envs.registry import make_world
+from slategym.envs.types import Outcome, Session
 from slategym.experiments.cli.main import answer, build
+from slategym.experiments.measure.play import play
 from slategym.experiments.measure.slate_log import ABOUT
 from slategym.models import load_log
 from slategym.models.simulator.world import learned_world
@@ -33,11 +35,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield here
 
 
-@pytest.fixture(scope="module", params=["Travel", "Finance"])
+POLICY = {"Travel": "noisy-greedy-mixed", "Finance": "random"}
+
+
+@pytest.fixture(scope="module", params=POLICY)
 def folder(request: pytest.FixtureRequest, home: Path) -> Path:
     name = request.param
     words = ["simulate", f"Scenario-{name}-v0", "--users", "50", "--set", "num_items=40"]
-    where = ["--out", f"{name}.parquet", "--log", name, "--json"]
+    where = ["--policy", POLICY[name], "--out", f"{name}.parquet", "--log", name, "--json"]
     assert answer(build, [*words, *where]) == 0
     return home / name
 
@@ -50,7 +55,11 @@ def test_the_log_says_what_the_world_is(folder: Path, capsys: pytest.CaptureFixt
     assert [s._replace(weight=0.0) for s in log.signals] == list(world.users.signals)
     assert tuple(s.weight for s in log.signals) == world.objective
     about = json.loads(pyarrow.parquet.read_schema(folder / "events.parquet").metadata[ABOUT])
-    assert about["world"] == world.name and about["policy"] == "random" and about["seed"] == 0
+    assert (
+        about["world"] == world.name
+        and about["policy"] == POLICY[folder.name]
+        and about["seed"] == 0
+    )
     events = pd.read_parquet(folder / "events.parquet")
     weights = dict(zip((s.name for s in world.users.signals), world.objective, strict=True))
     reward_E = sum(weight * events[name].fillna(0.0) for name, weight in weights.items())
@@ -75,17 +84,14 @@ def test_times_tell_the_days_between_visits(folder: Path) -> None:
     events = pd.read_parquet(folder / "events.parquet").groupby("slate_id").first()
     days = events.sort_values(["user", "time"]).groupby("user")["time"].diff().dropna() / 86_400
     pauses = days[days > 0.02]
-    user_B = torch.arange(50, dtype=torch.int32)
-    session = engine.start(world, 0 * user_B, user_B, 0 * user_B)
-    away, going_B = [], torch.ones(50, dtype=torch.bool)
+    away = list[torch.Tensor]()
 
-    policy = make_policy("random", world)
-    for _ in range(world.horizon):
-        now = Luck.at(session.key, session.step)
-        slate_BK = policy.act(engine.observe(world, session), now).slate
-        session, outcome = engine.transition(world, session, slate_BK)
-        going_B = going_B & ~(outcome.left | outcome.cut)
-        away.append(session.user.visit.away[going_B & (session.user.visit.away > 0)])
+    def note(before: Any, items: Any, action: Any, outcome: Outcome, after: Session) -> None:
+        going_B = ~(outcome.left | outcome.cut) & (after.user.visit.away > 0)
+        away.append(after.user.visit.away[going_B])
+
+    policy, user_U = make_policy(POLICY[folder.name], world), torch.arange(50, dtype=torch.int32)
+    play(world, policy, user_U, seed=0, on_slate=note)
     true = torch.cat(away).sort().values.numpy()
     assert len(true) == len(pauses)
     assert np.abs(np.sort(pauses.to_numpy()) - true).max() <= 0.26  # nobody comes at night
