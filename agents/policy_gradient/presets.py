@@ -29,9 +29,10 @@ SARDINE_REINFORCE = ReinforceSettings(
     num_users=128,
     remembered=1,
     uniform_prob=0.0,
-    learning_rate=2e-3,
+    learning_rate=1e-3,
     gamma=0.9,
-    entropy=0.01,
+    weight_cap=2.0,
+    entropy=0.03,
     td_lambda=0.8,
     distinct=True,
     sharpness=1.0,
@@ -40,13 +41,14 @@ SARDINE_REINFORCE = ReinforceSettings(
 
 Independent draws end in SARDINE with one item in all slots: lambda_K takes the gradient away from
 what is shown for sure, and a repeated draw, which is an empty slot, is no longer unlearnt. Seed 0
-in Bored, 100,000 slates, 200 people who are in no table (random 43):
+in Bored, clicks of people who are in no table (random 43), served as in training:
 
-    draws         served             clicks a session
-    independent   the likeliest                    35
-    independent   as in training                   75
-    distinct      the likeliest                   127
-    distinct      as in training                  160
+    draws         slates    learning rate, entropy, weight_cap, updates
+    independent   75,000    3e-4, .001, 20, 8                              75 (the likeliest: 35)
+    distinct      102,400   2e-3, .01, 20, 8                              160 (the likeliest: 127)
+    distinct      51,200    1e-3, .03, 2, 8                               132
+    distinct      51,200    2e-3, .05, 2, 4                               121
+    distinct      51,200    2e-3, .3, 2, 8                                 84
 """
 
 TOPIC_REC_REINFORCE = ReinforceSettings(

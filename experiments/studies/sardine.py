@@ -17,6 +17,7 @@ from slategym.agents.policy_gradient.ppo import SARDINE
 from slategym.agents.policy_gradient.presets import SARDINE_REINFORCE
 from slategym.agents.sb3.algorithms import StablePPO, StableSAC
 from slategym.experiments.study import (
+    Baseline,
     Learner,
     Place,
     Profile,
@@ -46,7 +47,18 @@ STUDY = Study(
             role="control",
         ),
     ),
-    policies=("random", "popularity", "myopic", "capped", "planner"),
+    policies=(
+        "random",
+        "popularity",
+        Baseline(
+            "slategym.experiments.studies.sardine_references:OneDirection",
+            "one direction",
+            privileged=True,
+        ),
+        "myopic",
+        "capped",
+        "planner",
+    ),
     learners=(  # slates that cost each about as many minutes, some less
         Learner("plackett-luce", SARDINE, cost=2e-4, together=True),
         Learner("reinforce-topk", SARDINE_REINFORCE, cost=2e-4, together=True),
@@ -91,6 +103,10 @@ STUDY = Study(
         "myopic is SARDINE's greedy oracle; capped shows at most two of its items of a topic, as "
         "a person who plans by hand would. Both see what people like; the learners see the last "
         "clicks and how near each topic is to boring, as in the paper.",
+        "one direction is the slate of a proto-action that is told what people like: the ten items "
+        "furthest along all liked topics alike, the best of seven such directions (133 to 171 "
+        "clicks in Bored). Items along one direction are of one kind, and bore: proto-sac and hac, "
+        "whose slates are such, stay low here for what they can show, not only for how they learn.",
         "linucb and thompson learn what people like and do not look ahead: the control for the "
         "question whether planning is needed. ppo-multidiscrete is stable-baselines3 as most "
         "people would try it, on a position per slot.",

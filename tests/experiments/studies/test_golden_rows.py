@@ -26,7 +26,15 @@ GOLDEN = Path(__file__).with_name("golden")
 STUDIES = {study.name: study for study in (slateq.STUDY, sardine.STUDY, topicrec.STUDY)}
 SLOW = {  # what takes seconds each, and the engine treats as it treats the others
     "slateq": ("SARSA, top-k", "SARSA, greedy", "QL-TT", "QL-GT"),
-    "sardine": ("planner", "ppo-multidiscrete", "reinforce-topk", "proto-sac", "hac", "thompson"),
+    "sardine": (
+        "one direction",
+        "planner",
+        "ppo-multidiscrete",
+        "reinforce-topk",
+        "proto-sac",
+        "hac",
+        "thompson",
+    ),
     "topicrec": ("gems", "gems, random log", "hac", "reinforce-topk", *topicrec.OTHERS),
 }
 DIGITS = 6  # after the point, of the file; another processor's last bits do not matter

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from slategym.agents.core.earned import earned
+from slategym.agents.references.myopic import Myopic
 from slategym.agents.registry import POLICIES, find_agent
 from slategym.envs.registry import make_world
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.studies.sardine import STUDY
+from slategym.experiments.studies.sardine_references import OneDirection
 from slategym.experiments.study import Place, Request
 
 
@@ -24,10 +28,10 @@ def test_every_learner_can_act_in_every_place(place: Place) -> None:
 def test_roles_are_played_by_policies_of_the_registry() -> None:
     assert (
         {STUDY.roles.random, STUDY.roles.reference, STUDY.roles.truth}
-        <= set(STUDY.policies)
-        <= set(POLICIES)
+        <= {baseline.name for baseline in STUDY.baselines}
+        <= {*POLICIES, OneDirection.name}
     )
-    assert {STUDY.kind_of(p) for p in ("myopic", "capped")} == {"privileged"}
+    assert {STUDY.kind_of(p) for p in ("myopic", "capped", "one direction")} == {"privileged"}
     assert STUDY.kind_of("plackett-luce") == "learns" and STUDY.kind_of("random") == "baseline"
 
 
@@ -47,3 +51,12 @@ def test_everybody_learns_in_both_worlds_and_in_the_control(profile: str) -> Non
         assert seeds == {"Bored": size.seeds, "BoredInf": size.seeds, "static twin": twin}
     static = {u.spec["world_settings"].get("static", False) for u in plan.lessons}
     assert static == {True, False}
+
+
+def test_one_direction_told_the_truth_earns_far_less_than_a_cap() -> None:
+    """Why proto-actions stay low here: items along one direction are of one kind."""
+    world = make_world(STUDY.places[0].world)
+    users = torch.arange(600_000, 600_040, dtype=torch.int32)
+    told = [OneDirection(world), Myopic(world), Myopic(world, cap=2)]
+    one, greedy, capped = (float(earned(world, policy, users, 3).mean()) for policy in told)
+    assert 0.8 * greedy < one < 0.6 * capped
