@@ -24,6 +24,7 @@ from slategym.experiments.ope.estimators import (
 )
 from slategym.experiments.ope.intervals import RESAMPLES, Interval, intervals
 from slategym.experiments.ope.observed import Observed
+from slategym.experiments.ope.outside import obp_estimates
 from slategym.experiments.ope.slates import Floats, LoggedSlates, counted
 from slategym.experiments.ope.weights import evidence_of
 
@@ -64,6 +65,7 @@ class OffPolicyEvaluation:
     unseen: float  # share of the policy's slots that hold what the log never shows there
     largest: float  # share of all weight that the heaviest episode bears
     notes: tuple[str, ...]  # what was assumed
+    outside: Mapping[str, float]  # the same by the package obp, where it is installed
     known: Estimate | None = None  # what the policy earned where it acted itself, if that is known
 
     def __str__(self) -> str:
@@ -155,6 +157,7 @@ def evaluate(
         )
         for name, t in found.items()
     )
+    outside, why_not = obp_estimates(slates, evidence)
     own = Estimate("logged", value_of(logged), *ends["logged"], None, None)
     return OffPolicyEvaluation(
         policy=policy.name,
@@ -167,7 +170,8 @@ def evaluate(
         estimates=estimates,
         unseen=unseen,
         largest=_largest(evidence),
-        notes=_notes(slates, evidence, per, discount),
+        notes=(*_notes(slates, evidence, per, discount), *([why_not] if why_not else [])),
+        outside=outside,
     )
 
 

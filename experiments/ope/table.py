@@ -76,6 +76,10 @@ def _lines(found: OffPolicyEvaluation) -> Iterator[str]:
         f"Overlap: {found.unseen:.1%} of the policy's slots hold what the log never shows there; "
         f"the heaviest episode bears {found.largest:.1%} of all weight."
     )
+    if found.outside:
+        digits = _digits(found) + 1
+        said = ", ".join(f"{name} {value:.{digits}f}" for name, value in found.outside.items())
+        yield f"The package obp, on the same slates: {said}."
     for note in found.notes:
         yield f"- {note}"
     yield "Assumed, besides that propensities are right and the log shows what the policy would:"
@@ -133,6 +137,7 @@ def document(found: OffPolicyEvaluation) -> dict[str, Any]:
             }
             for one in found.estimates
         ],
+        "obp": dict(found.outside),
         "unseen": found.unseen,
         "largest_weight": found.largest,
         "notes": list(found.notes),

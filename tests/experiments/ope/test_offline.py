@@ -169,6 +169,14 @@ def test_on_the_command_line(even: Log, tmp_path: Path) -> None:
     )
 
 
+def test_obp_says_the_same_where_it_is_installed(even: Log) -> None:
+    pytest.importorskip("obp", reason="obp is not installed")
+    found = sg.evaluate_offline(even, popular(SKEWED))
+    assert found.outside.keys() == {"sips", "iips", "rips"} and "The package obp" in str(found)
+    for theirs, ours in (("sips", "ips"), ("iips", "iips"), ("rips", "rips")):
+        assert found.outside[theirs] == pytest.approx(found[ours].value, rel=1e-6)
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="the real files are not beside the repository")
 def test_open_bandit_both_ways(tmp_path: Path) -> None:
     """Fewer than 50 clicks a log: intervals are wide, and the other policy's value is in them."""
