@@ -55,6 +55,14 @@ class Face(Protocol):
         """Positions as the world counts them, (B, K) int32, of those chosen candidates."""
         ...
 
+    def places(self, shown: Shown, slate_BK: Tensor) -> Tensor:
+        """The inverse, (B, K) int64; -1: no candidate, or an empty slot."""
+        ...
+
+    def spread(self, shown: Shown, law_BKC: Tensor) -> Tensor:
+        """Log-probabilities of candidates as those of all positions, -inf where there is none."""
+        ...
+
 
 class PolicyNetwork(nn.Module):
     """Logits as a direction in the space of items, plus a word on every topic.
@@ -191,6 +199,14 @@ class Whole:
         """A candidate's place is its position."""
         return chosen_BK.int()
 
+    def places(self, shown: Shown, slate_BK: Tensor) -> Tensor:
+        """The same."""
+        return slate_BK.long()
+
+    def spread(self, shown: Shown, law_BKC: Tensor) -> Tensor:
+        """As they are."""
+        return law_BKC
+
 
 @dataclass(frozen=True)
 class Shortlist:
@@ -243,3 +259,14 @@ class Shortlist:
     def slate(self, shown: Shown, chosen_BK: Tensor) -> Tensor:
         """The candidates' items, which are positions in the catalogue."""
         return shown["id"].gather(1, chosen_BK).int()
+
+    def places(self, shown: Shown, slate_BK: Tensor) -> Tensor:
+        """Where the items stand in the shortlist."""
+        same_BKC = slate_BK[..., None] == shown["id"][:, None]
+        return torch.where(same_BKC.any(2), same_BKC.int().argmax(2), -1)
+
+    def spread(self, shown: Shown, law_BKC: Tensor) -> Tensor:
+        """What the shortlist lacks is never shown."""
+        B, K, _ = law_BKC.shape
+        whole_BKN = law_BKC.new_full((B, K, self.world.num_candidates), -torch.inf)
+        return whole_BKN.scatter(2, shown["id"].long()[:, None].expand_as(law_BKC), law_BKC)

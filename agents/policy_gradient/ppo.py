@@ -31,6 +31,7 @@ from slategym.agents.core.returns import advantages, discounted, normalised
 from slategym.agents.core.rollout import RolloutBuffer, rows
 from slategym.agents.core.sessions import Step, TrainingSessions, harvest, luck_of, seat, show
 from slategym.agents.core.start import start_chosen, start_of
+from slategym.agents.core.stochastic import PointMass
 from slategym.agents.core.supervised import SUPERVISED
 from slategym.agents.core.tuning import Setting
 from slategym.agents.policy_gradient.network import Face, Shortlist, Shown, ValueNetwork, Whole
@@ -38,12 +39,13 @@ from slategym.agents.slates.plackett_luce import (
     Scores,
     draw,
     entropy,
+    law,
     log_prob,
     mode,
     scores_of,
     sharpened,
 )
-from slategym.agents.types import Action
+from slategym.agents.types import Action, Stochastic
 from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
@@ -155,7 +157,7 @@ def clipped_gain(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
     return torch.minimum(ratio * advantage, bounded * advantage)
 
 
-class PlackettLuce(Agent):
+class PlackettLuce(Agent, Stochastic):
     """PPO on slates drawn slot by slot without replacement; it serves the likeliest."""
 
     name: ClassVar[str] = "plackett-luce"
@@ -358,7 +360,7 @@ class PlackettLuce(Agent):
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The likeliest slate, slot after slot; or one that is drawn, more sharply perhaps."""
         if self.settings.serve != "mode":
-            return self._drawn(observation, luck, 1.0 if self.settings.serve == "draw" else SHARPER)
+            return self._drawn(observation, luck, self._sharpness)
         shown = self.face.show(observation)
         chosen_BK = mode(self._served(shown), self.world.slate_size)
         return Action(self.face.slate(shown, chosen_BK))
@@ -367,6 +369,20 @@ class PlackettLuce(Agent):
     def explore(self, observation: Observation, luck: Luck) -> Action:
         """A slate drawn as in training, with its exact log-probability."""
         return self._drawn(observation, luck, 1.0)
+
+    @torch.no_grad()
+    def law(self, observation: Observation, slate_BK: Tensor) -> Tensor:
+        """How likely it serves what, see `Stochastic`; the likeliest slate has it all in a mode."""
+        if self.settings.serve == "mode":
+            return PointMass(self, self.world.num_candidates).law(observation, slate_BK)
+        shown = self.face.show(observation)
+        scores = sharpened(self._served(shown), self._sharpness)
+        return self.face.spread(shown, law(scores, self.face.places(shown, slate_BK)))
+
+    @property
+    def _sharpness(self) -> float:
+        """Of draws that are served."""
+        return 1.0 if self.settings.serve == "draw" else SHARPER
 
     def _drawn(self, observation: Observation, luck: Luck, sharpness: float) -> Action:
         shown = self.face.show(observation)

@@ -139,6 +139,25 @@ def log_prob(scores: Scores, slate_BK: Tensor) -> Tensor:
     return coming_BKK.diagonal(dim1=1, dim2=2) - total_BK
 
 
+def law(scores: Scores, slate_BK: Tensor) -> Tensor:
+    """Log-probability of every candidate in every slot given the slots before it, (B, K, C), nats.
+
+    Args:
+        scores: what decides.
+        slate_BK: int64 positions, distinct; -1: an empty slot.
+    """
+    C, G = scores.logits.shape[1], scores.penalty.shape[1]
+    one_BKC = F.one_hot(slate_BK + 1, C + 1)[..., 1:]
+    taken_BKC = (one_BKC.cumsum(1) - one_BKC) > 0
+    topic_BK = scores.topic.gather(1, slate_BK.clamp(min=0))
+    holds_BKG = F.one_hot(topic_BK, G) * (slate_BK >= 0)[..., None]
+    fine_BKG = scores.penalty[:, None] * (holds_BKG.cumsum(1) - holds_BKG)
+    topic_BKC = scores.topic[:, None].expand(-1, slate_BK.shape[1], -1)
+    logits_BKC = scores.logits[:, None] - fine_BKG.gather(2, topic_BKC)
+    never_BKC = taken_BKC | (scores.logits < FORBIDDEN / 2)[:, None]
+    return logits_BKC.masked_fill(never_BKC, -torch.inf).log_softmax(2)
+
+
 def entropy(scores: Scores) -> Tensor:
     """Entropy of the first slot, (B,), nats; that of a whole slate has no closed form."""
     total_B = scores.weight.sum(1)

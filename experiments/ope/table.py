@@ -40,11 +40,10 @@ def print_evaluation(found: OffPolicyEvaluation, console: Console) -> None:
     table.add_column("effective", justify="right", no_wrap=True)
     table.add_column("weight", justify="right", no_wrap=True)
     table.add_column("rewards", justify="right", no_wrap=True)
-    table.add_column("")
     for name, one in (("(the log itself)", found.logged), ("(policy itself)", found.known)):
         if one is not None:
             error = [""] if found.known is not None else []
-            table.add_row(name, _level(one, digits), *error, "", "", "", "", style="dim")
+            table.add_row(name, _level(one, digits), *error, "", "", "", style="dim")
     for one in found.estimates:
         value = "withheld" if one.withheld else _level(one, digits)
         cells = [one.name, value]
@@ -53,7 +52,7 @@ def print_evaluation(found: OffPolicyEvaluation, console: Console) -> None:
         cells.append("" if one.effective is None else f"{one.effective:,.0f}")
         cells.append("" if one.weight is None else f"{one.weight:.2f}")
         cells.append("" if one.rewards is None else f"{one.rewards:,.0f}")
-        table.add_row(*cells, Text(plain(one.withheld)), style="yellow" if one.withheld else "")
+        table.add_row(*cells, style="yellow" if one.withheld else "")
     table.caption = Text(_caption(found), "dim italic")
     table.caption_justify = "left"
     console.print(table)
@@ -76,6 +75,9 @@ def _lines(found: OffPolicyEvaluation) -> Iterator[str]:
         f"Overlap: {found.unseen:.1%} of the policy's slots hold what the log never shows there; "
         f"the heaviest episode bears {found.largest:.1%} of all weight."
     )
+    for one in found.estimates:
+        if one.withheld:
+            yield f"Withheld: {one.name}, {one.withheld}."
     if found.outside:
         digits = _digits(found) + 1
         said = ", ".join(f"{name} {value:.{digits}f}" for name, value in found.outside.items())

@@ -1,6 +1,7 @@
 """Native PPO: a known optimum, credit by item, the ranker as a start, seeds that pause."""
 
 from dataclasses import replace
+from itertools import permutations
 from typing import NamedTuple
 
 import pytest
@@ -54,6 +55,20 @@ def test_it_acts_in_any_world_with_exact_log_probabilities(id):
     assert engine.pick(world, session, action.slate)[1].all()
     scores = agent._served(agent.face.show(observation))
     torch.testing.assert_close(action.logp, log_prob(scores, action.slate.long()).sum(1))
+
+
+@pytest.mark.parametrize("serve", ["mode", "draw", "sharp"])
+def test_it_says_how_likely_it_serves_a_slate(serve):
+    """Over all slates of two from five items; what it shows is as likely as it says."""
+    world = five_items()
+    agent = PlackettLuce(world, replace(TINY, serve=serve))
+    _, observation, luck = requests(world, 4)
+    slates = torch.tensor(list(permutations(range(5), 2)), dtype=torch.int32)
+    logp_LB = torch.stack([agent.logp(observation, slate.expand(4, -1)).sum(1) for slate in slates])
+    torch.testing.assert_close(logp_LB.exp().sum(0), torch.ones(4))
+    action = agent.act(observation, luck)
+    own_B = torch.zeros(4) if action.logp is None else action.logp
+    torch.testing.assert_close(agent.logp(observation, action.slate).sum(1), own_B)
 
 
 def test_it_serves_its_mode_or_draws_as_it_says():

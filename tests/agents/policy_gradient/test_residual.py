@@ -96,6 +96,10 @@ def test_exploring_it_says_how_likely_its_slate_was(world: World) -> None:
     logp_BK = log_prob(agent._served(shown), at_BK)
     torch.testing.assert_close(action.logp, logp_BK.sum(1))
     assert not torch.equal(action.slate, agent.act(observation, now).slate)
+    agent.settings = replace(agent.settings, serve="draw")  # so that it serves what it explores
+    torch.testing.assert_close(agent.logp(observation, action.slate), logp_BK)
+    law_BKN = agent.law(observation, action.slate)  # of all items, in the shortlist or not
+    torch.testing.assert_close(law_BKN.exp().sum(2), torch.ones(logp_BK.shape))
 
 
 def test_corrections_go_to_topics_and_to_directions(world: World) -> None:
