@@ -25,7 +25,10 @@ from slategym.experiments.study import Profile, Request, Study
 GOLDEN = Path(__file__).with_name("golden")
 STUDIES = {study.name: study for study in (slateq.STUDY, sardine.STUDY, topicrec.STUDY)}
 SLOW = {  # what takes seconds each, and the engine treats as it treats the others
-    "slateq": ("SARSA, top-k", "SARSA, greedy", "QL-TT", "QL-GT"),
+    "slateq": (
+        *("SARSA, top-k", "SARSA, greedy", "QL-TT", "QL-GT"),
+        *("SARSA, greedy, given a click", "QL-GT, given a click", "QL-OT, given a click"),
+    ),
     "sardine": (
         "one direction",
         "planner",

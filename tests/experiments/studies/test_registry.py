@@ -14,7 +14,7 @@ from slategym.experiments.study import MOST_SEEDS, Request
 
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
     "movielens": (237, "abb939880604"),
-    "slateq": (35, "4962977df978"),
+    "slateq": (43, "fd94c3571f69"),
     "sardine": (80, "9dbc17d501ab"),
     "topicrec": (30, "acfc1ce0744d"),
     "recsim": (45, "d19f8318e759"),

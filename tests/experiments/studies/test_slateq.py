@@ -61,7 +61,7 @@ def test_its_plan_reads_every_row_of_the_table() -> None:
     found = [(unit.spec["label"], unit.spec["place"]) for unit in plan().readings]
     world = [label for label, place in found if place == "world"]
     static = [label for label, place in found if place == "static"]
-    assert set(PUBLISHED) < set(world) and len(set(world)) == len(world) == 16
+    assert set(PUBLISHED) < set(world) and len(set(world)) == len(world) == 21
     assert "true-model myopic" in static and len(set(static)) == len(static) == 8
     assert {unit.spec["seeds"] for unit in plan().lessons} == {(0, 1)}
     steps = {unit.spec["policy"]: unit.spec["settings"].num_steps for unit in plan().lessons}
@@ -166,6 +166,8 @@ def test_numbers_and_the_sentences(numbers: Numbers) -> None:
     assert f"from {mean.value:.1f} to" in second and "quality of -0.30" in second
     furthest = numbers.of("QL-OT-TS").mean["world"].value - 169.0  # all TS rows are made up alike
     assert f"top-k slates are off by {furthest:+.1f} to" in distance
+    given = numbers.of("QL-OT-OS, given a click").mean["world"].value - 174.6
+    assert f"these are off by {given:+.1f} to" in distance.replace("\N{MINUS SIGN}", "-")
     assert numbers.verdict.outcome == "explained" and "nothing that learned clearly" in control
 
 
