@@ -11,8 +11,8 @@ LEARNED_WORLD = PPOSettings(
 """plackett-luce from the best tuned policy on, for MovieLens-v0 and worlds of other logs.
 
 Chosen on MovieLens's selection users, whom no comparison meets, under `lasting` assumptions;
-trained on training users, four arrivals each, seed 0 unless said, 51,200 slates. Return gained over the history
-rule, with which it began, 95 % over users, 600 sessions (`docs/results/planning.md`):
+trained on training users, four arrivals each, seed 0 unless said, 51,200 slates. Return gained over
+the history rule, with which it began, 95 % over users, 600 sessions (`docs/results/planning.md`):
 
     learning rate, epochs    first slot's entropy at the start    gain
     2e-3, 3                  2.3 nats (see there)                 +.07 [-.42, .57]
