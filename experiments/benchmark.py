@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, is_dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from slategym.experiments.measure.plan import Plan, plan_of
+from slategym.agents.core.files import ABOUT, read_about
+from slategym.experiments.measure.plan import ACCURACY, FIT, Plan, plan_of
 from slategym.experiments.report.report import write_report
 from slategym.experiments.report.results import Artefact, Constant, Result
 from slategym.experiments.report.terminal import print_report
@@ -99,10 +101,8 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
         seconds: wall clock of this call.
     """
     study, size = plan.study, plan.size
-    accuracy = store.read(plan.preparation["accuracy"]) if plan.preparation else {}
+    accuracy = _accuracy(plan, store)
     constants = store.read(plan.preparation["constants"]) if plan.preparation else {}
-    tuned = {unit.id: store.read(unit) for unit in plan.tunings.values()}
-    steps = {step["name"]: step for made in tuned.values() for step in made["steps"]}
     written = Artefact(store.folder / FIXED, "what was fixed before any learning")
     return Result(
         study=study,
@@ -112,6 +112,7 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
         curves=plan.curves(store),
         reliability=pd.DataFrame(accuracy.get("reliability", [])),
         watched=plan.watched(store),
+        stopped=plan.stopped(store),
         met={name: (met, of) for name, (met, of) in accuracy.get("met", {}).items()},
         model_metrics=tuple(accuracy.get("metrics", [])),
         labels=_labels(plan, store),
@@ -119,11 +120,39 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
         constants=tuple(Constant(**constant) for constant in constants.get("constants", [])),
         settings=_settings(plan, store),
         learners=tuple(dict(_trained(plan)).items()),
+        served=tuple(_served(plan, store)),
         timings=_timings(plan, store, seconds),
         artefacts=(written,),
-        tunings=tuple(steps.values()),
+        tunings=tuple(_tunings(plan, store)),
         remarks=study.remarks,
     )
+
+
+def _accuracy(plan: Plan, store: Store) -> dict[str, Any]:
+    """Of the models of the first split, and figures of those of the others, which say so."""
+    found: dict[str, Any] = {}
+    for name, unit in plan.preparation.items():
+        if unit.function != ACCURACY:
+            continue
+        read, split = store.read(unit), name.partition(",")[2].strip()
+        if not split:
+            found = dict(read)
+            continue
+        more = [{**row, "model": f"{row['model']}, {split}"} for row in read["metrics"]]
+        found["metrics"] = [*found["metrics"], *more]
+    return found
+
+
+def _tunings(plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
+    """Every step of every tuning, with where it was made."""
+    home = plan.study.main[0].name
+    made: dict[str, str] = {}
+    for name, unit in plan.tunings.items():
+        made.setdefault(unit.id, name.partition(", ")[2] or home)
+    units = {unit.id: unit for unit in plan.tunings.values()}
+    for id, where in made.items():
+        for step in store.read(units[id])["steps"]:
+            yield {**step, "where": where}
 
 
 def _labels(plan: Plan, store: Store) -> tuple[tuple[str, str, str], ...]:
@@ -141,6 +170,14 @@ def _settings(plan: Plan, store: Store) -> tuple[tuple[str, str], ...]:
         people = store.read(plan.preparation["log"])["people"]
         found.append(("people", ", ".join(f"{group} {count}" for group, count in people.items())))
     control = size.control_seeds or size.seeds
+    if size.splits > 1:
+        found.append(
+            (
+                "splits of the people",
+                f"{size.splits}: parties change places, all is fitted and trained anew; headroom, "
+                "labels, constants and what is watched while learning are of the first",
+            )
+        )
     found += [
         ("read", f"{size.users} {words.sessions}, the same and with the same luck for all"),
         ("training seeds", f"{size.seeds} a learner and place, {control} in the controls"),
@@ -153,6 +190,25 @@ def _settings(plan: Plan, store: Store) -> tuple[tuple[str, str], ...]:
         ("reward", " + ".join(paid)),
     ]
     return tuple(found)
+
+
+def _served(plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
+    """By training and seed: whether selection people had what it made served, or its start."""
+    for unit in plan.lessons:
+        about = store.folder_of(unit) / ABOUT
+        kept = read_about(about.parent) if about.is_file() else {}
+        decided = kept.get("served", ())
+        begun = kept.get("start") or ""
+        for seed, one in zip(unit.spec["seeds"], decided, strict=False):
+            split = int(unit.spec["world_settings"].get("split", 0))
+            yield {
+                "learner": unit.spec["policy"],
+                "place": unit.spec["place"],
+                "split": split,
+                "seed": seed,
+                "begun": begun,
+                **one,
+            }
 
 
 def _trained(plan: Plan) -> list[tuple[str, str]]:
@@ -171,13 +227,13 @@ def _timings(plan: Plan, store: Store, seconds: float) -> tuple[tuple[str, float
     for unit in plan.lessons:
         name = unit.spec["policy"]
         lessons[name] = lessons.get(name, 0.0) + store.seconds(unit)
-    models = [unit for name, unit in plan.preparation.items() if len(name) == 1]
+    models = [unit for unit in plan.preparation.values() if unit.function == FIT]
     fitting = sum(store.seconds(unit) for unit in models)
     tunings = {unit.id: unit for unit in plan.tunings.values()}
     tuning = sum(store.seconds(unit) for unit in tunings.values())
     return (
         ("this call, wall clock", seconds),
-        *((("fitting the three models", fitting),) if models else ()),
+        *((("fitting the models", fitting),) if models else ()),
         *((f"training {name}, all runs", total) for name, total in lessons.items()),
         *((("tuning policies", tuning),) if plan.tunings else ()),
         *((f"headroom, {name}", store.seconds(unit)) for name, unit in plan.headroom.items()),

@@ -48,7 +48,7 @@ sweep: an open place or a judge with an assumption made stronger or weaker; read
 MAIN = ("open", "judge", "control")  # roles of the places that stand in the first table
 # seeds of what happens to people; no training has one as high, and none of these is met by a choice
 # but that of selection people (on whom policies are tuned on yet another, `agents/core/tuning.py`)
-EVALUATION_LUCK, CONTROL_LUCK, SELECTION_LUCK = 1_001, 1_003, 1_004
+EVALUATION_LUCK, CONTROL_LUCK, SELECTION_LUCK = 1_001, 1_005, 1_004
 LUCK = 3  # of studies whose people are made up: their users are out of any training's reach
 FIRST_USER = 600_000  # of the evaluation users, on whom nothing was trained and no setting chosen
 MOST_SEEDS = 100
@@ -83,6 +83,11 @@ class Place:
     def heading(self) -> str:
         """Its title."""
         return self.title or self.name
+
+    @property
+    def split(self) -> int:
+        """Of the people into parties, of places in worlds of a log."""
+        return int(self.settings.get("split", 0))
 
     @property
     def trained_in(self) -> str:
@@ -125,6 +130,9 @@ class Learner:
     together: bool = False  # True: one training of all seeds side by side, where the agent can
     serve: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     # further ways in which one training serves: name in tables, and settings that then differ
+    training: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of the worlds in which it is trained
 
     @property
     def name(self) -> str:
@@ -184,6 +192,7 @@ class Profile:
     control_seeds: int | None = 1  # of training in the controls; None: as many as elsewhere
     left_out: tuple[str, ...] = ()  # policies, learners and places that take too long for it
     sweep: bool = True  # whether everybody is read where an assumption is weaker and stronger
+    splits: int = 1  # of the people into parties, in each of which all is done again
     # further assumptions by name, under which all is done as well, each with the learners that are
     # trained under it; (): all of them
     assumptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -341,6 +350,20 @@ class Study:
             learners=tuple(learner for learner in self.learners if learner.name not in names),
         )
 
+    def in_split(self, split: int) -> Study:
+        """The same study with its people parted in another way, see `models.simulator.parties`.
+
+        Assumptions are made weaker and stronger in the first split alone.
+        """
+        if not split:
+            return self
+        places = tuple(
+            replace(place, settings={**place.settings, "split": split})
+            for place in self.places
+            if place.role != "sweep"
+        )
+        return replace(self, places=places, sweep=None)
+
     def unswept(self) -> Study:
         """The same study without the places in which an assumption is weaker or stronger."""
         places = tuple(place for place in self.places if place.role != "sweep")
@@ -459,6 +482,7 @@ class Request:
     log: str | None = None  # name or folder, of the study `log`
     objective: tuple[tuple[str, float], ...] = ()  # reward per unit of a signal; (): the log's
     assumptions: str | None = None  # names with commas, of studies of logs; None: the profile's
+    splits: int | None = None  # of the people into parties, of studies of logs
 
     def of(self, study: Study) -> Study:
         """The study with the learners, slates and assumptions that were asked for.
@@ -489,10 +513,26 @@ class Request:
         users = profile.users if self.users is None else self.users
         if not 1 <= seeds <= MOST_SEEDS:
             raise UsageError(f"seeds must be in [1, {MOST_SEEDS}], got {seeds}")
+        splits = self._splits(study, profile)
         if not 2 <= users <= study.most_users:
             raise UsageError(f"users must be in [2, {study.most_users}], got {users}")
         control = seeds if profile.control_seeds is None else min(seeds, profile.control_seeds)
-        return replace(profile, seeds=seeds, users=users, control_seeds=control)
+        return replace(profile, seeds=seeds, users=users, control_seeds=control, splits=splits)
+
+    def _splits(self, study: Study, profile: Profile) -> int:
+        """In how many ways the people are parted."""
+        from slategym.models.simulator.parties import MOST_SPLITS
+
+        if self.splits is None:
+            return profile.splits
+        if study.log is None:
+            raise UsageError(f"--splits is for studies of logs, not for {study.name}")
+        if not 1 <= self.splits <= MOST_SPLITS:
+            raise UsageError(
+                f"splits must be in [1, {MOST_SPLITS}], got {self.splits}: in {MOST_SPLITS} "
+                "everybody is judged once"
+            )
+        return self.splits
 
     def command(self, study: Study) -> str:
         """That repeats it."""
@@ -506,6 +546,7 @@ class Request:
             ("--users", self.users),
             ("--slate-size", self.slate_size),
             ("--assumptions", self.assumptions),
+            ("--splits", self.splits),
         ):
             words += [] if value is None else [option, str(value)]
         return shlex.join(words)

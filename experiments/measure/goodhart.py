@@ -5,6 +5,10 @@ in the world goes on rising while the judge's falls. So what a learner would ser
 points of its training and read on selection people, on whom it was not trained, in its world and
 before the judge of that world: each time minus the opponent, the same people with the same luck.
 
+One could stop where the judge's selection people are best off. What that would be worth is read on
+evaluation people: of the judge that chose, the people are new and the model is not; of other judges
+both are.
+
 Source: Gao, Schulman and Hilton 2023, arXiv:2210.10760, section 3: proxy against true reward by
 optimisation.
 """
@@ -28,6 +32,10 @@ from slategym.experiments.runs.units import Work
 
 SNAPSHOTS = 4  # of a training, evenly; the last is what it ends with
 WATCHED = 64  # selection people by whom each is read
+STOPPED = 105  # evaluation people by whom early stopping is read, at most
+STOP_COLUMNS = (
+    *("policy", "trained_in", "seed", "judge", "steps", "last_steps", "where", "gain", "error"),
+)
 COLUMNS = ("policy", "trained_in", "seed", "steps", "where", "gain", "error")
 
 
@@ -63,3 +71,46 @@ def watch(work: Work) -> pd.DataFrame:
             found = (*values, place["place"], float(gain_U.mean()), error)
             rows.append(dict(zip(COLUMNS, found, strict=True)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def stop(work: Work) -> pd.DataFrame:
+    """The snapshot that the judge's selection people like best, minus the last of its training.
+
+    Returns:
+        a row per place: policy, trained_in, seed, judge (who chose), steps and last_steps (slates
+        of training until the chosen one and in all), where, gain (mean of paired differences of
+        expected return, on evaluation people) and its standard error over sessions; nothing but
+        zeros where the last is the best.
+    """
+    spec, lesson = work.spec, work.need("learn@1").spec
+    watched = work.needed("watch@1")
+    seen = watched[watched["where"] == spec["judge"]].reset_index(drop=True)
+    if seen.empty:
+        return pd.DataFrame(columns=list(STOP_COLUMNS))
+    best = int(seen["gain"][::-1].idxmax())  # of equals, the last
+    folder, device = work.needed_folder("learn@1"), work.settings.get("device", "cpu")
+    taken = [
+        n for n in range(1, lesson["snapshots"] + 1) if (snapshot(folder, n) / ABOUT).is_file()
+    ]
+    kind, rows = find_agent(lesson["agent"]), list[dict[str, Any]]()
+    whose = (lesson["policy"], lesson["place"], lesson["seeds"][0], spec["judge"])
+    steps = (int(seen["steps"][best]), int(seen["steps"].iloc[-1]))
+    for done, place in enumerate(spec["places"]):
+        work.progress(done, len(spec["places"]))
+        gain, error = 0.0, 0.0
+        if best < len(seen) - 1:
+            world = world_of(place["world"], place["settings"], device)
+            user_U = users_of(world, place["first_user"], place["num_users"])
+            chosen_U, last_U = (
+                earned(world, kind.load(snapshot(folder, n), world), user_U, place["luck"]).double()
+                for n in (taken[best], taken[-1])
+            )
+            gain_U = chosen_U - last_U
+            gain, error = (
+                float(gain_U.mean()),
+                float(gain_U.std(unbiased=True)) / len(gain_U) ** 0.5,
+            )
+        rows.append(
+            dict(zip(STOP_COLUMNS, (*whose, *steps, place["place"], gain, error), strict=True))
+        )
+    return pd.DataFrame(rows, columns=list(STOP_COLUMNS))

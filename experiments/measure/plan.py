@@ -8,10 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from slategym.agents.core.tuning import SLATES
-from slategym.agents.registry import POLICIES, STATE, find_learner, policies
 from slategym.envs.registry import find_world
-from slategym.experiments.measure.goodhart import SNAPSHOTS, WATCHED
+from slategym.experiments.measure.goodhart import SNAPSHOTS
+from slategym.experiments.measure.tunings import (
+    Tunings,
+    ranker_of,
+    tunings_for,
+    tunings_of,
+    tunings_there,
+)
+from slategym.experiments.measure.watching import READ_COST, stops_of, watched_in, watches_of
+from slategym.experiments.measure.where import grouped, in_split, said_of, where_of
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit, read_rows
 from slategym.experiments.study import (
@@ -25,14 +32,10 @@ from slategym.experiments.study import (
 
 PARTIES = {"A": 40.0, "B": 40.0, "J": 12.0}  # seconds, roughly
 USUAL_PEOPLE = (("A", "bert"), ("J", "factor"))  # who play the world's people and the judge's
-FIT = "fit@2"
+FIT, ACCURACY = "fit@2", "accuracy@2"
 FAMILY_COST = 20.0  # seconds, roughly
-READ_COST = 1 / 100  # seconds per session, roughly
-TUNE_COST = 40.0  # seconds, roughly
-RANKER = POLICIES["supervised"].tuning  # of the supervised ranker, on which others rest
-RULE = POLICIES["history-rule"].tuning
-BEGINNING = POLICIES["plackett-luce"].tuning  # of what learners begin from
 STARTS = ("supervised", "history-rule")  # policies at which a learner may begin, by name
+TRAINED = 1  # the one snapshot of a training in a control: what it ends with
 HEADROOM_COST = 0.25  # seconds per user, roughly
 
 
@@ -43,12 +46,15 @@ class Plan:
     study: Study
     size: Profile
     command: str  # that repeats the study
-    preparation: Mapping[str, Unit]  # log, fits, constants, accuracy; empty without a log
+    # of the first split of the people into parties alone: preparation by its bare names (log, fits,
+    # constants, accuracy; empty without a log), descriptions, headroom and watches
+    preparation: Mapping[str, Unit]
     descriptions: Mapping[str, Unit]  # of the worlds, by name of a main place
     tunings: Mapping[str, Unit]  # by name of the policy whose settings are tuned
     headroom: Mapping[str, Unit]  # of open places, by name
     lessons: tuple[Unit, ...]
     watches: tuple[Unit, ...]  # of a learner in its world and before the judge, while it trained
+    stops: tuple[Unit, ...]  # what it would be worth to stop where the judge's readings are best
     readings: tuple[Unit, ...]
 
     @property
@@ -61,19 +67,26 @@ class Plan:
     @property
     def units(self) -> list[Unit]:
         """All that must be there in the end."""
-        return [*self.before_learning, *self.lessons, *self.watches, *self.readings]
+        after = (*self.lessons, *self.watches, *self.stops, *self.readings)
+        return [*self.before_learning, *after]
 
     def rows(self, store: Store) -> pd.DataFrame:
         """One row per session, in the columns that `statistics/stats.py` selects by."""
-        return read_rows(store, self.readings)
+        return _with_splits(store, self.readings, "settings")
 
     def curves(self, store: Store) -> pd.DataFrame:
         """Learning curves, one row per point, with the CPU seconds of the whole training."""
-        return read_rows(store, self.lessons) if self.lessons else pd.DataFrame()
+        return (
+            _with_splits(store, self.lessons, "world_settings") if self.lessons else pd.DataFrame()
+        )
 
     def watched(self, store: Store) -> pd.DataFrame:
         """Gains over the opponent while learners trained; see `goodhart`."""
         return read_rows(store, self.watches) if self.watches else pd.DataFrame()
+
+    def stopped(self, store: Store) -> pd.DataFrame:
+        """Early stopping by the judge's readings minus the end of training; see `goodhart.stop`."""
+        return read_rows(store, self.stops) if self.stops else pd.DataFrame()
 
 
 def plan_of(study: Study, request: Request) -> Plan:
@@ -86,7 +99,21 @@ def plan_of(study: Study, request: Request) -> Plan:
     size = request.size(study)
     study = study.without(tuple(name for name in size.left_out if name not in request.agents))
     study = study if size.sweep else study.unswept()
-    preparation = _preparation(study)
+    parts = [_plan_in(study.in_split(n), size, request, n) for n in range(size.splits)]
+    first = parts[0]
+    return replace(
+        first,
+        study=study,
+        preparation=_joined([part.preparation for part in parts]),
+        tunings=_joined([part.tunings for part in parts]),
+        lessons=tuple(unit for part in parts for unit in part.lessons),
+        readings=tuple(unit for part in parts for unit in part.readings),
+    )
+
+
+def _plan_in(study: Study, size: Profile, request: Request, split: int) -> Plan:
+    """The units of one split of the people into parties."""
+    preparation = _preparation(study, split)
     first = (preparation["constants"],) if preparation else ()
     descriptions = {
         place.name: Unit(
@@ -102,10 +129,13 @@ def plan_of(study: Study, request: Request) -> Plan:
         )
         for place in study.main
     }
-    tunings = _tunings(study, size, first)
+    tunings = tunings_of(study, size, first)
     lessons = tuple(_lessons(study, size, first, tunings))
+    watches = tuple(watches_of(study, [unit for _, unit in lessons], first, tunings))
     readings = [
-        _reading(place, size, baseline, (*first, *_tuned_for(baseline, _there(tunings, place))))
+        _reading(
+            place, size, baseline, (*first, *tunings_for(baseline, tunings_there(tunings, place)))
+        )
         for place in study.places
         for baseline in study.baselines
         if place.policies is None or baseline.name in place.policies
@@ -115,7 +145,11 @@ def plan_of(study: Study, request: Request) -> Plan:
         for learner, unit in lessons
         for place in study.places
         if place.trained_in == unit.spec["place"] and learner.takes_part_in(place)
-        for starts in [_starts(study, place, size, _there(tunings, place), first)]
+        for starts in [
+            ()
+            if _of_training(place, unit)
+            else _starts(study, place, size, tunings_there(tunings, place), first)
+        ]
         for name in learner.served
     ]
     return Plan(
@@ -130,13 +164,34 @@ def plan_of(study: Study, request: Request) -> Plan:
             for name, unit in units.items()
         },
         {
-            place.name: _headroom(study, place, size, (*first, *_ranker(_there(tunings, place))))
+            place.name: _headroom(
+                study, place, size, (*first, *ranker_of(tunings_there(tunings, place)))
+            )
             for place in _with_headroom(study)
         },
         tuple(unit for _, unit in lessons),
-        tuple(_watches(study, [unit for _, unit in lessons], first, tunings)),
+        watches,
+        tuple(stops_of(study, size, watches, first)),
         tuple(readings),
     )
+
+
+def _joined(parts: Sequence[Mapping[str, Unit]]) -> dict[str, Unit]:
+    """Units of all splits by name; those of further splits say which."""
+    return {
+        f"{name}, split {split}" if split else name: unit
+        for split, units in enumerate(parts)
+        for name, unit in units.items()
+    }
+
+
+def _with_splits(store: Store, units: Sequence[Unit], settings: str) -> pd.DataFrame:
+    """The tables of these units, with the split of the people that each is of."""
+    parts = [
+        read_rows(store, [unit]).assign(split=int(unit.spec[settings].get("split", 0)))
+        for unit in units
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _controls(study: Study, place: Place) -> dict[str, Any]:
@@ -146,7 +201,10 @@ def _controls(study: Study, place: Place) -> dict[str, Any]:
         return {}
     alike = [p for p in open_places if find_world(p.world)[0] == find_world(place.world)[0]]
     home = (alike or list(open_places))[0]
-    return {"controls": {"world": find_world(home.world)[0], "settings": home.settings}}
+    # the same people in both: else two that are one would differ by who is there
+    whose = {name: place.settings[name] for name in ("users",) if name in place.settings}
+    settings = {**home.settings, **whose}
+    return {"controls": {"world": find_world(home.world)[0], "settings": settings}}
 
 
 def _with_headroom(study: Study) -> tuple[Place, ...]:
@@ -162,32 +220,35 @@ def _headroom(study: Study, place: Place, size: Profile, needs: tuple[Unit, ...]
         "first_user": place.first_user,
         "num_users": users,
         "luck": place.luck,
+        **grouped(place),
     }
-    label = f"headroom, {_said(place)}"
+    label = f"headroom, {said_of(place)}"
     return Unit(label, "headroom@1", spec, needs, "json", HEADROOM_COST * users)
 
 
-def _preparation(study: Study) -> dict[str, Unit]:
+def _preparation(study: Study, split: int) -> dict[str, Unit]:
     """The log's models and the worlds' constants, in the order in which they are needed."""
     if study.log is None:
         return {}
     about = {"log": study.log, "content": study.content, "recipe": study.recipe}
     log = Unit("log and item texts", "log@1", about, kind="json")
+    about |= {"split": split} if split else {}
+    there = f", split {split}" if split else ""
     fitted = {
-        party: Unit(f"fit {party}", FIT, {**about, "party": party}, (log,), "json", cost)
+        party: Unit(f"fit {party}{there}", FIT, {**about, "party": party}, (log,), "json", cost)
         for party, cost in PARTIES.items()
     }
     for party, family in study.families:
         spec = {**about, "party": party, "family": family}
         label = f"{party}: {family}"
-        fitted[label] = Unit(f"fit {label}", FIT, spec, (log,), "json", FAMILY_COST)
+        fitted[label] = Unit(f"fit {label}{there}", FIT, spec, (log,), "json", FAMILY_COST)
     families = (*USUAL_PEOPLE, *study.families)
     needs = tuple(fitted.values())
     return {
         "log": log,
         **fitted,
         "constants": Unit(
-            "world's constants",
+            f"world's constants{there}",
             "constants@1",
             {**about, "assumptions": study.assumptions, "families": families},
             needs,
@@ -195,67 +256,9 @@ def _preparation(study: Study) -> dict[str, Unit]:
             8.0,
         ),
         "accuracy": Unit(
-            "model accuracy", "accuracy@2", {**about, "families": families}, needs, "json", 30.0
+            f"model accuracy{there}", ACCURACY, {**about, "families": families}, needs, "json", 30.0
         ),
     }
-
-
-Tunings = Mapping[str, Mapping[str, Unit]]  # by open place, then by policy
-
-
-def _tunings(study: Study, size: Profile, first: tuple[Unit, ...]) -> Tunings:
-    """What is tuned of the policies, in every open world before its selection people, once.
-
-    With as many slates as a learner has in a study of this size.
-    """
-    known, found = policies.all(), dict[str, str]()
-    for baseline in study.baselines:
-        entry = known.get(baseline.policy)
-        if entry is not None and entry.tuning is not None:
-            found[baseline.name] = entry.tuning
-        elif entry is not None and entry.needs == STATE and RANKER is not None:
-            found[baseline.name] = RANKER
-    for learner in study.learners:  # where there is a ranker, what they begin from
-        entry = None if ":" in learner.agent else find_learner(learner.agent)
-        if RANKER in found.values() and entry is not None and entry.tuning is not None:
-            found[learner.name] = entry.tuning
-    open_places = study.of_role("open")
-    return {place.name: _tuned_in(place, study, size, found, first) for place in open_places}
-
-
-def _tuned_in(
-    place: Place, study: Study, size: Profile, found: Mapping[str, str], first: tuple[Unit, ...]
-) -> dict[str, Unit]:
-    """The tunings of one open place, by policy."""
-    where = {"world": find_world(place.world)[0], "settings": place.settings}
-    units = dict[str, Unit]()
-    for path in sorted(set(found.values()), key=lambda path: (path != RANKER, path == BEGINNING)):
-        name = next(name for name, its in found.items() if its == path)
-        # all but the classics rest on the ranker, and a learner's start on the rule as well; who
-        # waits for them does not compute them twice
-        before = (RANKER, RULE) if path == BEGINNING else (RANKER,)
-        needs = (*first, *(unit for at, unit in units.items() if at in before))
-        spec = {**where, "tuning": path, "slates": round(size.training * SLATES)}
-        label = f"tune {name}" + ("" if place == study.of_role("open")[0] else f", {place.name}")
-        units[path] = Unit(label, "tune@1", spec, needs, "json", cost=TUNE_COST)
-    return {name: units[path] for name, path in found.items()}
-
-
-def _there(tunings: Tunings, place: Place) -> Mapping[str, Unit]:
-    """Those that hold in a place: of its own world, else of the study's first open one."""
-    return tunings.get(place.trained_in) or next(iter(tunings.values()), {})
-
-
-def _ranker(tunings: Mapping[str, Unit]) -> tuple[Unit, ...]:
-    return tuple(unit for unit in tunings.values() if unit.spec["tuning"] == RANKER)[:1]
-
-
-def _tuned_for(baseline: Baseline, tunings: Mapping[str, Unit]) -> tuple[Unit, ...]:
-    """The tunings on which a policy rests: its own, and the ranker's where it ranks by that."""
-    own, ranker = tunings.get(baseline.name), _ranker(tunings)
-    if own is None or own in ranker:
-        return () if own is None else (own,)
-    return (*ranker, own)
 
 
 def _lessons(
@@ -273,52 +276,23 @@ def _lessons(
                 spec = {
                     "agent": learner.agent,
                     "world": find_world(place.world)[0],
-                    "world_settings": {**place.settings, **place.training},
+                    "world_settings": {**place.settings, **place.training, **learner.training},
                     "settings": settings,
                     "seeds": seeds,
                     "policy": learner.name,
                     "place": place.name,
                 }
-                if _watched_in(study, place) and 0 in seeds:
+                if 0 in seeds and not place.split and watched_in(study, place):
                     spec["snapshots"] = SNAPSHOTS
+                elif place.role == "control" and study.of_role("selection"):
+                    spec["snapshots"] = TRAINED
                 many = "seed" if len(seeds) == 1 else "seeds"
-                label = f"{learner.name}, {place.name}, {many} {_range(seeds)}"
+                label = f"{learner.name}, {place.name}, {many} {_range(seeds)}{in_split(place)}"
                 cost = learner.cost * settings.num_steps * len(seeds)
-                there = _there(tunings, place)
+                there = tunings_there(tunings, place)
                 begins = (there[learner.name],) if learner.name in there else ()
-                needs = (*first, *_ranker(there), *begins)
+                needs = (*first, *ranker_of(there), *begins)
                 yield learner, Unit(label, "learn@1", spec, needs, cost=cost)
-
-
-def _watched_in(study: Study, place: Place) -> tuple[Place, ...]:
-    """The world and its first judge with selection people; (): a study does not have them."""
-    chosen = [p for p in study.of_role("selection") if p.trained_in == place.name]
-    judges = [p for p in study.of_role("judge") if p.of == place.name]
-    if not chosen or not judges:
-        return ()
-    world, judge = chosen[0], judges[0]
-    settings = {**judge.settings, "users": world.settings["users"]}
-    changes = {"group": world.group, "luck": world.luck, "first_user": world.first_user}
-    return replace(world, name=place.name), replace(judge, settings=settings, **changes)  # type: ignore[arg-type]
-
-
-def _watches(
-    study: Study, lessons: Sequence[Unit], first: tuple[Unit, ...], tunings: Tunings
-) -> Iterator[Unit]:
-    """The first seed of every learner, read at its snapshots."""
-    for lesson in lessons:
-        if "snapshots" not in lesson.spec:
-            continue
-        place = study.place(lesson.spec["place"])
-        where = [_where(p, WATCHED) for p in _watched_in(study, place)]
-        spec = {
-            "places": where,
-            "opponent": study.roles.opponent,
-            "snapshots": lesson.spec["snapshots"],
-        }
-        needs = (*first, *_ranker(_there(tunings, place)), lesson)
-        cost = READ_COST * WATCHED * len(where) * (1 + SNAPSHOTS)
-        yield Unit(f"watch {lesson.label}", "watch@1", spec, needs, cost=cost)
 
 
 def _range(seeds: tuple[int, ...]) -> str:
@@ -327,16 +301,21 @@ def _range(seeds: tuple[int, ...]) -> str:
 
 def _reading(place: Place, size: Profile, baseline: Baseline, needs: tuple[Unit, ...]) -> Unit:
     """A policy that needs no training, before the people of a place."""
-    spec = {**_where(place, size.users), "policy": baseline.policy, "label": baseline.name}
+    spec = {**where_of(place, size.users), "policy": baseline.policy, "label": baseline.name}
     cost = READ_COST * size.users
-    return Unit(f"read {baseline.name}, {_said(place)}", "read@1", spec, needs, cost=cost)
+    return Unit(f"read {baseline.name}, {said_of(place)}", "read@1", spec, needs, cost=cost)
+
+
+def _of_training(place: Place, lesson: Unit) -> bool:
+    """Whether what training made is read, whatever would be served: in a control."""
+    return place.role == "control" and "snapshots" in lesson.spec
 
 
 def _starts(study: Study, place: Place, size: Profile, tunings: Mapping[str, Unit],
             first: tuple[Unit, ...]) -> tuple[Unit, ...]:  # fmt: skip
     """Readings of what a learner may have begun at: whoever serves that is not read again."""
     return tuple(
-        _reading(place, size, baseline, (*first, *_tuned_for(baseline, tunings)))
+        _reading(place, size, baseline, (*first, *tunings_for(baseline, tunings)))
         for baseline in study.baselines
         if baseline.policy in STARTS and baseline.name in tunings
     )
@@ -347,34 +326,16 @@ def _reading_of(
 ) -> Unit:
     """A trained policy, as it serves under that name, before the people of a place."""
     spec = {
-        **_where(place, size.users),
+        **where_of(place, size.users),
         "policy": None,
         "label": name,
         "serve": learner.served[name],
     }
+    if _of_training(place, trained):
+        # whether or not selection people would have it served: the control is of what training made
+        spec["snapshot"] = TRAINED
     own = name if name == learner.name else f"{name} of {learner.name}"
     seeds = trained.spec["seeds"]
-    label = f"read {own}, seed {_range(seeds)}, {_said(place)}"
+    label = f"read {own}, seed {_range(seeds)}, {said_of(place)}"
     cost = READ_COST * size.users * len(seeds)
     return Unit(label, "read@1", spec, (*first, trained), cost=cost)
-
-
-def _where(place: Place, num_users: int) -> dict[str, Any]:
-    return {
-        "world": find_world(place.world)[0],
-        "settings": place.settings,
-        "place": place.name,
-        "group": place.group,
-        "strength": place.strength,
-        "first_user": place.first_user,
-        "num_users": num_users,
-        "luck": place.luck,
-    }
-
-
-def _said(place: Place) -> str:
-    """The place for a label: with what sets it apart from others of its name."""
-    words = [place.name]
-    words += [] if place.strength is None else [f"strength {place.strength:g}"]
-    words += [] if place.group == "evaluation" else [place.group]
-    return ", ".join(words)

@@ -27,7 +27,7 @@ RECIPES = {"movielens": MOVIELENS, "log": LOG}
 
 def builder_for(spec: Mapping[str, Any]) -> WorldBuilder:
     """What all worlds of the spec's log share."""
-    return builder_of(spec["log"], RECIPES[spec["recipe"]])
+    return builder_of(spec["log"], RECIPES[spec["recipe"]], spec.get("split", 0))
 
 
 def log(work: Work) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from slategym.agents.core.earned import earned
@@ -14,7 +16,7 @@ POLICIES = ("random", "myopic")  # one that gets few clicks, and one that gets m
 
 
 def check_twin(world: World, twin: World) -> None:
-    """Refuse a twin whose people expect the same of the same slates to the end.
+    """Refuse a twin whose people expect the same of the same slates as long as both last.
 
     Args:
         world: where looking ahead may pay.
@@ -24,9 +26,11 @@ def check_twin(world: World, twin: World) -> None:
         UsageError: what a user does changes nothing in the world that it does not change in the
             twin, so that the twin controls nothing.
     """
+    last = min(world.horizon, twin.horizon)  # one that is only shorter is no other world
     for name in POLICIES:
         found = [
-            earned(where, make_policy(name, where), _users(where), LUCK) for where in (world, twin)
+            earned(where, make_policy(name, where), _users(where), LUCK)
+            for where in (replace(world, horizon=last), replace(twin, horizon=last))
         ]
         if found[0].shape != found[1].shape or not torch.equal(*found):
             return

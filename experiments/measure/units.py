@@ -22,7 +22,7 @@ from slategym.envs.registry import make_world
 from slategym.envs.types import World
 from slategym.experiments.measure.headroom import kept_headroom
 from slategym.experiments.measure.play import play
-from slategym.experiments.measure.training import Training
+from slategym.experiments.measure.training import Training, snapshot
 from slategym.experiments.measure.twins import check_twin
 from slategym.experiments.runs.units import Work
 from slategym.models.tensor_files import remove_checkpoints
@@ -157,7 +157,7 @@ def read(work: Work) -> pd.DataFrame:
 
 def _read_before(work: Work) -> dict[int, pd.DataFrame]:
     """Rows of seeds that serve what they began at, as that policy was read here, by seed."""
-    if work.spec["serve"]:
+    if work.spec["serve"] or "snapshot" in work.spec:
         return {}  # it serves otherwise than its training decided
     about = read_about(work.needed_folder("learn@1"))
     there = {unit.spec["policy"]: unit for unit in work.unit.needs if unit.function == "read@1"}
@@ -202,6 +202,8 @@ def _trained(work: Work, world: World, known: Sequence[int]) -> list[tuple[int, 
     """Other seeds of the training, each as an agent of its own that serves as asked."""
     kind = find_agent(work.need("learn@1").spec["agent"])
     folder, serve = work.needed_folder("learn@1"), work.spec["serve"]
+    if "snapshot" in work.spec:  # what training made, before selection people had their say
+        folder = snapshot(folder, work.spec["snapshot"])
     found: list[tuple[int, Policy]] = []
     for at, seed in enumerate(work.need("learn@1").spec["seeds"]):
         if seed in known:

@@ -22,6 +22,7 @@ from slategym.experiments.report.words import p_text
 from slategym.experiments.statistics.attribution import (
     INTERACTION,
     PLANNING,
+    START,
     TRIAL,
     TUNING,
     Attribution,
@@ -30,7 +31,13 @@ from slategym.experiments.statistics.attribution import (
 from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.words import SIDES, listed, signed_number
 
-COLOURS = {TUNING: "#0072B2", INTERACTION: "#009E73", TRIAL: "#56B4E9", PLANNING: "#D55E00"}
+COLOURS = {
+    TUNING: "#0072B2",
+    START: "#E69F00",
+    INTERACTION: "#009E73",
+    TRIAL: "#56B4E9",
+    PLANNING: "#D55E00",
+}
 REST = "#CC79A7"  # of what no policy of the present tells apart
 UNCLEAR = 0.35  # opacity of a part that is not clear
 
@@ -127,6 +134,10 @@ def attribution_section(result: Result, numbers: Numbers, ledger: Ledger) -> lis
         "policy. Planning is the learner minus the better of those that learned from as many "
         "slates and look no further than the slate",
         f", as {listed(list(chosen))} decided." if chosen else ".",
+        " Start is where the learner began, if not at the tuned ranker: that is ahead of it, or "
+        "not, with nothing learned."
+        if any(a.begun for a in found)
+        else "",
         f" Not read in some place, so that its part is left out: {listed(list(missing))}."
         if missing
         else "",

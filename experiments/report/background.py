@@ -9,7 +9,7 @@ from slategym.agents.core.tuning import said
 from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
 from slategym.experiments.report.markup import Html, element, table
 from slategym.experiments.report.results import Result
-from slategym.experiments.report.words import metric_name
+from slategym.experiments.report.words import metric_name, over
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.stats import LEVEL, RESAMPLES
 
@@ -113,9 +113,12 @@ def protocol(result: Result, ledger: Ledger) -> list[Html | None]:
             ]
         )
     how = (
-        f"Intervals hold 95 % of {RESAMPLES:,} bootstrap resamples of people (all rows of a person "
-        "together) and, for policies that learn, of training seeds (S - 1 of S: Rao and Wu 1988; "
-        "both at once: Owen 2007). Comparisons are paired: the same user with the same luck under "
+        f"Intervals of 95 % are over {over(result.size)}: {RESAMPLES:,} bootstrap resamples of "
+        "people (all rows of a person together) and, for policies that learn, of training seeds (S "
+        "- 1 of S: Rao and Wu 1988; both at once: Owen 2007). Where there are several seeds or "
+        "splits, the interval of a mean is as wide as Student's reaches of people and of seeds "
+        "added in squares (Howe 1974; Zou and Donner 2008), and as Student's interval of the means "
+        "of splits. Comparisons are paired: the same user with the same luck under "
         "both policies. A difference is called clear where its interval leaves out zero and its "
         f"p-value, adjusted by Holm for all comparisons of its table, is below {LEVEL:g}; in "
         "sentences as in tables. Interquartile mean and score as in Agarwal et al. 2021."
@@ -156,7 +159,9 @@ def tuning(result: Result, ledger: Ledger) -> list[Html | None]:
         )
     ]
     for step in read:
-        source = f"{SUMMARY}: tunings, {step['name']}"
+        where = step.get("where", "")
+        called = ", ".join(word for word in (step["name"], where) if word)
+        source = f"{SUMMARY}: tunings, {called}"
         body = [
             [
                 said(row["setting"]) + (" (taken)" if row["setting"] == step["chosen"] else ""),
@@ -166,7 +171,7 @@ def tuning(result: Result, ledger: Ledger) -> list[Html | None]:
             for row in sorted(step["tried"], key=lambda r: (-r["sessions"], -r["mean"]))
         ]
         note = f" {step['note'].capitalize()}." if step["note"] else ""
-        title = f"{step['name']}: at most {step['slates']:,} slates.{note}"
+        title = f"{called}: at most {step['slates']:,} slates.{note}"
         parts.append(table(title, ["setting", "sessions", "return"], body))
     return parts
 

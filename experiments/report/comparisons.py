@@ -23,8 +23,9 @@ def differences_section(
         return []
     few = any(d.few for d in numbers.differences)
     student = (
-        " Student's t: an interval with Satterthwaite's degrees of freedom, as a bootstrap of few "
-        "seeds knows little of how seeds differ."
+        " Student's t: the reaches of people and seeds, each with its own degrees of freedom, "
+        "added in squares, and no less than that of the splits' means; a bootstrap of few seeds "
+        "knows little of how they differ."
     )
     head = ["agent", "minus", "where", "difference", "by training seed"]
     head += ["Student's t"] if few else []
@@ -58,10 +59,11 @@ def control_section(result: Result, numbers: Numbers, ledger: Ledger) -> list[Ht
     truth = f", nor {roles.say(roles.truth)}, which knows the true model" if roles.truth else ""
     intro = (
         "In the control nothing that a person does changes what comes next, so looking ahead is "
-        "worth nothing. An agent trained there may not be ahead, by clearly more than a margin, of "
-        "what learned from as many slates without looking ahead (where nothing did, of "
-        f"{roles.say(roles.opponent)}){truth}; if it is, it exploits something it should not. The "
-        f"margin is {MARGIN:g}, or {MARGIN_SHARE:.0%} of what the other earns if that is more."
+        f"worth nothing.{_whose(result)} An agent trained there may not be ahead, by clearly more "
+        "than a margin, of what learned from as many slates without looking ahead (where nothing "
+        f"did, of {roles.say(roles.opponent)}){truth}; if it is, it exploits something it should "
+        f"not. The margin is {MARGIN:g}, or {MARGIN_SHARE:.0%} of what the other earns if that is "
+        "more."
     )
     head = ["agent", "minus", "where", "difference", "by training seed"]
     lines: list[Html | None] = [
@@ -90,6 +92,20 @@ def control_section(result: Result, numbers: Numbers, ledger: Ledger) -> list[Ht
     return [*lines, source_note()]
 
 
+def _whose(result: Result) -> str:
+    """That its people are its own, and what of a training is read."""
+    rows, places = result.rows, result.study.of_role("control")
+    own = [place for place in places if place.group == "control"]
+    if not own:
+        return ""
+    people = rows[rows["group"] == "control"][["split", "person"]].drop_duplicates()
+    return (
+        f" Its {len(people)} people are in no other place and its luck is no other's, so that no "
+        "choice has met them. Of its trainings it reads what was trained, whether or not that "
+        "would be served."
+    )
+
+
 def _control_line(study: Study, c: Controlled) -> str:
     how = f"{SAYS[c.standing]}: " if c.decides else "for comparison, "
     return f"{c.difference.agent}: {how}{c.said(study)}."
@@ -116,7 +132,7 @@ def difference_cells(result: Result, d: Difference, ledger: Ledger) -> list[str]
 def _student(d: Difference, ledger: Ledger) -> str:
     if d.few is None:
         return ""
-    source = f"{ROWS}: interval with {d.few.freedom:.1f} degrees of freedom of {d.estimate.source}"
+    source = f"{ROWS}: Student's interval of the {d.estimate.source}"
     _, ends = parts(d.estimate.value, d.few.low, d.few.high, sign="+")
     return ledger.number(ends, source)
 

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from slategym.experiments.report.results import Result
-from slategym.experiments.statistics.numbers import Numbers
+from slategym.experiments.statistics.numbers import TRAINING, Numbers
 from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.study import Place, Study
 from slategym.models.files import atomic_path
@@ -158,7 +158,7 @@ def draw_curves(result: Result, numbers: Numbers, folder: Path) -> Picture:
     figure, panels = panels_of(len(places), 1, 0.8 + 2.7 * len(places))
     for panel, place in zip(panels, places, strict=True):
         mine = curves[(curves["trained_in"] == place.name) & curves["return_mean"].notna()]
-        for (agent, _), line in mine.sort_values("steps").groupby(["policy", "seed"]):
+        for (agent, *_), line in mine.sort_values("steps").groupby(["policy", *TRAINING]):
             colour = AGENT_COLOURS[agents.index(agent) % len(AGENT_COLOURS)]
             panel.plot(line["steps"], line["return_mean"], color=colour, linewidth=1.3, alpha=0.8)
         for policy in dict.fromkeys((study.roles.random, study.roles.opponent)):

@@ -29,7 +29,7 @@ from slategym.experiments.statistics.verdict import Part
 from slategym.experiments.statistics.words import signed, signed_number
 
 NORMAL = 1.96  # standard errors of a 95 % interval over many people
-WATCHED = "watched.parquet"
+WATCHED, STOPPED = "watched.parquet", "stopped.parquet"
 
 
 def warnings(result: Result) -> Iterator[str]:
@@ -149,4 +149,39 @@ def goodhart_section(result: Result, ledger: Ledger) -> list[Html | None]:
     return [
         *(element("p", warning) for warning in warnings(result)),
         table(caption, head, body, wide=True),
+        _early_stopping(result, ledger),
     ]
+
+
+def _early_stopping(result: Result, ledger: Ledger) -> Html | None:
+    """What stopping where the judge's readings are best would be worth."""
+    stopped, study = result.stopped, result.study
+    if stopped.empty:
+        return None
+    body = []
+    for (policy, home), mine in stopped.groupby(["policy", "trained_in"], sort=False):
+        first = mine.iloc[0]
+        early = first["steps"] < first["last_steps"]
+        for _, row in mine.iterrows():
+            source = (
+                f"{STOPPED}: policy == {policy!r}, trained_in == {home!r}, where == "
+                f"{row['where']!r}"
+            )
+            body.append(
+                [
+                    str(policy),
+                    study.place(str(home)).heading,
+                    f"{row['steps']:,} of {row['last_steps']:,}",
+                    study.place(str(row["where"])).heading,
+                    ledger.number(_signed(row), source) if early else "as it ended",
+                ]
+            )
+    judge = study.place(str(stopped["judge"].iloc[0])).heading
+    caption = (
+        f"Early stopping: the point of training (of its first seed) at which selection people are "
+        f"best off before the {judge}, minus its end, on evaluation people ({study.unit}), 95 %. "
+        f"The {judge} chose, so that its people here are new but its model is not; of every other "
+        "judge both are. Nothing in other tables is stopped early."
+    )
+    head = ["learner", "trained in", "slates until then", "read", "stopped - ended"]
+    return table(caption, head, body, wide=True)

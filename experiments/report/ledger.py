@@ -43,6 +43,7 @@ class Ledger:
             estimate.high,
             sign="+" if signed else "",
             digits=digits,
+            by_split=estimate.by_split,
         )
         number = self.number(value, f"{ROWS}: {estimate.source}")
         return join([number, " ", element("span", ends, class_="interval")])

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from slategym.envs.names import in_markdown
 from slategym.experiments.report.figures import Picture
 from slategym.experiments.report.results import Result
-from slategym.experiments.report.words import best_first, knows, name_of, p_text, where
+from slategym.experiments.report.words import best_first, knows, name_of, over, p_text, where
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers, Standing
@@ -44,8 +44,8 @@ def markdown(
     lines += [
         f"{size.seeds} training seeds ({control} in the controls), {size.users} evaluation users. "
         "Everybody is read on the same people, whom no training met, with the same luck. Intervals "
-        f"hold 95 % of {RESAMPLES:,} bootstrap resamples of people and training seeds; differences "
-        "are paired by person. Policies with * are told hidden truths.",
+        f"are over {over(result.size)} ({RESAMPLES:,} bootstrap resamples); differences are paired "
+        "by person. Policies with * are told hidden truths.",
         "",
         f"Written by `{result.command}` on {datetime.now(UTC):%Y-%m-%d} with {made}.",
     ]

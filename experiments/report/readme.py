@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slategym.experiments.report.markdown import table
 from slategym.experiments.report.results import Result
+from slategym.experiments.report.words import over
 from slategym.experiments.statistics.attribution import names_of
 from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.words import said_in_a_cell
@@ -21,8 +22,8 @@ def readme_block(result: Result, numbers: Numbers) -> str:
     lines += [f"- {sentence}" for sentence in numbers.verdict.sentences]
     unit = (
         f"Mean paired differences of {numbers.metric.replace('_', ' ')} ({study.unit}), "
-        "[95 % interval] over people and training seeds; bold is clear: the interval leaves out "
-        "zero and the p-value adjusted by Holm is below .05."
+        f"[95 % interval] over {over(result.size)}; bold is clear: the interval leaves out zero "
+        "and the p-value adjusted by Holm is below .05."
     )
     return "\n".join([unit, "", *lines]) + "\n"
 

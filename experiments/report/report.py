@@ -21,7 +21,7 @@ from slategym.experiments.report import sections
 from slategym.experiments.report.attribution import draw_attribution
 from slategym.experiments.report.background import File
 from slategym.experiments.report.figures import draw_all
-from slategym.experiments.report.goodhart import WATCHED, draw_goodhart, with_warnings
+from slategym.experiments.report.goodhart import STOPPED, WATCHED, draw_goodhart, with_warnings
 from slategym.experiments.report.headroom import draw_headroom, with_headroom
 from slategym.experiments.report.judges import with_judges
 from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
@@ -31,6 +31,7 @@ from slategym.experiments.report.page import page
 from slategym.experiments.report.readme import readme_block
 from slategym.experiments.report.results import Artefact, Result
 from slategym.experiments.report.sections import Part
+from slategym.experiments.report.served import with_served
 from slategym.experiments.report.sweep import draw_sensitivity
 from slategym.experiments.runs.store import write_json, write_parquet
 from slategym.experiments.statistics.attribution import Attribution
@@ -69,8 +70,9 @@ def write_report(result: Result, folder: Path) -> Report:
     Raises:
         ValueError: if rows that the verdict needs are missing or do not pair; nothing is written.
     """
-    numbers = with_headroom(result, compute_numbers(result.study, result.rows, result.curves))
-    numbers = with_judges(result, with_warnings(result, numbers))
+    numbers = compute_numbers(result.study, result.rows, result.curves, result.starts)
+    numbers = with_headroom(result, numbers)
+    numbers = with_judges(result, with_served(result, with_warnings(result, numbers)))
     files = _write_tables(result, folder)
     docs = folder / "docs"
     waterfall, goodhart = draw_attribution(result, numbers, docs), draw_goodhart(result, docs)
@@ -125,6 +127,7 @@ def _write_tables(result: Result, folder: Path) -> list[File]:
         "curves.parquet": (result.curves, "return while training"),
         "reliability.parquet": (result.reliability, "predicted and observed, in bins"),
         WATCHED: (result.watched, "gains over the opponent while learners trained"),
+        STOPPED: (result.stopped, "early stopping by the judge, minus the end of training"),
     }
     artefacts = []
     for name, (frame, what) in tables.items():
@@ -202,6 +205,7 @@ def _summary(
         "left_out": list(study.left_out),
         "numbers": [entry._asdict() for entry in ledger.entries],
         "model_metrics": [dict(metrics) for metrics in result.model_metrics],
+        "served": [dict(one) for one in result.served],
         "tunings": [dict(step) for step in result.tunings],
         "constants": [constant._asdict() for constant in result.constants],
         "settings": dict(result.settings),

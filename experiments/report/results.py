@@ -16,7 +16,7 @@ NEEDED = {  # columns of the tables
         *("world", "variant", "policy", "trained_in", "seed", "user", "person", "group"),
         *("return", "length"),
     ),
-    "curves": ("policy", "trained_in", "seed", "steps", "seconds", "return_mean"),
+    "curves": ("policy", "trained_in", "split", "seed", "steps", "seconds", "return_mean"),
     "reliability": ("model", "head", "bin", "predicted", "observed", "count"),
 }
 SECTIONS = (
@@ -68,7 +68,10 @@ class Result:
     reliability: pd.DataFrame  # predicted and observed, in bins; may be empty
     # gains over the opponent while learners trained, `measure/goodhart`; may be empty
     watched: pd.DataFrame = field(default_factory=pd.DataFrame)
+    # early stopping by the judge minus the end of training, `measure/goodhart`; may be empty
+    stopped: pd.DataFrame = field(default_factory=pd.DataFrame)
     model_metrics: tuple[Mapping[str, Any], ...] = ()  # one a model: "model", numbers, "protocol"
+    served: tuple[Mapping[str, Any], ...] = ()  # of every training: what selection people decided
     # by judge, as "model" of its metrics: of the people before whom policies are read, how many its
     # fit has met, and how many there are
     met: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -81,6 +84,18 @@ class Result:
     timings: tuple[tuple[str, float], ...] = ()  # what, seconds
     artefacts: tuple[Artefact, ...] = ()
     remarks: Mapping[str, str] = field(default_factory=dict)  # by section
+
+    @property
+    def starts(self) -> dict[tuple[str, str], str]:
+        """By learner and place: where its trainings began, if all did so at the same policy."""
+        begun: dict[tuple[str, str], set[str]] = {}
+        for one in self.served:
+            begun.setdefault((one["learner"], one["place"]), set()).add(one.get("begun", ""))
+        return {
+            whose: next(iter(names))
+            for whose, names in begun.items()
+            if len(names) == 1 and "" not in names
+        }
 
     def __post_init__(self) -> None:
         for name, columns in NEEDED.items():

@@ -18,6 +18,7 @@ from slategym.experiments.report.ledger import Ledger
 from slategym.experiments.report.markup import Html, element, join, table
 from slategym.experiments.report.page import section
 from slategym.experiments.report.results import Result
+from slategym.experiments.report.served import served_section
 from slategym.experiments.report.words import best_first, knows, name_of, where
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.differences import Difference
@@ -81,6 +82,7 @@ def _learning(result: Result, pictures: Mapping[str, Html], ledger: Ledger) -> l
         pictures.get("curves"),
         pictures.get("goodhart"),
         *goodhart_section(result, ledger),
+        *served_section(result, ledger),
     ]
 
 
@@ -94,18 +96,23 @@ def _verdict(
         *(element("p", sentence) for sentence in found.sentences),
         class_=f"verdict {found.tone}",
     )
-    columns = dict.fromkeys((d.place, d.baseline) for d in (*numbers.differences, *numbers.control))
-    head = ["agent", *(f"{place}: minus {baseline}" for place, baseline in columns)]
+    told = (*numbers.differences, *numbers.control)
+    baselines = list(dict.fromkeys(d.baseline for d in told if d.agent in found.agents))
+    places = list(dict.fromkeys(d.place for d in told))
+    head = ["agent", "where", *(f"minus {baseline}" for baseline in baselines)]
     several = len(numbers.selection) > 1
     head += ["selection people: return"] if several else []
     body = []
     for agent in found.agents:
-        cells = [numbers.find(agent, baseline, place) for place, baseline in columns]
-        line = [agent, *(ledger.estimate(d.estimate, signed=True) if d else "" for d in cells)]
-        if several:
-            chosen = numbers.selection.get(agent)
-            line.append(ledger.estimate(chosen) if chosen else "")
-        body.append(line)
+        chosen = numbers.selection.get(agent)
+        for place in places:
+            cells = [numbers.find(agent, baseline, place) for baseline in baselines]
+            if not any(cells):
+                continue
+            line = [agent, study.place(place).heading]
+            line += [ledger.estimate(d.estimate, signed=True) if d else "" for d in cells]
+            line += [ledger.estimate(chosen) if chosen else ""] if several else []
+            body.append(line)
     chosen_on = (
         f"Of the agents, {found.agent} speaks for RL: it has the highest return on selection "
         "people, who are not among the evaluation people. "
@@ -122,7 +129,7 @@ def _verdict(
             body,
             wide=True,
         )
-        if columns
+        if body
         else None,
         source_note(),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from slategym.experiments.statistics.numbers import Standing
-from slategym.experiments.study import Place, Study
+from slategym.experiments.study import Place, Profile, Study
 
 ABBREVIATIONS = {
     **{name: name.upper() for name in ("auc", "rmse", "ece")},
@@ -26,6 +26,13 @@ def name_of(study: Study, column: str) -> str:
         "bored_share": "slates while bored, share",
     }
     return known.get(column, column.replace("_", " "))
+
+
+def over(size: Profile) -> str:
+    """What intervals are over."""
+    if size.splits > 1:
+        return f"people, training seeds and {size.splits} splits of the people into parties"
+    return "people and training seeds"
 
 
 def metric_name(name: str) -> str:

@@ -23,6 +23,7 @@ MEASURE = "slategym.experiments.measure"
 FUNCTIONS = {  # what units compute: a name for good, with its version, and where it stands today
     "learn@1": f"{MEASURE}.units:learn",
     "read@1": f"{MEASURE}.units:read",
+    "stop@1": f"{MEASURE}.goodhart:stop",
     "watch@1": f"{MEASURE}.goodhart:watch",
     "tune@1": f"{MEASURE}.units:tune",
     "describe@1": f"{MEASURE}.units:describe",

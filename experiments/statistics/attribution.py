@@ -5,6 +5,9 @@
                                 + by trial      the learner at gamma 0 - that; only if it is better
                                 + planning      RL - the better of these two
 
+A learner that begins at another policy than the tuned ranker, at the history rule say, owes it what
+that is ahead by: a part of its own, `start`, after which comes what was learned from there.
+
 Each part is a paired difference with its interval; as the steps follow each other they add up.
 Which of the two looks no further than the slate and does so better is decided on selection people
 where both met them; else on those before whom they are read, which can make planning only smaller.
@@ -13,9 +16,10 @@ A part whose policies were not read is left out, and said.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
@@ -32,7 +36,11 @@ from slategym.experiments.statistics.differences import (
 from slategym.experiments.study import REFIT, Place, Study
 
 UNTUNED = "-untuned"  # at the end of the opponent's name: the same with nothing tuned
-TUNING, INTERACTION, TRIAL, PLANNING = "tuning", "interaction", "by trial", "planning"
+TUNING, START, INTERACTION, TRIAL, PLANNING = (
+    *("tuning", "start", "interaction", "by trial", "planning"),
+)
+Starts = Mapping[tuple[str, str], str]  # by learner and place of its training: where it began
+NOWHERE: Starts = MappingProxyType({})
 
 
 class Step(NamedTuple):
@@ -58,6 +66,7 @@ class Attribution:
     steps: tuple[Step, ...]
     missing: tuple[str, ...]  # policies that were not read there
     chosen_on: str  # who decided which policy of the present is the better; "": there was one
+    begun: str = ""  # where the learner began, if not at the tuned ranker
 
     def part(self, name: str) -> Difference | None:
         """A part by its name."""
@@ -72,12 +81,12 @@ class Attribution:
 def names_of(attributions: Iterable[Attribution]) -> list[str]:
     """Of all their parts, in the order in which they follow each other."""
     named = list(dict.fromkeys(step.name for one in attributions for step in one.steps))
-    order = (TUNING, INTERACTION, TRIAL, PLANNING)
+    order = (TUNING, START, INTERACTION, TRIAL, PLANNING)
     return [*(n for n in order if n in named), *(n for n in named if n not in order)]
 
 
 def attributions(
-    study: Study, rows: pd.DataFrame, told: Sequence[Difference]
+    study: Study, rows: pd.DataFrame, told: Sequence[Difference], starts: Starts = NOWHERE
 ) -> tuple[Attribution, ...]:
     """Of every learner that looks ahead in every place.
 
@@ -86,13 +95,14 @@ def attributions(
         rows: sessions.
         told: comparisons of other tables, which keep the p-values that they have there; the rest
             are adjusted for each other.
+        starts: where trainings began, if not at the opponent.
     """
     known = {(d.agent, d.baseline, d.place): d for d in told}
     found = [
         made
         for place in study.main
         for agent in study.ahead
-        if (made := _attribution(study, rows, agent, place))
+        if (made := _attribution(study, rows, agent, place, starts))
     ]
     parts = (step.difference for made in found for step in made.steps)
     new = {(d.agent, d.baseline, d.place): d for d in parts}
@@ -109,7 +119,9 @@ def attributions(
     return tuple(replace(made, steps=tuple(map(as_told, made.steps))) for made in found)
 
 
-def _attribution(study: Study, rows: pd.DataFrame, agent: str, place: Place) -> Attribution | None:
+def _attribution(
+    study: Study, rows: pd.DataFrame, agent: str, place: Place, starts: Starts
+) -> Attribution | None:
     opponent = study.roles.opponent
     if not all(_read(study, rows, policy, place) for policy in (agent, opponent)):
         return None
@@ -121,15 +133,20 @@ def _attribution(study: Study, rows: pd.DataFrame, agent: str, place: Place) -> 
     ]
     tuned = untuned not in missing
     path = [(TUNING, opponent)] if tuned else []
-    if REFIT in learned:
+    begun = starts.get((agent, place.trained_in), opponent)
+    if begun == opponent or not _read(study, rows, begun, place):
+        begun = ""
+    path += [(START, begun)] if begun else []
+    by_fit = REFIT in learned and (not begun or best == REFIT)
+    if by_fit:
         path.append((INTERACTION, REFIT))
     if best is not None and best != REFIT:
-        path.append((TRIAL if REFIT in learned else INTERACTION, best))
+        path.append((TRIAL if by_fit or begun else INTERACTION, best))
     path.append((PLANNING if best is not None else "all that is learned", agent))
     start = untuned if tuned else opponent
     steps = tuple(_steps(study, rows, place, start, path))
     level = stats.mean(rows, cell(study, start, place), metric_of(rows)).value
-    return Attribution(agent, place.name, start, level, steps, tuple(missing), chosen_on)
+    return Attribution(agent, place.name, start, level, steps, tuple(missing), chosen_on, begun)
 
 
 def _steps(

@@ -24,7 +24,7 @@ class Difference:
     estimate: Estimate
     by_seed: dict[int, float]
     chance: Estimate  # probability of improvement
-    few: Interval | None = None  # Student's, where there are few seeds of training, but several
+    few: Interval | None = None  # Student's, where there are few seeds or splits, but several
     adjusted: float | None = None  # Holm's p-value among all of its table; None: of no table
 
     @property
@@ -66,7 +66,7 @@ def difference(
         return None
     metric = metric_of(rows)
     pairs = stats.paired_table(rows, ours, theirs, metric)
-    several = 1 < len(pairs.seed_S) < FEW_SEEDS
+    several = 1 < len(pairs.seed_S) < FEW_SEEDS or 1 < pairs.num_splits < FEW_SEEDS
     return Difference(
         agent,
         baseline,

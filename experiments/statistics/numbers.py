@@ -9,7 +9,12 @@ import pandas as pd
 
 from slategym.envs.names import load_object
 from slategym.experiments.statistics import stats
-from slategym.experiments.statistics.attribution import Attribution, attributions
+from slategym.experiments.statistics.attribution import (
+    NOWHERE,
+    Attribution,
+    Starts,
+    attributions,
+)
 from slategym.experiments.statistics.control import Controlled, controls
 from slategym.experiments.statistics.differences import (
     Difference,
@@ -25,10 +30,12 @@ from slategym.experiments.study import Place, Study
 
 KEYS = (  # columns of the rows that say whose they are, and the return
     *("world", "variant", "strength", "policy", "trained_in", "seed", "user", "person", "group"),
+    "split",
     *("return", "expected_return"),
 )
 
 
+TRAINING = ["split", "seed"]  # columns of the curves that tell trainings of a learner apart
 WHOSE = ("world", "variant", "policy", "trained_in", "group")
 
 
@@ -91,8 +98,16 @@ class Numbers:
         return None
 
 
-def compute_numbers(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> Numbers:
+def compute_numbers(
+    study: Study, rows: pd.DataFrame, curves: pd.DataFrame, starts: Starts = NOWHERE
+) -> Numbers:
     """Everything that is said of the rows.
+
+    Args:
+        study: that they are of.
+        rows: a session each.
+        curves: points of training.
+        starts: where trainings began, if not at the opponent.
 
     Raises:
         ValueError: if rows that the verdict needs are missing or do not pair.
@@ -117,7 +132,7 @@ def compute_numbers(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> N
         differences=differences,
         controls=controlled,
         carried=_carried(study, rows),
-        attributions=attributions(study, rows, told),
+        attributions=attributions(study, rows, told, starts),
         sensitivity=table_of(
             study,
             rows,
@@ -174,7 +189,7 @@ def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -
         {place: _side(study, mine[place], own, columns) for place, own in cells.items()},
         {place: float(lesson["steps"].max()) for place, lesson in lessons.items()},
         {
-            place: float(lesson.groupby("seed")["cpu_seconds"].max().mean())
+            place: float(lesson.groupby(TRAINING)["cpu_seconds"].max().mean())
             for place, lesson in lessons.items()
         },
     )

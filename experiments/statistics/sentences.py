@@ -6,9 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from slategym.experiments.statistics.attribution import (
     INTERACTION,
     PLANNING,
+    START,
     TRIAL,
     TUNING,
     Attribution,
@@ -121,14 +124,21 @@ class Facts:
     @property
     def equals(self) -> tuple[str, ...]:
         """What does not look ahead and is clearly beaten in no place, or clearly ahead in one."""
-        found = []
-        for baseline in self.others:
-            world = self.over(baseline, self.place)
-            sides = [world.side] if world is not None else []
-            sides += [read.side for read in self.before_judges(baseline)]
-            if sides and (max(sides) <= 0 or min(sides) < 0):
-                found.append(baseline)
-        return tuple(found)
+        found = {baseline: self._sides(baseline) for baseline in self.others}
+        return tuple(
+            b for b, sides in found.items() if sides and (max(sides) <= 0 or min(sides) < 0)
+        )
+
+    @property
+    def betters(self) -> tuple[str, ...]:
+        """Of these, whoever is clearly ahead of it somewhere and nowhere clearly behind."""
+        return tuple(b for b in self.equals if min(self._sides(b)) < 0 and max(self._sides(b)) <= 0)
+
+    def _sides(self, baseline: str) -> list[int]:
+        """How it stands to a baseline in the world and before the judges, as far as it was read."""
+        world = self.over(baseline, self.place)
+        sides = [world.side] if world is not None else []
+        return sides + [read.side for read in self.before_judges(baseline)]
 
     @property
     def outcome(self) -> str:
@@ -170,8 +180,13 @@ class Facts:
                 + f" ({unit}), may come from the same fault."
             )
         if self.outcome in ("wins", "opponent only", "not controlled"):
-            names = listed([self.study.roles.say(name) for name in self.equals])
-            lead = f"As much is had without looking ahead, by {names}. " if names else ""
+            alike = [name for name in self.equals if name not in self.betters]
+            lead = "".join(
+                f"{much} is had without looking ahead, by "
+                f"{listed([self.study.roles.say(name) for name in names])}. "
+                for much, names in (("More", self.betters), ("As much", alike))
+                if names
+            )
             return (
                 f"{lead}{who} beats {opponent}: {world} {unit} in the simulated world"
                 + (f" and {before}." if before else ".")
@@ -214,7 +229,18 @@ class Facts:
     def _others(self) -> Iterator[str]:
         """How it stands to all else that it is compared with, those alike in one sentence."""
         alike: dict[tuple[int, ...], list[str]] = {}
+        same = self._same_as_opponent()
+        if same and self.world.side:
+            names = listed([self.study.roles.say(name) for name in same])
+            verb = "shows" if len(same) == 1 else "show"
+            opponent = self.study.roles.say(self.study.roles.opponent)
+            yield (
+                f"{names[0].upper()}{names[1:]} {verb} the very slates of {opponent} here, so that "
+                "the same holds against them"
+            )
         for baseline in self.others:
+            if baseline in same and self.world.side:
+                continue
             world, judges = self.over(baseline, self.place), self.before_judges(baseline)
             if world is None:
                 continue
@@ -230,6 +256,29 @@ class Facts:
                 0: f"There is no clear difference to {listed(names)}{where}",
                 -1: f"It loses to {listed(names)}{where}",
             }[side]
+
+    def _same_as_opponent(self) -> list[str]:
+        """Whatever earns what the opponent does, session by session, in the world and elsewhere."""
+
+        def equal(a: Difference | None, b: Difference | None) -> bool:
+            return a is not None and b is not None and bool(np.allclose(_ends(a), _ends(b)))
+
+        opponent = self.study.roles.opponent
+        return [
+            baseline
+            for baseline in self.others
+            if equal(self.over(baseline, self.place), self.world)
+            and all(
+                equal(mine.difference, theirs.difference)
+                for mine, theirs in zip(
+                    self.before_judges(baseline), self.before_judges(opponent), strict=False
+                )
+            )
+        ]
+
+
+def _ends(d: Difference) -> tuple[float, float, float]:
+    return d.estimate.value, d.estimate.low, d.estimate.high
 
 
 def _split(name: str, world: Difference, judges: tuple[Read, ...]) -> str:
@@ -258,6 +307,10 @@ def of_which(study: Study, found: Attribution, whole: Difference) -> str:
         d, shown = step.difference, said(step.difference)
         if step.name == TUNING:
             parts.append(f"tuning is worth {d.estimate.signed()} to {opponent}")
+        elif step.name == START:
+            parts.append(
+                f"it began at {roles.say(step.policy)}, which is worth {d.estimate.signed()}"
+            )
         elif step.name == INTERACTION and step.policy == REFIT:
             parts.append(
                 f"a supervised model with the same slates would be {d.estimate.signed()} ahead of "

@@ -1,19 +1,19 @@
-"""Where the spread of a mean comes from: people, arrivals, seeds; and Student's interval of it.
+"""Where the spread of a mean comes from: people, arrivals, seeds, splits; and its interval.
 
 A table of seeds by users, several users a person, is taken as the sum of independent effects of
 
     person + arrival + seed x person + seed + rest,
 
-by the method of moments. Few seeds say little of how seeds differ; a bootstrap of three cannot know
-that, an interval with Satterthwaite's degrees of freedom does.
+and of one more where there are several splits of the people into parties, in which all the others
+are drawn anew; by the method of moments. Few seeds or splits say little of how they differ; a
+bootstrap of three cannot know that, Student's quantile of two degrees of freedom does.
 
-Source: Satterthwaite 1946, Biometrics Bulletin 2, 110-114; Searle, Casella and McCulloch 1992,
-Variance Components, chapter 4.
+Source: Searle, Casella and McCulloch 1992, Variance Components, chapter 4.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,11 +25,10 @@ FEW_SEEDS = 5  # of fewer, but several, Student's interval is shown beside the b
 
 
 class Interval(NamedTuple):
-    """Two ends, and what they rest on."""
+    """Two ends."""
 
     low: float
     high: float
-    freedom: float  # degrees, Satterthwaite's
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Components:
     seed_person: float
     seed: float
     rest: float  # of a session
+    split: float = 0.0  # of the people into parties; 0 where there is one
 
     @property
     def said(self) -> str:
@@ -51,43 +51,73 @@ class Components:
 
 
 def t_interval(table: Table) -> Interval:
-    """Of the mean of a table with two seeds or more: people and seeds both drawn at random.
+    """Of the mean of a table with several seeds or splits, all drawn at random, as people are.
+
+    What people and seeds each add to the variance of the mean is estimated, and its reach is
+    Student's with its own degrees of freedom; the reaches are added in squares. The means of splits
+    hold whatever differs between them, people and seeds as well: with several, Student's interval
+    of these means counts where it is the wider, which has the coverage that it is to have however
+    splits differ, and somewhat more where they do not.
 
     Args:
         table: seeds by users, of differences say.
 
     Raises:
-        ValueError: if there is one seed, or one person.
+        ValueError: if there is one seed and one split, or one person in a split.
+
+    Source: Howe 1974, Journal of the American Statistical Association 69, 789-794; Zou and Donner
+    2008, Statistics in Medicine 27, 1693-1702.
     """
-    S, P = len(table.seed_S), table.num_people
-    if S < 2 or P < 2:
+    S, Z = len(table.seed_S), table.num_splits
+    parts = [_spread(table.of_split(z)) for z in range(Z)] if Z > 1 else [_spread(table)]
+    P = min(part.people for part in parts)
+    if (S < 2 and Z < 2) or P < 2:
         raise ValueError(f"an interval over seeds and people needs two of each, got {S} and {P}")
-    mean, y_SP = _by_person(table)
+    share_Z = np.bincount(table.splits) / len(table.user_U)
+    mean = float(table.value_SU.mean())
+    of_people = sum(w**2 * part.of_people for w, part in zip(share_Z, parts, strict=True))
+    of_seeds = max(0.0, sum(w**2 * part.of_seeds for w, part in zip(share_Z, parts, strict=True)))
+    terms = ((of_people, sum(part.people for part in parts) - Z), (of_seeds, Z * (S - 1)))
+    reach = sum(_reach(size, freedom) ** 2 for size, freedom in terms if size > 0) ** 0.5
+    if Z > 1:
+        between = float(np.var(table.by_split, ddof=1) * (share_Z @ share_Z))
+        reach = max(reach, _reach(between, Z - 1))
+    return Interval(mean - reach, mean + reach)
+
+
+def _reach(square: float, freedom: int) -> float:
+    """Student's, of an estimate with that variance."""
+    return float(student.ppf((1 + COVERAGE) / 2, freedom) * square**0.5)
+
+
+class _Spread(NamedTuple):
+    """Of the mean of one split: what people, with all that is drawn per session, and seeds add."""
+
+    of_people: float
+    of_seeds: float  # estimated without bias, so perhaps below zero
+    people: int
+
+
+def _spread(table: Table) -> _Spread:
+    S, P = len(table.seed_S), table.num_people
+    if P < 2:
+        return _Spread(0.0, 0.0, P)
+    y_SP = _by_person(table)
     person_P, seed_S = y_SP.mean(0), y_SP.mean(1)
+    of_people = float(np.var(person_P, ddof=1)) / P
+    if S < 2:
+        return _Spread(of_people, 0.0, P)
     left_SP = y_SP - person_P - seed_S[:, None] + y_SP.mean()
-    of_person = S * float((person_P - person_P.mean()) @ (person_P - person_P.mean())) / (P - 1)
-    of_seed = P * float((seed_S - seed_S.mean()) @ (seed_S - seed_S.mean())) / (S - 1)
-    of_both = float((left_SP**2).sum()) / ((S - 1) * (P - 1))
-    # what both share is counted once; a component that would be negative is none
-    squares = max(of_person + of_seed - of_both, of_person, of_seed)
-    terms = of_person**2 / (P - 1) + of_seed**2 / (S - 1)
-    if squares not in (of_person, of_seed):
-        terms += of_both**2 / ((S - 1) * (P - 1))
-    elif squares == of_person:
-        terms = of_person**2 / (P - 1)
-    else:
-        terms = of_seed**2 / (S - 1)
-    freedom = squares**2 / terms if terms > 0 else float(P - 1)
-    reach = student.ppf((1 + COVERAGE) / 2, freedom) * np.sqrt(squares / (S * P))
-    return Interval(float(mean - reach), float(mean + reach), float(freedom))
+    of_both = float((left_SP**2).sum()) / ((S - 1) * (P - 1) * S * P)
+    return _Spread(max(of_people, of_both), float(np.var(seed_S, ddof=1)) / S - of_both, P)
 
 
-def _by_person(table: Table) -> tuple[float, np.ndarray]:
-    """The mean, and what each person adds to it, scaled so that their mean is the mean, (S, P)."""
+def _by_person(table: Table) -> np.ndarray:
+    """What each person adds to the mean, scaled so that their mean is the mean, (S, P)."""
     mean = float(table.value_SU.mean())
     left_SP = np.stack([np.bincount(table.person_U, row - mean) for row in table.value_SU])
-    scale = table.num_people / len(table.user_U)
-    return mean, mean + left_SP * scale
+    added_SP: np.ndarray = mean + left_SP * (table.num_people / len(table.user_U))
+    return added_SP
 
 
 def components(table: Table) -> Components:
@@ -96,6 +126,8 @@ def components(table: Table) -> Components:
     Raises:
         ValueError: if there is one seed.
     """
+    if table.num_splits > 1:
+        return _within_splits(table)
     value_SU, person_U = table.value_SU, table.person_U
     S, U = value_SU.shape
     if S < 2:
@@ -122,3 +154,14 @@ def components(table: Table) -> Components:
     of_seed = float(((seed_S - seed_S.mean()) ** 2).sum()) / (S - 1)
     seed = max(0.0, of_seed - rest / U - seed_person * squares / U)
     return Components(person, arrival, seed_person, seed, rest)
+
+
+def _within_splits(table: Table) -> Components:
+    """Means of the splits' own components, and how the splits' means differ beyond them."""
+    parts = [table.of_split(z) for z in range(table.num_splits)]
+    found = [components(part) for part in parts]
+    mean = Components(
+        *(float(np.mean([getattr(c, f.name) for c in found])) for f in fields(Components))
+    )
+    inside = float(np.mean([s.of_people + s.of_seeds for s in map(_spread, parts)]))
+    return replace(mean, split=max(0.0, float(np.var(table.by_split, ddof=1)) - inside))

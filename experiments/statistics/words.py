@@ -6,7 +6,7 @@ signs or rounding, and `said` adds the one rule of "clear".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,28 +15,40 @@ if TYPE_CHECKING:
 SIDES = {1: "clearly ahead", 0: "no clear difference", -1: "clearly behind"}
 
 
-def level(value: float, low: float, high: float, digits: int = 2) -> str:
+def level(
+    value: float, low: float, high: float, digits: int = 2, by_split: Sequence[float] = ()
+) -> str:
     """A level and its interval.
 
     >>> level(22.6, 21.0, 24.1)
     '22.60 [21.00, 24.10]'
     """
-    number, ends = parts(value, low, high, digits=digits)
+    number, ends = parts(value, low, high, digits=digits, by_split=by_split)
     return f"{number} {ends}"
 
 
-def signed(value: float, low: float, high: float, digits: int = 2) -> str:
+def signed(
+    value: float, low: float, high: float, digits: int = 2, by_split: Sequence[float] = ()
+) -> str:
     """A difference and its interval, with explicit signs; what rounds to nothing has a plus.
 
     >>> signed(-0.001, -0.52, 0.5)
     '+0.00 [-0.52, +0.50]'
+    >>> signed(1.6, 0.4, 2.8, by_split=(1.2, 2.1, 1.5))
+    '+1.60 [+0.40, +2.80; splits +1.20 to +2.10]'
     """
-    number, ends = parts(value, low, high, sign="+", digits=digits)
+    number, ends = parts(value, low, high, sign="+", digits=digits, by_split=by_split)
     return f"{number} {ends}"
 
 
 def parts(
-    value: float, low: float, high: float, *, sign: str = "", digits: int = 2
+    value: float,
+    low: float,
+    high: float,
+    *,
+    sign: str = "",
+    digits: int = 2,
+    by_split: Sequence[float] = (),
 ) -> tuple[str, str]:
     """The number and its interval apart, for tables that set them differently.
 
@@ -46,9 +58,13 @@ def parts(
         high: the other end.
         sign: "+" for differences.
         digits: after the point.
+        by_split: the same of each split of the people into parties; (): there is one.
     """
     number, least, most = (f"{x:{sign}z.{digits}f}" for x in (value, low, high))
-    return number, f"[{least}, {most}]"
+    if not by_split:
+        return number, f"[{least}, {most}]"
+    first, last = (f"{x:{sign}z.{digits}f}" for x in (min(by_split), max(by_split)))
+    return number, f"[{least}, {most}; splits {first} to {last}]"
 
 
 def signed_number(value: float, digits: int = 2) -> str:

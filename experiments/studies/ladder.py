@@ -7,6 +7,8 @@ only have the first two: what is left is planning.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from slategym.experiments.study import Learner
 
 PRESENT = (
@@ -16,11 +18,21 @@ PRESENT = (
 """Learners that look no further than the slate, with their own defaults: as many slates as
 plackett-luce has."""
 
-SLOW = ("proto-sac", "proto-sac-gamma0")
-"""Left out where time is short: updates of stable-baselines3 are not batched over users."""
+WARY = "-pessimistic"  # at the end of a learner's name: trained where models that disagree cost
+PENALTY = 1.0  # reward that a click loses there per unit of disagreement
+SLOW = ("proto-sac", "proto-sac-gamma0", f"plackett-luce{WARY}")
+"""Left out where time is short: updates of stable-baselines3 are not batched over users, and who is
+wary needs two more models of the world's people."""
 
 
 def ladder(*learners: Learner) -> tuple[Learner, ...]:
-    """These learners, each followed by itself told to look at the present, after `PRESENT`."""
+    """These learners, each followed by itself told to look at the present, after `PRESENT`.
+
+    Last, the first of them trained with pessimism, in the study's first place.
+    """
     pairs = (x for learner in learners for x in (learner, learner.present_only))
-    return (*PRESENT, *pairs)
+    first = learners[0]
+    wary = replace(
+        first, label=f"{first.name}{WARY}", places=("world",), training={"pessimism": PENALTY}
+    )
+    return (*PRESENT, *pairs, wary)

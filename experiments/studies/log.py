@@ -65,8 +65,10 @@ PROFILES = {
         sweep=False,
     ),
     "full": Profile(
-        "10 seeds, 2,000 users, 4.5 times the training: the answer to quote",
-        seeds=10,
+        "5 seeds in each of 3 splits of the people, 2,000 users, 4.5 times the training: the "
+        "answer to quote",
+        seeds=5,
+        splits=3,
         users=2_000,
         training=4.5,
         control_seeds=None,
@@ -135,7 +137,7 @@ def study(request: Request) -> Study:
         words=words,
         settings=(
             ("who fits what", "A the world, B ranker and state, J the judge: nobody in two"),
-            ("who is read", "J's people in three groups: calibration, selection, evaluation"),
+            ("who is read", "J's people, in groups: calibration, selection, evaluation, control"),
             ("who trains", "arrivals of A's and B's people"),
             ("assumptions", f"{name}: what no log shows; see “What it rests on”"),
         ),
@@ -206,7 +208,8 @@ def _places(
             world,
             name="static",
             luck=CONTROL_LUCK,
-            settings={**shared, "static": True},
+            group="control",
+            settings={**shared, "users": "control", "static": True},
             strength=None if boredom is None else 0.0,
             role="control",
             title="static twin (control)",

@@ -21,6 +21,7 @@ def run_study(
     agents: Sequence[str] = (),
     objective: Mapping[str, float] | None = None,
     assumptions: str | None = None,
+    splits: int | None = None,
     seeds: int | None = None,
     users: int | None = None,
     slate_size: int | None = None,
@@ -37,6 +38,7 @@ def run_study(
         agents: learners instead of the study's: names, or "module:Class".
         objective: reward per unit of signals by name, for the study `log`.
         assumptions: what no log shows of people, by name, several with commas, for studies of logs.
+        splits: ways to part the people, 1 to 3, for studies of logs.
         seeds: of training, each learner.
         users: on whom policies are read.
         slate_size: items per slate, where the study lets it be chosen.
@@ -71,6 +73,7 @@ def run_study(
         log=None if log is None else os.fspath(log),
         objective=tuple((objective or {}).items()),
         assumptions=assumptions,
+        splits=splits,
     )
     chosen = find_study(study, request) if isinstance(study, str) else study
     return benchmark.run_study(chosen, request)

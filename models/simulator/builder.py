@@ -57,7 +57,7 @@ from slategym.models.simulator.click_rates import (
 )
 from slategym.models.simulator.labels import label_of_choice, labels_of_log
 from slategym.models.simulator.pace import Pace, moves_of, pace_of
-from slategym.models.simulator.parties import USUAL, Parties, PartySettings
+from slategym.models.simulator.parties import USUAL, Parties, PartySettings, Split
 from slategym.models.simulator.pessimism import pessimistic
 from slategym.models.simulator.population import first, usual
 from slategym.models.simulator.sessions import PATIENCES, PatienceChosen, choose_patience
@@ -67,7 +67,8 @@ from slategym.models.simulator.users import LearnedUsers, Taste
 PREPARED = 50_000  # arrivals whose histories are read beforehand; of more, as they arrive
 CALIBRATED = 2**25  # entries of a table of people by items, at most, while constants are found
 SHOWN = 30  # slates of a session that agents may look back on, at most
-REMEMBERED = 2  # logs whose builders a process keeps
+REMEMBERED = 4  # builders that a process keeps: of the splits of a log, or of several logs
+LOGS = 2  # that a process keeps
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class WorldSettings:
     ensemble: int = 3  # models that may disagree, the world's own included
     family: str | None = None  # of the people; None: the role's usual one
     anyway: bool = False  # whether people who do worse than no model are taken all the same
+    split: Split = 0  # of the people into parties
 
     @property
     def people(self) -> str:
@@ -124,10 +126,10 @@ class WorldSettings:
 class WorldBuilder:
     """A log, its three models, and the constants that all worlds of it share."""
 
-    def __init__(self, log: Log, recipe: Recipe) -> None:
+    def __init__(self, log: Log, recipe: Recipe, split: Split = 0) -> None:
         """Part the people; models are fitted when a world first needs them."""
         self.log, self.recipe = log, recipe
-        self.parties = Parties(log, recipe.parties)
+        self.parties = Parties(log, recipe.parties, split)
         self.pace = self._pace()
         self._tastes: dict[tuple[str, str, str, int], Taste[Any]] = {}
         self._constants: dict[tuple[str, str], Constants] = {}
@@ -460,23 +462,24 @@ class WorldBuilder:
             )
 
 
-_BUILDERS: dict[tuple[str, ...], WorldBuilder] = {}
+_BUILDERS: dict[tuple[Any, ...], WorldBuilder] = {}
 _READ: dict[tuple[Any, ...], Log] = {}
 
 
-def builder_of(log: Log | str, recipe: Recipe) -> WorldBuilder:
+def builder_of(log: Log | str, recipe: Recipe, split: Split = 0) -> WorldBuilder:
     """The builder of that log, one a process for equal content.
 
     Args:
         log: itself, a folder's path, or the name of a data set.
         recipe: of its worlds.
+        split: of its people into parties, see `parties`.
     """
     read = log if isinstance(log, Log) else _read(log)
-    key = (read.sha256, read.name, recipe.world)
+    key = (read.sha256, read.name, recipe.world, split)
     if key not in _BUILDERS:
         while len(_BUILDERS) >= REMEMBERED:
             _BUILDERS.pop(next(iter(_BUILDERS)))
-        _BUILDERS[key] = WorldBuilder(read, recipe)
+        _BUILDERS[key] = WorldBuilder(read, recipe, split)
     return _BUILDERS[key]
 
 
@@ -493,7 +496,7 @@ def _read(log: str) -> Log:
     stamps = [(f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.is_file()]
     key = (log, str(folder.absolute()), *stamps)
     if key not in _READ:
-        while len(_READ) >= REMEMBERED:
+        while len(_READ) >= LOGS:
             _READ.pop(next(iter(_READ)))
         _READ[key] = load_log(log)
     return _READ[key]

@@ -11,6 +11,7 @@ from slategym.models.people.registry import find_family
 from slategym.models.simulator.assumptions import MILD_RULE, Label, find_assumptions
 from slategym.models.simulator.builder import Recipe, WorldSettings
 from slategym.models.simulator.click_rates import ClickRates
+from slategym.models.simulator.parties import Split
 from slategym.models.simulator.world import ROLES, build_world
 
 DATASET = "movielens-100k"
@@ -56,6 +57,7 @@ def movielens(
     ensemble: Count = 3,
     family: str | None = None,
     anyway: bool = False,
+    split: Split = 0,
     device: str = "cpu",
 ) -> World:
     """Films for people who choose, like and rate as models learned from MovieLens-100K.
@@ -91,7 +93,7 @@ def movielens(
             played by another family of models under the same assumed rules.
         static: True: the negative control, without boredom, patience, drift and clock.
         users: whose histories: "training" (people of A and B), or "calibration", "selection",
-            "evaluation" (three groups of J's people).
+            "evaluation", "control" (groups of J's people).
         slate_size: slots.
         assumptions: what is added because no log shows it: "none", "mild", "lasting", "mixed",
             "habit", "smooth" or "return" (docs/assumptions.md), perhaps with other numbers, as in
@@ -103,6 +105,8 @@ def movielens(
         ensemble: models of the world's people that are asked, each fitted in about a minute.
         family: of the people: bert, factor, gp, covisitation; null: bert, of the judge factor.
         anyway: True takes a family that does worse than no model on people unknown to it.
+        split: which of three ways to part the people: turned round, so that A's place is taken by
+            those who were B's, B's by J's, J's by A's.
         device: of every tensor.
 
     Source:
@@ -117,6 +121,6 @@ def movielens(
     played_by = None if family is None else find_family(family)
     settings = WorldSettings(
         lookup("role", role, ROLES), static, users, slate_size, assumed, state, starts, device,
-        None, pessimism, ensemble, played_by, anyway,
+        None, pessimism, ensemble, played_by, anyway, split,
     )  # fmt: skip
     return build_world(DATASET, MOVIELENS, settings)

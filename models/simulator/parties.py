@@ -1,8 +1,13 @@
 """The three independent parties of an honest comparison, and the people each may know.
 
 A simulates, B acts, J judges. Their models are fitted on different people; J's people are also
-the ones on whom policies are read, again in three groups that share nobody: one to calibrate the
-worlds, one to select (caps, checkpoints), one to evaluate.
+the ones on whom policies are read, again in groups that share nobody: one to calibrate the worlds,
+one to select (caps, checkpoints), one to evaluate, and one for the control, whose people are met
+nowhere else.
+
+Another split of the same people turns the parties round: A's place is taken by whom B's had, B's by
+J's, J's by A's. So in three splits everybody is judged once, and whoever selects in one of them
+evaluates in none.
 """
 
 from __future__ import annotations
@@ -11,12 +16,13 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
 from slategym.envs.names import UsageError
+from slategym.envs.settings import Range
 from slategym.envs.types import AgentLog, Population
 from slategym.models.data.log import Log
 from slategym.models.data.sittings import clicked
@@ -38,8 +44,11 @@ from slategym.models.text.vectors import item_text_vectors
 
 SHARES = {"A": 1 / 3, "B": 1 / 3, "J": 1 / 3}
 GROUP_SHARES = {"calibration": 0.2, "selection": 0.3, "evaluation": 0.5}
-GROUPS = ("training", *GROUP_SHARES)
+CONTROL_SHARE = 1 / 3  # of the evaluation people, who are in the control and nowhere else
+GROUPS = ("training", *GROUP_SHARES, "control")
 SPLIT_SEED = 7
+MOST_SPLITS = len(SHARES)  # a further one would judge people for a second time
+Split = Annotated[int, Range(0, MOST_SPLITS - 1)]
 FEWEST_PEOPLE = 15  # of whom every group has one
 UNMET = "J-unmet"  # J's people without the selection people: the fit on whom figures are read
 USUAL = {"A": BERT, "B": BERT, "J": "factor"}  # family of each party's model
@@ -63,20 +72,32 @@ class PartySettings:
 class Parties:
     """A log, its people in their groups, and the models fitted on them when first needed."""
 
-    def __init__(self, log: Log, settings: PartySettings = PartySettings()) -> None:
+    def __init__(
+        self, log: Log, settings: PartySettings = PartySettings(), split: Split = 0
+    ) -> None:
         """Part the people; nothing is fitted yet.
+
+        Args:
+            log: whose people.
+            settings: of the models.
+            split: which of the ways to part them; see this module.
 
         Raises:
             UsageError: if the log has too few people, or too few with a click.
         """
-        self.log, self.settings = log, settings
+        self.log, self.settings, self.split = log, settings, split
         if log.num_users < FEWEST_PEOPLE:
             raise UsageError(_too_few(log, f"has {log.num_users}"))
-        parts = split_users(log.num_users, SHARES, SPLIT_SEED)
+        thirds = list(split_users(log.num_users, SHARES, SPLIT_SEED).values())
+        parts = dict(zip(SHARES, thirds[split:] + thirds[:split], strict=True))
         self.people: dict[str, np.ndarray] = dict(parts)
         groups = split_users(len(parts["J"]), GROUP_SHARES, SPLIT_SEED + 1)
         for group, at in groups.items():
             self.people[group] = parts["J"][at]
+        shares = {"evaluation": 1 - CONTROL_SHARE, "control": CONTROL_SHARE}
+        last = self.people["evaluation"]
+        for group, at in split_users(len(last), shares, SPLIT_SEED + 2).items():
+            self.people[group] = last[at]
         self.people[UNMET] = np.setdiff1d(parts["J"], self.people["selection"])
         self.people["training"] = np.sort(np.concatenate([parts["A"], parts["B"]]))
         self.warm = self._warm()
@@ -97,7 +118,7 @@ class Parties:
         return wanted
 
     def population(self, group: str, starts: int | None = None) -> Population:
-        """Starting points of a group's people: training (A and B), or one of J's three groups.
+        """Starting points of a group's people: training (A and B), or one of J's groups.
 
         Raises:
             UsageError: if there is no such group.
@@ -126,6 +147,7 @@ class Parties:
         """Where below `home`, and all that decides the model."""
         s = self.settings
         decides: list[Any] = [self.log.sha256, SHARES, SPLIT_SEED, party]
+        decides += [self.split] if self.split else []
         if family == BERT:
             decides += [s.model, s.training, s.validation_share, member, FORMAT]
             return f"models/{self.slug}-{party}", decides

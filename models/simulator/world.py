@@ -20,6 +20,7 @@ from slategym.models.data.log import Log
 from slategym.models.people.registry import find_family
 from slategym.models.simulator.assumptions import Assumptions, find_assumptions
 from slategym.models.simulator.builder import Recipe, WorldSettings, builder_of
+from slategym.models.simulator.parties import Split
 
 ROLES = {"world": "A", "judge": "J"}
 LOG = Recipe("slategym/Log-v0", "slategym/Log-Judge-v0")
@@ -43,6 +44,7 @@ def learned_world(
     objective: Objective = None,
     family: str | None = None,
     anyway: bool = False,
+    split: Split = 0,
     device: str = "cpu",
 ) -> World:
     """A world of people learned from a log; the models are fitted once and kept.
@@ -56,7 +58,7 @@ def learned_world(
             by default of another family.
         static: True: the negative control: nothing that a user does changes what comes next.
         users: whose histories: "training" (people of A and B), or "calibration", "selection",
-            "evaluation" (three groups of J's people).
+            "evaluation", "control" (groups of J's people).
         slate_size: slots; None: as the log's slates have, else 5.
         state: False leaves out the B-model and its embedding, which is faster.
         starts: points of each person's history at which they may arrive.
@@ -68,6 +70,8 @@ def learned_world(
         family: kind of model that plays the people: "bert", "factor", "gp", "covisitation",
             or one of another package; None: "bert" in the world, "factor" of the judge.
         anyway: True takes a family that does worse than no model, which the labels then say.
+        split: which of three ways to part the people: turned round, so that A's place is taken by
+            those who were B's, B's by J's, J's by A's.
         device: of every tensor.
 
     Raises:
@@ -93,6 +97,7 @@ def learned_world(
             objective=read_objective(objective),
             family=None if family is None else find_family(family),
             anyway=anyway,
+            split=split,
             device=device,
         ),
     )
@@ -101,7 +106,7 @@ def learned_world(
 def build_world(log: Log | str | Path, recipe: Recipe, settings: WorldSettings) -> World:
     """The world of a recipe; choices of policies are made in A's world, on selection people."""
     log = str(log) if isinstance(log, Path) else log
-    world = builder_of(log, recipe).world(settings)
+    world = builder_of(log, recipe, settings.split).world(settings)
     # choices are made in the open world, whoever asks: neither judge nor control has a part in them
     family = settings.family if settings.role == "A" else None
     chosen_in = replace(
@@ -182,6 +187,7 @@ def log_world(
     objective: str | None = None,
     family: str | None = None,
     anyway: bool = False,
+    split: Split = 0,
     device: str = "cpu",
 ) -> World:
     """People of a log of your own, who choose and respond as a BERT learned from it.
@@ -230,7 +236,7 @@ def log_world(
             (docs/assumptions.md), perhaps with other numbers, as in "lasting:duration=8".
         static: True: the negative control, without boredom, patience, drift and clock.
         users: whose histories: "training" (people of A and B), or "calibration", "selection",
-            "evaluation" (three groups of J's people).
+            "evaluation", "control" (groups of J's people).
         slate_size: slots; null: as the log's slates have, else 5.
         state: False leaves out the B-model and its embedding, which is faster.
         starts: points of each person's history at which they may arrive.
@@ -242,6 +248,8 @@ def log_world(
         family: kind of model that plays the people: bert, factor, gp, covisitation; null:
             bert, of the judge factor.
         anyway: True takes a family that does worse than no model on people unknown to it.
+        split: which of three ways to part the people: turned round, so that A's place is taken by
+            those who were B's, B's by J's, J's by A's.
         device: of every tensor.
 
     Source:
@@ -264,5 +272,6 @@ def log_world(
         objective=objective,
         family=family,
         anyway=anyway,
+        split=split,
         device=device,
     )

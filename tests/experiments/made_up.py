@@ -97,7 +97,7 @@ def episode_rows(
                 trained_in = "static" if variant == "static" else "world"
                 scaled = gain * (boredom / 4.0 if variant == "world" else 1.0)
                 for s in range(num_seeds):
-                    level = LADDER["supervised"] + scaled + 0.1 * (s - (num_seeds - 1) / 2)
+                    level = LADDER["supervised"] + scaled + 0.05 * (s - (num_seeds - 1) / 2)
                     parts.append((variant, boredom, policy, trained_in, s, group, level))
     frames = []
     for variant, boredom, policy, trained_in, s, group, level in parts:
@@ -153,6 +153,7 @@ def result(rows: pd.DataFrame | None = None, **changes: Any) -> Result:
             {
                 "policy": agent,
                 "trained_in": place,
+                "split": 0,
                 "seed": seed,
                 "steps": steps,
                 "seconds": steps / 3000,

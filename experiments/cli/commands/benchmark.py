@@ -14,10 +14,10 @@ from slategym.experiments.studies.registry import STUDIES, studies
 from slategym.models.console import plain_console
 
 EPILOG = r"""
-**A first answer, in minutes on two cores: 3 seeds, 600 users**\
+**A first answer, in minutes on two cores: 3 seeds, 315 users**\
 `slategym benchmark movielens`
 
-**The answer to quote: 10 seeds, 1256 users, longer training**\
+**The answer to quote: 3 splits of the people, 5 seeds in each, longer training**\
 `slategym benchmark movielens --profile full --out runs/movielens-full`
 
 **SlateQ's published table, beside the same agent with a value for no click: 2 seeds**\
@@ -67,6 +67,13 @@ def benchmark(
         str | None,
         typer.Option(
             help="What no log shows of people, by name, as mild,lasting (studies of logs)."
+        ),
+    ] = None,
+    splits: Annotated[
+        int | None,
+        typer.Option(
+            help="Ways to part the people, 1 to 3: all is fitted and trained anew in each "
+            "(studies of logs)."
         ),
     ] = None,
     seeds: Annotated[
@@ -133,6 +140,7 @@ def benchmark(
         log=log,
         objective=weights,
         assumptions=assumptions,
+        splits=splits,
     )
     report = run_study(find_study(study, request), request)
     plain_console(stderr=True).print(f"report: {report}", highlight=False, soft_wrap=True)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import html
+import io
 import re
 from pathlib import Path
 
 import pytest
 from made_up import episode_rows, result
+from rich.console import Console
 
 import slategym.experiments.statistics.words as words
+from slategym.experiments.report.judges import judge_sentences
 from slategym.experiments.report.readme import readme_block
+from slategym.experiments.report.report import write_report
+from slategym.experiments.report.terminal import print_report
 from slategym.experiments.statistics.numbers import compute_numbers
 
 EXPERIMENTS = Path(words.__file__).parents[1]
@@ -46,3 +52,54 @@ def test_the_readme_says_what_the_report_says() -> None:
             assert (f"**{shown}**" if d.side else f" {shown} ") in text
     assert all(sentence in text for sentence in numbers.verdict.sentences)
     assert found.command in text
+
+
+def test_terminal_and_page_say_what_the_readme_says(tmp_path: Path) -> None:
+    found = result(episode_rows(num_users=60, boredoms=()))
+    report, screen = write_report(found, tmp_path), io.StringIO()
+    numbers = report.numbers
+    print_report(found, numbers, Console(file=screen, width=400))
+    page = html.unescape(re.sub(r"<[^>]+>", "", report.path.read_text()))
+    for d in (*numbers.differences, *numbers.control):
+        assert d.estimate.signed() in page
+        if d.agent == numbers.verdict.agent:
+            assert d.estimate.signed() in screen.getvalue()
+    for sentence in numbers.verdict.sentences:
+        assert sentence in page and sentence in screen.getvalue()
+
+
+def test_whose_training_is_not_served_stands_in_the_verdict_and_where_it_began(
+    tmp_path: Path,
+) -> None:
+    one = {"place": "world", "split": 0, "gain": -0.4, "low": -1.0, "high": 0.2}
+    begun = "supervised-capped"
+    served = (
+        {**one, "learner": "plackett-luce", "seed": 0, "policy": "start", "begun": begun},
+        {**one, "learner": "plackett-luce", "seed": 1, "policy": "trained", "begun": begun},
+        {**one, "learner": "proto-sac", "seed": 0, "policy": "trained", "begun": ""},
+        {**one, "learner": "proto-sac", "place": "static", "seed": 0, "policy": "start"},
+    )
+    found = result(episode_rows(num_users=60, boredoms=()), served=served)
+    assert found.starts == {("plackett-luce", "world"): begun}
+    report = write_report(found, tmp_path)
+    said = report.numbers.verdict.sentence
+    assert "served and read instead of what was trained, for plackett-luce (1 of 2)" in said
+    assert "proto-sac (" not in said  # what it does in the control is said there
+    assert "it began at the tuned diversity cap, which is worth +" in said
+    made = report.numbers.attribution("plackett-luce", "world")
+    assert made is not None and made.steps[0].name == "start"
+    whole = report.numbers.find("plackett-luce", "supervised", "world")
+    assert whole is not None
+    total = sum(step.difference.estimate.value for step in made.steps)
+    assert total == pytest.approx(whole.estimate.value)
+    page = report.path.read_text()
+    assert "1 of 4 trainings" not in page and "2 of 4 trainings" in page
+
+
+@pytest.mark.parametrize("met", [0, 40])
+def test_a_judge_whose_fit_has_met_who_is_read_says_so(met: int) -> None:
+    judge = {"model": "J: factor", "click_auc": 0.9, "protocol": "made up"}
+    found = result(model_metrics=(judge,), met={"J: factor": (met, 40)})
+    said = " ".join(judge_sentences(found))
+    assert "The judges, on people whom a fit of theirs has not met: J: factor (click AUC" in said
+    assert ("the fit has met the histories of 40 of the 40 people" in said) == bool(met)

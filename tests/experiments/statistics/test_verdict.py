@@ -66,10 +66,11 @@ def test_other_assumptions_have_sentences_of_their_own() -> None:
 
 
 def test_who_is_matched_without_learning_is_ahead_of_the_opponent_only() -> None:
-    for gains in ((0.6, 0.6), (1.0, 1.0)):  # the cap's own gain is 1
+    for gains, much in (((0.6, 0.6), "More"), ((1.0, 1.0), "As much")):  # the cap's own gain is 1
         found = judged(*gains, num_users=400).verdict
         assert (found.outcome, found.tone) == ("opponent only", "unsure")
-        assert found.sentence.startswith("As much is had without looking ahead, by the tuned dive")
+        lead = f"{much} is had without looking ahead, by the tuned diversity cap"
+        assert found.sentence.startswith(lead)
         assert "beats the supervised ranker: +" in found.sentence
     assert judged(1.8, 1.0, num_users=400).verdict.outcome == "wins"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +18,16 @@ from small_log import write_shop
 from small_movielens import small_movielens
 
 from slategym.agents.bandits.linear import LinearBanditSettings
+from slategym.agents.policy_gradient.ppo import PPOSettings
 from slategym.agents.registry import load_agent
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
+from slategym.experiments.runs.units import closure
 from slategym.experiments.studies.log import STRENGTHS, study
 from slategym.experiments.study import SELECTION_LUCK, Learner, Request, Study
 from slategym.models.simulator.assumptions import find_assumptions
@@ -129,9 +133,9 @@ def test_results_of_another_log_in_the_same_place_are_not_taken(tmp_path: Path) 
 class Ran:
     """The study of a log in miniature."""
 
-    def __init__(self, log: Path, out: Path) -> None:
+    def __init__(self, log: Path, out: Path, splits: int | None = None) -> None:
         self.screen, self.told = io.StringIO(), io.StringIO()
-        self.request = Request("smoke", out, users=8, log=str(log))
+        self.request = Request("smoke", out, users=8, log=str(log), splits=splits)
         self.study = small(study(self.request))
         screen, told = Console(file=self.screen, width=160), Console(file=self.told, width=200)
         self.report = run_study(self.study, self.request, screen, told)
@@ -159,6 +163,33 @@ def test_from_a_folder_to_a_report_in_its_own_words(ran: Ran, shop: Path) -> Non
     assert summary["study"] == "log" and summary["outcome"]
 
 
+def test_in_another_split_all_is_done_again_and_the_first_is_taken_up(
+    ran: Ran, shop: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(ran.report.parent, tmp_path / "run")
+    both = Ran(shop, tmp_path / "run", splits=2)
+    first, own = ({u.id for u in made.plan.units} for made in (ran, both))
+    assert first < own
+    assert f"{len(own - first)} of {len(own)}" in both.told.getvalue()
+    rows = both.rows
+    pd.testing.assert_frame_equal(
+        rows[rows["split"] == 0].reset_index(drop=True), ran.rows, check_dtype=False
+    )
+    read = rows.groupby("split")[["variant", "policy"]].apply(lambda x: set(map(tuple, x.values)))
+    assert read[0] == read[1]
+    people = [set(rows[rows["split"] == split]["person"]) for split in (0, 1)]
+    assert people[0].isdisjoint(people[1])
+    for unit in both.plan.lessons:
+        fits = {u.label for u in closure([unit]) if u.function == "fit@2"}
+        split = unit.spec["world_settings"].get("split", 0)
+        assert {label.endswith("split 1") for label in fits} == {split == 1}
+    assert "; splits " in both.html and "--splits 2" in both.html
+    assert "; splits " in both.screen.getvalue()
+    block = (both.report.parent / "docs" / "log-readme.md").read_text()
+    assert "; splits " in block
+    assert "; splits " not in ran.html + ran.screen.getvalue()
+
+
 def test_learners_are_read_in_the_world_and_before_the_judge_while_they_train(ran: Ran) -> None:
     watched = pd.read_parquet(ran.report.parent / "watched.parquet")
     assert set(watched["where"]) == {"world", "judge"} and set(watched["policy"]) == {"linucb"}
@@ -171,6 +202,66 @@ def test_learners_are_read_in_the_world_and_before_the_judge_while_they_train(ra
     assert (
         "The judges, on people whom a fit of theirs has not met: J: factor (click AUC" in ran.html
     )
+
+
+def test_stopping_where_the_judge_reads_best_is_read_on_evaluation_people(ran: Ran) -> None:
+    stopped, told = pd.read_parquet(ran.report.parent / "stopped.parquet"), ran.plan.stops
+    watched = pd.read_parquet(ran.report.parent / "watched.parquet")
+    seen = watched[watched["where"] == "judge"]
+    best = seen.loc[seen["gain"][::-1].idxmax(), "steps"]
+    assert (stopped["steps"] == best).all() and (stopped["judge"] == "judge").all()
+    assert set(stopped["where"]) == {"world", "judge", "judge-gp"}
+    assert ((stopped["gain"] == 0) | (best < seen["steps"].max())).all()
+    (unit,) = told
+    assert {p["settings"]["users"] for p in unit.spec["places"]} == {"evaluation"}
+    assert "Early stopping" in ran.html
+
+
+def test_the_control_has_people_of_its_own_and_reads_what_was_trained(ran: Ran) -> None:
+    rows = ran.rows
+    people = {
+        group: set(rows.loc[rows["group"] == group, "person"])
+        for group in ("evaluation", "selection", "control")
+    }
+    assert all(people.values())
+    assert not people["control"] & (people["evaluation"] | people["selection"])
+    control = rows[rows["variant"] == "static"]
+    assert set(control["group"]) == {"control"}
+    read = control.groupby("policy")["user"].apply(frozenset)
+    assert read.nunique() == 1  # everybody before the same people
+    own = [u for u in ran.plan.readings if u.spec["place"] == "static" and not u.spec["policy"]]
+    assert own and all(unit.spec["snapshot"] == 1 for unit in own)
+    elsewhere = (u for u in ran.plan.readings if u.spec["place"] != "static")
+    assert not any("snapshot" in unit.spec for unit in elsewhere)
+    assert "people are in no other place" in ran.html
+
+
+def test_who_is_judged_and_met_by_the_judges_fit_is_counted(ran: Ran) -> None:
+    about = json.loads((ran.report.parent / "study.json").read_text())["preparation"]
+    read = about["log"]["people"]["evaluation"]
+    assert set(map(tuple, about["accuracy"]["met"].values())) == {(read, read)}
+    assert f"the fit has met the histories of {read} of the {read} people" in ran.html
+
+
+def test_a_learner_may_train_where_disagreement_costs(shop: Path, tmp_path: Path) -> None:
+    request = Request("smoke", tmp_path, users=8, log=str(shop))
+    tiny = PPOSettings(num_steps=6_400, num_users=4, rollout=4, shortlist=20)
+    wary = Learner(
+        "plackett-luce",
+        tiny,
+        "plackett-luce-pessimistic",
+        ("world",),
+        training={"pessimism": 1.0, "ensemble": 2},
+    )
+    plan = plan_of(replace(study(request), learners=(wary,)), request)
+    (lesson,) = plan.lessons  # nowhere but where it takes part
+    assert lesson.spec["world_settings"]["pessimism"] == 1.0
+    reading = next(u for u in plan.readings if lesson in u.needs and u.spec["place"] == "world")
+    assert "pessimism" not in reading.spec["settings"]
+    store = open_store(tmp_path)
+    run_units([reading], store, console=Console(quiet=True))
+    rows = store.read(reading)
+    assert len(rows) == 8 and set(rows["policy"]) == {"plackett-luce-pessimistic"}
 
 
 def test_rows_have_a_column_for_each_of_the_logs_signals(ran: Ran) -> None:
@@ -207,6 +298,7 @@ def test_a_log_of_clicks_alone_gets_its_verdict_too(clicks: Path, tmp_path: Path
         (["nowhere-at-all"], "error: no folder is called 'nowhere-at-all'"),
         (["{shop}", "--objective", "stars=1"], "error: --objective weighs 'stars', which is no"),
         (["{shop}", "--objective", "click"], "error: --objective is written as click=1,dwell=0.01"),
+        (["{shop}", "--splits", "4"], "error: splits must be in [1, 3], got 4"),
         (["{shop}", "--assumptions", "mlid"], "error: unknown assumptions 'mlid'; did you mean"),
     ],
 )

@@ -6,11 +6,20 @@ from hashlib import sha256
 
 import pytest
 
+from slategym.agents.core import step_back, tuning
+from slategym.agents.references import planner
 from slategym.envs.names import UsageError
+from slategym.experiments.measure import headroom, twins
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.runs.units import FUNCTIONS, Unit
 from slategym.experiments.studies.registry import STUDIES, find_study, studies
-from slategym.experiments.study import MOST_SEEDS, Request
+from slategym.experiments.study import (
+    CONTROL_LUCK,
+    EVALUATION_LUCK,
+    MOST_SEEDS,
+    SELECTION_LUCK,
+    Request,
+)
 
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
     "movielens": (237, "abb939880604"),
@@ -55,6 +64,28 @@ def test_no_evaluation_meets_the_luck_or_the_people_of_a_training() -> None:
         if name != "log":  # `test_log.py`
             for place in find_study(name, Request()).places:
                 assert place.luck >= MOST_SEEDS or place.first_user >= 500_000, (name, place)
+
+
+def test_only_people_of_a_log_can_be_parted_in_other_ways() -> None:
+    made = find_study("sardine", Request())
+    with pytest.raises(UsageError, match="--splits is for studies of logs, not for sardine"):
+        plan_of(made, Request("smoke", splits=2))
+
+
+def test_no_two_choices_or_readings_have_the_same_luck() -> None:
+    """Of people of a log: the control's luck, above all, is met by no choice."""
+    lucks = {
+        "evaluation": EVALUATION_LUCK,
+        "selection": SELECTION_LUCK,
+        "control": CONTROL_LUCK,
+        "tuning": tuning.LUCK,
+        "step back": step_back.LUCK,
+        "planner": planner.LUCK,
+        "headroom": headroom.LUCK,
+        "twins": twins.LUCK,
+    }
+    assert len(set(lucks.values())) == len(lucks), lucks
+    assert min(lucks.values()) >= MOST_SEEDS  # of no training
 
 
 def test_a_study_of_somebody_else_is_named_by_its_place() -> None:

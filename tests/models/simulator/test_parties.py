@@ -19,7 +19,13 @@ from slategym.models.data.log import Log
 from slategym.models.multitask.network import MultiTaskSettings
 from slategym.models.multitask.train import TrainingSettings, read_about
 from slategym.models.people.taste import ClassicTaste
-from slategym.models.simulator.parties import GROUP_SHARES, GROUPS, Parties, PartySettings
+from slategym.models.simulator.parties import (
+    GROUP_SHARES,
+    GROUPS,
+    MOST_SPLITS,
+    Parties,
+    PartySettings,
+)
 
 QUICK = PartySettings(
     model=MultiTaskSettings(width=16, feedforward=16, num_layers=1),
@@ -53,10 +59,29 @@ def test_nobody_is_in_two_parties_or_in_two_groups(log: Log) -> None:
     for one, other in combinations(GROUP_SHARES, 2):
         assert not set(people[one]) & set(people[other])
     assert sorted(np.concatenate([people[p] for p in ("A", "B", "J")])) == list(range(NUM_USERS))
-    assert sorted(np.concatenate([people[g] for g in GROUP_SHARES])) == people["J"].tolist()
+    assert not set(people["control"]) & set(np.concatenate([people[g] for g in GROUP_SHARES]))
+    groups = (*GROUP_SHARES, "control")
+    assert sorted(np.concatenate([people[g] for g in groups])) == people["J"].tolist()
     assert set(people["training"]) == set(people["A"]) | set(people["B"])
-    sizes = [len(people[group]) for group in ("A", "B", "J", *GROUP_SHARES)]
-    assert sizes == [30, 30, 30, 6, 9, 15]
+    sizes = [len(people[group]) for group in ("A", "B", "J", *groups)]
+    assert sizes == [30, 30, 30, 6, 9, 10, 5]
+
+
+def test_splits_turn_the_parties_round(log: Log) -> None:
+    """Everybody is judged once, and nobody selects in one split and is read in another."""
+    splits = [Parties(log, QUICK, split) for split in range(MOST_SPLITS)]
+    first, second, third = (made.people for made in splits)
+    assert np.array_equal(first["B"], second["A"]) and np.array_equal(second["B"], third["A"])
+    judged = np.concatenate([people["J"] for people in (first, second, third)])
+    assert sorted(judged) == list(range(NUM_USERS))
+    for one, other in ((first, second), (second, third), (first, third)):
+        read = {*other["evaluation"], *other["control"]}
+        assert not {*one["selection"], *one["calibration"]} & read
+    assert len({made.folder("A") for made in splits}) == MOST_SPLITS
+    assert splits[0].folder("A") == Parties(log, QUICK).folder("A")
+    met = np.concatenate([people["selection"] for people in (first, second, third)])
+    for made in splits:
+        assert not set(made.people["evaluation"]) & set(met)
 
 
 def test_a_population_is_of_its_own_group_only(log: Log) -> None:

@@ -172,6 +172,17 @@ def test_choices_are_made_in_the_world_on_selection_people(shop: Log) -> None:
     assert mine.isdisjoint(theirs)
 
 
+def test_another_split_is_a_world_of_other_people(shop: Log) -> None:
+    first, second = (learned_world(shop, users="evaluation", starts=2, split=s) for s in (0, 1))
+    mine, theirs = (set(w.population.person.tolist()) for w in (first, second))
+    assert mine.isdisjoint(theirs)
+    assert second.selection is not None
+    assert mine.isdisjoint(second.selection().population.person.tolist())
+    assert not torch.equal(first.users.inner.taste.items_ND, second.users.inner.taste.items_ND)
+    with pytest.raises(UsageError, match=r"split must be in \[0, 2\], got 3"):
+        learned_world(shop, split=3)
+
+
 def test_assumptions_are_a_named_value(shop: Log) -> None:
     plain = learned_world(shop, assumptions="none", users="evaluation", starts=1)
     assert isinstance(plain.users, LearnedUsers)

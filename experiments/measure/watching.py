@@ -1,0 +1,64 @@
+"""Which units look on while learners train, and ask what stopping early would be worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from slategym.experiments.measure.goodhart import SNAPSHOTS, STOPPED, WATCHED
+from slategym.experiments.measure.tunings import Tunings, ranker_of, tunings_there
+from slategym.experiments.measure.where import where_of
+from slategym.experiments.runs.units import Unit
+from slategym.experiments.study import Place, Profile, Study
+
+READ_COST = 1 / 100  # seconds per session, roughly
+
+
+def watched_in(study: Study, place: Place) -> tuple[Place, ...]:
+    """The world and its first judge with selection people; (): a study does not have them."""
+    chosen = [p for p in study.of_role("selection") if p.trained_in == place.name]
+    judges = [p for p in study.of_role("judge") if p.of == place.name]
+    if not chosen or not judges:
+        return ()
+    world, judge = chosen[0], judges[0]
+    settings = {**judge.settings, "users": world.settings["users"]}
+    changes = {"group": world.group, "luck": world.luck, "first_user": world.first_user}
+    return replace(world, name=place.name), replace(judge, settings=settings, **changes)  # type: ignore[arg-type]
+
+
+def watches_of(
+    study: Study, lessons: Sequence[Unit], first: tuple[Unit, ...], tunings: Tunings
+) -> Iterator[Unit]:
+    """The first seed of every learner, read at its snapshots."""
+    for lesson in lessons:
+        place = study.place(lesson.spec["place"])
+        if place.role == "control" or "snapshots" not in lesson.spec:
+            continue
+        where = [where_of(p, WATCHED) for p in watched_in(study, place)]
+        spec = {
+            "places": where,
+            "opponent": study.roles.opponent,
+            "snapshots": lesson.spec["snapshots"],
+        }
+        needs = (*first, *ranker_of(tunings_there(tunings, place)), lesson)
+        cost = READ_COST * WATCHED * len(where) * (1 + SNAPSHOTS)
+        yield Unit(f"watch {lesson.label}", "watch@1", spec, needs, cost=cost)
+
+
+def stops_of(
+    study: Study, size: Profile, watches: Sequence[Unit], first: tuple[Unit, ...]
+) -> Iterator[Unit]:
+    """Of learners that look ahead: the best snapshot before the judge, against the last."""
+    users = min(size.users, STOPPED)
+    for watch in watches:
+        (lesson,) = (unit for unit in watch.needs if unit.function == "learn@1")
+        if lesson.spec["policy"] not in study.ahead:
+            continue
+        home = study.place(lesson.spec["place"])
+        judges = [p for p in study.of_role("judge") if p.of == home.name]
+        spec = {
+            "places": [where_of(place, users) for place in (home, *judges)],
+            "judge": judges[0].name,
+        }
+        cost = 2 * READ_COST * users * len(spec["places"])
+        yield Unit(f"stop {lesson.label}", "stop@1", spec, (*first, lesson, watch), cost=cost)
