@@ -128,7 +128,11 @@ def made_up(level: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
     points = [(1e5, 9.0, 160.0), (2e5, 19.0, 170.0), (3e5, 30.0, np.nan)]
     curves = [
         pd.DataFrame(points, columns=["steps", "seconds", "return_mean"]).assign(
-            policy=unit.spec["policy"], trained_in=unit.spec["place"], seed=0, cpu_seconds=10.0
+            split=0,
+            policy=unit.spec["policy"],
+            trained_in=unit.spec["place"],
+            seed=0,
+            cpu_seconds=10.0,
         )
         for unit in plan().lessons
     ]
