@@ -20,9 +20,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.models.closed_form.events import Bools, Events
+from slategym.models.closed_form.events import Bools, Events, Floats
 from slategym.models.closed_form.factors import item_factors
-from slategym.models.closed_form.item_features import Amplitudes, item_blocks
+from slategym.models.closed_form.item_features import (
+    Amplitudes,
+    company_features,
+    item_blocks,
+    standardised,
+    text_features,
+)
 from slategym.models.closed_form.regression import Belief, Regression
 from slategym.models.closed_form.residuals import Base
 from slategym.models.closed_form.sides import Sides
@@ -39,11 +45,11 @@ class ReadingSettings:
 
     amplitudes: Amplitudes = field(default_factory=Amplitudes)
     regression: Regression = field(default_factory=Regression)
+    width: int = 32  # of the features
     factors: int = 8
-    ridge: float = 8.0  # of the factors
+    ridge: float = 14.0  # of the factors
+    company: int = 24  # directions of who is taken up beside whom
     text: int = 24  # directions of the text kernel
-    topics: int = 12  # directions of the topics
-
 
 @dataclass(frozen=True)
 class ItemStatistics:
@@ -98,6 +104,9 @@ def fit_statistics(
     N = events.num_items
     means, scales, items, about, features = [], [], [], [], []
     widths: tuple[int, ...] = ()
+    clicks_N = np.bincount(events.item_E[keep_E & events.took_E], minlength=N)
+    columns = _columns(sides)
+    known = _sources(events, keep_E, sides, settings)
     for signal in signals:
         told_E = keep_E & np.isfinite(events.value(signal))
         if not told_E.any():
@@ -118,17 +127,13 @@ def fit_statistics(
                 factor_ND = item_factors(
                     events, base, keep_E, width=settings.factors, ridge=settings.ridge
                 )
-            blocks = item_blocks(
-                factor_ND,
-                sides,
-                settings.amplitudes,
-                text_width=settings.text,
-                topic_width=settings.topics,
-            )
+            own = [base.item_N, np.log1p(count_N), *columns]
+            numbers_NX = np.stack([standardised(x_N, clicks_N) for x_N in own], 1)
+            sources = {"factors": factor_ND, "numbers": numbers_NX, **known}
+            blocks = item_blocks(sources, settings.amplitudes, settings.width, clicks_N)
             features.append(blocks.feature_NR)
             widths = blocks.widths
-    clicks_N = np.bincount(events.item_E[keep_E & events.took_E], minlength=N)
-    about += [np.log1p(clicks_N), *_columns(sides), *_topics(sides)]
+    about += [np.log1p(clicks_N), *columns, *_topics(sides)]
     statistics = ItemStatistics(
         mean_V=_float(means),
         scale_V=_float(scales),
@@ -137,6 +142,19 @@ def fit_statistics(
         feature_WNR=torch.stack(features) if features else torch.zeros(0, N, 0),
     )
     return Fitted(statistics, widths)
+
+
+def _sources(
+    events: Events, keep_E: Bools, sides: Sides, settings: ReadingSettings
+) -> dict[str, Floats]:
+    """What makes items alike, whatever the signal."""
+    found = {"company": company_features(events.met(keep_E), settings.company)}
+    if sides.text_ND.shape[1] and np.any(sides.text_ND):
+        length = settings.amplitudes.length
+        found["text"] = text_features(sides.text_ND, length, settings.text).numpy()
+    if sides.topic_NG.shape[1] > 1:
+        found["topics"] = sides.topic_NG
+    return found
 
 
 def _columns(sides: Sides) -> list[np.ndarray]:

@@ -38,8 +38,8 @@ class Belief:
 class Regression:
     """Weights start at mean 0 and variance 1 each: amplitudes are in the features."""
 
-    drift: float = 0.4  # variance of the drift; 0: none
-    events: float = 10.0  # after which 1 / e of a drift is left
+    drift: float = 0.2  # variance of the drift; 0: none
+    events: float = 20.0  # after which 1 / e of a drift is left
 
     @property
     def keep(self) -> float:
