@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from slategym.models.closed_form.events import Floats, Ints
 
 LANDMARKS = 1_024  # items whose kernel is decomposed; the others are told by their likeness to them
-LEAST = 1e-6  # of the largest eigenvalue: smaller ones are noise
+LEAST = 1e-6  # of the largest eigenvalue, or length: smaller ones are noise
 SWEEPS = 6  # of the search for the directions of company: enough for those that stand out
 COMPANY_PRIOR = 10.0  # clicks at which half of an item's company is believed
 FEWEST_CLICKS = 5  # an item with fewer counts as one with so many when weights are shared out
@@ -96,9 +96,11 @@ def company_features(met_UN: csr_array, width: int, seed: int = 0) -> Floats:
         basis_NR = np.linalg.qr(scaled_NU @ (scaled_UN @ basis_NR))[0]
     _, value_R, turn_RR = np.linalg.svd(scaled_UN @ basis_NR, full_matrices=False)
     vector_NR = (basis_NR @ turn_RR.T * value_R)[:, 1:rank] / item_N[:, None]
+    vector_NR *= value_R[1:rank] > LEAST * value_R[0]
     length_N = np.linalg.norm(vector_NR, axis=1)
+    told_N = length_N > LEAST * length_N.max(initial=0.0)
     pulled_N = np.sqrt(clicks_N / (clicks_N + COMPANY_PRIOR))
-    vector_NR *= (pulled_N / np.where(length_N > 0, length_N, 1.0))[:, None]
+    vector_NR *= (told_N * pulled_N / np.where(told_N, length_N, 1.0))[:, None]
     return np.pad(vector_NR, ((0, 0), (0, width - vector_NR.shape[1])))
 
 

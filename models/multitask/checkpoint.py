@@ -21,8 +21,9 @@ class TrainingState:
 
     epoch: int = 0  # whole epochs done
     step: int = 0  # updates done
-    best_epoch: int = -1
-    best_loss: float = float("inf")  # validation loss of best_epoch
+    best_epoch: int = -1  # the last whose validation loss is not clearly above the least
+    best_loss: float = float("inf")  # the least validation loss
+    best_parts: list[float] = field(default_factory=list)  # of the people it is the sum of
     cpu_seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)  # one row per epoch
     # heads' gradient cosines by epoch, (G, G) of the trained heads

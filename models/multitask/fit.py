@@ -33,7 +33,13 @@ from slategym.models.multitask.losses import (
     task_losses,
 )
 from slategym.models.multitask.network import ItemTable, MultiTaskBert
-from slategym.models.multitask.predict import Predictions, mean_losses, predict
+from slategym.models.multitask.predict import (
+    Predictions,
+    clearly_above,
+    loss_parts,
+    mean_losses,
+    predict,
+)
 from slategym.models.multitask.prior_start import ROWS, Sample, begin
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.requests import Known, requests, sums_before
@@ -56,6 +62,7 @@ LARGE = 20_000  # items above which the next-item softmax is sampled
 SAMPLED = 2_048  # draws of it
 JUDGED_ROWS = 10_000  # validation rows that calibration and figures are taken on
 SCALES_RATE = 0.05  # learning rate of the few numbers that scale closed forms: they move by units
+WARMUP_SHARE = 0.25  # of all updates, at most, before the learning rate is whole
 MEASURED = 2  # steps of an epoch at which the cosines between heads' gradients are taken
 
 UNSEEN = {
@@ -75,14 +82,14 @@ Listener = Callable[[int, dict[str, float]], None]
 class TrainingSettings:
     """How the weights are found."""
 
-    epochs: int = 6  # at most; fewer where the validation loss stops falling
+    epochs: int = 6  # at most; fewer where the validation loss clearly rises
     batch_events: int = 736  # positions of a batch, padding included
     learning_rate: float = 3e-3  # after the warmup, then a half cosine to zero
     warmup_steps: int = 50
     weight_decay: float = 0.01  # of matrices only, per step and unit of learning rate
     clip: float = 1.0  # largest norm of the gradient
     negatives: int = 4  # uniform unconsumed items against each click
-    patience: int = 2  # epochs without a better validation loss
+    patience: int = 2  # epochs clearly worse on validation rows than the best was
     # draws of the next-item softmax in catalogues of more items; None: 2,048 above 20,000 items
     softmax_items: int | None = None
     # weight of each head's mean loss, by signal and "next"; others have their kind's default
@@ -303,7 +310,7 @@ class Fit:
         grams: list[Tensor] = []
         for number, windows in enumerate(plan):
             done = (state.epoch + number / len(plan)) / training.epochs
-            warm = min(1.0, (state.step + 1) / training.warmup_steps)
+            warm = min(1.0, (state.step + 1) / self._warmup(len(plan)))
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * warm * (1 + math.cos(math.pi * done)) / 2
             watched = grams if number in measured else None
@@ -321,6 +328,12 @@ class Fit:
                 bar.move(state.epoch + number / len(plan), means)
         state.cosines.append(cosines(torch.stack(grams).sum(0)))
         return {head: total / len(plan) for head, total in sums.items()}
+
+    def _warmup(self, planned: int) -> int:
+        """Updates until the learning rate is whole: at most a share of all there will be."""
+        training = self.training
+        updates = math.ceil(planned / training.accumulate) * training.epochs
+        return max(1, min(training.warmup_steps, int(WARMUP_SHARE * updates)))
 
     def _step(
         self,
@@ -503,7 +516,11 @@ class Fit:
         return Known.of(self.model, self.sequences, _sample(self.held_E, WATCHED_ROWS))
 
     def _watch(self, state: TrainingState, watched: Known | None) -> dict[str, float]:
-        """Losses on validation rows; keeps the weights if their weighted sum is the best yet."""
+        """Losses on validation rows; keeps the weights unless they are clearly worse than the best.
+
+        Of epochs that the people held out cannot tell apart, the last is kept: the learning rate is
+        planned for all of them, and a few people's noise would stop it anywhere.
+        """
         assert self.held_E is not None
         rows = _sample(self.held_E, WATCHED_ROWS)
         weights = self.weights
@@ -512,8 +529,11 @@ class Fit:
         )
         losses = mean_losses(predictions, weights)
         total = sum(weights[head] * loss for head, loss in losses.items())
+        part_B = loss_parts(predictions, weights)
         if total < state.best_loss:
-            state.best_loss, state.best_epoch = total, state.epoch
+            state.best_loss, state.best_parts = total, part_B.tolist()
+        if not clearly_above(part_B, np.array(state.best_parts)):
+            state.best_epoch = state.epoch
             state.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
             if self.text is not None:
                 state.best_text = {k: v.clone() for k, v in self.text.state_dict().items()}

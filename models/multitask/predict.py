@@ -130,15 +130,48 @@ def predict(
 
 def mean_losses(predictions: Predictions, weights: Mapping[str, float]) -> dict[str, float]:
     """Each weighted head's mean loss, as in training; 0 where no row says anything of it."""
-    p = predictions
-    click = p.tasks[0]
-    losses = {click.signal.name: click.held_out_loss(p.click_xC, p.clicked_xC)[p.used_xC]}
-    for m, task in enumerate(p.tasks[1:], start=1):
-        loss_x = task.held_out_loss(p.output_xM[:, m], p.value_xM[:, m])
-        losses[task.signal.name] = loss_x[p.seen(m)]
-    losses[NEXT] = p.surprise_x[p.clicked_xC[:, 0] > 0]
     return {
         head: float(loss_x.mean()) if len(loss_x) else 0.0
-        for head, loss_x in losses.items()
-        if weights[head]
+        for head, (loss_x, _) in _losses(predictions, weights).items()
     }
+
+
+def loss_parts(predictions: Predictions, weights: Mapping[str, float]) -> Floats:
+    """What each of the people adds to the weighted sum of the mean losses, (B,), by user id."""
+    users = np.unique(predictions.user_x)
+    part_B = np.zeros(len(users))
+    for head, (loss_x, user_x) in _losses(predictions, weights).items():
+        place_x = np.searchsorted(users, user_x)
+        sum_B = np.bincount(place_x, loss_x, minlength=len(users))
+        part_B += weights[head] * sum_B / max(1, len(loss_x))
+    return part_B
+
+
+def clearly_above(part_B: Floats, best_B: Floats) -> bool:
+    """Whether one sum of parts is above another by more than a standard error of people.
+
+    Args:
+        part_B: of the same people as best_B; of one alone nothing is clear.
+    """
+    above_B = part_B - best_B
+    if len(above_B) < 2:
+        return False
+    error = above_B.std(ddof=1) * np.sqrt(len(above_B))
+    return bool(above_B.sum() > error)
+
+
+def _losses(
+    predictions: Predictions, weights: Mapping[str, float]
+) -> dict[str, tuple[Floats, Ints]]:
+    """Losses of each weighted head, and whose they are."""
+    p = predictions
+    click = p.tasks[0]
+    user_xC = np.broadcast_to(p.user_x[:, None], p.used_xC.shape)
+    loss_xC = click.held_out_loss(p.click_xC, p.clicked_xC)
+    losses = {click.signal.name: (loss_xC[p.used_xC], user_xC[p.used_xC])}
+    for m, task in enumerate(p.tasks[1:], start=1):
+        loss_x, seen_x = task.held_out_loss(p.output_xM[:, m], p.value_xM[:, m]), p.seen(m)
+        losses[task.signal.name] = (loss_x[seen_x], p.user_x[seen_x])
+    clicked_x = p.clicked_xC[:, 0] > 0
+    losses[NEXT] = (p.surprise_x[clicked_x], p.user_x[clicked_x])
+    return {head: found for head, found in losses.items() if weights[head]}

@@ -6,7 +6,7 @@ import torch
 
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.network import MultiTaskBert
-from slategym.models.multitask.predict import predict
+from slategym.models.multitask.predict import clearly_above, loss_parts, mean_losses, predict
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.tasks import tasks_of
 
@@ -70,3 +70,22 @@ def test_the_rows_own_feedback_is_not_read(popular, tiny_log):
     before = predict(popular, Sequences.from_log(tiny_log), np.array([20]))
     after = predict(popular, changed, np.array([20]))
     assert (before.output_xM == after.output_xM).all()
+
+
+def test_peoples_parts_add_up_to_the_weighted_loss(popular, tiny_log):
+    found = predict(popular, Sequences.from_log(tiny_log), np.arange(len(tiny_log.events)))
+    weights = {head: 0.5 + k for k, head in enumerate(popular.heads)}
+    part_B = loss_parts(found, weights)
+    losses = mean_losses(found, weights)
+    assert len(part_B) == len(np.unique(found.user_x)) > 1
+    whole = sum(weights[head] * loss for head, loss in losses.items())
+    assert part_B.sum() == pytest.approx(whole, rel=1e-5)
+
+
+def test_a_sum_is_clearly_above_another_beyond_a_standard_error_of_people():
+    best_B = np.array([1.0, 1.0, 1.0, 1.0])
+    # differences .3 and -.1 twice each: sum .4, deviation .23094, standard error of the sum .46188
+    assert not clearly_above(best_B + [0.3, -0.1, 0.3, -0.1], best_B)
+    assert clearly_above(best_B + [0.3, 0.1, 0.3, 0.1], best_B)
+    assert not clearly_above(best_B - [0.3, 0.1, 0.3, 0.1], best_B)
+    assert not clearly_above(np.array([2.0]), np.array([1.0]))  # one person's noise is unknown
