@@ -51,6 +51,7 @@ class ReadingSettings:
     company: int = 24  # directions of who is taken up beside whom
     text: int = 24  # directions of the text kernel
 
+
 @dataclass(frozen=True)
 class ItemStatistics:
     """Items as they were in the rows fitted on."""

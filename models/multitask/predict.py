@@ -151,7 +151,8 @@ def clearly_above(part_B: Floats, best_B: Floats) -> bool:
     """Whether one sum of parts is above another by more than a standard error of people.
 
     Args:
-        part_B: of the same people as best_B; of one alone nothing is clear.
+        part_B: one person's each; of one person alone nothing is clear.
+        best_B: of the same people.
     """
     above_B = part_B - best_B
     if len(above_B) < 2:
