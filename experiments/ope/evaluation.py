@@ -57,6 +57,7 @@ class OffPolicyEvaluation:
     policy: str
     log: str
     per: Per
+    unit: str  # what a value is the reward of: slot, slate or visit
     num_people: int
     num_episodes: int
     num_slates: int
@@ -163,6 +164,7 @@ def evaluate(
         policy=policy.name,
         log=log,
         per=per,
+        unit="slot" if per == "slate" and slates.single_slots else per,
         num_people=int(person_E.max()) + 1,
         num_episodes=len(person_E),
         num_slates=slates.num_slates,

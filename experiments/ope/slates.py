@@ -53,6 +53,11 @@ class LoggedSlates:
         return int(self.item_SK.shape[1])
 
     @property
+    def single_slots(self) -> bool:
+        """Whether its rows are single slots of longer slates."""
+        return self.num_slots == 1 and bool(self.position_SK.any())
+
+    @property
     def num_episodes(self) -> int:
         """E."""
         return int(self.episode_S.max()) + 1

@@ -31,13 +31,13 @@ def text(found: OffPolicyEvaluation) -> str:
 def print_evaluation(found: OffPolicyEvaluation, console: Console) -> None:
     """The table, the weights, and what was assumed."""
     digits = _digits(found)
-    title = f"{found.policy} on the log {found.log}: reward per {found.per} [95 % interval]"
+    title = f"{found.policy} on the log {found.log}: reward per {found.unit} [95 % interval]"
     table = Table(title=Text(plain(title), "italic"), **LOOK)
     table.add_column("estimator", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     if found.known is not None:
         table.add_column("error", justify="right", no_wrap=True)
-    table.add_column("effective", justify="right", no_wrap=True)
+    table.add_column("ESS", justify="right", no_wrap=True)
     table.add_column("weight", justify="right", no_wrap=True)
     table.add_column("rewards", justify="right", no_wrap=True)
     for name, one in (("(the log itself)", found.logged), ("(policy itself)", found.known)):
@@ -64,9 +64,9 @@ def _caption(found: OffPolicyEvaluation) -> str:
     error = " error: |value - policy itself| / policy itself." if found.known is not None else ""
     return (
         f"{found.num_slates:,} slates in {found.num_episodes:,} episodes of {found.num_people:,} "
-        "people, whom intervals resample. effective: episodes that equally weighted ones would be. "
-        "weight: its mean, 1 if the log shows all that the policy would. rewards: effective "
-        f"episodes of those with a reward.{error}"
+        "people, whom intervals resample. ESS: effective sample size, in episodes. "
+        "weight: its mean, 1 if the log shows all that the policy would. rewards: ESS of episodes "
+        f"with a reward.{error}"
     )
 
 
@@ -121,7 +121,7 @@ def document(found: OffPolicyEvaluation) -> dict[str, Any]:
     return {
         "policy": found.policy,
         "log": found.log,
-        "per": found.per,
+        "per": found.unit,
         "people": found.num_people,
         "episodes": found.num_episodes,
         "slates": found.num_slates,

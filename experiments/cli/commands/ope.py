@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.options import AsJson, Trust, place
@@ -24,7 +25,7 @@ EPILOG = r"""
 `slategym ope my-log/ --policy popularity --smooth 0.1 --per visit`
 
 **A simulated log: what it says of a policy, beside what that one earns when it acts there**\
-`slategym simulate Shop-v0 --policy popularity-softmax --out shop.parquet`\
+`slategym simulate Scenario-Shop-v0 --policy popularity-softmax --out shop.parquet`\
 `slategym ope shop.parquet --policy random --per visit --act`
 
 **Other rewards than the log's; numbers for programs**\
@@ -123,18 +124,23 @@ def ope(
     from slategym.experiments.runs.store import write_json
 
     torch.set_num_threads(1)
-    found = evaluate_offline(
-        log,
-        policy,
-        per="visit" if per == "visit" else "slate",
-        reward=weights,
-        smooth=smooth,
-        discount=discount,
-        estimators=None if estimators is None else _names(estimators),
-        act=act,
-        seed=seed,
-        trust=trust,
-    )
+    screen = plain_console(stderr=True)
+    columns = ("asked of the policy:", MofNCompleteColumn(), "slates", TimeElapsedColumn())
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        found = evaluate_offline(
+            log,
+            policy,
+            per="visit" if per == "visit" else "slate",
+            reward=weights,
+            smooth=smooth,
+            discount=discount,
+            estimators=None if estimators is None else _names(estimators),
+            act=act,
+            seed=seed,
+            trust=trust,
+            tell=lambda number: bar.advance(task, number),
+        )
     if out is not None:
         write_json(document(found), out)
     if as_json:

@@ -191,4 +191,4 @@ def test_open_bandit_both_ways(tmp_path: Path) -> None:
     back = sg.evaluate_offline(logs["random"], f"as:{tmp_path / 'bts'}")
     assert back.known is not None and back.known.value == pytest.approx(0.0042)
     assert back["snips"].low < back.known.value < back["snips"].high
-    assert "error" in str(back)
+    assert "error" in str(back) and "reward per slot" in str(back)
