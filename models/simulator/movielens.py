@@ -113,7 +113,8 @@ def movielens(
         MovieLens-100K (Harper and Konstan 2015, doi:10.1145/2827872); the models' cards.
 
     Version history:
-        v0: first; the usual judge has since been mended, and its family may be chosen.
+        v0: first; the usual judge has since been mended, its family may be chosen, and a third of
+            the evaluation people have become the control's.
     """
     assumed = find_assumptions(assumptions)
     if boredom is not None:

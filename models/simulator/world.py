@@ -256,7 +256,8 @@ def log_world(
         The log; the models' cards say what they were fitted on.
 
     Version history:
-        v0: first; the usual judge has since been mended, and its family may be chosen.
+        v0: first; the usual judge has since been mended, its family may be chosen, and a third of
+            the evaluation people have become the control's.
     """
     return learned_world(
         log,

@@ -24,7 +24,7 @@ from slategym.agents.refit.agent import RefitSettings
 from slategym.agents.sb3.algorithms import StableSAC
 from slategym.envs.names import UsageError
 from slategym.experiments.benchmark import fixed, result_of, run_study
-from slategym.experiments.measure import plan as plan_module
+from slategym.experiments.measure import tunings as tunings_module
 from slategym.experiments.measure import units
 from slategym.experiments.measure.plan import Plan, plan_of
 from slategym.experiments.report.results import Result
@@ -147,8 +147,9 @@ def test_the_profile_says_what_is_done_under_lasting() -> None:
         assert [p.name for p in plan.study.of_role("control")] == ["static"]  # one serves both
     assert set(plan_of(STUDY, Request("smoke")).headroom) == {"world"}
     some = STUDY.under(("mild", "lasting"), {"lasting": AGENTS[:1]})
-    left = [("world", "static")] * (len(some.learners) - 1)
-    assert [learner.places for learner in some.learners] == [None, *left]
+    left = [("world", "static")] * (len(some.learners) - 2)
+    wary = ("world",)  # who is pessimistic learns in the first world alone
+    assert [learner.places for learner in some.learners] == [None, *left, wary]
     (place,) = (p for p in plan_of(STUDY, Request(assumptions="lasting")).study.of_role("open"))
     assert (place.name, place.settings["assumptions"]) == ("world", "lasting")
     with pytest.raises(UsageError, match="did you mean 'lasting'"):
@@ -185,7 +186,7 @@ def test_who_is_read_is_never_who_was_chosen_on() -> None:
     lucks = {(u.spec["group"], u.spec["settings"]["users"], u.spec["luck"]) for u in plan.readings}
     assert lucks == {
         ("evaluation", "evaluation", EVALUATION_LUCK),
-        ("evaluation", "evaluation", CONTROL_LUCK),
+        ("control", "control", CONTROL_LUCK),
         ("selection", "selection", SELECTION_LUCK),
     }
     control = {u.spec["luck"] for u in plan.readings if u.spec["settings"]["static"]}
@@ -212,7 +213,7 @@ def test_everybody_is_read_everywhere_that_the_report_compares() -> None:
     assert set(found["world", BOREDOM, "evaluation"]) == {*LADDER, *learned}
     assert set(found["judge", BOREDOM, "evaluation"]) == {*LADDER, *learned}
     assert set(found["judge-gp", BOREDOM, "evaluation"]) == {*COMPARED, *learned}
-    assert set(found["static", 0.0, "evaluation"]) == {*LADDER, *static}
+    assert set(found["static", 0.0, "control"]) == {*LADDER, *static}
     assert set(found["world", BOREDOM, "selection"]) == set(learned)
     for variant in ("world", "judge"):
         for boredom in set(GRID) - {BOREDOM}:
@@ -273,13 +274,15 @@ def test_names_of_results_stay_as_long_as_what_decides_them() -> None:
 
 def test_sizes_and_profiles() -> None:
     size = quick().size
-    assert (size.seeds, size.control_seeds, size.users) == (3, 1, 2 * 157)  # everybody twice
+    assert (size.seeds, size.control_seeds, size.users) == (3, 1, 3 * 105)  # everybody three times
     full = plan_of(STUDY, Request("full"))
-    assert (full.size.seeds, full.size.users) == (10, MOST_USERS)
+    assert (full.size.seeds, full.size.splits, full.size.users) == (5, 3, MOST_USERS)
     every = {*AGENTS, "proto-sac", "proto-sac-gamma0"}
-    assert {unit.spec["policy"] for unit in full.lessons} == every
-    # the world, its static twin, the world under lasting
-    assert len(full.lessons) == 10 * len(every) * 3
+    wary = "plackett-luce-pessimistic"
+    assert {unit.spec["policy"] for unit in full.lessons} == {*every, wary}
+    # the world, its static twin, the world under lasting; who is pessimistic in the first alone
+    assert len(full.lessons) == 3 * 5 * (len(every) * 3 + 1)
+    assert {u.spec["world_settings"].get("pessimism") for u in full.lessons} == {None, 1.0}
     assert full.lessons[0].spec["settings"].num_steps == 1_382_400
     assert plan_of(STUDY, Request()).command == "slategym benchmark movielens --profile quick"
     assert quick().command.endswith("--profile quick --assumptions mild")
@@ -293,8 +296,8 @@ def test_sizes_and_profiles() -> None:
     [
         ({"profile": "quik"}, "unknown profile 'quik'; did you mean 'quick'"),
         ({"seeds": 0}, r"seeds must be in \[1, 100\], got 0"),
-        ({"users": 1}, r"users must be in \[2, 1256\], got 1"),
-        ({"users": 5000}, r"users must be in \[2, 1256\], got 5000"),
+        ({"users": 1}, r"users must be in \[2, 840\], got 1"),
+        ({"users": 5000}, r"users must be in \[2, 840\], got 5000"),
         ({"slate_size": 51}, r"slate-size must be in \[1, 50\], got 51"),
         ({"agents": ("plackett-luze",)}, "unknown agent 'plackett-luze'; did you mean"),
     ],
@@ -330,7 +333,7 @@ class Ran:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     folder = tmp_path_factory.mktemp("study")
     with small_movielens(folder / "home"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_module, "SLATES", 1_500)
+        patch.setattr(tunings_module, "SLATES", 1_500)
         yield Ran(folder)
 
 
@@ -371,6 +374,9 @@ def test_rows_are_of_the_same_people_for_every_policy(ran: Ran) -> None:
         assert part["user"].tolist() == [0, 1, 2, 3, 4]
         assert set(part["person"]) <= everyone and part["person"].nunique() == 5
     assert evaluation.groupby("user")["person"].nunique().max() == 1
+    control = rows[rows["group"] == "control"]
+    assert set(control["person"]) <= set(films().parties.people["control"])
+    assert set(control["variant"]) == {"static"}
     selection = rows[rows["group"] == "selection"]
     assert set(selection["person"]) <= set(films().parties.people["selection"])
     assert set(rows["variant"]) == {"world", "static", "judge", "judge-gp"}
