@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from slategym.envs.gym import SlateVectorEnv
+from slategym.envs.types import World
 
 WORLD = "slategym/Workbench-v0"
 
@@ -47,7 +48,7 @@ def held(steps: int) -> Held:
     )
 
 
-def curve(world: str, steps: int, num_envs: int, points: int = 10) -> Iterator[Held]:
+def curve(world: World | str, steps: int, num_envs: int, points: int = 10) -> Iterator[Held]:
     """What is held at so many points of the way."""
     env = SlateVectorEnv(world, num_envs)
     env.reset(seed=0)

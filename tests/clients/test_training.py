@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from clients_play import assert_gains, earned, flat_env, gain, paired, random_slates, tensor
+from clients_play import WORLD, assert_gains, earned, flat_env, gain, paired, random_slates, tensor
 from five_items import five_items
 from torch import nn
 from torch.distributions import Categorical, Independent, Normal
@@ -36,9 +36,6 @@ from slategym.experiments.measure.slate_log import writing
 
 # theirs: of imports and of options that we do not set
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-
-FEW = {"num_items": 20, "slate_size": 1}  # one item a slate, as d3rlpy's discrete learners act
-SHOP = "Sardine-SlateTopK-Bored-v0"
 
 
 def library(name: str) -> Any:
@@ -237,15 +234,15 @@ def logged(path: Path, id: str, users: int, **settings: Any) -> Path:
     return path
 
 
-def best_of(d3rlpy: Any, data: Any) -> Any:
-    """A discrete learner that is careful with what the log does not show, trained a minute."""
+def fitted(d3rlpy: Any, config: Any, data: Any) -> Any:
+    """A learner that is careful with what the log does not show, trained a minute."""
     d3rlpy.seed(0)
-    learner = d3rlpy.algos.DiscreteCQLConfig(batch_size=256, gamma=0.9, alpha=0.5).create()
+    learner = config.create()
     learner.build_with_dataset(data)
     learner.fit(
         data,
-        n_steps=3_000,
-        n_steps_per_epoch=3_000,
+        n_steps=2_000,
+        n_steps_per_epoch=2_000,
         show_progress=False,
         logger_adapter=d3rlpy.logging.NoopAdapterFactory(),
     )
@@ -255,58 +252,49 @@ def best_of(d3rlpy: Any, data: Any) -> Any:
 def test_d3rlpy_gains_from_our_own_log(tmp_path: Path) -> None:
     """The whole way: a log of random slates, one call, an offline learner, and the world again."""
     d3rlpy = library("d3rlpy")
-    path = logged(tmp_path / "log.parquet", SHOP, 300, **FEW)
-    learner = best_of(d3rlpy, d3rlpy_dataset(path))
-    world = make_world(SHOP, **FEW)
-    inputs, envs = ItemSpace(world).inputs, SlateVectorEnv(world, 128)
-
-    def act(seen: dict[str, np.ndarray]) -> np.ndarray:
-        from slategym.envs.observation import read
-
-        vector_BX = inputs.vector(read(world, seen)).numpy()
-        return learner.predict(vector_BX).astype(np.int32)[:, None]
-
-    ours, random = earned(envs, act), random_slates(envs)  # type: ignore[arg-type]
-    assert_gains(paired(ours - random), 0.1 * random.mean())
+    data = d3rlpy_dataset(logged(tmp_path / "log.parquet", WORLD, 300, slate_size=1))
+    learner = fitted(d3rlpy, d3rlpy.algos.TD3PlusBCConfig(gamma=0.9), data)
+    assert_gains(gain(learner.predict), 20.0)
 
 
 def test_minari_keeps_our_log_and_d3rlpy_gains_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Positions in an offer, seen as the offer's vectors: what Minari keeps as it was shown."""
     minari, d3rlpy = library("minari"), library("d3rlpy")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
-    path = logged(tmp_path / "log.parquet", SHOP, 300, **FEW)
-    minari_dataset(path, "mine/shop-v0")
-    kept = minari.load_dataset("mine/shop-v0")
+    path = logged(tmp_path / "log.parquet", WORLD, 300, slate_size=1)
+    minari_dataset(path, "mine/satisfaction-v0")
+    kept = minari.load_dataset("mine/satisfaction-v0")
     world = kept.recover_environment().unwrapped.world
+    assert world.slate_size == 1 and world.name == f"slategym/{WORLD}"
     log = read_slates(path)
     assert kept.total_episodes == 300 and kept.total_steps == len(log.item)
     assert kept.spec.algorithm_name == "random"
     episodes = list(kept.iterate_episodes())
     first = episodes[0]
-    assert first.observations["user"].shape == (len(first) + 1, log.observation["user"].shape[1])
-    assert world.slate_size == 1 and world.num_candidates == 20
+    assert first.observations["candidate_item"].shape == (len(first) + 1, 10)
     np.testing.assert_array_equal(first.actions, log.action[: len(first)])
 
     def joined(parts: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(parts).astype(np.float32)
 
     data = d3rlpy.dataset.MDPDataset(
-        observations=joined([e.observations["user"][:-1] for e in episodes]),
+        observations=joined([e.observations["candidate_embedding"][:-1, :, 0] for e in episodes]),
         actions=np.concatenate([e.actions for e in episodes]),
         rewards=joined([e.rewards for e in episodes])[:, None],
         terminals=joined([e.terminations for e in episodes]),
         timeouts=joined([e.truncations for e in episodes]),
         action_space=d3rlpy.constants.ActionSpace.DISCRETE,
-        action_size=20,
+        action_size=10,
     )
-    learner, envs = best_of(d3rlpy, data), SlateVectorEnv(world, 128)
+    learner = fitted(d3rlpy, d3rlpy.algos.DiscreteCQLConfig(batch_size=256, gamma=0.9), data)
+    envs = SlateVectorEnv(make_world(WORLD, slate_size=1), 128)
 
     def act(seen: dict[str, np.ndarray]) -> np.ndarray:
-        return learner.predict(seen["user"]).astype(np.int32)[:, None]
+        return learner.predict(seen["candidate_embedding"][..., 0]).astype(np.int32)[:, None]
 
-    ours, random = earned(envs, act), random_slates(envs)  # type: ignore[arg-type]
-    assert_gains(paired(ours - random), 0.1 * random.mean())
+    assert_gains(paired(earned(envs, act) - random_slates(envs)), 20.0)  # type: ignore[arg-type]
 
 
 def test_open_bandit_pipelines_slate_estimators_find_the_truth(tmp_path: Path) -> None:

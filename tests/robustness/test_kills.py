@@ -170,7 +170,7 @@ def check_same_weights(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1_200)
+@pytest.mark.timeout(2_400)
 def test_a_fit_killed_twenty_times(tmp_path: Path) -> None:
     met = kill_often("fit", tmp_path, size=300, kills=20, seed=2, until=0.3)
     print([round(seconds, 1) for seconds in met])
@@ -181,7 +181,7 @@ def test_a_fit_killed_twenty_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1_200)
+@pytest.mark.timeout(2_400)
 def test_a_training_killed_twenty_times(tmp_path: Path) -> None:
     met = kill_often("training", tmp_path, size=48_000, kills=20, seed=3, until=0.3)
     print([round(seconds, 1) for seconds in met])
