@@ -232,7 +232,7 @@ def _preparation(study: Study, split: int) -> dict[str, Unit]:
         return {}
     about = {"log": study.log, "content": study.content, "recipe": study.recipe}
     log = Unit("log and item texts", "log@1", about, kind="json")
-    about |= {"split": split} if split else {}
+    about = {**about, **({"split": split} if split else {})}
     there = f", split {split}" if split else ""
     fitted = {
         party: Unit(f"fit {party}{there}", FIT, {**about, "party": party}, (log,), "json", cost)

@@ -83,7 +83,7 @@ def _waterfall(panel: Axes, one: Attribution, names: list[str]) -> None:
         textcoords="offset points",
         fontsize=7,
     )
-    panel.set_yticks([-y for y in range(len(names) + 1)], ["start", *names], fontsize=8)
+    panel.set_yticks([-y for y in range(len(names) + 1)], ["from", *names], fontsize=8)
     panel.use_sticky_edges = False
     for step in one.steps:
         y, estimate = -1 - names.index(step.name), step.difference.estimate
@@ -134,8 +134,8 @@ def attribution_section(result: Result, numbers: Numbers, ledger: Ledger) -> lis
         "policy. Planning is the learner minus the better of those that learned from as many "
         "slates and look no further than the slate",
         f", as {listed(list(chosen))} decided." if chosen else ".",
-        " Start is where the learner began, if not at the tuned ranker: that is ahead of it, or "
-        "not, with nothing learned."
+        " Its start is where the learner began, if not at the tuned ranker: what that is ahead by "
+        "is owed to nothing learned."
         if any(a.begun for a in found)
         else "",
         f" Not read in some place, so that its part is left out: {listed(list(missing))}."

@@ -51,12 +51,13 @@ def served_sentences(result: Result) -> Iterator[str]:
                 if (one["learner"], one["place"]) == (learner, place.name)
             ]
             if "start" in mine:
-                back.append(f"{study.roles.say(learner)} ({mine.count('start')} of {len(mine)})")
+                name = study.roles.say(learner)
+                back.append(f"{name} ({mine.count('start')} of {len(mine)} trainings)")
         if back:
             yield (
                 f"{under(study, place).capitalize()}, training did not clearly pay before "
                 f"selection people, so that the start is served and read instead of what was "
-                f"trained, for {listed(back)} trainings."
+                f"trained, for {listed(back)}."
             )
 
 

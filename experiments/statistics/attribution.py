@@ -6,7 +6,7 @@
                                 + planning      RL - the better of these two
 
 A learner that begins at another policy than the tuned ranker, at the history rule say, owes it what
-that is ahead by: a part of its own, `start`, after which comes what was learned from there.
+that is ahead by: a part of its own, `its start`, after which comes what was learned from there.
 
 Each part is a paired difference with its interval; as the steps follow each other they add up.
 Which of the two looks no further than the slate and does so better is decided on selection people
@@ -37,7 +37,7 @@ from slategym.experiments.study import REFIT, Place, Study
 
 UNTUNED = "-untuned"  # at the end of the opponent's name: the same with nothing tuned
 TUNING, START, INTERACTION, TRIAL, PLANNING = (
-    *("tuning", "start", "interaction", "by trial", "planning"),
+    *("tuning", "its start", "interaction", "by trial", "planning"),
 )
 Starts = Mapping[tuple[str, str], str]  # by learner and place of its training: where it began
 NOWHERE: Starts = MappingProxyType({})

@@ -16,7 +16,7 @@ from slategym.experiments.statistics.attribution import (
     TUNING,
     Attribution,
 )
-from slategym.experiments.statistics.words import SIDES, listed, said
+from slategym.experiments.statistics.words import SIDES, listed, said, shown
 from slategym.experiments.study import REFIT, Place, Study
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Read(NamedTuple):
     @property
     def signed(self) -> str:
         """The difference and its interval."""
-        return self.difference.estimate.signed()
+        return shown(self.difference)
 
 
 def under(study: Study, place: Place) -> str:
@@ -168,7 +168,7 @@ class Facts:
     def sentence(self) -> str:
         """Which of the possible ones it is."""
         opponent = self.study.roles.say(self.study.roles.opponent)
-        world, who = self.world.estimate.signed(), f"RL ({self.agent})"
+        world, who = shown(self.world), f"RL ({self.agent})"
         unit, others = self.study.unit, "".join(f" {text}." for text in self._others())
         before = " and ".join(f"{r.signed} before {r.judge}" for r in self.judges)
         if self.outcome == "not believed":
@@ -248,7 +248,7 @@ class Facts:
             if len(set(sides)) > 1:
                 yield _split(name, world, judges)
                 continue
-            alike.setdefault(sides, []).append(f"{name} ({world.estimate.signed()})")
+            alike.setdefault(sides, []).append(f"{name} ({shown(world)})")
         for (side, *others), names in alike.items():
             where = " in the world and before every judge" if others else ""
             yield {
@@ -283,7 +283,7 @@ def _ends(d: Difference) -> tuple[float, float, float]:
 
 def _split(name: str, world: Difference, judges: tuple[Read, ...]) -> str:
     """A further baseline to which it does not stand alike in the world and before all judges."""
-    read = [("in the world", world.side, world.estimate.signed())]
+    read = [("in the world", world.side, shown(world))]
     read += [(f"before {r.judge}", r.side, r.signed) for r in judges]
     numbers = ", ".join(f"{signed} {where}" for where, _, signed in read)
     at = {side: " and ".join(w for w, s, _ in read if s == side) for side in (1, 0, -1)}
@@ -304,30 +304,28 @@ def of_which(study: Study, found: Attribution, whole: Difference) -> str:
     """
     opponent, roles, parts = study.roles.say(study.roles.opponent), study.roles, list[str]()
     for step in found.steps:
-        d, shown = step.difference, said(step.difference)
+        d, told = step.difference, said(step.difference)
         if step.name == TUNING:
-            parts.append(f"tuning is worth {d.estimate.signed()} to {opponent}")
+            parts.append(f"tuning is worth {shown(d)} to {opponent}")
         elif step.name == START:
-            parts.append(
-                f"it began at {roles.say(step.policy)}, which is worth {d.estimate.signed()}"
-            )
+            parts.append(f"it began at {roles.say(step.policy)}, which is worth {shown(d)}")
         elif step.name == INTERACTION and step.policy == REFIT:
             parts.append(
-                f"a supervised model with the same slates would be {d.estimate.signed()} ahead of "
+                f"a supervised model with the same slates would be {shown(d)} ahead of "
                 f"it{' as well' if whole.side > 0 else ''}"
                 if d.side > 0
-                else f"a supervised model with the same slates would not be ahead of it ({shown})"
+                else f"a supervised model with the same slates would not be ahead of it ({told})"
             )
         elif step.name in (INTERACTION, TRIAL):
-            parts.append(f"{roles.say(step.policy)} adds {d.estimate.signed()}")
+            parts.append(f"{roles.say(step.policy)} adds {shown(d)}")
         elif step.name == PLANNING:
             what = "of which looking ahead is" if whole.side > 0 else "looking ahead adds"
-            parts.insert(0, f"{what} {d.estimate.signed()} ({ADDS[d.side]})")
-    shown = whole.estimate.signed()
+            parts.insert(0, f"{what} {shown(d)} ({ADDS[d.side]})")
+    lead_by = shown(whole)
     lead = {
-        1: f"RL is ahead of {opponent} by {shown}",
-        0: f"RL is not clearly ahead of {opponent} ({shown})",
-        -1: f"RL is behind {opponent} by {shown}",
+        1: f"RL is ahead of {opponent} by {lead_by}",
+        0: f"RL is not clearly ahead of {opponent} ({lead_by})",
+        -1: f"RL is behind {opponent} by {lead_by}",
     }[whole.side]
     link = (", " if whole.side > 0 else "; ") if found.planning else "; "
     text = f"{lead}{link}{'; '.join(parts)}" if parts else lead
@@ -385,7 +383,7 @@ def _turned(study: Study, numbers: Numbers, agent: str) -> Iterator[str]:
             unclear.append(name)
             continue
         few, word = (behind, "behind") if len(behind) <= len(ahead) else (ahead, "ahead")
-        where = ", ".join(f"{p.heading} {d.estimate.signed()}" for p, d in few)
+        where = ", ".join(f"{p.heading} {shown(d)}" for p, d in few)
         yield (
             f"The sign against {name} turns, clearly: {word} in {len(few)} of {len(read)} places "
             f"({where})."

@@ -87,9 +87,22 @@ def share(value: float) -> str:
     return f"{value:+z.1%}"
 
 
+def shown(difference: Difference) -> str:
+    """A comparison in a sentence: the number and its interval.
+
+    Where the interval leaves out zero and the difference is not clear all the same, because it is
+    one of many, the adjusted p-value says so.
+    """
+    estimate, p = difference.estimate, difference.adjusted
+    text = estimate.signed()
+    if difference.side or p is None or not (estimate.above_zero or estimate.below_zero):
+        return text
+    return f"{text.removesuffix(']')}; adjusted p {p:.3f}]"
+
+
 def said(difference: Difference) -> str:
-    """A comparison in a sentence: the number, its interval, and whether it is clear."""
-    return f"{SIDES[difference.side]}, {difference.estimate.signed()}"
+    """The same, and whether it is clear."""
+    return f"{SIDES[difference.side]}, {shown(difference)}"
 
 
 def said_in_a_cell(difference: Difference) -> str:

@@ -83,11 +83,13 @@ def test_whose_training_is_not_served_stands_in_the_verdict_and_where_it_began(
     assert found.starts == {("plackett-luce", "world"): begun}
     report = write_report(found, tmp_path)
     said = report.numbers.verdict.sentence
-    assert "served and read instead of what was trained, for plackett-luce (1 of 2)" in said
+    assert (
+        "served and read instead of what was trained, for plackett-luce (1 of 2 trainings)" in said
+    )
     assert "proto-sac (" not in said  # what it does in the control is said there
     assert "it began at the tuned diversity cap, which is worth +" in said
     made = report.numbers.attribution("plackett-luce", "world")
-    assert made is not None and made.steps[0].name == "start"
+    assert made is not None and made.steps[0].name == "its start"
     whole = report.numbers.find("plackett-luce", "supervised", "world")
     assert whole is not None
     total = sum(step.difference.estimate.value for step in made.steps)
