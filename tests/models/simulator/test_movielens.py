@@ -273,8 +273,8 @@ def test_the_largest_slate_can_always_be_filled() -> None:
 
 
 # Rewards of 20 random slates of 64 training people: the world's since items are alike by company
-# and epochs that held-out people cannot tell apart do not stop a fit, the judge's since the epochs of
-# its clicks are chosen by whole histories.
+# and epochs that held-out people cannot tell apart do not stop a fit, the judge's since the epochs
+# of its clicks are chosen by whole histories.
 GOLDEN = {
     ("MovieLens-v0", False): "10 10 15 13 16 14 20 10 10 11 23 17 18 17 15 15 12 16 22 17",
     ("MovieLens-v0", True): "10 10 15 10 21 14 10 18 14 23 17 14 11 25 11 17 15 12 16 11",
