@@ -30,10 +30,9 @@ SARDINE_REINFORCE = ReinforceSettings(
     num_users=128,
     remembered=1,
     uniform_prob=0.0,
-    learning_rate=1e-3,
+    learning_rate=2e-3,
     gamma=0.9,
-    weight_cap=2.0,
-    entropy=0.03,
+    entropy=0.01,
     td_lambda=0.8,
     distinct=True,
     sharpness=1.0,
@@ -48,6 +47,7 @@ in Bored, clicks of people who are in no table (random 43), served as in trainin
     independent   75,000    3e-4, .001, 20, 8                              75 (the likeliest: 35)
     distinct      102,400   2e-3, .01, 20, 8                              160 (the likeliest: 127)
     distinct      51,200    1e-3, .03, 2, 8                               132
+    distinct      204,800   1e-3, .03, 2, 8                               107
     distinct      51,200    2e-3, .05, 2, 4                               121
     distinct      51,200    2e-3, .3, 2, 8                                 84
 """

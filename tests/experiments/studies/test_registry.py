@@ -24,7 +24,7 @@ from slategym.experiments.study import (
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
     "movielens": (241, "9a89c871db92"),
     "slateq": (43, "fd94c3571f69"),
-    "sardine": (80, "9dbc17d501ab"),
+    "sardine": (80, "524b43596881"),
     "topicrec": (30, "acfc1ce0744d"),
     "recsim": (45, "d19f8318e759"),
 }
