@@ -49,6 +49,15 @@ class Made:
 
     clicks: Callable[[int], Floats] = cascade
     steps: int = 1
+    sharpness: float = (
+        1.0  # power of the asked policy's probabilities: how far it is from the log's
+    )
+
+    @property
+    def asked(self) -> Floats:
+        """Probability of every slate under the policy asked about, by taste, (Z, L)."""
+        power_ZL = ASKED**self.sharpness
+        return power_ZL / power_ZL.sum(1, keepdims=True)
 
     def truth(self) -> float:
         """Expected clicks of a visit under the policy asked about."""
@@ -57,7 +66,7 @@ class Made:
             click_ZLK = np.stack([self.clicks(0), self.clicks(1)])
             turn_ZL = 0.5 * click_ZLK[..., 0]
             next_ZL = (1 - turn_ZL) * value_Z[:, None] + turn_ZL * value_Z[::-1, None]
-            value_Z = (ASKED * (click_ZLK.sum(2) + next_ZL)).sum(1)
+            value_Z = (self.asked * (click_ZLK.sum(2) + next_ZL)).sum(1)
         return float(value_Z.mean())
 
     def log(self, episodes: int, rng: np.random.Generator) -> Evidence:
@@ -90,13 +99,13 @@ class Made:
     def _ratios(self, taste_E, slate_E):
         """Log-ratios by slot, given the slot before and whatever it holds; model's means."""
         slots, places = [], []
-        for prob_ZL in (ASKED, LOGGING):
+        for prob_ZL in (self.asked, LOGGING):
             first_ZN = np.stack([prob_ZL[:, SLATES[:, 0] == n].sum(1) for n in range(ITEMS)], 1)
             second_ZN = np.stack([prob_ZL[:, SLATES[:, 1] == n].sum(1) for n in range(ITEMS)], 1)
             first_E = first_ZN[taste_E, SLATES[slate_E, 0]]
             slots.append(np.stack([first_E, prob_ZL[taste_E, slate_E] / first_E], 1))
             places.append(np.stack([first_E, second_ZN[taste_E, SLATES[slate_E, 1]]], 1))
-        prob_EL = ASKED[taste_E]
+        prob_EL = self.asked[taste_E]
         mean_EK = prob_EL @ MODEL[SLATES]
         same_EL = SLATES[:, 0] == SLATES[slate_E, 0][:, None]
         after_EL = prob_EL * same_EL / (prob_EL * same_EL).sum(1, keepdims=True)

@@ -28,7 +28,7 @@ from slategym.experiments.ope.outside import obp_estimates
 from slategym.experiments.ope.slates import Floats, LoggedSlates, counted
 from slategym.experiments.ope.weights import evidence_of
 
-LEAST_SIZE = 30.0  # effective episodes; with fewer, an estimate is not printed
+LEAST_SIZE = 60.0  # effective episodes; with fewer, intervals miss the truth too often
 LEAST_REWARDS = 5.0  # effective episodes that add to the value: with fewer it is an anecdote
 LEAST_WEIGHT = 0.95  # of the mean weight's upper end: below, the log lacks what the policy shows
 MOST_UNSEEN = 0.05  # of the policy's slots that the log never shows; above, no model is asked

@@ -16,6 +16,7 @@ from slategym.experiments.ope.estimators import (
     readable,
     value_of,
 )
+from slategym.experiments.ope.evaluation import LEAST_SIZE
 from slategym.experiments.ope.intervals import intervals
 from slategym.experiments.ope.weights import even_weight
 
@@ -113,6 +114,24 @@ def test_intervals_hold_the_truth(steps: int) -> None:
             held[name] += low <= truth <= high
     share = {name: count / logs for name, count in held.items()}
     assert min(share.values()) >= 0.9 and max(share.values()) <= 0.98, share
+
+
+@pytest.mark.slow
+def test_intervals_are_trusted_only_where_they_hold() -> None:
+    """Policies far from the log's: with too small a sample intervals fail, and are withheld."""
+    rng, held = np.random.default_rng(5), {False: list[bool](), True: list[bool]()}
+    for sharpness in (1.25, 1.5, 4.0, 5.0):
+        made = Made(steps=3, sharpness=sharpness)
+        truth = made.truth()
+        for at in range(60):
+            terms = {name: ESTIMATORS[name].terms(made.log(600, rng)) for name in ("ips", "pdis")}
+            ends = intervals(terms, np.arange(600), resamples=300, seed=at)
+            for name, one in terms.items():
+                assert one.weight_E is not None
+                enough = effective_size(one.weight_E) >= LEAST_SIZE
+                held[enough].append(ends[name].low <= truth <= ends[name].high)
+    assert min(len(held[False]), len(held[True])) > 100
+    assert np.mean(held[True]) >= 0.9 > np.mean(held[False])
 
 
 def test_intervals_keep_a_persons_visits_together() -> None:
