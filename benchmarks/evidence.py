@@ -1,7 +1,7 @@
 """How often `slategym diagnose LOG` is right about scenarios: python benchmarks/evidence.py.
 
-Every scenario writes logs of random slates at strength 0, where no slate changes anything that comes
-later, and above; the table says in how many logs carry-over is found.
+Every scenario writes logs of random slates, at strength 0, where no slate changes what comes
+later, and above. The table says in how many logs carry-over is found.
 """
 
 from __future__ import annotations
