@@ -230,7 +230,7 @@ def _preparation(study: Study, split: int) -> dict[str, Unit]:
     """The log's models and the worlds' constants, in the order in which they are needed."""
     if study.log is None:
         return {}
-    about = {"log": study.log, "content": study.content, "recipe": study.recipe}
+    about: dict[str, Any] = {"log": study.log, "content": study.content, "recipe": study.recipe}
     log = Unit("log and item texts", "log@1", about, kind="json")
     about = {**about, **({"split": split} if split else {})}
     there = f", split {split}" if split else ""

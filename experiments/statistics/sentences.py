@@ -180,11 +180,11 @@ class Facts:
                 + f" ({unit}), may come from the same fault."
             )
         if self.outcome in ("wins", "opponent only", "not controlled"):
-            alike = [name for name in self.equals if name not in self.betters]
+            as_much = [name for name in self.equals if name not in self.betters]
             lead = "".join(
                 f"{much} is had without looking ahead, by "
                 f"{listed([self.study.roles.say(name) for name in names])}. "
-                for much, names in (("More", self.betters), ("As much", alike))
+                for much, names in (("More", self.betters), ("As much", as_much))
                 if names
             )
             return (
@@ -231,11 +231,11 @@ class Facts:
         alike: dict[tuple[int, ...], list[str]] = {}
         same = self._same_as_opponent()
         if same and self.world.side:
-            names = listed([self.study.roles.say(name) for name in same])
+            whose = listed([self.study.roles.say(name) for name in same])
             verb = "shows" if len(same) == 1 else "show"
             opponent = self.study.roles.say(self.study.roles.opponent)
             yield (
-                f"{names[0].upper()}{names[1:]} {verb} the very slates of {opponent} here, so that "
+                f"{whose[0].upper()}{whose[1:]} {verb} the very slates of {opponent} here, so that "
                 "the same holds against them"
             )
         for baseline in self.others:
