@@ -131,7 +131,8 @@ def start_of(world: World, num_candidates: int, rules: bool = False) -> Start:
     Raises:
         UsageError: the world has no observer that is a multi-task model.
     """
-    policy, rule = supervised_with(world, tune_supervised(world).chosen), None
+    policy = supervised_with(world, tune_supervised(world).chosen)
+    rule: HistoryRule | None = None
     if rules and tune_start(world).chosen["policy"] == RULE:
         rule = history_rule_with(world, tune_history_rule(world).chosen, policy.ranker)
     user_B = torch.arange(min(PROBED, world.population.size), dtype=torch.int32)
