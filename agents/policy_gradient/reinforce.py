@@ -219,7 +219,8 @@ class ReinforceTopK(Agent):
         gain_STB = advantages(
             reward_STB, value_STB, after_SB, ended_STB, gamma, self.settings.td_lambda
         )
-        return value_STB + gain_STB
+        total_STB: Tensor = value_STB + gain_STB
+        return total_STB
 
     def _scores(self, policy: Ensemble, shown: Shown) -> Scores:
         """What decides the slates of S * B requests, seed after seed."""
