@@ -85,7 +85,7 @@ def scenario(
         device: of every tensor.
 
     Source:
-        made up; labelled synthetic. Every constant is in slategym.envs.scenarios.constants.
+        made up; labelled synthetic. Every number is in slategym.envs.scenarios.constants.
 
     Version history:
         v0: first.
