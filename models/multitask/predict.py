@@ -136,7 +136,7 @@ def mean_losses(predictions: Predictions, weights: Mapping[str, float]) -> dict[
     }
 
 
-def loss_parts(predictions: Predictions, weights: Mapping[str, float]) -> Floats:
+def loss_parts(predictions: Predictions, weights: Mapping[str, float]) -> NDArray[np.float64]:
     """What each of the people adds to the weighted sum of the mean losses, (B,), by user id."""
     users = np.unique(predictions.user_x)
     part_B = np.zeros(len(users))
@@ -147,7 +147,7 @@ def loss_parts(predictions: Predictions, weights: Mapping[str, float]) -> Floats
     return part_B
 
 
-def clearly_above(part_B: Floats, best_B: Floats) -> bool:
+def clearly_above(part_B: NDArray[np.float64], best_B: NDArray[np.float64]) -> bool:
     """Whether one sum of parts is above another by more than a standard error of people.
 
     Args:
@@ -163,7 +163,7 @@ def clearly_above(part_B: Floats, best_B: Floats) -> bool:
 
 def _losses(
     predictions: Predictions, weights: Mapping[str, float]
-) -> dict[str, tuple[Floats, Ints]]:
+) -> dict[str, tuple[NDArray[np.floating[Any]], Ints]]:
     """Losses of each weighted head, and whose they are."""
     p = predictions
     click = p.tasks[0]
