@@ -172,7 +172,7 @@ def check_same_weights(tmp_path: Path, name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(2_400)
 def test_a_fit_killed_twenty_times(tmp_path: Path) -> None:
-    met = kill_often("fit", tmp_path, size=300, kills=20, seed=2, until=0.3)
+    met = kill_often("fit", tmp_path, size=120, kills=20, seed=2, until=0.3)
     print([round(seconds, 1) for seconds in met])
     assert len(met) == 20
     check_same_weights(tmp_path, "model.safetensors")
@@ -195,13 +195,13 @@ def test_of_two_fits_in_one_cache_the_second_goes_on_when_the_first_is_killed(
     tmp_path: Path,
 ) -> None:
     out, began = tmp_path / "out", time.time()
-    first = start("fit", out, 300)
+    first = start("fit", out, 120)
     wait_for_checkpoint(out, first, began)
-    second = start("fit", out, 300)
+    second = start("fit", out, 120)
     time.sleep(1.0)
     assert first.poll() is None and second.poll() is None
     first.kill()
     first.wait()
     assert second.wait() == 0
-    assert start("fit", tmp_path / "whole", 300).wait() == 0
+    assert start("fit", tmp_path / "whole", 120).wait() == 0
     check_same_weights(tmp_path, "model.safetensors")
