@@ -34,7 +34,7 @@ SARDINE_REINFORCE = ReinforceSettings(
     gamma=0.9,
     entropy=0.01,
     td_lambda=0.8,
-    distinct=True,
+    draws="distinct",
     sharpness=1.0,
 )
 """reinforce-topk for the worlds of SARDINE with slates of ten, made with `history_size=20`.
@@ -43,7 +43,7 @@ Independent draws end in SARDINE with one item in all slots: lambda_K takes the 
 what is shown for sure, and a repeated draw, which is an empty slot, is no longer unlearnt. Seed 0
 in Bored, clicks of people who are in no table (random 43), served as in training:
 
-    draws         slates    learning rate, entropy, weight_cap, updates
+    draws         slates    learning rate, entropy, cap of weights, updates
     independent   75,000    3e-4, .001, 20, 8                              75 (the likeliest: 35)
     distinct      102,400   2e-3, .01, 20, 8                              160 (the likeliest: 127)
     distinct      51,200    1e-3, .03, 2, 8                               132
@@ -61,7 +61,7 @@ TOPIC_REC_REINFORCE = ReinforceSettings(
     gamma=0.9,
     entropy=0.003,
     td_lambda=0.8,
-    distinct=True,
+    draws="distinct",
     sharpness=1.0,
 )
 """The same for the worlds of TopicRec; seed 0 in TopDown-Focused, 200 people who are in no table:

@@ -54,13 +54,20 @@ from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.names import UsageError
+from slategym.envs.names import UsageError, lookup
 from slategym.envs.types import Observation, World
 
 DRAW, PICK = purpose("reinforce_topk.draw"), purpose("reinforce_topk.pick")
 VALUE_WEIGHT = 0.5  # of the baseline's loss
 MAX_NORM = 0.5  # of the gradient, of policy and baseline each
 LAST_RATE = 0.1  # of the learning rate, to which it falls linearly
+WEIGHT_CAP = 20.0  # largest pi / beta, about e^3
+MINIBATCH = 0.5  # of a rollout's slates
+DRAWS = {
+    "top-k": "independent draws, counted by lambda_K",
+    "single": "independent draws without lambda_K, as if slates had one slot",
+    "distinct": "slot by slot from what is left, which needs no lambda_K",
+}
 
 
 @dataclass(frozen=True)
@@ -71,17 +78,27 @@ class ReinforceSettings:
     num_users: int = 64  # B, side by side, of each seed
     rollout: int = 25  # slates of every user between updates
     updates: int = 8  # minibatches after each rollout
-    minibatch: int = 800  # slates
     remembered: int = 4  # rollouts to learn from; 1: the newest alone
     uniform_prob: float = 0.1  # of a uniform draw while learning, for each slot
     learning_rate: float = 3e-4  # Adam's, falling linearly to a tenth
     gamma: float = 0.95  # discount per slate, in [0, 1]
-    weight_cap: float = 20.0  # largest pi / beta, about e^3
     entropy: float = 0.001  # reward per nat of the policy's entropy
     td_lambda: float = 1.0  # of what follows a slate; 1: what did follow, below: what is expected
-    top_k: bool = True  # False: without lambda_K, as if slates had one slot
-    distinct: bool = False  # True: slot by slot from what is left, which needs no lambda_K
+    draws: str = "top-k"  # how slates are drawn, in DRAWS
     sharpness: float | None = None  # of distinct draws that are served; None: the likeliest
+
+    def __post_init__(self) -> None:
+        lookup("way to draw slates", self.draws, DRAWS)
+
+    @property
+    def distinct(self) -> bool:
+        """Whether slates are drawn slot by slot from what is left."""
+        return self.draws == "distinct"
+
+    @property
+    def minibatch(self) -> int:
+        """Slates of each update."""
+        return max(1, round(MINIBATCH * self.num_users * self.rollout))
 
 
 @dataclass(frozen=True)
@@ -279,8 +296,8 @@ class ReinforceTopK(Agent):
             now_SRK, then_SRK = logp_SRK, few.logp
             if whole_slates:
                 now_SRK, then_SRK = (x.sum(2, keepdim=True) for x in (now_SRK, then_SRK))
-            weight_SRK = importance(now_SRK, then_SRK, s.weight_cap)
-            if s.top_k and not s.distinct:
+            weight_SRK = importance(now_SRK, then_SRK, WEIGHT_CAP)
+            if s.draws == "top-k":
                 weight_SRK = weight_SRK * multiplier(logp_SRK, K)
         policy_S = -(weight_SRK * gain_SRK * logp_SRK).sum(2).mean(1)
         error_S = (expected_SR - target_SR).square().mean(1)

@@ -208,7 +208,7 @@ class Facts:
         words = {1: "wins", -1: "loses too", 0: "no clear difference"}
         text = f"{who} loses to {opponent}: {world} {unit} in the simulated world"
         if self.outcome == "no difference":
-            words = {-1: "loses", 0: "no clear difference either"}
+            words = {1: "ahead", -1: "loses", 0: "no clear difference either"}
             alike = self.world.estimate.low == self.world.estimate.high == 0.0
             began = f"{who} shows the very slates of {opponent}, as before it learned. "
             text = (

@@ -121,7 +121,8 @@ def test_what_is_tuned_of_a_policy_is_told() -> None:
         if entry.tuning is not None:
             steps = load_object(entry.tuning)(world)
             assert steps and all(not step.tried for step in steps), name
-            assert make_policy(name, world).tuning.name in {step.name for step in steps}
+            if entry.build is not None:  # what must be trained has its start tuned
+                assert make_policy(name, world).tuning.name in {step.name for step in steps}
 
 
 def test_gp_ranks_by_odds_and_value_of_a_click(world: World) -> None:

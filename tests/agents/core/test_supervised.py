@@ -183,7 +183,11 @@ def test_every_signal_with_two_values_may_enter_once(world: World) -> None:
 
 def test_a_learner_keeps_the_ranker_from_which_it_started(world: World, tmp_path: Path) -> None:
     setting = {"heads": {"click": 0.3, "like": 0.1}, "nothing": 2.0}
-    chosen = {"ranker": setting, "supervised": {"kind": "none", "strength": 0.0}}
+    chosen = {
+        "ranker": setting,
+        "supervised": {"kind": "none", "strength": 0.0},
+        "start": {"policy": "supervised"},
+    }
     pinned = replace(world, chosen=chosen)
     agent = find_agent("plackett-luce")(pinned)
     assert agent.chosen() == chosen

@@ -20,7 +20,7 @@ from slategym.experiments.measure.play import play
 from slategym.experiments.measure.slate_log import writing
 
 SHORT = ReinforceSettings(
-    num_steps=4_096, num_users=32, rollout=8, updates=8, minibatch=64, gamma=0.0, entropy=0.0
+    num_steps=4_096, num_users=32, rollout=8, updates=8, gamma=0.0, entropy=0.0
 )
 
 
@@ -72,7 +72,7 @@ def test_it_finds_the_best_slate_of_five_items(trained):
 @pytest.fixture(scope="module")
 def distinct():
     world = five_items()
-    return ReinforceTopK(world, replace(SHORT, distinct=True, uniform_prob=0.0)).learn(world)
+    return ReinforceTopK(world, replace(SHORT, draws="distinct", uniform_prob=0.0)).learn(world)
 
 
 def test_distinct_draws_find_the_best_slate_too(distinct):
@@ -81,7 +81,7 @@ def test_distinct_draws_find_the_best_slate_too(distinct):
 
 
 def test_distinct_draws_hold_no_item_twice_and_have_their_exact_probability():
-    agent = ReinforceTopK(five_items(), replace(SHORT, distinct=True))
+    agent = ReinforceTopK(five_items(), replace(SHORT, draws="distinct"))
     people, luck = everybody(agent.world, 500), lucks(500)
     drawn = agent.explore(people, luck)
     assert (drawn.slate[:, 0] != drawn.slate[:, 1]).all() and len(drawn.slate.unique(dim=0)) > 5
@@ -94,7 +94,7 @@ def test_distinct_draws_may_be_served_more_sharply(distinct):
     scores = distinct._scores(distinct.policy, distinct.face.show(people))
     seen = {}
     for sharpness in (0.2, 1.0, 5.0):
-        agent = ReinforceTopK(distinct.world, replace(SHORT, distinct=True, sharpness=sharpness))
+        agent = ReinforceTopK(distinct.world, replace(SHORT, draws="distinct", sharpness=sharpness))
         agent.load_weights(distinct.weights())
         slate_BK = agent.act(people, luck).slate
         seen[sharpness] = float(log_prob(scores, slate_BK.long()).sum(1).detach().mean())
@@ -123,7 +123,7 @@ def test_without_the_multiplier_a_single_item_is_enough(trained):
     How much both keep falls with every step, so their shares are held against each other.
     """
     world = five_items()
-    alone = ReinforceTopK(world, replace(SHORT, top_k=False)).learn(world)
+    alone = ReinforceTopK(world, replace(SHORT, draws="single")).learn(world)
     shares = []
     for agent in (trained, alone):
         shown = agent.face.show(everybody(world, 1))

@@ -75,9 +75,9 @@ def test_who_is_matched_without_learning_is_ahead_of_the_opponent_only() -> None
     assert judged(1.8, 1.0, num_users=400).verdict.outcome == "wins"
 
 
-def before_a_second_judge(learner: float, cap: float) -> Numbers:
+def before_a_second_judge(learner: float, cap: float, **gains: float) -> Numbers:
     """Wins in the world and before the first judge; before a second one these two earn more."""
-    gains = {"world": 1.8, "judge": 2.4, "static": 0.0}
+    gains = {"world": 1.8, "judge": 2.4, "static": 0.0} | gains
     rows = episode_rows(gains={k: {"plackett-luce": v} for k, v in gains.items()}, num_users=400)
     more = rows[(rows["variant"] == "judge") & (rows["group"] == "evaluation")]
     more = more.assign(variant="judge-gp")
@@ -98,6 +98,9 @@ def test_the_judge_that_it_does_worst_before_decides() -> None:
     assert lost.outcome == "world only"
     assert "but loses before the judge of family gp (-" in lost.sentence
     assert "clearly ahead before the independent judge (+" in lost.sentence
+    apart = before_a_second_judge(-2.4, 0.0, world=0.0).verdict
+    assert apart.outcome == "no difference"
+    assert "before the independent judge: ahead (+" in apart.sentence
     turned = before_a_second_judge(0.0, 5.0).verdict
     assert turned.outcome == "opponent only"
     words = "and before the independent judge and clearly behind before the judge of family gp ("

@@ -255,7 +255,8 @@ def test_a_learner_may_train_where_disagreement_costs(shop: Path, tmp_path: Path
         ("world",),
         training={"pessimism": 1.0, "ensemble": 2},
     )
-    plan = plan_of(replace(study(request), learners=(wary,)), request)
+    asked = replace(request, agents=(wary.name,))  # small profiles leave it out
+    plan = plan_of(replace(study(request), learners=(wary,)), asked)
     (lesson,) = plan.lessons  # nowhere but where it takes part
     assert lesson.spec["world_settings"]["pessimism"] == 1.0
     reading = next(u for u in plan.readings if lesson in u.needs and u.spec["place"] == "world")
