@@ -247,7 +247,7 @@ def test_who_is_judged_and_met_by_the_judges_fit_is_counted(ran: Ran) -> None:
 
 def test_a_learner_may_train_where_disagreement_costs(shop: Path, tmp_path: Path) -> None:
     request = Request("smoke", tmp_path, users=8, log=str(shop))
-    tiny = PPOSettings(num_steps=6_400, num_users=4, rollout=4, shortlist=20)
+    tiny = PPOSettings(num_steps=6_400, num_users=4, rollout=4, minibatch=8, shortlist=20)
     wary = Learner(
         "plackett-luce",
         tiny,
