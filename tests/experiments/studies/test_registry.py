@@ -24,8 +24,8 @@ from slategym.experiments.study import (
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
     "movielens": (241, "9a89c871db92"),
     "slateq": (43, "fd94c3571f69"),
-    "sardine": (80, "524b43596881"),
-    "topicrec": (30, "acfc1ce0744d"),
+    "sardine": (80, "c40f8e46e392"),
+    "topicrec": (30, "c8cc2afeeb63"),
     "recsim": (45, "d19f8318e759"),
 }
 
