@@ -19,7 +19,12 @@ DAY = 86_400
 
 
 def write_log(
-    folder: Path, *, tiring: float = 0.0, trust: float = 0.0, slates: bool = True
+    folder: Path,
+    *,
+    tiring: float = 0.0,
+    trust: float = 0.0,
+    slates: bool = True,
+    favourites: float = 0.0,
 ) -> Path:
     """Random slates; log-odds that a topic shown lately loses, that a better click brings."""
     rng = np.random.default_rng(0)
@@ -31,7 +36,8 @@ def write_log(
         for visit in range(VISITS):
             shown, last = np.zeros((0, TOPICS)), 0.0
             for turn in range(SLATES):
-                items = rng.choice(ITEMS, SLOTS, replace=False)
+                weight_N = np.exp(favourites * taste_UG[user][topic_N])
+                items = rng.choice(ITEMS, SLOTS, replace=False, p=weight_N / weight_N.sum())
                 lately = shown[-5:].sum(0)
                 share = lately / max(lately.sum(), 1.0)
                 odds = taste_UG[user] + mood_UV[user, visit] - 1.0 - tiring * share + trust * last
@@ -79,6 +85,21 @@ def test_what_carries_over_is_found(
     [trace] = [x for x in found.traces if x.name == name]
     assert trace.clear and trace.figure is not None and trace.figure * sign > 0
     assert found.something and name in found.sentence
+    if name == traces.EXPOSURE:  # 2.5 log-odds, a slot clicked about one time in three
+        assert -2.5 < trace.figure < -1.0
+
+
+def test_a_policy_that_shows_favourites_is_no_carry_over(tmp_path: Path) -> None:
+    found = evidence(load_log(str(write_log(tmp_path / "log", favourites=1.0))))
+    [trace] = [x for x in found.traces if x.name == traces.EXPOSURE]
+    assert not trace.clear, trace
+
+
+def test_what_does_not_count_is_no_reason() -> None:
+    back = traces.Trace(traces.BACK, "said", 0.2, 0.1, 0.3, p=1e-6, counts=False)
+    assert not back.clear and traces.Trace("x", "said", 0.2, 0.1, 0.3, p=1e-6).clear
+    found = traces.Evidence((back,))
+    assert not found.something and found.sentence.startswith("The log does not tell")
 
 
 def test_without_slates_the_log_says_what_to_log(tmp_path: Path) -> None:
