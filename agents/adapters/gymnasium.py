@@ -15,7 +15,7 @@ Source: Dulac-Arnold et al. 2015, arXiv:1512.07679; Zhao et al. 2017, arXiv:1801
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium
 import numpy as np
@@ -34,6 +34,21 @@ from slategym.envs.observation import STATE_LIMIT, read
 from slategym.envs.single import SlateEnv
 from slategym.envs.types import World
 
+E = TypeVar("E", SlateEnv, SlateVectorEnv)
+
+
+def _inner(wrapper: object, env: Any, kind: type[E]) -> E:
+    """The slategym environment that is wrapped.
+
+    Raises:
+        UsageError: it is another one.
+    """
+    inner = env.unwrapped
+    if not isinstance(inner, kind):
+        name = type(wrapper).__name__
+        raise UsageError(f"{name} wraps a {kind.__name__}, got {inner!r}")
+    return inner
+
 
 class ProtoActionWrapper(
     gymnasium.Wrapper[dict[str, Any], Any, dict[str, Any], Any], RecordConstructorArgs
@@ -50,9 +65,7 @@ class ProtoActionWrapper(
     def __init__(self, env: gymnasium.Env[dict[str, Any], Any]):
         RecordConstructorArgs.__init__(self)
         gymnasium.Wrapper.__init__(self, env)
-        if not isinstance(env.unwrapped, SlateEnv):
-            raise UsageError(f"ProtoActionWrapper wraps a SlateEnv, got {env.unwrapped!r}")
-        self.world = env.unwrapped.world
+        self.world = _inner(self, env, SlateEnv).world
         self.action_space = proto_space(self.world)
         self._seen: dict[str, Any] = {}
 
@@ -88,11 +101,8 @@ class ProtoActionVectorWrapper(VectorWrapper):
 
     def __init__(self, env: VectorEnv[dict[str, Any], Any, Any]):
         super().__init__(env)
-        if not isinstance(env.unwrapped, SlateVectorEnv):
-            raise UsageError(
-                f"ProtoActionVectorWrapper wraps a SlateVectorEnv, got {env.unwrapped!r}"
-            )
-        self.world, self._as_tensor = env.unwrapped.world, env.unwrapped.as_tensor
+        inner = _inner(self, env, SlateVectorEnv)
+        self.world, self._as_tensor = inner.world, inner.as_tensor
         self.single_action_space = proto_space(self.world)
         self.action_space = batch_space(self.single_action_space, env.num_envs)
         self._seen: dict[str, Any] = {}
@@ -133,9 +143,7 @@ class FlatObservationWrapper(
     def __init__(self, env: gymnasium.Env[Any, Any]):
         RecordConstructorArgs.__init__(self)
         gymnasium.ObservationWrapper.__init__(self, env)
-        if not isinstance(env.unwrapped, SlateEnv):
-            raise UsageError(f"FlatObservationWrapper wraps a SlateEnv, got {env.unwrapped!r}")
-        self._inputs = Inputs(env.unwrapped.world)
+        self._inputs = Inputs(_inner(self, env, SlateEnv).world)
         self.observation_space = _flat_space(self._inputs)
 
     def observation(self, observation: dict[str, Any]) -> Any:
@@ -155,11 +163,8 @@ class FlatObservationVectorWrapper(VectorWrapper):
 
     def __init__(self, env: VectorEnv[dict[str, Any], Any, Any]):
         super().__init__(env)
-        if not isinstance(env.unwrapped, SlateVectorEnv):
-            raise UsageError(
-                f"FlatObservationVectorWrapper wraps a SlateVectorEnv, got {env.unwrapped!r}"
-            )
-        self._inputs, self._as_tensor = Inputs(env.unwrapped.world), env.unwrapped.as_tensor
+        inner = _inner(self, env, SlateVectorEnv)
+        self._inputs, self._as_tensor = Inputs(inner.world), inner.as_tensor
         self.single_observation_space = _flat_space(self._inputs)
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
 
