@@ -32,7 +32,8 @@ def print_evaluation(found: OffPolicyEvaluation, console: Console) -> None:
     """The table, the weights, and what was assumed."""
     digits = _digits(found)
     title = f"{found.policy} on the log {found.log}: reward per {found.unit} [95 % interval]"
-    table = Table(title=Text(plain(title), "italic"), **LOOK)
+    console.print(Text(plain(title), "italic"), soft_wrap=True)
+    table = Table(**LOOK)
     table.add_column("estimator", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     if found.known is not None:
