@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, final
@@ -182,7 +183,29 @@ class Registry(Generic[V]):
 
     def _points(self) -> Iterator[tuple[str, EntryPoint]]:
         for group in self.plug_ins:
-            yield from ((group, point) for point in entry_points(group=group))
+            found = _installed(group, entry_points, _places())
+            yield from ((group, point) for point in found)
+
+
+@lru_cache(maxsize=256)
+def _installed(
+    group: str,
+    read: Callable[..., Iterable[EntryPoint]],
+    places: tuple[tuple[str, int], ...],
+) -> tuple[EntryPoint, ...]:
+    """What the installed packages say of a group, read again when `places` have changed."""
+    return tuple(read(group=group))
+
+
+def _places() -> tuple[tuple[str, int], ...]:
+    """Where packages lie, and when something was last put there or taken away."""
+    found = []
+    for place in sys.path:
+        try:
+            found.append((place, os.stat(place or ".").st_mtime_ns))
+        except OSError:
+            continue
+    return tuple(found)
 
 
 def origin(point: EntryPoint) -> str:

@@ -1,4 +1,4 @@
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 
@@ -59,6 +59,24 @@ def test_a_registry_knows_its_own_and_the_plug_ins(colours):
     assert colours.find("anywhere:At") == "anywhere:At"
     with pytest.raises(UsageError, match="unknown colour 'gren'; did you mean 'green'"):
         colours.find("gren")
+
+
+def test_installed_packages_are_read_once_and_again_when_one_is_added(tmp_path, monkeypatch):
+    """A study looks names up by the thousand, and reading all packages takes milliseconds."""
+    read = []
+    monkeypatch.setattr(
+        names, "entry_points", lambda group: read.append(group) or entry_points(group=group)
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    shades = Registry("shade", {}, {"toy.shades": lambda path, _: path})
+    for _ in range(3):
+        assert not shades.all()
+    assert read == ["toy.shades"]
+    info = tmp_path / "toy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[toy.shades]\ndark = collections:deque\n")
+    assert shades.find("dark") == "collections:deque"
 
 
 def test_a_name_of_two_packages_is_refused(colours):
