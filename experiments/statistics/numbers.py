@@ -113,6 +113,11 @@ def compute_numbers(
         ValueError: if rows that the verdict needs are missing or do not pair.
     """
     rows = rows.astype(dict.fromkeys(WHOSE, "category"))  # each is compared with a hundred times
+    with stats.unchanged(rows):
+        return _numbers(study, rows, curves, starts)
+
+
+def _numbers(study: Study, rows: pd.DataFrame, curves: pd.DataFrame, starts: Starts) -> Numbers:
     read = study.of_role("open", "judge")
     differences = table_of(
         study,
@@ -166,7 +171,6 @@ def _ladder(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> tuple[Sta
 def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -> Standing:
     cells = {place.name: cell(study, policy, place) for place in study.main}
     cells = {place: own for place, own in cells.items() if there(rows, own)}
-    mine = {place: own.among(rows) for place, own in cells.items()}
     first = study.main[0].name
     columns, metric = [name for name in rows.columns if name not in KEYS], metric_of(rows)
     trained = study.trainings.get(policy, ())
@@ -179,14 +183,14 @@ def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -
     return Standing(
         policy,
         study.kind_of(policy),
-        {place: stats.mean(mine[place], own, metric) for place, own in cells.items()},
-        stats.interquartile_mean(mine[first], cells[first], metric) if first in cells else None,
+        {place: stats.mean(rows, own, metric) for place, own in cells.items()},
+        stats.interquartile_mean(rows, cells[first], metric) if first in cells else None,
         {p: score for p, own in cells.items() if (score := _score(study, rows, own, p))},
         {
-            p: tuple(stats.table(mine[p], c, metric).value_SU.mean(1).tolist())
+            p: tuple(stats.table(rows, c, metric).value_SU.mean(1).tolist())
             for p, c in cells.items()
         },
-        {place: _side(study, mine[place], own, columns) for place, own in cells.items()},
+        {place: _side(study, rows, own, columns) for place, own in cells.items()},
         {place: float(lesson["steps"].max()) for place, lesson in lessons.items()},
         {
             place: float(lesson.groupby(TRAINING)["cpu_seconds"].max().mean())
@@ -216,16 +220,17 @@ def one_of(study: Study, place: Place) -> str:
 
 
 def _side(
-    study: Study, mine: pd.DataFrame, own: Cell, columns: Sequence[str]
+    study: Study, rows: pd.DataFrame, own: Cell, columns: Sequence[str]
 ) -> dict[str, Estimate]:
     """Means of what the cell's rows say besides the return, where every session says it."""
+    mine = own.among(rows)
     by = {weighted.column: weighted.by for weighted in study.weighted}
     found = {}
     for name in columns:
         if name in by and mine[by[name]].sum() > 0:
-            found[name] = stats.weighted_mean(mine, own, name, by[name])
+            found[name] = stats.weighted_mean(rows, own, name, by[name])
         elif mine[name].notna().all():
-            found[name] = stats.mean(mine, own, name)
+            found[name] = stats.mean(rows, own, name)
     return found
 
 

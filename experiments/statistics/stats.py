@@ -20,8 +20,10 @@ thinner than Student's of few seeds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -35,6 +37,29 @@ RESAMPLES = 10_000  # bootstrap draws; fewer, and no p-value is small after Holm
 APART = 2**40  # between the numbers of users of one split and the next
 OF_SESSIONS = 2_000  # of these, where each draw weighs every session
 LEVEL = 0.05  # of a p-value, after Holm, below which a difference is called clear
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What was looked up of rows that do not change meanwhile."""
+
+    rows: pd.DataFrame
+    cells: dict[Cell, pd.DataFrame] = field(default_factory=dict)
+    shapes: dict[Cell, tuple[Table, np.ndarray]] = field(default_factory=dict)
+    tables: dict[tuple[Cell, str], Table] = field(default_factory=dict)
+
+
+_FOUND: ContextVar[_Found | None] = ContextVar("_FOUND", default=None)
+
+
+@contextmanager
+def unchanged(rows: pd.DataFrame) -> Iterator[None]:
+    """Within, each cell of these rows, and its table, is looked up once: nobody may change them."""
+    token = _FOUND.set(_Found(rows))
+    try:
+        yield
+    finally:
+        _FOUND.reset(token)
 
 
 @dataclass(frozen=True)
@@ -59,6 +84,14 @@ class Cell:
 
     def among(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The cell's rows; perhaps none."""
+        found = _FOUND.get()
+        if found is None or found.rows is not rows:
+            return self._among(rows)
+        if self not in found.cells:
+            found.cells[self] = self._among(rows)
+        return found.cells[self]
+
+    def _among(self, rows: pd.DataFrame) -> pd.DataFrame:
         mask = np.ones(len(rows), dtype=bool)
         for name, value in self._named():
             mask &= (rows[name] == value).to_numpy()
@@ -118,6 +151,32 @@ def table(rows: pd.DataFrame, cell: Cell, metric: str = "return") -> Table:
         ValueError: if there are no such rows, if they mix several worlds, strengths or trainings,
             if a session occurs twice or misses for some seed, or if a value is not a number.
     """
+    found = _FOUND.get()
+    if found is None or found.rows is not rows:
+        return _table(rows, cell, metric)
+    if (cell, metric) not in found.tables:
+        found.tables[cell, metric] = _table(rows, cell, metric)
+    return found.tables[cell, metric]
+
+
+def _table(rows: pd.DataFrame, cell: Cell, metric: str) -> Table:
+    found = _FOUND.get()
+    if found is None or found.rows is not rows:
+        shape, at_n = _shape(rows, cell)
+    elif cell in found.shapes:
+        shape, at_n = found.shapes[cell]
+    else:
+        shape, at_n = found.shapes[cell] = _shape(rows, cell)
+    value_SU = np.full((len(shape.seed_S), len(shape.user_U)), np.nan)
+    value_SU.ravel()[at_n] = cell.among(rows)[metric].to_numpy(dtype=np.float64)
+    if not np.isfinite(value_SU).all():
+        bad, where = int((~np.isfinite(value_SU)).sum()), cell.query()
+        raise ValueError(f"{metric} is missing in {bad} of {value_SU.size} sessions where {where}")
+    return replace(shape, value_SU=value_SU)
+
+
+def _shape(rows: pd.DataFrame, cell: Cell) -> tuple[Table, np.ndarray]:
+    """The cell's seeds and users, a table without values, and where in it each of its rows goes."""
     chosen = cell.among(rows)
     where = cell.query()
     if chosen.empty:
@@ -133,18 +192,14 @@ def table(rows: pd.DataFrame, cell: Cell, metric: str = "return") -> Table:
     user_U, first_U, user = np.unique(
         chosen["user"].to_numpy() + split_n * APART, return_index=True, return_inverse=True
     )
-    if np.bincount(seed * len(user_U) + user).max() > 1:
+    at_n = seed * len(user_U) + user
+    if np.bincount(at_n).max() > 1:
         raise ValueError(f"rows where {where} hold some (seed, user) twice")
-    value_SU = np.full((len(seed_S), len(user_U)), np.nan)
-    value_SU[seed, user] = chosen[metric].to_numpy(dtype=np.float64)
-    if not np.isfinite(value_SU).all():
-        bad = int((~np.isfinite(value_SU)).sum())
-        raise ValueError(f"{metric} is missing in {bad} of {value_SU.size} sessions where {where}")
     person_n = chosen["person"].to_numpy() + split_n * APART
     codes_U = np.unique(person_n[first_U], return_inverse=True)[1]
     learns = chosen["trained_in"].iloc[0] != ""
     split_U = np.unique(split_n[first_U], return_inverse=True)[1] if split_n.any() else None
-    return Table(value_SU, seed_S, user_U, codes_U, learns, split_U)
+    return Table(np.empty((0, 0)), seed_S, user_U, codes_U, learns, split_U), at_n
 
 
 def mean(rows: pd.DataFrame, cell: Cell, metric: str = "return") -> Estimate:
@@ -365,7 +420,7 @@ def _bootstrap_mean(t: Table) -> np.ndarray:
     size_P = np.bincount(t.person_U).astype(np.float64)
     sum_SP = np.stack([np.bincount(t.person_U, row) for row in t.value_SU])
     seed_RS, person_RP = _seed_weights(len(sum_SP)), _people_weights(len(size_P))
-    result: np.ndarray = ((seed_RS @ sum_SP) * person_RP).sum(1) / (person_RP @ size_P)
+    result: np.ndarray = ((person_RP @ sum_SP.T) * seed_RS).sum(1) / (person_RP @ size_P)
     return result
 
 
