@@ -149,7 +149,7 @@ def recipe(asked: Asked) -> Recipe:
     """Of `slategym/Log-v0`, its models fitted for so many epochs."""
     from dataclasses import replace
 
-    from slategym.models.multitask.fit import TrainingSettings
+    from slategym.models.multitask.training_settings import TrainingSettings
     from slategym.models.simulator.parties import PartySettings
     from slategym.models.simulator.world import LOG
 

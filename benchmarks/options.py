@@ -20,11 +20,11 @@ from slategym.experiments.cli.model_settings import read_model_choices
 from slategym.models.data.datasets import load_log
 from slategym.models.data.splits import split_time
 from slategym.models.files import place_of
-from slategym.models.multitask.fit import TrainingSettings
 from slategym.models.multitask.predict import mean_losses, predict
 from slategym.models.multitask.scores import model_figures, platt_of
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.multitask.train import FORMAT, train_multitask
+from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.tasks import head_weights
 
 ROWS = 8_000

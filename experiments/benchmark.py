@@ -17,6 +17,7 @@ from slategym.experiments.measure.plan import ACCURACY, FIT, Plan, plan_of
 from slategym.experiments.report.report import write_report
 from slategym.experiments.report.results import Artefact, Constant, Result
 from slategym.experiments.report.terminal import print_report
+from slategym.experiments.report.words import fewer_seeds
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import Store, open_store, write_json
 from slategym.experiments.study import Request, Study
@@ -169,7 +170,6 @@ def _settings(plan: Plan, store: Store) -> tuple[tuple[str, str], ...]:
     if plan.preparation:
         people = store.read(plan.preparation["log"])["people"]
         found.append(("people", ", ".join(f"{group} {count}" for group, count in people.items())))
-    control = size.control_seeds or size.seeds
     if size.splits > 1:
         found.append(
             (
@@ -180,7 +180,7 @@ def _settings(plan: Plan, store: Store) -> tuple[tuple[str, str], ...]:
         )
     found += [
         ("read", f"{size.users} {words.sessions}, the same and with the same luck for all"),
-        ("training seeds", f"{size.seeds} a learner and place, {control} in the controls"),
+        ("training seeds", f"{size.seeds} a learner and place, {fewer_seeds(study, size)}"),
         ("training", f"{size.training:.0%} of each learner's slates"),
         (
             "slates",

@@ -190,12 +190,20 @@ class Profile:
     users: int  # on whom policies are read, one session each
     training: float = 1.0  # share of each learner's slates
     control_seeds: int | None = 1  # of training in the controls; None: as many as elsewhere
+    # of training in an open place by name, where there are further open places; (): as elsewhere
+    place_seeds: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()  # policies, learners and places that take too long for it
     sweep: bool = True  # whether everybody is read where an assumption is weaker and stronger
     splits: int = 1  # of the people into parties, in each of which all is done again
     # further assumptions by name, under which all is done as well, each with the learners that are
     # trained under it; (): all of them
     assumptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def seeds_in(self, place: Place) -> int:
+        """Of training, each learner, in that place."""
+        if place.role == "control":
+            return self.control_seeds or self.seeds
+        return self.place_seeds.get(place.name, self.seeds)
 
 
 @dataclass(frozen=True)
@@ -517,7 +525,15 @@ class Request:
         if not 2 <= users <= study.most_users:
             raise UsageError(f"users must be in [2, {study.most_users}], got {users}")
         control = seeds if profile.control_seeds is None else min(seeds, profile.control_seeds)
-        return replace(profile, seeds=seeds, users=users, control_seeds=control, splits=splits)
+        alone = self.seeds is not None or len(study.of_role("open")) < 2
+        return replace(
+            profile,
+            seeds=seeds,
+            users=users,
+            control_seeds=control,
+            place_seeds={} if alone else profile.place_seeds,
+            splits=splits,
+        )
 
     def _splits(self, study: Study, profile: Profile) -> int:
         """In how many ways the people are parted."""

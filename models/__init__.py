@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from slategym.models.data.log import build_log as build_log
     from slategym.models.files import home as home
     from slategym.models.files import kept as kept
-    from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
     from slategym.models.multitask.fitting import fit as fit
     from slategym.models.multitask.network import MultiTaskBert as MultiTaskBert
     from slategym.models.multitask.network import MultiTaskSettings as MultiTaskSettings
     from slategym.models.multitask.refit import RefitSettings as RefitSettings
     from slategym.models.multitask.train import train_multitask as train_multitask
+    from slategym.models.multitask.training_settings import TrainingSettings as TrainingSettings
     from slategym.models.quality.refitting import refit as refit
     from slategym.models.simulator.assumptions import Assumptions as Assumptions
     from slategym.models.simulator.world import learned_world as learned_world
@@ -42,7 +42,7 @@ else:
             "slategym.models.data.folder": ("load_folder", "write_folder"),
             "slategym.models.data.log": ("Log", "build_log"),
             "slategym.models.files": ("home", "kept"),
-            "slategym.models.multitask.fit": ("TrainingSettings",),
+            "slategym.models.multitask.training_settings": ("TrainingSettings",),
             "slategym.models.multitask.fitting": ("fit",),
             "slategym.models.multitask.network": ("MultiTaskBert", "MultiTaskSettings"),
             "slategym.models.multitask.refit": ("RefitSettings",),

@@ -15,8 +15,8 @@ from slategym.envs.settings import check_kinds
 from slategym.experiments.cli.pairs import as_texts, read_pairs
 
 if TYPE_CHECKING:
-    from slategym.models.multitask.fit import TrainingSettings
     from slategym.models.multitask.settings import MultiTaskSettings
+    from slategym.models.multitask.training_settings import TrainingSettings
 
 OPTION = "--set"
 ENCODER = "text.encoder"
@@ -54,8 +54,8 @@ def read_model_choices(pairs: Sequence[str], encoder: str | None = None) -> Mode
         UsageError: if a name or a value is unknown (the nearest is offered), a name comes twice, a
             value is of the wrong kind or out of range, or there is no such encoder.
     """
-    from slategym.models.multitask.fit import TrainingSettings
     from slategym.models.multitask.settings import MultiTaskSettings
+    from slategym.models.multitask.training_settings import TrainingSettings
     from slategym.models.text.encoder import find_encoder
     from slategym.models.text.settings import DEFAULT_ENCODER
 

@@ -270,8 +270,7 @@ def _lessons(
         for place in study.of_role("open", "control"):
             if not learner.takes_part_in(place):
                 continue
-            number = size.control_seeds if place.role == "control" else size.seeds
-            every = tuple(range(number or size.seeds))
+            every = tuple(range(size.seeds_in(place)))
             for seeds in [every] if learner.together else [(seed,) for seed in every]:
                 spec = {
                     "agent": learner.agent,

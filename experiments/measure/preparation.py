@@ -49,7 +49,7 @@ def log(work: Work) -> dict[str, Any]:
 def fit(work: Work) -> dict[str, Any]:
     """One party's model, kept in the cache folder under a name that is part of the result."""
     party, parties = work.spec["party"], builder_for(work.spec).parties
-    epochs = parties.settings.training.epochs
+    epochs = parties.training(party).epochs
     family = work.spec.get("family")
     listener = _epochs(work.progress, epochs)
     parties.prepare(party, progress=False, listener=listener, family=family)

@@ -8,7 +8,15 @@ from datetime import UTC, datetime
 from slategym.envs.names import in_markdown
 from slategym.experiments.report.figures import Picture
 from slategym.experiments.report.results import Result
-from slategym.experiments.report.words import best_first, knows, name_of, over, p_text, where
+from slategym.experiments.report.words import (
+    best_first,
+    fewer_seeds,
+    knows,
+    name_of,
+    over,
+    p_text,
+    where,
+)
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers, Standing
@@ -40,9 +48,8 @@ def markdown(
     for note in (*study.notes, *(f"Left out: {what}" for what in study.left_out)):
         lines += [in_markdown(note), ""]
     made = ", ".join(f"{name} {value}" for name, value in environment.items())
-    control = size.control_seeds or size.seeds
     lines += [
-        f"{size.seeds} training seeds ({control} in the controls), {size.users} evaluation users. "
+        f"{size.seeds} training seeds ({fewer_seeds(study, size)}), {size.users} evaluation users. "
         "Everybody is read on the same people, whom no training met, with the same luck. Intervals "
         f"are over {over(result.size)} ({RESAMPLES:,} bootstrap resamples); differences are paired "
         "by person. Policies with * are told hidden truths.",

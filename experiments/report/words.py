@@ -32,7 +32,17 @@ def over(size: Profile) -> str:
     """What intervals are over."""
     if size.splits > 1:
         return f"people, training seeds and {size.splits} splits of the people into parties"
-    return "people and training seeds"
+    single = (
+        ", of people alone where a learner has one seed" if 1 in size.place_seeds.values() else ""
+    )
+    return f"people and training seeds{single}"
+
+
+def fewer_seeds(study: Study, size: Profile) -> str:
+    """Where there are not as many training seeds as elsewhere."""
+    open_places = [p for p in study.of_role("open") if size.seeds_in(p) != size.seeds]
+    said = [f"{size.seeds_in(p)} in {p.heading}" for p in open_places]
+    return ", ".join([*said, f"{size.control_seeds or size.seeds} in the controls"])
 
 
 def metric_name(name: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,15 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from slategym.envs.names import UsageError, lookup
+from slategym.envs.names import UsageError
 from slategym.envs.types import map_tensors
 from slategym.models import finite
 from slategym.models.multitask.auxiliary import cloze_batch, contrastive_loss, disturbed
-from slategym.models.multitask.balance import BALANCES, Balance, Gradients, balance_of, cosines
+from slategym.models.multitask.balance import Balance, Gradients, balance_of, cosines
 from slategym.models.multitask.calibrate import calibrate
 from slategym.models.multitask.checkpoint import TrainingState, read_checkpoint, write_checkpoint
 from slategym.models.multitask.crossfit import CrossFitted
-from slategym.models.multitask.loss_settings import LossSettings
 from slategym.models.multitask.losses import (
     ClickLoss,
     Proposal,
@@ -54,6 +53,7 @@ from slategym.models.multitask.sequences import (
     plan_epoch,
 )
 from slategym.models.multitask.team import ALONE, Team
+from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.tasks import Task, head_weights
 from slategym.models.text.tuned import TunedEncoder
 
@@ -65,68 +65,7 @@ SCALES_RATE = 0.05  # learning rate of the few numbers that scale closed forms: 
 WARMUP_SHARE = 0.25  # of all updates, at most, before the learning rate is whole
 MEASURED = 2  # steps of an epoch at which the cosines between heads' gradients are taken
 
-UNSEEN = {
-    "drawn": "as all others: an item that nobody met is one that nobody wanted",
-    "left-out": "neither drawn nor counted: an item that nobody met may be new",
-}
-
-PRECISIONS = {
-    "float32": "four bytes a number",
-    "bfloat16": "two bytes where that serves; weights, their updates and sums keep four",
-}
-
 Listener = Callable[[int, dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How the weights are found."""
-
-    epochs: int = 6  # at most; fewer where the validation loss clearly rises
-    batch_events: int = 736  # positions of a batch, padding included
-    learning_rate: float = 3e-3  # after the warmup, then a half cosine to zero
-    warmup_steps: int = 50
-    weight_decay: float = 0.01  # of matrices only, per step and unit of learning rate
-    clip: float = 1.0  # largest norm of the gradient
-    negatives: int = 4  # uniform unconsumed items against each click
-    patience: int = 2  # epochs clearly worse on validation rows than the best was
-    # draws of the next-item softmax in catalogues of more items; None: 2,048 above 20,000 items
-    softmax_items: int | None = None
-    # weight of each head's mean loss, by signal and "next"; others have their kind's default
-    weights: dict[str, float] = field(default_factory=dict)
-    balance: str = "fixed"  # of the heads' weighted losses; in BALANCES
-    accumulate: int = 1  # batches whose gradients, on average, make one update
-    precision: str = "float32"  # of what the losses are computed in; in PRECISIONS
-    unseen: str = "drawn"  # items without training rows, as negatives and in softmaxes; in UNSEEN
-    losses: LossSettings = field(default_factory=LossSettings)  # of the click, and beside the heads
-
-    @staticmethod
-    def from_json(values: Mapping[str, Any]) -> TrainingSettings:
-        """What `asdict` gave."""
-        given = values.get("losses")
-        losses = LossSettings() if given is None else LossSettings(**given)
-        return TrainingSettings(**{**values, "losses": losses})
-
-    def __post_init__(self) -> None:
-        lookup("balance", self.balance, BALANCES)
-        lookup("precision", self.precision, PRECISIONS)
-        if self.accumulate < 1:
-            raise ValueError(f"accumulate must be at least 1 batch, got {self.accumulate}")
-        beside = self.losses.contrastive or self.losses.adversarial
-        if self.accumulate > 1 and (self.balance != "fixed" or beside):
-            raise ValueError(
-                f"accumulate={self.accumulate} adds up the heads' gradients alone, and balance "
-                f"{self.balance!r} or losses beside the heads make others of each batch; take "
-                "accumulate=1 with a larger batch_events, or balance='fixed' and no such losses"
-            )
-        lookup("unseen", self.unseen, UNSEEN)
-        if min(self.epochs, self.batch_events, self.patience) < 1:
-            raise ValueError(
-                "epochs, batch_events and patience must be at least 1, got "
-                f"{self.epochs}, {self.batch_events}, {self.patience}"
-            )
-        if self.softmax_items is not None and self.softmax_items < 1:
-            raise ValueError(f"softmax_items must be at least 1 or None, got {self.softmax_items}")
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import numpy as np
 from slategym.envs.names import UsageError
 from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
-from slategym.models.multitask.fit import TrainingSettings
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.private import PrivacySettings, train_private
 from slategym.models.multitask.train import train_multitask
+from slategym.models.multitask.training_settings import TrainingSettings
 
 HELD_SHARE = 0.1  # of the people: stop early and calibrate on them
 
@@ -41,7 +41,8 @@ def fit(
     Args:
         log: a log, its folder, or a data set's name.
         folder: of the model: weights, config.json and a card, README.md.
-        epochs: at most; None: as the training settings say.
+        epochs: at most; None: as the training settings say, fewer for a log of many rows
+            (`TrainingSettings.for_rows`).
         settings: the architecture; None: the default.
         training: how to train; None: the default.
         privacy: a budget to train within, people as the unit: no early stopping, no calibration,
@@ -67,7 +68,10 @@ def fit(
     how = training or TrainingSettings()
     people = np.random.default_rng(seed).permutation(log.num_users)
     held = max(1, round(HELD_SHARE * log.num_users))
-    how = how if epochs is None else replace(how, epochs=epochs)
+    if epochs is not None:
+        how = replace(how, epochs=epochs)
+    else:
+        how = how.for_rows(int(np.isin(log.events["user"].to_numpy(), people[held:]).sum()))
     if privacy is not None:
         if report_to:
             raise UsageError(

@@ -46,7 +46,7 @@ from slategym.models.data.slates import has_slates
 from slategym.models.hashes import hash_of
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.checkpoint import TrainingState, read_checkpoint, write_checkpoint
-from slategym.models.multitask.fit import JUDGED_ROWS, Listener, TrainingSettings
+from slategym.models.multitask.fit import JUDGED_ROWS, Listener
 from slategym.models.multitask.item_extras import item_extras
 from slategym.models.multitask.losses import batch_targets, task_losses
 from slategym.models.multitask.network import MultiTaskBert
@@ -67,6 +67,7 @@ from slategym.models.multitask.train import (
     text_vectors_of,
     write,
 )
+from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
 from slategym.models.status import telling, write_status
 from slategym.models.tasks import head_weights, tasks_of, to_json

@@ -28,7 +28,6 @@ from slategym.models.hashes import content_hash, hash_of
 from slategym.models.multitask.biases import fitted_tasks, item_biases
 from slategym.models.multitask.crossfit import cross_fit
 from slategym.models.multitask.fit import Fit, Judgement, Listener
-from slategym.models.multitask.fit import TrainingSettings as TrainingSettings
 from slategym.models.multitask.item_extras import item_extras
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.position import click_weights
@@ -43,6 +42,7 @@ from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.reporters import check_reporters, open_reporters
 from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask, plan_epoch
 from slategym.models.multitask.team import Team
+from slategym.models.multitask.training_settings import TrainingSettings as TrainingSettings
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
 from slategym.models.status import telling, write_status
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json

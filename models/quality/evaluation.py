@@ -188,7 +188,7 @@ class Evaluation:
         seed: of training.
         device: "cpu" or "cuda".
         progress: whether to draw bars on stderr.
-        training: None: the split's recipe.
+        training: None: the split's recipe, with fewer epochs on many rows.
         fold: of the split "random", in [0, FOLDS).
     """
 
@@ -207,7 +207,9 @@ class Evaluation:
         self.split = find_split(split, log, fold)
         log = self.split.log or log
         recipe = recipe_of(split)
-        self.recipe = recipe if training is None else replace(recipe, training=training)
+        if training is None:
+            training = recipe.training.for_rows(int(self.split.train.sum()))
+        self.recipe = replace(recipe, training=training)
         self.log, self.settings = log, settings or MultiTaskSettings()
         self.seed, self.device, self.progress = seed, device, progress
         self.tasks = tasks_of(log.signals, log.like_from)

@@ -26,13 +26,13 @@ from slategym.envs.names import UsageError
 from slategym.models.data.log import Log
 from slategym.models.files import kept, place_of
 from slategym.models.hashes import content_hash
-from slategym.models.multitask.fit import TrainingSettings
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.predict import Predictions, predict
 from slategym.models.multitask.scores import Figures, heading, model_figures
 from slategym.models.multitask.sequences import Bools, Ints, Sequences
 from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.multitask.train import FORMAT, train_multitask
+from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.tasks import head_weights
 
 ONLY, RANDOM, ASKED = "labelled rows only", "random", "asked"

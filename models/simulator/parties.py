@@ -28,10 +28,11 @@ from slategym.models.data.log import Log
 from slategym.models.data.sittings import clicked
 from slategym.models.data.splits import split_users
 from slategym.models.files import kept, kept_path, place_of
-from slategym.models.multitask.fit import Listener, TrainingSettings
+from slategym.models.multitask.fit import Listener
 from slategym.models.multitask.incremental import StateEncoder
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.train import FORMAT, train_multitask
+from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.people.card import NOT_READ, write_card
 from slategym.models.people.figures import Quality, quality, refuse
 from slategym.models.people.registry import BERT, families, find_family
@@ -149,12 +150,17 @@ class Parties:
         decides: list[Any] = [self.log.sha256, SHARES, SPLIT_SEED, party]
         decides += [self.split] if self.split else []
         if family == BERT:
-            decides += [s.model, s.training, s.validation_share, member, FORMAT]
+            decides += [s.model, self.training(party), s.validation_share, member, FORMAT]
             return f"models/{self.slug}-{party}", decides
         kind = families.find(family).load()
         decides += [family, kind.version, HELD_SHARE, LEFT_OUT, member, self._history]
         decides += [DEFAULT_ENCODER] if kind.reads_text else []
         return f"models/{self.slug}-{party}-{re.sub(r'[^a-z0-9]+', '-', family.lower())}", decides
+
+    def training(self, party: str) -> TrainingSettings:
+        """How a party's model is trained: for fewer epochs where the party has many rows."""
+        rows_U = np.bincount(self.log.events["user"].to_numpy(), minlength=self.log.num_users)
+        return self.settings.training.for_rows(int(rows_U[self.people[party]].sum()))
 
     @property
     def _history(self) -> int:
@@ -190,7 +196,7 @@ class Parties:
             self.log,
             np.sort(people[held:]),
             self.settings.model,
-            self.settings.training,
+            self.training(party),
             place_of(*self._kept_as(party, member, BERT)),
             validation=np.sort(people[:held]),
             seed=seed,

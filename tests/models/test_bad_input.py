@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from slategym.envs.names import UsageError
-from slategym.models.multitask.fit import TrainingSettings
 from slategym.models.multitask.loss_settings import LossSettings
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.multitask.train import read_about, train_multitask
+from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.quality.evaluation import Evaluation
 from slategym.models.text.encoder import find_encoder
 from slategym.models.text.settings import EncoderSettings

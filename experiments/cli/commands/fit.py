@@ -49,7 +49,11 @@ def register(app: typer.Typer) -> None:
 def fit(
     log: Annotated[str, typer.Argument(help="A log's folder, or a data set's name.")],
     epochs: Annotated[
-        int | None, typer.Option(help="At most; it stops early where more does not help.")
+        int | None,
+        typer.Option(
+            help="At most; it stops early where more does not help. 6, and fewer for more than "
+            "200,000 rows, by default."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -105,10 +109,10 @@ def fit(
 
     from slategym.models.data.datasets import load_log
     from slategym.models.multitask import fitting
-    from slategym.models.multitask.fit import TrainingSettings
     from slategym.models.multitask.private import PrivacySettings
     from slategym.models.multitask.team import Team
     from slategym.models.multitask.train import read_about
+    from slategym.models.multitask.training_settings import TrainingSettings
 
     torch.set_num_threads(1)
     found = load_log(log, progress=not quiet)

@@ -4,8 +4,8 @@ import pytest
 
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.model_settings import read_model_choices
-from slategym.models.multitask.fit import TrainingSettings
 from slategym.models.multitask.settings import MultiTaskSettings
+from slategym.models.multitask.training_settings import TrainingSettings
 
 
 def test_names_reach_the_settings_that_they_are_of():

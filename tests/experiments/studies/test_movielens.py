@@ -286,6 +286,17 @@ def test_sizes_and_profiles() -> None:
     assert len(full.lessons) == 3 * 5 * (len(every) * 3 + 1)
     assert {u.spec["world_settings"].get("pessimism") for u in full.lessons} == {None, 1.0}
     assert full.lessons[0].spec["settings"].num_steps == 1_382_400
+    both = plan_of(STUDY, Request())  # under mild, beside lasting, one seed each
+    seeds = {}
+    for unit in both.lessons:
+        seeds.setdefault(unit.spec["place"], set()).update(unit.spec["seeds"])
+    assert seeds == {"world": {0}, "world-lasting": {0, 1, 2}, "static": {0}}
+    assert {s for unit in quick().lessons for s in unit.spec["seeds"]} == {0, 1, 2}
+    asked = plan_of(STUDY, Request(seeds=2))
+    assert {s for u in asked.lessons if u.spec["place"] == "world" for s in u.spec["seeds"]} == {
+        0,
+        1,
+    }
     assert plan_of(STUDY, Request()).command == "slategym benchmark movielens --profile quick"
     assert quick().command.endswith("--profile quick --assumptions mild")
     asked = plan_of(STUDY, Request("full", seeds=2, users=50, slate_size=3, agents=AGENTS[2:3]))

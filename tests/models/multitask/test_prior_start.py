@@ -12,10 +12,10 @@ from small_worlds import small_log
 
 from slategym.models.closed_form.cooccurrence import evidence
 from slategym.models.multitask import fit
-from slategym.models.multitask.fit import TrainingSettings
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.prior_start import Sample, begin
 from slategym.models.multitask.train import train_multitask
+from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.multitask.wide import START
 
 SMALL = MultiTaskSettings(width=16, feedforward=32, max_history=30)

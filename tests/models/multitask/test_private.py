@@ -15,7 +15,6 @@ from filelock import BaseFileLock
 from slategym.envs.names import UsageError
 from slategym.models.multitask import private
 from slategym.models.multitask.biases import ItemBiases
-from slategym.models.multitask.fit import TrainingSettings
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.private import (
     PrivacySettings,
@@ -28,6 +27,7 @@ from slategym.models.multitask.private import (
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.multitask.train import read_about
+from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.tasks import tasks_of
 
 SETTINGS = MultiTaskSettings(

@@ -7,6 +7,7 @@ import torch
 from filelock import BaseFileLock
 
 from slategym.models import metrics
+from slategym.models.multitask import training_settings
 from slategym.models.multitask.losses import batch_targets, task_losses
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.predict import mean_losses, predict
@@ -126,6 +127,14 @@ def test_it_stops_early_and_keeps_the_best_epoch(train, tiny_log, tmp_path):
     assert found["rating"] == pytest.approx(
         about["history"][about["best_epoch"]]["held-out rating"]
     )
+
+
+def test_of_many_rows_fewer_epochs_are_enough():
+    most, usual = training_settings.MOST_ROWS, TrainingSettings()
+    assert usual.for_rows(100_000) == usual
+    assert usual.for_rows(most // 3).epochs == 3
+    assert usual.for_rows(100 * most).epochs == training_settings.FEWEST
+    assert replace(usual, epochs=1).for_rows(100 * most).epochs == 1
 
 
 def test_of_few_updates_a_quarter_at_most_warms_up(train, tmp_path):

@@ -14,12 +14,12 @@ from slategym.envs.names import UsageError
 from slategym.envs.types import Arrival, Context, map_tensors
 from slategym.models.data.log import Log
 from slategym.models.multitask.crossfit import cross_fit, describe
-from slategym.models.multitask.fit import TrainingSettings
 from slategym.models.multitask.incremental import StateEncoder
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.requests import Known, requests
 from slategym.models.multitask.sequences import Sequences, windows_before
 from slategym.models.multitask.train import train_multitask
+from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.tasks import tasks_of
 
 SMALL = MultiTaskSettings(width=16, feedforward=32, max_history=30)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from slategym.envs.names import UsageError
-from slategym.models.multitask.fit import TrainingSettings
 from slategym.models.multitask.settings import MultiTaskSettings
+from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.quality import labels
 from slategym.models.quality.labels import ASKED, ONLY, RANDOM, LabelCurve, Point, label_curve
 

@@ -16,6 +16,7 @@ from small_movielens import NUM_USERS, small_movielens
 from slategym.envs.names import UsageError
 from slategym.envs.types import map_tensors
 from slategym.models.data.log import Log
+from slategym.models.multitask import training_settings
 from slategym.models.multitask.network import MultiTaskSettings
 from slategym.models.multitask.train import TrainingSettings, read_about
 from slategym.models.people.taste import ClassicTaste
@@ -50,6 +51,18 @@ def weights(model: torch.nn.Module | ClassicTaste) -> list[torch.Tensor]:
     found: list[torch.Tensor] = []
     map_tensors(lambda x: found.append(x) or x, model)  # type: ignore[func-returns-value]
     return found
+
+
+def test_a_party_of_many_rows_is_trained_for_fewer_epochs(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parties = Parties(log, replace(QUICK, training=replace(QUICK.training, epochs=4)))
+    before = parties.folder("A")
+    assert parties.training("A").epochs == 4
+    rows = int(np.isin(log.events["user"], parties.people["A"]).sum())
+    monkeypatch.setattr(training_settings, "MOST_ROWS", 3 * rows)
+    assert parties.training("A").epochs == 3
+    assert parties.folder("A") != before  # another model
 
 
 def test_nobody_is_in_two_parties_or_in_two_groups(log: Log) -> None:

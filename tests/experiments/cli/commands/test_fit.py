@@ -13,7 +13,9 @@ from small_movielens import small_movielens
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.main import answer, build
 from slategym.models import fit
-from slategym.models.multitask.network import MultiTaskBert
+from slategym.models.multitask import training_settings
+from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.multitask.train import read_about
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,17 @@ def test_a_folder_is_fitted_once_and_its_figures_are_of_its_signals(
     assert found["model"] == "runs/fit-shop" and found["data"]["name"] == "shop"
     assert 0 <= found["figures"]["click_auc"] <= 1
     assert (folder / "config.json").stat().st_mtime_ns == before
+
+
+def test_epochs_follow_the_rows_unless_they_are_asked_for(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_settings, "MOST_ROWS", 1)
+    settings = MultiTaskSettings(width=16, feedforward=16, num_layers=1)
+    for epochs, trained in ((None, training_settings.FEWEST), (3, 3)):
+        folder = tmp_path / str(epochs)
+        fit(shop, folder, epochs=epochs, settings=settings, progress=False)
+        assert len(read_about(folder)["history"]) == trained
 
 
 @pytest.mark.filterwarnings("ignore:.*tokens of the item texts are unknown")
