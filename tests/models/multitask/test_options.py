@@ -69,6 +69,12 @@ def train(tiny_log, tiny_vectors):
     return run
 
 
+@pytest.fixture
+def bare(tiny_settings):
+    """The deep part alone: what is chosen below has nothing to do with the wide one."""
+    return replace(tiny_settings, wide="none", prior="none")
+
+
 @pytest.mark.parametrize("balance", [name for name in BALANCES if name != "fixed"])
 def test_balance(balance, train, tiny_settings, tmp_path):
     model = holds(tmp_path, train, tiny_settings, replace(FAST, balance=balance))
@@ -76,15 +82,15 @@ def test_balance(balance, train, tiny_settings, tmp_path):
 
 
 @pytest.mark.parametrize("sharing", [name for name in SHARINGS if name != "shared-bottom"])
-def test_sharing(sharing, train, tiny_settings, tmp_path):
-    holds(tmp_path, train, replace(tiny_settings, sharing=sharing))
+def test_sharing(sharing, train, bare, tmp_path):
+    holds(tmp_path, train, replace(bare, sharing=sharing))
 
 
 @pytest.mark.parametrize("tuning", TUNINGS)
-def test_text(tuning, train, tiny_settings, encoder, tmp_path):
+def test_text(tuning, train, bare, encoder, tmp_path):
     text = replace(TEXT, encoder=str(encoder), tuning=tuning)
     text = replace(text, pooling="attention") if tuning == "frozen" else text
-    settings = replace(tiny_settings, text=text)
+    settings = replace(bare, text=text)
     model = holds(tmp_path, train, settings)
     before = train(
         tmp_path / "before", replace(settings, text=replace(text, tuning="frozen", pooling="mean")),
@@ -179,8 +185,8 @@ def train_shop(shop, tiny_vectors):
         ItemSettings(graph="propagated", mix="gated"),
     ],
 )
-def test_items(items, train_shop, tiny_settings, tmp_path):
-    holds(tmp_path, train_shop, replace(tiny_settings, items=items))
+def test_items(items, train_shop, bare, tmp_path):
+    holds(tmp_path, train_shop, replace(bare, items=items))
 
 
 def test_an_item_without_training_rows_has_a_residual_of_exactly_zero(
@@ -262,9 +268,9 @@ def test_chain(chain, train, tiny_settings, tmp_path):
         LossSettings(adversarial=0.1),
     ],
 )
-def test_losses(losses, train, tiny_settings, tmp_path):
-    model = holds(tmp_path, train, tiny_settings, replace(FAST, losses=losses))
-    assert not same(model, train(tmp_path / "plain", tiny_settings))
+def test_losses(losses, train, bare, tmp_path):
+    model = holds(tmp_path, train, bare, replace(FAST, losses=losses))
+    assert not same(model, train(tmp_path / "plain", bare))
 
 
 @pytest.mark.parametrize("position", ["logged", "estimated"])
@@ -297,12 +303,10 @@ def test_a_position_that_the_log_cannot_tell_is_refused(
     assert not (tmp_path / "m").exists()
 
 
-def test_masked_words_make_another_encoder_once(
-    train, tiny_settings, encoder, tmp_path, monkeypatch
-):
+def test_masked_words_make_another_encoder_once(train, bare, encoder, tmp_path, monkeypatch):
     monkeypatch.setenv("SLATEGYM_HOME", str(tmp_path / "home"))
     text = replace(TEXT, encoder=str(encoder), masked_epochs=2)
-    settings = replace(tiny_settings, text=text)
+    settings = replace(bare, text=text)
     one = train(tmp_path / "1", settings, text_vectors_ND0=None)
     (made,) = (path for path in (tmp_path / "home" / "encoders").iterdir() if path.is_dir())
     again = train(tmp_path / "2", settings, text_vectors_ND0=None)
@@ -315,10 +319,9 @@ def test_masked_words_make_another_encoder_once(
 
 
 @pytest.mark.parametrize("sequence", [name for name in SEQUENCES if name != "causal"])
-def test_sequence(sequence, train, tiny_settings, tmp_path):
-    training = replace(FAST, epochs=4)  # it begins at the fitted tables: two show nothing
-    model = holds(tmp_path, train, replace(tiny_settings, sequence=sequence), training)
-    assert not same_names(model, train(tmp_path / "causal", tiny_settings))
+def test_sequence(sequence, train, bare, tmp_path):
+    model = holds(tmp_path, train, replace(bare, sequence=sequence))
+    assert not same_names(model, train(tmp_path / "causal", bare))
 
 
 def same_names(a, b):
