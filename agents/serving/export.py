@@ -1,10 +1,10 @@
-"""A trained agent as a program of its own: observations in, slates out, nothing but torch needed.
+"""A policy as a program of its own: observations in, slates out, nothing but torch needed.
 
-What is exported is exactly `agent.act(read(world, shown))`, recorded by torch.jit.trace. A
+What is exported is exactly `policy.act(read(world, shown))`, recorded by torch.jit.trace. A
 recording knows nothing of branches that depend on numbers, nor of batch sizes turned into numbers
-of Python's; so it is checked against the agent, at other batch sizes, before it is written.
+of Python's; so it is checked against the policy, at other batch sizes, before it is written.
 
-Where the agent reads the state embedding of the world's observer, the observer comes along: the
+Where the policy reads the state embedding of the world's observer, the observer comes along: the
 program takes the user's raw events in its place (`agents/serving/events.py`). What they took is
 masked from these as well; a second method, `masked`, takes a mask of the caller's own besides.
 """
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ from slategym.agents.serving.events import (
     replaced,
     request,
 )
+from slategym.agents.types import Policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
@@ -46,12 +47,26 @@ KNOWN = ("slategym", "stable_baselines3")  # whose objects are searched for weig
 USERS, LEAP = 20, 3  # users side by side in a check, slates between two checks
 
 
+class Recorded(Protocol):
+    """A program of some format, and whether it takes a mask of its caller's own besides."""
+
+    @property
+    def masked(self) -> bool: ...  # noqa: D102
+
+    def slate(self, shown: Mapping[str, Tensor]) -> Tensor: ...  # noqa: D102
+
+
 @dataclass(frozen=True)
 class Exported:
     """A recorded policy and what it takes."""
 
     program: torch.jit.ScriptModule
     inputs: dict[str, Tensor]  # by name, in order; an example of RECORDED users
+
+    @property
+    def masked(self) -> bool:
+        """Whether a second method takes a mask of the caller's own besides."""
+        return hasattr(self.program, "masked")
 
     def slate(self, shown: Mapping[str, Tensor]) -> Tensor:
         """(B, K) int32 positions.
@@ -72,22 +87,22 @@ class Exported:
             self.program.save(str(temporary))
 
 
-def export(agent: Agent) -> Exported:
-    """Record how the agent serves, and check the recording.
+def export(policy: Policy, world: World | None = None) -> Exported:
+    """Record how a policy serves, and check the recording.
 
     Args:
-        agent: trained or not, in the world that decides all sizes.
+        policy: a learner, trained or not; or a policy that needs no training.
+        world: that decides all sizes; None: the learner's own.
 
     Raises:
-        UsageError: it draws its slates, or the recording does not always serve what it serves.
+        UsageError: it draws its slates, it is told what no service knows, or the recording does not
+            always serve what it serves.
     """
-    _freeze(agent)
-    example = _first(agent, RECORDED)
-    _refuse_draws(agent, example)
-    serving, given = _Serving(agent, tuple(example)), tuple(example.values())
+    where, example = prepared(policy, world)
+    serving, given = Serving(policy, where, tuple(example)), tuple(example.values())
     recorded = {"forward": given}
-    if EVENTS[0] in example and masks(agent.world):
-        recorded["masked"] = (*given, _any_mask(agent.world, example))
+    if EVENTS[0] in example and masks(where):
+        recorded["masked"] = (*given, _any_mask(where, example))
     try:
         with torch.no_grad(), _without_complaints():
             program = torch.jit.trace_module(  # type: ignore[no-untyped-call]
@@ -95,16 +110,39 @@ def export(agent: Agent) -> Exported:
             )
     except RuntimeError as error:
         raise UsageError(
-            f"{agent.name} cannot be recorded: {str(error).strip().splitlines()[0]}"
+            f"{policy.name} cannot be recorded: {str(error).strip().splitlines()[0]}"
         ) from error
     exported = Exported(program, example)
-    check(agent, exported)
+    check(policy, exported, where)
     return exported
 
 
+def prepared(policy: Policy, world: World | None) -> tuple[World, dict[str, Tensor]]:
+    """The world, and an example of what RECORDED users show; weights ask for no gradients.
+
+    Raises:
+        UsageError: the policy draws its slates, or is told what no service knows.
+    """
+    where = _world_of(policy, world)
+    if policy.privileged:
+        raise UsageError(
+            f"{policy.name} is told what no real system knows, so there is nothing to export"
+        )
+    _freeze(policy)
+    example = next(_sessions(policy, where, RECORDED))
+    _refuse_draws(policy, where, example)
+    return where, example
+
+
+def _world_of(policy: Policy, world: World | None) -> World:
+    if world is None and not isinstance(policy, Agent):
+        raise UsageError(f"{policy.name} is no learner with a world of its own: say which world")
+    return policy.world if world is None else world  # type: ignore[attr-defined]
+
+
 @torch.no_grad()
-def check(agent: Agent, exported: Exported) -> int:
-    """Compare slates on observations that the agent's own slates lead to.
+def check(policy: Policy, exported: Recorded, world: World | None = None) -> int:
+    """Compare slates on observations that the policy's own slates lead to.
 
     Returns:
         how many observations were compared.
@@ -112,9 +150,9 @@ def check(agent: Agent, exported: Exported) -> int:
     Raises:
         UsageError: the exported program shows another slate.
     """
-    compared = 0
-    for shown in _observations(agent):
-        ours = _act(agent, shown)
+    compared, where = 0, _world_of(policy, world)
+    for shown in _observations(policy, where):
+        ours = _act(policy, where, shown)
         sizes = (len(ours), 1, 7) if compared == 0 else (len(ours),)
         for size in sizes:
             few = {name: x[:size] for name, x in shown.items()}
@@ -123,21 +161,21 @@ def check(agent: Agent, exported: Exported) -> int:
             except RuntimeError as error:
                 reason = str(error).strip().splitlines()[-1]
                 raise UsageError(
-                    f"{agent.name} cannot be exported: recorded for {RECORDED} users, it fails for "
-                    f"{size} ({reason})"
+                    f"{policy.name} cannot be exported: recorded for {RECORDED} users, it fails "
+                    f"for {size} ({reason})"
                 ) from error
             if theirs.shape != ours[:size].shape or not torch.equal(theirs, ours[:size]):
                 raise UsageError(
-                    f"{agent.name} cannot be exported: for {size} users at slate "
-                    f"{int(shown['step'][0, 0])} the recording serves other slates than the agent"
+                    f"{policy.name} cannot be exported: for {size} users at slate "
+                    f"{int(shown['step'][0, 0])} the recording serves other slates than the policy"
                 )
         compared += len(ours)
-        if hasattr(exported.program, "masked"):
-            given = {**shown, MASK: _any_mask(agent.world, shown)}
-            if not torch.equal(exported.slate(given), _act(agent, given)):
+        if exported.masked:
+            given = {**shown, MASK: _any_mask(where, shown)}
+            if not torch.equal(exported.slate(given), _act(policy, where, given)):
                 raise UsageError(
-                    f"{agent.name} cannot be exported: with a mask of its caller's the recording "
-                    "serves other slates than the agent"
+                    f"{policy.name} cannot be exported: with a mask of its caller's the recording "
+                    "serves other slates than the policy"
                 )
     return compared
 
@@ -148,14 +186,14 @@ def _any_mask(world: World, shown: Mapping[str, Tensor]) -> Tensor:
     return (item_N % 5 > 0).to(torch.int8).expand(len(shown["step"]), -1).contiguous()
 
 
-def _freeze(agent: Agent) -> None:
-    """No weight of the agent's asks for gradients any more: a recording holds constants.
+def _freeze(policy: Policy) -> None:
+    """No weight of the policy's asks for gradients any more: a recording holds constants.
 
     Tensors are searched in its attributes, and in those of objects from its own package.
     """
-    known = {*KNOWN, type(agent).__module__.partition(".")[0]}
+    known = {*KNOWN, type(policy).__module__.partition(".")[0]}
     met: set[int] = set()
-    left: list[Any] = [agent]
+    left: list[Any] = [policy]
     while left:
         thing = left.pop()
         if id(thing) in met:
@@ -174,51 +212,47 @@ def _freeze(agent: Agent) -> None:
             left += vars(thing).values()
 
 
-class _Serving(nn.Module):
+class Serving(nn.Module):
     """Observations as tensors in a fixed order; slates."""
 
-    def __init__(self, agent: Agent, names: tuple[str, ...]) -> None:
+    def __init__(self, policy: Policy, world: World, names: tuple[str, ...]) -> None:
         super().__init__()
-        self._agent, self._names = agent, names
+        self._policy, self._world, self._names = policy, world, names
 
     def forward(self, *shown: Tensor) -> Tensor:
         """(B, K) int32."""
-        slate_BK = _act(self._agent, dict(zip(self._names, shown, strict=True)))
+        slate_BK = _act(self._policy, self._world, dict(zip(self._names, shown, strict=True)))
         return slate_BK.int().contiguous()
 
     def masked(self, *shown: Tensor) -> Tensor:
         """The same with a mask behind the rest: (B, N) int8, 1 where an item may be shown."""
         names = (*self._names, MASK)
-        slate_BK = _act(self._agent, dict(zip(names, shown, strict=True)))
+        slate_BK = _act(self._policy, self._world, dict(zip(names, shown, strict=True)))
         return slate_BK.int().contiguous()
 
 
-def _act(agent: Agent, shown: Mapping[str, Tensor], stream: int = 0) -> Tensor:
+def _act(policy: Policy, world: World, shown: Mapping[str, Tensor], stream: int = 0) -> Tensor:
     by_events = EVENTS[0] in shown
-    observation = request(agent.world, shown) if by_events else read(agent.world, shown)
-    return agent.act(observation, Luck(torch.zeros_like(observation.step) + stream)).slate
+    observation = request(world, shown) if by_events else read(world, shown)
+    return policy.act(observation, Luck(torch.zeros_like(observation.step) + stream)).slate
 
 
-def _first(agent: Agent, num_users: int) -> dict[str, Tensor]:
-    return next(_sessions(agent, num_users))
-
-
-def _observations(agent: Agent) -> Iterator[dict[str, Tensor]]:
+def _observations(policy: Policy, world: World) -> Iterator[dict[str, Tensor]]:
     """CHECKED in all, USERS at a time, LEAP slates apart."""
-    sessions = _sessions(agent, USERS)
+    sessions = _sessions(policy, world, USERS)
     for _ in range(CHECKED // USERS):
         yield next(sessions)
         for _ in range(LEAP - 1):
             next(sessions)
 
 
-def _sessions(agent: Agent, num_users: int) -> Iterator[dict[str, Tensor]]:
+def _sessions(policy: Policy, world: World, num_users: int) -> Iterator[dict[str, Tensor]]:
     """What these users show before every slate of a session, then the next users, without end.
 
     Raises:
         UsageError: raw events do not lead to the state that the world's observer has.
     """
-    world, first = agent.world, 0
+    first = 0
     encoder = encoder_of(world)
     while True:
         user_B = torch.arange(first, first + num_users, dtype=torch.int32, device=world.device)
@@ -230,7 +264,7 @@ def _sessions(agent: Agent, num_users: int) -> Iterator[dict[str, Tensor]]:
             if events is not None:
                 seen = _by_events(world, seen, events)
             yield seen
-            slate_BK = _act(agent, seen)
+            slate_BK = _act(policy, world, seen)
             items, _ = engine.pick(world, session, slate_BK)
             session, outcome = engine.transition(world, session, slate_BK)
             if events is not None and encoder is not None:
@@ -254,11 +288,11 @@ def _by_events(world: World, seen: dict[str, Tensor], events: Events) -> dict[st
 
 
 @torch.no_grad()
-def _refuse_draws(agent: Agent, shown: Mapping[str, Tensor]) -> None:
-    slates = [_act(agent, shown, stream) for stream in range(4)]
+def _refuse_draws(policy: Policy, world: World, shown: Mapping[str, Tensor]) -> None:
+    slates = [_act(policy, world, shown, stream) for stream in range(4)]
     if not all(torch.equal(slate, slates[0]) for slate in slates):
         raise UsageError(
-            f"{agent.name} draws its slates when it serves, and a program without the environment "
+            f"{policy.name} draws its slates when it serves, and a program without the environment "
             "has no luck to draw from; export a learner that serves one best slate"
         )
 

@@ -1,4 +1,4 @@
-"""A log's own keys beside an exported policy, and the program that serves by them."""
+"""A log's own keys beside an exported policy, and the program that takes requests."""
 
 from __future__ import annotations
 
@@ -39,6 +39,34 @@ def keys_of(world: World) -> dict[str, Any] | None:
             for column, x in zip(world.context.columns, keys.usual, strict=True)
         ],
     }
+
+
+def made_up_requests(log: dict[str, Any], count: int = 20) -> list[dict[str, Any]]:
+    """Requests under the log's own names; nobody's: made from its keys and bounds alone.
+
+    Args:
+        log: what `keys_of` said.
+        count: of requests, each with some events more than the one before.
+    """
+    said = [signal for signal in log["signals"] if signal["at_least"] is None]
+    requests = []
+    for number in range(count):
+        began = 1_700_000_000 + 3_600 * number
+        events = [
+            {
+                "item": log["items"][(7 * number + 13 * back) % len(log["items"])],
+                "time": began - 60 * (number - back),
+                **{s["name"]: s["low"] if s["high"] is None else s["high"] for s in said},
+            }
+            for back in range(min(number, len(log["items"])))
+        ]
+        visit = {"time": began}
+        for column in log["context"]:
+            words = column["categories"]
+            visit[column["name"]] = words[number % len(words)] if words else column["unknown"]
+        user = {x["name"]: x["categories"][number % len(x["categories"])] for x in log["profile"]}
+        requests.append({"user": user, "visit": visit, "events": events})
+    return requests
 
 
 def write_program(folder: Path) -> None:

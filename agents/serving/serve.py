@@ -1,11 +1,12 @@
-"""Raw events in, item keys out: a policy that slategym exported, with torch alone.
+"""Requests in, slates out: a policy that slategym exported, with torch or onnxruntime alone.
 
     from serve import Policy
     policy = Policy("this folder")
     policy([{"user": {"age": "young"}, "visit": {"time": 1700000000, "device": "phone"},
              "events": [{"item": "p007", "time": 1699999000, "dwell": 2.5}]}])
 
-A request is one user's next slate:
+A request is one user's next slate; examples.json has some. Of a policy that was trained in a world
+learned from a log:
 - user: the traits that the log has, each one of its categories.
 - events: what the user took, each with item, time (unix seconds, UTC) and the signals that were
   observed, under the log's names. One of this visit also says on which of the visit's slates the
@@ -17,84 +18,151 @@ A request is one user's next slate:
 - shown: the last of them, newest last, each a list of item keys; what was taken of them follows
   from the events; absent: not known, as if none had been shown.
 - earlier: keys of items taken before that are not among the events.
+Of any other policy: its inputs by name, as policy.json lists them, one user's each.
 
-From a shell: `python serve.py requests.json` prints the slates as JSON.
+From a shell: `python serve.py examples.json` prints the slates as JSON.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import file_digest
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 LONG_AGO = 10_000  # age of an event before this visit, slates
+MOST = 10_000  # entries of a list in a request
+LATEST = 1e11  # unix seconds
+FIELDS = ("user", "events", "visit", "now", "slates", "shown", "earlier")
+RUNTIMES = {"torch": "policy.pt", "onnxruntime": "policy.onnx"}
 Request = Mapping[str, Any]
+Row = dict[str, Any]  # one user's inputs by name, nested lists
 
 
 class Policy:
-    """The program in a folder, between the log's keys and its numbers."""
+    """The program in a folder, between requests and its numbers."""
 
-    def __init__(self, folder: str | Path = ".") -> None:
-        """Read `policy.json` and `policy.pt`.
+    def __init__(self, folder: str | Path = ".", runtime: str | None = None) -> None:
+        """Read `policy.json` and the program.
+
+        Args:
+            folder: that `slategym export` wrote.
+            runtime: "torch" or "onnxruntime"; None: the first that is installed and has a program.
 
         Raises:
-            ValueError: the policy was not trained in a world that was learned from a log; its
-                program was altered.
+            ValueError: there is no program for it; the program was altered.
         """
-        about = json.loads((Path(folder) / "policy.json").read_text(encoding="utf-8"))
-        for name, stated in about.get("sha256", {}).items():
-            with (Path(folder) / Path(name).name).open("rb") as file:
+        folder = Path(folder)
+        self.about = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
+        for name, stated in self.about.get("sha256", {}).items():
+            with (folder / Path(name).name).open("rb") as file:
                 if file_digest(file, "sha256").hexdigest() != stated:
                     raise ValueError(f"{folder}: {name} was altered; export the policy again")
-        if about.get("log") is None:
-            raise ValueError(f"{folder}: the policy's world has no log, so there are no keys")
-        self.program = torch.jit.load(str(Path(folder) / "policy.pt"))  # type: ignore[no-untyped-call]
-        self.inputs = {x["name"]: x for x in about["inputs"]}
-        self.items: list[str] = about["log"]["items"]
-        self.signals: list[dict[str, Any]] = about["log"]["signals"]
-        self.profile: list[dict[str, Any]] = about["log"]["profile"]
-        self.context: list[dict[str, Any]] = about["log"]["context"]
-        self.number = {key: n for n, key in enumerate(self.items)}
+        if "num_items" not in self.about:
+            raise ValueError(f"{folder} was exported by an older slategym; export the policy again")
+        self.inputs = {x["name"]: x for x in self.about["inputs"]}
+        self.runtime = _runtime(folder) if runtime is None else runtime
+        self._run = _program(folder, self.runtime, self.inputs)
+        log = self.about["log"]
+        self._reader = _Plain(self.about) if log is None else _Keys(log, self.inputs)
 
-    def __call__(self, requests: Sequence[Request]) -> list[list[str]]:
-        """Item keys, best first, a slate per request.
+    def __call__(self, requests: Sequence[Request]) -> list[list[Any]]:
+        """Items, best first, a slate per request: keys where there is a log, else numbers.
 
         Raises:
-            ValueError: a request has a key, a word or a column that the log does not know.
+            ValueError: a request has a key, a word or a value that the policy does not know.
         """
-        rows = [self._row(request) for request in requests]
-        most = max(len(row["earlier_item"]) for row in rows)
-        for row in rows:
-            row["earlier_item"] = _last(row["earlier_item"], most, -1)
-        with torch.no_grad():
-            slate_BK: Tensor = self.program(*(self._tensor(name, rows) for name in self.inputs))
-        return [[self.items[n] for n in slate_K] for slate_K in slate_BK.tolist()]
+        return self.slates([self.row(request) for request in requests]) if requests else []
 
-    def _tensor(self, name: str, rows: Sequence[Mapping[str, Any]]) -> Tensor:
-        values = [row[name] for row in rows]
-        return torch.tensor(values, dtype=getattr(torch, self.inputs[name]["dtype"]))
+    def row(self, request: Request) -> Row:
+        """The inputs of one user.
 
-    def _row(self, request: Request) -> dict[str, Any]:
-        """The inputs of one user, and what others ask for."""
-        events = sorted(request.get("events", ()), key=lambda event: float(event["time"]))
-        seen, began = int(request.get("slates", 0)), request["visit"]
-        now = request.get("now", began)
-        item_E = [self._item(event["item"]) for event in events]
+        Raises:
+            ValueError: see `__call__`.
+        """
+        if not isinstance(request, Mapping):
+            raise ValueError(f"a request is an object, got {_said(request)}")
+        return self._reader.row(request)
+
+    def slates(self, rows: Sequence[Row]) -> list[list[Any]]:
+        """Of requests that were read, in one call of the program."""
+        padded: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in self.inputs}
+        if "earlier_item" in padded:
+            most = max(map(len, padded["earlier_item"]))
+            padded["earlier_item"] = [_last(x, most, -1) for x in padded["earlier_item"]]
+        return [[self._reader.said(n) for n in slate] for slate in self._run(padded)]
+
+
+class _Plain:
+    """A policy's inputs by name."""
+
+    def __init__(self, about: Mapping[str, Any]) -> None:
+        self.inputs = {x["name"]: x for x in about["inputs"]}
+        self.num_items, self.slots = int(about["num_items"]), int(about["output"]["shape"][1])
+
+    def row(self, request: Request) -> Row:
+        _only(request, self.inputs, "a request of this policy")
+        row = {}
+        for name, about in self.inputs.items():
+            if name not in request:
+                raise ValueError(f"a request of this policy has {name}; got none")
+            whole = about["dtype"] != "float32"
+            row[name] = _array(request[name], name, about["shape"][1:], whole)
+            if name.endswith("_item"):
+                for number in _flat(row[name]):
+                    if not -1 <= number < self.num_items:
+                        raise ValueError(
+                            f"{name} holds item numbers in [-1, {self.num_items}), got {number}"
+                        )
+        allowed = row.get("action_mask")
+        if allowed is not None and (set(allowed) - {0, 1} or sum(allowed) < self.slots):
+            raise ValueError(
+                f"action_mask holds 0 and 1, and lets {self.slots} items be shown or more"
+            )
+        return row
+
+    def said(self, number: int) -> int:
+        return number
+
+
+class _Keys:
+    """Raw events under a log's own names."""
+
+    def __init__(self, log: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Any]]) -> None:
+        self.inputs = inputs
+        self.items: list[str] = log["items"]
+        self.signals: list[dict[str, Any]] = log["signals"]
+        self.profile: list[dict[str, Any]] = log["profile"]
+        self.context: list[dict[str, Any]] = log["context"]
+        self.number = {key: n for n, key in enumerate(self.items)}
+
+    def said(self, number: int) -> str:
+        return self.items[number]
+
+    def row(self, request: Request) -> Row:
+        _only(request, FIELDS, "a request")
+        for number, event in enumerate(_list(request, "events")):
+            _object(event, f"events[{number}]")
+            _number(event.get("time"), f"time of events[{number}]", 0.0, LATEST)
+        events = sorted(_list(request, "events"), key=lambda event: float(event["time"]))
+        seen = _count(request.get("slates", 0), "slates", LONG_AGO)
+        began = _object(request.get("visit"), "visit")
+        now = _object(request.get("now", began), "now")
+        item_E = [self._item(event.get("item")) for event in events]
         feedback_EM = [self._feedback(event) for event in events]
-        age_E = [seen - int(e["slate"]) if "slate" in e else LONG_AGO for e in events]
+        age_E = [self._age(event, seen) for event in events]
         time_E = [float(event["time"]) for event in events]
         gap_E = [t - before for t, before in zip(time_E, [*time_E[:1], *time_E], strict=False)]
-        taken = [*(self._item(key) for key in request.get("earlier", ())), *item_E] or [-1]
+        taken = [*(self._item(key) for key in _list(request, "earlier")), *item_E] or [-1]
         room, remembered = self._room("event_item"), self._room("history_item")
         nothing_M = [0.0 for _ in self.signals]
         known_EM = [[0.0 if x != x else x for x in feedback_M] for feedback_M in feedback_EM]
-        row: dict[str, Any] = {
+        user = _object(request.get("user", {}), "user")
+        row: Row = {
             "step": [seen],
             "event_item": _last(item_E, room, -1),
             "event_feedback": _last(feedback_EM, room, nothing_M),
@@ -105,9 +173,9 @@ class Policy:
             "history_item": _last(item_E, remembered, -1),
             "history_feedback": _last(known_EM, remembered, nothing_M),
             "history_age": _last(age_E, remembered, LONG_AGO),
-            **self._past(request, events),
+            **self._past(request, events, seen),
             "context": _clock(now),
-            "profile": [_trait(column, request.get("user", {})) for column in self.profile],
+            "profile": [_trait(column, user) for column in self.profile],
         }
         for column in self.context:
             x = _column(column, now)
@@ -120,18 +188,20 @@ class Policy:
                     row["action_mask"][number] = 0
         return row
 
-    def _past(self, request: Request, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def _past(self, request: Request, events: Sequence[Mapping[str, Any]], seen: int) -> Row:
         """The slates shown in this visit, newest last, and what was taken of each."""
+        slates = _list(request, "shown")
         room = self._room("shown_item")
         if not room:
             return {}
-        width, seen = int(self.inputs["shown_item"]["shape"][2]), int(request.get("slates", 0))
-        slates = list(request.get("shown", ()))
+        width = int(self.inputs["shown_item"]["shape"][2])
         if len(slates) > seen:
             raise ValueError(f"slates is {seen}, but {len(slates)} were shown")
-        took = {(int(e["slate"]), str(e["item"])) for e in events if "slate" in e}
+        took = {(int(e["slate"]), str(e["item"])) for e in events if e.get("slate") is not None}
         item, taken = [], []
         for number, keys in enumerate(slates, start=seen - len(slates)):
+            if not isinstance(keys, list):
+                raise ValueError(f"shown is a list of lists of item keys, got {_said(keys)} in it")
             if len(keys) > width:
                 raise ValueError(f"slates hold at most {width} items, one shown has {len(keys)}")
             missing = width - len(keys)
@@ -148,11 +218,19 @@ class Policy:
         return int(self.inputs[name]["shape"][1]) if name in self.inputs else 0
 
     def _item(self, key: Any) -> int:
-        if str(key) not in self.number:
+        number = self.number.get(str(key)) if isinstance(key, str | int) else None
+        if number is None:
             raise ValueError(
-                f"the policy knows no item {key!r}; leave out events of items that came after it"
+                f"the policy knows no item {_said(key)}; leave out events of items that came after "
+                "it"
             )
-        return self.number[str(key)]
+        return number
+
+    def _age(self, event: Mapping[str, Any], seen: int) -> int:
+        """Slates since the event, if it was in this visit."""
+        if event.get("slate") is None:
+            return LONG_AGO
+        return seen - _count(event["slate"], "slate of an event", seen)
 
     def _feedback(self, event: Mapping[str, Any]) -> list[float]:
         """A number per signal, NaN where it was not observed; a click and a like as they follow."""
@@ -162,8 +240,54 @@ class Policy:
             value = event.get(name, 1.0 if name == "click" else None)
             if value is None and rule is not None and event.get(rule["signal"]) is not None:
                 value = float(event[rule["signal"]] >= rule["value"])
-            values.append(float("nan") if value is None else float(value))
+            high = math.inf if signal["high"] is None else signal["high"]
+            known = value is not None and value == value
+            values.append(_number(value, name, signal["low"], high) if known else math.nan)
         return values
+
+
+def _runtime(folder: Path) -> str:
+    """The first that is installed and has a program here."""
+    there = {name: file for name, file in RUNTIMES.items() if (folder / file).is_file()}
+    for name in there:
+        if find_spec(name):
+            return name
+    raise ValueError(f"{folder} asks for {' or '.join(there) or 'a program'}: not installed")
+
+
+def _program(
+    folder: Path, runtime: str, inputs: Mapping[str, Mapping[str, Any]]
+) -> Callable[[Mapping[str, list[Any]]], list[list[int]]]:
+    """From inputs by name, a list of users' each, to slates of numbers."""
+    if runtime not in RUNTIMES or not (folder / RUNTIMES[runtime]).is_file():
+        raise ValueError(f"{folder} has no program for {runtime!r}")
+    path = str(folder / RUNTIMES[runtime])
+    if runtime == "torch":
+        import torch
+
+        program = torch.jit.load(path)  # type: ignore[no-untyped-call]
+
+        def with_torch(batch: Mapping[str, list[Any]]) -> list[list[int]]:
+            given = [
+                torch.tensor(x, dtype=getattr(torch, inputs[name]["dtype"]))
+                for name, x in batch.items()
+            ]
+            with torch.no_grad():
+                slates: list[list[int]] = program(*given).tolist()
+            return slates
+
+        return with_torch
+    import numpy as np
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def with_onnxruntime(batch: Mapping[str, list[Any]]) -> list[list[int]]:
+        given = {name: np.array(x, inputs[name]["dtype"]) for name, x in batch.items()}
+        slates: list[list[int]] = session.run(None, given)[0].tolist()
+        return slates
+
+    return with_onnxruntime
 
 
 def _last(values: list[Any], room: int, nothing: Any) -> list[Any]:
@@ -172,14 +296,72 @@ def _last(values: list[Any], room: int, nothing: Any) -> list[Any]:
     return [nothing] * (room - len(kept)) + kept
 
 
+def _said(value: Any) -> str:
+    """A value in a message, on one line and not long."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _only(given: Mapping[str, Any], known: Any, what: str) -> None:
+    for name in given:
+        if name not in known:
+            raise ValueError(f"{what} has {', '.join(known)}; got {_said(name)}")
+
+
+def _object(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} is an object, got {_said(value)}")
+    return value
+
+
+def _list(request: Request, name: str) -> list[Any]:
+    value = request.get(name, [])
+    if not isinstance(value, list) or len(value) > MOST:
+        size = f"{len(value):,} entries" if isinstance(value, list) else _said(value)
+        raise ValueError(f"{name} is a list of at most {MOST:,} entries, got {size}")
+    return value
+
+
+def _number(value: Any, name: str, low: float, high: float) -> float:
+    right = isinstance(value, int | float) and not isinstance(value, bool)
+    if not right or not low <= value <= high or math.isinf(value):
+        raise ValueError(f"{name} is a number in [{low:g}, {high:g}], got {_said(value)}")
+    return float(value)
+
+
+def _count(value: Any, name: str, high: int) -> int:
+    right = isinstance(value, int | float) and not isinstance(value, bool)
+    if not right or not 0 <= value <= high or value != int(value):
+        raise ValueError(f"{name} is a whole number in [0, {high:,}], got {_said(value)}")
+    return int(value)
+
+
+def _array(value: Any, name: str, shape: Sequence[int], whole: bool) -> Any:
+    """Nested lists of that shape, numbers at the bottom."""
+    if not shape:
+        limit = 2.0**31 - 1 if whole else 1e30
+        x = _number(value, f"each number of {name}", -limit, limit)
+        if whole and x != int(x):
+            raise ValueError(f"{name} holds whole numbers, got {_said(value)}")
+        return int(x) if whole else x
+    if not isinstance(value, list) or len(value) != shape[0]:
+        size = f"{len(value)} entries" if isinstance(value, list) else _said(value)
+        raise ValueError(f"{name} has {shape[0]} entries along an axis, got {size}")
+    return [_array(x, name, shape[1:], whole) for x in value]
+
+
+def _flat(value: Any) -> list[int]:
+    return [n for x in value for n in _flat(x)] if isinstance(value, list) else [value]
+
+
 def _clock(moment: Mapping[str, Any]) -> list[float]:
     """Hour and weekday, 0: Monday."""
     hour, weekday = moment.get("hour"), moment.get("weekday")
-    if hour is None:
-        hour = moment["time"] % 86_400 / 3_600
-    if weekday is None:
-        weekday = moment["time"] // 86_400 + 3  # 1 January 1970 was a Thursday
-    return [float(hour), float(weekday % 7)]
+    if hour is None or weekday is None:
+        seconds = _number(moment.get("time"), "time, without hour and weekday,", 0.0, LATEST)
+        hour = seconds % 86_400 / 3_600 if hour is None else hour
+        weekday = int(seconds // 86_400 + 3) % 7 if weekday is None else weekday  # 0 was a Thursday
+    return [_number(hour, "hour", 0.0, 24.0), float(_count(weekday, "weekday", 6))]
 
 
 def _column(column: Mapping[str, Any], moment: Mapping[str, Any]) -> float:
@@ -187,20 +369,26 @@ def _column(column: Mapping[str, Any], moment: Mapping[str, Any]) -> float:
     value = moment.get(column["name"])
     if value is None:
         return float(column["unknown"])
-    return float(_word(column, value)) if column["categories"] else float(value)
+    if column["categories"]:
+        return float(_word(column, value))
+    return _number(value, column["name"], -1e30, 1e30)
 
 
 def _trait(column: Mapping[str, Any], user: Mapping[str, Any]) -> int:
     if column["name"] not in user:
-        raise ValueError(f"user has no {column['name']}; one of {', '.join(column['categories'])}")
+        raise ValueError(f"user has no {column['name']}; one of {_choices(column['categories'])}")
     return _word(column, user[column["name"]])
 
 
 def _word(column: Mapping[str, Any], value: Any) -> int:
     categories: list[str] = column["categories"]
     if str(value) not in categories:
-        raise ValueError(f"{column['name']} is one of {', '.join(categories)}; got {value!r}")
+        raise ValueError(f"{column['name']} is one of {_choices(categories)}; got {_said(value)}")
     return categories.index(str(value))
+
+
+def _choices(words: Sequence[str]) -> str:
+    return ", ".join(words[:20]) + (f", ... ({len(words)} in all)" if len(words) > 20 else "")
 
 
 if __name__ == "__main__":

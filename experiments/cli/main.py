@@ -20,8 +20,8 @@ from slategym.models.ending import Ended, raise_when_told_to_end
 
 COMMANDS = (  # as in --help
     *("data", "fit", "refit", "evaluate_model", "explain", "worlds", "agents", "studies", "check"),
-    *("validate", "diagnose", "train", "simulate", "compare", "ope", "export", "benchmark"),
-    "doctor",
+    *("validate", "diagnose", "train", "simulate", "compare", "ope", "export", "serve"),
+    *("benchmark", "report", "doctor", "init"),
 )
 DEVICES = {
     "auto": "a GPU if there is one",
@@ -90,7 +90,7 @@ def build() -> typer.Typer:
         help=HELP,
         rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
-        add_completion=False,
+        add_completion=True,
         epilog=EPILOG,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

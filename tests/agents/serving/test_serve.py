@@ -37,11 +37,12 @@ ELSEWHERE = """
 import json, sys
 class Nothing:  # as if only torch were installed
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("slategym", "transformers", "pandas", "gymnasium"):
+        if name.split(".")[0] in ("slategym", "transformers", "pandas", "gymnasium", sys.argv[1]):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Nothing())
 from serve import Policy
 print(json.dumps(Policy(".")(json.load(open("requests.json")))))
+assert sys.argv[1] not in sys.modules
 """
 TINY = PPOSettings(num_steps=24, num_users=4, rollout=3, epochs=1, minibatch=6)
 DERIVED = ("click", "like")  # not said: they follow from the rest, or from the row itself
@@ -84,6 +85,33 @@ def case(
 
 def test_raw_events_are_served_by_the_logs_own_keys_without_slategym(case: Case) -> None:
     """Three slates of a visit each: as the log's rows say at first, then with what was clicked."""
+    asked, expected = visits(case)
+    assert elsewhere(case.exported, asked, without="onnxruntime") == expected
+    found = Policy(case.exported)
+    examples = json.loads((case.exported / "examples.json").read_text())
+    assert all(len(set(slate)) == 3 for slate in found(examples))
+
+
+@pytest.mark.slow  # writing the network as ONNX takes most of a minute
+def test_onnxruntime_serves_the_same_without_torch(case: Case, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    run, target = case.exported.parent, tmp_path / "onnx"
+    call = ["export", str(run), "--out", str(target), "--format", "onnx", "--no-latency"]
+    assert answer(build, call) == 0
+    asked, expected = visits(case)
+    assert elsewhere(target, asked, without="torch") == expected
+
+
+def elsewhere(folder: Path, asked: list[Any], without: str) -> Any:
+    """What serve.py answers in a process that has neither slategym nor that package."""
+    (folder / "requests.json").write_text(json.dumps(asked))
+    command = [sys.executable, "-c", ELSEWHERE, without]
+    found = subprocess.run(command, check=True, cwd=folder, capture_output=True, text=True)
+    return json.loads(found.stdout)
+
+
+def visits(case: Case) -> tuple[list[dict[str, Any]], list[list[str]]]:
+    """Requests of three slates a visit each, and the agent's own slates."""
     world, log = case.world, load_folder(case.log)
     user_B = torch.arange(min(12, world.population.size), dtype=torch.int32)
     session = engine.start(world, user_B, user_B, 0 * user_B)
@@ -111,10 +139,7 @@ def test_raw_events_are_served_by_the_logs_own_keys_without_slategym(case: Case)
         for request, hour, weekday in zip(requests, clock.hour, clock.weekday, strict=True):
             request["now"] = request["visit"] | {"hour": float(hour), "weekday": int(weekday)}
     assert clicks > 0
-    (case.exported / "requests.json").write_text(json.dumps(asked))
-    command = [sys.executable, "-c", ELSEWHERE]
-    found = subprocess.run(command, check=True, cwd=case.exported, capture_output=True, text=True)
-    assert json.loads(found.stdout) == expected
+    return asked, expected
 
 
 def _arrival(case: Case, log: Log, user: int) -> dict[str, Any]:
@@ -148,11 +173,11 @@ def test_what_the_log_does_not_know_is_said(case: Case) -> None:
     event = {"item": "nowhere", "time": 1}
     with pytest.raises(ValueError, match="knows no item 'nowhere'"):
         policy([request | {"events": [event]}])
-    for column in policy.profile:
+    for column in policy.about["log"]["profile"]:
         with pytest.raises(ValueError, match=f"user has no {column['name']}"):
             others = {k: x for k, x in request["user"].items() if k != column["name"]}
             policy([request | {"user": others}])
-    for column in policy.context:
+    for column in policy.about["log"]["context"]:
         with pytest.raises(ValueError, match=f"{column['name']} is one of .*; got 'gone'"):
             policy([request | {"visit": {"time": 1, column["name"]: "gone"}}])
 
@@ -160,9 +185,9 @@ def test_what_the_log_does_not_know_is_said(case: Case) -> None:
 def test_somebody_new_is_served(case: Case) -> None:
     """Nobody's events, no word of the context: an empty history and what is unknown."""
     policy = Policy(case.exported)
-    user = {column["name"]: column["categories"][0] for column in policy.profile}
+    user = {column["name"]: column["categories"][0] for column in policy.about["log"]["profile"]}
     ((first, second, third),) = policy([{"user": user, "visit": {"time": 1_700_000_000}}])
-    assert len({first, second, third} & set(policy.items)) == 3
+    assert len({first, second, third} & set(policy.about["log"]["items"])) == 3
 
 
 def test_an_altered_program_is_not_served(case: Case, tmp_path: Path) -> None:

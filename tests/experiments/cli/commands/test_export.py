@@ -69,7 +69,7 @@ def test_another_process_serves_the_agents_slates_with_torch_alone(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert answer(build, ["export", "trained", "--no-latency"]) == 0
-    assert "the agent's own slates on 100 observations" in capsys.readouterr().out
+    assert "the policy's own slates on 100 observations" in capsys.readouterr().out
     about = json.loads((trained / "export" / "policy.json").read_text())
     names = [entry["name"] for entry in about["inputs"]]
     world = make_world(WORLD, **SETTINGS)
@@ -143,7 +143,7 @@ def test_a_branch_that_the_recording_does_not_know_is_refused(
     ("arguments", "line"),
     [
         (["export", "nowhere"], "there is no folder nowhere"),
-        (["export", "random"], "there is no folder random"),
+        (["export", "random"], "random was not trained anywhere: say where it acts with --world"),
         (["export", "trained", "--format", "onx"], "unknown format 'onx'"),
     ],
 )

@@ -1,0 +1,305 @@
+"""A policy over HTTP: the slates that it shows itself, batches, and one line for each mistake."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slategym.agents.serving.keys import made_up_requests
+from slategym.agents.serving.serve import Policy, Row
+from slategym.agents.serving.service import IN_BODY, Batches, Busy, read_body
+from slategym.envs.names import UsageError
+
+KEYS: dict[str, Any] = {  # as policy.json says of a log
+    "items": [f"p{n}" for n in range(9)],
+    "signals": [
+        {"name": "click", "low": 0.0, "high": 1.0, "at_least": None},
+        {"name": "dwell", "low": 0.0, "high": None, "at_least": None},
+        {"name": "like", "low": 0.0, "high": 1.0, "at_least": {"signal": "dwell", "value": 5.0}},
+    ],
+    "profile": [{"name": "member", "categories": ["yes", "no"]}],
+    "context": [
+        {"name": "device", "categories": ["phone", "tv"], "unknown": -1.0},
+        {"name": "load", "categories": [], "unknown": 0.5},
+    ],
+}
+SHAPES = {  # of a program that reads events
+    "step": ([1], "int32"),
+    "event_item": ([4], "int32"),
+    "event_feedback": ([4, 3], "float32"),
+    "event_gap": ([4], "float32"),
+    "event_age": ([4], "int32"),
+    "arrival": ([4], "float32"),
+    "earlier_item": ([2], "int32"),
+    "context_device": ([1], "int32"),
+    "shown_item": ([2, 3], "int32"),
+    "shown_taken": ([2, 3], "int8"),
+    "profile": ([1], "int32"),
+}
+PLAIN = {
+    "step": ([1], "int32"),
+    "history_item": ([2], "int32"),
+    "history_feedback": ([2, 1], "float32"),
+    "action_mask": ([9], "int8"),
+}
+
+
+@pytest.fixture(scope="module", params=["keys", "plain"])
+def policy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    """A recorded program of two lines: the three items behind the step and the last taken."""
+    return made(request.param, tmp_path_factory.mktemp("exported"))
+
+
+def made(kind: str, folder: Path) -> Policy:
+    import torch
+    from torch import Tensor, nn
+
+    shapes = SHAPES if kind == "keys" else PLAIN
+    last = list(shapes).index("event_item" if kind == "keys" else "history_item")
+
+    class Behind(nn.Module):
+        def forward(self, *given: Tensor) -> Tensor:
+            first_B1 = given[0] + given[last][:, -1:].clamp(min=0)
+            return ((first_B1 + torch.arange(3)) % 9).int()
+
+    given = tuple(
+        torch.zeros(2, *shape, dtype=getattr(torch, dtype)) for shape, dtype in shapes.values()
+    )
+    torch.jit.trace(Behind(), given, check_trace=False).save(str(folder / "policy.pt"))
+    about = {
+        "agent": "behind",
+        "world": "slategym/Made-v0",
+        "num_items": 9,
+        "inputs": [
+            {"name": name, "shape": ["B", *shape], "dtype": dtype}
+            for name, (shape, dtype) in shapes.items()
+        ],
+        "output": {"shape": ["B", 3], "dtype": "int32"},
+        "log": KEYS if kind == "keys" else None,
+    }
+    (folder / "policy.json").write_text(json.dumps(about))
+    return Policy(folder)
+
+
+def asked(policy: Policy) -> list[dict[str, Any]]:
+    if policy.about["log"] is not None:
+        return made_up_requests(KEYS, 8)
+    return [
+        {
+            "step": [n],
+            "history_item": [-1, n],
+            "history_feedback": [[0.0], [1.0]],
+            "action_mask": [1] * 9,
+        }
+        for n in range(8)
+    ]
+
+
+def test_made_up_requests_are_requests(policy: Policy) -> None:
+    slates = policy(asked(policy))
+    assert len({tuple(slate) for slate in slates}) > 1
+    assert all(len(set(slate)) == 3 for slate in slates)
+
+
+WRONG_KEYS: list[tuple[Any, str]] = [
+    ([], "a request is an object, got []"),
+    ({"usr": {}}, "a request has user, events, visit, now, slates, shown, earlier; got 'usr'"),
+    ({"visit": None}, "visit is an object, got None"),
+    ({"visit": {}}, "time, without hour and weekday, is a number in [0, 1e+11], got None"),
+    ({"visit": {"time": "noon"}}, "got 'noon'"),
+    ({"visit": {"time": 1e300}}, "is a number in [0, 1e+11], got 1e+300"),
+    ({"visit": {"hour": 25, "weekday": 0}}, "hour is a number in [0, 24], got 25"),
+    ({"visit": {"hour": 3, "weekday": 7}}, "weekday is a whole number in [0, 6], got 7"),
+    ({"visit": {"time": 1, "device": "car"}}, "device is one of phone, tv; got 'car'"),
+    ({"visit": {"time": 1, "load": "much"}}, "load is a number in"),
+    ({"user": {}}, "user has no member; one of yes, no"),
+    ({"user": {"member": "maybe"}}, "member is one of yes, no; got 'maybe'"),
+    ({"events": {}}, "events is a list of at most 10,000 entries, got {}"),
+    ({"events": [1]}, "events[0] is an object, got 1"),
+    ({"events": [{"item": "p1"}]}, "time of events[0] is a number in [0, 1e+11], got None"),
+    ({"events": [{"item": "p1", "time": True}]}, "got True"),
+    ({"events": [{"item": "p99", "time": 1}]}, "the policy knows no item 'p99'"),
+    ({"events": [{"item": ["p1"], "time": 1}]}, "the policy knows no item ['p1']"),
+    ({"events": [{"item": "p1", "time": 1, "dwell": -1}]}, "dwell is a number in [0, inf], got -1"),
+    ({"events": [{"item": "p1", "time": 1, "click": 2}]}, "click is a number in [0, 1], got 2"),
+    ({"events": [{"item": "p1", "time": 1, "slate": 1}]}, "a whole number in [0, 0], got 1"),
+    ({"slates": -1}, "slates is a whole number in [0, 10,000], got -1"),
+    ({"slates": 1.5}, "slates is a whole number"),
+    ({"shown": [["p1"]]}, "slates is 0, but 1 were shown"),
+    ({"slates": 1, "shown": ["p1"]}, "shown is a list of lists of item keys, got 'p1' in it"),
+    ({"slates": 1, "shown": [["p1"] * 4]}, "slates hold at most 3 items, one shown has 4"),
+    ({"earlier": ["x" * 500]}, "the policy knows no item 'xxx"),
+    ({"earlier": ["p1"] * 10_001}, "at most 10,000 entries, got 10,001 entries"),
+]
+WRONG_PLAIN: list[tuple[Any, str]] = [
+    ({"state": [0]}, "a request of this policy has step, history_item,"),
+    ({"step": None}, "step has 1 entries along an axis, got None"),
+    ({"step": [0.5]}, "step holds whole numbers, got 0.5"),
+    ({"step": [2**40]}, "each number of step is a number in"),
+    ({"step": ["1"]}, "each number of step is a number in"),
+    ({"history_item": [1]}, "history_item has 2 entries along an axis, got 1 entries"),
+    ({"history_item": [0, 9]}, "history_item holds item numbers in [-1, 9), got 9"),
+    ({"history_feedback": [[0.0], [[1.0]]]}, "each number of history_feedback"),
+    ({"action_mask": [2] * 9}, "action_mask holds 0 and 1"),
+    ({"action_mask": [1, 1] + [0] * 7}, "lets 3 items be shown or more"),
+]
+
+
+def test_each_mistake_is_one_line(policy: Policy) -> None:
+    right = asked(policy)[0]
+    for change, line in WRONG_KEYS if policy.about["log"] else WRONG_PLAIN:
+        request = change if isinstance(change, list) else {**right, **change}
+        body = json.dumps({"requests": [right, request]}).encode()
+        with pytest.raises(ValueError) as error:
+            read_body(policy, body)
+        said = str(error.value)
+        assert said.startswith("requests[1]: ") and line in said, said
+        assert "\n" not in said and len(said) < 250
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    policy = made("plain", tmp_path)
+    body = json.dumps({"requests": [{"step": [0]}]}).encode()
+    with pytest.raises(ValueError, match="has history_item; got none"):
+        read_body(policy, body)
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (b"", "the body is no JSON"),
+        (b"\xff", "the body is no JSON"),
+        (b"[" * 100_000, "the body is no JSON"),
+        (b'{"requests": NaN}', "NaN is no number"),
+        (b"[]", 'the body is {"requests": [...]} and nothing else'),
+        (b'{"requests": [], "more": 1}', "and nothing else"),
+        (b'{"requests": []}', f"requests is a list of 1 to {IN_BODY} of them, got 0"),
+        (b'{"requests": "x"}', "got no list"),
+        (json.dumps({"requests": [0] * (IN_BODY + 1)}).encode(), f"got {IN_BODY + 1}"),
+    ],
+)
+def test_a_body_that_is_none(policy: Policy, body: bytes, line: str) -> None:
+    with pytest.raises(ValueError) as error:
+        read_body(policy, body)
+    assert line in str(error.value) and "\n" not in str(error.value)
+
+
+class Slow:
+    """Counts its calls; the first waits until it is told to go on."""
+
+    about: dict[str, Any] = {"agent": "slow", "world": "none"}
+    runtime = "none"
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.go_on = threading.Event()
+
+    def slates(self, rows: list[Row]) -> list[list[Any]]:
+        self.sizes.append(len(rows))
+        if len(self.sizes) == 1:
+            assert self.go_on.wait(10)
+        if any(row["step"] == [13] for row in rows):
+            raise RuntimeError("broke")
+        return [row["step"] for row in rows]
+
+
+def test_requests_that_wait_share_a_call_and_keep_their_order() -> None:
+    async def scene() -> tuple[list[list[list[Any]]], list[int]]:
+        slow = Slow()
+        batches = Batches(slow, together=4)  # type: ignore[arg-type]
+        batches.start()
+        first = asyncio.create_task(batches.slates([{"step": [0]}]))
+        while not slow.sizes:
+            await asyncio.sleep(0.001)
+        rest = [asyncio.create_task(batches.slates([{"step": [n]}])) for n in range(1, 7)]
+        while batches.waiting < 6:
+            await asyncio.sleep(0.001)
+        with pytest.raises(Busy):
+            await batches.slates([{"step": [0]}] * 1_020)
+        slow.go_on.set()
+        found = await asyncio.gather(first, *rest)
+        with pytest.raises(RuntimeError):
+            await batches.slates([{"step": [13]}])
+        assert await batches.slates([{"step": [5]}]) == [[5]]  # goes on after a failure
+        assert batches.served == 8 and batches.largest == 4
+        await batches.stop()
+        return found, slow.sizes
+
+    found, sizes = asyncio.run(scene())
+    assert found == [[[n]] for n in range(7)]
+    assert sizes == [1, 4, 2, 1, 1]
+
+
+@pytest.fixture(scope="module")
+def served(policy: Policy) -> Iterator[int]:
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    pytest.importorskip("uvicorn", reason="needs the extra serve")
+    from slategym.agents.serving.service import listen, server, service
+
+    with listen("127.0.0.1", 0) as opened:
+        running = server(service(policy))
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [opened]}, daemon=True)
+        thread.start()
+        yield opened.getsockname()[1]
+        running.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def call(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request(method, path, body)
+    answer = connection.getresponse()
+    found = json.loads(answer.read())
+    connection.close()
+    return answer.status, found
+
+
+def test_slates_over_http_are_the_policys_own(policy: Policy, served: int) -> None:
+    requests = asked(policy)
+    body = json.dumps({"requests": requests}).encode()
+    assert call(served, "POST", "/recommend", body) == (200, {"slates": policy(requests)})
+    status, health = call(served, "GET", "/health")
+    assert status == 200 and health["status"] == "ok" and health["policy"] == "behind"
+    assert health["slates"] >= len(requests) and health["waiting"] == 0
+
+
+def test_what_cannot_be_read_has_status_422_and_a_line(policy: Policy, served: int) -> None:
+    wrong = {**asked(policy)[0], "nothing": 1}
+    body = json.dumps({"requests": [wrong]}).encode()
+    status, answer = call(served, "POST", "/recommend", body)
+    assert status == 422 and answer["error"].startswith("requests[0]: ")
+    status, answer = call(served, "POST", "/recommend", b" " * 2_000_001)
+    assert status == 422 and "more than 2,000,000 bytes" in answer["error"]
+    assert call(served, "GET", "/recommend")[0] == 405
+    assert call(served, "GET", "/docs")[0] == 404  # a page that would ask other hosts
+
+
+def test_a_load_is_bounded_and_says_p50_and_p95(policy: Policy) -> None:
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    from slategym.agents.serving.load import run_load
+
+    found = run_load(policy, asked(policy), 60)
+    assert found.requests == 60 and found.failed == 0
+    assert 0 < found.p50 <= found.p95 and found.batch >= 1
+    assert f"p50 {found.p50:.2f} ms, p95 {found.p95:.2f} ms" in str(found)
+    ended = run_load(policy, asked(policy), 100_000, seconds=0.3)
+    assert 0 < ended.requests < 100_000 and ended.seconds < 5
+    with pytest.raises(UsageError, match="a load is 1 to"):
+        run_load(policy, asked(policy), 0)
+    with pytest.raises(UsageError, match="none of 3 requests was answered"):
+        run_load(policy, [{"nothing": 1}], 3)
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    from slategym.agents.serving.service import listen
+
+    with listen("127.0.0.1", 0) as opened, pytest.raises(UsageError, match="another --port"):
+        listen("127.0.0.1", opened.getsockname()[1])

@@ -1,0 +1,80 @@
+"""slategym init: each package passes its own test as it is written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from slategym.envs.names import UsageError
+from slategym.experiments.cli.main import answer, build
+from slategym.experiments.cli.starter import KINDS, words_of, write_starter
+
+
+def test_every_package_passes_its_own_test(tmp_path: Path) -> None:
+    """All five in one process: what takes long is to import torch."""
+    for kind in KINDS:
+        write_starter(kind, f"my-{kind}", tmp_path)
+    folders = [str(tmp_path / f"my-{kind}") for kind in KINDS]
+    path = os.pathsep.join([*folders, str(Path(__file__).parents[4])])
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *folders]
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    found = subprocess.run(
+        [*words, "--import-mode=importlib"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "10 passed" in found.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_names_itself(kind: str, tmp_path: Path) -> None:
+    written = write_starter(kind, "weary-Users2", tmp_path)
+    folder = tmp_path / "weary-Users2"
+    project = tomllib.loads((folder / "pyproject.toml").read_text())
+    assert project["project"]["name"] == "weary-users2"
+    (points,) = project["project"]["entry-points"].values()
+    ((entry, place),) = points.items()
+    module, _, name = place.partition(":")
+    source = (folder / module / "__init__.py").read_text()
+    assert module == "weary_users2" and name in source
+    assert ("package-data" in project["tool"]["setuptools"]) == (kind == "log")
+    readme = (folder / "README.md").read_text()
+    assert entry in readme and f"slategym init {kind} weary-Users2" in readme
+    assert all("$" not in path.read_text() for path in written)
+
+
+def test_the_command_says_what_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert answer(build, ["init", "world", "my-shop"]) == 0
+    out = capsys.readouterr().out
+    assert "my-shop/my_shop/__init__.py" in out
+    assert out.splitlines()[-1].startswith("Next: cd my-shop && ") and "MyShop-v0" in out
+    (tmp_path / "my-shop" / "README.md").write_text("mine")
+    assert answer(build, ["init", "world", "my-shop"]) == 2
+    assert "my-shop exists already" in capsys.readouterr().err
+    assert (tmp_path / "my-shop" / "README.md").read_text() == "mine"
+    assert answer(build, ["init", "wrold", "x"]) == 2
+    assert "did you mean 'world'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "1st", "../up", "a b", "ü", "slategym", "a/b"])
+def test_a_name_that_cannot_be_one_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        write_starter("agent", name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_words_of_a_name() -> None:
+    words = words_of("user-model", "wearyUsers_of-mine")
+    assert (words["module"], words["object"]) == ("weary_users_of_mine", "WearyUsersOfMine")
+    assert (words["project"], words["entry"]) == ("weary-users-of-mine", "weary-users-of-mine")

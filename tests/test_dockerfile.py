@@ -1,0 +1,65 @@
+"""The Dockerfile builds what `slategym serve` is: held against the files that it names."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import typer
+
+from slategym.experiments.cli.main import build
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+TEXT = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+LINES = [line.split(maxsplit=1) for line in TEXT.splitlines() if line and line[0] not in "# "]
+
+
+def said(instruction: str) -> list[str]:
+    return [rest for word, rest in LINES if word == instruction]
+
+
+def test_all_that_is_installed_is_copied() -> None:
+    copied = {source for line in said("COPY") for source in line.split()[:-1]}
+    setuptools, project = PROJECT["tool"]["setuptools"], PROJECT["project"]
+    wanted = {"pyproject.toml", "constraints.txt", project["readme"], *project["license-files"]}
+    assert copied == wanted | set(setuptools["package-dir"].values())
+    assert all((ROOT / source).exists() for source in copied)
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert ignored[0] == "**" and {f"!{source}" for source in copied} <= set(ignored)
+
+
+def test_python_and_torch_are_those_of_the_project() -> None:
+    (base,) = said("FROM")
+    lowest = re.fullmatch(r">=3\.(\d+)", PROJECT["project"]["requires-python"])
+    image = re.fullmatch(r"python:3\.(\d+)-slim", base)
+    assert lowest and image and int(image[1]) >= int(lowest[1])
+    (run,) = said("RUN")
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    (torch,) = re.findall(r"torch==\S+", run)
+    assert torch in pins and torch in (ROOT / "Makefile").read_text()
+    assert run.count("--constraint constraints.txt") == 2
+    (extra,) = re.findall(r"'\.\[(\w+)\]'", run)
+    for requirement in PROJECT["project"]["optional-dependencies"][extra]:
+        name = re.split(r"[<>=\[]", requirement)[0]
+        assert any(pin.startswith(f"{name}==") for pin in pins), name
+
+
+def test_what_starts_is_the_command_and_its_own_options() -> None:
+    words = [*_words("ENTRYPOINT"), *_words("CMD")]
+    assert words[0] in PROJECT["project"]["scripts"] and words[1] == "serve"
+    app = typer.main.get_command(build())
+    known = {name for option in app.commands["serve"].params for name in option.opts}  # type: ignore[attr-defined]
+    assert {word for word in words if word.startswith("--")} <= known
+    port = words[words.index("--port") + 1]
+    assert said("EXPOSE") == [port]
+    assert f"http://127.0.0.1:{port}/health" in said("HEALTHCHECK")[0]
+    assert f"127.0.0.1:{port}:{port}" in (ROOT / "Dockerfile").read_text()
+    assert said("USER") == ["nobody"]
+
+
+def _words(instruction: str) -> list[str]:
+    (line,) = said(instruction)
+    return [word.rstrip(",") for word in shlex.split(line.strip("[]"))]
