@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -194,7 +194,7 @@ def test_a_body_that_is_none(policy: Policy, body: bytes, line: str) -> None:
 class Slow:
     """Counts its calls; the first waits until it is told to go on."""
 
-    about: dict[str, Any] = {"agent": "slow", "world": "none"}
+    about: ClassVar[dict[str, Any]] = {"agent": "slow", "world": "none"}
     runtime = "none"
 
     def __init__(self) -> None:

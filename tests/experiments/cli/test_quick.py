@@ -137,3 +137,16 @@ def test_python_m_slategym_is_the_command_line(tmp_path: Path) -> None:
     assert {"Workbench-v0", "MovieLens-v0"} <= listed
     failed = subprocess.run([sys.executable, "-m", "slategym", "wrolds"], capture_output=True)
     assert failed.returncode == 2
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    """What a shell asks once `slategym --install-completion` was called."""
+    for words, at, answered in (("slategym se", 1, "serve"), ("slategym report --js", 2, "--json")):
+        asked = {"_SLATEGYM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(at)}
+        found = subprocess.run(
+            [sys.executable, "-m", "slategym"],
+            env={**os.environ, **asked},
+            capture_output=True,
+            text=True,
+        )
+        assert found.stdout.split() == [answered], found.stderr
