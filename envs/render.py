@@ -83,7 +83,7 @@ class Film:
         """A session begins, or is returned to."""
         session = self._own(session)
         self._user, self._context = int(session.user_id[0]), _context(self._world, session)
-        self._begin, self._moments = _state(self._world, session), []
+        self._begin, self._moments = state_of(self._world, session), []
 
     def record(self, before: Session, slate_BK: Tensor, outcome: Outcome, after: Session) -> None:
         """One more slate."""
@@ -103,7 +103,9 @@ class Film:
                 )
             )
         context, reward = _context(world, session), float(seen.reward[0])
-        self._moments.append(Moment(context, tuple(slots), reward, _state(world, self._own(after))))
+        self._moments.append(
+            Moment(context, tuple(slots), reward, state_of(world, self._own(after)))
+        )
 
     def _own(self, tree: T) -> T:
         """This user's part of a batch."""
@@ -290,7 +292,7 @@ def _context(world: World, session: Session) -> str:
     return " ".join(words)
 
 
-def _state(world: World, session: Session) -> dict[str, NDArray[np.float32]]:
+def state_of(world: World, session: Session) -> dict[str, NDArray[np.float32]]:
     """The small parts of the user's state, and the context that is shown, by name."""
     context = {
         f"{CONTEXT}{name}": field(world.context, session.context, name).float().cpu().numpy().copy()

@@ -21,7 +21,7 @@ from slategym.models.ending import Ended, raise_when_told_to_end
 COMMANDS = (  # as in --help
     *("data", "fit", "refit", "evaluate_model", "explain", "worlds", "agents", "studies", "check"),
     *("validate", "diagnose", "train", "simulate", "compare", "ope", "export", "serve"),
-    *("benchmark", "report", "doctor", "init"),
+    *("benchmark", "report", "app", "doctor", "init"),
 )
 DEVICES = {
     "auto": "a GPU if there is one",

@@ -1,0 +1,103 @@
+"""What the page was asked to show: a world with policies, or a run. Handed over as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slategym.agents.core.files import ABOUT, read_about
+from slategym.agents.registry import find_entry, find_policy
+from slategym.envs.names import UsageError
+from slategym.envs.registry import find_world
+
+STUDY, SUMMARY = "study.json", "summary.json"
+PLAIN = ("popularity", "random")
+DEFAULT = "Sardine-SlateTopK-Bored-v0"  # needs no download
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to show at first; the page can change policies and people."""
+
+    world: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    policies: tuple[str, ...] = (
+        PLAIN  # names and folders, those to choose from; the first two begin
+    )
+    run: str = ""  # folder to watch; "": none
+
+    def as_text(self) -> str:
+        """For the page's command line."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_text(text: str) -> Asked:
+        """The inverse of `as_text`."""
+        said = json.loads(text)
+        return Asked(said["world"], said["settings"], tuple(said["policies"]), said["run"])
+
+
+def asked_of(
+    name: str,
+    world: str = "",
+    settings: dict[str, Any] | None = None,
+    policies: tuple[str, ...] = (),
+) -> Asked:
+    """What a word on the command line stands for.
+
+    Args:
+        name: a world, a study's folder, a training's folder; "": a world that needs no download.
+        world: where a run is shown; "": where it was trained.
+        settings: of the world.
+        policies: to choose from; (): those of the run, or plain ones.
+
+    Raises:
+        UsageError: there is nothing of that name; there is no such policy.
+    """
+    for policy in policies:
+        find_policy(policy)
+    if not name:
+        name = world or DEFAULT
+    folder = Path(name)
+    if not folder.is_dir():
+        if "/" in name or name.startswith("."):
+            raise UsageError(f"there is no folder {name}")
+        id, _ = find_world(name)
+        return Asked(id, settings or {}, policies or PLAIN)
+    found = _of_study(folder) if (folder / STUDY).is_file() else _of_training(folder)
+    id = find_world(world)[0] if world else found.world
+    return Asked(
+        id,
+        settings or ({} if world and id != found.world else found.settings),
+        policies or found.policies,
+        found.run,
+    )
+
+
+def _of_study(folder: Path) -> Asked:
+    """The first open place; all that acted there, the folders of those that learned."""
+    places = json.loads((folder / STUDY).read_text(encoding="utf-8"))["places"]
+    place = next(one for one in places if one["role"] == "open")
+    summary = folder / SUMMARY
+    means = {}
+    if summary.is_file():
+        means = json.loads(summary.read_text(encoding="utf-8"))["means"].get(place["name"], {})
+    chosen = []
+    for policy in sorted(means, key=lambda name: -means[name]):
+        if find_entry(policy).agent is None:
+            chosen.append(policy)
+            continue
+        trained = sorted((folder / "work").glob(f"{policy}-{place['name']}-seed-*/{ABOUT}"))
+        chosen += [str(path.parent) for path in trained[:1]]
+    return Asked(place["world"], place["settings"], tuple(chosen) or PLAIN, str(folder))
+
+
+def _of_training(folder: Path) -> Asked:
+    if not (folder / ABOUT).is_file():
+        find_policy(folder)  # says why not
+    about = read_about(folder)["about"]
+    if "world" not in about:
+        raise UsageError(f"{folder} does not say where it was trained; slategym train's folders do")
+    return Asked(about["world"], about["world_settings"], (str(folder), *PLAIN), str(folder))
