@@ -68,6 +68,13 @@ class Recipe:
     refit: bool
     sentence: str
 
+    def for_rows(self, num_rows: int) -> Recipe:
+        """The same for so many training rows: where these call for fewer epochs, once is enough."""
+        training = self.training.for_rows(num_rows)
+        if training == self.training:
+            return self
+        return Recipe(training, refit=False, sentence=STOPPED)
+
 
 def time_split(log: Log) -> Split:
     """Train on the first 70 % of the events, validate on the next 10 %, test on the last 20 %."""
@@ -158,6 +165,7 @@ def find_split(name: str, log: Log, fold: int = 0) -> Split:
     return lookup("split", name, SPLITS)(log)
 
 
+STOPPED = "stopped early and calibrated on validation"
 _TIME = Recipe(
     TrainingSettings(epochs=8),
     refit=True,
@@ -168,7 +176,7 @@ RECIPES: dict[str, Recipe] = {  # of splits; others as the one in time
     "loo": Recipe(
         TrainingSettings(),
         refit=False,
-        sentence="stopped early and calibrated on validation",
+        sentence=STOPPED,
     ),
 }
 
@@ -188,7 +196,7 @@ class Evaluation:
         seed: of training.
         device: "cpu" or "cuda".
         progress: whether to draw bars on stderr.
-        training: None: the split's recipe, with fewer epochs on many rows.
+        training: None: the split's recipe, with fewer epochs and no refitting on many rows.
         fold: of the split "random", in [0, FOLDS).
     """
 
@@ -208,8 +216,8 @@ class Evaluation:
         log = self.split.log or log
         recipe = recipe_of(split)
         if training is None:
-            training = recipe.training.for_rows(int(self.split.train.sum()))
-        self.recipe = replace(recipe, training=training)
+            recipe = recipe.for_rows(int(self.split.train.sum()))
+        self.recipe = recipe if training is None else replace(recipe, training=training)
         self.log, self.settings = log, settings or MultiTaskSettings()
         self.seed, self.device, self.progress = seed, device, progress
         self.tasks = tasks_of(log.signals, log.like_from)

@@ -9,7 +9,7 @@ from slategym.envs.names import UsageError
 from slategym.experiments.cli.commands.evaluate_model import document
 from slategym.experiments.cli.main import main
 from slategym.models.classics import gaussian
-from slategym.models.multitask import train
+from slategym.models.multitask import train, training_settings
 from slategym.models.multitask.scores import Figures
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.multitask.train import TrainingSettings
@@ -108,6 +108,15 @@ def test_other_data_are_another_model(evaluate, tiny_log):
     other = Evaluation(replace(tiny_log, sha256="1" * 64), "time", settings=one.settings)
     training = one.recipe.training
     assert one._folder("x", training) != other._folder("x", training)
+
+
+def test_many_rows_are_met_less_often_and_once(tiny_log, monkeypatch):
+    few = Evaluation(tiny_log, "time", progress=False)
+    assert few.recipe == evaluation.RECIPES["time"] and few.recipe.refit
+    monkeypatch.setattr(training_settings, "MOST_ROWS", 3 * int(few.split.train.sum()))
+    many = Evaluation(tiny_log, "time", progress=False)
+    assert many.recipe.training.epochs == 3 and not many.recipe.refit
+    assert "refitted" in few.protocol() and "refitted" not in many.protocol()
 
 
 def test_an_unknown_split_is_answered_with_the_nearest(evaluate):
