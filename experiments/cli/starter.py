@@ -89,7 +89,7 @@ def write_starter(kind: str, name: str, where: Path) -> list[Path]:
     module = words["module"]
     texts = {
         f"{module}/__init__.py": _template(about.source),
-        f"tests/test_{module}.py": _template(f"{about.source}_test"),
+        "/".join(("tests", f"test_{module}.py")): _template(f"{about.source}_test"),
         "pyproject.toml": _template("project"),
         "README.md": _template("readme"),
     }

@@ -11,7 +11,9 @@ STYLE = """<style>
 table.slate { border-collapse: collapse; width: 100%; font-size: 0.95rem; }
 table.slate th { text-align: left; font-weight: 600; padding: 0.2rem 0.5rem 0.2rem 0; }
 table.slate td { padding: 0.25rem 0.5rem 0.25rem 0; vertical-align: top;
-  border-top: 1px solid rgba(128, 128, 128, 0.3); overflow-wrap: anywhere; }
+  border-top: 1px solid rgba(128, 128, 128, 0.3); }
+table.slate td.item { overflow-wrap: anywhere; }
+table.slate td.number { white-space: nowrap; }
 table.slate td.chance { min-width: 6rem; white-space: nowrap; }
 table.slate .bar { display: block; height: 0.3rem; background: #0072b2; }
 table.slate tr.clicked td { background: rgba(0, 158, 115, 0.22); }
@@ -36,8 +38,8 @@ def slate_table(slots: Sequence[Slot], clicked: Sequence[bool] | None = None) ->
         wide = round(100 * min(max(slot.chance, 0.0), 1.0))
         mark = " ✓ clicked" if took else "" if slot.shown else " (empty slot)"
         rows.append(
-            f'<tr class="{kind}"><td>{number + 1}</td>'
-            f"<td>{escape(slot.title)}{mark}</td><td>{escape(slot.topic)}</td>"
+            f'<tr class="{kind}"><td class="number">{number + 1}</td>'
+            f'<td class="item">{escape(slot.title)}{mark}</td><td>{escape(slot.topic)}</td>'
             f'<td class="chance">{f"{slot.chance:.1%}" if slot.chance > 0 else "not seen"}'
             f'<span class="bar" style="width: {wide}%"></span></td></tr>'
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from slategym.envs.names import UsageError
 from slategym.experiments.cli.options import AsJson
 from slategym.models.console import plain_console
 
@@ -36,6 +38,9 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Say what finished studies found, side by side: verdicts, and what each policy earned."""
+    for run in runs:  # before pandas, which takes seconds to import
+        if not Path(run).is_dir():
+            raise UsageError(f"there is no folder {run}")
     from slategym.experiments.report.side_by_side import as_document, read_finished, side_by_side
 
     found = [read_finished(run) for run in dict.fromkeys(runs)]
