@@ -53,7 +53,7 @@ STOREYS = {
             "measure": ("runs", "statistics", "study"),
             "report": ("runs", "statistics", "study"),
         },
-        top=("benchmark", "doctor", "studies", "cli"),
+        top=("benchmark", "doctor", "studies", "truth", "cli"),
     ),
 }
 FILES = [path for storey in STOREYS for path in sorted((ROOT / storey).rglob("*.py"))]

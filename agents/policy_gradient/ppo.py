@@ -26,6 +26,7 @@ from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import Ensemble, clip_each
 from slategym.agents.core.history_rule import RULE
 from slategym.agents.core.inputs import Inputs
+from slategym.agents.core.limits import Limit, costs, next_prices
 from slategym.agents.core.ranker import has_ranker
 from slategym.agents.core.returns import advantages, discounted, normalised
 from slategym.agents.core.rollout import RolloutBuffer, rows
@@ -61,6 +62,7 @@ MAX_NORM = 0.5  # of the gradient, of policy and value each
 MOST_KL = 0.03  # nats per slot; a seed whose policy has moved further begins no further epoch
 SHARPER = 1.6  # of logits and penalties, where draws are served sharper than those of training
 LAST_RATE = 0.1  # of the learning rate, to which it falls linearly
+PRICE_RATE = 0.5  # of limits, per rollout: reward per unit of cost and unit of excess
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class Rollout(NamedTuple):
     ended: Tensor  # (S, T, B) bool
     beyond: Tensor  # (S, T, B) value after a session that was cut off; 0 elsewhere
     last: Tensor  # (S, B, X) input vectors after the last slate
+    excess: Tensor = torch.zeros(0)  # (S, T, B, n) of slates above each of n limits, if there are
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,7 @@ class PlackettLuce(Agent, Stochastic):
     name: ClassVar[str] = "plackett-luce"
     several_seeds: ClassVar[bool] = True
     settings: PPOSettings
+    limits: tuple[Limit, ...] = ()  # see `within`
 
     @classmethod
     def default_settings(cls) -> PPOSettings:
@@ -188,6 +192,22 @@ class PlackettLuce(Agent, Stochastic):
         self.key_S = key_S.to(device)
         self.passes = torch.zeros((), dtype=torch.int32, device=device)  # epochs begun, ever
         self.scale_S = torch.zeros(len(self.seeds), device=device)  # reward per unit of value
+        self.price_SL = torch.zeros(len(self.seeds), 0, device=device)  # of limits, reward per cost
+
+    def within(self, *limits: Limit) -> PlackettLuce:
+        """The same learner, before it learns, with limits that its slates keep on average.
+
+        Args:
+            limits: see `agents/core/limits.py`; each has a price, learnt with the policy.
+
+        Raises:
+            UsageError: it has learnt already.
+        """
+        if self.steps:
+            raise UsageError(f"limits are set before {self.name} learns; it has seen {self.steps}")
+        self.limits = limits
+        self.price_SL = self.scale_S.new_zeros(len(self.seeds), len(limits))
+        return self
 
     def chosen(self) -> Mapping[str, Setting]:
         """The tuned policy from which it starts, if it does."""
@@ -223,6 +243,8 @@ class PlackettLuce(Agent, Stochastic):
         """A rollout, then some epochs of clipped updates on it."""
         rollout = self._play()
         self.sessions, figures = harvest(self.sessions)
+        if self.limits:
+            figures |= self._pay(rollout)
         return self.settings.num_users * self.settings.rollout, {**figures, **self._learn(rollout)}
 
     @torch.no_grad()
@@ -237,21 +259,45 @@ class PlackettLuce(Agent, Stochastic):
             shown = face.show(observation)
             uniform_LK = luck_of(self.sessions).uniform(SLOT, K)
             slate_LK, logp_LK = draw(self._scores(self.policy, face, shown), uniform_LK)
-            self.sessions, step = show(world, self.turn, self.sessions, face.slate(shown, slate_LK))
+            before, position_LK = self.sessions.session, face.slate(shown, slate_LK)
+            self.sessions, step = show(world, self.turn, self.sessions, position_LK)
+            feedback_LKM = step.outcome.feedback
+            picked = engine.pick(world, before, position_LK) if self.limits else None
+            excess_Ln = None if picked is None else costs(self.limits, *picked, feedback_LKM)
+            reward_LK = feedback_LKM @ reward_M
+            if excess_Ln is not None:
+                reward_LK = reward_LK - self._charged(excess_Ln)
             requests.keep(t, shown)
             outcomes.keep(
                 t,
                 {
                     "slate": slate_LK,
                     "logp": logp_LK,
-                    "reward": step.outcome.feedback @ reward_M,
+                    "reward": reward_LK,
                     "ended": step.ended,
                     "beyond": self._beyond(step),
+                    **({} if excess_Ln is None else {"excess": excess_Ln}),
                 },
             )
             observation = step.next
         last_LX = face.show(observation)["x"]
         return Rollout(requests.parts, last=last_LX.view(S, -1, last_LX.shape[1]), **outcomes.parts)
+
+    def _charged(self, excess_Ln: Tensor) -> Tensor:
+        """What every slot of these slates pays for limits, (L, 1): a slate's price, spread."""
+        S, K = self.price_SL.shape[0], self.learning_world.slate_size
+        excess_SBn = excess_Ln.view(S, -1, excess_Ln.shape[1])
+        return (excess_SBn * self.price_SL[:, None]).sum(2).flatten()[:, None] / K
+
+    def _pay(self, rollout: Rollout) -> dict[str, float]:
+        """Prices after a rollout; by limit, its price and how far it was exceeded."""
+        excess_SL = rollout.excess.mean((1, 2))
+        self.price_SL = next_prices(self.price_SL, excess_SL, PRICE_RATE)
+        found = {}
+        for number, limit in enumerate(self.limits):
+            found[f"limits/price: {limit.name}"] = float(self.price_SL[:, number].mean())
+            found[f"limits/excess: {limit.name}"] = float(excess_SL[:, number].mean())
+        return found
 
     def _beyond(self, step: Step) -> Tensor:
         """Value after sessions that were cut off, (L,); 0 where the user left or goes on."""
@@ -411,6 +457,7 @@ class PlackettLuce(Agent, Stochastic):
             "sessions": self.sessions,
             "passes": self.passes,
             "scale": self.scale_S,
+            **({"prices": self.price_SL} if self.limits else {}),
         }
 
     def restore(self, state: Any) -> None:
@@ -423,6 +470,7 @@ class PlackettLuce(Agent, Stochastic):
             state["passes"],
             state["scale"],
         )
+        self.price_SL = state.get("prices", self.price_SL)
 
 
 def face_of(world: World, shortlist: int | None) -> Face:

@@ -22,6 +22,7 @@ from slategym.envs.registry import find_world, make_world
 from slategym.envs.types import World
 from slategym.experiments.measure.play import play as play_users
 from slategym.experiments.measure.training import trained_in
+from slategym.experiments.statistics.exposure import NAMES, exposure_means
 from slategym.experiments.statistics.stats import (
     Cell,
     Estimate,
@@ -108,6 +109,7 @@ class Comparison:
             *(f"  {name:{width}}  {found}" for name, found in self.means.items()),
             "paired differences, the same users with the same luck:",
             *(f"  {difference}" for difference in self.differences),
+            *_shown(self.rows, width),
             *self.notes,
         ]
         return "\n".join(lines)
@@ -217,6 +219,20 @@ def comparison(world: str, rows: pd.DataFrame, notes: Sequence[str] = ()) -> Com
         ),
         tuple(notes),
     )
+
+
+def _shown(rows: pd.DataFrame, width: int) -> list[str]:
+    """Lines of what each policy shows; none of rows that do not say."""
+    means = exposure_means(rows)
+    if not len(means.columns):
+        return []
+    heads = [NAMES[name] for name in means.columns]
+    body = [
+        f"  {policy!s:{width}}  "
+        + "  ".join(f"{x:{len(head)}.2f}" for head, x in zip(heads, values, strict=True))
+        for policy, values in zip(means.index, means.to_numpy(), strict=True)
+    ]
+    return ["what is shown, means:", f"  {'':{width}}  {'  '.join(heads)}", *body]
 
 
 def _named(

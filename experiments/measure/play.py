@@ -16,6 +16,7 @@ from slategym.envs.luck import Luck
 from slategym.envs.memory import check_users
 from slategym.envs.seating import seed_word
 from slategym.envs.types import (
+    History,
     Items,
     Outcome,
     Population,
@@ -24,6 +25,8 @@ from slategym.envs.types import (
     World,
     map_tensors,
 )
+from slategym.experiments.measure.exposure import Exposure
+from slategym.experiments.statistics.exposure import COLUMNS, SESSION
 from slategym.models.tasks import Task, column, tasks_of
 
 # before, shown, why, caused, after
@@ -32,6 +35,7 @@ SlateListener = Callable[[Session, Items, Action, Outcome, Session], None]
 BATCH = 1_024  # users side by side
 TAKEN = {  # columns of rows that are of no signal
     *("user", "person", "return", "expected_return", "length", "bored_share", "topics"),
+    *COLUMNS,
     *("slate_topics", "policy", "trained_in", "seed", "world", "variant", "group", "strength"),
 }
 
@@ -61,41 +65,50 @@ def play(
         A row per user, in order: user, person, return, expected_return, a column per signal (see
         `column_of`), length (slates); where the catalogue has topics, topics (distinct ones
         clicked) and slate_topics (distinct ones of a slate, mean); where the users' state says what
-        bores them (`envs.types.Tiring`), bored_share (of slates at which something bored).
+        bores them (`envs.types.Tiring`), bored_share (of slates at which something bored); and what
+        was shown, see `exposure`: novelty (bits, where popularity is known), slate_distance and
+        miscalibration (nats), means over the session's slates; coverage, exposure_gini,
+        provider_gap and group_gap (return) of the whole reading, the same in all rows.
 
     Raises:
         UsageError: so many users side by side do not fit into memory; it says how many would.
     """
     check_users(world, min(batch, max(1, len(user_U))), "batch")
-    parts = []
+    parts, exposure = [], Exposure(world)
     for begin in range(0, len(user_U), batch):
         chosen_B = user_U[begin : begin + batch].to(torch.int32)
-        parts.append(_play_batch(world, policy, chosen_B, seed, on_slate))
+        parts.append(_play_batch(world, policy, chosen_B, seed, on_slate, exposure))
         if on_batch is not None:
             on_batch(len(chosen_B))
-    return pd.concat(parts, ignore_index=True)
+    rows = pd.concat(parts, ignore_index=True)
+    return rows.assign(**exposure.columns(rows["return"].to_numpy(), user_U))
 
 
 @torch.no_grad()
 def _play_batch(
-    world: World, policy: Policy, user_B: Tensor, seed: int, on_slate: SlateListener | None
+    world: World,
+    policy: Policy,
+    user_B: Tensor,
+    seed: int,
+    on_slate: SlateListener | None,
+    exposure: Exposure,
 ) -> pd.DataFrame:
     user_B = user_B.to(world.device)
     seed_B = torch.full_like(user_B, seed_word(seed))
     session = engine.start(world, seed_B, user_B, torch.zeros_like(user_B))
-    tally = _Tally(world, user_B)
+    tally = _Tally(world, user_B, exposure)
     lane_B = torch.arange(len(user_B), device=world.device)
     while len(lane_B):
         observation = engine.observe(world, session)
         if policy.privileged:
             observation = replace(observation, hidden=session)
         action = policy.act(observation, Luck.at(session.key, session.step))
-        items, _ = engine.pick(world, session, action.slate)
+        items, shown_BK = engine.pick(world, session, action.slate)
         bored_B, before = _bored(session), session
         session, outcome = engine.transition(world, session, action.slate)
         if on_slate is not None:
             on_slate(before, items, action, outcome, session)
-        tally.add(lane_B, items, outcome, bored_B)
+        tally.add(lane_B, items, shown_BK, before.history, outcome, bored_B)
         going_B = ~(outcome.left | outcome.cut)
         if not going_B.all():
             # nobody's luck depends on the others: whoever has finished is dropped
@@ -107,17 +120,28 @@ def _play_batch(
 class _Tally:
     """Sums over a batch of sessions, user by user."""
 
-    def __init__(self, world: World, user_B: Tensor) -> None:
-        self.world, self.user_B = world, user_B
+    def __init__(self, world: World, user_B: Tensor, exposure: Exposure) -> None:
+        self.world, self.user_B, self.exposure = world, user_B, exposure
         B, M, G = len(user_B), len(world.users.signals), world.catalogue.num_topics
         zero_B = torch.zeros(B, device=world.device)
         self.signals = torch.zeros(B, M, device=world.device)
         self.topics = torch.zeros(B, G, dtype=torch.bool, device=world.device)
         self.reward, self.expected, self.slates, self.spread = (zero_B.clone() for _ in range(4))
         self.bored: Tensor | None = None  # slates at which something bored; None: not said
+        self.shown: dict[str, Tensor] = {}  # sums over slates, by column of `SESSION`
 
-    def add(self, lane_B: Tensor, items: Items, outcome: Outcome, bored_B: Tensor | None) -> None:
+    def add(
+        self,
+        lane_B: Tensor,
+        items: Items,
+        shown_BK: Tensor,
+        history: History,
+        outcome: Outcome,
+        bored_B: Tensor | None,
+    ) -> None:
         """One slate of the sessions that are still at it."""
+        for name, value_B in self.exposure.add(items, shown_BK, history).items():
+            self.shown.setdefault(name, torch.zeros_like(self.slates))[lane_B] += value_B
         self.signals[lane_B] += outcome.feedback.sum(1)
         self.reward[lane_B] += outcome.reward
         self.expected[lane_B] += outcome.expected_reward
@@ -146,6 +170,9 @@ class _Tally:
             columns["slate_topics"] = self.spread.cpu().numpy() / slates
         if self.bored is not None:
             columns["bored_share"] = self.bored.cpu().numpy() / slates
+        for name in SESSION:
+            if name in self.shown:
+                columns[name] = self.shown[name].cpu().numpy() / slates
         return pd.DataFrame(columns)
 
     def _signals(self) -> dict[str, np.ndarray]:

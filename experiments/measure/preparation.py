@@ -16,13 +16,13 @@ from slategym.models.simulator.assumptions import find_assumptions
 from slategym.models.simulator.builder import WorldBuilder, builder_of
 from slategym.models.simulator.movielens import MOVIELENS
 from slategym.models.simulator.parties import USUAL
-from slategym.models.simulator.world import LOG
+from slategym.models.simulator.world import LIGHT, LOG
 from slategym.models.text.vectors import item_text_vectors
 
 STRANGERS = "selection people, unknown to the model"
 UNMET = "selection people, unknown to the fit that is read: on J's other people"
 CALLED = {BERT: "multi-task BERT"}  # families, in tables
-RECIPES = {"movielens": MOVIELENS, "log": LOG}
+RECIPES = {"movielens": MOVIELENS, "log": LOG, "light": LIGHT}
 
 
 def builder_for(spec: Mapping[str, Any]) -> WorldBuilder:
@@ -199,6 +199,7 @@ def quality_of(id: str, settings: Mapping[str, Any]) -> Quality | None:
         return None
     judge = "judge" in named.lower() or settings.get("role") == "judge"
     party = "J" if judge else "A"
+    recipe = "light" if settings.get("fit") == "light" else recipe
     spec = {"recipe": recipe, "log": settings.get("log", "movielens-100k")}
     family = settings.get("family") or USUAL[party]
     return builder_for(spec).parties.quality(family, party)

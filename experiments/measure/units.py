@@ -176,7 +176,7 @@ def _read_now(work: Work, known: Sequence[int]) -> dict[int, pd.DataFrame]:
         return {}
     world = world_of(spec["world"], spec["settings"], device)
     user_U = users_of(world, spec["first_user"], spec["num_users"])
-    policies = _policies(work, world, known)
+    policies = policies_of(work, world, known)
     total, done = len(policies) * len(user_U), 0
 
     def advance(number: int) -> None:
@@ -190,8 +190,15 @@ def _read_now(work: Work, known: Sequence[int]) -> dict[int, pd.DataFrame]:
     }
 
 
-def _policies(work: Work, world: World, known: Sequence[int] = ()) -> list[tuple[int, Policy]]:
-    """Who is read, with the training seed of each, seeds known left out."""
+def policies_of(work: Work, world: World, known: Sequence[int] = ()) -> list[tuple[int, Policy]]:
+    """Who is read by a unit, with the training seed of each, seeds known left out.
+
+    Args:
+        work: whose spec says "policy", by name, or None for what the training that it needs made,
+            and then "serve", in which way.
+        world: where.
+        known: seeds of training that are left out.
+    """
     spec = work.spec
     if spec["policy"] is None:
         return _trained(work, world, known)

@@ -26,6 +26,7 @@ SECTIONS = (
         "attribution",
         "ladder",
         "places",
+        "exposure",
         "differences",
         "control",
         "judge",

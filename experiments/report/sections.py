@@ -12,6 +12,7 @@ from slategym.experiments.report.comparisons import (
     differences_section,
     source_note,
 )
+from slategym.experiments.report.exposure import exposure_section
 from slategym.experiments.report.goodhart import goodhart_section
 from slategym.experiments.report.headroom import headroom_section
 from slategym.experiments.report.ledger import Ledger
@@ -52,6 +53,7 @@ def all_parts(
         ("attribution", "What it consists of", attribution_section(result, numbers, ledger)),
         ("ladder", "The ladder", _ladder(result, numbers, pictures, ledger)),
         ("places", "By place", _places(result, numbers, ledger)),
+        ("exposure", "What is shown", exposure_section(result, numbers)),
         (
             "differences",
             f"RL against {opponent}",

@@ -24,6 +24,7 @@ from slategym.experiments.statistics.differences import (
     table_of,
     there,
 )
+from slategym.experiments.statistics.exposure import COLUMNS as SHOWN
 from slategym.experiments.statistics.stats import Cell, Estimate, side_of
 from slategym.experiments.statistics.verdict import Verdict
 from slategym.experiments.study import Place, Study
@@ -172,7 +173,8 @@ def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -
     cells = {place.name: cell(study, policy, place) for place in study.main}
     cells = {place: own for place, own in cells.items() if there(rows, own)}
     first = study.main[0].name
-    columns, metric = [name for name in rows.columns if name not in KEYS], metric_of(rows)
+    metric = metric_of(rows)
+    columns = [name for name in rows.columns if name not in (*KEYS, *SHOWN)]
     trained = study.trainings.get(policy, ())
     lessons = {
         place: curves[curves["policy"].isin(trained) & (curves["trained_in"] == place)]

@@ -475,7 +475,7 @@ def builder_of(log: Log | str, recipe: Recipe, split: Split = 0) -> WorldBuilder
         split: of its people into parties, see `parties`.
     """
     read = log if isinstance(log, Log) else _read(log)
-    key = (read.sha256, read.name, recipe.world, split)
+    key = (read.sha256, read.name, recipe.world, repr(recipe.parties), split)
     if key not in _BUILDERS:
         while len(_BUILDERS) >= REMEMBERED:
             _BUILDERS.pop(next(iter(_BUILDERS)))

@@ -17,13 +17,25 @@ from slategym.envs.names import UsageError, lookup
 from slategym.envs.settings import Amount, Count, check_kinds, kinds_of_function
 from slategym.envs.types import World
 from slategym.models.data.log import Log
+from slategym.models.multitask.fit import TrainingSettings
+from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.people.registry import find_family
 from slategym.models.simulator.assumptions import Assumptions, find_assumptions
 from slategym.models.simulator.builder import Recipe, WorldSettings, builder_of
-from slategym.models.simulator.parties import Split
+from slategym.models.simulator.parties import PartySettings, Split
 
 ROLES = {"world": "A", "judge": "J"}
 LOG = Recipe("slategym/Log-v0", "slategym/Log-Judge-v0")
+LIGHT = replace(
+    LOG,
+    parties=PartySettings(
+        model=MultiTaskSettings(width=32, num_layers=1, feedforward=64, max_history=20),
+        training=TrainingSettings(epochs=2, batch_events=1_472),
+    ),
+)
+FITS = {"whole": LOG, "light": LIGHT}
+"""How much work is put into the models: "light" is for grids of many logs, a fraction of the time
+and less accurate."""
 STARTS = 8  # arrivals of each person on whom choices are made
 
 Objective = Mapping[str, float] | str | None
@@ -45,6 +57,7 @@ def learned_world(
     family: str | None = None,
     anyway: bool = False,
     split: Split = 0,
+    fit: str = "whole",
     device: str = "cpu",
 ) -> World:
     """A world of people learned from a log; the models are fitted once and kept.
@@ -72,6 +85,7 @@ def learned_world(
         anyway: True takes a family that does worse than no model, which the labels then say.
         split: which of three ways to part the people: turned round, so that A's place is taken by
             those who were B's, B's by J's, J's by A's.
+        fit: "whole": the networks as they are published; "light": smaller ones, two epochs.
         device: of every tensor.
 
     Raises:
@@ -83,7 +97,7 @@ def learned_world(
     check_kinds("learned_world", told, kinds_of_function(learned_world))
     return build_world(
         log,
-        LOG,
+        lookup("fit", fit, FITS),
         WorldSettings(
             role=lookup("role", role, ROLES),
             static=static,
@@ -188,6 +202,7 @@ def log_world(
     family: str | None = None,
     anyway: bool = False,
     split: Split = 0,
+    fit: str = "whole",
     device: str = "cpu",
 ) -> World:
     """People of a log of your own, who choose and respond as a BERT learned from it.
@@ -250,6 +265,7 @@ def log_world(
         anyway: True takes a family that does worse than no model on people unknown to it.
         split: which of three ways to part the people: turned round, so that A's place is taken by
             those who were B's, B's by J's, J's by A's.
+        fit: "whole": the networks as they are published; "light": smaller ones, two epochs.
         device: of every tensor.
 
     Source:
@@ -274,5 +290,6 @@ def log_world(
         family=family,
         anyway=anyway,
         split=split,
+        fit=fit,
         device=device,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -12,6 +13,9 @@ from slategym.envs.names import UsageError, lookup
 from slategym.experiments.cli.options import place
 from slategym.experiments.studies.registry import STUDIES, studies
 from slategym.models.console import plain_console
+
+T = TypeVar("T")
+TRUTH = "truth"  # no study of one log, but a grid of many
 
 EPILOG = r"""
 **A first answer, in minutes on two cores: 3 seeds, 315 users**\
@@ -33,6 +37,10 @@ EPILOG = r"""
 `slategym benchmark log my-log/ --profile smoke`\
 `slategym benchmark log my-log/ --objective click=1,dwell=0.01`
 
+**How often such verdicts are right: worlds of known truth write the logs (`docs/truth.md`)**\
+`slategym benchmark truth --profile smoke`\
+`slategym benchmark truth --scenarios News,Shop --strengths 0,1 --visits 10000 --seeds 2`
+
 **Other learners, your own among them**\
 `slategym benchmark movielens --agents plackett-luce,mine.agents:Mine`
 
@@ -48,7 +56,7 @@ def register(app: typer.Typer) -> None:
 
 
 def benchmark(
-    study: Annotated[str, typer.Argument(help=f"Which study: {', '.join(STUDIES)}.")],
+    study: Annotated[str, typer.Argument(help=f"Which study: {', '.join(STUDIES)}, {TRUTH}.")],
     log: Annotated[
         str | None, typer.Argument(help="Folder or name of the log (study log only).")
     ] = None,
@@ -85,6 +93,16 @@ def benchmark(
     slate_size: Annotated[
         int | None, typer.Option(help="Items per slate, in studies of logs.")
     ] = None,
+    scenarios: Annotated[
+        str | None, typer.Option(help="Which scenarios write logs, with commas (truth).")
+    ] = None,
+    strengths: Annotated[
+        str | None,
+        typer.Option(help="Of what slates change later, in [0, 2], with commas (truth)."),
+    ] = None,
+    visits: Annotated[
+        str | None, typer.Option(help="Visits of a log, with commas, as 1000,10000 (truth).")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[
         Path | None,
@@ -106,14 +124,27 @@ def benchmark(
     not win. In `movielens` and `log` the simulator's, the agents' and the judge's models are fitted
     on different people besides.
     """
+    if workers is not None and workers < 0:
+        raise UsageError(f"--workers must be 0 (this process) or more, got {workers}")
+    grid = {"--scenarios": scenarios, "--strengths": strengths, "--visits": visits}
+    if study == TRUTH:
+        others = {"LOG": log, "--objective": objective, "--agents": agents, "--splits": splits}
+        others |= {"--slate-size": slate_size}
+        for option, value in others.items():
+            if value is not None:
+                raise UsageError(f"{option} is for other studies, not for {TRUTH}")
+        asked = (profile, scenarios, strengths, visits, seeds, users, assumptions, out, workers)
+        _truth(*asked, open_report)
+        return
+    for option, value in grid.items():
+        if value is not None:
+            raise UsageError(f"{option} is for the study {TRUTH}, not for {study}")
     studies.find(study)
     for option, value in (("--objective", objective), ("LOG", log)):
         if value is not None and study != "log":
             raise UsageError(f"{option} is for the study log, not for {study}")
     if study == "log" and log is None:
         raise UsageError("which log? give its folder or name: slategym benchmark log my-log/")
-    if workers is not None and workers < 0:
-        raise UsageError(f"--workers must be 0 (this process) or more, got {workers}")
     weights = _weights(objective)
     learners = tuple(name.strip() for name in agents.split(",")) if agents else ()
     _check_words(study, profile, assumptions, learners, device)
@@ -146,6 +177,57 @@ def benchmark(
     plain_console(stderr=True).print(f"report: {report}", highlight=False, soft_wrap=True)
     if open_report:
         typer.launch(str(report.absolute()))
+
+
+def _truth(
+    profile: str,
+    scenarios: str | None,
+    strengths: str | None,
+    visits: str | None,
+    seeds: int | None,
+    users: int | None,
+    assumptions: str | None,
+    out: Path | None,
+    workers: int | None,
+    open_report: bool,
+) -> None:
+    """The grid of logs whose truth is known."""
+    given = {
+        "scenarios": _listed(scenarios, str, "--scenarios"),
+        "strengths": _listed(strengths, float, "--strengths"),
+        "visits": _listed(visits, int, "--visits"),
+        "assumptions": _listed(assumptions, str, "--assumptions"),
+    }
+    from slategym.experiments.runs.run import default_workers
+    from slategym.experiments.truth.grid import Asked
+    from slategym.experiments.truth.run import run_truth
+
+    report = run_truth(
+        Asked(
+            profile=profile,
+            out=out or Path("runs") / f"{TRUTH}-{profile}",
+            workers=default_workers() if workers is None else workers,
+            seeds=seeds,
+            users=users,
+            **given,
+        )
+    )
+    plain_console(stderr=True).print(f"report: {report}", highlight=False, soft_wrap=True)
+    if open_report:
+        typer.launch(str(report.absolute()))
+
+
+def _listed(text: str | None, kind: Callable[[str], T], option: str) -> tuple[T, ...] | None:
+    """Values with commas between them."""
+    if text is None:
+        return None
+    try:
+        found = tuple(kind(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise UsageError(f"{option} takes numbers with commas, got {text!r}") from None
+    if not found:
+        raise UsageError(f"{option} is empty; leave it out, or name some")
+    return found
 
 
 def _check_words(

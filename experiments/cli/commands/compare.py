@@ -123,7 +123,9 @@ def compare(
 
 
 def _document(found: Comparison) -> dict[str, Any]:
-    """Means and differences for programs."""
+    """Means, differences and what is shown, for programs."""
+    from slategym.experiments.statistics.exposure import exposure_means
+
     return {
         "returns": {name: _numbers(estimate) for name, estimate in found.means.items()},
         "differences": [
@@ -137,6 +139,10 @@ def _document(found: Comparison) -> dict[str, Any]:
             }
             for difference in found.differences
         ],
+        "shown": {
+            str(policy): dict(values)
+            for policy, values in exposure_means(found.rows).to_dict("index").items()
+        },
         "interval": "95 %, resamples people",
         "people": next(iter(found.means.values())).num_people,
         "notes": list(found.notes),

@@ -1,0 +1,317 @@
+"""People of the world that wrote a log, as its agents meet them: with some clicks behind them.
+
+In a world learned from a log everybody arrives at a point of a real person's history. So the people
+of the true world on whom policies are read have lived there, too: the policy that wrote the log
+showed them some slates, of which their state and their last clicks are left. They are none of those
+who wrote the log, and their luck is met by no choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from slategym.agents.registry import make_policy
+from slategym.envs import engine
+from slategym.envs.context import field
+from slategym.envs.luck import Luck
+from slategym.envs.types import (
+    Arrival,
+    Catalogue,
+    Column,
+    Context,
+    Items,
+    Population,
+    Signal,
+    UserModel,
+    World,
+    map_tensors,
+)
+from slategym.models.multitask.incremental import BertObserver, Encoded, StateEncoder
+
+REMEMBERED = 20  # clicks that are kept of the slates before
+SECONDS_PER_DAY = 86_400.0
+
+
+class Met(NamedTuple):
+    """Users after some slates."""
+
+    population: Population  # with histories, as a learned world's people have them
+    user: Any  # states of the world's user model
+    context: Context  # of the next request
+
+
+@torch.no_grad()
+def after_slates(
+    world: World, users: range, policy: str, slates: int, seconds: float, seed: int
+) -> Met:
+    """Who is still there after so many slates of a policy.
+
+    Args:
+        world: where.
+        users: rows of its population.
+        policy: by name; it may be told the truth.
+        slates: of each user.
+        seconds: from a slate to the next of a visit.
+        seed: of the luck.
+    """
+    where = replace(world, history_size=REMEMBERED, shown_size=0, observer=None)
+    shows, row_B = make_policy(policy, where), torch.tensor(users, dtype=torch.int32)
+    session = engine.start(where, torch.full_like(row_B, seed), row_B, torch.zeros_like(row_B))
+    gap_BH = torch.zeros(len(row_B), REMEMBERED)
+    since_B = torch.zeros(len(row_B))  # seconds since the last click
+    for _ in range(slates):
+        seen = replace(engine.observe(where, session), hidden=session)
+        slate_BK = shows.act(seen, Luck.at(session.key, session.step)).slate
+        session, outcome = engine.transition(where, session, slate_BK)
+        clicks_B = (outcome.feedback[..., 0] > 0).sum(1)
+        gap_BH = _with_new(gap_BH, since_B, clicks_B)
+        away_B = where.users.away(session.user)
+        since_B = since_B.masked_fill(clicks_B > 0, 0.0) + seconds
+        since_B = since_B if away_B is None else since_B + SECONDS_PER_DAY * away_B
+        stays_B = ~outcome.left
+        session, gap_BH, since_B = map_tensors(
+            lambda x, kept_B=stays_B: x[kept_B], (session, gap_BH, since_B)
+        )
+    who_B, context = session.user_id, session.context
+    profile_UF = world.population.profile
+    people = Population(
+        size=len(who_B),
+        person=who_B,
+        profile=torch.zeros(len(who_B), 0, dtype=torch.int32)
+        if profile_UF is None
+        else profile_UF[who_B.long()],
+        profile_names=world.population.profile_names,
+        profile_sizes=world.population.profile_sizes,
+        history=session.history.id,
+        feedback=session.history.feedback,
+        gap=gap_BH,
+        hour=context.hour,
+        weekday=context.weekday,
+        extra=context.extra,
+    )
+    return Met(people, session.user, context)
+
+
+def _with_new(gap_BH: Tensor, since_B: Tensor, clicks_B: Tensor) -> Tensor:
+    """Gaps before remembered clicks, with those of a slate: the first is told, others are 0."""
+    H = gap_BH.shape[1]
+    new_BH = torch.zeros_like(gap_BH)
+    new_BH[:, 0] = since_B
+    place_BH = torch.arange(H) + clicks_B[:, None]
+    return torch.cat([gap_BH, new_BH], 1).gather(1, place_BH)
+
+
+def living(world: World, met: Met, horizon: int | None = None) -> World:
+    """The same world, whose population are these people from their next request on.
+
+    Args:
+        world: where they are.
+        met: who.
+        horizon: slates of a session; None: the world's own.
+    """
+    own = tuple(column.name for column in world.context.columns)
+    return replace(
+        world,
+        population=met.population,
+        users=Resumed(world.users, met.user, world.context.columns, own),
+        context=Told(world.context, met.context, world.context.columns),
+        history_size=REMEMBERED,
+        horizon=world.horizon if horizon is None else horizon,
+    )
+
+
+def before_agents(world: World, learned: World, met: Met) -> World:
+    """The true world as agents of a learned one meet it, with all that their policies read.
+
+    People, choices, context, what may be shown and what it is worth are the true world's; what is
+    remembered, how context is told and the model that reads the session are the learned world's.
+
+    Args:
+        world: the true one.
+        learned: from a log of it.
+        met: who.
+
+    Raises:
+        ValueError: the learned world's context or items are not the true world's.
+    """
+    columns = learned.context.columns
+    names = world.context.names
+    for column in columns:
+        if (*column.categories,) != tuple(names[column.name])[: len(column.categories)]:
+            raise ValueError(f"{column.name} is numbered otherwise in the log of {world.name}")
+    if learned.catalogue.num_items != world.catalogue.num_items:
+        raise ValueError(
+            f"the log of {world.name} has {learned.catalogue.num_items} items of "
+            f"{world.catalogue.num_items}"
+        )
+    assert isinstance(learned.observer, BertObserver) and learned.population.history is not None
+    H = learned.population.history.shape[1]
+    context = Told(world.context, met.context, columns)
+    its = met.population
+    assert its.history is not None and its.feedback is not None and its.gap is not None
+    population = replace(
+        its,
+        history=its.history[:, -H:].contiguous(),
+        feedback=its.feedback[:, -H:].contiguous(),
+        gap=its.gap[:, -H:].contiguous(),
+        extra=context.told(met.context).extra,
+    )
+    own = tuple(column.name for column in world.context.columns)
+    return replace(
+        world,
+        population=population,
+        users=Resumed(world.users, met.user, columns, own),
+        context=context,
+        history_size=learned.history_size,
+        shown_size=learned.shown_size,
+        observer=SlateReader(learned.observer.encoder.prepared(population)),
+    )
+
+
+@dataclass(frozen=True)
+class Told:
+    """A context process that begins where people were left, and shows the columns of a log."""
+
+    truth: Any  # ContextProcess of the true world
+    first: Context  # of every user
+    columns: tuple[Column, ...]  # of the log
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Hour, weekday and the columns."""
+        clock = tuple(name for name in ("hour", "weekday") if name in self.truth.shown)
+        return (*clock, *(column.name for column in self.columns))
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """As the true world has them."""
+        found: dict[str, tuple[str, ...]] = self.truth.names
+        return {name: words for name, words in found.items() if name in self.shown}
+
+    def initial(self, arrival: Arrival, luck: Luck) -> Context:
+        """Where they were left."""
+        rows_B = arrival.user_id.long()
+        return self.told(map_tensors(lambda x: x[rows_B], self.first))
+
+    def advance(self, context: Context, away: Tensor | None, luck: Luck) -> Context:
+        """As in the true world; days away are told at the first request after them, as in logs."""
+        before = replace(context, extra=_own(context, self.columns, self.truth.columns))
+        after = self.told(self.truth.advance(before, away, luck))
+        return replace(after, gap=torch.zeros_like(after.gap) if away is None else away)
+
+    def told(self, context: Context) -> Context:
+        """The true context with the log's columns for further ones."""
+        if not self.columns:
+            return replace(context, extra=None)
+        values = [field(self.truth, context, column.name).float() for column in self.columns]
+        return replace(context, extra=torch.stack(values, 1))
+
+
+def _own(context: Context, told: Sequence[Column], own: Sequence[Column]) -> Tensor | None:
+    """The true world's further columns among those of the log, (B, Z); None: it has none."""
+    if not own:
+        return None
+    assert context.extra is not None
+    place = [column.name for column in told]
+    return context.extra[:, [place.index(column.name) for column in own]]
+
+
+@dataclass(frozen=True)
+class Resumed(UserModel[Any]):
+    """People who go on where they were left."""
+
+    people: UserModel[Any]
+    first: Any  # states of all of them
+    told: tuple[Column, ...]  # columns of the context as agents see it
+    own: tuple[str, ...]  # of these, those that the true world has as further ones
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """As they are."""
+        return self.people.signals
+
+    def initial(self, arrival: Arrival, luck: Luck) -> Any:
+        """Their state."""
+        rows_B = arrival.user_id.long()
+        return map_tensors(lambda x: x[rows_B], self.first)
+
+    def _true(self, context: Context) -> Context:
+        own = [column for column in self.told if column.name in self.own]
+        return replace(context, extra=_own(context, self.told, own))
+
+    def appeal(self, state: Any, items: Items, context: Context) -> Tensor:
+        """As they judge."""
+        return self.people.appeal(state, items, self._true(context))
+
+    def respond(
+        self, state: Any, items: Items, context: Context, luck: Luck
+    ) -> tuple[Tensor, Tensor]:
+        """As they respond."""
+        return self.people.respond(state, items, self._true(context), luck)
+
+    def outlook(
+        self, state: Any, catalogue: Catalogue, context: Context, luck: Luck
+    ) -> tuple[Tensor, Tensor]:
+        """The truth about every item."""
+        return self.people.outlook(state, catalogue, self._true(context), luck)
+
+    def evolve(
+        self, state: Any, items: Items, feedback_BKM: Tensor, context: Context, luck: Luck
+    ) -> Any:
+        """As they change."""
+        return self.people.evolve(state, items, feedback_BKM, self._true(context), luck)
+
+    def leave(self, state: Any) -> Tensor | None:
+        """As they leave."""
+        return self.people.leave(state)
+
+    def away(self, state: Any) -> Tensor | None:
+        """As they stay away."""
+        return self.people.away(state)
+
+    def about_to_bore(self, state: Any) -> Tensor | None:
+        """What references may know."""
+        return self.people.about_to_bore(state)
+
+    def reveal(self, state: Any) -> Tensor | None:
+        """What they tell."""
+        return self.people.reveal(state)
+
+
+@dataclass(frozen=True)
+class SlateReader:
+    """The agents' network where a slate may be clicked several times: click by click, in order."""
+
+    encoder: StateEncoder
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.encoder.model.settings.width
+
+    def initial(self, arrival: Arrival, context: Context) -> Encoded:
+        """What is left of the clicks before."""
+        return self.encoder.initial(arrival)
+
+    def update(
+        self, view: Encoded, items: Items, feedback_BKM: Tensor, context: Context
+    ) -> Encoded:
+        """Read every clicked item; days away are told with the first slot, clicked or not."""
+        click_BK = feedback_BKM[..., 0] > 0
+        for k in range(click_BK.shape[1]):
+            if k and not click_BK[:, k].any():
+                continue
+            view = self.encoder.after(
+                view, items.id[:, k].long(), feedback_BKM[:, k], click_BK[:, k], context
+            )
+            context = replace(context, gap=torch.zeros_like(context.gap))
+        return view
+
+    def embed(self, view: Encoded, context: Context) -> Tensor:
+        """State embedding at this request, (B, D)."""
+        return self.encoder.embed(view, context)
