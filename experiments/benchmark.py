@@ -88,6 +88,7 @@ def fixed(plan: Plan, store: Store) -> dict[str, Any]:
         "preparation": {name: store.read(unit) for name, unit in plan.preparation.items()},
         "worlds": {name: store.read(unit) for name, unit in plan.descriptions.items()},
         "tunings": {name: store.read(unit) for name, unit in plan.tunings.items()},
+        "validation": {name: store.read(unit) for name, unit in plan.validations.items()},
         "headroom": {name: store.read(unit) for name, unit in plan.headroom.items()},
         "trainings": [as_json(unit.spec) for unit in plan.lessons],
     }
@@ -118,6 +119,7 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
         model_metrics=tuple(accuracy.get("metrics", [])),
         labels=_labels(plan, store),
         headroom={name: store.read(unit) for name, unit in plan.headroom.items()},
+        validation={name: store.read(unit) for name, unit in plan.validations.items()},
         constants=tuple(Constant(**constant) for constant in constants.get("constants", [])),
         settings=_settings(plan, store),
         learners=tuple(dict(_trained(plan)).items()),

@@ -99,13 +99,13 @@ def costs(
     return torch.stack(found, 1) if found else feedback_BKM.new_zeros(len(shown_BK), 0)
 
 
-def next_prices(price_SL: Tensor, excess_SL: Tensor, rate: float) -> Tensor:
+def next_prices(price_SL: Tensor, excess_SL: Tensor, rate: float | Tensor) -> Tensor:
     """Prices after a rollout, never below zero.
 
     Args:
         price_SL: reward per unit of cost, of each seed and limit.
         excess_SL: mean cost above the bound.
-        rate: reward per unit of cost and unit of excess.
+        rate: reward per unit of cost and unit of excess, perhaps of each seed, (S, 1).
 
     >>> next_prices(torch.tensor([[1.0, 0.1]]), torch.tensor([[0.5, -2.0]]), 0.2)
     tensor([[1.1000, 0.0000]])

@@ -62,7 +62,7 @@ MAX_NORM = 0.5  # of the gradient, of policy and value each
 MOST_KL = 0.03  # nats per slot; a seed whose policy has moved further begins no further epoch
 SHARPER = 1.6  # of logits and penalties, where draws are served sharper than those of training
 LAST_RATE = 0.1  # of the learning rate, to which it falls linearly
-PRICE_RATE = 0.5  # of limits, per rollout: reward per unit of cost and unit of excess
+PRICE_RATE = 0.2  # of limits, per rollout: of a usual return per unit of cost and unit of excess
 
 
 @dataclass(frozen=True)
@@ -243,9 +243,10 @@ class PlackettLuce(Agent, Stochastic):
         """A rollout, then some epochs of clipped updates on it."""
         rollout = self._play()
         self.sessions, figures = harvest(self.sessions)
+        figures |= self._learn(rollout)
         if self.limits:
             figures |= self._pay(rollout)
-        return self.settings.num_users * self.settings.rollout, {**figures, **self._learn(rollout)}
+        return self.settings.num_users * self.settings.rollout, figures
 
     @torch.no_grad()
     def _play(self) -> Rollout:
@@ -292,7 +293,8 @@ class PlackettLuce(Agent, Stochastic):
     def _pay(self, rollout: Rollout) -> dict[str, float]:
         """Prices after a rollout; by limit, its price and how far it was exceeded."""
         excess_SL = rollout.excess.mean((1, 2))
-        self.price_SL = next_prices(self.price_SL, excess_SL, PRICE_RATE)
+        rate_S1 = PRICE_RATE * self.scale_S[:, None]
+        self.price_SL = next_prices(self.price_SL, excess_SL, rate_S1)
         found = {}
         for number, limit in enumerate(self.limits):
             found[f"limits/price: {limit.name}"] = float(self.price_SL[:, number].mean())

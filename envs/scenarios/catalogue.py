@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -64,6 +65,20 @@ def draw_items(
     for number, made in enumerate(columns):
         value_N = made.draw(topic_N, quality_N, normal_NX[:, number])
         values.append(value_N if made.spam is None else value_N.masked_fill(spam_N, made.spam))
+    return assembled(topic_N, quality_N, values, words, columns, seed)
+
+
+def assembled(
+    topic_N: Tensor,
+    quality_N: Tensor,
+    values: Sequence[Tensor],
+    words: Words,
+    columns: tuple[Made, ...],
+    seed: int,
+) -> Catalogue:
+    """Items of these topics, qualities and values of columns, with vectors, titles and texts."""
+    item_N = torch.arange(len(topic_N), dtype=torch.int32)
+    luck = Luck.at(item_N, torch.full_like(item_N, seed))
     scaled = [
         2.0 * (x_N - made.low) / (made.high - made.low) - 1.0
         for made, x_N in zip(columns, values, strict=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from slategym.envs.candidates import WholeCatalogue
 from slategym.envs.memory import check_fits
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.scenarios.attack import Attack
 from slategym.envs.scenarios.catalogue import BYTES_PER_ITEM, draw_items
 from slategym.envs.scenarios.constants import SCENARIOS
 from slategym.envs.scenarios.permitted import Permitted
@@ -26,6 +28,8 @@ def scenario(
     strength: Strength = 1.0,
     drift: Rate = 0.0,
     noise: Noise = 0.0,
+    attackers: Noise = 0.0,
+    rounds: Length = 6,
     num_items: Count = 200,
     slate_size: Count | None = None,
     horizon: Count | None = None,
@@ -74,6 +78,10 @@ def scenario(
             slate, log-odds, in [0, 1].
         noise: share of clicks that are mistakes, in [0, .5]; half as large a share of the items
             are spam.
+        attackers: share of the items whose providers learn what gets them shown, in [0, .5]: worth
+            little, they come to look like what a greedy ranker shows most.
+        rounds: of best responses of the attackers, at most; 0: they are worth little, and have
+            learnt nothing yet.
         num_items: items in the catalogue, with titles, texts and columns.
         slate_size: slots; the scenario's own unless given.
         horizon: slates, over all visits; the scenario's own unless given.
@@ -104,13 +112,12 @@ def scenario(
     catalogue = draw_items(num_items, its.words, its.columns, SPAM * noise, seed)
     if its.rule is not None:
         its.rule.check(catalogue, K)
-    catalogue = map_tensors(lambda x: x.to(device), catalogue)
     people = Population(size=PEOPLE) if its.rule is None else its.rule.people(PEOPLE, seed)
     person = its.person(strength, drift, noise, static, K)
-    return World(
+    world = World(
         name=f"slategym/Scenario-{scenario}-v0",
         catalogue=catalogue,
-        population=map_tensors(lambda x: x.to(device), people),
+        population=people,
         users=Unchanging(person) if static else person,
         choice=its.choice,
         context=its.occasion(static),
@@ -125,3 +132,9 @@ def scenario(
             ("what slates change later", "synthetic", f"strength {strength:g}"),
         ),
     )
+    if attackers:
+        world = Attack(attackers, rounds).on(world, its.words, its.columns)
+        if its.rule is not None:
+            its.rule.check(world.catalogue, K)
+    moved = map_tensors(lambda x: x.to(device), (world.catalogue, world.population))
+    return replace(world, catalogue=moved[0], population=moved[1])

@@ -21,6 +21,7 @@ from slategym.envs.names import UsageError
 from slategym.envs.registry import find_world, make_world
 from slategym.envs.types import World
 from slategym.experiments.measure.play import play as play_users
+from slategym.experiments.measure.play import reading
 from slategym.experiments.measure.training import trained_in
 from slategym.experiments.statistics.exposure import NAMES, exposure_means
 from slategym.experiments.statistics.stats import (
@@ -161,7 +162,7 @@ def compare(
     for name, seeds in named.items():
         tell = None if on_batch is None else partial(on_batch, name)
         for trained, policy in seeds.items():
-            rows = play_users(where, policy, row_U, seed=seed, batch=batch, on_batch=tell)
+            rows = reading(where, policy, row_U, seed=seed, batch=batch, on_batch=tell)
             learned = "" if trained is None else where.name
             parts.append(rows.assign(policy=name, seed=trained or 0, trained_in=learned))
             if isinstance(policy, Tuned):

@@ -37,6 +37,7 @@ FAMILY_COST = 20.0  # seconds, roughly
 STARTS = ("supervised", "history-rule")  # policies at which a learner may begin, by name
 TRAINED = 1  # the one snapshot of a training in a control: what it ends with
 HEADROOM_COST = 0.25  # seconds per user, roughly
+VALIDATION_COST = 40.0  # seconds, roughly
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Plan:
     descriptions: Mapping[str, Unit]  # of the worlds, by name of a main place
     tunings: Mapping[str, Unit]  # by name of the policy whose settings are tuned
     headroom: Mapping[str, Unit]  # of open places, by name
+    validations: Mapping[str, Unit]  # of open places learned from a log, by name
     lessons: tuple[Unit, ...]
     watches: tuple[Unit, ...]  # of a learner in its world and before the judge, while it trained
     stops: tuple[Unit, ...]  # what it would be worth to stop where the judge's readings are best
@@ -60,7 +62,7 @@ class Plan:
     @property
     def before_learning(self) -> list[Unit]:
         """What is fixed before any learner sees a world."""
-        first = (self.preparation, self.descriptions, self.tunings, self.headroom)
+        first = (self.preparation, self.descriptions, self.validations, self.tunings, self.headroom)
         units = [unit for units in first for unit in units.values()]
         return list({unit.id: unit for unit in units}.values())  # several policies, one tuning
 
@@ -169,6 +171,7 @@ def _plan_in(study: Study, size: Profile, request: Request, split: int) -> Plan:
             )
             for place in _with_headroom(study)
         },
+        {} if split else {p.name: unit for p, unit in _validations(study, size, preparation)},
         tuple(unit for _, unit in lessons),
         watches,
         tuple(stops_of(study, size, watches, first)),
@@ -205,6 +208,24 @@ def _controls(study: Study, place: Place) -> dict[str, Any]:
     whose = {name: place.settings[name] for name in ("users",) if name in place.settings}
     settings = {**home.settings, **whose}
     return {"controls": {"world": find_world(home.world)[0], "settings": settings}}
+
+
+def _validations(
+    study: Study, size: Profile, preparation: Mapping[str, Unit]
+) -> Iterator[tuple[Place, Unit]]:
+    """Open places held against the log from which they were learned."""
+    if study.log is None or not size.validated:
+        return
+    for place in study.of_role("open"):
+        spec = {
+            **preparation["log"].spec,
+            "world": find_world(place.world)[0],
+            "settings": place.settings,
+            "users": size.validated,
+        }
+        label = f"{said_of(place)} against its log"
+        needs = (preparation["constants"],)
+        yield place, Unit(label, "validate@1", spec, needs, "json", VALIDATION_COST)
 
 
 def _with_headroom(study: Study) -> tuple[Place, ...]:

@@ -49,6 +49,7 @@ def play(
     batch: int = BATCH,
     on_batch: Callable[[int], None] | None = None,
     on_slate: SlateListener | None = None,
+    exposure: Exposure | None = None,
 ) -> pd.DataFrame:
     """One session of each of these users under the policy.
 
@@ -60,27 +61,47 @@ def play(
         batch: users side by side; changes no result.
         on_batch: called with the number of sessions just finished.
         on_slate: called with every slate of a batch and what it caused.
+        exposure: adds up what is shown to all of them; see `reading`.
 
     Returns:
         A row per user, in order: user, person, return, expected_return, a column per signal (see
         `column_of`), length (slates); where the catalogue has topics, topics (distinct ones
         clicked) and slate_topics (distinct ones of a slate, mean); where the users' state says what
         bores them (`envs.types.Tiring`), bored_share (of slates at which something bored); and what
-        was shown, see `exposure`: novelty (bits, where popularity is known), slate_distance and
-        miscalibration (nats), means over the session's slates; coverage, exposure_gini,
-        provider_gap and group_gap (return) of the whole reading, the same in all rows.
+        was shown, means over the session's slates, see `exposure`: novelty (bits, where popularity
+        is known), slate_distance and miscalibration (nats).
 
     Raises:
         UsageError: so many users side by side do not fit into memory; it says how many would.
     """
     check_users(world, min(batch, max(1, len(user_U))), "batch")
-    parts, exposure = [], Exposure(world)
+    parts = []
+    exposure = Exposure(world) if exposure is None else exposure
     for begin in range(0, len(user_U), batch):
         chosen_B = user_U[begin : begin + batch].to(torch.int32)
         parts.append(_play_batch(world, policy, chosen_B, seed, on_slate, exposure))
         if on_batch is not None:
             on_batch(len(chosen_B))
-    rows = pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True)
+
+
+def reading(
+    world: World,
+    policy: Policy,
+    user_U: Tensor,
+    *,
+    seed: int,
+    batch: int = BATCH,
+    on_batch: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """What `play` returns, and what only all sessions together tell, the same in every row.
+
+    That is coverage, exposure_gini, provider_gap and, where people have traits, group_gap (return).
+    """
+    exposure = Exposure(world)
+    rows = play(
+        world, policy, user_U, seed=seed, batch=batch, on_batch=on_batch, exposure=exposure
+    )
     return rows.assign(**exposure.columns(rows["return"].to_numpy(), user_U))
 
 

@@ -21,7 +21,7 @@ from slategym.envs.names import load_object
 from slategym.envs.registry import make_world
 from slategym.envs.types import World
 from slategym.experiments.measure.headroom import kept_headroom
-from slategym.experiments.measure.play import play
+from slategym.experiments.measure.play import reading
 from slategym.experiments.measure.training import Training, snapshot
 from slategym.experiments.measure.twins import check_twin
 from slategym.experiments.runs.units import Work
@@ -138,7 +138,7 @@ def read(work: Work) -> pd.DataFrame:
     """A session of every user under a policy: a named one, tuned or not, or one just trained.
 
     Returns:
-        what `play` returns, with policy, trained_in, seed, world, variant (the place), group and,
+        what `reading` returns, with policy, trained_in, seed, world, variant (the place), group and,
         where the study sweeps over an assumption, strength.
     """
     spec = work.spec
@@ -185,7 +185,7 @@ def _read_now(work: Work, known: Sequence[int]) -> dict[int, pd.DataFrame]:
         work.progress(done, total)
 
     return {
-        seed: play(world, policy, user_U, seed=spec["luck"], on_batch=advance).assign(seed=seed)
+        seed: reading(world, policy, user_U, seed=spec["luck"], on_batch=advance).assign(seed=seed)
         for seed, policy in policies
     }
 

@@ -33,6 +33,7 @@ from slategym.experiments.report.results import Artefact, Result
 from slategym.experiments.report.sections import Part
 from slategym.experiments.report.served import with_served
 from slategym.experiments.report.sweep import draw_sensitivity
+from slategym.experiments.report.validation import with_objections
 from slategym.experiments.runs.store import write_json, write_parquet
 from slategym.experiments.statistics.attribution import Attribution
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
@@ -71,7 +72,7 @@ def write_report(result: Result, folder: Path) -> Report:
         ValueError: if rows that the verdict needs are missing or do not pair; nothing is written.
     """
     numbers = compute_numbers(result.study, result.rows, result.curves, result.starts)
-    numbers = with_headroom(result, numbers)
+    numbers = with_headroom(result, with_objections(result, numbers))
     numbers = with_judges(result, with_served(result, with_warnings(result, numbers)))
     files = _write_tables(result, folder)
     docs = folder / "docs"
@@ -200,6 +201,8 @@ def _summary(
             for place in study.main
         },
         "outcomes": dict(found.outcomes),
+        "objections": list(found.objections),
+        "validation": as_json(result.validation),
         "attribution": [_parts(a) for a in numbers.attributions],
         "headroom": as_json(result.headroom),
         "left_out": list(study.left_out),

@@ -32,7 +32,7 @@ SECTIONS = (
         "judge",
         "sweep",
     ),
-    *("learning", "assumptions", "models", "protocol", "tuning", "learners", "repeat"),
+    *("learning", "assumptions", "validation", "models", "protocol", "tuning", "learners", "repeat"),
 )
 
 
@@ -79,6 +79,7 @@ class Result:
     labels: tuple[tuple[str, str, str], ...] = ()  # what, label, why
     constants: tuple[Constant, ...] = ()
     headroom: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by open place
+    validation: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by open place
     settings: tuple[tuple[str, str], ...] = ()  # the protocol: what, how
     tunings: tuple[Mapping[str, Any], ...] = ()  # a `Tuning` each: what was tried, what was taken
     learners: tuple[tuple[str, str], ...] = ()  # of every training: name, settings

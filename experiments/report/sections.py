@@ -20,6 +20,7 @@ from slategym.experiments.report.markup import Html, element, join, table
 from slategym.experiments.report.page import section
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.served import served_section
+from slategym.experiments.report.validation import validation_section
 from slategym.experiments.report.words import best_first, knows, name_of, where
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.differences import Difference
@@ -64,6 +65,7 @@ def all_parts(
         ("sweep", sweep.title if sweep else "", _sensitivity(result, numbers, pictures, ledger)),
         ("learning", "Learning", _learning(result, pictures, ledger)),
         ("assumptions", "What it rests on", background.assumptions(result, ledger)),
+        ("validation", "Against its log", validation_section(result)),
         ("models", "The models", background.models(result, pictures, ledger)),
         ("protocol", "Protocol", background.protocol(result, ledger)),
         ("tuning", "What was tuned", background.tuning(result, ledger)),

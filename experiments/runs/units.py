@@ -32,6 +32,7 @@ FUNCTIONS = {  # what units compute: a name for good, with its version, and wher
     "fit@2": f"{MEASURE}.preparation:fit",
     "constants@1": f"{MEASURE}.preparation:constants",
     "accuracy@2": f"{MEASURE}.preparation:accuracy",
+    "validate@1": "slategym.experiments.validation.unit:validate",
     "write-log@1": "slategym.experiments.truth.units:write",
     "told@1": "slategym.experiments.truth.units:told",
     "read-truth@1": "slategym.experiments.truth.units:read",

@@ -19,6 +19,9 @@ Against an opponent (`against_opponent`), typically the supervised ranker:
    decides.
 4. What its lead consists of is said beside it (`attribution`).
 
+A world that fails a check of `validate` against its own log is an objection (`objected`): it is said
+first, and a win is called unsure.
+
 Every open place (set of assumptions) is judged alike; the first gives the verdict its name, and the
 others stand beside it. A sign that turns between judges or assumptions is said.
 
@@ -59,6 +62,7 @@ class Verdict:
     agent: str | None = None  # the learner that it speaks of; None: of several
     agents: tuple[str, ...] = ()  # learners, the one that it speaks of first
     outcomes: Mapping[str, str] = field(default_factory=dict)  # by open place
+    objections: tuple[str, ...] = ()  # open places whose world fails against its log
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -95,6 +99,24 @@ TAGS = {
     "beaten": ("wins", "looking ahead pays"),
     "not beaten": ("unsure", "not shown"),
 }
+
+
+def objected(verdict: Verdict, objections: Mapping[str, str]) -> Verdict:
+    """The same verdict where the world of some open places is not like its log.
+
+    What the numbers claim stays; that it is a win is not said without the objection, which is the
+    first sentence of its place.
+
+    Args:
+        verdict: of the numbers.
+        objections: a sentence each, by open place.
+    """
+    if not objections:
+        return verdict
+    tone = "unsure" if verdict.tone == "wins" else verdict.tone
+    tag = f"{verdict.tag}; the world fails against its log"
+    said = replace(verdict, tone=tone, tag=tag, objections=tuple(objections))
+    return said.beginning_with(objections)
 
 
 def one_part(study: Study, said: Sequence[str]) -> tuple[Part, ...]:

@@ -63,6 +63,7 @@ PROFILES = {
         assumptions={"lasting": ()},
         left_out=SLOW,
         sweep=False,
+        validated=300,
     ),
     "full": Profile(
         "5 seeds in each of 3 splits of the people, 2,000 users, 4.5 times the training: the "
@@ -72,6 +73,7 @@ PROFILES = {
         users=2_000,
         training=4.5,
         control_seeds=None,
+        validated=1_000,
         assumptions={"lasting": ()},
     ),
 }

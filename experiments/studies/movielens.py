@@ -172,6 +172,7 @@ STUDY = Study(
             users=MOST_USERS,
             training=4.5,
             control_seeds=None,
+            validated=1_000,
             assumptions={"lasting": ()},
         ),
     },

@@ -304,6 +304,12 @@ def summary(what: str, claims: pd.DataFrame, comparisons: pd.DataFrame) -> Summa
     )
 
 
+def power(claims: pd.DataFrame) -> Count:
+    """Verdicts that claim a win, of those where a planner told the truth is clearly ahead."""
+    there = claims[(claims["headroom_low"] > 0) & (claims["headroom_share"] > NO_HEADROOM)]
+    return Count(int((there["claim"] == WINS).sum()), len(there))
+
+
 def summaries(claims: pd.DataFrame, comparisons: pd.DataFrame) -> list[Summary]:
     """By strength, by size of the log where there are several, and of all."""
     found = [

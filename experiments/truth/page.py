@@ -20,7 +20,7 @@ from slategym.experiments.report.report import figure_of, made_with
 from slategym.experiments.report.terminal import LOOK
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.words import share, signed
-from slategym.experiments.truth.claims import WINS, Summary, summaries, summary
+from slategym.experiments.truth.claims import WINS, Summary, power, summaries, summary
 from slategym.experiments.truth.units import DEPTH, FUTURES, HANDOVER, WRITER
 from slategym.models.files import atomic_path
 
@@ -90,13 +90,11 @@ def sentences(grid: Grid) -> Iterator[str]:
         f"the learned world likes best loses {100 * whole.regret:.1f} % of the best one's true "
         "return."
     )
-    strong = grid.claims[grid.claims["strength"] > 0]
-    if len(strong):
-        clear = (strong["headroom_low"] > 0) & (strong["headroom_share"] > 0.005)
-        yield (
-            f"Told the truth, a planner is clearly ahead of greedy in {int(clear.sum())} of "
-            f"{len(strong)} cells of strength above 0."
-        )
+    found = power(grid.claims)
+    yield (
+        f"Power: told the truth, a planner is clearly ahead of greedy in {found.of} of "
+        f"{whole.cells} cells, and of these verdicts say “RL wins” in {found}."
+    )
 
 
 def _line(found: Summary) -> list[str]:

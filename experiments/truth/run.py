@@ -59,16 +59,16 @@ def run_truth(
         run_units, store=store, workers=asked.workers, settings=settings, console=progress
     )
     began = time.monotonic()
-    compute([log_of(cell) for cell in size.cells])
-    parts = [part_of(cell, size, store) for cell in size.cells]
-    # cell by cell: a killed grid has whole cells, and what a process keeps of a log serves it all
-    units = {unit.id: unit for part in parts for unit in part.units}
+    # a log has to be there before it is known which units its study has
     if asked.workers:
-        compute(list(units.values()))
-    else:
-        for number, part in enumerate(parts, start=1):
-            progress.print(f"{number} of {len(parts)}: {part.cell.name}", highlight=False)
-            compute(part.units)
+        compute([log_of(cell) for cell in size.cells])
+        parts = [part_of(cell, size, store) for cell in size.cells]
+        compute(list({unit.id: unit for part in parts for unit in part.units}.values()))
+    else:  # cell by cell: what a process keeps of a log serves it all, and a killed grid has cells
+        for number, cell in enumerate(size.cells, start=1):
+            progress.print(f"{number} of {len(size.cells)}: {cell.name}", highlight=False)
+            compute([log_of(cell)])
+            compute(part_of(cell, size, store).units)
     progress.print(
         f"all units are there after {time.monotonic() - began:,.0f} s; holding verdicts against "
         "the truth",

@@ -20,7 +20,7 @@ from slategym.agents.types import Action, Policy
 from slategym.envs.registry import make_world
 from slategym.envs.types import Items, Outcome, Session, World
 from slategym.experiments.measure.log_folder import write_log_folder
-from slategym.experiments.measure.play import play
+from slategym.experiments.measure.play import play, reading
 from slategym.experiments.measure.slate_log import writing
 from slategym.experiments.measure.training import snapshot
 from slategym.experiments.measure.units import chosen_by, policies_of, world_of
@@ -172,7 +172,7 @@ def watch(work: Work) -> pd.DataFrame:
 
 
 def _played(world: World, policy: Policy, user_U: Tensor) -> pd.DataFrame:
-    return play(world, policy, user_U, seed=TRUTH_LUCK)
+    return reading(world, policy, user_U, seed=TRUTH_LUCK)
 
 
 @lru_cache(maxsize=2)

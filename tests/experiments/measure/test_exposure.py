@@ -21,7 +21,7 @@ from slategym.experiments.measure.exposure import (
     provider_gap,
     self_information,
 )
-from slategym.experiments.measure.play import play
+from slategym.experiments.measure.play import reading
 from slategym.experiments.statistics.exposure import COLUMNS, exposure_means
 
 FOUR = Catalogue(
@@ -119,7 +119,7 @@ def test_rows_have_it_whatever_the_batch() -> None:
     world = learned_world()
     user_U = torch.arange(world.population.size, dtype=torch.int32)
     policy = Random(world.num_candidates, world.slate_size)
-    whole, parts = (play(world, policy, user_U, seed=3, batch=size) for size in (64, 7))
+    whole, parts = (reading(world, policy, user_U, seed=3, batch=size) for size in (64, 7))
     kept = [name for name in COLUMNS if name in whole]
     assert {"slate_distance", "miscalibration", "coverage", "exposure_gini"} <= set(kept)
     for name in kept:
@@ -132,7 +132,7 @@ def test_groups_are_the_first_trait() -> None:
     trait_UF = world.population.profile
     assert trait_UF is not None
     user_U = torch.arange(8, dtype=torch.int32)
-    rows = play(world, Random(world.num_candidates, world.slate_size), user_U, seed=1)
+    rows = reading(world, Random(world.num_candidates, world.slate_size), user_U, seed=1)
     by_group = rows.groupby(trait_UF[:8, 0].numpy())["return"].agg(["mean", "size"])
     means = by_group["mean"][by_group["size"] > 1]
     assert rows["group_gap"].iloc[0] == pytest.approx(means.max() - means.min())

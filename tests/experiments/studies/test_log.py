@@ -136,7 +136,9 @@ class Ran:
     def __init__(self, log: Path, out: Path, splits: int | None = None) -> None:
         self.screen, self.told = io.StringIO(), io.StringIO()
         self.request = Request("smoke", out, users=8, log=str(log), splits=splits)
-        self.study = small(study(self.request))
+        made = small(study(self.request))
+        smoke = replace(made.profiles["smoke"], validated=8)
+        self.study = replace(made, profiles={"smoke": smoke})
         screen, told = Console(file=self.screen, width=160), Console(file=self.told, width=200)
         self.report = run_study(self.study, self.request, screen, told)
         self.html = self.report.read_text()
@@ -161,6 +163,21 @@ def test_from_a_folder_to_a_report_in_its_own_words(ran: Ran, shop: Path) -> Non
     assert '<section id="sweep"' not in html
     summary = json.loads((ran.report.parent / "summary.json").read_text())
     assert summary["study"] == "log" and summary["outcome"]
+
+
+def test_the_world_is_held_against_its_log_before_anything_is_learned(ran: Ran, shop: Path) -> None:
+    (unit,) = ran.plan.validations.values()
+    assert unit in ran.plan.before_learning
+    fixed = json.loads((ran.report.parent / "study.json").read_text())
+    lines = fixed["validation"]["world"]["lines"]
+    failed = [line["check"] for line in lines if line["status"] == "fail"]
+    assert lines and "Against its log" in ran.html
+    summary = json.loads((ran.report.parent / "summary.json").read_text())
+    assert summary["objections"] == (["world"] if failed else [])
+    assert ("Objection, under mild" in summary["verdict"]) == bool(failed)
+    assert plan_of(study(ran.request), ran.request).validations == {}  # a look takes no such time
+    quick = replace(ran.request, profile="quick")
+    assert set(plan_of(study(quick), quick).validations) == {"world", "world-lasting"}
 
 
 def test_in_another_split_all_is_done_again_and_the_first_is_taken_up(

@@ -1,0 +1,99 @@
+"""A verdict held against the truth, in numbers computed by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slategym.experiments.truth.claims import (
+    Count,
+    binomial_interval,
+    kendall,
+    power,
+    summaries,
+    summary,
+)
+
+
+def claims_of(*lines: tuple[str, float, str, str, float]) -> pd.DataFrame:
+    """A verdict each: scenario, strength, claim, truth, low end of the headroom."""
+    return pd.DataFrame(
+        [
+            {
+                **dict(scenario=scenario, strength=strength, visits=1_000, seed=0, place="world"),
+                **dict(assumptions="mild", claim=claim, truth=truth, tau=0.5, regret_share=0.1),
+                **dict(headroom_low=low, headroom_share=0.2),
+            }
+            for scenario, strength, claim, truth, low in lines
+        ]
+    )
+
+
+def compared(scenario: str, learned: tuple[float, float, float, int], true: float, side: int,
+             strength: float = 1.0) -> dict[str, object]:  # fmt: skip
+    value, low, high, learned_side = learned
+    return {
+        **dict(scenario=scenario, strength=strength, visits=1_000, seed=0, place="world"),
+        **dict(learned=value, learned_low=low, learned_high=high, learned_side=learned_side),
+        **dict(true=true, true_side=side),
+    }
+
+
+CLAIMS = claims_of(
+    ("News", 1.0, "wins", "wins", 1.0),
+    ("Shop", 1.0, "wins", "no difference", -1.0),
+    ("Ads", 1.0, "no difference", "wins", 2.0),
+    ("Film", 1.0, "loses", "loses", 3.0),
+)
+COMPARED = pd.DataFrame(
+    [
+        compared("News", (0.2, 0.1, 0.3, 1), 0.25, 1),  # clear, right, held
+        compared("Shop", (0.2, 0.1, 0.3, 1), -0.1, -1),  # clear, the wrong way, not held
+        compared("Ads", (0.0, -0.1, 0.1, 0), 0.2, 1),  # not clear, not held
+        compared("Film", (0.0, 0.0, 0.0, 0), 0.0, 0),  # the same slates: nothing to hold
+    ]
+)
+
+
+def test_counts_of_a_small_grid() -> None:
+    found = summary("all", CLAIMS, COMPARED)
+    assert (found.false_wins.number, found.false_wins.of) == (1, 2)
+    assert (found.missed.number, found.missed.of) == (1, 2)
+    assert (found.wrong_sign.number, found.wrong_sign.of) == (1, 2)
+    assert (found.coverage.number, found.coverage.of) == (1, 3)
+    assert found.tau == 0.5 and found.regret == pytest.approx(0.1)
+
+
+def test_power_is_of_cells_with_something_to_plan_for() -> None:
+    assert power(CLAIMS) == Count(1, 3)  # Shop's headroom is not shown
+
+
+def test_only_the_cells_asked_for_count() -> None:
+    silent = claims_of(("Shop", 0.0, "no difference", "no difference", 0.0))
+    both = pd.concat([CLAIMS, silent], ignore_index=True)
+    rows = pd.concat(
+        [COMPARED, pd.DataFrame([compared("Shop", (0.2, 0.1, 0.3, 1), -0.1, -1, strength=0.0)])]
+    )
+    first, second, whole = summaries(both, rows)
+    assert (first.what, second.what, whole.what) == ("strength 0", "strength 1", "all")
+    assert (first.cells, first.wrong_sign) == (1, Count(1, 1))
+    assert second == summary("strength 1", CLAIMS, COMPARED)
+    assert whole.wrong_sign == Count(2, 3)
+
+
+def test_kendall() -> None:
+    up = np.arange(4.0)
+    assert kendall(up, up) == 1.0 and kendall(up, -up) == -1.0
+    # of pairs without a tie in either, 4 agree and 1 does not; 5 and 6 pairs without own ties
+    assert kendall(np.array([1.0, 1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0, 3.0])) == pytest.approx(
+        3 / np.sqrt(5 * 6)
+    )
+    assert np.isnan(kendall(np.ones(3), up[:3]))
+
+
+def test_interval_of_a_share() -> None:
+    low, high = binomial_interval(5, 10)
+    assert (low, high) == (pytest.approx(0.187, abs=1e-3), pytest.approx(0.813, abs=1e-3))
+    assert binomial_interval(0, 0) == (0.0, 1.0)
+    assert str(Count(0, 0)) == "none to count" and "2 of 4" in str(Count(2, 4))
