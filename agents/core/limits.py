@@ -91,9 +91,7 @@ def harm(world: World, signal: str, most: float) -> Limit:
     return Limit(f"{signal} at most {most:g} a slate", most, cost)
 
 
-def costs(
-    limits: Sequence[Limit], items: Items, shown_BK: Tensor, feedback_BKM: Tensor
-) -> Tensor:
+def costs(limits: Sequence[Limit], items: Items, shown_BK: Tensor, feedback_BKM: Tensor) -> Tensor:
     """How far each slate exceeds each limit, (B, L); below zero where it keeps it."""
     found = [limit.cost(items, shown_BK, feedback_BKM) - limit.most for limit in limits]
     return torch.stack(found, 1) if found else feedback_BKM.new_zeros(len(shown_BK), 0)

@@ -1,9 +1,9 @@
 """Items whose providers learn what gets them shown: rounds of best responses.
 
 In a round every attacker in turn looks like one of the items that are shown most, its topic and its
-columns with it, or as it did: whichever a greedy ranker, told what people want now, would show most
-people at their first request. What it is worth stays as little as it was. Rounds end when nobody
-gains by changing.
+columns with it, or as it did: whichever a greedy ranker of clicks, told what people click now,
+would show most people at their first request. What it is worth stays as little as it was. Rounds
+end when nobody gains by changing.
 
 Source: Ben-Porat and Tennenholtz 2018, arXiv:1806.00955 (content providers who learn by best
 responses, section 2).
@@ -81,47 +81,43 @@ def _with_looks(
 
 
 @torch.no_grad()
-def worth_now(world: World) -> Tensor:
-    """Expected reward of every item alone, at first requests of the first people, (B, N)."""
+def wanted_now(world: World) -> Tensor:
+    """Log-odds of a click on every item, at first requests of the first people, (B, N)."""
     user_B = torch.arange(min(MET, world.population.size), dtype=torch.int32)
     bare = replace(world, observer=None, history_size=0, shown_size=0)
     session = engine.start(bare, torch.full_like(user_B, LUCK), user_B, torch.zeros_like(user_B))
     now = Luck.at(session.key, session.step)
-    appeal_BN, value_BNM = world.users.outlook(
-        session.user, world.catalogue, session.context, now
-    )
-    objective_M = value_BNM.new_tensor(world.objective)
-    return appeal_BN.sigmoid() * (value_BNM @ objective_M)
+    return world.users.outlook(session.user, world.catalogue, session.context, now)[0]
 
 
-def shown_share(worth_BN: Tensor, num_slots: int) -> Tensor:
+def shown_share(score_BN: Tensor, num_slots: int) -> Tensor:
     """Share of people to whom a greedy ranker shows each item, (N,)."""
-    top_BK = worth_BN.topk(num_slots, dim=1).indices
-    shown_BN = torch.zeros_like(worth_BN).scatter(1, top_BK, 1.0)
+    top_BK = score_BN.topk(num_slots, dim=1).indices
+    shown_BN = torch.zeros_like(score_BN).scatter(1, top_BK, 1.0)
     return shown_BN.mean(0)
 
 
 def _responses(world: World, attackers: list[int]) -> Tensor:
     """Whose looks every item takes, (N,): an attacker's best response, or its own."""
     K, N = world.slate_size, world.catalogue.num_items
-    worth_BN, looks_N = worth_now(world), torch.arange(N)
+    appeal_BN, looks_N = wanted_now(world), torch.arange(N)
     for item in attackers:
-        others_BN = worth_BN.clone()
+        others_BN = appeal_BN.clone()
         others_BN[:, item] = -torch.inf
-        bar_B = others_BN.topk(K, dim=1).values[:, -1]  # to be in the slate, it must be worth more
+        bar_B = others_BN.topk(K, dim=1).values[:, -1]  # to be in the slate, it must be wanted more
         models = shown_share(others_BN, K).topk(min(MODELS, N - 1)).indices
-        tried_BX = _worth_as(world, item, models)
+        tried_BX = _wanted_as(world, item, models)
         chance_X = (tried_BX > bar_B[:, None]).float().mean(0)
-        own = float((worth_BN[:, item] > bar_B).float().mean())
+        own = float((appeal_BN[:, item] > bar_B).float().mean())
         best = int(chance_X.argmax())
         if float(chance_X[best]) > own:
             looks_N[item] = int(models[best])
-            worth_BN[:, item] = tried_BX[:, best]
+            appeal_BN[:, item] = tried_BX[:, best]
     return looks_N
 
 
-def _worth_as(world: World, item: int, models: Tensor) -> Tensor:
-    """Worth of an item if it looked like each of these, (B, X)."""
+def _wanted_as(world: World, item: int, models: Tensor) -> Tensor:
+    """Log-odds of a click on an item if it looked like each of these, (B, X)."""
     its = world.catalogue
     tried = Catalogue(
         topic=its.topic[models],
@@ -130,4 +126,4 @@ def _worth_as(world: World, item: int, models: Tensor) -> Tensor:
         topics=its.topics,
         attributes=tuple((column, x_N[models]) for column, x_N in its.attributes),
     )
-    return worth_now(replace(world, catalogue=tried))
+    return wanted_now(replace(world, catalogue=tried))

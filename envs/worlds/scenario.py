@@ -79,7 +79,7 @@ def scenario(
         noise: share of clicks that are mistakes, in [0, .5]; half as large a share of the items
             are spam.
         attackers: share of the items whose providers learn what gets them shown, in [0, .5]: worth
-            little, they come to look like what a greedy ranker shows most.
+            little, they come to look like what a greedy ranker of clicks shows most.
         rounds: of best responses of the attackers, at most; 0: they are worth little, and have
             learnt nothing yet.
         num_items: items in the catalogue, with titles, texts and columns.

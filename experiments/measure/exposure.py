@@ -1,9 +1,9 @@
 """What a policy shows, beside what it earns: how novel, how various, how fair to whom is shown.
 
 Of every session: novelty, distance within slates, distance to what the person's clicks are of. Of a
-whole reading, the same in all of its rows: how much of the catalogue is shown at all, how unevenly,
-and how far apart providers and groups of people are. All slates count alike; within a slate exposure
-falls with attention (`agents/core/shown.py`).
+whole reading, the same in all of its rows: how much of the catalogue is shown at all, how
+unevenly, and how far apart providers and groups of people are. All slates count alike; within a
+slate exposure falls with attention (`agents/core/shown.py`).
 
 Source: Vargas and Castells 2011, doi:10.1145/2043932.2043955 (novelty, distance); Steck 2018,
 doi:10.1145/3240323.3240372 (calibration); Singh and Joachims 2018, arXiv:1802.07281 (exposure).
@@ -69,7 +69,7 @@ class Exposure:
         return miscalibration(clicked_BG, counts(items.topic.long(), shown_BK, G), self.share_G)
 
     def columns(self, return_U: NDArray[np.floating], user_U: Tensor) -> dict[str, float]:
-        """Of the whole reading, by column of `statistics.exposure.READING`; those that mean something here.
+        """Of the whole reading, columns of `statistics.exposure.READING` that mean something.
 
         Args:
             return_U: of every session.
@@ -165,4 +165,3 @@ def group_gap(return_U: NDArray[np.floating], group_U: NDArray[np.integer]) -> f
         if (group_U == group).sum() >= FEWEST
     ]
     return max(means) - min(means) if len(means) > 1 else None
-

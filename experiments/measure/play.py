@@ -99,9 +99,7 @@ def reading(
     That is coverage, exposure_gini, provider_gap and, where people have traits, group_gap (return).
     """
     exposure = Exposure(world)
-    rows = play(
-        world, policy, user_U, seed=seed, batch=batch, on_batch=on_batch, exposure=exposure
-    )
+    rows = play(world, policy, user_U, seed=seed, batch=batch, on_batch=on_batch, exposure=exposure)
     return rows.assign(**exposure.columns(rows["return"].to_numpy(), user_U))
 
 

@@ -138,7 +138,7 @@ def read(work: Work) -> pd.DataFrame:
     """A session of every user under a policy: a named one, tuned or not, or one just trained.
 
     Returns:
-        what `reading` returns, with policy, trained_in, seed, world, variant (the place), group and,
+        what `reading` returns, and policy, trained_in, seed, world, variant (the place), group and,
         where the study sweeps over an assumption, strength.
     """
     spec = work.spec

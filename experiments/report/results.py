@@ -32,7 +32,16 @@ SECTIONS = (
         "judge",
         "sweep",
     ),
-    *("learning", "assumptions", "validation", "models", "protocol", "tuning", "learners", "repeat"),
+    *(
+        "learning",
+        "assumptions",
+        "validation",
+        "models",
+        "protocol",
+        "tuning",
+        "learners",
+        "repeat",
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""Is the world like its log? What `validate` found, as a table, and as an objection where it fails."""
+"""Is the world like its log? What `validate` found, and an objection where it fails."""
 
 from __future__ import annotations
 

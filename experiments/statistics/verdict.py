@@ -19,8 +19,8 @@ Against an opponent (`against_opponent`), typically the supervised ranker:
    decides.
 4. What its lead consists of is said beside it (`attribution`).
 
-A world that fails a check of `validate` against its own log is an objection (`objected`): it is said
-first, and a win is called unsure.
+A world that fails a check of `validate` against its own log is an objection (`objected`): it is
+said first, and a win is called unsure.
 
 Every open place (set of assumptions) is judged alike; the first gives the verdict its name, and the
 others stand beside it. A sign that turns between judges or assumptions is said.

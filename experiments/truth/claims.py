@@ -22,7 +22,7 @@ from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.differences import Difference, metric_of
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.experiments.statistics.stats import Cell as Rows
-from slategym.experiments.statistics.stats import Estimate, side_of
+from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.study import Place, Study
 from slategym.experiments.truth.grid import PRIVILEGED, Part
 
@@ -242,7 +242,9 @@ def _watched(
         ],
         ignore_index=True,
     )
-    return both.assign(share=both["gain"] / both["level"], share_error=both["error"] / both["level"])
+    return both.assign(
+        share=both["gain"] / both["level"], share_error=both["error"] / both["level"]
+    )
 
 
 def kendall(a_x: np.ndarray, b_x: np.ndarray) -> float:

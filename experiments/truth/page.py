@@ -49,12 +49,15 @@ MEANS = (
     "the best one's return. Intervals of shares: 95 %, Clopper and Pearson."
 )
 COLOURS = {"learned": "#0072B2", "truth": "#D55E00"}
+WHOLE = 307_200  # slates of a learner's training at a share of 1
 CLAIMS = ("scenario", "strength", "visits", "seed", "under", "claim", "truth", "serves")
 
 
 def write_page(grid: Grid, folder: Path) -> Path:
     """The page and, under docs/, its figures and the same in Markdown; where the page is."""
-    pictures = [p for p in (draw_policies(grid, folder / "docs"), draw_goodhart(grid, folder / "docs")) if p]
+    pictures = [
+        p for p in (draw_policies(grid, folder / "docs"), draw_goodhart(grid, folder / "docs")) if p
+    ]
     parts = list(_parts(grid, pictures))
     header = element("h1", TITLE)
     text = page(TITLE, header, [(name, title) for name, title, _ in parts], [x for *_, x in parts])
@@ -162,30 +165,44 @@ def _policies(grid: Grid) -> tuple[list[str], list[list[str]]]:
         mine = rows[rows["policy"] == policy].groupby(["scenario", "strength"])["true"].mean()
         if mine.notna().any():
             body.append(
-                [policy, *(f"{100 * mine.get(key, float('nan')) / greedy[key]:.0f} %" for key in greedy.index)]
+                [
+                    policy,
+                    *(
+                        f"{100 * mine.get(key, float('nan')) / greedy[key]:.0f} %"
+                        for key in greedy.index
+                    ),
+                ]
             )
     return heads, body
 
 
 def _protocol(grid: Grid) -> list[tuple[str, str]]:
     size, logs = grid.size, grid.logs
+    wrote = ", ".join(
+        f"{logs[name].min():,} to {logs[name].max():,} {name}"
+        for name in ("visits", "users", "slates")
+    )
+    lived = (
+        f"{size.people} people, less those who left before, none of whom wrote the log or met a "
+        f"choice; {WRITER} showed each {HANDOVER} slates before, as people of a learned world "
+        "arrive with clicks behind them; then a whole session of the scenario"
+    )
     return [
         ("profile", size.one_line),
-        ("logs", f"{len(logs)}, written by {WRITER} with exact propensities; {logs['visits'].min():,} "
-         f"to {logs['visits'].max():,} visits, {logs['users'].min():,} to {logs['users'].max():,} "
-         f"users, {logs['slates'].min():,} to {logs['slates'].max():,} slates each"),
+        ("logs", f"{len(logs)}, by {WRITER} with exact propensities; {wrote} each"),
         ("models", f"{size.fit}; fitted on each log alone, people parted in three as always"),
-        ("training", f"{round(size.training * 307_200):,} slates a learner, one training seed a cell"),
+        ("training", f"{round(size.training * WHOLE):,} slates a learner, one seed a cell"),
         ("read in the learned world", f"{size.users} sessions of evaluation people"),
-        ("read in the true world", f"{size.people} people, less those who left, none of whom wrote "
-         f"the log or met a choice; {WRITER} showed each {HANDOVER} slates before, as people of a "
-         "learned world arrive with clicks behind them; then a whole session of the scenario"),
-        ("told the truth", f"greedy, and a planner of {DEPTH} slates and {FUTURES} futures before the "
-         f"first {size.planned} of them"),
+        ("read in the true world", lived),
+        (
+            "told the truth",
+            f"greedy, and a planner of {DEPTH} slates and {FUTURES} futures before the first "
+            f"{size.planned} of them",
+        ),
         ("assumptions", ", ".join(size.assumptions)),
         ("computing", f"{duration(grid.seconds)} in all units together"),
         ("command", grid.command),
-    ]  # fmt: skip
+    ]
 
 
 def _parts(grid: Grid, pictures: Sequence[Picture]) -> Iterator[tuple[str, str, Html]]:

@@ -33,9 +33,7 @@ class Grid:
     seconds: float  # of all units together, as they were computed
 
 
-def run_truth(
-    asked: Asked, screen: Console | None = None, progress: Console | None = None
-) -> Path:
+def run_truth(asked: Asked, screen: Console | None = None, progress: Console | None = None) -> Path:
     """Compute what is missing of the grid, then write and print what it says.
 
     Args:

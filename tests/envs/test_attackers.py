@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from slategym.envs.registry import make_world
-from slategym.envs.scenarios.attack import Attack, _responses, shown_share, worth_now
+from slategym.envs.scenarios.attack import Attack, _responses, shown_share, wanted_now
 from slategym.envs.types import World
 
 SHARE = 0.15
@@ -29,7 +29,7 @@ ATTACKS_N = Attack(SHARE, 0).attackers(48, 2)
 
 def exposure(world: World) -> float:
     """Slots of a greedy ranker that attackers have, share."""
-    share_N = shown_share(worth_now(world), world.slate_size)
+    share_N = shown_share(wanted_now(world), world.slate_size)
     return float(share_N[ATTACKS_N].sum() / share_N.sum())
 
 
@@ -58,9 +58,9 @@ def test_they_end_where_nobody_gains_by_changing(three: tuple[World, World, Worl
     assert not torch.equal(_responses(before, attackers), torch.arange(48))
 
 
-def test_a_greedy_ranker_shows_what_is_worth_most() -> None:
-    worth_BN = torch.tensor([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
-    assert shown_share(worth_BN, 2).tolist() == [0.5, 1.0, 0.5]
+def test_a_greedy_ranker_shows_what_is_wanted_most() -> None:
+    score_BN = torch.tensor([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
+    assert shown_share(score_BN, 2).tolist() == [0.5, 1.0, 0.5]
 
 
 def test_without_attackers_nothing_changes(three: tuple[World, World, World]) -> None:

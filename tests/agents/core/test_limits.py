@@ -97,7 +97,9 @@ def test_a_small_provider_gets_its_share_and_a_slack_limit_changes_nothing() -> 
     bound.learn(world)
     assert exposure_of_small(world, bound) > least - 0.08
     assert float(bound.price_SL[0, 0]) > 0
-    slack = PlackettLuce(world, SETTINGS).within(Limit("nothing", 1e9, lambda i, s, f: f.sum((1, 2))))
+    slack = PlackettLuce(world, SETTINGS).within(
+        Limit("nothing", 1e9, lambda i, s, f: f.sum((1, 2)))
+    )
     slack.learn(world)
     assert float(slack.price_SL[0, 0]) == 0.0
     for name, x in free.weights().items():

@@ -108,7 +108,7 @@ def test_agents_see_the_log_s_columns_and_a_history(true: World, met: Met) -> No
     after, outcome = engine.transition(dressed, session, torch.zeros_like(seen.past.id[:, 0]) + torch.arange(true.slate_size).int())  # fmt: skip  # noqa: E501
     assert outcome.feedback.shape[0] == dressed.population.size
     changed_B = (outcome.feedback[..., 0] > 0).any(1)
-    moved_B = (engine.observe(dressed, after).view.length > session.view.length)
+    moved_B = engine.observe(dressed, after).view.length > session.view.length
     assert torch.equal(moved_B, changed_B)
 
 
