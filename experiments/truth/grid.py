@@ -23,7 +23,7 @@ NAME = "truth"
 STRENGTHS = {"none": 0.0, "mild": 0.4, "strong": 1.0}  # by what tables call them
 VISITS = {"1k": 1_000, "10k": 10_000, "100k": 100_000}
 ASSUMED = "mild"  # as in `benchmark log`, where nobody says otherwise
-LADDER = ("random", "popularity", "ease", "supervised", "history-rule", "myopic")
+LADDER = ("random", "popularity", "supervised", "history-rule", "myopic")
 WHOLE_LADDER = (
     *("random", "popularity", "ease", "transitions", "supervised-untuned", "supervised"),
     *("supervised-capped", "history-rule", "myopic"),
@@ -94,7 +94,6 @@ SIZES = {
         planned=4,
         training=1 / 300,
         fit="light",
-        policies=("random", "popularity", "supervised", "history-rule", "myopic"),
     ),
     "quick": Size(
         "3 scenarios at strengths 0 and 1, 10,000 visits, 2 seeds, light models: a first answer",
@@ -102,10 +101,10 @@ SIZES = {
         (0.0, 1.0),
         (10_000,),
         seeds=2,
-        users=400,
-        people=400,
-        planned=40,
-        training=1 / 15,
+        users=300,
+        people=300,
+        planned=24,
+        training=1 / 20,
         fit="light",
     ),
     "full": Size(
@@ -224,7 +223,8 @@ def part_of(cell: Cell, size: Size, store: Store) -> Part:
     plan = plan_of(study, Request(profile=NAME, assumptions=",".join(size.assumptions)))
     # a verdict needs neither how accurate the models are nor what judges would have one stop at
     kept = {name: unit for name, unit in plan.preparation.items() if name != "accuracy"}
-    plan = replace(plan, preparation=kept, stops=())
+    ahead = [u for u in plan.watches if _lesson_of(u).spec["policy"] in plan.study.ahead]
+    plan = replace(plan, preparation=kept, watches=tuple(ahead), stops=())
     opens = plan.study.of_role("open")
     truths = {place.name: tuple(_readings(cell, size, plan, place)) for place in opens}
     watches = tuple(
@@ -235,6 +235,11 @@ def part_of(cell: Cell, size: Size, store: Store) -> Part:
         for unit in [_watch(cell, size, plan, place, lesson)]
     )
     return Part(cell, plan, told_of(cell, size), truths, watches)
+
+
+def _lesson_of(watch: Unit) -> Unit:
+    (lesson,) = (unit for unit in watch.needs if unit.function == "learn@1")
+    return lesson
 
 
 def study_of(folder: Path, cell: Cell, size: Size) -> Study:
