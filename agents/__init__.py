@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from slategym.agents.check import check_agent as check_agent
     from slategym.agents.core.agent import Agent as Agent
     from slategym.agents.core.choice import ConditionalLogit as ConditionalLogit
+    from slategym.agents.core.limits import Limit as Limit
+    from slategym.agents.core.limits import diversity_floor as diversity_floor
+    from slategym.agents.core.limits import harm as harm
+    from slategym.agents.core.limits import provider_exposure as provider_exposure
     from slategym.agents.core.random_slates import Random as Random
     from slategym.agents.core.ranker import Ranker as Ranker
     from slategym.agents.core.sessions import harvest as harvest
@@ -103,6 +107,12 @@ else:
             "slategym.agents.core.tuning": ("Tuned", "Tuning", "tune"),
             "slategym.agents.check": ("check_agent",),
             "slategym.agents.core.agent": ("Agent",),
+            "slategym.agents.core.limits": (
+                "Limit",
+                "diversity_floor",
+                "harm",
+                "provider_exposure",
+            ),
             "slategym.agents.core.random_slates": ("Random",),
             "slategym.agents.core.sessions": ("harvest", "luck_of", "seat", "show"),
             "slategym.agents.latent.gems": ("Gems", "GemsSettings"),
