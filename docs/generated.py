@@ -6,6 +6,7 @@ Read by MkDocs as a hook (`mkdocs.yml`). Docstrings are Google's style; a sectio
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from importlib import import_module
@@ -35,7 +36,7 @@ FURTHER = re.compile(r"\n(?= {0,4}\S)")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
-    for path, text in {**copies(), **worlds(), **agents(), **studies(), **api()}.items():
+    for path, text in {**copies(), **worlds(), **agents(), **studies(), **house(), **api()}.items():
         files.append(File.generated(config, path, content=text))
     return files
 
@@ -149,6 +150,88 @@ def studies() -> dict[str, str]:
     ]
     head = "# Studies\n\n| command | what it asks |\n|---|---|\n"
     return {"studies.md": head + "\n".join(rows) + "\n"}
+
+
+STOREYS = {  # top to bottom: each may import those below it
+    "experiments": "studies, measuring, verdicts, reports, the command line",
+    "agents": "policies and learners",
+    "models": "logs, the multi-task BERT, classics, learned worlds and judges",
+    "envs": "simulated users: one step is three pure functions",
+}
+COLUMNS, ROOM, GAP = 7, (112, 30), 8  # of the picture: rooms a row, their size and distance
+
+
+def house() -> dict[str, str]:
+    """How the code is laid out: a picture of storeys and rooms, and what each room is for."""
+    parts = [
+        "# How the house is laid out",
+        "Four storeys; imports go down only: `experiments -> agents -> models -> envs`. A folder "
+        "of a storey is a room. A room imports what its storey shares and whatever lies below, and "
+        "rooms of one kind (families of agents, worlds, classics) never import each other, so that "
+        "one can be read, changed or left out alone. `tests/test_layers.py` and "
+        "`tests/test_rooms.py` hold both rules.",
+        _picture({storey: list(_rooms(storey)) for storey in STOREYS}),
+    ]
+    for storey, about in STOREYS.items():
+        rows = "".join(
+            f"\n| `{storey}/{name}` | {_cell(told)} |" for name, told in _rooms(storey).items()
+        )
+        parts += [
+            f"## {storey}",
+            f"{about.capitalize()}.",
+            f"| room | what it is |\n|---|---|{rows}",
+        ]
+    parts.append(
+        "Where something new goes, and the lines that it takes: [Things of your own](extending.md)."
+    )
+    return {"house.md": "\n\n".join(parts) + "\n"}
+
+
+def _rooms(storey: str) -> dict[str, str]:
+    """Folders of a storey, with the first line of their docstrings."""
+    made = {}
+    for path in sorted((ROOT / storey).glob("*/__init__.py")):
+        told = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        made[path.parent.name] = told.splitlines()[0] if told else ""
+    return made
+
+
+def _picture(rooms: dict[str, list[str]]) -> str:
+    """The storeys as boxes with their rooms, in the colours of the page."""
+    (wide, high), left = ROOM, 110
+    width, top, drawn = left + COLUMNS * (wide + GAP) + GAP, GAP, []
+    for storey, names in rooms.items():
+        rows = max(1, -(-len(names) // COLUMNS))
+        tall = rows * (high + GAP) + GAP
+        drawn.append(_box(GAP, top, width - 2 * GAP, tall, 0.06))
+        drawn.append(_word(GAP + 10, top + tall / 2 + 5, storey, "bold", "start"))
+        for at, name in enumerate(names):
+            x = left + at % COLUMNS * (wide + GAP)
+            y = top + GAP + at // COLUMNS * (high + GAP)
+            drawn.append(_box(x, y, wide, high, 0.12))
+            drawn.append(_word(x + wide / 2, y + high / 2 + 4, name, "normal", "middle"))
+        top += tall + 3 * GAP
+        drawn.append(_word(width / 2, top - GAP, "\u2193", "normal", "middle"))
+    drawn.pop()  # below the ground floor is nothing
+    told = "Storeys from experiments down to envs with their rooms; arrows: imports."
+    return (
+        f'<svg viewBox="0 0 {width} {top - 2 * GAP}" role="img" aria-label="{told}" '
+        f'style="width:100%;height:auto" fill="currentColor">{"".join(drawn)}</svg>'
+    )
+
+
+def _box(x: float, y: float, width: float, height: float, opacity: float) -> str:
+    return (
+        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="4" '
+        f'fill-opacity="{opacity:g}"/>'
+    )
+
+
+def _word(x: float, y: float, text: str, weight: str, anchor: str) -> str:
+    return (
+        f'<text x="{x:g}" y="{y:g}" font-size="15" font-weight="{weight}" '
+        f'text-anchor="{anchor}">{text}</text>'
+    )
 
 
 def api() -> dict[str, str]:

@@ -49,6 +49,16 @@ def test_every_world_policy_and_export_has_a_page() -> None:
     assert sg.__all__
 
 
+def test_the_house_has_every_room_in_its_storey() -> None:
+    [page] = generated().house().values()
+    for storey in ("experiments", "agents", "models", "envs"):
+        section = page.split(f"## {storey}\n")[1].split("\n## ")[0]
+        rooms = {path.parent.name for path in (ROOT / storey).glob("*/__init__.py")}
+        assert set(re.findall(rf"`{storey}/(\w+)`", section)) == rooms
+        assert all(f">{room}</text>" in page for room in rooms)
+    assert page.index(">experiments<") < page.index(">agents<") < page.index(">envs<")
+
+
 def test_the_journey_is_in_the_order_that_the_first_page_says() -> None:
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
     [journey] = [part["A journey"] for part in nav if "A journey" in part]
