@@ -14,6 +14,7 @@ from rich.console import Console
 
 from slategym.agents.core.files import ABOUT, read_about
 from slategym.experiments.measure.plan import ACCURACY, FIT, Plan, plan_of
+from slategym.experiments.report.origin import origin
 from slategym.experiments.report.report import write_report
 from slategym.experiments.report.results import Artefact, Constant, Result
 from slategym.experiments.report.terminal import print_report
@@ -110,11 +111,15 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
         study=study,
         size=size,
         command=plan.command,
-        rows=plan.rows(store),
+        rows=plan.rows_with_traits(store),
         curves=plan.curves(store),
         reliability=pd.DataFrame(accuracy.get("reliability", [])),
         watched=plan.watched(store),
         stopped=plan.stopped(store),
+        slates=plan.slate_rows(store),
+        signals=_signals(plan, store),
+        made=origin(),
+        serving=next((store.read(unit) for unit in plan.serving), {}),
         met={name: (met, of) for name, (met, of) in accuracy.get("met", {}).items()},
         model_metrics=tuple(accuracy.get("metrics", [])),
         labels=_labels(plan, store),
@@ -129,6 +134,12 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
         tunings=tuple(_tunings(plan, store)),
         remarks=study.remarks,
     )
+
+
+def _signals(plan: Plan, store: Store) -> tuple[tuple[str, str], ...]:
+    """Name and kind of each signal of the first place."""
+    told = store.read(plan.descriptions[plan.study.main[0].name])["signals"]
+    return tuple((signal["name"], signal["kind"]) for signal in told)
 
 
 def _accuracy(plan: Plan, store: Store) -> dict[str, Any]:

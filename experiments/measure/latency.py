@@ -1,24 +1,33 @@
-"""How long an exported policy takes per call, for catalogues of several sizes."""
+"""How long a policy takes per call: in a study as it is, exported for catalogues of several sizes."""
 
 from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from slategym.agents.core.agent import Agent
 from slategym.agents.serving.export import Exported, export
+from slategym.agents.types import Policy
+from slategym.envs import engine
+from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.registry import find_world, make_world
+from slategym.envs.types import World
+from slategym.experiments.measure.slates import first_seed
 from slategym.experiments.measure.training import Home
+from slategym.experiments.measure.units import users_of, world_of
+from slategym.experiments.runs.units import Unit, Work
 
 SIZES = (1_000, 10_000, 100_000)  # items
 BATCHES = (1, 64)  # users a call
 WARM_UP, CALLS, SECONDS = 5, 300, 2.0  # calls thrown away; calls timed, or as many as fit in a time
+ACT_SECONDS = 0.4  # of each policy and batch of a study
 
 
 @dataclass(frozen=True)
@@ -73,20 +82,62 @@ def measure(
     return sorted(found, key=lambda latency: latency.items)
 
 
-@torch.no_grad()
 def _time(exported: Exported, items: int) -> list[Latency]:
     found = []
     for batch in BATCHES:
         users = torch.arange(batch) % len(next(iter(exported.inputs.values())))
         shown = {name: x[users] for name, x in exported.inputs.items()}
-        for _ in range(WARM_UP):
-            exported.slate(shown)
-        times: list[float] = []
-        until = time.perf_counter() + SECONDS
-        while len(times) < CALLS and (time.perf_counter() < until or len(times) < WARM_UP):
-            began = time.perf_counter()
-            exported.slate(shown)
-            times.append(1e3 * (time.perf_counter() - began))
-        p50, p95 = np.quantile(times, [0.5, 0.95])
-        found.append(Latency(items, batch, len(times), float(p50), float(p95)))
+        found.append(_timed(lambda shown=shown: exported.slate(shown), items, batch, SECONDS))  # type: ignore[misc]
     return found
+
+
+@torch.no_grad()
+def _timed(call: Callable[[], object], items: int, batch: int, seconds: float) -> Latency:
+    """Of so many calls as fit into a time, CALLS at most."""
+    for _ in range(WARM_UP):
+        call()
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    while len(times) < CALLS and (time.perf_counter() < until or len(times) < WARM_UP):
+        began = time.perf_counter()
+        call()
+        times.append(1e3 * (time.perf_counter() - began))
+    p50, p95 = np.quantile(times, [0.5, 0.95])
+    return Latency(items, batch, len(times), float(p50), float(p95))
+
+
+def serving(work: Work) -> dict[str, Any]:
+    """What a slate of each policy costs at the first request, from an observation on.
+
+    Read on the machine that the study runs on, which may be busy with other work; of learners the
+    lowest training seed, as it serves.
+
+    Returns:
+        "threads": of torch. "latency": a `Latency` for each batch, by the policy's name in tables.
+    """
+    spec, device = work.spec, work.settings.get("device", "cpu")
+    world = world_of(spec["world"], spec["settings"], device)
+    readings: dict[str, list[Unit]] = {}
+    for unit in work.unit.needs:
+        if unit.function == "read@1":
+            readings.setdefault(unit.spec["label"], []).append(unit)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for done, (name, units) in enumerate(readings.items()):
+        work.progress(done, len(readings), name)
+        policy = first_seed(work, world, units)
+        found[name] = [
+            asdict(_slate_time(world, policy, spec["first_user"], batch)) for batch in BATCHES
+        ]
+    return {"threads": torch.get_num_threads(), "device": device, "latency": found}
+
+
+def _slate_time(world: World, policy: Policy, first: int, batch: int) -> Latency:
+    user_B = users_of(world, first, batch)
+    zero_B = torch.zeros_like(user_B)
+    session = engine.start(world, zero_B, user_B, zero_B)
+    observation = engine.observe(world, session)
+    if policy.privileged:
+        observation = replace(observation, hidden=session)
+    now = Luck.at(session.key, session.step)
+    items = world.catalogue.num_items
+    return _timed(lambda: policy.act(observation, now), items, len(user_B), ACT_SECONDS)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from slategym.envs.registry import find_world
 from slategym.experiments.measure.goodhart import SNAPSHOTS
+from slategym.experiments.measure.showing import serving_of, slates_of, traits_of, with_traits
 from slategym.experiments.measure.tunings import (
     Tunings,
     ranker_of,
@@ -58,6 +59,9 @@ class Plan:
     watches: tuple[Unit, ...]  # of a learner in its world and before the judge, while it trained
     stops: tuple[Unit, ...]  # what it would be worth to stop where the judge's readings are best
     readings: tuple[Unit, ...]
+    traits: tuple[Unit, ...]  # of evaluation people, by open place and split
+    slates: tuple[Unit, ...]  # sessions of a few people, of the first split
+    serving: tuple[Unit, ...]  # what a slate costs, in the first place alone
 
     @property
     def before_learning(self) -> list[Unit]:
@@ -70,11 +74,21 @@ class Plan:
     def units(self) -> list[Unit]:
         """All that must be there in the end."""
         after = (*self.lessons, *self.watches, *self.stops, *self.readings)
-        return [*self.before_learning, *after]
+        shown = (*self.traits, *self.slates, *self.serving)
+        return [*self.before_learning, *after, *shown]
 
     def rows(self, store: Store) -> pd.DataFrame:
         """One row per session, in the columns that `statistics/stats.py` selects by."""
         return _with_splits(store, self.readings, "settings")
+
+    def rows_with_traits(self, store: Store) -> pd.DataFrame:
+        """The same with what sets people apart, in columns `trait_NAME`."""
+        return with_traits(self.rows(store), self.study, self.traits, store)
+
+    def slate_rows(self, store: Store) -> pd.DataFrame:
+        """A row per slot of the sessions of a few people; see docs/rows.md."""
+        parts = [part for unit in self.slates if len(part := store.read(unit))]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def curves(self, store: Store) -> pd.DataFrame:
         """Learning curves, one row per point, with the CPU seconds of the whole training."""
@@ -110,6 +124,7 @@ def plan_of(study: Study, request: Request) -> Plan:
         tunings=_joined([part.tunings for part in parts]),
         lessons=tuple(unit for part in parts for unit in part.lessons),
         readings=tuple(unit for part in parts for unit in part.readings),
+        traits=tuple(unit for part in parts for unit in part.traits),
     )
 
 
@@ -176,6 +191,9 @@ def _plan_in(study: Study, size: Profile, request: Request, split: int) -> Plan:
         watches,
         tuple(stops_of(study, size, watches, first)),
         tuple(readings),
+        tuple(traits_of(study, size, first)),
+        tuple(slates_of(study, readings, first)),
+        tuple(serving_of(study, readings, first)),
     )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from slategym.agents.core.tuning import said
 from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
-from slategym.experiments.report.markup import Html, element, table
+from slategym.experiments.report.markup import Html, element, prose, table
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import metric_name, over
 from slategym.experiments.runs.progress import duration
@@ -25,7 +25,7 @@ class File(NamedTuple):
 def assumptions(result: Result, ledger: Ledger) -> list[Html | None]:
     """What is logged, derived and assumed, and the world's constants."""
     labels = [
-        [what, element("span", label, class_=f"label {label}"), why]
+        [prose(what), element("span", label, class_=f"label {label}"), prose(why)]
         for what, label, why in result.labels
     ]
     constants = [
@@ -123,15 +123,15 @@ def protocol(result: Result, ledger: Ledger) -> list[Html | None]:
         f"p-value, adjusted by Holm for all comparisons of its table, is below {LEVEL:g}; in "
         "sentences as in tables. Interquartile mean and score as in Agarwal et al. 2021."
     )
-    settings = [[what, how] for what, how in result.settings]
+    settings = [[what, prose(how)] for what, how in result.settings]
     left_out = result.study.left_out
     return [
         table("How it was done.", ["what", "how"], settings) if settings else None,
         table("Sessions in the rows.", ["group", "users", "people", "sessions"], counts),
         element("p", how),
         element("p", "Left out, because the log does not allow it:") if left_out else None,
-        element("ul", *(element("li", what) for what in left_out)) if left_out else None,
-        *(element("p", note) for note in result.study.notes),
+        element("ul", *(element("li", prose(what)) for what in left_out)) if left_out else None,
+        *(element("p", prose(note)) for note in result.study.notes),
     ]
 
 
@@ -208,13 +208,22 @@ def sources(ledger: Ledger) -> list[Html]:
     return [
         element(
             "p",
-            "Each number above is a link to its line here, which names the file and the rows. The "
-            "filters are expressions of pandas:",
+            "Each number above is a link to its line here, which names the file and the rows, and "
+            "leads back by its own. The filters are expressions of pandas:",
         ),
         element("pre", element("code", example)),
         element(
             "details",
             element("summary", f"All {len(ledger.entries)} numbers and their rows"),
-            element("div", ledger.listing(), class_="table"),
+            element(
+                "div",
+                ledger.listing(),
+                class_="table",
+                role="region",
+                aria_label="Numbers and their rows",
+                tabindex="0",
+            ),
+            open="",  # a number's link must lead there in every browser
+            class_="listing",
         ),
     ]

@@ -1,8 +1,9 @@
-"""Figures of a study as PNG, 1,200 pixels wide, legible to people with any colour vision."""
+"""Figures of a study, as PNG of 1,200 pixels and SVG; legible with any colour vision."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
 
 from slategym.experiments.report.results import Result
-from slategym.experiments.statistics.numbers import TRAINING, Numbers
+from slategym.experiments.report.svg import drawn
+from slategym.experiments.statistics.numbers import Numbers, Standing
 from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.study import Place, Study
 from slategym.models.files import atomic_path
@@ -48,7 +48,8 @@ class Picture:
     title: str
     caption: str
     alt: str  # the same for those who cannot see it
-    path: Path
+    path: Path  # of the PNG
+    svg: str  # the same for a page, see `svg`
 
 
 def draw_all(result: Result, numbers: Numbers, folder: Path) -> tuple[Picture, ...]:
@@ -56,8 +57,6 @@ def draw_all(result: Result, numbers: Numbers, folder: Path) -> tuple[Picture, .
     found = [draw_ladder(result, numbers, folder)]
     if numbers.differences:
         found.append(draw_differences(result, numbers, folder))
-    if not result.curves.empty and result.curves["return_mean"].notna().any():
-        found.append(draw_curves(result, numbers, folder))
     if not result.reliability.empty:
         found.append(draw_reliability(result, folder))
     if _judged(result.study, numbers):
@@ -72,11 +71,15 @@ def draw_ladder(result: Result, numbers: Numbers, folder: Path) -> Picture:
     figure, panels = grid_of(
         len(places), 1.0 + 0.3 * len(standings), most=MOST_LADDERS, sharex=True, sharey=True
     )
+    low, high = _span(study, standings, places)
     for panel, place in zip(panels, places, strict=True):
         for y, standing in enumerate(standings):
             if place.name not in standing.mean:
                 continue
             mean = standing.mean[place.name]
+            if not low <= mean.value <= high:
+                _outside(panel, mean.value, y, low, high, style_of(standing.policy, study)[0])
+                continue
             draw_interval(panel, mean, y, *style_of(standing.policy, study))
             _say(panel, mean, y)
             if len(standing.by_seed[place.name]) > 1:
@@ -86,7 +89,8 @@ def draw_ladder(result: Result, numbers: Numbers, folder: Path) -> Picture:
                 panel.axvline(mean.value, color=GRID, linewidth=1.2, zorder=0)
         panel.set_title(wrapped(place.heading, TITLE_WIDTH))
         panel.set_xlabel(f"return\n({study.unit})")
-        panel.margins(x=0.16, y=0.04)  # room for the numbers
+        panel.set_xlim(low, high)
+        panel.margins(y=0.04)
     names = [
         standing.policy + ("*" if standing.kind == "privileged" else "") for standing in standings
     ]
@@ -104,9 +108,48 @@ def draw_ladder(result: Result, numbers: Numbers, folder: Path) -> Picture:
         "Mean return with 95 % intervals on the same people with the same luck. Circles learn from "
         "slates (in a control: those trained there), small bars are their training seeds; squares "
         "do not; * diamonds are told hidden truths and bound what can be had. The line is "
-        f"{study.roles.say(study.roles.opponent)}.",
+        f"{study.roles.say(study.roles.opponent)}. The axis fits learners and whom they are "
+        "compared with; triangles at its ends point at policies beyond it.",
         f"Dot plot of {len(standings)} policies in {len(places)} places. In {places[0].heading}, "
         f"from lowest to highest: {', '.join(levels)}.",
+    )
+
+
+def _span(
+    study: Study, standings: Sequence[Standing], places: Sequence[Place]
+) -> tuple[float, float]:
+    """Ends of an axis for learners and for whom they are compared with."""
+    roles = study.roles
+    core = {*study.learned, roles.opponent, *roles.others}
+    every = [
+        (standing.policy in core, mean)
+        for standing in standings
+        for place in places
+        if (mean := standing.mean.get(place.name)) is not None
+    ]
+    mine = [mean for matters, mean in every if matters] or [mean for _, mean in every]
+    low, high = min(mean.low for mean in mine), max(mean.high for mean in mine)
+    room = 0.5 * max(high - low, 1e-9)
+    near = [m for _, m in every if low - room <= m.low and m.high <= high + room]
+    low, high = min(mean.low for mean in near), max(mean.high for mean in near)
+    margin = 0.14 * max(high - low, 1e-9)  # room for the numbers
+    return low - margin, high + margin
+
+
+def _outside(panel: Axes, value: float, y: float, low: float, high: float, colour: str) -> None:
+    """A mark at the end of the axis, with the value that lies beyond it."""
+    left = value < low
+    at, marker = (low, "<") if left else (high, ">")
+    panel.plot(at, y, marker, color=colour, markersize=6, clip_on=False)
+    panel.annotate(
+        f"{value:.1f}",
+        (at, y),
+        (8 if left else -8, 0),
+        textcoords="offset points",
+        ha="left" if left else "right",
+        va="center",
+        fontsize=7,
+        color=INK,
     )
 
 
@@ -146,43 +189,6 @@ def draw_differences(result: Result, numbers: Numbers, folder: Path) -> Picture:
         f"Forest plot of paired differences to {opponent}: "
         + "; ".join(f"{d.agent} in {d.place} {d.estimate.signed()}" for d in first)
         + ".",
-    )
-
-
-def draw_curves(result: Result, numbers: Numbers, folder: Path) -> Picture:
-    """Return while training, one line per seed, a panel per place."""
-    curves, study = result.curves, result.study
-    places = [p for p in study.main if (curves["trained_in"] == p.name).any()]
-    names = [learner.name for learner in study.learners]
-    agents = [name for name in names if (curves["policy"] == name).any()]
-    figure, panels = panels_of(len(places), 1, 0.8 + 2.7 * len(places))
-    for panel, place in zip(panels, places, strict=True):
-        mine = curves[(curves["trained_in"] == place.name) & curves["return_mean"].notna()]
-        for (agent, *_), line in mine.sort_values("steps").groupby(["policy", *TRAINING]):
-            colour = AGENT_COLOURS[agents.index(agent) % len(AGENT_COLOURS)]
-            panel.plot(line["steps"], line["return_mean"], color=colour, linewidth=1.3, alpha=0.8)
-        for policy in dict.fromkeys((study.roles.random, study.roles.opponent)):
-            for standing in numbers.ladder:
-                if standing.policy == policy and place.name in standing.mean:
-                    _level(panel, policy, standing.mean[place.name].value)
-        panel.set_title(place.heading)
-        panel.set_xlabel("slates shown in training")
-        panel.xaxis.set_major_formatter(FuncFormatter(thousands))
-        panel.set_ylabel(f"return\n({study.unit})")
-    handles = [
-        Line2D([], [], color=AGENT_COLOURS[n % len(AGENT_COLOURS)], label=name)
-        for n, name in enumerate(agents)
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
-    return save_picture(
-        figure,
-        folder,
-        f"{study.name}-curves",
-        "Learning curves",
-        "Return of sessions during training, exploration included, one line per seed; people of "
-        "the training, not those on whom policies are read. Dashed: the level of policies that do "
-        "not learn, on evaluation people.",
-        f"Line plots of training return against slates for {', '.join(agents)}.",
     )
 
 
@@ -297,22 +303,20 @@ def _colour_of(place: Place) -> str:
     return ROLE_COLOURS.get(place.role, INK)
 
 
-def _level(panel: Axes, name: str, value: float) -> None:
-    panel.axhline(value, color="#666666", linestyle="--", linewidth=1)
-    panel.annotate(
-        f" {name}", (0, value), xycoords=("axes fraction", "data"), fontsize=7, va="bottom"
-    )
-
-
 def draw_interval(
-    panel: Axes, estimate: Estimate, y: float, colour: str, marker: str, name: str | None = None
+    panel: Axes,
+    estimate: Estimate,
+    y: float,
+    colour: str,
+    marker: str,
+    name: str | None = None,
+    alpha: float = 1.0,
 ) -> None:
     """A mark and its interval, across the panel at this height."""
-    panel.plot([estimate.low, estimate.high], [y, y], color=colour, linewidth=2)
+    look: dict[str, Any] = {"color": colour, "alpha": alpha}
+    panel.plot([estimate.low, estimate.high], [y, y], linewidth=2, **look)
     face = "white" if marker == "D" else colour
-    panel.plot(
-        estimate.value, y, marker, color=colour, markersize=6, markerfacecolor=face, label=name
-    )
+    panel.plot(estimate.value, y, marker, markersize=6, markerfacecolor=face, label=name, **look)
 
 
 def _say(panel: Axes, estimate: Estimate, y: float) -> None:
@@ -364,7 +368,8 @@ def save_picture(
     path = folder / f"{name}.png"
     with atomic_path(path) as temporary:
         figure.savefig(temporary, metadata={"Software": None, "Title": title, "Description": alt})
-    return Picture(name, title, caption, alt, path)
+    figure.set_layout_engine("none")  # it is laid out; once is enough
+    return Picture(name, title, caption, alt, path, drawn(figure, name))
 
 
 def thousands(value: float, position: int) -> str:

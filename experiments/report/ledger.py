@@ -28,11 +28,17 @@ class Ledger:
         self.entries: list[Entry] = []
 
     def number(self, text: str, source: str) -> Html:
-        """A number as a link to its entry; pointing at it shows the rows."""
+        """A number as a link to its entry, and back; pointing at it shows the rows, too."""
         entry = Entry(f"n{len(self.entries) + 1}", text, source)
         self.entries.append(entry)
         return element(
-            "a", text, class_="number", href=f"#{entry.name}", title=source, data_row=source
+            "a",
+            text,
+            class_="number",
+            href=f"#{entry.name}",
+            id=f"{entry.name}-at",
+            title=source,
+            data_row=source,
         )
 
     def estimate(self, estimate: Estimate, *, signed: bool = False, digits: int = 2) -> Html:
@@ -57,7 +63,11 @@ class Ledger:
         rows = [
             element(
                 "tr",
-                element("th", entry.name, scope="row"),
+                element(
+                    "th",
+                    element("a", f"{entry.name} ↩", href=f"#{entry.name}-at"),
+                    scope="row",
+                ),
                 element("td", entry.text),
                 element("td", element("code", entry.source)),
                 id=entry.name,

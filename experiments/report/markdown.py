@@ -15,6 +15,7 @@ from slategym.experiments.report.words import (
     name_of,
     over,
     p_text,
+    told_columns,
     where,
 )
 from slategym.experiments.runs.progress import duration
@@ -61,7 +62,7 @@ def markdown(
 
 def _place(result: Result, place: Place, standings: Sequence[Standing]) -> list[str]:
     study = result.study
-    columns = list(dict.fromkeys(c for standing in standings for c in standing.side[place.name]))
+    columns = told_columns(standings, place)
     published = {p.policy: p for p in study.published if p.place == place.name}
     heads = ["policy", "knows", "return", *(["published"] if published else []), "score"]
     heads += [name_of(study, column) for column in columns]
@@ -87,7 +88,7 @@ def _place(result: Result, place: Place, standings: Sequence[Standing]) -> list[
         line = [left.policy, f"published: {left.source}", "", f"{left.value:.1f}"]
         body.append([*line, *[""] * (len(heads) - len(line))])
     heading, unit = in_markdown(place.heading), in_markdown(study.unit)
-    title = [f"## {heading}", "", f"{unit}, 95 % intervals; `{where(place)}`.", ""]
+    title = [f"## {heading}", "", f"{unit}, 95 % intervals; {in_markdown(where(place))}.", ""]
     return [*title, *table(heads, body), ""]
 
 

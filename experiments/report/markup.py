@@ -42,6 +42,18 @@ def join(content: Iterable[str | None]) -> Html:
     )
 
 
+def prose(text: str) -> Html:
+    """What a study says, with `names` between backticks set as code.
+
+    >>> prose("as `gems` does")
+    'as <code>gems</code> does'
+    """
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one that has no other end
+        return join([text])
+    return join([element("code", x) if n % 2 else x for n, x in enumerate(parts)])
+
+
 def table(
     caption: str, head: Sequence[str], body: Sequence[Sequence[str]], *, wide: bool = False
 ) -> Html:

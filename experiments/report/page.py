@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from slategym.experiments.report.markup import Html, element, join
+from slategym.experiments.report.svg import palette
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # no request can leave
 CSS = """
 :root { color-scheme: light dark; --ink: #1c1f23; --soft: #59616b; --line: #d9dde2;
   --paper: #fff; --shade: #f5f6f8; --link: #0b5cad; --good: #0a7d55; --bad: #b3261e;
-  --unsure: #8a5a00; }
+  --unsure: #8a5a00; --edge: #00000038; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --soft: #a4adb8; --line: #353b43;
   --paper: #14171b; --shade: #1d2126; --link: #7db8f5; --good: #4cc79a; --bad: #ff8a80;
-  --unsure: #e3b25b; } }
+  --unsure: #e3b25b; --edge: #ffffff55; } }
 * { box-sizing: border-box; }
 html { scroll-padding-top: 3.2rem; }
 body { margin: 0; background: var(--paper); color: var(--ink);
@@ -42,7 +43,13 @@ nav a:hover { text-decoration: underline; }
 .tag { color: var(--tone); font-weight: 600; font-size: .8rem; letter-spacing: .05em;
   text-transform: uppercase; }
 .wins { --tone: var(--good); } .bad { --tone: var(--bad); } .unsure { --tone: var(--unsure); }
-.table { overflow-x: auto; margin: 1rem 0 .3rem; }
+.table, .frame { overflow-x: auto; scrollbar-width: thin;
+  background: linear-gradient(to right, var(--paper) 40%, transparent) 0 0 / 2.5rem 100%,
+    linear-gradient(to left, var(--paper) 40%, transparent) 100% 0 / 2.5rem 100%,
+    linear-gradient(to right, var(--edge), transparent) 0 0 / .9rem 100%,
+    linear-gradient(to left, var(--edge), transparent) 100% 0 / .9rem 100%;
+  background-repeat: no-repeat; background-attachment: local, local, scroll, scroll; }
+.table { margin: 1rem 0 .3rem; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 .wide table { min-width: 100%; }
 .caption { margin: 1.4rem 0 0; } .caption + .table { margin-top: .3rem; }
@@ -61,9 +68,11 @@ td .interval { display: block; line-height: 1.2; }
   white-space: nowrap; }
 .label.assumed, .label.synthetic { border-color: var(--unsure); color: var(--unsure); }
 figure { margin: 1.1rem 0; }
-.frame { overflow-x: auto; max-width: 800px; background: #fff; border-radius: .3rem;
+.frame { max-width: 800px; border-radius: .3rem;
   border: 1px solid var(--line); padding: .5rem; }
-figure img { display: block; width: 100%; min-width: 34rem; height: auto; }
+figure img, .drawing { display: block; width: 100%; min-width: 34rem; height: auto; }
+figure img { background: #fff; }
+.drawing * { stroke-linejoin: round; stroke-linecap: butt; } .drawing text { fill: var(--ink); }
 figcaption { margin-top: .4rem; max-width: 46rem; }
 code, pre { font: .8125rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { background: var(--shade); padding: .7rem .9rem; border-radius: .3rem; overflow-x: auto; }
@@ -71,6 +80,16 @@ pre { background: var(--shade); padding: .7rem .9rem; border-radius: .3rem; over
 details table td { white-space: normal; }
 summary { cursor: pointer; color: var(--link); }
 tr:target { background: var(--shade); outline: 2px solid var(--link); }
+details.person { border: 1px solid var(--line); border-radius: .3rem; padding: .5rem .9rem;
+  margin: .6rem 0; }
+.slates { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: 1rem; }
+.slate { background: var(--shade); border-radius: .3rem; padding: .1rem .9rem .5rem; min-width: 0; }
+.slate h4 { margin: .7rem 0 .3rem; font-size: .9375rem; }
+.slate ol { padding-left: 1.3rem; margin: .3rem 0; } .slate li { margin: 0 0 .45rem; }
+.slate p { font-size: .875rem; margin: .4rem 0; }
+.topic, .why { color: var(--soft); font-size: .8125rem; } .why { display: block; line-height: 1.35; }
+.did { color: var(--good); font-size: .8125rem; font-weight: 600; margin-left: .4rem; }
+h3 { font-size: 1.0625rem; margin: 1.6rem 0 .5rem; }
 @media (min-width: 75rem) {
   .layout { display: grid; grid-template-columns: 11.5rem minmax(0, 1fr); column-gap: 2.5rem; }
   header, .skip { grid-column: 1 / -1; }
@@ -84,14 +103,21 @@ tr:target { background: var(--shade); outline: 2px solid var(--link); }
   .layout { padding: 0 .9rem 3rem; } nav { margin: 0 -.9rem; padding: .45rem .9rem; }
   h1 { font-size: 1.4rem; } .verdict { padding: .9rem; } .verdict p { font-size: 1rem; }
   tbody th { white-space: normal; } td:last-child { min-width: 9rem; }
+  .wide tbody th, .wide thead th:first-child { position: sticky; left: 0; min-width: 6.5rem;
+    max-width: 8rem; overflow-wrap: break-word; background: var(--paper); z-index: 1; }
+  .wide::before, .frame::before { content: "scrolls sideways →"; display: block; position: sticky;
+    left: 0; width: max-content; color: var(--soft); font-size: .75rem; }
 }
 @media print {
   :root { --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --shade: #f4f4f4;
     --link: #000; }
   body { font-size: 10pt; } nav, .skip { display: none; }
   .layout { display: block; max-width: none; padding: 0; }
-  figure, .verdict, tr { break-inside: avoid; } h2 { break-after: avoid; }
-  .table, .frame { overflow: visible; } figure img { min-width: 0; }
+  tr, .slate li { break-inside: avoid; } h2, h3, h4, .caption { break-after: avoid; }
+  figure { break-inside: avoid; margin: .5rem 0; }
+  .table, .frame { overflow: visible; background: none; border: 0; padding: 0; }
+  figure img, .drawing { min-width: 0; width: auto; max-width: 100%; max-height: 8.5cm; }
+  .listing { display: none; } details.person { break-inside: auto; }
   table { font-size: 8pt; } th, td { padding-right: .35rem; }
   .interval { font-size: 7pt; }
 }
@@ -128,7 +154,7 @@ def page(
             element("meta", http_equiv="Content-Security-Policy", content_=POLICY),
             element("link", rel="icon", href="data:,"),
             element("title", title),
-            element("style", Html(CSS)),
+            element("style", Html(CSS + palette(join(body)))),
         ]
     )
     layout = element(

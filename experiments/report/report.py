@@ -3,6 +3,7 @@
 OUT/report.html     everything, without any outside request
 OUT/summary.json    the verdict and every number with its source
 OUT/rows.parquet    one row per simulated session, from which the numbers are computed
+OUT/slates.parquet  one row per slot of a few people's sessions, with titles
 OUT/curves.parquet, OUT/reliability.parquet
 OUT/docs/*          a Markdown page with its figures, to be kept elsewhere
 """
@@ -10,7 +11,6 @@ OUT/docs/*          a Markdown page with its figures, to be kept elsewhere
 from __future__ import annotations
 
 import platform
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,18 +20,23 @@ from typing import Any
 from slategym.experiments.report import sections
 from slategym.experiments.report.attribution import draw_attribution
 from slategym.experiments.report.background import File
-from slategym.experiments.report.figures import draw_all
+from slategym.experiments.report.curves import draw_curves
+from slategym.experiments.report.figures import Picture, draw_all
+from slategym.experiments.report.gallery import SLATES
 from slategym.experiments.report.goodhart import STOPPED, WATCHED, draw_goodhart, with_warnings
 from slategym.experiments.report.headroom import draw_headroom, with_headroom
 from slategym.experiments.report.judges import with_judges
 from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
 from slategym.experiments.report.markdown import markdown
-from slategym.experiments.report.markup import Html, element
+from slategym.experiments.report.markup import Html, element, join
+from slategym.experiments.report.origin import origin_line
 from slategym.experiments.report.page import page
 from slategym.experiments.report.readme import readme_block
 from slategym.experiments.report.results import Artefact, Result
 from slategym.experiments.report.sections import Part
+from slategym.experiments.report.segments import draw_segments
 from slategym.experiments.report.served import with_served
+from slategym.experiments.report.svg import in_page
 from slategym.experiments.report.sweep import draw_sensitivity
 from slategym.experiments.report.validation import with_objections
 from slategym.experiments.runs.store import write_json, write_parquet
@@ -77,18 +82,18 @@ def write_report(result: Result, folder: Path) -> Report:
     files = _write_tables(result, folder)
     docs = folder / "docs"
     waterfall, goodhart = draw_attribution(result, numbers, docs), draw_goodhart(result, docs)
+    segments = draw_segments(result, numbers, docs)
     drawn = (
+        *((segments,) if segments else ()),
         *draw_headroom(result, docs),
         *((waterfall,) if waterfall else ()),
         *draw_all(result, numbers, docs),
+        *((draw_curves(result, numbers, docs),) if _learns(result) else ()),
         *((draw_sensitivity(result, numbers, docs),) if numbers.sensitivity else ()),
         *((goodhart,) if goodhart else ()),
     )
     pictures = {
-        picture.name.removeprefix(f"{result.study.name}-"): figure_of(
-            picture.path, picture.alt, picture.title, picture.caption
-        )
-        for picture in drawn
+        picture.name.removeprefix(f"{result.study.name}-"): figure_of(picture) for picture in drawn
     }
     environment = made_with()
     ledger = Ledger()
@@ -106,19 +111,24 @@ def write_report(result: Result, folder: Path) -> Report:
     return Report(path, numbers)
 
 
+def _learns(result: Result) -> bool:
+    """Whether there is a point of a learning curve."""
+    return not result.curves.empty and bool(result.curves["return_mean"].notna().any())
+
+
 def _document(result: Result, parts: list[Part]) -> str:
-    header = element("h1", result.study.title)
+    header = join([element("h1", result.study.title), origin_line(result.made, result.command)])
     contents = [(part.name, part.title) for part in parts]
     return page(result.study.title, header, contents, [part.html for part in parts])
 
 
-def figure_of(path: Path, alt: str, title: str, caption: str) -> Html:
-    """A picture inside the page, with its caption."""
-    data = b64encode(path.read_bytes()).decode()
+def figure_of(picture: Picture) -> Html:
+    """A picture inside the page, with its caption; the PNG lies beside, to be used elsewhere."""
+    title = picture.title
     stop = " " if title.endswith("?") else ". "
-    text = element("figcaption", element("strong", title + stop), caption)
-    image = element("img", src=f"data:image/png;base64,{data}", alt=alt, width="1200")
-    frame = element("div", image, class_="frame", tabindex="0", role="region", aria_label=title)
+    text = element("figcaption", element("strong", title + stop), picture.caption)
+    drawing = in_page(picture.svg, picture.alt)
+    frame = element("div", drawing, class_="frame", tabindex="0", role="region", aria_label=title)
     return element("figure", frame, text)
 
 
@@ -129,6 +139,7 @@ def _write_tables(result: Result, folder: Path) -> list[File]:
         "reliability.parquet": (result.reliability, "predicted and observed, in bins"),
         WATCHED: (result.watched, "gains over the opponent while learners trained"),
         STOPPED: (result.stopped, "early stopping by the judge, minus the end of training"),
+        SLATES: (result.slates, "sessions of a few people, one row per slot"),
     }
     artefacts = []
     for name, (frame, what) in tables.items():
@@ -209,10 +220,24 @@ def _summary(
         "numbers": [entry._asdict() for entry in ledger.entries],
         "model_metrics": [dict(metrics) for metrics in result.model_metrics],
         "served": [dict(one) for one in result.served],
+        "serving": as_json(result.serving),
+        "segments": [
+            {
+                "place": s.place,
+                "trait": s.trait,
+                "level": s.level,
+                "value": s.estimate.value,
+                "low": s.estimate.low,
+                "high": s.estimate.high,
+                "adjusted_p": s.adjusted,
+            }
+            for s in numbers.segments
+        ],
         "tunings": [dict(step) for step in result.tunings],
         "constants": [constant._asdict() for constant in result.constants],
         "settings": dict(result.settings),
         "timings": dict(result.timings),
         "environment": dict(environment),
+        "made": dict(result.made),
         "files": [file._asdict() for file in files],
     }

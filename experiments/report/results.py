@@ -21,6 +21,7 @@ NEEDED = {  # columns of the tables
 }
 SECTIONS = (
     *(
+        "short",
         "headroom",
         "verdict",
         "attribution",
@@ -33,6 +34,10 @@ SECTIONS = (
         "sweep",
     ),
     *(
+        "slates",
+        "segments",
+        "cost",
+        "exposure",
         "learning",
         "assumptions",
         "validation",
@@ -80,6 +85,11 @@ class Result:
     watched: pd.DataFrame = field(default_factory=pd.DataFrame)
     # early stopping by the judge minus the end of training, `measure/goodhart`; may be empty
     stopped: pd.DataFrame = field(default_factory=pd.DataFrame)
+    # sessions of a few people, a row a slot, `measure/slates`; may be empty
+    slates: pd.DataFrame = field(default_factory=pd.DataFrame)
+    signals: tuple[tuple[str, str], ...] = ()  # name and kind of each, click first
+    serving: Mapping[str, Any] = field(default_factory=dict)  # of `measure/latency.serving`
+    made: Mapping[str, str] = field(default_factory=dict)  # date, version, commit, machine
     model_metrics: tuple[Mapping[str, Any], ...] = ()  # one a model: "model", numbers, "protocol"
     served: tuple[Mapping[str, Any], ...] = ()  # of every training: what selection people decided
     # by judge, as "model" of its metrics: of the people before whom policies are read, how many its

@@ -13,15 +13,18 @@ from slategym.experiments.report.comparisons import (
     source_note,
 )
 from slategym.experiments.report.exposure import exposure_section
+from slategym.experiments.report.gallery import gallery_section
 from slategym.experiments.report.goodhart import goodhart_section
 from slategym.experiments.report.headroom import headroom_section
 from slategym.experiments.report.ledger import Ledger
-from slategym.experiments.report.markup import Html, element, join, table
+from slategym.experiments.report.markup import Html, element, join, prose, table
 from slategym.experiments.report.page import section
 from slategym.experiments.report.results import Result
+from slategym.experiments.report.segments import segments_section
 from slategym.experiments.report.served import served_section
 from slategym.experiments.report.validation import validation_section
-from slategym.experiments.report.words import best_first, knows, name_of, where
+from slategym.experiments.report.short import cost_section, short_section
+from slategym.experiments.report.words import best_first, knows, name_of, told_columns, where
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers, Standing, one_of
@@ -49,9 +52,17 @@ def all_parts(
     sweep = result.study.sweep
     opponent = result.study.roles.say(result.study.roles.opponent)
     bodies: list[tuple[str, str, list[Html | None]]] = [
+        ("short", "In short", short_section(result, numbers, ledger)),
         ("headroom", "Headroom", headroom_section(result, pictures, ledger)),
         ("verdict", "Verdict", _verdict(result, numbers, pictures, ledger)),
         ("attribution", "What it consists of", attribution_section(result, numbers, ledger)),
+        ("slates", "What people are shown", gallery_section(result, ledger)),
+        (
+            "segments",
+            "Who gains",
+            segments_section(result, numbers, pictures.get("segments"), ledger),
+        ),
+        ("cost", "What it costs to serve", cost_section(result, ledger)),
         ("ladder", "The ladder", _ladder(result, numbers, pictures, ledger)),
         ("places", "By place", _places(result, numbers, ledger)),
         ("exposure", "What is shown", exposure_section(result, numbers)),
@@ -75,7 +86,7 @@ def all_parts(
     parts = []
     for name, title, body in bodies:
         if any(part is not None for part in body):
-            note = element("p", result.remarks[name]) if name in result.remarks else None
+            note = element("p", prose(result.remarks[name])) if name in result.remarks else None
             parts.append(Part(name, title, section(name, title, note, *body)))
     every = section("sources", "Every number", *background.sources(ledger))
     return [*parts, Part("sources", "Every number", every)]
@@ -126,7 +137,7 @@ def _verdict(
     return [
         box,
         pictures.get("attribution"),
-        element("p", study.question),
+        element("p", prose(study.question)),
         table(
             f"Paired differences of return ({study.unit}) with 95 % intervals. {chosen_on}",
             head,
@@ -186,7 +197,7 @@ def _places(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | Non
 
 def _place(result: Result, place: Place, standings: Sequence[Standing], ledger: Ledger) -> Html:
     study = result.study
-    columns = list(dict.fromkeys(c for standing in standings for c in standing.side[place.name]))
+    columns = told_columns(standings, place)
     published = {p.policy: p for p in study.published if p.place == place.name}
     also = [c for c in columns if any(c in p.also for p in published.values())]
     trained = any(place.name in standing.slates for standing in standings)

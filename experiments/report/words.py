@@ -11,6 +11,21 @@ ABBREVIATIONS = {
     **{name: name.upper() for name in ("auc", "rmse", "ece")},
     **{"gauc": "gAUC", "hr10": "HR@10", "ndcg10": "NDCG@10"},
 }
+FAMILIAR = {  # what people know an agent as, by its name on the command line
+    "plackett-luce": "RL on slates",
+    "proto-sac": "RL on proto-actions, soft actor-critic",
+    "proto-td3": "RL on proto-actions, TD3",
+    "fusion-sac": "RL on weights of the ranker's heads, soft actor-critic",
+    "fusion-ppo": "RL on weights of the ranker's heads, PPO",
+    "slateq": "RL with a value per item",
+    "lookahead": "RL with exact slates of a learned value",
+    "reinforce-topk": "REINFORCE with top-k correction",
+    "ppo-multidiscrete": "PPO, a choice per slot",
+    "gems": "RL in a latent space of slates",
+    "hac": "RL on hyper-actions",
+    "linucb": "a linear bandit with confidence bounds",
+    "thompson": "a linear bandit with Thompson sampling",
+}
 KINDS = {"privileged": "hidden truths", "learns": "learns from slates", "baseline": "no training"}
 
 
@@ -71,3 +86,28 @@ def p_text(p: float) -> str:
 def best_first(standings: Sequence[Standing], place: Place) -> list[Standing]:
     """By mean return there."""
     return sorted(standings, key=lambda standing: -standing.mean[place.name].value)
+
+
+def known_as(study: Study, policy: str) -> str:
+    """What people know it as, with its name on the command line: "RL on slates (plackett-luce)"."""
+    said = study.roles.say(policy)
+    if said == policy:
+        agents = {name: x.agent for x in study.learners for name in x.served}
+        said = FAMILIAR.get(agents.get(policy, policy), policy)
+    return said if said == policy else f"{said} ({policy})"
+
+
+def told_columns(standings: Sequence[Standing], place: Place) -> list[str]:
+    """What rows say of a place besides the return; what is zero for everybody is left out."""
+    sides = [standing.side[place.name] for standing in standings]
+    every = dict.fromkeys(name for side in sides for name in side)
+    return [n for n in every if any(side[n].value != 0 for side in sides if n in side)]
+
+
+def capital(text: str) -> str:
+    """With a capital letter first.
+
+    >>> capital("the ranker (x)")
+    'The ranker (x)'
+    """
+    return text[:1].upper() + text[1:]

@@ -25,6 +25,7 @@ from slategym.experiments.statistics.differences import (
     there,
 )
 from slategym.experiments.statistics.exposure import COLUMNS as SHOWN
+from slategym.experiments.statistics.segments import TRAIT, Segment, segments
 from slategym.experiments.statistics.stats import Cell, Estimate, side_of
 from slategym.experiments.statistics.verdict import Verdict
 from slategym.experiments.study import Place, Study
@@ -74,6 +75,8 @@ class Numbers:
     drops: dict[str, tuple[tuple[str, Estimate], ...]]  # by learner: judge, advantage lost there
     selection: dict[str, Estimate]  # mean return on selection people, by learner
     verdict: Verdict
+    # the learner that speaks for RL minus the opponent, by what sets people apart
+    segments: tuple[Segment, ...] = ()
 
     @property
     def control(self) -> tuple[Difference, ...]:
@@ -153,7 +156,11 @@ def _numbers(study: Study, rows: pd.DataFrame, curves: pd.DataFrame, starts: Sta
         selection=_selection(study, rows),
         verdict=Verdict("", "unsure", "", ()),
     )
-    return replace(numbers, verdict=load_object(study.rule)(study, numbers, rows))
+    numbers = replace(numbers, verdict=load_object(study.rule)(study, numbers, rows))
+    agent = numbers.verdict.agent
+    if agent is None:
+        return numbers
+    return replace(numbers, segments=segments(study, rows, agent, study.roles.opponent))
 
 
 def _ladder(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> tuple[Standing, ...]:
@@ -174,7 +181,8 @@ def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -
     cells = {place: own for place, own in cells.items() if there(rows, own)}
     first = study.main[0].name
     metric = metric_of(rows)
-    columns = [name for name in rows.columns if name not in (*KEYS, *SHOWN)]
+    told = (*KEYS, *SHOWN)
+    columns = [n for n in rows.columns if n not in told and not n.startswith(TRAIT)]
     trained = study.trainings.get(policy, ())
     lessons = {
         place: curves[curves["policy"].isin(trained) & (curves["trained_in"] == place)]

@@ -72,6 +72,7 @@ class Cell:
     trained_in: str | None = None  # "" for policies that do not learn
     group: str = "evaluation"
     world: str | None = None
+    only: tuple[tuple[str, str], ...] = ()  # further columns, such as traits, and their values
 
     def query(self) -> str:
         """The rows as an expression for `DataFrame.query`; reports show it beside the number."""
@@ -80,7 +81,8 @@ class Cell:
     def _named(self) -> list[tuple[str, str | float]]:
         names = ("policy", "variant", "strength", "trained_in", "group", "world")
         values = [(name, getattr(self, name)) for name in names]
-        return [(name, value) for name, value in values if value is not None]
+        named = [(name, value) for name, value in values if value is not None]
+        return [*named, *self.only]
 
     def among(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The cell's rows; perhaps none."""

@@ -51,7 +51,7 @@ def write_validation(found: Validation, world: str, log: str, folder: Path, repe
         section(
             "sides",
             picture.title,
-            figure_of(picture.path, picture.alt, picture.title, picture.caption),
+            figure_of(picture),
         ),
         section("repeat", "Repeat it", element("pre", repeat)),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,65 @@ def paid(rows: pd.DataFrame, whose: Any, amount: Any) -> pd.DataFrame:
     for column in ("return", "expected_return"):
         rows.loc[whose, column] += amount
     return rows
+
+
+def traits_told(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with two traits of evaluation people."""
+    mine = rows["group"] == "evaluation"
+    activity = np.where(rows["person"] % 2 == 0, "heavy", "light").astype(object)
+    job = np.where(rows["person"] % 3 == 0, "student", "other").astype(object)
+    return rows.assign(
+        trait_activity=pd.Series(activity, rows.index).where(mine, None),
+        trait_job=pd.Series(job, rows.index).where(mine, None),
+    )
+
+
+def slate_rows(policies: tuple[str, str, str], users: int = 33) -> pd.DataFrame:
+    """Two slates of three films of some people, the second of which everybody is asked for."""
+    films = [f"A film of {year}" for year in range(1950, 1970)]
+    lines = []
+    for user in range(users):
+        for role, policy in zip(("opponent", "other", "rl"), policies, strict=True):
+            for step in (0, 1):
+                for position in range(3):
+                    item = (user + 2 * position + step + (policy != policies[0])) % len(films)
+                    click = float(position == user % 3)
+                    lines.append(
+                        {
+                            **{"place": "world", "policy": policy, "role": role, "seed": 0},
+                            **{"user": user, "person": user // 2, "gain": user - 16.0},
+                            "quantile": (user + 0.5) / users,
+                            "session_of": policy if step == 0 else policies[0],
+                            **{"asked": step == 1, "visit": 0, "step": step},
+                            **{"position": position, "item": item, "title": films[item]},
+                            **{"topic": "Drama", "click": click, "click_chance": 0.3},
+                            "like": 1.0 if click else np.nan,
+                            **{"reward": 2 * click, "terminated": False, "truncated": False},
+                            **{"bores": position == 2, "ranker_place": float(position + 1)},
+                            **{"utility": 2.0, "adds_click": 1.5 - position, "adds_like": 0.2},
+                            **{"because": films[(user + 3) % 20], "because_adds": 0.1},
+                        }
+                    )
+    return pd.DataFrame(lines)
+
+
+def with_people(found: Result) -> Result:
+    """The same with traits, slates, what they cost to serve, and where it was made."""
+    latency = [
+        {"items": 1682, "batch": batch, "calls": 90, "p50": 4.0 * batch, "p95": 6.0 * batch}
+        for batch in (1, 64)
+    ]
+    return replace(
+        found,
+        rows=traits_told(found.rows),
+        slates=slate_rows(("supervised", "supervised-capped", "plackett-luce")),
+        signals=(("click", "binary"), ("like", "binary")),
+        serving={
+            **{"threads": 1, "device": "cpu"},
+            "latency": {"supervised": latency, "plackett-luce": latency, "proto-sac": latency},
+        },
+        made={"date": "2026-11-29", "version": "1.0", "commit": "abc1234", "machine": "Linux"},
+    )
 
 
 def numbers_of(

@@ -131,8 +131,8 @@ def test_a_second_call_computes_nothing_and_says_the_same(
     ran: Ran,
 ) -> None:
     assert "2 computed, 0 reused" in ran.first.getvalue()  # what the places are
-    assert "18 computed, 2 reused" in ran.first.getvalue()
-    assert ran.second.getvalue() == "nothing to compute: all 20 results are there\n"
+    assert "21 computed, 2 reused" in ran.first.getvalue()
+    assert ran.second.getvalue() == "nothing to compute: all 23 results are there\n"
     text = ran.screen.getvalue()
     half = len(text) // 2
     assert text[:half] == text[half:]

@@ -1,0 +1,216 @@
+"""Learning curves: what is gained before selection people, and what training earns meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from slategym.experiments.report.figures import (
+    AGENT_COLOURS,
+    INK,
+    TITLE_WIDTH,
+    Picture,
+    grid_of,
+    save_picture,
+    thousands,
+    wrapped,
+)
+from slategym.experiments.report.results import Result
+from slategym.experiments.statistics import stats
+from slategym.experiments.statistics.differences import cell, metric_of, there
+from slategym.experiments.statistics.numbers import TRAINING, Numbers
+from slategym.experiments.statistics.words import listed
+from slategym.experiments.study import Place
+
+GRID = 40  # points of a curve that is averaged over seeds
+SMOOTH = 5  # of these, a running mean
+FLAT = 2.0  # standard errors above which a curve rises
+PART = 0.25  # of a training, at its beginning and at its end, that are compared
+
+
+def draw_curves(result: Result, numbers: Numbers, folder: Path) -> Picture:
+    """Gains before selection people above, return while training below, a column per place."""
+    study, curves = result.study, result.curves
+    places = [p for p in study.main if (curves["trained_in"] == p.name).any()]
+    agents = [x.name for x in study.learners if (curves["policy"] == x.name).any()]
+    gained = [p for p in places if _watched(result, p) is not None]
+    figure, panels = grid_of(len(gained) + len(places), 2.9, most=max(2, min(3, len(places))))
+    colours = {name: AGENT_COLOURS[n % len(AGENT_COLOURS)] for n, name in enumerate(agents)}
+    for panel, place in zip(panels, gained, strict=False):
+        _gains(panel, result, place, colours)
+    for panel, place in zip(panels[len(gained) :], places, strict=True):
+        _training(panel, result, numbers, place, colours)
+    handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    above = (
+        f"Above: expected return minus {study.roles.say(study.roles.opponent)} before selection "
+        "people, who are not trained on, at points of the training of each first seed (bars: "
+        "standard errors), and of what is served in the end the mean of all seeds (diamond) and "
+        "each of them (small bars). Below: return"
+        if gained
+        else "Return"
+    )
+    flat = list(flat_curves(curves))
+    named = [f"{agent} in {study.place(where).heading}" for agent, where in flat]
+    rest = f" No rise is shown by {listed(named)}." if named else " All of these rise."
+    return save_picture(
+        figure,
+        folder,
+        f"{study.name}-curves",
+        "Learning curves",
+        f"{above} of sessions during training, exploration included, mean over seeds with the "
+        "lowest and the highest as a band; people of the training. Dashed: policies that do not "
+        f"learn, on evaluation people; an arrow points at those outside the axis.{rest}",
+        f"Line plots of gains and of training return against slates for {', '.join(agents)}."
+        f"{rest}",
+    )
+
+
+def flat_curves(curves: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Learner and place of every training whose return does not clearly rise.
+
+    The last quarter of the points minus the first, mean over trainings; with one training its
+    error is that of the points, else that of the trainings.
+    """
+    known = curves[curves["return_mean"].notna()]
+    for (policy, where), mine in known.groupby(["policy", "trained_in"], sort=False):
+        rises, errors = [], []
+        for _, line in mine.sort_values("steps").groupby(TRAINING):
+            value_T = line["return_mean"].to_numpy()
+            count = max(1, round(PART * len(value_T)))
+            first, last = value_T[:count], value_T[-count:]
+            rises.append(last.mean() - first.mean())
+            errors.append(np.hypot(_error(first), _error(last)))
+        error = errors[0] if len(rises) == 1 else float(np.std(rises, ddof=1)) / len(rises) ** 0.5
+        if np.mean(rises) <= FLAT * error or np.mean(rises) <= 0:
+            yield str(policy), str(where)
+
+
+def _error(value_T: np.ndarray) -> float:
+    return float(np.std(value_T, ddof=1)) / len(value_T) ** 0.5 if len(value_T) > 1 else 0.0
+
+
+def _watched(result: Result, place: Place) -> pd.DataFrame | None:
+    """Snapshots of the place's learners before its selection people."""
+    watched = result.watched
+    if watched.empty:
+        return None
+    mine = watched[(watched["trained_in"] == place.name) & (watched["where"] == place.name)]
+    return None if mine.empty else mine
+
+
+def _gains(panel: Axes, result: Result, place: Place, colours: dict[str, str]) -> None:
+    """What is gained over the opponent before selection people."""
+    study, rows = result.study, result.rows
+    mine = _watched(result, place)
+    assert mine is not None
+    panel.axhline(0, color=INK, linewidth=1)
+    for policy, line in mine.groupby("policy", sort=False):
+        line = line.sort_values("steps")
+        panel.errorbar(
+            line["steps"],
+            line["gain"],
+            yerr=line["error"],
+            color=colours.get(str(policy), INK),
+            marker="o",
+            markersize=3.5,
+            linewidth=1.3,
+            elinewidth=0.7,
+        )
+    chosen = [p for p in study.of_role("selection") if p.trained_in == place.name]
+    end = float(mine["steps"].max()) * 1.06
+    for n, (policy, colour) in enumerate(colours.items()):
+        for there_ in chosen[:1]:
+            ours, theirs = (cell(study, p, there_) for p in (policy, study.roles.opponent))
+            if not there(rows, ours, theirs):
+                continue
+            seeds = list(stats.by_seed(rows, ours, theirs, metric_of(rows)).values())
+            x = end * (1 + 0.03 * n)
+            panel.plot([x] * len(seeds), seeds, "_", color=colour, markersize=6)
+            panel.plot(x, np.mean(seeds), "D", color=colour, markersize=4.5)
+    _labelled(panel, place)
+    panel.set_ylabel(f"minus {study.roles.opponent}\n({study.unit})", fontsize=8)
+
+
+def _training(
+    panel: Axes, result: Result, numbers: Numbers, place: Place, colours: dict[str, str]
+) -> None:
+    """Return while training: mean over seeds and a band from the lowest to the highest."""
+    study, curves = result.study, result.curves
+    mine = curves[(curves["trained_in"] == place.name) & curves["return_mean"].notna()]
+    seen: list[float] = []
+    for policy, lines in mine.groupby("policy", sort=False):
+        every = [line.sort_values("steps") for _, line in lines.groupby(TRAINING)]
+        step_T = np.linspace(
+            max(line["steps"].min() for line in every),
+            min(line["steps"].max() for line in every),
+            GRID,
+        )
+        value_ST = np.stack(
+            [_smooth(np.interp(step_T, line["steps"], line["return_mean"])) for line in every]
+        )
+        colour = colours.get(str(policy), INK)
+        panel.plot(step_T, value_ST.mean(0), color=colour, linewidth=1.4)
+        if len(every) > 1:
+            low_T, high_T = value_ST.min(0), value_ST.max(0)
+            panel.fill_between(step_T, low_T, high_T, color=colour, alpha=0.15, linewidth=0)
+        seen += [float(value_ST.min()), float(value_ST.max())]
+    levels = [
+        (standing.policy, standing.mean[place.name].value)
+        for policy in dict.fromkeys((study.roles.random, study.roles.opponent))
+        for standing in numbers.ladder
+        if standing.policy == policy and place.name in standing.mean
+    ]
+    if seen:
+        fit_axis(panel, seen, levels)
+    _labelled(panel, place)
+    panel.set_ylabel(f"training return\n({study.unit})", fontsize=8)
+
+
+def _smooth(value_T: np.ndarray) -> np.ndarray:
+    """A running mean; at its ends, of what is there."""
+    one = np.ones(SMOOTH)
+    found: np.ndarray = np.convolve(value_T, one, "same") / np.convolve(
+        np.ones_like(value_T), one, "same"
+    )
+    return found
+
+
+def fit_axis(panel: Axes, seen: Sequence[float], levels: Sequence[tuple[str, float]]) -> None:
+    """An upright axis for what is drawn: levels inside are lines, those outside are arrows."""
+    low, high = min(seen), max(seen)
+    room = 0.6 * max(high - low, 1e-9)
+    inside = [value for _, value in levels if low - room <= value <= high + room]
+    low, high = min([low, *inside]), max([high, *inside])
+    margin = 0.12 * max(high - low, 1e-9)
+    panel.set_ylim(low - margin, high + margin)
+    for name, value in levels:
+        if low <= value <= high:
+            panel.axhline(value, color="#666666", linestyle="--", linewidth=1)
+            at, words, side = (0.0, value), f" {name}", "bottom"
+            panel.annotate(
+                words, at, xycoords=("axes fraction", "data"), fontsize=7, va=side, color=INK
+            )
+            continue
+        up = value > high
+        panel.annotate(
+            f" {'↑' if up else '↓'} {name} {value:.1f}",
+            (0.0, 0.99 if up else 0.01),
+            xycoords="axes fraction",
+            fontsize=7,
+            va="top" if up else "bottom",
+            color=INK,
+        )
+
+
+def _labelled(panel: Axes, place: Place) -> None:
+    panel.set_title(wrapped(place.heading, 2 * TITLE_WIDTH))
+    panel.set_xlabel("slates shown in training", fontsize=8)
+    panel.xaxis.set_major_formatter(FuncFormatter(thousands))
+    panel.tick_params(labelsize=8)
