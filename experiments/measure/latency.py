@@ -1,4 +1,4 @@
-"""How long a policy takes per call: in a study as it is, exported for catalogues of several sizes."""
+"""How long a policy takes per call: as it is in a study, or exported, for several catalogues."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Latency:
     calls: int  # timed
     p50: float  # ms
     p95: float  # ms
+    cpu: float  # ms of processor time, median: what other work on the machine does not change
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,15 @@ def _timed(call: Callable[[], object], items: int, batch: int, seconds: float) -
     """Of so many calls as fit into a time, CALLS at most."""
     for _ in range(WARM_UP):
         call()
-    times: list[float] = []
+    times, spent = list[float](), list[float]()
     until = time.perf_counter() + seconds
     while len(times) < CALLS and (time.perf_counter() < until or len(times) < WARM_UP):
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         call()
         times.append(1e3 * (time.perf_counter() - began))
+        spent.append(1e3 * (time.process_time() - busy))
     p50, p95 = np.quantile(times, [0.5, 0.95])
-    return Latency(items, batch, len(times), float(p50), float(p95))
+    return Latency(items, batch, len(times), float(p50), float(p95), float(np.median(spent)))
 
 
 def serving(work: Work) -> dict[str, Any]:

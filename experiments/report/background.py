@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from slategym.agents.core.tuning import said
 from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
-from slategym.experiments.report.markup import Html, element, prose, table
+from slategym.experiments.report.markup import Html, code_block, element, prose, table
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import metric_name, over
 from slategym.experiments.runs.progress import duration
@@ -191,7 +191,7 @@ def repeat(
     took = "How long it took: this call, and the work kept from this or earlier ones, side by side."
     listed = [[f.name, f.what, element("code", f.sha256, class_="hash")] for f in files]
     return [
-        element("pre", element("code", result.command)),
+        code_block(result.command),
         table(took, ["what", "time"], timings) if timings else None,
         element("p", f"Made with {made_with}.", class_="soft"),
         table("Files beside this report.", ["file", "what", "sha256"], listed),
@@ -211,7 +211,7 @@ def sources(ledger: Ledger) -> list[Html]:
             "Each number above is a link to its line here, which names the file and the rows, and "
             "leads back by its own. The filters are expressions of pandas:",
         ),
-        element("pre", element("code", example)),
+        code_block(example),
         element(
             "details",
             element("summary", f"All {len(ledger.entries)} numbers and their rows"),

@@ -42,6 +42,11 @@ def join(content: Iterable[str | None]) -> Html:
     )
 
 
+def code_block(text: str) -> Html:
+    """Lines of code, in a box that scrolls sideways and is reached by keys."""
+    return element("pre", element("code", text), tabindex="0", role="region", aria_label="Code")
+
+
 def prose(text: str) -> Html:
     """What a study says, with `names` between backticks set as code.
 

@@ -86,14 +86,14 @@ def _cost(result: Result, agent: str, ledger: Ledger) -> Html | None:
         [
             element("strong", "To serve: "),
             f"one slate of {known_as(study, agent)} takes ",
-            ledger.number(f"{first['p50']:.1f} ms", f"{source}.latency.{agent}[0].p50"),
-            ", one of " + study.roles.say(study.roles.opponent) + " ",
+            ledger.number(f"{first['cpu']:.1f} ms", f"{source}.latency.{agent}[0].cpu"),
+            " of processor time, one of " + study.roles.say(study.roles.opponent) + " ",
             ledger.number(
-                f"{theirs[0]['p50']:.1f} ms",
-                f"{source}.latency.{study.roles.opponent}[0].p50",
+                f"{theirs[0]['cpu']:.1f} ms",
+                f"{source}.latency.{study.roles.opponent}[0].cpu",
             ),
             f" (median, one user a call, {first['items']:,} {study.words.items}, "
-            f"{_where(result.serving)}, as it ran in this study).",
+            f"{_where(result.serving)}).",
         ]
     )
 
@@ -115,14 +115,16 @@ def cost_section(result: Result, ledger: Ledger) -> list[Html | None]:
             f"{one['batch']}",
             ledger.number(f"{one['p50']:.2f}", f"{source}.{name}[{n}].p50"),
             ledger.number(f"{one['p95']:.2f}", f"{source}.{name}[{n}].p95"),
-            ledger.number(f"{one['p50'] / one['batch']:.3f}", f"{source}.{name}[{n}].p50 / batch"),
+            ledger.number(f"{one['cpu']:.2f}", f"{source}.{name}[{n}].cpu"),
+            ledger.number(f"{one['cpu'] / one['batch']:.3f}", f"{source}.{name}[{n}].cpu / batch"),
         ]
         for name, timed in found.items()
         for n, one in enumerate(timed)
     ]
-    head = ["policy", "users a call", "p50, ms a call", "p95, ms a call", "p50, ms a slate"]
+    head = ["policy", "users a call", "p50, ms", "p95, ms", "processor, ms", "ms a slate"]
     caption = (
-        f"From an observation to a slate, {_where(result.serving)}, on the machine of the study, "
-        "which may have been at other work; of learners the first training seed, as it serves."
+        f"From an observation to a slate, {_where(result.serving)}, as PyTorch runs it: wall clock "
+        "(p50, p95), which other work on the machine makes longer, and processor time a call and a "
+        "slate (medians). Of learners the first training seed, as it serves."
     )
-    return [table(caption, head, body)]
+    return [table(caption, head, body, wide=True)]

@@ -53,7 +53,7 @@ def write_validation(found: Validation, world: str, log: str, folder: Path, repe
             picture.title,
             figure_of(picture),
         ),
-        section("repeat", "Repeat it", element("pre", repeat)),
+        section("repeat", "Repeat it", code_block(repeat)),
     ]
     contents = [("checks", "Checks"), ("sides", "Side by side"), ("repeat", "Repeat it")]
     path = folder / "validation.html"
