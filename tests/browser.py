@@ -165,7 +165,9 @@ class Page:
     @property
     def errors(self) -> list[str]:
         """What the console says: exceptions, refusals, errors and warnings."""
-        thrown = [str(e["params"]["exceptionDetails"]) for e in self._all("Runtime.exceptionThrown")]
+        thrown = [
+            str(e["params"]["exceptionDetails"]) for e in self._all("Runtime.exceptionThrown")
+        ]
         logged = [str(e["params"]["entry"]) for e in self._all("Log.entryAdded")]
         said = [str(e["params"]) for e in self._all("Runtime.consoleAPICalled")]
         return thrown + logged + said

@@ -67,9 +67,7 @@ def because(
             if weight:
                 every_BN = ranker.log_odds(head, query, None)
                 there_BN = allowed_only(every_BN, observation.allowed) > FORBIDDEN / 2
-                mean_B1 = (every_BN * there_BN).sum(1, keepdim=True) / there_BN.sum(
-                    1, keepdim=True
-                )
+                mean_B1 = (every_BN * there_BN).sum(1, keepdim=True) / there_BN.sum(1, keepdim=True)
                 found[ADDS + head] = weight * (every_BN.gather(1, item_BK) - mean_B1)
         event_BE, falls_BEK = _without_each(world, ranker, at, item_BK, lived)
     most_BK = falls_BEK.max(1)

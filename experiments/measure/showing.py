@@ -51,9 +51,7 @@ def with_traits(
     return found.drop(columns="home")
 
 
-def slates_of(
-    study: Study, readings: Sequence[Unit], first: tuple[Unit, ...]
-) -> Iterator[Unit]:
+def slates_of(study: Study, readings: Sequence[Unit], first: tuple[Unit, ...]) -> Iterator[Unit]:
     """Sessions of a few people under the opponent, the best other policy and the one for RL."""
     deciding = _deciding(study)
     others = [b.name for b in study.baselines if b.kind == "baseline"]
@@ -78,9 +76,7 @@ def slates_of(
         yield Unit(f"slates, {said_of(place)}", "slates@1", spec, tuple(needs), cost=SLATES_COST)
 
 
-def serving_of(
-    study: Study, readings: Sequence[Unit], first: tuple[Unit, ...]
-) -> Iterator[Unit]:
+def serving_of(study: Study, readings: Sequence[Unit], first: tuple[Unit, ...]) -> Iterator[Unit]:
     """What a slate costs of the opponent and of whoever looks ahead, in the first open place."""
     for place in study.of_role("open")[:1]:
         shown = (study.roles.opponent, *study.ahead)

@@ -64,11 +64,9 @@ def slates(work: Work) -> pd.DataFrame:
     ranker = ranker_of(told) if has_ranker(told) else None
     policies = {name: first_seed(work, world, here[name]) for name in chosen.values()}
     shown = _Shown(world, ranker, spec["luck"])
-    done = 0
-    for role, name in chosen.items():
+    for done, (role, name) in enumerate(chosen.items()):
         work.progress(done, len(chosen), name)
         shown.session(name, policies[name], user_U, keep=role == OPPONENT)
-        done += 1
     shown.moment({name: policies[name] for r, name in chosen.items() if r != OPPONENT},
                  chosen[OPPONENT])  # fmt: skip
     table = shown.frame()

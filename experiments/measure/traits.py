@@ -118,7 +118,7 @@ def _declared(world: World, user_U: Tensor) -> list[tuple[str, np.ndarray]]:
     code_UF = profile_UF[user_U.long()].cpu().numpy()
     found = []
     for f, column in enumerate(keys.traits):
-        if not 1 < len(column.categories):
+        if len(column.categories) < 2:
             continue
         names = np.array([*column.categories, UNKNOWN], dtype=object)
         code_U = np.where((code_UF[:, f] >= 0), code_UF[:, f], len(column.categories))

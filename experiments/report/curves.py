@@ -67,8 +67,7 @@ def draw_curves(result: Result, numbers: Numbers, folder: Path) -> Picture:
         f"{above} of sessions during training, exploration included, mean over seeds with the "
         "lowest and the highest as a band; people of the training. Dashed: policies that do not "
         f"learn, on evaluation people; an arrow points at those outside the axis.{rest}",
-        f"Line plots of gains and of training return against slates for {', '.join(agents)}."
-        f"{rest}",
+        f"Line plots of gains and of training return against slates for {', '.join(agents)}.{rest}",
     )
 
 

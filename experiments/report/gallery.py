@@ -114,9 +114,7 @@ def _person(
         signed_number(gain),
         f" {study.unit}",
     )
-    columns = [
-        _column(result, mine, role, name, shown) for role, name in shown.items()
-    ]
+    columns = [_column(result, mine, role, name, shown) for role, name in shown.items()]
     return element(
         "details",
         heading,

@@ -37,7 +37,6 @@ SECTIONS = (
         "slates",
         "segments",
         "cost",
-        "exposure",
         "learning",
         "assumptions",
         "validation",

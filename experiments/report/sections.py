@@ -22,8 +22,8 @@ from slategym.experiments.report.page import section
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.segments import segments_section
 from slategym.experiments.report.served import served_section
-from slategym.experiments.report.validation import validation_section
 from slategym.experiments.report.short import cost_section, short_section
+from slategym.experiments.report.validation import validation_section
 from slategym.experiments.report.words import best_first, knows, name_of, told_columns, where
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.differences import Difference

@@ -54,8 +54,7 @@ def _line(
     ]
     if nearest is not None:
         parts += [
-            "; against the strongest without looking ahead, "
-            f"{known_as(study, nearest.baseline)}, ",
+            f"; against the strongest without looking ahead, {known_as(study, nearest.baseline)}, ",
             *_sized(numbers, nearest, ledger),
             f", {SIDES[nearest.side]}",
         ]

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from slategym.experiments.report.figures import INK, Picture, grid_of, save_picture
-from slategym.experiments.report.markup import Html, element, table
+from slategym.experiments.report.markup import Html, code_block, element, table
 from slategym.experiments.report.page import page, section
 from slategym.experiments.report.report import figure_of
 from slategym.experiments.validation.lines import STATUSES, Line

@@ -75,9 +75,7 @@ def test_a_number_leads_to_its_rows_and_back(browser: Browser, report: Path) -> 
     assert page.ask("location.hash") == "#n1-at" and 0 <= at < 1_000
 
 
-def test_it_prints_without_half_empty_pages(
-    browser: Browser, report: Path, pictures: Path
-) -> None:
+def test_it_prints_without_half_empty_pages(browser: Browser, report: Path, pictures: Path) -> None:
     page = browser.open(report.as_uri())
     path = pictures / "report.pdf"
     page.print(path)
