@@ -87,7 +87,8 @@ details.person { border: 1px solid var(--line); border-radius: .3rem; padding: .
 .slate h4 { margin: .7rem 0 .3rem; font-size: .9375rem; }
 .slate ol { padding-left: 1.3rem; margin: .3rem 0; } .slate li { margin: 0 0 .45rem; }
 .slate p { font-size: .875rem; margin: .4rem 0; }
-.topic, .why { color: var(--soft); font-size: .8125rem; } .why { display: block; line-height: 1.35; }
+.topic, .why { color: var(--soft); font-size: .8125rem; }
+.why { display: block; line-height: 1.35; }
 .did { color: var(--good); font-size: .8125rem; font-weight: 600; margin-left: .4rem; }
 h3 { font-size: 1.0625rem; margin: 1.6rem 0 .5rem; }
 @media (min-width: 75rem) {
