@@ -36,9 +36,8 @@ from slategym.experiments.measure.slate_log import SlateLog
 from slategym.experiments.measure.units import chosen_by, policies_of, world_of
 from slategym.experiments.runs.units import Unit, Work
 from slategym.experiments.statistics.differences import metric_of
+from slategym.experiments.statistics.slates import MOMENT, OPPONENT, OTHER, RL
 
-MOMENT = 4  # slates behind a person when everybody is asked, or fewer, if they leave before
-OPPONENT, OTHER, RL = "opponent", "other", "rl"  # roles of those who are shown
 Rows = Mapping[str, pd.DataFrame]  # of readings, by the unit's id
 DROPPED = ("slate_id", "time", "offered")  # of a log of slates: numbers of its own file
 

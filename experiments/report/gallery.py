@@ -11,13 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from slategym.experiments.measure.slates import MOMENT, OPPONENT, OTHER, RL
 from slategym.experiments.report.ledger import ROWS, Ledger
 from slategym.experiments.report.markup import Html, element, join
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import capital, known_as
 from slategym.experiments.statistics.differences import metric_of
 from slategym.experiments.statistics.segments import TRAIT
+from slategym.experiments.statistics.slates import MOMENT, OPPONENT, OTHER, RL
 from slategym.experiments.statistics.words import listed, signed_number
 from slategym.experiments.study import Place
 

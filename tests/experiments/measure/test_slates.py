@@ -14,9 +14,10 @@ from slategym.envs import engine
 from slategym.envs.types import World
 from slategym.experiments.measure.because import ADDS, _of, because, utilities
 from slategym.experiments.measure.play import play
-from slategym.experiments.measure.slates import MOMENT, _last_of, _Shown
+from slategym.experiments.measure.slates import _last_of, _Shown
 from slategym.experiments.measure.traits import traits_of
 from slategym.experiments.statistics.segments import TRAIT
+from slategym.experiments.statistics.slates import MOMENT
 
 LUCK = 3
 
