@@ -196,7 +196,8 @@ class Evaluation:
         seed: of training.
         device: "cpu" or "cuda".
         progress: whether to draw bars on stderr.
-        training: None: the split's recipe, with fewer epochs and no refitting on many rows.
+        training: None: the split's recipe. On many rows, epochs as that has them become fewer, and
+            the model is not refitted.
         fold: of the split "random", in [0, FOLDS).
     """
 
@@ -214,10 +215,11 @@ class Evaluation:
     ) -> None:
         self.split = find_split(split, log, fold)
         log = self.split.log or log
-        recipe = recipe_of(split)
-        if training is None:
+        usual = recipe_of(split)
+        recipe = usual if training is None else replace(usual, training=training)
+        if recipe.training.epochs == usual.training.epochs:  # nobody asked for others
             recipe = recipe.for_rows(int(self.split.train.sum()))
-        self.recipe = recipe if training is None else replace(recipe, training=training)
+        self.recipe = recipe
         self.log, self.settings = log, settings or MultiTaskSettings()
         self.seed, self.device, self.progress = seed, device, progress
         self.tasks = tasks_of(log.signals, log.like_from)

@@ -117,6 +117,10 @@ def test_many_rows_are_met_less_often_and_once(tiny_log, monkeypatch):
     many = Evaluation(tiny_log, "time", progress=False)
     assert many.recipe.training.epochs == 3 and not many.recipe.refit
     assert "refitted" in few.protocol() and "refitted" not in many.protocol()
+    slower = replace(few.recipe.training, learning_rate=1e-3)
+    assert Evaluation(tiny_log, "time", training=slower).recipe.training.epochs == 3
+    asked = replace(slower, epochs=5)
+    assert Evaluation(tiny_log, "time", training=asked).recipe.training == asked
 
 
 def test_an_unknown_split_is_answered_with_the_nearest(evaluate):
