@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -174,7 +175,10 @@ def benchmark(
         splits=splits,
     )
     report = run_study(find_study(study, request), request)
-    plain_console(stderr=True).print(f"report: {report}", highlight=False, soft_wrap=True)
+    screen = plain_console(stderr=True, soft_wrap=True)
+    screen.print(f"report: {report}", highlight=False)
+    at = shlex.quote(str(report.parent))
+    screen.print(f"next: slategym app {at} · slategym serve {at}", highlight=False)
     if open_report:
         typer.launch(str(report.absolute()))
 

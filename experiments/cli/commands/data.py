@@ -81,12 +81,34 @@ def register(app: typer.Typer) -> None:
 
 
 @data.command("list", epilog=LIST_EPILOG)
-def list_assets() -> None:
+def list_assets(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the list as JSON and nothing else.")
+    ] = False,
+) -> None:
     """Show what can be fetched by name, and what is already here."""
     from slategym.models.assets.registry import ASSETS, is_cached
     from slategym.models.data.datasets import data_sets
     from slategym.models.files import home
 
+    own = {n: entry for n, entry in data_sets.all().items() if entry.asset is None}
+    if as_json:
+        rows = [
+            {
+                "name": n,
+                "what": a.what,
+                "bytes": a.size,
+                "licence": a.licence,
+                "cached": is_cached(n),
+            }
+            for n, a in ASSETS.items()
+        ]
+        rows += [
+            {"name": n, "what": e.what, "bytes": None, "licence": e.licence, "cached": True}
+            for n, e in own.items()
+        ]
+        typer.echo(json.dumps(rows, indent=1))
+        return
     table = Table(
         caption=f"kept in {home() / 'assets'}",
         caption_justify="left",
@@ -99,10 +121,13 @@ def list_assets() -> None:
     for name, asset in ASSETS.items():
         cached = "yes" if is_cached(name) else "no"
         table.add_row(name, asset.what, f"{asset.size / 1e6:.1f} MB", asset.licence, cached)
-    for name, entry in data_sets.all().items():
-        if entry.asset is None:
-            table.add_row(name, entry.what, "", entry.licence, "own copy")
-    plain_console().print(table)
+    for name, entry in own.items():
+        table.add_row(name, entry.what, "", entry.licence, "own copy")
+    console = plain_console()
+    console.print(table)
+    console.print(
+        "To fetch one: slategym data fetch NAME; a log of your own: slategym data check FOLDER"
+    )
 
 
 @data.command(epilog=FETCH_EPILOG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,12 +28,18 @@ EPILOG = r"""
 `slategym train slateq --world InterestEvolution-v0 --seeds 4 --tensorboard`\
 `tensorboard --logdir runs`
 
+**As it was tuned in that world; all of a training in a file**\
+`slategym train plackett-luce --world Sardine-SlateTopK-Bored-v0 --preset`\
+`slategym train --config training.toml --seed 3`
+
 **Let it act**\
 `slategym simulate InterestEvolution-v0 --policy runs/slateq-InterestEvolution-v0-seed0`
 
 Interrupt it at any time, or kill it: the same call goes on from its last checkpoint to the same
 result, and a finished one computes nothing. `slategym agents` lists the learners,
-`slategym agents NAME` shows what `--agent-set` takes, `slategym worlds NAME` what `--set` takes.
+`slategym agents NAME` shows what `--agent-set` takes, `slategym worlds NAME` what `--set` takes. A
+file for `--config` has agent, world, steps, seed or seeds, device and the tables agent_settings and
+world_settings.
 """
 
 
@@ -42,8 +49,10 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    agent: Annotated[str, typer.Argument(help="A learner's name, as slategym agents lists it.")],
-    world: Annotated[str, typer.Option(help="Where: a name that slategym worlds lists.")],
+    agent: Annotated[
+        str, typer.Argument(help="A learner's name, as slategym agents lists it.", metavar="agent")
+    ] = "",
+    world: Annotated[str, typer.Option(help="Where: a name that slategym worlds lists.")] = "",
     settings: WorldSettings = None,
     agent_settings: AgentSettings = None,
     steps: Annotated[
@@ -56,7 +65,16 @@ def train(
         int | None,
         typer.Option(min=1, max=1000, help="Train seeds 0, 1, ... side by side, as one model."),
     ] = None,
-    device: Device = "auto",
+    device: Device = "",
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="TOML, YAML or JSON with all of this; what is typed goes first."
+        ),
+    ] = None,
+    use_preset: Annotated[
+        bool, typer.Option("--preset", help="Take the settings that were tuned in this world.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -78,16 +96,43 @@ def train(
     from slategym.agents.registry import find_learner
     from slategym.envs.registry import find_world
     from slategym.experiments.cli.agent_settings import read_agent_settings
+    from slategym.experiments.cli.config_file import (
+        Config,
+        as_config,
+        find_preset,
+        read_config,
+        with_config,
+    )
     from slategym.experiments.cli.main import DEVICES, resolve_device
     from slategym.experiments.cli.world_settings import read_settings
 
+    said = Config() if config is None else read_config(config)
+    agent, world, device = (
+        agent or said.agent or "",
+        world or said.world or "",
+        device or said.device or "auto",
+    )
+    steps = said.steps if steps is None else steps
+    if seed is None and seeds is None:
+        seed, seeds = said.seed, said.seeds
     if seed is not None and seeds is not None:
         raise UsageError("--seed trains one seed, --seeds N trains 0 to N - 1; give one of them")
+    for name, what in ((agent, "an agent"), (world, "--world")):
+        if not name:
+            raise UsageError(f"{what} is missing; see slategym train --help")
     find_learner(agent)  # what may be mistyped first: torch takes seconds to import
     find_world(world)
+    tuned = find_preset(agent, world) if use_preset else None
     lookup("device", device, DEVICES)
-    given = read_settings(world, settings or [])
-    own = read_agent_settings(agent, agent_settings or [], steps)
+    settings = with_config(settings, said.world_settings)
+    agent_settings = with_config(agent_settings, said.agent_settings)
+    if tuned is not None:
+        base = as_config(tuned)
+        settings = with_config(settings, base.world_settings)
+        kept = {n: x for n, x in base.agent_settings.items() if steps is None or n != "num_steps"}
+        agent_settings = with_config(agent_settings, kept)
+    given = read_settings(world, settings)
+    own = read_agent_settings(agent, agent_settings, steps)
     import torch
 
     from slategym.experiments.measure.training import Training
@@ -102,6 +147,8 @@ def train(
     )
     folder = out or Path("runs") / training.name
     console = plain_console(stderr=True, soft_wrap=True)
+    if tuned is not None:
+        console.print(f"settings as tuned there; what they reach: {tuned.reaches}")
     if training.finished(folder):
         console.print(f"{folder} is finished; nothing to do")
         return
@@ -133,3 +180,9 @@ def _print(training: Training, trained: Agent, folder: Path) -> None:
     for at_seed, served in zip(trained.seeds, trained.served, strict=False):
         console.print(f"seed {at_seed} serves its {served}")
     console.print(f"agent: {folder}")
+    at = shlex.quote(str(folder))
+    console.print(
+        f"next: slategym compare {training.world} --policies {at},random · slategym app {at} · "
+        f"slategym export {at}",
+        markup=False,
+    )

@@ -1,0 +1,150 @@
+"""A training as a file, for `slategym train --config FILE`, and as it was tuned, for `--preset`.
+
+    agent = "slateq"
+    world = "InterestEvolution-v0"
+    steps = 30000
+    seeds = 3
+
+    [agent_settings]
+    learning_rate = 0.002
+
+    [world_settings]
+    slate_size = 3
+
+TOML, YAML or JSON, by the file's ending. What the command line says goes before the file.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from slategym.envs.names import UsageError, load_object
+from slategym.envs.registry import NAMESPACE
+
+
+class Preset(NamedTuple):
+    """Settings that were tuned for an agent in a world."""
+
+    settings: str  # "module:name" of the learner's dataclass; its text says how it was chosen
+    world_settings: Mapping[str, Any]
+    reaches: str  # page with the curve or the figures that it reaches
+
+
+_PPO = "slategym.agents.policy_gradient"
+_PLANNED, _RANKED = "docs/results/planning.md", "docs/results/movielens.md"
+_REMEMBERS, _SARDINE = {"history_size": 20}, "docs/results/sardine.md"
+PRESETS = {  # by agent and world
+    ("plackett-luce", "MovieLens-v0"): Preset(f"{_PPO}.presets:LEARNED_WORLD", {}, _PLANNED),
+    ("plackett-luce", "Log-v0"): Preset(f"{_PPO}.presets:LEARNED_WORLD", {}, _PLANNED),
+    ("proto-sac", "MovieLens-v0"): Preset("slategym.agents.sb3.presets:LEARNED_WORLD", {}, _RANKED),
+    ("proto-sac", "Log-v0"): Preset("slategym.agents.sb3.presets:LEARNED_WORLD", {}, _RANKED),
+    **{
+        (agent, f"Sardine-SlateTopK-{world}-v0"): Preset(settings, _REMEMBERS, _SARDINE)
+        for agent, settings in (
+            ("plackett-luce", f"{_PPO}.ppo:SARDINE"),
+            ("reinforce-topk", f"{_PPO}.presets:SARDINE_REINFORCE"),
+        )
+        for world in ("Bored", "BoredInf")
+    },
+}
+KINDS: dict[str, type] = {
+    "agent": str,
+    "world": str,
+    "steps": int,
+    "seed": int,
+    "seeds": int,
+    "device": str,
+    "agent_settings": dict,
+    "world_settings": dict,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a file says of a training; None and {}: nothing."""
+
+    agent: str | None = None
+    world: str | None = None
+    steps: int | None = None
+    seed: int | None = None
+    seeds: int | None = None
+    device: str | None = None
+    agent_settings: Mapping[str, Any] = field(default_factory=dict)
+    world_settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_config(path: Path) -> Config:
+    """Read a file.
+
+    Raises:
+        UsageError: it is not there, or not readable; a name in it is unknown, a value of a wrong
+            kind.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    said = _parsed(path)
+    if not isinstance(said, dict):
+        raise UsageError(f"{path} holds no table of settings; it has {', '.join(KINDS)}")
+    for name, value in said.items():
+        if name not in KINDS:
+            near = get_close_matches(str(name), KINDS, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}?" if near else f"it may have {', '.join(KINDS)}"
+            raise UsageError(f"{path} has {str(name)!r}; {hint}")
+        if not isinstance(value, KINDS[name]) or isinstance(value, bool):
+            raise UsageError(f"{path}: {name} is a {KINDS[name].__name__}, got {value!r}")
+    return Config(**said)
+
+
+def with_config(pairs: list[str] | None, settings: Mapping[str, Any]) -> list[str]:
+    """NAME=VALUE of the command line, and before them those of a file that it leaves open."""
+    typed = pairs or []
+    named = {pair.partition("=")[0] for pair in typed}
+    written = [f"{n}={json.dumps(x)}" for n, x in settings.items() if n not in named]
+    return [*written, *typed]
+
+
+def find_preset(agent: str, world: str) -> Preset:
+    """What was tuned of that learner in that world. Nothing is imported.
+
+    Raises:
+        UsageError: nothing was; what there is, is named.
+    """
+    found = PRESETS.get((agent, world.removeprefix(NAMESPACE)))
+    if found is None:
+        there = "; ".join(f"{a} in {w}" for a, w in PRESETS)
+        raise UsageError(f"no settings of {agent} were tuned in {world}; presets: {there}")
+    return found
+
+
+def as_config(found: Preset) -> Config:
+    """A preset as what a file says."""
+    settings = load_object(found.settings)
+    own = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    return Config(agent_settings=own, world_settings=found.world_settings)
+
+
+def _parsed(path: Path) -> Any:
+    text = path.read_text(encoding="utf-8")
+    try:
+        if path.suffix == ".toml":
+            return tomllib.loads(text)
+        if path.suffix in (".yaml", ".yml"):
+            import yaml
+
+            return yaml.safe_load(text)
+        if path.suffix == ".json":
+            return json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    except Exception as error:
+        if type(error).__module__.startswith("yaml"):
+            line = " ".join(str(error).split())
+            raise UsageError(f"{path} cannot be read: {line}") from error
+        raise
+    raise UsageError(f"{path} ends in {path.suffix or 'nothing'}; give .toml, .yaml or .json")
