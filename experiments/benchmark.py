@@ -56,6 +56,7 @@ def run_study(
         run_units,
         store=store,
         workers=request.workers,
+        ray=request.ray,
         settings={
             "device": request.device,
             "tensorboard": str((store.folder / "tensorboard").absolute()),
@@ -63,7 +64,8 @@ def run_study(
         console=progress,
     )
     # without models to fit there is nothing for which starting processes would pay
-    before = compute(plan.before_learning, workers=request.workers if plan.preparation else 0)
+    modest = {} if plan.preparation else {"workers": 0, "ray": None}
+    before = compute(plan.before_learning, **modest)
     write_json(fixed(plan, store), store.folder / FIXED)  # before anything is learned
     after = compute(plan.units)
     if not before.computed + after.computed:

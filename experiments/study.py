@@ -483,6 +483,7 @@ class Request:
     profile: str = "quick"
     out: str | Path = "runs"  # run folder
     workers: int = 0  # processes; 0: this one
+    ray: str | None = None  # address of a Ray cluster to compute on instead, or "auto"
     device: str = "cpu"  # to compute on
     seeds: int | None = None  # of training, each learner
     users: int | None = None  # on whom policies are read

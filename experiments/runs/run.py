@@ -1,7 +1,7 @@
 """The one loop: compute what is missing, in as many processes as wanted, and keep it.
 
-The same units give the same files with any number of workers: every unit runs on one torch thread
-and gets nothing but its spec and the results it needs.
+The same units give the same files with any number of workers, here or elsewhere: every unit runs on
+one torch thread and gets nothing but its spec and the results it needs.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from rich.console import Console
 
 from slategym.envs.names import UsageError
-from slategym.experiments.runs.errors import UnitError, describe
-from slategym.experiments.runs.pool import run_in_processes
+from slategym.experiments.runs.backends.backend import Backend
+from slategym.experiments.runs.backends.here import Here
+from slategym.experiments.runs.backends.processes import Processes
+from slategym.experiments.runs.errors import describe
 from slategym.experiments.runs.progress import View, duration
 from slategym.experiments.runs.schedule import Queue, missing
 from slategym.experiments.runs.store import Store
-from slategym.experiments.runs.units import Unit, compute
+from slategym.experiments.runs.units import Unit
 from slategym.models.console import plain_console
 from slategym.models.ending import Ended
 
@@ -41,6 +42,7 @@ def run_units(
     store: Store,
     *,
     workers: int = 0,
+    ray: str | None = None,
     settings: Mapping[str, Any] | None = None,
     console: Console | None = None,
 ) -> Summary:
@@ -50,17 +52,18 @@ def run_units(
         units: what must be there in the end; what only a completed unit needed is not computed.
         store: where results go.
         workers: processes, each with one torch thread; 0: this one.
+        ray: the address of a Ray cluster to compute on instead, or "auto"; see `backends/ray`.
         settings: handed to every unit; picklable; may not change a result (device, log folder).
         console: for progress; standard error if None.
 
     Raises:
-        UsageError: if workers is negative, or if a unit was asked for something that cannot be.
+        UsageError: if workers is negative, if there is no such cluster, or if a unit was asked for
+            something that cannot be.
         UnitError: if a unit fails or its process dies twice. Nothing of it is kept, what others had
             finished is, and the next call goes on from there.
         RuntimeError: if another run is writing into the same folder.
     """
-    if workers < 0:
-        raise UsageError(f"workers must be 0 or more; got {workers}")
+    where = _backend(workers, ray)
     console = console or plain_console(stderr=True)
     asked = {unit.id: unit for unit in units}
     began = time.monotonic()
@@ -70,15 +73,41 @@ def run_units(
         with View(todo, reused, console) as view:
             for unit in damaged:
                 view.say(f"{unit.label}: its file is damaged or foreign; computing it again")
-            if todo and workers:
-                run_in_processes(Queue(todo), store, settings or {}, view, workers)
-            elif todo:
-                _run_here(Queue(todo), store, settings or {}, view)
+            if todo:
+                where.run(Queue(todo), store, settings or {}, view)
     summary = Summary(len(todo), reused, time.monotonic() - began)
     if todo:
         took = duration(summary.seconds)
         console.print(f"{len(todo)} computed, {reused} reused, in {took}", highlight=False)
     return summary
+
+
+def check_where(workers: int | None, ray: str | None) -> None:
+    """Refuse before anything is computed.
+
+    Raises:
+        UsageError: if both are given, one of them cannot be, or Ray is not installed.
+    """
+    if workers is not None and workers < 0:
+        raise UsageError(f"--workers must be 0 (this process) or more, got {workers}")
+    if ray is None:
+        return
+    from slategym.experiments.runs.backends.ray import check_installed
+
+    if workers is not None:
+        raise UsageError("--workers is for this machine, --ray for a cluster: give one of them")
+    check_installed()
+
+
+def _backend(workers: int, ray: str | None) -> Backend:
+    """Where to compute."""
+    if workers < 0:
+        raise UsageError(f"workers must be 0 or more; got {workers}")
+    if ray is not None:
+        from slategym.experiments.runs.backends.ray import Ray
+
+        return Ray(ray)
+    return Processes(workers) if workers else Here()
 
 
 @contextmanager
@@ -100,31 +129,3 @@ def default_workers() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _run_here(queue: Queue, store: Store, settings: Mapping[str, Any], view: View) -> None:
-    """One after the other in this process."""
-    with _one_torch_thread():
-        while (unit := queue.next()) is not None:
-            view.start(unit)
-            try:
-                compute(unit, store, settings, partial(view.progress, unit))
-            except UsageError as error:
-                raise UsageError(f"{unit.label}: {error}") from error
-            except Exception as error:
-                raise UnitError(f"{unit.label}: {describe(error)}") from error
-            view.finish(unit)
-            queue.done(unit)
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """As in a worker, so that sums are taken in the same order."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -29,6 +29,7 @@ FUNCTIONS = {  # what units compute: a name for good, with its version, and wher
     "slates@1": f"{MEASURE}.slates:slates",
     "traits@1": f"{MEASURE}.traits:traits",
     "serving@1": f"{MEASURE}.latency:serving",
+    "trial@1": f"{MEASURE}.search:trial",
     "describe@1": f"{MEASURE}.units:describe",
     "headroom@1": f"{MEASURE}.units:headroom",
     "log@1": f"{MEASURE}.preparation:log",

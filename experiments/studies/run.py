@@ -27,6 +27,7 @@ def run_study(
     slate_size: int | None = None,
     device: str = "cpu",
     workers: int = 0,
+    ray: str | None = None,
 ) -> Path:
     """Fit, train and read what is missing, and write the report; None: as the study has it.
 
@@ -44,6 +45,7 @@ def run_study(
         slate_size: items per slate, where the study lets it be chosen.
         device: to compute on.
         workers: processes; 0: this one.
+        ray: address of a Ray cluster to compute on instead, or "auto" (extra `ray`).
 
     Returns:
         The report's path.
@@ -65,6 +67,7 @@ def run_study(
         profile=profile,
         out=Path(out) if out is not None else Path("runs") / f"{kind}-{profile}",
         workers=workers,
+        ray=ray,
         device=device,
         seeds=seeds,
         users=users,

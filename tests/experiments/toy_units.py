@@ -42,6 +42,9 @@ def run(work: Work) -> pd.DataFrame:
         raise UsageError("no such toy")
     if deed == "die" or (deed == "die once" and mark.read_text() == "x"):
         os.kill(os.getpid(), signal.SIGKILL)
+    if deed == "wait once":
+        (marks / f"pid-{work.spec.seed}").write_text(str(os.getpid()))
+        time.sleep(120 if mark.read_text() == "x" else 0)
     if deed == "sleep":
         (marks / f"pid-{work.spec.seed}").write_text(str(os.getpid()))
         time.sleep(120)

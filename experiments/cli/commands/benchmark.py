@@ -42,6 +42,9 @@ EPILOG = r"""
 `slategym benchmark truth --profile smoke`\
 `slategym benchmark truth --scenarios News,Shop --strengths 0,1 --visits 10000 --seeds 2`
 
+**On a Ray cluster: what is missing is computed there, and kept here**\
+`slategym benchmark movielens --profile full --ray auto`
+
 **Other learners, your own among them**\
 `slategym benchmark movielens --agents plackett-luce,mine.agents:Mine`
 
@@ -115,6 +118,14 @@ def benchmark(
         int | None,
         typer.Option(help="Processes, 0 for this one only; by default one per processor."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Compute on this Ray cluster instead; auto: one that runs here, or else this "
+            "machine's processors (extra ray).",
+        ),
+    ] = None,
     open_report: Annotated[
         bool, typer.Option("--open", help="Open the report in a browser at the end.")
     ] = False,
@@ -146,6 +157,10 @@ def benchmark(
             raise UsageError(f"{option} is for the study log, not for {study}")
     if study == "log" and log is None:
         raise UsageError("which log? give its folder or name: slategym benchmark log my-log/")
+    if ray is not None:
+        from slategym.experiments.runs.run import check_where
+
+        check_where(workers, ray)
     weights = _weights(objective)
     learners = tuple(name.strip() for name in agents.split(",")) if agents else ()
     _check_words(study, profile, assumptions, learners, device)
@@ -164,6 +179,7 @@ def benchmark(
         profile=profile,
         out=out or Path("runs") / f"{kind}-{profile}",
         workers=default_workers() if workers is None else workers,
+        ray=ray,
         device=resolve_device(device),
         seeds=seeds,
         users=users,

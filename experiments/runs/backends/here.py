@@ -1,0 +1,46 @@
+"""Units one after the other, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from slategym.envs.names import UsageError
+from slategym.experiments.runs.errors import UnitError, describe
+from slategym.experiments.runs.progress import View
+from slategym.experiments.runs.schedule import Queue
+from slategym.experiments.runs.store import Store
+from slategym.experiments.runs.units import compute
+
+
+class Here:
+    """This process; a unit's error keeps its cause."""
+
+    def run(self, queue: Queue, store: Store, settings: Mapping[str, Any], view: View) -> None:
+        """See `Backend`."""
+        with one_torch_thread():
+            while (unit := queue.next()) is not None:
+                view.start(unit)
+                try:
+                    compute(unit, store, settings, partial(view.progress, unit))
+                except UsageError as error:
+                    raise UsageError(f"{unit.label}: {error}") from error
+                except Exception as error:
+                    raise UnitError(f"{unit.label}: {describe(error)}") from error
+                view.finish(unit)
+                queue.done(unit)
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """As on every backend, so that sums are taken in the same order."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
