@@ -23,8 +23,8 @@ EPILOG = r"""
 **On a Ray cluster**\
 `slategym search slateq --world InterestEvolution-v0 --ray auto`
 
-Interrupt it at any time: the same call goes on where it stopped. What was found is `OUT/found.json`;
-a learner's settings are what `--agent-set` of `slategym train` takes.
+Interrupt it at any time: the same call goes on where it stopped. What was found is
+`OUT/found.json`; a learner's settings are what `--agent-set` of `slategym train` takes.
 """
 
 
@@ -60,7 +60,7 @@ def search(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Search settings with Optuna: as many trials of as many slates for every policy (extra search).
+    """Search settings with Optuna, as many trials of as many slates for each (extra search).
 
     A trial of a learner trains with three quarters of its slates and reads with the rest; one of
     supervised reads with all. Selection people are read, whom no comparison meets.

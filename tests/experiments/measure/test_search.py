@@ -1,4 +1,4 @@
-"""A search: as many slates for each policy, resumed, and at least as good as what it tried first."""
+"""A search: as many slates for each policy, resumed where it stopped."""
 
 from __future__ import annotations
 
