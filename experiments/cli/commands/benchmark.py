@@ -141,7 +141,7 @@ def benchmark(
     grid = {"--scenarios": scenarios, "--strengths": strengths, "--visits": visits}
     if study == TRUTH:
         others = {"LOG": log, "--objective": objective, "--agents": agents, "--splits": splits}
-        others |= {"--slate-size": slate_size}
+        others |= {"--slate-size": slate_size, "--ray": ray}
         for option, value in others.items():
             if value is not None:
                 raise UsageError(f"{option} is for other studies, not for {TRUTH}")
