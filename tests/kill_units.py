@@ -72,7 +72,7 @@ def fit(folder: Path, epochs: int) -> Any:
         small_log(num_users=12, num_items=12),
         np.arange(10),
         MultiTaskSettings(width=8, feedforward=8, max_history=8),
-        TrainingSettings(epochs=epochs, patience=epochs, batch_events=16),
+        TrainingSettings(epochs=epochs, patience=epochs, batch_events=64),
         folder,
         validation=np.arange(10, 12),
         text_vectors_ND0=torch.zeros(12, 4),

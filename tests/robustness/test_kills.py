@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import kill_units
 import pytest
@@ -23,6 +26,8 @@ from slategym.models.tensor_files import read_tensors
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 HERE = Path(__file__).parent
+Work = Callable[[Path, int], Any]
+NAMES = {kill_units.fit: "fit", kill_units.train: "training"}
 FOLDERS = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
 
 
@@ -43,10 +48,11 @@ def workers_of(parent: int) -> list[int]:
     return found
 
 
-def wait_for_checkpoint(out: Path, process: subprocess.Popen[bytes], since: float) -> None:
+def wait_for_checkpoint(out: Path, process: Any, since: float) -> None:
     """Until some checkpoint was written after that moment, or all is over."""
     deadline = time.monotonic() + 120
-    while process.poll() is None:
+    going = process.poll if isinstance(process, subprocess.Popen) else lambda: process.exitcode
+    while going() is None:
         kept = [p for p in out.rglob("checkpoint.safetensors") if p.exists()]
         if any(path.stat().st_mtime > since for path in kept if path.exists()):
             return
@@ -130,14 +136,21 @@ def test_told_to_end_the_trainings_of_a_study_keep_a_checkpoint(tmp_path: Path) 
         assert int(read_tensors(path.with_name("checkpoint.safetensors"))[0]["steps"]) > 0
 
 
+def fork(what: Work, out: Path, size: int) -> Any:
+    """A process of its own, in which everything is imported already."""
+    process = multiprocessing.get_context("fork").Process(target=what, args=(out, size))
+    process.start()
+    return process
+
+
 def kill_often(
-    what: str, tmp_path: Path, size: int, kills: int, seed: int, until: float
+    what: Work, tmp_path: Path, size: int, kills: int, seed: int, until: float
 ) -> list[float]:
-    """Kill one process again and again, then let it end, and one that is left alone.
+    """Let one process end, then kill its like again and again, and let it end as a new program.
 
     Args:
-        what: "fit" or "training".
-        tmp_path: "out" and "whole" are made there.
+        what: the work, of a folder and a size.
+        tmp_path: "whole" and "out" are made there.
         size: epochs or steps.
         kills: how many; a process that ends before its kill does not count, and ends the row.
         seed: of the moments.
@@ -147,18 +160,18 @@ def kill_often(
         Seconds from each start to its kill.
     """
     chance, out, met = random.Random(seed), tmp_path / "out", list[float]()
+    what(tmp_path / "whole", size)
     while len(met) < kills:
         began = time.time()
-        process = start(what, out, size)
+        process = fork(what, out, size)
         wait_for_checkpoint(out, process, began)
         time.sleep(chance.random() * until)
-        if process.poll() is not None:
+        if not process.is_alive():
             break
         process.kill()
-        process.wait()
+        process.join()
         met.append(time.time() - began)
-    assert start(what, out, size).wait() == 0
-    assert start(what, tmp_path / "whole", size).wait() == 0
+    assert start(NAMES[what], out, size).wait() == 0
     assert not any(is_temporary(path) for path in out.rglob("*"))
     return met
 
@@ -170,9 +183,9 @@ def check_same_weights(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2_400)
+@pytest.mark.timeout(600)
 def test_a_fit_killed_twenty_times(tmp_path: Path) -> None:
-    met = kill_often("fit", tmp_path, size=120, kills=20, seed=2, until=0.3)
+    met = kill_often(kill_units.fit, tmp_path, size=60, kills=20, seed=2, until=0.2)
     print([round(seconds, 1) for seconds in met])
     assert len(met) == 20
     check_same_weights(tmp_path, "model.safetensors")
@@ -181,9 +194,9 @@ def test_a_fit_killed_twenty_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2_400)
+@pytest.mark.timeout(600)
 def test_a_training_killed_twenty_times(tmp_path: Path) -> None:
-    met = kill_often("training", tmp_path, size=48_000, kills=20, seed=3, until=0.3)
+    met = kill_often(kill_units.train, tmp_path, size=48_000, kills=20, seed=3, until=0.15)
     print([round(seconds, 1) for seconds in met])
     assert len(met) == 20
     check_same_weights(tmp_path, "agent.safetensors")
@@ -194,14 +207,15 @@ def test_a_training_killed_twenty_times(tmp_path: Path) -> None:
 def test_of_two_fits_in_one_cache_the_second_goes_on_when_the_first_is_killed(
     tmp_path: Path,
 ) -> None:
+    kill_units.fit(tmp_path / "whole", 20)
     out, began = tmp_path / "out", time.time()
-    first = start("fit", out, 120)
+    first = fork(kill_units.fit, out, 20)
     wait_for_checkpoint(out, first, began)
-    second = start("fit", out, 120)
+    second = fork(kill_units.fit, out, 20)
     time.sleep(1.0)
-    assert first.poll() is None and second.poll() is None
+    assert first.is_alive() and second.is_alive()
     first.kill()
-    first.wait()
-    assert second.wait() == 0
-    assert start("fit", tmp_path / "whole", 120).wait() == 0
+    first.join()
+    second.join()
+    assert second.exitcode == 0
     check_same_weights(tmp_path, "model.safetensors")

@@ -36,10 +36,11 @@ def test_steps_hold_on_to_nothing() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2_400)
+@pytest.mark.timeout(600)
 def test_a_hundred_thousand_of_a_learned_world_hold_on_to_nothing() -> None:
-    """25,000 steps of four users, whose sessions follow one another."""
-    told = list(benchmark().curve(learned_world(), steps=25_000, num_envs=4))
-    for point in told:
-        print(point)
+    """6,250 steps of sixteen users, whose sessions follow one another."""
+    told = []
+    for point in benchmark().curve(learned_world(), steps=6_250, num_envs=16):
+        print(point, flush=True)
+        told.append(point)
     check_flat(told[0], told[-1])
