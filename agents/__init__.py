@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from slategym.agents.check import check_agent as check_agent
     from slategym.agents.core.agent import Agent as Agent
     from slategym.agents.core.choice import ConditionalLogit as ConditionalLogit
+    from slategym.agents.core.evaluation import Evaluation as Evaluation
     from slategym.agents.core.limits import Limit as Limit
     from slategym.agents.core.limits import diversity_floor as diversity_floor
     from slategym.agents.core.limits import harm as harm
@@ -107,6 +108,7 @@ else:
             "slategym.agents.core.tuning": ("Tuned", "Tuning", "tune"),
             "slategym.agents.check": ("check_agent",),
             "slategym.agents.core.agent": ("Agent",),
+            "slategym.agents.core.evaluation": ("Evaluation",),
             "slategym.agents.core.limits": (
                 "Limit",
                 "diversity_floor",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -86,6 +86,7 @@ class Training:
         checkpoint_every: float = 60.0,
         chosen: Mapping[str, Any] | None = None,
         snapshots: int = 0,
+        watched: Callable[[Agent], Callback] | None = None,
     ) -> Agent:
         """Train to the end, from the folder's last checkpoint if there is one.
 
@@ -99,6 +100,7 @@ class Training:
             checkpoint_every: seconds between checkpoints.
             chosen: settings of policies chosen elsewhere, see `World.chosen`.
             snapshots: how often, evenly and at the end, what it would serve is kept (`snapshot`).
+            watched: from the learner to a further callback, such as `Evaluation`.
 
         Raises:
             UsageError: the learner cannot act in that world; the folder holds another training.
@@ -107,12 +109,14 @@ class Training:
         where = self.make_world(device) if world is None else world
         world = replace(where, chosen=chosen or {})
         agent = find_agent(self.agent)(world, self.settings, seeds=self.seeds)
+        watches = watched(agent) if watched is not None else None
 
         def told(now: Progress) -> bool | None:
             due = min(now.steps, now.total) * snapshots // now.total
             if due and not (snapshot(folder, due) / ABOUT).is_file():
                 agent.save(snapshot(folder, due), self.about)
-            return None if callback is None else callback(now)
+            asked = [one(now) for one in (watches, callback) if one is not None]
+            return False if False in asked else None
 
         return agent.learn(
             world,

@@ -13,7 +13,10 @@ from slategym.experiments.cli.options import AgentSettings, Device, WorldSetting
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
-    from slategym.agents.core.agent import Agent
+    from collections.abc import Callable, Mapping
+
+    from slategym.agents.core.agent import Agent, Callback
+    from slategym.agents.core.evaluation import Evaluation
     from slategym.experiments.measure.training import Training
 
 EPILOG = r"""
@@ -87,6 +90,17 @@ def train(
     checkpoint_every: Annotated[
         float, typer.Option(min=0.0, help="Seconds between checkpoints.")
     ] = 60.0,
+    evaluate_every: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Slates between two readings on selection people; the best model is kept in "
+            "FOLDER/best. 0: none.",
+        ),
+    ] = 0,
+    patience: Annotated[
+        int, typer.Option(min=0, help="Stop after so many readings without a new best. 0: go on.")
+    ] = 0,
 ) -> None:
     """Train a learner in a world; its folder is what `simulate` and `export` take.
 
@@ -115,6 +129,8 @@ def train(
     steps = said.steps if steps is None else steps
     if seed is None and seeds is None:
         seed, seeds = said.seed, said.seeds
+    if patience and not evaluate_every:
+        raise UsageError("--patience counts readings: say how often with --evaluate-every")
     if seed is not None and seeds is not None:
         raise UsageError("--seed trains one seed, --seeds N trains 0 to N - 1; give one of them")
     for name, what in ((agent, "an agent"), (world, "--world")):
@@ -155,14 +171,51 @@ def train(
     on = resolve_device(device)
     check_folder(folder)
     torch.set_num_threads(1)
+    readings: list[Evaluation] = []
     trained = training.run(
         folder,
+        watched=_watched(training, folder, evaluate_every, patience, tensorboard, readings)
+        if evaluate_every
+        else None,
         device=on,
         tensorboard=folder / "tensorboard" if tensorboard else None,
         progress=console.is_terminal,
         checkpoint_every=checkpoint_every,
     )
+    for point in (point for reading in readings for point in reading.points):
+        console.print(str(point))
     _print(training, trained, folder)
+
+
+def _watched(
+    training: Training,
+    folder: Path,
+    every: int,
+    patience: int,
+    tensorboard: bool,
+    readings: list[Evaluation],
+) -> Callable[[Agent], Callback]:
+    """Evaluation as it was asked for; it is appended, and told to event files."""
+    from slategym.agents.core.evaluation import Evaluation
+    from slategym.agents.core.reporting import events
+
+    def tell(steps: int, figures: Mapping[str, float]) -> None:
+        with events(folder / "tensorboard" if tensorboard else None) as write:
+            write(steps, figures)
+
+    def watched(agent: Agent) -> Callback:
+        reading = Evaluation(
+            agent,
+            every=every,
+            patience=patience,
+            folder=folder / "best",
+            about=training.about,
+            tell=tell,
+        )
+        readings.append(reading)
+        return reading
+
+    return watched
 
 
 def _print(training: Training, trained: Agent, folder: Path) -> None:

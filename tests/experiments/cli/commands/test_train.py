@@ -250,3 +250,22 @@ def test_killed_and_called_again_it_ends_as_the_unbroken_one(tmp_path: Path) -> 
     subprocess.run([*call, "broken"], cwd=tmp_path, check=True)
     subprocess.run([*call, "whole"], cwd=tmp_path, check=True)
     assert same(tmp_path / "broken", tmp_path / "whole")
+
+
+def test_it_is_read_while_it_learns(capsys: pytest.CaptureFixture[str]) -> None:
+    call = [*CALL, "--steps", "1600", "--evaluate-every", "400", "--tensorboard", "--out", "run"]
+    assert answer(build, call) == 0
+    err = capsys.readouterr().err
+    assert err.count(" slates: ") >= 3 and "the best so far" in err
+    best = load_agent("run/best", make_world(WORLD, num_items=50))
+    points = json.loads(Path("run/best/evaluations.json").read_text())
+    assert best.steps == max(points, key=lambda point: point["value"])["steps"]
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator("run/tensorboard")
+    events.Reload()
+    assert [event.step for event in events.Scalars("eval/mean_reward")] == [
+        point["steps"] for point in points
+    ]
+    assert answer(build, [*CALL, "--patience", "2"]) == 2
+    assert "--evaluate-every" in capsys.readouterr().err
