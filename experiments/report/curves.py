@@ -155,7 +155,8 @@ def _training(
             [_smooth(np.interp(step_T, line["steps"], line["return_mean"])) for line in every]
         )
         colour = colours.get(str(policy), INK)
-        panel.plot(step_T, value_ST.mean(0), color=colour, linewidth=1.4)
+        mark = "" if step_T[0] < step_T[-1] else "o"  # of one point
+        panel.plot(step_T, value_ST.mean(0), color=colour, marker=mark, markersize=4, linewidth=1.4)
         if len(every) > 1:
             low_T, high_T = value_ST.min(0), value_ST.max(0)
             panel.fill_between(step_T, low_T, high_T, color=colour, alpha=0.15, linewidth=0)
@@ -184,10 +185,11 @@ def _smooth(value_T: np.ndarray) -> np.ndarray:
 def fit_axis(panel: Axes, seen: Sequence[float], levels: Sequence[tuple[str, float]]) -> None:
     """An upright axis for what is drawn: levels inside are lines, those outside are arrows."""
     low, high = min(seen), max(seen)
-    room = 0.6 * max(high - low, 1e-9)
+    least = max(0.02 * abs(high), 1e-3)  # of one point, or of a line that is level
+    room = 0.6 * max(high - low, least)
     inside = [value for _, value in levels if low - room <= value <= high + room]
     low, high = min([low, *inside]), max([high, *inside])
-    margin = 0.12 * max(high - low, 1e-9)
+    margin = 0.12 * max(high - low, least)
     panel.set_ylim(low - margin, high + margin)
     for name, value in levels:
         if low <= value <= high:

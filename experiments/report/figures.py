@@ -90,7 +90,7 @@ def draw_ladder(result: Result, numbers: Numbers, folder: Path) -> Picture:
         panel.set_title(wrapped(place.heading, TITLE_WIDTH))
         panel.set_xlabel(f"return\n({study.unit})")
         panel.set_xlim(low, high)
-        panel.margins(y=0.04)
+        panel.set_ylim(-0.7, len(standings) - 0.2)  # room for the numbers
     names = [
         standing.policy + ("*" if standing.kind == "privileged" else "") for standing in standings
     ]

@@ -53,12 +53,19 @@ def _rule(result: Result) -> str:
     study = result.study
     opponent = study.roles.say(study.roles.opponent)
     quantiles = ", ".join(f"{q:.0%}" for q in QUANTILES)
+    why = (
+        " Under each title: its place in the ranker's order, what each head adds to its utility "
+        "above the mean of all that might be shown (log-odds), and the past click without which "
+        "that utility would fall most, whoever shows it."
+        if "ranker_place" in result.slates
+        else ""
+    )
     return (
         f"The same person at the same moment: after at most {MOMENT} slates of a session under "
         f"{opponent}, what each policy would show next, and what the person does with the same "
         f"luck. People are those nearest to the {quantiles} quantiles of what RL earns above "
         f"{opponent} in the rows; nobody was picked by hand. Of learners the first training seed "
-        "is shown. Why: what the ranker says of an item, whoever shows it."
+        f"is shown.{why}"
     )
 
 
@@ -167,7 +174,7 @@ def _column(
     notes = [_did(own)]
     if role != OPPONENT:
         gone = theirs[~theirs["item"].isin(own["item"])]
-        notes.append(_left_out(gone, len(own)))
+        notes.append(_left_out(gone, len(own), result.study.roles.say(shown[OPPONENT])))
     if tired := list(dict.fromkeys(asked.loc[asked["bores"], "topic"])):
         avoided = [topic for topic in tired if topic not in set(own["topic"])]
         if avoided:
@@ -220,11 +227,10 @@ def _did(own: pd.DataFrame) -> str:
     return f"{done}. Expected clicks {own['click_chance'].sum():.2f}."
 
 
-def _left_out(gone: pd.DataFrame, slots: int) -> str:
-    """Of the ranker's slate."""
+def _left_out(gone: pd.DataFrame, slots: int, opponent: str) -> str:
+    """Of the opponent's slate."""
     if gone.empty:
-        return "Shows what the ranker shows."
-    titles = listed([str(title) for title in gone["title"]])
+        return f"Shows what {opponent} shows."
     if len(gone) == slots:
-        return "Shows nothing of the ranker's slate."
-    return f"Leaves out of the ranker's slate: {titles}."
+        return f"Shows nothing of what {opponent} shows."
+    return f"Shows no {listed([str(title) for title in gone['title']])}, as {opponent} does."

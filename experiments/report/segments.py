@@ -33,7 +33,7 @@ def segments_section(
     found = numbers.segments
     if not found:
         return []
-    study, agent = result.study, numbers.verdict.agent
+    study, agent = result.study, numbers.speaker
     assert agent is not None
     body = [
         [
@@ -88,7 +88,7 @@ def _named(segment: Segment) -> str:
 def draw_segments(result: Result, numbers: Numbers, folder: Path) -> Picture | None:
     """A mark per kind of people, a panel per place; None: nothing sets people apart."""
     found, study = numbers.segments, result.study
-    agent = numbers.verdict.agent
+    agent = numbers.speaker
     if not found or agent is None:
         return None
     places = list(dict.fromkeys(s.place for s in found))

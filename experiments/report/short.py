@@ -17,7 +17,7 @@ from slategym.experiments.study import Place
 
 def short_section(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | None]:
     """A sentence per open place, and one on what a slate costs."""
-    study, agent = result.study, numbers.verdict.agent
+    study, agent = result.study, numbers.speaker
     if agent is None:
         return []
     lines = [

@@ -83,6 +83,11 @@ class Numbers:
         """The differences in the controls."""
         return tuple(c.difference for c in self.controls)
 
+    @property
+    def speaker(self) -> str | None:
+        """The learner that speaks for RL; of a verdict on several, the first that it names."""
+        return self.verdict.agent or next(iter(self.verdict.agents), None)
+
     def of(self, policy: str) -> Standing:
         """One policy."""
         return next(standing for standing in self.ladder if standing.policy == policy)
@@ -157,7 +162,7 @@ def _numbers(study: Study, rows: pd.DataFrame, curves: pd.DataFrame, starts: Sta
         verdict=Verdict("", "unsure", "", ()),
     )
     numbers = replace(numbers, verdict=load_object(study.rule)(study, numbers, rows))
-    agent = numbers.verdict.agent
+    agent = numbers.speaker
     if agent is None:
         return numbers
     return replace(numbers, segments=segments(study, rows, agent, study.roles.opponent))

@@ -81,3 +81,9 @@ def test_it_prints_without_half_empty_pages(browser: Browser, report: Path, pict
     page.print(path)
     assert path.read_bytes().startswith(b"%PDF")
     assert page.errors == []
+    reason = "what is on a page is not read without pypdfium2"
+    pdf = pytest.importorskip("pypdfium2", reason=reason).PdfDocument(path)
+    for number in range(len(pdf) - 1):  # the last page ends where the report does
+        grey = np.asarray(pdf[number].render(scale=0.3).to_pil().convert("L"))
+        inked = np.flatnonzero((grey < 200).any(axis=1))
+        assert inked.max() > 0.6 * len(grey), f"page {number + 1} is nearly half empty"

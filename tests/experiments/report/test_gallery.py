@@ -1,0 +1,144 @@
+"""Slates of people in a report, and what stands beside them; figures that follow the page."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import numbers_of, result, slate_rows, traits_told, with_people
+
+from slategym.experiments.report.curves import fit_axis, flat_curves
+from slategym.experiments.report.figures import panels_of
+from slategym.experiments.report.gallery import QUANTILES, gallery_section
+from slategym.experiments.report.ledger import Ledger
+from slategym.experiments.report.markup import prose
+from slategym.experiments.report.origin import origin, origin_line
+from slategym.experiments.report.results import Result
+from slategym.experiments.report.short import cost_section, short_section
+from slategym.experiments.report.svg import drawn, in_page, palette, variable
+from slategym.experiments.report.words import known_as, told_columns
+
+
+@pytest.fixture(scope="module")
+def found() -> Result:
+    return with_people(result())
+
+
+def text_of(parts: list[str | None]) -> str:
+    return re.sub(r"<[^>]+>", " ", "".join(part for part in parts if part))
+
+
+def test_people_are_those_at_the_quantiles_and_everybodys_slate_is_there(found: Result) -> None:
+    html = "".join(part for part in gallery_section(found, Ledger()) if part)
+    users = [int(user) for user in re.findall(r"<summary>User (\d+)", html)]
+    at = found.slates.drop_duplicates("user").set_index("user")["quantile"]
+    assert at[users].to_numpy() == pytest.approx(QUANTILES, abs=0.02)
+    assert html.count('class="slate ') == 3 * len(QUANTILES)
+    asked = found.slates[found.slates["asked"] & (found.slates["user"] == users[0])]
+    first = html[: html.index("</details>")]
+    assert all(title in first for title in asked["title"])
+    assert "clicked, like" in first and "because of A film of" in first
+    assert "heavy, job" in first or "light, job" in first
+
+
+def test_slates_that_are_always_the_same_are_said_to_be(found: Result) -> None:
+    said = text_of(gallery_section(found, Ledger()))
+    assert "shows the very slates of the tuned diversity cap (supervised-capped)" in said
+    other = found.slates.copy()
+    mine = (other["role"] == "rl") & other["asked"] & (other["user"] == 4)
+    other.loc[mine, "item"] = other.loc[mine, "item"] + 1
+    said = text_of(gallery_section(replace(found, slates=other), Ledger()))
+    assert "shows the very slates" not in said
+
+
+def test_a_study_without_slates_says_nothing_of_them(found: Result) -> None:
+    assert gallery_section(replace(found, slates=pd.DataFrame()), Ledger()) == []
+    assert cost_section(replace(found, serving={}), Ledger()) == []
+
+
+def test_a_strangers_title_is_text(found: Result) -> None:
+    evil = slate_rows(("supervised", "supervised-capped", "plackett-luce"))
+    evil["title"] = "<script>x</script>"
+    html = "".join(p for p in gallery_section(replace(found, slates=evil), Ledger()) if p)
+    assert "<script>" not in html and "&lt;script&gt;" in html
+
+
+def test_the_lead_is_said_in_per_cent_with_what_it_costs(found: Result) -> None:
+    numbers = numbers_of(traits_told(found.rows))
+    said = text_of(short_section(found, numbers, Ledger()))
+    lead = numbers.find("plackett-luce", "supervised", "world")
+    assert lead is not None
+    share = lead.estimate.value / numbers.of("supervised").mean["world"].value
+    assert f"{share:+.1%}" in said and lead.estimate.signed() in said
+    assert "4.0 ms" in said and "clearly ahead" in said
+    assert {s.trait for s in numbers.segments} == {"activity", "job"}
+
+
+def test_names_that_people_know_stand_beside_the_codes(found: Result) -> None:
+    assert known_as(found.study, "plackett-luce") == "RL on slates (plackett-luce)"
+    assert known_as(found.study, "supervised") == "the supervised ranker (supervised)"
+    assert known_as(found.study, "random") == "random"
+    assert prose("as `gems` does, <b>") == "as <code>gems</code> does, &lt;b&gt;"
+
+
+def test_a_column_of_zeros_is_left_out(found: Result) -> None:
+    rows = found.rows.assign(bored_share=0.0)
+    numbers = numbers_of(rows)
+    place = found.study.place("world")
+    columns = told_columns(numbers.ladder, place)
+    assert "bored_share" not in columns and "clicks" in columns
+    assert not any(name.startswith("trait_") for name in columns)
+
+
+def test_a_curve_that_does_not_rise_is_named() -> None:
+    step_T = np.arange(40.0)
+    rng = np.random.default_rng(1)
+    lines = [
+        pd.DataFrame(
+            {
+                **{"policy": name, "trained_in": "world", "split": 0, "seed": seed},
+                **{"steps": step_T, "return_mean": slope * step_T + rng.normal(0, 0.3, 40)},
+            }
+        )
+        for name, slope in (("rises", 0.1), ("falls", -0.1), ("flat", 0.0))
+        for seed in range(3)
+    ]
+    assert list(flat_curves(pd.concat(lines))) == [("falls", "world"), ("flat", "world")]
+
+
+def test_an_axis_fits_what_is_drawn_and_points_at_the_rest() -> None:
+    _, (panel,) = panels_of(1, 1, 2.0)
+    fit_axis(panel, [20.0, 22.0], [("near", 21.5), ("far", 39.0), ("low", 1.0)])
+    low, high = panel.get_ylim()
+    assert 18 < low < 20 and 22 < high < 24
+    words = [text.get_text().strip() for text in panel.texts]
+    assert words == ["near", "↑ far 39.0", "↓ low 1.0"]
+
+
+def test_a_figure_takes_the_colours_of_the_page() -> None:
+    figure, panels = panels_of(1, 2, 2.0)
+    panels[0].plot([0, 1], color="#0072B2")
+    panels[1].plot([0, 1], "D", color="#333333", markerfacecolor="white")
+    html = in_page(drawn(figure, "one"), 'a "line"')
+    assert not re.findall(r"(?<!, )#[0-9a-f]{6}", html)  # every colour has a name
+    assert "var(--paper, #ffffff)" in html and "var(--c-0072b2, #0072b2)" in html
+    assert 'aria-label="a &quot;line&quot;"' in html and "<metadata" not in html
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert ids and all(name.startswith("one-") for name in ids) and len(ids) == len(set(ids))
+    light, dark = re.findall(r"--c-0072b2: (#[0-9a-f]{6})", palette(html))[:2]
+    assert light == "#0072b2" and int(dark[1:3], 16) > int(light[1:3], 16)
+    assert variable("#000000").startswith("var(--ink")
+    assert drawn(figure, "one") == drawn(figure, "one")
+
+
+def test_where_it_was_made_is_said(found: Result, tmp_path: Path) -> None:
+    made = origin()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", made["date"]) and made["version"] and made["machine"]
+    assert re.fullmatch(r"([0-9a-f]{7,}\+?)?", made["commit"])
+    line = origin_line(found.made, "slategym benchmark x")
+    assert line is not None and "2026-11-29" in line and "commit abc1234" in line
+    assert origin_line({}, "x") is None
