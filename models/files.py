@@ -119,6 +119,13 @@ def is_temporary(path: Path) -> bool:
     return TEMPORARY.fullmatch(path.name) is not None
 
 
+def sweep(path: Path) -> None:
+    """Remove what killed processes left of this file half-written: for who alone writes it."""
+    for part in path.parent.glob(f".{path.stem}-*{path.suffix}"):
+        if is_temporary(part):
+            part.unlink(missing_ok=True)
+
+
 def _sync(path: Path) -> None:
     if path.is_dir() and os.name == "nt":  # where folders cannot be opened
         return

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from slategym.models.checksums import Damaged, set_aside
-from slategym.models.files import atomic_path
+from slategym.models.files import atomic_path, sweep
 
 logger = logging.getLogger(__name__)
 
@@ -73,12 +73,17 @@ def previous(path: Path) -> Path:
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
+def _new(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.new{path.suffix}")
+
+
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:
-    """Write a checkpoint; the last one becomes the previous one.
+    """Write a checkpoint; the last one becomes the previous one, and half a one is removed.
 
     Args, raises: as `write_tensors`.
     """
-    new = path.with_name(f"{path.stem}.new{path.suffix}")
+    new = _new(path)
+    sweep(new)
     write_tensors(new, tensors, notes)
     if path.is_file():
         os.replace(path, previous(path))
@@ -101,6 +106,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | No
 
 def remove_checkpoints(path: Path, *, but_last: bool = False) -> None:
     """Delete checkpoints, those set aside and a half-kept one too; `but_last`: keep the last."""
+    sweep(_new(path))
     for part in path.parent.glob(f"{path.stem}*{path.suffix}*"):
         if not (but_last and part == path):
             part.unlink(missing_ok=True)

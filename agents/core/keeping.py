@@ -12,9 +12,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from slategym.agents.core.files import BEGUN, CHECKPOINT, FORMAT, set_damage_aside
+from slategym.agents.core.files import ABOUT, BEGUN, CHECKPOINT, FORMAT, WEIGHTS, set_damage_aside
 from slategym.envs.names import UsageError
 from slategym.models.checksums import read_json
+from slategym.models.files import sweep
 from slategym.models.status import Status, telling, write_status
 from slategym.models.tensor_files import load_checkpoint, save_checkpoint
 
@@ -46,6 +47,8 @@ class Keeping:
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.folder / ".lock", timeout=0):
+                for name in (BEGUN, WEIGHTS, ABOUT):
+                    sweep(self.folder / name)
                 yield
         except Timeout:
             raise UsageError(

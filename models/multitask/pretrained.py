@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from slategym.envs.names import UsageError
 from slategym.models.checksums import Damaged, check_files, read_json, sha256_of, with_checksum
-from slategym.models.files import atomic_path
+from slategym.models.files import atomic_path, sweep
 from slategym.models.multitask.card import card_text
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.vocabulary import Vocabulary
@@ -55,6 +55,8 @@ def write_model(model: MultiTaskBert, folder: str | Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)  # while its files change, it is no complete model
     (folder / VOCABULARY).unlink(missing_ok=True)
+    for name in PUBLISHED:
+        sweep(folder / name)
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }

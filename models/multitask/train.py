@@ -24,6 +24,7 @@ from torch import Tensor
 from slategym.models.checksums import Damaged, set_aside
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
+from slategym.models.files import sweep
 from slategym.models.hashes import content_hash, hash_of
 from slategym.models.multitask.biases import fitted_tasks, item_biases
 from slategym.models.multitask.crossfit import cross_fit
@@ -335,6 +336,7 @@ def write(model: MultiTaskBert, folder: Path, about: dict[str, Any], *, files: b
         return
     model.save_pretrained(folder)
     remove_checkpoints(folder / CHECKPOINT)
+    sweep(folder / BEGUN)
     (folder / BEGUN).unlink(missing_ok=True)  # config.json says that it is finished
 
 

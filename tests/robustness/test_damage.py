@@ -233,6 +233,37 @@ def test_the_last_two_checkpoints_are_kept_and_the_older_one_helps(
     assert not list(tmp_path.iterdir())
 
 
+HALF = "-0123456789ab"  # what killed processes call half a file: `.NAME-....SUFFIX`
+
+
+def test_half_a_checkpoint_does_not_stay(tmp_path: Path) -> None:
+    path, half = tmp_path / CHECKPOINT, tmp_path / f".checkpoint.new{HALF}.safetensors"
+    other = tmp_path / f".else{HALF}.safetensors"
+    for file in (half, other):
+        file.write_text("half")
+    save_checkpoint(path, {"x": torch.ones(1)}, {})
+    assert set(tmp_path.iterdir()) == {path, other}
+    half.write_text("half, with a seed of private noise")
+    remove_checkpoints(path)
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_half_files_in_a_models_and_a_trainings_folder_do_not_stay(tmp_path: Path) -> None:
+    model, run = tmp_path / "model", tmp_path / "run"
+    left = [
+        *(model / f".{name}" for name in (f"model{HALF}.safetensors", f"config{HALF}.json")),
+        model / f".fit{HALF}.json",
+        *(run / f".{name}{HALF}.json" for name in ("training", "agent")),
+        run / f".agent{HALF}.safetensors",
+    ]
+    for file in left:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("half")
+    fit(model)
+    training().run(run)
+    assert not [file for file in left if file.exists()]
+
+
 @pytest.mark.parametrize("at", [0.3, 0.6, 0.99])
 def test_any_bit_of_tensors_and_notes_counts(tmp_path: Path, at: float) -> None:
     path = tmp_path / "x.safetensors"
