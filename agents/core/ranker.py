@@ -20,10 +20,11 @@ from slategym.agents.core.choice import (
 from slategym.agents.slates.top import FORBIDDEN, allowed_only
 from slategym.envs.choice import MultinomialLogit, MultinomialProportional
 from slategym.envs.names import UsageError
-from slategym.envs.types import Observation, World
+from slategym.envs.types import Observation, World, map_tensors
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
 from slategym.models.multitask.query import Query
 
+MOST_PAIRS = 2**27  # users by items that are looked at together: 512 MiB for each of their numbers
 Heads = Callable[[str], Tensor]  # from a head's name to what it says of some items, (B, K)
 
 
@@ -55,9 +56,24 @@ class Ranker:
     def retrieve(self, observation: Observation, count: int) -> Retrieved:
         """The `count` best items of the catalogue that may be shown, or all if there are fewer.
 
+        Of many users and items, so many users at a time that (users, N) stays within MOST_PAIRS.
+
         Raises:
             ValueError: if the observation has no state embedding.
         """
+        B, at_once = len(observation.step), max(1, MOST_PAIRS // len(self.encoder.items_ND))
+        if at_once >= B:
+            return self._retrieve(observation, count)
+        parts = [
+            self._retrieve(
+                map_tensors(lambda x, at=at: x[at : at + at_once], observation),  # type: ignore[misc]
+                count,
+            )
+            for at in range(0, B, at_once)
+        ]
+        return Retrieved(*(torch.cat(both) for both in zip(*parts, strict=True)))
+
+    def _retrieve(self, observation: Observation, count: int) -> Retrieved:
         query = self.encoder.asked(observation)
         with torch.no_grad():
             click_BN = allowed_only(self.log_odds("click", query, None), observation.allowed)

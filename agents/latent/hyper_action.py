@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slategym.agents.latent.sac import mlp
+from slategym.agents.slates.retrieval import best_products
 from slategym.envs.names import UsageError
 
 HIDDEN = 256  # width of the actor's one hidden layer
@@ -63,7 +64,7 @@ def what_it_shows(phi_SNE: Tensor, hyper_SME: Tensor, num_slots: int) -> Tensor:
 
     Of the whole catalogue, whatever was on offer.
     """
-    id_SMK = (hyper_SME @ phi_SNE.transpose(1, 2)).topk(num_slots, dim=2).indices
+    _, id_SMK = best_products(hyper_SME, phi_SNE, num_slots)
     return inferred(phi_SNE, id_SMK, torch.ones_like(id_SMK, dtype=phi_SNE.dtype))
 
 
