@@ -48,6 +48,10 @@ MEANS = (
     "lost in the true world by taking the policy that is best in the learned one, as a share of "
     "the best one's return. Intervals of shares: 95 %, Clopper and Pearson."
 )
+UNITS = (
+    "Differences to the tuned supervised ranker as shares of what it earns; headroom, the planner "
+    "minus greedy, in reward a session and as a share of greedy; 95 % intervals over people."
+)
 COLOURS = {"learned": "#0072B2", "truth": "#D55E00"}
 WHOLE = 307_200  # slates of a learner's training at a share of 1
 CLAIMS = ("scenario", "strength", "visits", "seed", "under", "claim", "truth", "serves")
@@ -214,7 +218,7 @@ def _parts(grid: Grid, pictures: Sequence[Picture]) -> Iterator[tuple[str, str, 
     note = element("p", MEANS, class_="soft")
     yield "rates", "How often", section("rates", "How often verdicts are right", rates, note)
     heads, body = _claims(grid)
-    every = table("Every verdict and its truth", heads, body, wide=True)
+    every = table(UNITS, heads, body, wide=True)
     yield "cells", "Every verdict", section("cells", "Every verdict and its truth", every)
     heads, body = _policies(grid)
     told = table("True return, share of what greedy told the truth earns", heads, body, wide=True)
@@ -317,7 +321,7 @@ def markdown_of(grid: Grid, pictures: Sequence[Picture]) -> str:
     lines += [f"- {sentence}" for sentence in sentences(grid)] + [""]
     lines += [*markdown.table(HEADS, _rates(grid)), "", MEANS, ""]
     heads, body = _claims(grid)
-    lines += ["## Every verdict and its truth", "", *markdown.table(heads, body), ""]
+    lines += ["## Every verdict and its truth", "", UNITS, "", *markdown.table(heads, body), ""]
     heads, body = _policies(grid)
     lines += ["## Policies in the true world", ""]
     lines += ["True return as a share of what greedy told the truth earns, mean over seeds.", ""]
