@@ -161,9 +161,13 @@ class Asked:
             raise UsageError(f"seeds must be at least 1, got {self.seeds}")
         if self.users is not None and self.users < 8:
             raise UsageError(f"users must be at least 8, got {self.users}")
-        given = {"strengths": self.strengths, "visits": self.visits, "seeds": self.seeds}
+        given: dict[str, Any] = {
+            "strengths": self.strengths,
+            "visits": self.visits,
+            "seeds": self.seeds,
+        }
         given |= {"users": self.users, "people": self.users, "assumptions": self.assumptions}
-        return replace(size, **{name: x for name, x in given.items() if x is not None})  # type: ignore[arg-type]
+        return replace(size, **{name: x for name, x in given.items() if x is not None})
 
     @property
     def command(self) -> str:

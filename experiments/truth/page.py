@@ -97,10 +97,10 @@ def sentences(grid: Grid) -> Iterator[str]:
         f"the learned world likes best loses {100 * whole.regret:.1f} % of the best one's true "
         "return."
     )
-    found = power(grid.claims)
+    able = power(grid.claims)
     yield (
-        f"Power: told the truth, a planner is clearly ahead of greedy in {found.of} of "
-        f"{whole.cells} cells, and of these verdicts say “RL wins” in {found}."
+        f"Power: told the truth, a planner is clearly ahead of greedy in {able.of} of "
+        f"{whole.cells} cells, and of these verdicts say “RL wins” in {able}."
     )
 
 

@@ -104,11 +104,14 @@ def grid_of(asked: Asked, store: Store) -> Grid:
     def rows(name: str) -> pd.DataFrame:
         return pd.concat([getattr(one, name) for one in found], ignore_index=True)
 
+    comparisons, policies, watched = map(rows, ("comparisons", "policies", "watched"))
     return Grid(
-        size,
-        asked.command,
-        pd.DataFrame(logs),
-        pd.DataFrame([one.claim for one in found]),
-        *(rows(name) for name in ("comparisons", "policies", "watched")),
+        size=size,
+        command=asked.command,
+        logs=pd.DataFrame(logs),
+        claims=pd.DataFrame([one.claim for one in found]),
+        comparisons=comparisons,
+        policies=policies,
+        watched=watched,
         seconds=sum(store.seconds(unit) for unit in units.values()),
     )

@@ -110,7 +110,7 @@ def told(work: Work) -> pd.DataFrame:
     world, met = _met(spec)
     here = living(world, met)
     everybody_U = torch.arange(here.population.size, dtype=torch.int32)
-    found = []
+    found = list[pd.DataFrame]()
     for name in ("random", "greedy", "planner"):
         policy: Policy
         if name == "planner":

@@ -17,8 +17,8 @@ from slategym.envs.names import UsageError, lookup
 from slategym.envs.settings import Amount, Count, check_kinds, kinds_of_function
 from slategym.envs.types import World
 from slategym.models.data.log import Log
-from slategym.models.multitask.fit import TrainingSettings
 from slategym.models.multitask.settings import MultiTaskSettings
+from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.people.registry import find_family
 from slategym.models.simulator.assumptions import Assumptions, find_assumptions
 from slategym.models.simulator.builder import Recipe, WorldSettings, builder_of

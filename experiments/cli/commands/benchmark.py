@@ -212,12 +212,12 @@ def _truth(
     open_report: bool,
 ) -> None:
     """The grid of logs whose truth is known."""
-    given = {
-        "scenarios": _listed(scenarios, str, "--scenarios"),
-        "strengths": _listed(strengths, float, "--strengths"),
-        "visits": _listed(visits, int, "--visits"),
-        "assumptions": _listed(assumptions, str, "--assumptions"),
-    }
+    named, supposed = (
+        _listed(text, str, option)
+        for text, option in ((scenarios, "--scenarios"), (assumptions, "--assumptions"))
+    )
+    strong = _listed(strengths, float, "--strengths")
+    sizes = _listed(visits, int, "--visits")
     from slategym.experiments.runs.run import default_workers
     from slategym.experiments.truth.grid import Asked
     from slategym.experiments.truth.run import run_truth
@@ -227,9 +227,12 @@ def _truth(
             profile=profile,
             out=out or Path("runs") / f"{TRUTH}-{profile}",
             workers=default_workers() if workers is None else workers,
+            scenarios=named,
+            strengths=strong,
+            visits=sizes,
             seeds=seeds,
             users=users,
-            **given,
+            assumptions=supposed,
         )
     )
     plain_console(stderr=True).print(f"report: {report}", highlight=False, soft_wrap=True)
