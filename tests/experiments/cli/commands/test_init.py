@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,35 @@ from slategym.experiments.cli.main import answer, build
 from slategym.experiments.cli.starter import KINDS, words_of, write_starter
 
 
-def test_every_package_passes_its_own_test(tmp_path: Path) -> None:
-    """All five in one process: what takes long is to import torch."""
+@pytest.fixture
+def forgets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Modules of a package that is gone are not found by the next."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith(("my_", "test_my_")):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_package_passes_its_own_test(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgets: None
+) -> None:
+    """In this process, function by function: pytest on all of them is the slow test below."""
+    write_starter(kind, f"my-{kind}", tmp_path)
+    folder = tmp_path / f"my-{kind}"
+    for place in (folder, folder / "tests"):
+        monkeypatch.syspath_prepend(str(place))
+    module = importlib.import_module(f"test_my_{kind.replace('-', '_')}")
+    tests = [x for name, x in vars(module).items() if name.startswith("test_") and callable(x)]
+    assert tests
+    for test in tests:
+        asked = inspect.signature(test).parameters
+        test(**({"tmp_path": tmp_path / "run"} if "tmp_path" in asked else {}))
+
+
+@pytest.mark.slow  # imports all of slategym anew
+def test_every_package_passes_its_own_test_by_pytest(tmp_path: Path) -> None:
     for kind in KINDS:
         write_starter(kind, f"my-{kind}", tmp_path)
     folders = [str(tmp_path / f"my-{kind}") for kind in KINDS]
