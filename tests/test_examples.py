@@ -144,3 +144,17 @@ def test_the_journey_trains_compares_and_serves(
     assert (tmp_path / "out" / "policy.pt").is_file()
     assert "first slate: [" in capsys.readouterr().out
     del sys.modules["train_and_serve"]
+
+
+def test_settings_are_tuned_with_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
+    optuna = pytest.importorskip("optuna", reason="needs optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "tuning"))
+    tuning = importlib.import_module("tune_with_optuna")
+    study = tuning.tune(trials=2, steps=4_200)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE"]
+    values = [trial.value for trial in study.trials]
+    assert study.best_value == max(values) > 0
+    assert len(study.trials[0].intermediate_values) >= 2
+    assert set(study.best_params) == {"learning_rate", "gamma"}
+    del sys.modules["tune_with_optuna"]

@@ -167,12 +167,14 @@ class WideValues(nn.Module):
         num_items = self.about_NI.shape[0]
         user_BJ = torch.cat([self.reader.about_users(reading), about_BJ], 1)
         user_BZ = self._through(user_BJ, slice(0, self.num_user)) + self.first.bias
-        of_all = id_BC is None or id_BC.numel() >= num_items
+        exporting = torch.compiler.is_exporting()  # the number of users stays free: not asked
+        of_all = id_BC is None or exporting or id_BC.numel() >= num_items
         item_NZ = self._of_items(self.about_NI) if of_all else None  # of many, only those asked of
         width = num_items if id_BC is None else id_BC.shape[1]
         tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
         size = max(1, PAIRS_AT_ONCE // max(1, width))
-        if tracing or size >= len(user_BZ):  # a recording would fix how many parts there are
+        # a recording would fix how many parts there are
+        if tracing or exporting or size >= len(user_BZ):
             return self._of_pairs(reading, user_BZ, id_BC, item_NZ, tasks)
         parts = []
         for begin in range(0, len(user_BZ), size):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +14,7 @@ from slategym.experiments.cli.options import AgentSettings, Device, WorldSetting
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from slategym.agents.core.agent import Agent, Callback
-    from slategym.agents.core.evaluation import Evaluation
+    from slategym.agents.core.agent import Agent
     from slategym.experiments.measure.training import Training
 
 EPILOG = r"""
@@ -87,6 +85,12 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write event files into the folder.")
     ] = False,
+    report_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Tell each cycle's figures to wandb or mlflow too; repeatable."
+        ),
+    ] = None,
     checkpoint_every: Annotated[
         float, typer.Option(min=0.0, help="Seconds between checkpoints.")
     ] = 60.0,
@@ -151,9 +155,12 @@ def train(
     own = read_agent_settings(agent, agent_settings, steps)
     import torch
 
+    from slategym.experiments.cli.training_told import Told
     from slategym.experiments.measure.training import Training
     from slategym.experiments.runs.store import check_folder
+    from slategym.models.multitask.reporters import check_reporters
 
+    check_reporters(report_to or ())
     training = Training(
         agent,
         world,
@@ -171,51 +178,19 @@ def train(
     on = resolve_device(device)
     check_folder(folder)
     torch.set_num_threads(1)
-    readings: list[Evaluation] = []
-    trained = training.run(
-        folder,
-        watched=_watched(training, folder, evaluate_every, patience, tensorboard, readings)
-        if evaluate_every
-        else None,
-        device=on,
-        tensorboard=folder / "tensorboard" if tensorboard else None,
-        progress=console.is_terminal,
-        checkpoint_every=checkpoint_every,
-    )
-    for point in (point for reading in readings for point in reading.points):
+    with Told(training, folder, report_to or (), tensorboard) as told:
+        trained = training.run(
+            folder,
+            device=on,
+            callback=told.progress,
+            tensorboard=folder / "tensorboard" if tensorboard else None,
+            progress=console.is_terminal,
+            checkpoint_every=checkpoint_every,
+            watched=partial(told.reading, evaluate_every, patience) if evaluate_every else None,
+        )
+    for point in told.points:
         console.print(str(point))
     _print(training, trained, folder)
-
-
-def _watched(
-    training: Training,
-    folder: Path,
-    every: int,
-    patience: int,
-    tensorboard: bool,
-    readings: list[Evaluation],
-) -> Callable[[Agent], Callback]:
-    """Evaluation as it was asked for; it is appended, and told to event files."""
-    from slategym.agents.core.evaluation import Evaluation
-    from slategym.agents.core.reporting import events
-
-    def tell(steps: int, figures: Mapping[str, float]) -> None:
-        with events(folder / "tensorboard" if tensorboard else None) as write:
-            write(steps, figures)
-
-    def watched(agent: Agent) -> Callback:
-        reading = Evaluation(
-            agent,
-            every=every,
-            patience=patience,
-            folder=folder / "best",
-            about=training.about,
-            tell=tell,
-        )
-        readings.append(reading)
-        return reading
-
-    return watched
 
 
 def _print(training: Training, trained: Agent, folder: Path) -> None:

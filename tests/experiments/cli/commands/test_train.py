@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -23,6 +23,7 @@ from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.measure.training import Training
+from slategym.models.multitask.reporters import REPORTERS
 
 WORLD = "Sardine-SlateTopK-Bored-v0"
 ENTRY = PolicyEntry("learner", "counts", None, f"{Counting.__module__}:Counting")
@@ -252,8 +253,29 @@ def test_killed_and_called_again_it_ends_as_the_unbroken_one(tmp_path: Path) -> 
     assert same(tmp_path / "broken", tmp_path / "whole")
 
 
-def test_it_is_read_while_it_learns(capsys: pytest.CaptureFixture[str]) -> None:
+class Kept:
+    """A reporter that remembers; the last one made is found by the test."""
+
+    told: ClassVar[list[tuple[int, set[str]]]] = []
+    closed: ClassVar[list[bool]] = []
+
+    def __init__(self, folder: Path, label: str, settings: Mapping[str, Any]) -> None:
+        assert folder == Path("run/reports") and settings["num_steps"] == 1600
+        assert settings["world"] == f"slategym/{WORLD}"
+
+    def record(self, epoch: int, values: Mapping[str, float]) -> None:
+        self.told.append((epoch, set(values)))
+
+    def close(self) -> None:
+        self.closed.append(True)
+
+
+def test_it_is_read_while_it_learns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     call = [*CALL, "--steps", "1600", "--evaluate-every", "400", "--tensorboard", "--out", "run"]
+    call += ["--report-to", "kept"]
+    monkeypatch.setitem(REPORTERS, "kept", Kept)
     assert answer(build, call) == 0
     err = capsys.readouterr().err
     assert err.count(" slates: ") >= 3 and "the best so far" in err
@@ -267,5 +289,12 @@ def test_it_is_read_while_it_learns(capsys: pytest.CaptureFixture[str]) -> None:
     assert [event.step for event in events.Scalars("eval/mean_reward")] == [
         point["steps"] for point in points
     ]
+    steps = [step for step, tags in Kept.told if "eval/mean_reward" in tags]
+    assert steps == [point["steps"] for point in points]
+    assert [step for step, tags in Kept.told if "time/fps" in tags][-1] == 1600
+    assert [step for step, _ in Kept.told] == sorted(step for step, _ in Kept.told)
+    assert Kept.closed == [True]
+    assert answer(build, [*CALL, "--report-to", "wnadb"]) == 2
+    assert "did you mean 'wandb'" in capsys.readouterr().err
     assert answer(build, [*CALL, "--patience", "2"]) == 2
     assert "--evaluate-every" in capsys.readouterr().err

@@ -1,0 +1,81 @@
+"""Whom `slategym train` tells: event files, reporters, and a reading on selection people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+
+from slategym.agents.core.agent import Agent, Callback, Progress
+from slategym.agents.core.evaluation import Evaluated, Evaluation
+from slategym.agents.core.reporting import events
+from slategym.experiments.measure.training import Training
+from slategym.models.multitask.reporters import Reporter, open_reporters
+
+BEST = "best"  # in the training's folder
+
+
+class Told:
+    """A training's readers, open while it goes on.
+
+    Args:
+        training: that they are told of.
+        folder: of the training.
+        reporters: by name, as `slategym fit --report-to` takes them.
+        tensorboard: whether readings on selection people go into event files.
+    """
+
+    def __init__(
+        self, training: Training, folder: Path, reporters: Sequence[str], tensorboard: bool
+    ) -> None:
+        self._training, self._folder, self._names = training, folder, reporters
+        self._events = folder / "tensorboard" if tensorboard else None
+        self._reporters: list[Reporter] = []
+        self._readings: list[Evaluation] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Told:
+        settings = {**asdict(self._training.settings), **self._training.about}
+        self._reporters = open_reporters(self._names, self._folder, self._training.name, settings)
+        for reporter in self._reporters:
+            self._stack.callback(reporter.close)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def points(self) -> list[Evaluated]:
+        """What was read on selection people."""
+        return [point for reading in self._readings for point in reading.points]
+
+    def progress(self, now: Progress) -> None:
+        """A cycle is over; its figures go to the reporters, event files have them already."""
+        for reporter in self._reporters:
+            reporter.record(now.steps, now.figures)
+
+    def reading(self, every: int, patience: int, agent: Agent) -> Callback:
+        """A reading of this learner every so many slates, told as everything else."""
+        found = Evaluation(
+            agent,
+            every=every,
+            patience=patience,
+            folder=self._folder / BEST,
+            about=self._training.about,
+            tell=self._read,
+        )
+        self._readings.append(found)
+        return found
+
+    def _read(self, steps: int, figures: Mapping[str, float]) -> None:
+        with events(self._events) as write:
+            write(steps, figures)
+        for reporter in self._reporters:
+            reporter.record(steps, figures)
