@@ -144,9 +144,7 @@ def utilities(
     encoded: Encoded = encoder.read(arrival)
     for step, lived in enumerate(past):
         now_B = at.step > step  # whose moment lies further on
-        after = encoder.after(
-            encoded, lived.item_B, lived.feedback_BM, lived.took_B & now_B, lived.context
-        )
+        after = encoder.after(encoded, lived.item_B, lived.feedback_BM, lived.took_B, lived.context)
         encoded = mapped(
             lambda new, old, n=now_B: torch.where(n.view(-1, *[1] * (new.ndim - 1)), new, old),
             after,

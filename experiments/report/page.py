@@ -87,6 +87,8 @@ details.person { border: 1px solid var(--line); border-radius: .3rem; padding: .
 .slate h4 { margin: .7rem 0 .3rem; font-size: .9375rem; }
 .slate ol { padding-left: 1.3rem; margin: .3rem 0; } .slate li { margin: 0 0 .45rem; }
 .slate p { font-size: .875rem; margin: .4rem 0; }
+.known { display: block; color: var(--soft); font-weight: 400; font-size: .78rem;
+  max-width: 13rem; white-space: normal; }
 .topic, .why { color: var(--soft); font-size: .8125rem; }
 .why { display: block; line-height: 1.35; }
 .did { color: var(--good); font-size: .8125rem; font-weight: 600; margin-left: .4rem; }

@@ -24,12 +24,19 @@ from slategym.experiments.report.segments import segments_section
 from slategym.experiments.report.served import served_section
 from slategym.experiments.report.short import cost_section, short_section
 from slategym.experiments.report.validation import validation_section
-from slategym.experiments.report.words import best_first, knows, name_of, told_columns, where
+from slategym.experiments.report.words import (
+    best_first,
+    known_as,
+    knows,
+    name_of,
+    told_columns,
+    where,
+)
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers, Standing, one_of
 from slategym.experiments.statistics.words import signed_number
-from slategym.experiments.study import Place
+from slategym.experiments.study import Place, Study
 
 
 class Part(NamedTuple):
@@ -158,7 +165,7 @@ def _ladder(
     first = places[0]
     body = [
         [
-            _name(standing.policy, standing.kind),
+            join([_name(standing.policy, standing.kind), _known(study, standing.policy)]),
             knows(study, standing),
             *(
                 ledger.estimate(standing.mean[p.name]) if p.name in standing.mean else ""
@@ -315,6 +322,12 @@ def _sensitivity(
     head = ["agent", "where", "strength", *(f"minus {baseline}" for baseline in baselines)]
     caption = f"Paired differences ({study.unit}) by strength of {sweep.name} ({sweep.unit})."
     return [pictures["sensitivity"], table(caption, head, body), source_note()]
+
+
+def _known(study: Study, policy: str) -> Html | None:
+    """What people know it as, below its name."""
+    said = known_as(study, policy).removesuffix(f" ({policy})")
+    return None if said == policy else element("span", said, class_="known")
 
 
 def _name(policy: str, kind: str) -> Html:

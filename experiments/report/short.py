@@ -16,7 +16,7 @@ from slategym.experiments.study import Place
 
 
 def short_section(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | None]:
-    """A sentence per open place, and one on what a slate costs."""
+    """The verdict in a line, a sentence per open place, and one on what a slate costs."""
     study, agent = result.study, numbers.speaker
     if agent is None:
         return []
@@ -28,7 +28,8 @@ def short_section(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html
     cost = _cost(result, agent, ledger)
     if not lines and cost is None:
         return []
-    return [element("ul", *(element("li", line) for line in lines),
+    tag = element("li", element("strong", f"{capital(numbers.verdict.tag)}."))
+    return [element("ul", tag, *(element("li", line) for line in lines),
                     *(() if cost is None else (element("li", cost),)), class_="short")]  # fmt: skip
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from small_worlds import learned_world, ranker_in
 
+from slategym.agents.core.choice import ConditionalLogit
 from slategym.agents.core.random_slates import Random
+from slategym.agents.core.ranker import Ranker
 from slategym.agents.core.supervised import Supervised
 from slategym.envs import engine
 from slategym.envs.types import World
@@ -22,6 +26,11 @@ from slategym.experiments.statistics.slates import MOMENT
 LUCK = 3
 
 
+def ranker_of(world: World) -> Ranker:
+    """Weighs two heads."""
+    return replace(ranker_in(world), choice=ConditionalLogit(0.5, (("like", 0.3),)))
+
+
 @pytest.fixture(scope="module")
 def world() -> World:
     return learned_world()
@@ -30,7 +39,7 @@ def world() -> World:
 @pytest.fixture(scope="module")
 def shown(world: World) -> _Shown:
     """The ranker's sessions, and what random would show in between."""
-    ranker = ranker_in(world)
+    ranker = ranker_of(world)
     found = _Shown(world, ranker, LUCK)
     user_U = torch.tensor([4, 1, 7, 12, 19], dtype=torch.int32)
     policy = Supervised(ranker, world.catalogue.topic.long(), world.slate_size)
@@ -46,7 +55,7 @@ def test_sessions_are_those_that_are_read(world: World, shown: _Shown) -> None:
         policy = (
             Random(world.num_candidates, world.slate_size)
             if name == "random"
-            else Supervised(ranker_in(world), world.catalogue.topic.long(), world.slate_size)
+            else Supervised(ranker_of(world), world.catalogue.topic.long(), world.slate_size)
         )
         read = play(world, policy, torch.tensor([1, 4, 7, 12, 19]), seed=LUCK).set_index("user")
         mine = rows[(rows["policy"] == name) & (rows["session_of"] == name)].groupby("user")
@@ -66,7 +75,7 @@ def test_everybody_is_asked_at_the_same_moment_of_the_rankers_session(shown: _Sh
 
 
 def test_the_past_told_again_gives_the_same_utilities(world: World, shown: _Shown) -> None:
-    ranker, at = ranker_in(world), _last_of(shown._before)
+    ranker, at = ranker_of(world), _last_of(shown._before)
     item_BK = torch.arange(3).expand(len(at.step), 3) * 5
     now_BK = ranker.utility(engine.observe(world, at), item_BK)
     arrival = engine.arrive(world.population, at.user_id)
@@ -77,7 +86,7 @@ def test_the_past_told_again_gives_the_same_utilities(world: World, shown: _Show
 
 
 def test_what_a_click_adds_is_what_is_lost_without_it(world: World, shown: _Shown) -> None:
-    ranker, at = ranker_in(world), _last_of(shown._before)
+    ranker, at = ranker_of(world), _last_of(shown._before)
     item_BK = torch.arange(3).expand(len(at.step), 3) * 5
     found = because(world, ranker, at, item_BK, shown._lived)
     arrival = engine.arrive(world.population, at.user_id)
@@ -106,6 +115,7 @@ def test_heads_add_up_to_the_utility_but_for_the_mean(world: World, shown: _Show
     adds = [name for name in rows.columns if name.startswith(ADDS)]
     rest = asked["utility"] - asked[adds].sum(axis=1)
     spread = rest.groupby(asked["user"]).agg(np.ptp)
+    assert adds == ["adds_click", "adds_like"]
     assert spread.max() < 1e-4 and asked["utility"].std() > 1e-2  # one mean a person
     mine = asked[asked["policy"] == "ranker"].sort_values(["user", "position"])
     assert mine["ranker_place"].tolist() == [1, 2, 3] * mine["user"].nunique()
