@@ -223,7 +223,6 @@ def sources(ledger: Ledger) -> list[Html]:
                 aria_label="Numbers and their rows",
                 tabindex="0",
             ),
-            open="",  # a number's link must lead there in every browser
             class_="listing",
         ),
     ]

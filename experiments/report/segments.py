@@ -69,14 +69,14 @@ def _said(result: Result, found: tuple[Segment, ...]) -> str:
     """Who is clearly better and who clearly worse off, in a sentence."""
     parts = []
     for side, words in ((1, "Clearly ahead"), (-1, "Clearly behind")):
-        mine = [s for s in found if s.side == side]
-        if mine:
-            places = dict.fromkeys(s.place for s in mine)
-            where = [
-                f"{result.study.place(place).heading}: "
-                + listed([_named(s) for s in mine if s.place == place])
-                for place in places
-            ]
+        where = []
+        for place in dict.fromkeys(s.place for s in found):
+            every = [s for s in found if s.place == place]
+            mine = [s for s in every if s.side == side]
+            whom = listed([_named(s) for s in mine]) if len(mine) < len(every) else "every kind"
+            if mine:
+                where.append(f"{result.study.place(place).heading}: {whom}")
+        if where:
             parts.append(f"{words} in {'; in '.join(where)}.")
     return " ".join(parts) or "No kind is clearly ahead or behind."
 
@@ -100,7 +100,7 @@ def draw_segments(result: Result, numbers: Numbers, folder: Path) -> Picture | N
         for s in (s for s in found if s.place == place):
             y = -lines.index((s.trait, s.level))
             draw_interval(panel, s.estimate, y, colour, marker, alpha=1.0 if s.side else PALE)
-        panel.set_title(wrapped(study.place(place).heading, 2 * TITLE_WIDTH))
+        panel.set_title(wrapped(study.place(place).heading, TITLE_WIDTH + 3))
         panel.set_xlabel(f"difference\n({study.unit})", fontsize=8)
     names = [f"{level} · {WORDS.get(trait, trait)}" for trait, level in lines]
     for panel in panels[::3]:
