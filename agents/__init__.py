@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ProtoActionVectorWrapper as ProtoActionVectorWrapper,
     )
     from slategym.agents.adapters.gymnasium import ProtoActionWrapper as ProtoActionWrapper
+    from slategym.agents.adapters.predictor import StablePredictor as StablePredictor
     from slategym.agents.adapters.torchrl import SlateTensorDictEnv as SlateTensorDictEnv
     from slategym.agents.bandits.linear import LinearBanditSettings as LinearBanditSettings
     from slategym.agents.bandits.linear import LinUCB as LinUCB
@@ -98,6 +99,7 @@ else:
                 "ProtoActionVectorWrapper",
                 "ProtoActionWrapper",
             ),
+            "slategym.agents.adapters.predictor": ("StablePredictor",),
             "slategym.agents.adapters.torchrl": ("SlateTensorDictEnv",),
             "slategym.agents.bandits.linear": ("LinUCB", "LinearBanditSettings", "Thompson"),
             "slategym.agents.baselines.fixed": ("Popularity",),
