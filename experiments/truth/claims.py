@@ -97,14 +97,12 @@ def _judged(
         "place": place.name,
         "assumptions": place.settings.get("assumptions", study.assumptions),
     }
+    learned, so = _differences(numbers, place), _differences(truth, place)
     comparisons = pd.DataFrame(
         [
-            about | found
-            for d in numbers.differences
-            if d.place == place.name
-            for t in [truth.find(d.agent, d.baseline, place.name)]
-            if t is not None
-            for found in [_compared(d, t, numbers, truth, place)]
+            about | _compared(d, so[pair], numbers, truth, place)
+            for pair, d in learned.items()
+            if pair in so
         ]
     )
     policies = _policies(numbers, truth, place, told, true_rows)
@@ -114,8 +112,13 @@ def _judged(
     agent = numbers.verdict.agent or study.ahead[0]
     headroom, greedy = _headroom(told)
     trained = {s["learner"]: s["policy"] for s in served if s["place"] == place.name}
+    held = part.plan.validations.get(place.name)
+    lines = [] if held is None else store.read(held)["lines"]
+    failed = [line["check"] for line in lines if line["status"] == "fail"]
     claim = about | {
         "agent": agent,
+        "checked": held is not None,
+        "objections": "; ".join(failed),
         "claim": numbers.verdict.outcomes[place.name],
         "truth": truth.verdict.outcomes[place.name],
         "served": trained.get(agent, ""),
@@ -161,6 +164,18 @@ def _true_study(study: Study, place: Place) -> Study:
 
 def _numbers(study: Study, rows: pd.DataFrame) -> Numbers:
     return compute_numbers(study, rows, pd.DataFrame())
+
+
+def _differences(numbers: Numbers, place: Place) -> dict[tuple[str, str], Difference]:
+    """Those of the verdict and the steps of what a lead consists of, by agent and baseline."""
+    steps = [
+        step.difference
+        for found in numbers.attributions
+        if found.place == place.name
+        for step in found.steps
+    ]
+    every = (*numbers.differences, *steps)
+    return {(d.agent, d.baseline): d for d in every[::-1] if d.place == place.name}
 
 
 def _compared(

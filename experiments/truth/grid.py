@@ -23,7 +23,7 @@ NAME = "truth"
 STRENGTHS = {"none": 0.0, "mild": 0.4, "strong": 1.0}  # by what tables call them
 VISITS = {"1k": 1_000, "10k": 10_000, "100k": 100_000}
 ASSUMED = "mild"  # as in `benchmark log`, where nobody says otherwise
-LADDER = ("random", "popularity", "supervised", "history-rule", "myopic")
+LADDER = (*("random", "popularity", "supervised-untuned", "supervised", "history-rule", "myopic"),)
 WHOLE_LADDER = (
     *("random", "popularity", "ease", "transitions", "supervised-untuned", "supervised"),
     *("supervised-capped", "history-rule", "myopic"),
@@ -48,6 +48,7 @@ class Size:
     fit: str  # of the models, "light" or "whole"
     policies: tuple[str, ...] = LADDER
     judges: bool = False  # a second judge, of another family
+    validated: int = 0  # users by whom learned worlds are held against their log
     assumptions: tuple[str, ...] = (ASSUMED,)
 
     @property
@@ -106,6 +107,7 @@ SIZES = {
         planned=24,
         training=1 / 20,
         fit="light",
+        validated=60,
     ),
     "full": Size(
         "all 12 scenarios at 3 strengths, 1,000 to 100,000 visits, 5 seeds: for a cluster",
@@ -120,6 +122,7 @@ SIZES = {
         fit="whole",
         policies=WHOLE_LADDER,
         judges=True,
+        validated=300,
         assumptions=("mild", "none"),
     ),
 }
@@ -268,7 +271,12 @@ def study_of(folder: Path, cell: Cell, size: Size) -> Study:
         learners=learners,
         profiles={
             NAME: Profile(
-                size.one_line, seeds=1, users=size.users, training=size.training, sweep=False
+                size.one_line,
+                seeds=1,
+                users=size.users,
+                training=size.training,
+                validated=size.validated,
+                sweep=False,
             )
         },
         recipe="log" if size.fit == "whole" else size.fit,

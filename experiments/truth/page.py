@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.ticker import PercentFormatter
@@ -40,8 +40,9 @@ HEADS = (
 MEANS = (
     "False: the verdict claims it and the same rule, applied in the true world, does not; of the "
     "cells in which it does not. Missed: the other way round; the power is what is not missed. "
-    "Wrong sign: of differences between a learner and what it is compared with that are clear in "
-    "the learned world, those that are clear the other way in the true one. Intervals: how many "
+    "Wrong sign: of the differences that a verdict rests on (learners and what they are compared "
+    "with, tuned and untuned ranker) and that are clear in the learned world, those that are clear "
+    "the other way in the true one. Intervals: how many "
     "of those differences, as shares of what the other earns, lie in the true world within the "
     "interval of the learned one; those of policies that show the same slates are left out. "
     "Kendall's tau: of all policies' returns, learned and true, mean over cells. Regret: what is "
@@ -54,7 +55,10 @@ UNITS = (
 )
 COLOURS = {"learned": "#0072B2", "truth": "#D55E00"}
 WHOLE = 307_200  # slates of a learner's training at a share of 1
-CLAIMS = ("scenario", "strength", "visits", "seed", "under", "claim", "truth", "serves")
+CLAIMS = (
+    *("scenario", "strength", "visits", "seed", "under", "claim", "truth", "serves"),
+    "checks failed",
+)
 
 
 def write_page(grid: Grid, folder: Path) -> Path:
@@ -142,6 +146,7 @@ def _claims(grid: Grid) -> tuple[list[str], list[list[str]]]:
                 claim["claim"],
                 claim["truth"],
                 claim["served"],
+                _failed(claim),
                 "" if found is None else _shares(found, "learned"),
                 "" if found is None else _shares(found, "true"),
                 signed(claim["headroom"], claim["headroom_low"], claim["headroom_high"])
@@ -151,6 +156,13 @@ def _claims(grid: Grid) -> tuple[list[str], list[list[str]]]:
             ]
         )
     return heads, body
+
+
+def _failed(claim: Mapping[str, Any]) -> str:
+    """How many checks the learned world fails against its log, which is an objection."""
+    if not claim["checked"]:
+        return ""
+    return str(len(claim["objections"].split("; "))) if claim["objections"] else "0"
 
 
 def _shares(row: pd.Series, name: str) -> str:
@@ -222,11 +234,13 @@ def _parts(grid: Grid, pictures: Sequence[Picture]) -> Iterator[tuple[str, str, 
     yield "cells", "Every verdict", section("cells", "Every verdict and its truth", every)
     heads, body = _policies(grid)
     told = table("True return, share of what greedy told the truth earns", heads, body, wide=True)
-    figures = join([figure_of(p.path, p.alt, p.title, p.caption) for p in pictures])
+    figures = join([figure_of(p) for p in pictures])
     yield "policies", "Policies", section("policies", "Policies in the true world", told, figures)
     said_of = [
         element("details", element("summary", _where(claim)), element("p", claim["said"]),
-                element("p", "In the true world: " + claim["so"]))
+                element("p", "In the true world: " + claim["so"]),
+                element("p", "The learned world fails against its log: " + claim["objections"])
+                if claim["objections"] else None)
         for claim in grid.claims.to_dict("records")
     ]  # fmt: skip
     yield "words", "In words", section("words", "Verdicts in words", *said_of)

@@ -81,6 +81,7 @@ def made_up(claim: str = "wins") -> Grid:
     both = zip(cells, (claim, "no difference"), ("no difference", "wins"), strict=True)
     claims = [
         {**cell, "agent": "plackett-luce", "claim": said, "truth": so, "served": "trained",
+         "checked": True, "objections": "click rate; slates of a visit",
          "headroom": 4.0, "headroom_low": 4.0 * cell["strength"] - 1.0, "headroom_high": 5.0,
          "headroom_share": 0.3 * cell["strength"], "tau": 0.5, "taken": "ease", "best": "myopic",
          "regret": 1.0, "regret_share": 0.1, "said": "RL <wins>.", "so": "It does not."}
@@ -121,9 +122,10 @@ def test_the_page_says_first_what_weakens_the_claim(tmp_path: Path) -> None:
     path = write_page(grid, tmp_path)
     html, text = path.read_text(), (tmp_path / "docs" / "truth.md").read_text()
     assert "RL &lt;wins&gt;" in html and "RL <wins>" not in html
-    assert 'class="verdict bad"' in html and html.count("data:image/png") == 2
+    assert 'class="verdict bad"' in html and html.count("<svg") == 2
     assert "| News | 1 | 1,000 | 0 | mild |" in text and "+20.0 [+10.0, +30.0] %" in text
     assert (tmp_path / "docs" / "truth-goodhart.png").exists()
+    assert "against its log: click rate; slates of a visit" in html and "| trained | 2 |" in text
     assert "http" not in html.replace("http-equiv", "")
     screen = io.StringIO()
     print_grid(grid, Console(file=screen, width=200))
