@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -131,3 +133,11 @@ def test_traits_are_halves_and_the_logs_own_words(world: World) -> None:
             assert set(found[TRAIT + name]) <= levels
     few = traits_of(world, user_U[:2], seed=0)
     assert all(len(x) == 2 for x in few.values())
+
+
+def test_every_column_is_described(shown: _Shown) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "rows.md").read_text(encoding="utf-8")
+    described = set(re.findall(r"`(\w+)`", page.partition("## slates.parquet")[2]))
+    columns = {name for name in shown.frame().columns if not name.startswith(ADDS)}
+    signals = {signal.name for signal in shown.world.users.signals[1:]}
+    assert columns - signals <= described | {"place", "seed"}
