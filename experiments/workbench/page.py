@@ -25,7 +25,7 @@ from slategym.experiments.workbench.watch import watch
 SECONDS = 5  # between two looks at a running study
 
 
-@st.cache_resource(show_spinner="The world is made; a learned one takes a minute the first time.")
+@st.cache_resource(show_spinner="The world is made; a learned one takes a minute the first time.")  # type: ignore[untyped-decorator]
 def world_of(text: str) -> World:
     """The world that was asked for."""
     asked = Asked.from_text(text)
@@ -34,7 +34,7 @@ def world_of(text: str) -> World:
     return make_world(asked.world, **settings)
 
 
-@st.cache_resource(show_spinner="The policy is made.")
+@st.cache_resource(show_spinner="The policy is made.")  # type: ignore[untyped-decorator]
 def policy_of(text: str, name: str) -> Policy:
     """A policy for that world."""
     return make_policy(name, world_of(text))
