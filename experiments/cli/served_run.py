@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from slategym.agents.core.files import ABOUT, read_about
 from slategym.agents.registry import find_entry, folder_and_seed
 from slategym.envs.names import UsageError
+from slategym.experiments.measure.acted import acting
 
 POLICY, SUMMARY, STUDY = "policy.json", "summary.json", "study.json"
 PROGRAMS = {"torch": "policy.pt", "onnxruntime": "policy.onnx"}
@@ -52,7 +53,7 @@ def best_of_study(run: str) -> Best | None:
     References are left out: they are told what no service knows.
 
     Raises:
-        UsageError: the study has no result yet; the training's folder is gone.
+        UsageError: the study has no result yet; nothing in it can be served.
     """
     folder = Path(run)
     if not (folder / STUDY).is_file():
@@ -63,14 +64,20 @@ def best_of_study(run: str) -> Best | None:
     places = json.loads((folder / STUDY).read_text(encoding="utf-8"))["places"]
     place = next(one for one in places if one["role"] == "open")
     means: dict[str, float] = summary["means"][place["name"]]
-    real = {name: x for name, x in means.items() if find_entry(name).kind != "reference"}
-    if not real:
-        raise UsageError(f"{folder}: every policy in {place['name']} is a reference")
-    policy = max(real, key=real.__getitem__)
-    taken = policy
-    if find_entry(policy).agent is not None:
-        found = sorted((folder / "work").glob(f"{policy}-{place['name']}-seed-*/{ABOUT}"))
-        if not found:
-            raise UsageError(f"{folder / 'work'} holds no training of {policy} any more")
-        taken = str(found[0].parent)
-    return Best(policy, place["name"], real[policy], taken, place["world"], place["settings"])
+    for policy in sorted(means, key=lambda name: -means[name]):
+        taken = acting(folder, policy, place["name"])
+        if taken is not None and not _is_told(policy):
+            return Best(
+                policy, place["name"], means[policy], taken, place["world"], place["settings"]
+            )
+    raise UsageError(
+        f"{folder} has nothing to serve in {place['name']}: references, or trainings that are gone"
+    )
+
+
+def _is_told(policy: str) -> bool:
+    """Whether it is a reference, which no service can be."""
+    try:
+        return find_entry(policy).kind == "reference"
+    except UsageError:
+        return False  # a learner under the study's own name

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from slategym.agents.core.files import ABOUT, read_about
-from slategym.agents.registry import find_entry, find_policy
+from slategym.agents.registry import find_policy
 from slategym.envs.names import UsageError
 from slategym.envs.registry import find_world
+from slategym.experiments.measure.acted import acting
 
 STUDY, SUMMARY = "study.json", "summary.json"
 PLAIN = ("popularity", "random")
@@ -84,13 +85,9 @@ def _of_study(folder: Path) -> Asked:
     means = {}
     if summary.is_file():
         means = json.loads(summary.read_text(encoding="utf-8"))["means"].get(place["name"], {})
-    chosen = []
-    for policy in sorted(means, key=lambda name: -means[name]):
-        if find_entry(policy).agent is None:
-            chosen.append(policy)
-            continue
-        trained = sorted((folder / "work").glob(f"{policy}-{place['name']}-seed-*/{ABOUT}"))
-        chosen += [str(path.parent) for path in trained[:1]]
+    best_first = sorted(means, key=lambda name: -means[name])
+    found = (acting(folder, policy, place["name"]) for policy in best_first)
+    chosen = [one for one in found if one is not None]
     return Asked(place["world"], place["settings"], tuple(chosen) or PLAIN, str(folder))
 
 

@@ -62,14 +62,19 @@ def test_the_best_of_a_study_is_no_reference() -> None:
     assert best is not None and (best.policy, best.place, best.value) == ("popularity", "home", 2.0)
     assert (best.run, best.world) == ("popularity", f"slategym/{WORLD}")
     study(Path("learnt"), {"random": 1.0, "counting": 3.0})
-    with pytest.raises(UsageError, match="holds no training of counting any more"):
-        best_of_study("learnt")
+    best = best_of_study("learnt")
+    assert best is not None and best.policy == "random"  # the training is gone
     trained = Path("learnt/work/counting-home-seed-0-abc")
     train(str(trained))
     best = best_of_study("learnt")
     assert best is not None and best.run == str(trained)
+    study(Path("own"), {"a name of the study's own": 9.0, "counting, late": 5.0, "random": 1.0})
+    late = Path("own/work/counting, late-home-seed-0-abc")
+    train(str(late))
+    best = best_of_study("own")
+    assert best is not None and (best.policy, best.run) == ("counting, late", str(late))
     study(Path("told"), {"myopic": 9.0})
-    with pytest.raises(UsageError, match="every policy in home is a reference"):
+    with pytest.raises(UsageError, match="has nothing to serve in home"):
         best_of_study("told")
     Path("told/summary.json").unlink()
     with pytest.raises(UsageError, match="a study without a result"):
