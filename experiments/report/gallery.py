@@ -196,9 +196,9 @@ def _slot(row: dict[str, Any], result: Result) -> list[Html]:
     if (place := row.get("ranker_place")) is not None and not pd.isna(place):
         why.append(f"ranker's no. {int(place)}" if place else "not among the ranker's")
         adds = {n.removeprefix("adds_"): x for n, x in row.items() if n.startswith("adds_")}
-        why += [f"{head} {value:+.1f}" for head, value in adds.items() if not pd.isna(value)]
+        why += [f"{head} {signed_number(x, 1)}" for head, x in adds.items() if not pd.isna(x)]
         if row["because"] and row["because_adds"] > 0:
-            why.append(f"because of {row['because']} ({row['because_adds']:+.2f})")
+            why.append(f"because of {row['because']} ({signed_number(row['because_adds'])})")
     if row["bores"]:
         why.append("bores the person now")
     return [

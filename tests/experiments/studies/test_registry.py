@@ -22,11 +22,11 @@ from slategym.experiments.study import (
 )
 
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
-    "movielens": (201, "46ef7a0cc336"),
-    "slateq": (43, "fd94c3571f69"),
-    "sardine": (80, "c40f8e46e392"),
-    "topicrec": (30, "c8cc2afeeb63"),
-    "recsim": (45, "d19f8318e759"),
+    "movielens": (206, "aad1cff168e5"),
+    "slateq": (46, "50eca2d362e3"),
+    "sardine": (85, "664235572b1f"),
+    "topicrec": (33, "daa90fb60e3f"),
+    "recsim": (51, "70cae770ed42"),
 }
 
 
