@@ -13,22 +13,21 @@ from matplotlib.ticker import FuncFormatter
 
 from slategym.experiments.report.figures import (
     AGENT_COLOURS,
+    GRID,
     INK,
     TITLE_WIDTH,
     Picture,
-    grid_of,
+    panels_of,
     save_picture,
     thousands,
     wrapped,
 )
 from slategym.experiments.report.results import Result
-from slategym.experiments.statistics import stats
-from slategym.experiments.statistics.differences import cell, metric_of, there
 from slategym.experiments.statistics.numbers import TRAINING, Numbers
 from slategym.experiments.statistics.words import listed
 from slategym.experiments.study import Place
 
-GRID = 40  # points of a curve that is averaged over seeds
+POINTS = 40  # points of a curve that is averaged over seeds
 SMOOTH = 5  # of these, a running mean
 FLAT = 2.0  # standard errors above which a curve rises
 PART = 0.25  # of a training, at its beginning and at its end, that are compared
@@ -40,19 +39,22 @@ def draw_curves(result: Result, numbers: Numbers, folder: Path) -> Picture:
     places = [p for p in study.main if (curves["trained_in"] == p.name).any()]
     agents = [x.name for x in study.learners if (curves["policy"] == x.name).any()]
     gained = [p for p in places if _watched(result, p) is not None]
-    figure, panels = grid_of(len(gained) + len(places), 2.9, most=max(2, min(3, len(places))))
     colours = {name: AGENT_COLOURS[n % len(AGENT_COLOURS)] for n, name in enumerate(agents)}
-    for panel, place in zip(panels, gained, strict=False):
-        _gains(panel, result, place, colours)
-    for panel, place in zip(panels[len(gained) :], places, strict=True):
-        _training(panel, result, numbers, place, colours)
+    rows = 2 if gained else 1
+    figure, panels = panels_of(rows, len(places), 0.7 + 2.7 * rows)
+    for n, place in enumerate(places):
+        if place in gained:
+            _gains(panels[n], result, numbers, place, colours)
+        elif gained:
+            panels[n].set_visible(False)
+        _training(panels[n - len(places)], result, numbers, place, colours)
     handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     above = (
         f"Above: expected return minus {study.roles.say(study.roles.opponent)} before selection "
         "people, who are not trained on, at points of the training of each first seed (bars: "
-        "standard errors), and of what is served in the end the mean of all seeds (diamond) and "
-        "each of them (small bars). Below: return"
+        "standard errors); diamonds at the right: what is served in the end, all seeds, on "
+        "evaluation people, with 95 % intervals and each seed as a small bar. Below: return"
         if gained
         else "Return"
     )
@@ -104,9 +106,11 @@ def _watched(result: Result, place: Place) -> pd.DataFrame | None:
     return None if mine.empty else mine
 
 
-def _gains(panel: Axes, result: Result, place: Place, colours: dict[str, str]) -> None:
-    """What is gained over the opponent before selection people."""
-    study, rows = result.study, result.rows
+def _gains(
+    panel: Axes, result: Result, numbers: Numbers, place: Place, colours: dict[str, str]
+) -> None:
+    """What is gained over the opponent before selection people, and what is served in the end."""
+    study = result.study
     mine = _watched(result, place)
     assert mine is not None
     panel.axhline(0, color=INK, linewidth=1)
@@ -122,17 +126,15 @@ def _gains(panel: Axes, result: Result, place: Place, colours: dict[str, str]) -
             linewidth=1.3,
             elinewidth=0.7,
         )
-    chosen = [p for p in study.of_role("selection") if p.trained_in == place.name]
-    end = float(mine["steps"].max()) * 1.06
+    end, wide = float(mine["steps"].max()), float(mine["steps"].max()) * 0.05
     for n, (policy, colour) in enumerate(colours.items()):
-        for there_ in chosen[:1]:
-            ours, theirs = (cell(study, p, there_) for p in (policy, study.roles.opponent))
-            if not there(rows, ours, theirs):
-                continue
-            seeds = list(stats.by_seed(rows, ours, theirs, metric_of(rows)).values())
-            x = end * (1 + 0.03 * n)
+        served = numbers.find(policy, study.roles.opponent, place.name)
+        if served is not None:
+            x, seeds = end + wide * (1.5 + n), list(served.by_seed.values())
+            panel.plot([x] * 2, [served.estimate.low, served.estimate.high], color=colour)
             panel.plot([x] * len(seeds), seeds, "_", color=colour, markersize=6)
-            panel.plot(x, np.mean(seeds), "D", color=colour, markersize=4.5)
+            panel.plot(x, served.estimate.value, "D", color=colour, markersize=4.5)
+    panel.axvline(end + 0.75 * wide, color=GRID, linewidth=1)
     _labelled(panel, place)
     panel.set_ylabel(f"minus {study.roles.opponent}\n({study.unit})", fontsize=8)
 
@@ -149,7 +151,6 @@ def _training(
         step_T = np.linspace(
             max(line["steps"].min() for line in every),
             min(line["steps"].max() for line in every),
-            GRID,
         )
         value_ST = np.stack(
             [_smooth(np.interp(step_T, line["steps"], line["return_mean"])) for line in every]
@@ -186,7 +187,7 @@ def fit_axis(panel: Axes, seen: Sequence[float], levels: Sequence[tuple[str, flo
     """An upright axis for what is drawn: levels inside are lines, those outside are arrows."""
     low, high = min(seen), max(seen)
     least = max(0.02 * abs(high), 1e-3)  # of one point, or of a line that is level
-    room = 0.6 * max(high - low, least)
+    room = 0.25 * max(high - low, least)
     inside = [value for _, value in levels if low - room <= value <= high + room]
     low, high = min([low, *inside]), max([high, *inside])
     margin = 0.12 * max(high - low, least)
@@ -211,7 +212,7 @@ def fit_axis(panel: Axes, seen: Sequence[float], levels: Sequence[tuple[str, flo
 
 
 def _labelled(panel: Axes, place: Place) -> None:
-    panel.set_title(wrapped(place.heading, 2 * TITLE_WIDTH))
+    panel.set_title(wrapped(place.heading, TITLE_WIDTH + 3))
     panel.set_xlabel("slates shown in training", fontsize=8)
     panel.xaxis.set_major_formatter(FuncFormatter(thousands))
     panel.tick_params(labelsize=8)
