@@ -82,8 +82,8 @@ def serving_of(study: Study, readings: Sequence[Unit], first: tuple[Unit, ...]) 
         shown = (study.roles.opponent, *study.ahead)
         needs = [u for u in readings if _is_at(u, place) and u.spec["label"] in shown]
         spec = where_of(place, SERVED)
-        unit = ("serving@1", spec, (*first, *needs), "json", SERVING_COST)
-        yield Unit(f"serving, {said_of(place)}", *unit)
+        label, needs = f"serving, {said_of(place)}", [*first, *needs]
+        yield Unit(label, "serving@1", spec, tuple(needs), "json", SERVING_COST)
 
 
 def _deciding(study: Study) -> Place:

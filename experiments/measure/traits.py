@@ -91,7 +91,8 @@ def _of_model(world: World, user_U: Tensor, seed: int) -> np.ndarray:
     G, parts = world.catalogue.num_topics, []
     topic_N = world.catalogue.topic.long()
     count_G = torch.bincount(topic_N, minlength=G).clamp(min=1)
-    for user_B in user_U.split(TOGETHER):
+    for begin in range(0, len(user_U), TOGETHER):
+        user_B = user_U[begin : begin + TOGETHER]
         zero_B = torch.zeros_like(user_B)
         session = engine.start(world, torch.full_like(user_B, seed), user_B, zero_B)
         now = Luck.at(session.key, session.step)
