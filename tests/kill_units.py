@@ -71,7 +71,7 @@ def fit(folder: Path, epochs: int) -> Any:
     return train_multitask(
         small_log(num_users=12, num_items=12),
         np.arange(10),
-        MultiTaskSettings(width=8, feedforward=8, max_history=8),
+        MultiTaskSettings(width=8, feedforward=8, max_history=8, wide="none", prior="none"),
         TrainingSettings(epochs=epochs, patience=epochs, batch_events=64),
         folder,
         validation=np.arange(10, 12),
