@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # checkout is not.
 INSTALLED := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 
-.PHONY: help setup demo test test-floor check fix bench docs
+.PHONY: help setup demo test test-floor check fix bench bench-quick docs
 
 help:
 	@echo "make setup   install slategym and its tools into $(VENV)"
@@ -19,6 +19,7 @@ help:
 	@echo "make check   format, lint, types and tests, as before a pull request"
 	@echo "make fix     format, and repair what the linter can"
 	@echo "make bench   benchmarks"
+	@echo "make bench-quick   those that need no fitted model, small, in three minutes"
 	@echo "make docs    the site, in site/; open site/index.html"
 
 setup: $(INSTALLED)
@@ -72,3 +73,14 @@ docs: setup
 
 bench: setup
 	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+
+# Small, to see that nothing became much slower; figures to quote come from `make bench`.
+QUICK = $(BIN)/python benchmarks
+
+bench-quick: setup
+	$(QUICK)/throughput.py --sizes 1 1024 --eager-only --rounds 3 --seconds 0.2
+	$(QUICK)/training.py --rounds 2 --seconds 0.2
+	$(QUICK)/memory.py --steps 2000
+	$(QUICK)/catalogue.py --items 1000 100000 --rounds 3
+	$(QUICK)/large_log.py --events 20000 --users 2000 --items 1000 --steps check load
+	$(QUICK)/gpu.py --tiny --worlds InterestEvolution-v0 --out /dev/null

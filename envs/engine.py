@@ -24,6 +24,7 @@ from slategym.envs.types import (
 )
 
 LEAVE = purpose("engine.leave")
+MANY_USERS, FEW_SLOTS = 512, 16  # from, and up to, which repeats are looked for slot by slot
 
 
 def start(world: World, seed_B: Tensor, user_B: Tensor, visit_B: Tensor) -> Session:
@@ -178,13 +179,24 @@ def pick(world: World, session: Session, slate_BK: Tensor) -> tuple[Items, Tenso
     ids_BC, allowed_BC = (
         f(session.offer) for f in (world.candidates.ids, world.candidates.allowed)
     )
-    same_BKK = (slate_BK[:, :, None] == slate_BK[:, None, :]).tril(-1)
-    shown_BK = ~same_BKK.any(2)
+    shown_BK = ~repeated(slate_BK)
     position_BK = slate_BK.long()
     if allowed_BC is not None:
         shown_BK = shown_BK & allowed_BC.gather(1, position_BK)
     id_BK = slate_BK.int() if ids_BC is None else ids_BC.gather(1, position_BK)
     return Items(id_BK, world.catalogue), shown_BK
+
+
+def repeated(slate_BK: Tensor) -> Tensor:
+    """Slots whose position an earlier slot of the slate has already, (B, K) bool."""
+    B, K = slate_BK.shape
+    if B < MANY_USERS or K > FEW_SLOTS:  # few operations
+        same_BKK = (slate_BK[:, :, None] == slate_BK[:, None, :]).tril(-1)
+        return same_BKK.any(2)
+    slate_KB = slate_BK.T.contiguous()  # few bytes: a slot of all users lies side by side
+    none_B = torch.zeros_like(slate_KB[0], dtype=torch.bool)
+    later = [(slate_KB[:k] == slate_KB[k]).any(0) for k in range(1, K)]
+    return torch.stack([none_B, *later], 1)
 
 
 def _next_sessions(world: World, session: Session, num_rows: int) -> Session:

@@ -18,6 +18,7 @@ from own_worlds import OWN
 
 from slategym.envs import engine
 from slategym.envs.compiling import compiled
+from slategym.envs.engine import MANY_USERS
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
 from slategym.envs.observation import show
@@ -178,6 +179,14 @@ def test_a_repeated_item_is_an_empty_slot(world):
         assert not outcome.feedback[:, 1:].any() and not outcome.expected[:, 1:].any()
 
 
+@pytest.mark.parametrize(("users", "slots"), [(2, 5), (MANY_USERS, 1), (MANY_USERS, 6), (600, 20)])
+def test_repeats_are_found_however_many_users_there_are(users, slots):
+    slate_BK = torch.randint(0, 8, (users, slots), generator=torch.Generator().manual_seed(0))
+    by_hand = [[x in row[:k] for k, x in enumerate(row)] for row in slate_BK.tolist()]
+    found_BK = engine.repeated(slate_BK.int())
+    assert found_BK.tolist() == by_hand and found_BK.is_contiguous()
+
+
 def test_survivors_are_unaffected_by_a_reset(world):
     after, _ = walk(world, start(world, range(8)), 3)
     done_B = torch.arange(8) == 3
@@ -213,6 +222,7 @@ def test_arguments_and_global_generators_are_untouched(world):
 SPLIT = """
 import sys, torch
 from slategym.envs import engine
+from slategym.envs.engine import MANY_USERS
 from slategym.envs.registry import make_world
 torch.set_num_threads(1)
 world = make_world("DayInLife-v0", horizon=1000)
