@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,8 @@ def _of_training(folder: Path) -> Asked:
     if "world" not in about:
         raise UsageError(f"{folder} does not say where it was trained; slategym train's folders do")
     return Asked(about["world"], about["world_settings"], (str(folder), *PLAIN), str(folder))
+
+
+def label_of(policy: str) -> str:
+    """A policy for people: a training's folder without where it lies and the hash at its end."""
+    return re.sub(r"-[0-9a-f]{12}$", "", policy.rstrip("/").rpartition("/")[2])

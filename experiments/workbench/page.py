@@ -17,7 +17,7 @@ from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.envs.types import World
 from slategym.experiments.workbench import bench as benches
-from slategym.experiments.workbench.asked import Asked
+from slategym.experiments.workbench.asked import Asked, label_of
 from slategym.experiments.workbench.bench import Bench, Side
 from slategym.experiments.workbench.markup import STYLE, bars, past_tables, slate_table
 from slategym.experiments.workbench.watch import watch
@@ -66,7 +66,13 @@ def draw_session(text: str, asked: Asked) -> None:
     who, left, right, luck = st.columns([2, 3, 3, 2])
     user = who.number_input("Person", 0, world.population.size - 1, 0)
     chosen = [
-        column.selectbox(label, asked.policies, min(number, len(asked.policies) - 1), key=label)
+        column.selectbox(
+            label,
+            asked.policies,
+            min(number, len(asked.policies) - 1),
+            key=label,
+            format_func=label_of,
+        )
         for number, (column, label) in enumerate(((left, "First policy"), (right, "Second policy")))
     ]
     seed = luck.number_input("Luck", 0, 2**31 - 1, 0)
@@ -151,7 +157,7 @@ def draw_history(bench: Bench, state: Any) -> Bench:
 
 def draw_side(bench: Bench, side: Side) -> None:
     """A policy: what it would show now, what it has shown."""
-    st.subheader(side.name.rpartition("/")[2] or side.name)
+    st.subheader(label_of(side.name))
     clicks = sum(sum(shown.clicked) for shown in side.past)
     st.caption(f"slates {len(side.past)}, clicks {clicks}, reward {side.earned:.3g}")
     if side.over:
@@ -174,15 +180,16 @@ def draw_run(run: str) -> None:
         if standing.done:
             done = ", ".join(f"{count} {kind}" for kind, count in standing.done.items())
             st.text(f"finished units: {done}")
-            ago = "; ".join(
+            ago = "\n".join(
                 f"{name}, {seconds / 60:.0f} min ago" for name, seconds in standing.newest
             )
-            st.text(f"the last: {ago}")
+            st.text(f"the last:\n{ago}")
         if len(standing.curves):
             st.text("return in training, exploring")
             st.line_chart(standing.curves, x="steps", y="return", color="run")
         if standing.verdict:
-            st.text(standing.verdict)
+            with st.expander("The verdict"):
+                st.text(standing.verdict)
 
     running = watch(run).status == "running"
     st.fragment(draw, run_every=SECONDS if running else None)()
@@ -194,7 +201,7 @@ def draw_report(run: str) -> None:
     if page is None:
         st.text("There is no report yet.")
     else:
-        st.components.v1.html(page.read_text(encoding="utf-8"), height=900, scrolling=True)
+        st.iframe(page, height=900)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.commands import app as command
 from slategym.experiments.cli.main import answer, build
-from slategym.experiments.workbench.asked import DEFAULT, PLAIN, Asked, asked_of
+from slategym.experiments.workbench.asked import DEFAULT, PLAIN, Asked, asked_of, label_of
 from slategym.experiments.workbench.watch import watch
 
 WORLD = "slategym/Sardine-SlateTopK-Bored-v0"
@@ -84,6 +84,7 @@ def test_a_word_stands_for_a_world_or_a_run(study: Path) -> None:
     trained.mkdir(parents=True)
     (trained / "agent.json").write_text("{}")
     assert asked_of(str(study)).policies == (str(trained), "myopic", "random")
+    assert [label_of(name) for name in (str(trained), "myopic")] == ["slateq-home-seed-0", "myopic"]
 
 
 def test_the_page_is_for_this_machine_alone(
