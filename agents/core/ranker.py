@@ -61,7 +61,9 @@ class Ranker:
         Raises:
             ValueError: if the observation has no state embedding.
         """
-        B, at_once = len(observation.step), max(1, MOST_PAIRS // len(self.encoder.items_ND))
+        at_once = max(1, MOST_PAIRS // len(self.encoder.items_ND))
+        # an exported program leaves the number of users free: it is not asked here
+        B = 1 if torch.compiler.is_exporting() else len(observation.step)
         if at_once >= B:
             return self._retrieve(observation, count)
         parts = [
