@@ -64,8 +64,12 @@ def run_study(
         console=progress,
     )
     # without models to fit there is nothing for which starting processes would pay
-    modest = {} if plan.preparation else {"workers": 0, "ray": None}
-    before = compute(plan.before_learning, **modest)
+    alone = not plan.preparation
+    before = compute(
+        plan.before_learning,
+        workers=0 if alone else request.workers,
+        ray=None if alone else request.ray,
+    )
     write_json(fixed(plan, store), store.folder / FIXED)  # before anything is learned
     after = compute(plan.units)
     if not before.computed + after.computed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,10 +77,11 @@ def search(
     check_where(workers, ray)
     given = read_settings(world, settings or [])
     from slategym.experiments.measure import search as searching
+    from slategym.experiments.measure.units import world_of
 
     searching.check_installed()
     on = resolve_device(device)
-    built = searching.world_of(id, given, "cpu")
+    built = world_of(id, given, "cpu")
     asked = [
         searching.Search(
             name,
@@ -129,7 +130,7 @@ def _document(asked: Search, best: Trial, tried: list[Trial]) -> dict[str, Any]:
     }
 
 
-def _print(documents: list[Mapping[str, Any]], apart: bool) -> None:
+def _print(documents: Sequence[Mapping[str, Any]], apart: bool) -> None:
     from rich.table import Table
 
     whose = "selection people" if apart else "people of the world, which has no selection people"

@@ -153,7 +153,10 @@ def test_python_m_slategym_is_the_command_line(tmp_path: Path) -> None:
 
 def test_a_shell_completes_commands_and_options() -> None:
     """What a shell asks once `slategym --install-completion` was called."""
-    for words, at, answered in (("slategym serv", 1, "serve"), ("slategym report --js", 2, "--json")):
+    for words, at, answered in (
+        ("slategym serv", 1, "serve"),
+        ("slategym report --js", 2, "--json"),
+    ):
         asked = {"_SLATEGYM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(at)}
         found = subprocess.run(
             [sys.executable, "-m", "slategym"],
