@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from small_movielens import small_movielens
 
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.main import answer, build
@@ -99,6 +100,7 @@ def made_up(claim: str = "wins") -> Grid:
         for name, kind, learned, true in (
             ("supervised", "baseline", 5.0, 10.0), ("plackett-luce", "learns", 6.0, 9.0),
             ("greedy, told", "told", np.nan, 20.0), ("myopic", "privileged", 7.0, np.nan),
+            ("planner, told", "told", np.nan, 1.0),
         )
     ]  # fmt: skip
     watched = [
@@ -124,6 +126,7 @@ def test_the_page_says_first_what_weakens_the_claim(tmp_path: Path) -> None:
     assert "RL &lt;wins&gt;" in html and "RL <wins>" not in html
     assert 'class="verdict bad"' in html and html.count("<svg") == 2
     assert "| News | 1 | 1,000 | 0 | mild |" in text and "+20.0 [+10.0, +30.0] %" in text
+    assert "| planner, told | 100 % | 130 % |" in text  # as before its own people
     assert (tmp_path / "docs" / "truth-goodhart.png").exists()
     assert "against its log: click rate; slates of a visit" in html and "| trained | 2 |" in text
     assert "http" not in html.replace("http-equiv", "")
@@ -139,6 +142,11 @@ def test_at_strength_0_no_claim_is_no_false_win() -> None:
 
 @pytest.mark.slow  # minutes: models of a log are fitted
 def test_a_grid_of_one_from_log_to_page_and_again(tmp_path: Path) -> None:
+    with small_movielens(tmp_path / "home"):  # a made-up text encoder
+        _one_and_again(tmp_path)
+
+
+def _one_and_again(tmp_path: Path) -> None:
     asked, told = Asked("smoke", tmp_path / "run"), io.StringIO()
     first = run_truth(asked, Console(quiet=True), Console(file=told, width=200)).read_text()
     assert " computed, " in told.getvalue()
