@@ -72,10 +72,10 @@ class Told:
             tell=self._read,
         )
         self._readings.append(found)
+        self._write = self._stack.enter_context(events(self._events))  # one file, in order
         return found
 
     def _read(self, steps: int, figures: Mapping[str, float]) -> None:
-        with events(self._events) as write:
-            write(steps, figures)
+        self._write(steps, figures)
         for reporter in self._reporters:
             reporter.record(steps, figures)
