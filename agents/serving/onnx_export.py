@@ -89,7 +89,10 @@ def export_onnx(policy: Policy, world: World | None = None) -> OnnxExported:
                 input_names=list(example),
                 output_names=["slate"],
                 dynamic_shapes=(dynamic,),
-                custom_translation_table={torch.ops.aten.sort.stable: _sort()},
+                custom_translation_table={
+                    torch.ops.aten.sort.stable: _sort(),
+                    torch.ops.aten.asinh.default: _asinh(),
+                },
             )
     except torch.onnx.errors.OnnxExporterError as error:
         # the reason is the last of the chain
@@ -100,7 +103,11 @@ def export_onnx(policy: Policy, world: World | None = None) -> OnnxExported:
         raise UsageError(f"{policy.name} cannot be written as ONNX: {reason}") from error
     assert recorded is not None
     model = recorded.model_proto.SerializeToString()
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own kinds, one for every status
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"{policy.name} cannot be run by onnxruntime: {reason}") from error
     exported = OnnxExported(model, example, session)
     check(policy, exported, where)
     return exported
@@ -115,6 +122,18 @@ def _sort() -> Any:
         return op.TopK(x, length, axis=dim, largest=int(descending), sorted=1)
 
     return sort
+
+
+def _asinh() -> Any:
+    """aten::asinh by its logarithm: onnxruntime has Asinh of float32 alone."""
+    from onnxscript import opset18 as op
+
+    def asinh(x: Any) -> Any:
+        size = op.Abs(x)
+        one = op.CastLike(op.Constant(value_float=1.0), x)
+        return op.Mul(op.Sign(x), op.Log(op.Add(size, op.Sqrt(op.Add(op.Mul(x, x), one)))))
+
+    return asinh
 
 
 @contextmanager
