@@ -37,7 +37,7 @@ FIT, ACCURACY = "fit@2", "accuracy@2"
 FAMILY_COST = 20.0  # seconds, roughly
 STARTS = ("supervised", "history-rule")  # policies at which a learner may begin, by name
 TRAINED = 1  # the one snapshot of a training in a control: what it ends with
-HEADROOM_COST = 0.25  # seconds per user, roughly
+HEADROOM_COST = 0.6  # seconds per user, roughly
 VALIDATION_COST = 40.0  # seconds, roughly
 
 
