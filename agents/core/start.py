@@ -97,7 +97,11 @@ class Start:
         slot_BK = DIVERSITIES[kind].fill(self.policy, best).long()
         place_K = torch.arange(slot_BK.shape[1], device=slot_BK.device)
         lowest_B1 = best.score[:, :1] - DEEPEST / self.sharpness
-        chosen_BK = torch.maximum(best.score.gather(1, slot_BK).cummin(1).values, lowest_B1)
+        score_BK = best.score.gather(1, slot_BK)
+        # the least so far in each slot; cummin by another name, which ONNX does not have
+        later_KK = place_K[None, :] > place_K[:, None]
+        least_BK = score_BK[:, None, :].masked_fill(later_KK, math.inf).amin(2)
+        chosen_BK = torch.maximum(least_BK, lowest_B1)
         chosen_BK = chosen_BK - ORDER / self.sharpness * place_K
         others_BC = torch.minimum(best.score, chosen_BK[:, -1:] - PASSED_OVER / self.sharpness)
         return others_BC.scatter(1, slot_BK, chosen_BK)
