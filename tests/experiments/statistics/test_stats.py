@@ -184,3 +184,13 @@ def test_a_cell_that_mixes_trainings_is_refused() -> None:
     rows = pd.concat([SMALL, rows_of({replace(AGENT, trained_in="static"): [[1, 2, 3, 4]]})])
     with pytest.raises(ValueError, match=r"mix trained_in = .'static', 'world'."):
         stats.mean(rows, replace(AGENT, trained_in=None))
+
+
+def test_what_was_looked_up_is_taken_for_the_very_rows_alone() -> None:
+    cell = Cell("a", "world")
+    low, high = rows_of({cell: [[1.0, 2.0, 3.0]]}), rows_of({cell: [[4.0, 5.0, 6.0]]})
+    with stats.unchanged(low):
+        for _ in range(2):
+            assert stats.mean(low, cell).value == 2.0
+            assert stats.mean(high, cell).value == 5.0
+    assert stats.mean(low, cell) == stats.mean(low.copy(), cell)

@@ -43,6 +43,7 @@ def compared(scenario: str, learned: tuple[float, float, float, int], true: floa
 CLAIMS = claims_of(
     ("News", 1.0, "wins", "wins", 1.0),
     ("Shop", 1.0, "wins", "no difference", -1.0),
+    ("Video", 1.0, "wins", "loses", -1.0),
     ("Ads", 1.0, "no difference", "wins", 2.0),
     ("Film", 1.0, "loses", "loses", 3.0),
 )
@@ -58,7 +59,7 @@ COMPARED = pd.DataFrame(
 
 def test_counts_of_a_small_grid() -> None:
     found = summary("all", CLAIMS, COMPARED)
-    assert (found.false_wins.number, found.false_wins.of) == (1, 2)
+    assert (found.false_wins.number, found.false_wins.of) == (2, 3)
     assert (found.missed.number, found.missed.of) == (1, 2)
     assert (found.wrong_sign.number, found.wrong_sign.of) == (1, 2)
     assert (found.coverage.number, found.coverage.of) == (1, 3)
