@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ from slategym.envs.types import (
     World,
     map_tensors,
 )
-from slategym.models.multitask.incremental import BertObserver, Encoded, StateEncoder
+from slategym.models.multitask.incremental import BertObserver, Encoded, NetworkObserver
 
 REMEMBERED = 20  # clicks that are kept of the slates before
 SECONDS_PER_DAY = 86_400.0
@@ -283,20 +283,10 @@ class Resumed(UserModel[Any]):
         return self.people.reveal(state)
 
 
+@final
 @dataclass(frozen=True)
-class SlateReader:
-    """The agents' network where a slate may be clicked several times: click by click, in order."""
-
-    encoder: StateEncoder
-
-    @property
-    def width(self) -> int:
-        """D."""
-        return self.encoder.model.settings.width
-
-    def initial(self, arrival: Arrival, context: Context) -> Encoded:
-        """What is left of the clicks before."""
-        return self.encoder.initial(arrival)
+class SlateReader(NetworkObserver):
+    """Where a slate may be clicked several times: click by click, in the order of the slots."""
 
     def update(
         self, view: Encoded, items: Items, feedback_BKM: Tensor, context: Context
@@ -311,7 +301,3 @@ class SlateReader:
             )
             context = replace(context, gap=torch.zeros_like(context.gap))
         return view
-
-    def embed(self, view: Encoded, context: Context) -> Tensor:
-        """State embedding at this request, (B, D)."""
-        return self.encoder.embed(view, context)

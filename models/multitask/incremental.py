@@ -9,10 +9,11 @@ step has to move. Equal to the full forward up to float rounding (tested).
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -345,7 +346,7 @@ def _without_sums(beside: Beside | None) -> Beside | None:
 
 
 @dataclass(frozen=True)
-class BertObserver:
+class NetworkObserver(ABC):
     """The agent's own network at work during a session: its state embedding of each user."""
 
     encoder: StateEncoder
@@ -359,15 +360,27 @@ class BertObserver:
         """Read the history with which users arrive."""
         return self.encoder.initial(arrival)
 
+    @abstractmethod
+    def update(
+        self, view: Encoded, items: Items, feedback_BKM: Tensor, context: Context
+    ) -> Encoded:
+        """Read what a slate led to."""
+
+    def embed(self, view: Encoded, context: Context) -> Tensor:
+        """State embedding at this request, (B, D)."""
+        return self.encoder.embed(view, context)
+
+
+@final
+@dataclass(frozen=True)
+class BertObserver(NetworkObserver):
+    """Where people choose at most one item of a slate."""
+
     def update(
         self, view: Encoded, items: Items, feedback_BKM: Tensor, context: Context
     ) -> Encoded:
         """Read the clicked item of each slate, where there is one."""
         return self.encoder.after(view, *clicked(items, feedback_BKM), context)
-
-    def embed(self, view: Encoded, context: Context) -> Tensor:
-        """State embedding at this request, (B, D)."""
-        return self.encoder.embed(view, context)
 
 
 def _layer(layer: Layer, x_BD: Tensor, seen_BPD: Tensor, unread_BP: Tensor) -> Tensor:
