@@ -31,6 +31,18 @@ Luck = Annotated[
 ]
 Batch = Annotated[int, typer.Option(help="Users side by side; changes no result.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Processes, 0 for this one only; by default one per processor."),
+]
+RayCluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Compute on this Ray cluster instead; auto: one that runs here, or else this "
+        "machine's processors (extra ray).",
+    ),
+]
 WorldSettings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A setting of the world; repeatable."),

@@ -11,7 +11,7 @@ import typer
 
 from slategym.agents.registry import PRESENT, find_learner
 from slategym.envs.names import UsageError, lookup
-from slategym.experiments.cli.options import place
+from slategym.experiments.cli.options import Device, RayCluster, Workers, place
 from slategym.experiments.studies.registry import STUDIES, studies
 from slategym.models.console import plain_console
 
@@ -107,25 +107,15 @@ def benchmark(
     visits: Annotated[
         str | None, typer.Option(help="Visits of a log, with commas, as 1000,10000 (truth).")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     out: Annotated[
         Path | None,
         typer.Option(
             parser=place, metavar="PATH", help="Run folder; runs/STUDY-PROFILE by default."
         ),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Processes, 0 for this one only; by default one per processor."),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Compute on this Ray cluster instead; auto: one that runs here, or else this "
-            "machine's processors (extra ray).",
-        ),
-    ] = None,
+    workers: Workers = None,
+    ray: RayCluster = None,
     open_report: Annotated[
         bool, typer.Option("--open", help="Open the report in a browser at the end.")
     ] = False,

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slategym.envs.names import UsageError
-from slategym.experiments.cli.options import AsJson, Device, WorldSettings, place
+from slategym.experiments.cli.options import (
+    AsJson,
+    Device,
+    RayCluster,
+    Workers,
+    WorldSettings,
+    place,
+)
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
@@ -50,14 +57,8 @@ def search(
         Path | None,
         typer.Option(parser=place, metavar="PATH", help="Its folder; runs/search-WORLD."),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Processes, 0 for this one only; by default one per processor."),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Compute on this Ray cluster, or auto (extra ray)."),
-    ] = None,
+    workers: Workers = None,
+    ray: RayCluster = None,
     as_json: AsJson = False,
 ) -> None:
     """Search settings with Optuna, as many trials of as many slates for each (extra search).
