@@ -3,6 +3,7 @@
     factor        asymmetric factors of what was clicked; biases, drift and factors of values
     gp            implicit factors folded in; a Gaussian process over factors, text and topics
     covisitation  fading EASE and transitions; online biases with drift
+    trees         item-kNN and transitions; boosted trees over a user's running statistics
 
 Settings are chosen on the party's held people, where there are enough of them, with a fit that has
 not met them; then outputs are calibrated on them, and all is fitted again on the whole party.
@@ -23,16 +24,18 @@ from slategym.models import metrics
 from slategym.models.classics.families import FAMILIES as SCORERS
 from slategym.models.classics.families import Rows, choose
 from slategym.models.classics.ials import IALS, SolvedIALS
+from slategym.models.classics.oblivious import Growing
 from slategym.models.classics.search import Settings, climb
 from slategym.models.classics.types import NextItem
 from slategym.models.closed_form.events import Events, Floats
 from slategym.models.closed_form.factors import item_factors
 from slategym.models.closed_form.recursive import Regression, kernel_features
 from slategym.models.closed_form.residuals import Base
+from slategym.models.people.boosted import best_number, fit_boosted
 from slategym.models.people.calibration import FEWEST, Mix, fit_mix, plain
 from slategym.models.people.packing import pack, unpack
 from slategym.models.people.reading import Asked, Ints, ask, rows_of
-from slategym.models.people.taste import ClassicTaste, Scorer
+from slategym.models.people.taste import ClassicTaste, Scorer, Values
 from slategym.models.people.types import Party, roots
 from slategym.models.statistics import smoothed_rate
 from slategym.models.tasks import Task
@@ -70,11 +73,12 @@ class ClassicFamily:
     scorers: tuple[tuple[str, float | None], ...]  # of `classics`, with the floor of a logarithm
     blocks: tuple[str, ...]  # of features of a value, of _BLOCKS
     version: int = 1
+    growing: Growing | None = None  # of trees, which then take the place of the regressions
 
     @property
     def reads_text(self) -> bool:
         """Whether the texts are among its features."""
-        return "text" in self.blocks
+        return "text" in self.blocks or self.growing is not None
 
     def fit(self, party: Party) -> ClassicTaste:
         """Choose, calibrate, and fit again on everybody."""
@@ -107,8 +111,12 @@ class ClassicFamily:
             Scorer(_live(SCORERS[name].fit(rows, clicks[name])), floor)
             for name, floor in self.scorers
         )
-        regressions = []
+        regressions: list[Values] = []
         for m, settings in values.items():
+            if self.growing is not None:
+                growing = replace(self.growing, most=int(settings["trees"]))
+                regressions.append(fit_boosted(party, tasks[m].signal.name, people, growing))
+                continue
             features = _Features(party, tasks[m].signal.name, people, self.blocks)
             regressions.append(features.regression(settings))
         columns = tuple(values)
@@ -128,6 +136,8 @@ class ClassicFamily:
     def _value_settings(self, party: Party, m: int) -> Settings:
         """Variances with which held people's values are predicted best, one row at a time."""
         name = party.tasks[m].signal.name
+        if self.growing is not None:
+            return {"trees": best_number(party, name, self.growing)}
         features = _Features(party, name, party.known, self.blocks)
         start = {k: v for k, v in START.items() if k not in _BLOCKS or k in features.blocks}
         if len(party.held) < FEWEST_HELD:
@@ -235,6 +245,7 @@ def _scorer_settings(party: Party, name: str) -> Settings:
 CHOSEN: Mapping[str, tuple[str, ...]] = {  # which of a scorer's settings are chosen; (): all
     "ease": ("fade", "ridge"),
     "transitions": ("fade", "window", "decay"),
+    "knn": ("fade", "neighbours"),
     "ials": ("fade", "unseen"),
     "asymmetric": (),
 }
@@ -314,4 +325,10 @@ COVISITATION = ClassicFamily(
     "fading EASE and transitions; online biases with drift",
     (("ease", None), ("transitions", 1e-4)),
     (),
+)
+TREES = ClassicFamily(
+    "item-kNN and transitions; boosted trees over a user's running statistics",
+    (("knn", None), ("transitions", 1e-4)),
+    (),
+    growing=Growing(),
 )

@@ -76,7 +76,14 @@ class Quality:
 
 
 def quality(
-    taste: Taste[Any], log: Log, fitted_on: Ints, people: Ints, *, least: int, history: int
+    taste: Taste[Any],
+    log: Log,
+    fitted_on: Ints,
+    people: Ints,
+    *,
+    least: int,
+    history: int,
+    most: int = MOST_ROWS,
 ) -> Quality:
     """Read these people's rows with the taste and with the anchors.
 
@@ -87,8 +94,9 @@ def quality(
         people: to read; none of those.
         least: clicks before a row.
         history: clicks before it that are told to the taste; the anchors know all.
+        most: rows, evenly spread.
     """
-    row_x = rows_of(log, people, least=least, most=MOST_ROWS)
+    row_x = rows_of(log, people, least=least, most=most)
     if not len(row_x):
         return Quality(0, 0, {}, {}, ())
     asked = ask(log, row_x, history)

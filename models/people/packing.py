@@ -11,9 +11,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from slategym.models.classics.ials import IALS, SolvedIALS
+from slategym.models.classics.oblivious import ObliviousTrees
 from slategym.models.classics.sequential import FadingFactors
 from slategym.models.closed_form.fading import Fading, Popular
+from slategym.models.closed_form.readings import ItemStatistics
 from slategym.models.closed_form.recursive import Regression
+from slategym.models.people.boosted import BoostedValues
 from slategym.models.people.calibration import Mix
 from slategym.models.people.taste import ClassicTaste, Scorer
 
@@ -29,6 +32,9 @@ KINDS: dict[str, Any] = {  # what may be read back: nothing else is ever made fr
         IALS,
         SolvedIALS,
         Regression,
+        BoostedValues,
+        ItemStatistics,
+        ObliviousTrees,
         Mix,
     )
 }

@@ -45,6 +45,10 @@ FAMILIES: dict[str, FamilyEntry] = {
         f"{PEOPLE}.classic:COVISITATION",
         "fading EASE and transitions; online biases with drift",
     ),
+    "trees": FamilyEntry(
+        f"{PEOPLE}.classic:TREES",
+        "item-kNN and transitions; boosted trees over a user's running statistics",
+    ),
 }
 families = Registry("family of people", FAMILIES, {"slategym.families": FamilyEntry})
 

@@ -7,7 +7,7 @@ history. No person is looped over.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +15,6 @@ from torch import Tensor
 from slategym.envs.engine import arrive
 from slategym.envs.types import Arrival, Context, Population, map_tensors
 from slategym.models.classics.types import NextItem
-from slategym.models.closed_form.recursive import Belief, Regression
 from slategym.models.people.calibration import Mix
 from slategym.models.tasks import Count, Task, observed_only
 from slategym.models.taste import Outputs
@@ -39,12 +38,32 @@ class Scorer:
         return score_BC if self.floor is None else (score_BC + self.floor).log()
 
 
+class Values(Protocol):
+    """What a click is worth by one signal: `closed_form.recursive.Regression`, boosted trees."""
+
+    def initial(self, history_BH: Tensor, value_BH: Tensor) -> Any:
+        """What is known after these items and values, oldest first."""
+        ...
+
+    def after(self, belief: Any, item_B: Tensor, value_B: Tensor, took_B: Tensor) -> Any:
+        """What is known after one value more each."""
+        ...
+
+    def mean(self, belief: Any, id_BC: Tensor | None) -> Tensor:
+        """Expected values of these items, or of all N, (B, C)."""
+        ...
+
+    def variance(self, belief: Any, id_BC: Tensor) -> Tensor:
+        """Of the expected values, the noise left out, (B, C)."""
+        ...
+
+
 @dataclass(frozen=True)
 class State:
     """What is known of B people."""
 
     clicks: tuple[Any, ...]  # of each scorer
-    beliefs: tuple[Belief, ...]  # of each regression
+    beliefs: tuple[Any, ...]  # of each regression
 
 
 @dataclass(frozen=True)
@@ -55,7 +74,7 @@ class ClassicTaste:
     scorers: tuple[Scorer, ...]
     popular_N: Tensor  # (N,) log of each item's share of clicks, or of its odds when shown
     columns: tuple[int, ...]  # of the signals that are regressed
-    regressions: tuple[Regression, ...]
+    regressions: tuple[Values, ...]
     mixes: tuple[Mix, ...]  # T: of scorers' scores and popularity; of the regressions' means
     table: State | None = None  # of a population's arrivals, read beforehand
 

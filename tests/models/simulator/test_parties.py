@@ -161,8 +161,10 @@ def test_a_folder_is_named_by_what_decides_its_model(log: Log) -> None:
     sides = Parties(log, QUICK)
     names = {sides.folder(party).name for party in ("A", "B", "J")}
     assert len(names) == 3 and all(name.startswith(f"{log.name}-") for name in names)
-    folders = {sides.folder("J", 0, family) for family in ("bert", "factor", "gp", "covisitation")}
-    assert len(folders) == 4 and sides.folder("J") == sides.folder("J", 0, "factor")
+    folders = {
+        sides.folder("J", 0, family) for family in ("bert", "factor", "gp", "covisitation", "trees")
+    }
+    assert len(folders) == 5 and sides.folder("J") == sides.folder("J", 0, "factor")
     assert sides.folder("A", 1, "gp") != sides.folder("A", 0, "gp")
     longer = Parties(log, replace(QUICK, training=TrainingSettings(epochs=3)))
     assert longer.folder("J") == sides.folder("J") and longer.folder("B") != sides.folder("B")
@@ -221,7 +223,7 @@ def test_a_family_that_is_worse_than_no_model_is_refused_with_its_figures(
         sides.check("covisitation", "A")
     online = found.anchors["online biases"]["like_auc"]
     assert f"like AUC 0.400 against {online:.3f} of online biases" in str(no.value)
-    assert "try bert, factor, gp, or anyway=True" in str(no.value)
+    assert "try bert, factor, gp, trees, or anyway=True" in str(no.value)
 
 
 def test_an_unknown_family_is_answered_with_the_nearest(log: Log) -> None:
