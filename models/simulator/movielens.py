@@ -103,7 +103,8 @@ def movielens(
         starts: points of each person's history at which they may arrive.
         pessimism: for training: reward that a click loses per unit of disagreement; 0: none.
         ensemble: models of the world's people that are asked, each fitted in about a minute.
-        family: of the people: bert, factor, gp, covisitation, trees; null: bert, of the judge factor.
+        family: of the people: bert, factor, gp, covisitation, trees; null: bert, of the judge
+            factor.
         anyway: True takes a family that does worse than no model on people unknown to it.
         split: which of three ways to part the people: turned round, so that A's place is taken by
             those who were B's, B's by J's, J's by A's.
