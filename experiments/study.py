@@ -32,7 +32,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from slategym.agents.registry import PRESENT, find_agent, find_learner, policies
+from slategym.agents.entries import PRESENT
+from slategym.agents.registry import find_agent, find_learner, policies
 from slategym.envs.names import UsageError, lookup
 from slategym.models.data.log import Words
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from slategym.agents.registry import POLICIES, PolicyEntry
+from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.experiments.measure.training import Training
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store

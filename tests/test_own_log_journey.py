@@ -26,7 +26,7 @@ from slategym.experiments.cli.main import answer, build
 SHOP_ITEMS = 500
 SIZES = [
     pytest.param((120, 60, 20), id="small"),
-    pytest.param((2_000, SHOP_ITEMS, 40), id="shop", marks=pytest.mark.slow),
+    pytest.param((2_000, SHOP_ITEMS, 20), id="shop", marks=pytest.mark.slow),
 ]
 MOST_SECONDS = 2 * 180.0  # of CPU: three minutes of two cores
 pytestmark = pytest.mark.filterwarnings("ignore:.*tokens of the item texts are unknown")

@@ -41,7 +41,7 @@ STOREYS = {
     ),
     "agents": Storey(
         core={"types": (), "slates": ("types",), "core": ("types", "slates")},
-        top=("registry", "policies", "check"),
+        top=("entries", "registry", "policies", "check"),
         # names the policy that writes its log, which the registry looks up by name
         but=(("agents/latent/gems.py", "slategym.agents.registry"),),
     ),

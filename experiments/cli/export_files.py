@@ -9,12 +9,7 @@ from typing import Any
 import torch
 
 from slategym.agents.core.agent import Agent
-from slategym.agents.registry import (
-    find_policy,
-    folder_and_seed,
-    load_agent,
-    make_policy,
-)
+from slategym.agents.registry import find_policy, folder_and_seed, load_agent, make_policy
 from slategym.agents.serving.export import CHECKED, Exported, export
 from slategym.agents.serving.keys import keys_of, made_up_requests, write_program
 from slategym.agents.types import Policy

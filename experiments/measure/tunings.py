@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from slategym.agents.core.tuning import SLATES
-from slategym.agents.registry import POLICIES, STATE, find_learner, policies
+from slategym.agents.entries import POLICIES, STATE
+from slategym.agents.registry import find_learner, policies
 from slategym.envs.registry import find_world
 from slategym.experiments.measure.where import in_split
 from slategym.experiments.runs.units import Unit

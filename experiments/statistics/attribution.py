@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from slategym.agents.registry import PRESENT
+from slategym.agents.entries import PRESENT
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.differences import (
     Difference,

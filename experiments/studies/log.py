@@ -56,10 +56,10 @@ PROFILES = {
         left_out=SLOW,
     ),
     "quick": Profile(
-        "3 seeds, 500 users, a third of the slates, two sets of assumptions: a first answer",
+        "3 seeds, 500 users, a quarter of the slates, two sets of assumptions: a first answer",
         seeds=3,
         users=500,
-        training=1 / 3,
+        training=1 / 4,
         assumptions={"lasting": ()},
         left_out=SLOW,
         sweep=False,

@@ -154,12 +154,12 @@ STUDY = Study(
             left_out=SLOW,
         ),
         "quick": Profile(
-            "3 seeds (1 under mild), 315 users, a third of the slates, two sets of assumptions: a "
-            "first answer",
+            "3 seeds (1 under mild), 315 users, a quarter of the slates, two sets of assumptions: "
+            "a first answer",
             seeds=3,
             place_seeds={"world": 1},
             users=3 * PEOPLE,  # everybody three times
-            training=1 / 3,
+            training=1 / 4,
             assumptions={"lasting": ()},
             left_out=SLOW,
             sweep=False,

@@ -12,7 +12,8 @@ from small_worlds import agent_log_of, learned_world, small_log
 from slategym.agents.baselines.classics import Fitted, chosen, classic, events_of
 from slategym.agents.baselines.one_step import OneStep
 from slategym.agents.core.tuning import Budget
-from slategym.agents.registry import POLICIES, make_policy
+from slategym.agents.entries import POLICIES
+from slategym.agents.registry import make_policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError, load_object

@@ -19,7 +19,8 @@ from small_worlds import learned_world
 from torch import Tensor
 
 from slategym.agents.core.agent import CHECKPOINT, Agent, Progress
-from slategym.agents.registry import POLICIES, PRESENT, find_agent, find_entry
+from slategym.agents.entries import POLICIES, PRESENT
+from slategym.agents.registry import find_agent, find_entry
 from slategym.agents.serving.export import check, export
 from slategym.envs import engine
 from slategym.envs.luck import Luck

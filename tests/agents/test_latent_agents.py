@@ -12,9 +12,10 @@ from five_items import BEST, five_items
 from small_worlds import learned_world
 
 from slategym.agents.core.agent import Agent, Callback, Progress
+from slategym.agents.entries import POLICIES
 from slategym.agents.latent.gems import Gems, GemsSettings
 from slategym.agents.latent.hac import Hac, HacSettings
-from slategym.agents.registry import POLICIES, find_agent
+from slategym.agents.registry import find_agent
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError

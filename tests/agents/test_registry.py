@@ -10,8 +10,8 @@ import torch
 from small_worlds import learned_world
 
 from slategym.agents.core.supervised import ranker_of
+from slategym.agents.entries import POLICIES
 from slategym.agents.registry import (
-    POLICIES,
     find_agent,
     load_agent,
     make_policies,

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from small_agents import Counting, CountingSettings
 
-from slategym.agents.registry import POLICIES, PolicyEntry
+from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.envs.names import UsageError
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.measure.plan import plan_of

@@ -18,7 +18,8 @@ from small_worlds import small_log
 
 from slategym.agents.core.agent import Progress
 from slategym.agents.core.files import ABOUT, BEGUN, CHECKPOINT, WEIGHTS
-from slategym.agents.registry import POLICIES, PolicyEntry, load_agent, seeds_of
+from slategym.agents.entries import POLICIES, PolicyEntry
+from slategym.agents.registry import load_agent, seeds_of
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.experiments.cli.main import answer, build

@@ -25,7 +25,7 @@ TESTS = Path(__file__).parents[1]
 TRAIN = f"""
 import resource, sys
 sys.path.insert(0, {str(TESTS)!r})
-from slategym.agents.registry import POLICIES, PolicyEntry
+from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.experiments.cli.main import main
 most = int(sys.argv.pop(1))
 if most:

@@ -14,7 +14,7 @@ from small_agents import Counting, CountingSettings
 from small_worlds import loud_bert
 
 from slategym.agents.core.files import BEGUN, WEIGHTS
-from slategym.agents.registry import POLICIES, PolicyEntry
+from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.doctor import Finding, examine

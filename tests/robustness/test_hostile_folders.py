@@ -15,7 +15,8 @@ from small_agents import Counting, CountingSettings
 from small_worlds import loud_bert
 
 from slategym.agents.core.files import BEGUN, CHECKPOINT, WEIGHTS
-from slategym.agents.registry import POLICIES, PolicyEntry, load_agent
+from slategym.agents.entries import POLICIES, PolicyEntry
+from slategym.agents.registry import load_agent
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.experiments.cli.main import answer, build

@@ -30,7 +30,7 @@ sys.path[:0] = [{str(TESTS)!r}, {str(TESTS / "experiments")!r}]
 TRAIN = (
     HEAD
     + f"""
-from slategym.agents.registry import POLICIES, PolicyEntry
+from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.experiments.cli.main import main
 POLICIES["counting"] = PolicyEntry("learner", "counts", None, "small_agents:Counting")
 sys.argv[1:] = ["train", "counting", "--world", {WORLD!r}, "--set", "num_items=50", *sys.argv[1:]]

@@ -12,7 +12,7 @@ from rich.table import Table
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
-    from slategym.agents.registry import PolicyEntry
+    from slategym.agents.entries import PolicyEntry
 
 EPILOG = r"""
 **All policies; then one of them, with its settings**\
@@ -49,7 +49,8 @@ def agents(
     ] = False,
 ) -> None:
     """List what can choose slates, by kind, or show one's page: what it does, and its settings."""
-    from slategym.agents.registry import PRESENT, find_entry, policies
+    from slategym.agents.entries import PRESENT
+    from slategym.agents.registry import find_entry, policies
 
     every = policies.all()
     if agent is not None:

@@ -9,7 +9,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from slategym.agents.registry import PRESENT, find_learner
+from slategym.agents.entries import PRESENT
+from slategym.agents.registry import find_learner
 from slategym.envs.names import UsageError, lookup
 from slategym.experiments.cli.options import Device, RayCluster, Workers, place
 from slategym.experiments.studies.registry import STUDIES, studies

@@ -91,7 +91,8 @@ def _is_user_model(name: str) -> bool:
     Raises:
         UsageError: nothing has that name.
     """
-    from slategym.agents.registry import PRESENT, policies
+    from slategym.agents.entries import PRESENT
+    from slategym.agents.registry import policies
     from slategym.envs.names import load_object, lookup
     from slategym.envs.outline import outline
     from slategym.envs.registry import user_models

@@ -288,7 +288,7 @@ def _run(
 
 def _name(asked: str, policy: Policy) -> str:
     """The policy's name as `slategym agents` has it; of a trained one, what it calls itself."""
-    from slategym.agents.registry import POLICIES
+    from slategym.agents.entries import POLICIES
 
     return asked if asked in POLICIES else policy.name
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from slategym.agents.core.start import start_of, tune_start
 from slategym.agents.core.supervised import supervised_with
 from slategym.agents.core.tuning import Budget
+from slategym.agents.entries import POLICIES
 from slategym.agents.policies import history_rule_tuned, supervised
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
-from slategym.agents.registry import POLICIES, find_agent, make_policy
+from slategym.agents.registry import find_agent, make_policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError

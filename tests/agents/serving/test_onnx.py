@@ -13,7 +13,7 @@ import torch
 from small_agents import Counting, CountingSettings
 
 from slategym.agents.core.agent import Agent
-from slategym.agents.registry import POLICIES, PolicyEntry
+from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.agents.serving import onnx_export
 from slategym.agents.serving.export import check
 from slategym.agents.serving.serve import Policy

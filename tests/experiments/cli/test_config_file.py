@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from small_agents import Counting
 
-from slategym.agents.registry import POLICIES, PolicyEntry, find_agent
+from slategym.agents.entries import POLICIES, PolicyEntry
+from slategym.agents.registry import find_agent
 from slategym.envs.names import UsageError, load_object
 from slategym.envs.registry import find_world
 from slategym.experiments.cli.config_file import (

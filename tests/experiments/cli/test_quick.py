@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slategym.agents.registry import POLICIES
+from slategym.agents.entries import POLICIES
 from slategym.envs.registry import NAMESPACE, WORLDS
 
 HEAVY = ("torch", "transformers", "pandas", "stable_baselines3", "scipy", "matplotlib")

@@ -14,7 +14,7 @@ from small_agents import Counting
 from small_worlds import learned_world
 
 import slategym as sg
-from slategym.agents.registry import POLICIES, PolicyEntry
+from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.measure.compare import comparison

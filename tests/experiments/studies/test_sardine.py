@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from slategym.agents.core.earned import earned
+from slategym.agents.entries import POLICIES
 from slategym.agents.references.myopic import Myopic
-from slategym.agents.registry import POLICIES, find_agent
+from slategym.agents.registry import find_agent
 from slategym.envs.registry import make_world
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.studies.sardine import STUDY

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from slategym.agents.entries import POLICIES
 from slategym.agents.latent.gems import GemsSettings
 from slategym.agents.latent.hac import HacSettings
-from slategym.agents.registry import POLICIES
 from slategym.envs.registry import make_world
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.measure.plan import plan_of

@@ -7,7 +7,8 @@ from typing import get_type_hints
 
 import pytest
 
-from slategym.agents.registry import POLICIES, PRESENT, find_agent
+from slategym.agents.entries import POLICIES, PRESENT
+from slategym.agents.registry import find_agent
 from slategym.experiments.cli.commands.agents import KINDS
 from slategym.experiments.cli.declared import settings_of
 from slategym.experiments.cli.main import answer, build

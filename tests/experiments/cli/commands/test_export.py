@@ -15,7 +15,8 @@ from small_agents import Counting, CountingSettings
 
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.random_slates import Random
-from slategym.agents.registry import POLICIES, PolicyEntry, load_agent
+from slategym.agents.entries import POLICIES, PolicyEntry
+from slategym.agents.registry import load_agent
 from slategym.agents.serving.export import export
 from slategym.agents.slates.top import top_slate
 from slategym.agents.types import Action

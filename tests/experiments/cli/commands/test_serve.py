@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from small_agents import Counting
 
-from slategym.agents.registry import POLICIES, PolicyEntry
+from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.agents.serving import service
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.main import answer, build

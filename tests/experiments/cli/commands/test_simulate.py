@@ -12,7 +12,7 @@ import pytest
 from small_agents import Counting
 
 from slategym.agents.core.random_slates import Random
-from slategym.agents.registry import POLICIES, PolicyEntry
+from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.agents.types import Action
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation

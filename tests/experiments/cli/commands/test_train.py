@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from small_agents import Counting, CountingSettings
 
 from slategym.agents.core.agent import CHECKPOINT, Callback, Progress
-from slategym.agents.registry import POLICIES, PolicyEntry, load_agent
+from slategym.agents.entries import POLICIES, PolicyEntry
+from slategym.agents.registry import load_agent
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.experiments.cli.main import answer, build
@@ -224,7 +225,7 @@ def test_another_training_is_refused_before_a_world_is_built(tmp_path: Path) -> 
 PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(HERE)!r})
-from slategym.agents.registry import POLICIES, PolicyEntry
+from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.experiments.cli.main import answer, build
 POLICIES["counting"] = PolicyEntry("learner", "counts", None, "small_agents:Counting")
 sys.exit(answer(build, sys.argv[1:]))
