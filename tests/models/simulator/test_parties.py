@@ -207,23 +207,22 @@ def test_a_familys_figures_are_read_on_people_unknown_to_its_fit(
         assert all(map(torch.equal, first, weights(again.taste("covisitation", read))))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("party", "role"), [("A", "world"), ("J", "judge")])
 def test_a_family_that_is_worse_than_no_model_is_refused_with_its_figures(
-    log: Log, monkeypatch: pytest.MonkeyPatch
+    party: str, role: str, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sides = Parties(log, QUICK)
     found = sides.quality("covisitation", "A")
     assert found.rows > 20 and 5 < found.people <= len(sides.people["selection"])
     sides.check("covisitation", "A")
     poor = replace(found, worse=("like_auc",), figures={**found.figures, "like_auc": 0.4})
-    kind = {"covisitation": poor}
+    kind = {"trees": poor}
     monkeypatch.setattr(Parties, "quality", lambda self, family, party: kind.get(family, found))
-    with pytest.raises(
-        UsageError, match=r"'covisitation' is refused as a world: on 7 people"
-    ) as no:
-        sides.check("covisitation", "A")
+    with pytest.raises(UsageError, match=rf"'trees' is refused as a {role}: on 7 people") as no:
+        sides.check("trees", party)
     online = found.anchors["online biases"]["like_auc"]
     assert f"like AUC 0.400 against {online:.3f} of online biases" in str(no.value)
-    assert "try bert, factor, gp, trees, or anyway=True" in str(no.value)
+    assert "try bert, factor, gp, covisitation, or anyway=True" in str(no.value)
 
 
 def test_an_unknown_family_is_answered_with_the_nearest(log: Log) -> None:
