@@ -195,6 +195,8 @@ class Profile:
     place_seeds: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()  # policies, learners and places that take too long for it
     validated: int = 0  # users by whom learned worlds are held against their log; 0: they are not
+    # whether every training seed is read on selection people while it learns, not the first alone
+    every_seed_watched: bool = False
     sweep: bool = True  # whether everybody is read where an assumption is weaker and stronger
     splits: int = 1  # of the people into parties, in each of which all is done again
     # further assumptions by name, under which all is done as well, each with the learners that are

@@ -29,12 +29,13 @@ def watched_in(study: Study, place: Place) -> tuple[Place, ...]:
 def watches_of(
     study: Study, lessons: Sequence[Unit], first: tuple[Unit, ...], tunings: Tunings
 ) -> Iterator[Unit]:
-    """The first seed of every learner, read at its snapshots."""
+    """Every training that keeps snapshots, read at them; first seeds before the judge as well."""
     for lesson in lessons:
         place = study.place(lesson.spec["place"])
         if place.role == "control" or "snapshots" not in lesson.spec:
             continue
-        where = [where_of(p, WATCHED) for p in watched_in(study, place)]
+        both = watched_in(study, place)
+        where = [where_of(p, WATCHED) for p in (both if 0 in lesson.spec["seeds"] else both[:1])]
         spec = {
             "places": where,
             "opponent": study.roles.opponent,
@@ -52,7 +53,7 @@ def stops_of(
     users = min(size.users, STOPPED)
     for watch in watches:
         (lesson,) = (unit for unit in watch.needs if unit.function == "learn@1")
-        if lesson.spec["policy"] not in study.ahead:
+        if lesson.spec["policy"] not in study.ahead or 0 not in lesson.spec["seeds"]:
             continue
         home = study.place(lesson.spec["place"])
         judges = [p for p in study.of_role("judge") if p.of == home.name]

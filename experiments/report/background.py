@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from slategym.agents.core.tuning import said
 from slategym.experiments.report.ledger import ROWS, SUMMARY, Ledger
-from slategym.experiments.report.markup import Html, code_block, element, prose, table
+from slategym.experiments.report.markup import Html, code_block, element, folded, prose, table
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import metric_name, over
 from slategym.experiments.runs.progress import duration
@@ -148,16 +148,15 @@ def tuning(result: Result, ledger: Ledger) -> list[Html | None]:
     slates = sum(step["slates"] for step in read)
     if not read:
         return []
-    parts: list[Html | None] = [
-        element(
-            "p",
-            f"What does not learn by trial is tuned, all by one rule: {slates:,} slates in all, "
-            "no policy more than a learner is shown. Named settings meet the same selection "
-            "people with the same luck in the simulated world, the better half goes on to more of "
-            "them. Nothing is tuned in the static twin, before the judge or on evaluation people: "
-            "there they act as tuned in the simulated world.",
-        )
-    ]
+    intro = element(
+        "p",
+        f"What does not learn by trial is tuned, all by one rule: {slates:,} slates in all, "
+        "no policy more than a learner is shown. Named settings meet the same selection "
+        "people with the same luck in the simulated world, the better half goes on to more of "
+        "them. Nothing is tuned in the static twin, before the judge or on evaluation people: "
+        "there they act as tuned in the simulated world.",
+    )
+    tables = []
     for step in read:
         where = step.get("where", "")
         called = ", ".join(word for word in (step["name"], where) if word)
@@ -172,8 +171,8 @@ def tuning(result: Result, ledger: Ledger) -> list[Html | None]:
         ]
         note = f" {step['note'].capitalize()}." if step["note"] else ""
         title = f"{called}: at most {step['slates']:,} slates.{note}"
-        parts.append(table(title, ["setting", "sessions", "return"], body))
-    return parts
+        tables.append(table(title, ["setting", "sessions", "return"], body))
+    return [intro, folded(f"What was tried and taken, {len(tables)} tables", *tables)]
 
 
 def repeat(

@@ -52,9 +52,11 @@ def draw_curves(result: Result, numbers: Numbers, folder: Path) -> Picture:
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     above = (
         f"Above: expected return minus {study.roles.say(study.roles.opponent)} before selection "
-        "people, who are not trained on, at points of the training of each first seed (bars: "
-        "standard errors); diamonds at the right: what is served in the end, all seeds, on "
-        "evaluation people, with 95 % intervals and each seed as a small bar. Below: return"
+        "people, who are not trained on, at points of training: mean over the seeds that were "
+        "read, with the lowest and the highest as a band (bars: standard errors over people, where "
+        "one seed was); diamonds at the right: what is served in the end, all seeds, on evaluation "
+        f"people, with 95 % intervals and each seed as a small bar.{_unrisen(result, gained)} "
+        "Below: return"
         if gained
         else "Return"
     )
@@ -93,6 +95,30 @@ def flat_curves(curves: pd.DataFrame) -> Iterator[tuple[str, str]]:
             yield str(policy), str(where)
 
 
+def _unrisen(result: Result, places: Sequence[Place]) -> str:
+    """Which learners are no better before selection people at their last point than at the first.
+
+    The last point minus the first, mean over seeds; its error is that of the seeds, or of the
+    people where one seed was read.
+    """
+    named = []
+    for place in places:
+        mine = _watched(result, place)
+        assert mine is not None
+        for policy, lines in mine.groupby("policy", sort=False):
+            every = [line.sort_values("steps") for _, line in lines.groupby("seed")]
+            rise_S = np.array([line["gain"].iloc[-1] - line["gain"].iloc[0] for line in every])
+            ends = every[0]["error"].iloc[[0, -1]]
+            error = float(np.hypot(*ends))
+            if len(every) > 1:
+                error = float(np.std(rise_S, ddof=1)) / len(every) ** 0.5
+            if rise_S.mean() <= max(0.0, FLAT * error):
+                named.append(f"{policy} in {place.heading}")
+    if not named:
+        return " All of these end clearly above their first point."
+    return f" Not clearly above their first point at the end: {listed(named)}."
+
+
 def _error(value_T: np.ndarray) -> float:
     return float(np.std(value_T, ddof=1)) / len(value_T) ** 0.5 if len(value_T) > 1 else 0.0
 
@@ -114,18 +140,24 @@ def _gains(
     mine = _watched(result, place)
     assert mine is not None
     panel.axhline(0, color=INK, linewidth=1)
-    for policy, line in mine.groupby("policy", sort=False):
-        line = line.sort_values("steps")
+    for policy, lines in mine.groupby("policy", sort=False):
+        colour, by_seed = colours.get(str(policy), INK), lines.groupby("steps")["gain"]
+        point = lines.sort_values("steps") if by_seed.size().max() == 1 else None
+        mean = by_seed.mean()
         panel.errorbar(
-            line["steps"],
-            line["gain"],
-            yerr=line["error"],
-            color=colours.get(str(policy), INK),
+            mean.index,
+            mean,
+            yerr=None if point is None else point["error"],
+            color=colour,
             marker="o",
             markersize=3.5,
             linewidth=1.3,
             elinewidth=0.7,
         )
+        if point is None:
+            panel.fill_between(
+                mean.index, by_seed.min(), by_seed.max(), color=colour, alpha=0.15, linewidth=0
+            )
     end, wide = float(mine["steps"].max()), float(mine["steps"].max()) * 0.05
     for n, (policy, colour) in enumerate(colours.items()):
         served = numbers.find(policy, study.roles.opponent, place.name)

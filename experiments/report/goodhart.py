@@ -37,7 +37,7 @@ def warnings(result: Result) -> Iterator[str]:
     if result.watched.empty:
         return
     study, opponent = result.study, result.study.roles.say(result.study.roles.opponent)
-    for (policy, home), mine in result.watched.groupby(["policy", "trained_in"], sort=False):
+    for (policy, home), mine in _first_seed(result).groupby(["policy", "trained_in"], sort=False):
         last = mine[mine["steps"] == mine["steps"].max()].set_index("where")
         judges = [name for name in last.index if name != home]
         if home not in last.index or not judges:
@@ -51,6 +51,12 @@ def warnings(result: Result) -> Iterator[str]:
                 f"({_signed(world)}) and behind before the judge ({_signed(judge)}): part of what "
                 "it learned are the simulator's mistakes."
             )
+
+
+def _first_seed(result: Result) -> pd.DataFrame:
+    """What was read of the trainings that were read before the judge as well."""
+    watched = result.watched
+    return watched if watched.empty else watched[watched["seed"] == watched["seed"].min()]
 
 
 def _signed(row: pd.Series) -> str:
@@ -69,7 +75,7 @@ def with_warnings(result: Result, numbers: Numbers) -> Numbers:
 
 def draw_goodhart(result: Result, folder: Path) -> Picture | None:
     """Gains over the opponent by slates of training, in the world and before the judge."""
-    watched, study = result.watched, result.study
+    watched, study = _first_seed(result), result.study
     if watched.empty:
         return None
     homes, names = (list(dict.fromkeys(watched[c])) for c in ("trained_in", "policy"))
@@ -123,7 +129,7 @@ def goodhart_section(result: Result, ledger: Ledger) -> list[Html | None]:
     if result.watched.empty:
         return []
     body = []
-    for (policy, home, steps), mine in result.watched.groupby(
+    for (policy, home, steps), mine in _first_seed(result).groupby(
         ["policy", "trained_in", "steps"], sort=False
     ):
         gains = {str(row["where"]): row for _, row in mine.iterrows()}

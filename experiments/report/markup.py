@@ -42,6 +42,11 @@ def join(content: Iterable[str | None]) -> Html:
     )
 
 
+def folded(summary: str, *content: str | None) -> Html:
+    """What is shown to whoever opens it."""
+    return element("details", element("summary", summary), *content, class_="folded")
+
+
 def code_block(text: str) -> Html:
     """Lines of code, in a box that scrolls sideways and is reached by keys."""
     return element("pre", element("code", text), tabindex="0", role="region", aria_label="Code")

@@ -80,6 +80,7 @@ pre { background: var(--shade); padding: .7rem .9rem; border-radius: .3rem; over
 details table td { white-space: normal; }
 summary { cursor: pointer; color: var(--link); }
 tr:target { background: var(--shade); outline: 2px solid var(--link); }
+details.folded { margin: 1rem 0; } details.folded p { max-width: 46rem; }
 details.person { border: 1px solid var(--line); border-radius: .3rem; padding: .5rem .9rem;
   margin: .6rem 0; }
 .slates { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: 1rem; }
@@ -120,6 +121,7 @@ h3 { font-size: 1.0625rem; margin: 1.6rem 0 .5rem; }
   figure { break-inside: avoid; margin: .5rem 0; }
   .table, .frame { overflow: visible; background: none; border: 0; padding: 0; }
   figure img, .drawing { min-width: 0; width: auto; max-width: 100%; max-height: 8.5cm; }
+  #verdict details::details-content { content-visibility: visible; }  /* open on paper */
   .listing { display: none; } .slates { grid-template-columns: repeat(3, 1fr); gap: .4rem; }
   .slate { break-inside: avoid; } .slate p, .slate li { font-size: 8.5pt; }
   table { font-size: 8pt; } th, td { padding-right: .35rem; }

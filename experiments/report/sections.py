@@ -17,7 +17,7 @@ from slategym.experiments.report.gallery import gallery_section
 from slategym.experiments.report.goodhart import goodhart_section
 from slategym.experiments.report.headroom import headroom_section
 from slategym.experiments.report.ledger import Ledger
-from slategym.experiments.report.markup import Html, element, join, prose, table
+from slategym.experiments.report.markup import Html, element, folded, join, prose, table
 from slategym.experiments.report.page import section
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.segments import segments_section
@@ -26,6 +26,7 @@ from slategym.experiments.report.short import cost_section, short_section
 from slategym.experiments.report.validation import validation_section
 from slategym.experiments.report.words import (
     best_first,
+    capital,
     known_as,
     knows,
     name_of,
@@ -35,6 +36,8 @@ from slategym.experiments.report.words import (
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers, Standing, one_of
+from slategym.experiments.statistics.verdict import Part as VerdictPart
+from slategym.experiments.statistics.verdict import Verdict
 from slategym.experiments.statistics.words import signed_number
 from slategym.experiments.study import Place, Study
 
@@ -112,11 +115,17 @@ def _verdict(
     result: Result, numbers: Numbers, pictures: Mapping[str, Html], ledger: Ledger
 ) -> list[Html | None]:
     found, study = numbers.verdict, result.study
-    box = element(
-        "div",
-        element("span", found.tag, class_="tag"),
-        *(element("p", sentence) for sentence in found.sentences),
-        class_=f"verdict {found.tone}",
+    box = folded(
+        f"All that is said, in {len(found.sentences)} sentences",
+        *(
+            join(
+                [
+                    element("h3", _of_place(study, part)) if len(found.outcomes) > 1 else None,
+                    *(element("p", sentence) for sentence in part.sentences),
+                ]
+            )
+            for part in _by_place(found)
+        ),
     )
     told = (*numbers.differences, *numbers.control)
     baselines = list(dict.fromkeys(d.baseline for d in told if d.agent in found.agents))
@@ -155,6 +164,18 @@ def _verdict(
         else None,
         source_note(),
     ]
+
+
+def _by_place(found: Verdict) -> list[VerdictPart]:
+    """The verdict's parts, those of one place together."""
+    said: dict[str, tuple[str, ...]] = {}
+    for part in found.parts:
+        said[part.place] = (*said.get(part.place, ()), *part.sentences)
+    return [VerdictPart(place, sentences) for place, sentences in said.items() if sentences]
+
+
+def _of_place(study: Study, part: VerdictPart) -> str:
+    return capital(study.place(part.place).heading) if part.place else "All places"
 
 
 def _ladder(

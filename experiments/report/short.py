@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from slategym.experiments.report.ledger import SUMMARY, Ledger
@@ -11,42 +11,104 @@ from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import capital, known_as
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers
-from slategym.experiments.statistics.words import SIDES, share, shown
-from slategym.experiments.study import Place
+from slategym.experiments.statistics.sentences import under
+from slategym.experiments.statistics.words import AS_MUCH, SIDES, more_or_less, share, shown
+from slategym.experiments.study import Place, Study
 
 
 def short_section(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | None]:
-    """The verdict in a line, a sentence per open place, and one on what a slate costs."""
-    study, agent = result.study, numbers.speaker
-    if agent is None:
-        return []
-    lines = [
-        line
+    """A box with the verdict in one sentence, its size and its cost, then a line per open place."""
+    study, found, agent = result.study, numbers.verdict, numbers.speaker
+    read = [
+        (place, d)
         for place in study.of_role("open")
-        if (line := _line(result, numbers, agent, place, ledger)) is not None
+        if agent is not None
+        and (d := numbers.find(agent, study.roles.opponent, place.name)) is not None
     ]
+    said = (
+        _headline(result, numbers, agent, read, ledger)
+        if agent is not None and read
+        else join([found.sentences[0] if found.sentences else found.tag])
+    )
+    box = element(
+        "div",
+        element("span", found.tag, class_="tag"),
+        element("p", said),
+        class_=f"verdict {found.tone}",
+    )
+    if agent is None or not read:
+        return [box]
+    lines = [_line(result, numbers, agent, place, d, ledger) for place, d in read]
     cost = _cost(result, agent, ledger)
-    if not lines and cost is None:
-        return []
-    tag = element("li", element("strong", f"{capital(numbers.verdict.tag)}."))
-    return [element("ul", tag, *(element("li", line) for line in lines),
-                    *(() if cost is None else (element("li", cost),)), class_="short")]  # fmt: skip
+    every = [*lines, *([] if cost is None else [cost])]
+    return [box, element("ul", *(element("li", line) for line in every), class_="short")]
+
+
+def _headline(
+    result: Result,
+    numbers: Numbers,
+    agent: str,
+    read: Sequence[tuple[Place, Difference]],
+    ledger: Ledger,
+) -> Html:
+    """One sentence: how much more than the opponent, than the best without RL, at what cost."""
+    study = result.study
+    parts: list[Html | str] = [f"{known_as(study, agent)} earns"]
+    for n, (place, d) in enumerate(read):
+        where = f" {under(study, place)}" if len(read) > 1 else ""
+        parts += [";" if n else ("," if where else ""), where, "," if where and not n else "", " "]
+        parts += _compared(study, numbers, d, ledger)
+        nearest = _nearest(study, numbers, d)
+        if nearest is not None:
+            parts += [" and ", *_compared(study, numbers, nearest, ledger)]
+    times = _times(result, agent)
+    if times is not None:
+        ours, theirs = times
+        source = f"{SUMMARY}: serving.latency"
+        opponent = study.roles.opponent
+        parts += [
+            "; a slate of it takes ",
+            ledger.number(f"{ours['cpu']:.1f} ms", f"{source}.{agent}[0].cpu"),
+            f" to serve, one of {study.roles.say(opponent)} ",
+            ledger.number(f"{theirs['cpu']:.1f} ms", f"{source}.{opponent}[0].cpu"),
+        ]
+    return join([*parts, "."])
+
+
+def _compared(study: Study, numbers: Numbers, d: Difference, ledger: Ledger) -> Iterator[str]:
+    """How much more or less than another: "6.4 % less than the ranker (clearly behind)"."""
+    other, base = study.roles.say(d.baseline), numbers.of(d.baseline).mean[d.place].value
+    text = more_or_less(d.estimate.value, base)
+    source = f"{d.estimate.source}, divided by the mean of {d.baseline} there"
+    yield ledger.number(text, source)
+    if text == AS_MUCH and not d.side:
+        yield f" as {other}"
+    else:
+        yield f" {'as' if text == AS_MUCH else 'than'} {other} ({SIDES[d.side]})"
+
+
+def _nearest(study: Study, numbers: Numbers, d: Difference) -> Difference | None:
+    """The same learner there against whatever else does best without looking ahead."""
+    rivals = [
+        other
+        for other in numbers.differences
+        if (other.agent, other.place) == (d.agent, d.place)
+        and other.baseline != study.roles.opponent
+    ]
+    return min(rivals, key=lambda other: other.estimate.value, default=None)
 
 
 def _line(
-    result: Result, numbers: Numbers, agent: str, place: Place, ledger: Ledger
-) -> Html | None:
+    result: Result,
+    numbers: Numbers,
+    agent: str,
+    place: Place,
+    opponent: Difference,
+    ledger: Ledger,
+) -> Html:
     """How much RL earns there above the opponent, and above the best that has no RL."""
     study = result.study
-    opponent = numbers.find(agent, study.roles.opponent, place.name)
-    if opponent is None:
-        return None
-    rivals = [
-        d
-        for d in numbers.differences
-        if (d.agent, d.place) == (agent, place.name) and d.baseline != study.roles.opponent
-    ]
-    nearest = min(rivals, key=lambda d: d.estimate.value, default=None)
+    nearest = _nearest(study, numbers, opponent)
     parts: list[str | None] = [
         element("strong", f"{capital(place.heading)}: "),
         f"{known_as(study, agent)} earns ",
@@ -73,15 +135,20 @@ def _sized(numbers: Numbers, d: Difference, ledger: Ledger) -> Iterator[Html]:
         yield join([shown(d)])
 
 
+def _times(result: Result, agent: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """What a slate of the learner takes and one of the opponent; None: it was not read."""
+    found: Mapping[str, Any] = result.serving.get("latency", {})
+    ours, theirs = found.get(agent), found.get(result.study.roles.opponent)
+    return (ours[0], theirs[0]) if ours and theirs else None
+
+
 def _cost(result: Result, agent: str, ledger: Ledger) -> Html | None:
     """What a slate of RL and one of the opponent takes."""
-    study = result.study
-    found: Mapping[str, Any] = result.serving.get("latency", {})
-    ours, theirs = found.get(agent), found.get(study.roles.opponent)
-    if not ours or not theirs:
+    study, times = result.study, _times(result, agent)
+    if times is None:
         return None
     source = f"{SUMMARY}: serving"
-    first = ours[0]
+    first, theirs = times
     return join(
         [
             element("strong", "To serve: "),
@@ -89,7 +156,7 @@ def _cost(result: Result, agent: str, ledger: Ledger) -> Html | None:
             ledger.number(f"{first['cpu']:.1f} ms", f"{source}.latency.{agent}[0].cpu"),
             " of processor time, one of " + study.roles.say(study.roles.opponent) + " ",
             ledger.number(
-                f"{theirs[0]['cpu']:.1f} ms",
+                f"{theirs['cpu']:.1f} ms",
                 f"{source}.latency.{study.roles.opponent}[0].cpu",
             ),
             f" (median, one user a call, {first['items']:,} {study.words.items}, "

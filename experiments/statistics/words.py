@@ -87,6 +87,24 @@ def share(value: float) -> str:
     return f"{value:+z.1%}"
 
 
+AS_MUCH = "as much"  # to the tenth of a per cent
+
+
+def more_or_less(difference: float, base: float) -> str:
+    """A difference from a positive base in per cent, in words; as a number where the base is not.
+
+    >>> more_or_less(-1.5, 30.0), more_or_less(0.001, 30.0), more_or_less(2.0, -1.0)
+    ('5.0 % less', 'as much', '2.00 more')
+    """
+    if base > 0:
+        size, unit = f"{abs(difference / base):.1%}".removesuffix("%"), " %"
+    else:
+        size, unit = f"{abs(difference):.2f}", ""
+    if not float(size):
+        return AS_MUCH
+    return f"{size}{unit} {'more' if difference > 0 else 'less'}"
+
+
 def shown(difference: Difference) -> str:
     """A comparison in a sentence: the number and its interval.
 

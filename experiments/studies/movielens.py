@@ -158,6 +158,7 @@ STUDY = Study(
             "a first answer",
             seeds=3,
             place_seeds={"world": 1},
+            every_seed_watched=True,
             users=3 * PEOPLE,  # everybody three times
             training=1 / 4,
             assumptions={"lasting": ()},
@@ -171,6 +172,7 @@ STUDY = Study(
             splits=3,
             users=MOST_USERS,
             training=4.5,
+            every_seed_watched=True,
             control_seeds=None,
             validated=1_000,
             assumptions={"lasting": ()},

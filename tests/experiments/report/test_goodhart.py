@@ -9,6 +9,7 @@ import pytest
 from made_up import AGENTS, result
 from PIL import Image
 
+from slategym.experiments.report.curves import draw_curves
 from slategym.experiments.report.goodhart import draw_goodhart, warnings, with_warnings
 from slategym.experiments.statistics.numbers import compute_numbers
 
@@ -42,6 +43,26 @@ def test_the_verdict_ends_with_the_warning() -> None:
     assert with_warnings(found, numbers).verdict.sentences[-1].startswith("Warning, in world")
     plain = result(watched=watched(0.4))
     assert with_warnings(plain, numbers).verdict == numbers.verdict
+
+
+def test_curves_before_selection_people_are_of_all_seeds_and_the_flat_are_named(
+    tmp_path: Path,
+) -> None:
+    first = watched(-0.4)
+    flat = first["policy"] == AGENTS[1]
+    first.loc[flat & (first["where"] == "world"), "gain"] = 0.3
+    further = [
+        first[first["where"] == "world"].assign(
+            seed=seed, gain=lambda x, by=seed: x["gain"] + by / 9
+        )
+        for seed in (1, 2)
+    ]
+    found = result(watched=pd.concat([first, *further], ignore_index=True))
+    numbers = compute_numbers(found.study, found.rows, found.curves)
+    caption = draw_curves(found, numbers, tmp_path).caption
+    assert f"Not clearly above their first point at the end: {AGENTS[1]} in world." in caption
+    (told,) = warnings(found)  # the judge has the first seed alone, and is held against it
+    assert "(+2.00 [+1.80, +2.20])" in told
 
 
 def test_the_figure_is_drawn_where_there_are_readings(tmp_path: Path) -> None:

@@ -293,6 +293,22 @@ def test_sizes_and_profiles() -> None:
     for unit in both.lessons:
         seeds.setdefault(unit.spec["place"], set()).update(unit.spec["seeds"])
     assert seeds == {"world": {0}, "world-lasting": {0, 1, 2}, "static": {0}}
+    watches: dict[str, list[str]] = {}
+    for (
+        unit
+    ) in both.watches:  # every open training in its world, the first before the judge as well
+        (lesson,) = (need for need in unit.needs if need.function == "learn@1")
+        seen = [place["place"].partition("-")[0] for place in unit.spec["places"]]
+        watches.setdefault(f"{lesson.spec['place']} {lesson.spec['seeds'][0]}", []).extend(seen)
+    learners, twice = len(both.study.learners), ["world", "judge"]
+    assert watches == {
+        "world 0": twice * learners,
+        "world-lasting 0": twice * learners,
+        **{f"world-lasting {seed}": ["world"] * learners for seed in (1, 2)},
+    }
+    assert len(both.stops) == 2 * len(
+        {unit.spec["policy"] for unit in both.lessons} & {*both.study.ahead}
+    )
     assert {s for unit in quick().lessons for s in unit.spec["seeds"]} == {0, 1, 2}
     asked = plan_of(STUDY, Request(seeds=2))
     assert {s for u in asked.lessons if u.spec["place"] == "world" for s in u.spec["seeds"]} == {
