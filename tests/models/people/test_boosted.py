@@ -1,0 +1,79 @@
+"""Boosted trees of what a click is worth: grown on strangers' statistics, counted on held people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_worlds import small_log
+
+from slategym.models.classics.oblivious import Growing
+from slategym.models.data.log import Log
+from slategym.models.people.boosted import BoostedValues, best_number, fit_boosted
+from slategym.models.people.types import Party
+
+GROWING = Growing(most=30, rate=0.3)
+
+
+def party(log: Log) -> Party:
+    return Party(log, np.arange(80), np.arange(0, 80, 4), torch.randn(log.num_items, 8))
+
+
+def rated(log: Log, rating_E: np.ndarray) -> Log:
+    return replace(log, events=log.events.assign(rating=np.clip(np.rint(rating_E), 1, 5)))
+
+
+def error(values: BoostedValues, log: Log, people: np.ndarray) -> float:
+    """Mean squared, of strangers' values, each told those before it."""
+    found = []
+    for user in people:
+        own = log.events[log.events["user"] == user]
+        belief = values.initial(torch.zeros(1, 0, dtype=torch.int64), torch.zeros(1, 0))
+        for item, value in zip(own["item"], own["rating"], strict=True):
+            item_B, value_B = torch.tensor([item]), torch.tensor([float(value)])
+            found.append(float(values.mean(belief, item_B[:, None]) - value_B) ** 2)
+            belief = values.after(belief, item_B, value_B, torch.ones(1, dtype=torch.bool))
+    return float(np.mean(found))
+
+
+def test_where_items_differ_by_luck_alone_trees_take_back_what_was_made_of_few_rows() -> None:
+    """Were a person's own rows in the statistics that describe them, trees would lean on these."""
+    log = small_log(120, 300)
+    luck = rated(log, np.random.default_rng(0).uniform(0.5, 5.5, len(log.events)))
+    strangers = np.arange(80, 100)
+    trees = fit_boosted(party(luck), "rating", np.arange(80), GROWING)
+    none = fit_boosted(party(luck), "rating", np.arange(80), replace(GROWING, most=0))
+    assert none.trees.value_SV.numel() == 0
+    # .90 of it; 1.00 of it, if people are described by their own rows too
+    assert error(trees, luck, strangers) < 0.95 * error(none, luck, strangers)
+
+
+def test_what_a_line_cannot_say_is_learned_and_counted_on_held_people() -> None:
+    """Everybody gives one end or the other, by what the item is and how many were met before."""
+    log = small_log(120, 40)
+    order_E = log.events.groupby("user").cumcount().to_numpy()
+    odd_E = (log.events["item"].to_numpy() % 2 == 1) ^ (order_E >= 8)
+    made = rated(log, np.where(odd_E, 5.0, 1.0))
+    number = best_number(party(made), "rating", GROWING)
+    assert number > 0
+    strangers = np.arange(80, 100)
+    trees = fit_boosted(party(made), "rating", np.arange(80), replace(GROWING, most=number))
+    none = fit_boosted(party(made), "rating", np.arange(80), replace(GROWING, most=0))
+    assert error(trees, made, strangers) < 0.8 * error(none, made, strangers)
+    luck = rated(log, np.random.default_rng(0).uniform(0.5, 5.5, len(log.events)))
+    assert best_number(party(luck), "rating", GROWING) < number
+
+
+def test_all_items_and_some_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where few users fit into a part."""
+    log = small_log(120, 40)
+    values = fit_boosted(party(log), "rating", np.arange(80), GROWING)
+    history_BH, value_BH = torch.randint(0, 40, (5, 6)), torch.randint(1, 6, (5, 6)).float()
+    belief = values.initial(history_BH, value_BH)
+    every_BN = values.mean(belief, None)
+    monkeypatch.setattr("slategym.models.people.boosted.PAIRS_AT_ONCE", 3)
+    id_BC = torch.randint(0, 40, (5, 4))
+    torch.testing.assert_close(values.mean(belief, id_BC), every_BN.gather(1, id_BC))
+    torch.testing.assert_close(values.mean(belief, None), every_BN)
