@@ -1,4 +1,4 @@
-"""Boosted trees of what a click is worth: grown on strangers' statistics, counted on held people."""
+"""Boosted values: trees grown on statistics of others, their number chosen on held people."""
 
 from __future__ import annotations
 
