@@ -77,10 +77,13 @@ def ease(met_UN: csr_array, ridge: float) -> Tensor:
     if U < N:
         inner_UU = (met_UN @ met_UN.T).toarray() + ridge * np.eye(U)
         solved_UN = cho_solve(cho_factor(inner_UU), met_UN.toarray())
-        inverse_NN = (np.eye(N) - met_UN.T @ solved_UN) / ridge
+        weight_NN = met_UN.T @ solved_UN  # of many items the largest by far: changed in place
+        np.subtract(0.0, weight_NN, out=weight_NN)
+        weight_NN.flat[:: N + 1] += 1.0
+        weight_NN /= ridge
     else:
-        inverse_NN = cho_solve(cho_factor(_together(met_UN) + ridge * np.eye(N)), np.eye(N))
-    weight_NN = inverse_NN / -inverse_NN.diagonal()
+        weight_NN = cho_solve(cho_factor(_together(met_UN) + ridge * np.eye(N)), np.eye(N))
+    weight_NN /= -weight_NN.diagonal()
     np.fill_diagonal(weight_NN, 0)
     return torch.as_tensor(weight_NN, dtype=torch.float32)
 
