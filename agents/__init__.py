@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from slategym.agents.core.agent import Agent as Agent
     from slategym.agents.core.choice import ConditionalLogit as ConditionalLogit
     from slategym.agents.core.evaluation import Evaluation as Evaluation
+    from slategym.agents.core.hub import push_to_hub as push_to_hub
     from slategym.agents.core.limits import Limit as Limit
     from slategym.agents.core.limits import diversity_floor as diversity_floor
     from slategym.agents.core.limits import harm as harm
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from slategym.agents.references.myopic import RuleAware as RuleAware
     from slategym.agents.references.planner import Planner as Planner
     from slategym.agents.registry import find_agent as find_agent
+    from slategym.agents.registry import from_hub as from_hub
     from slategym.agents.registry import load_agent as load_agent
     from slategym.agents.registry import make_policy as make_policy
     from slategym.agents.registry import register_agent as register_agent
@@ -111,6 +113,7 @@ else:
             "slategym.agents.check": ("check_agent",),
             "slategym.agents.core.agent": ("Agent",),
             "slategym.agents.core.evaluation": ("Evaluation",),
+            "slategym.agents.core.hub": ("push_to_hub",),
             "slategym.agents.core.limits": (
                 "Limit",
                 "diversity_floor",
@@ -128,6 +131,7 @@ else:
             "slategym.agents.references.planner": ("Planner",),
             "slategym.agents.registry": (
                 "find_agent",
+                "from_hub",
                 "load_agent",
                 "make_policy",
                 "register_agent",

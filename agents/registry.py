@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slategym.agents.core.files import ABOUT, BEGUN, read_about
+from slategym.agents.core.hub import fetch
 from slategym.agents.entries import FAMILIES, LEARNED, POLICIES, PRESENT, PolicyEntry
 from slategym.envs.names import Registry, UsageError, check_registered, load_object, lookup
 
@@ -152,6 +153,21 @@ def load_agent(folder: str | os.PathLike[str], world: World, *, trust: bool = Fa
         check_registered(place / ABOUT, named)
     agent = find_agent(kind).load(place, world)
     return agent if seed is None else agent.of_seed(seed)
+
+
+def from_hub(name: str, world: World, *, revision: str | None = None, trust: bool = False) -> Agent:
+    """A trained agent of the Hugging Face hub, to act in this world; see `core/hub.py`.
+
+    Args:
+        name: "owner/name".
+        world: as of `load_agent`.
+        revision: of the repository; None: its newest.
+        trust: as of `load_agent`.
+
+    Raises:
+        UsageError: it cannot be had, or see `load_agent`.
+    """
+    return load_agent(fetch(name, revision=revision), world, trust=trust)
 
 
 def folder_and_seed(name: str | os.PathLike[str]) -> tuple[Path, int | None]:

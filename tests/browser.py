@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import time
 from base64 import b64decode
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +32,24 @@ def chromium() -> str | None:
     """Where the browser is: $CHROMIUM, or one of its usual names; None: there is none."""
     found = (os.environ.get("CHROMIUM"), *map(shutil.which, NAMES))
     return next((path for path in found if path), None)
+
+
+AXE = ("axe_core_python", "axe_playwright_python")  # packages that hold axe.min.js
+AXE_RUN = """axe.run(document, {preload: false, runOnly: ["wcag2a", "wcag2aa", "wcag21a",
+  "wcag21aa", "wcag22aa", "best-practice"]}).then(done => done.violations
+  .filter(rule => ["serious", "critical"].includes(rule.impact))
+  .map(rule => [rule.id, ...rule.nodes.slice(0, 3).map(x => x.html.slice(0, 120))].join(" | ")))"""
+
+
+def axe_source() -> str | None:
+    """axe-core, as a package for tests holds it; None: none of them is installed."""
+    for name in AXE:
+        spec = find_spec(name)
+        for folder in spec.submodule_search_locations or () if spec is not None else ():
+            path = Path(folder) / "axe.min.js"
+            if path.is_file():
+                return path.read_text(encoding="utf-8")
+    return None
 
 
 class Browser:
@@ -140,6 +159,24 @@ class Page:
         )
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
+
+    def axe(self) -> list[str]:
+        """What axe-core finds that is serious or critical: its rule and the first elements.
+
+        Source: github.com/dequelabs/axe-core, `axe.run`; WCAG 2.2 A and AA.
+        """
+        source = axe_source()
+        assert source is not None
+        self.ask(source + "; undefined")
+        found = self.browser.call(
+            "Runtime.evaluate",
+            self.session,
+            expression=AXE_RUN,
+            awaitPromise=True,
+            returnByValue=True,
+        )
+        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        return list(found["result"]["value"])
 
     def screenshot(self, path: Path, most: int = 16_000) -> None:
         """The whole page, as far down as `most` pixels."""

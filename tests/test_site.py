@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -11,11 +12,20 @@ from typing import Any
 
 import pytest
 import yaml
+from browser import Browser, axe_source, chromium
 
 import slategym as sg
 from slategym.agents.registry import policies
 from slategym.envs.registry import NAMESPACE, worlds
 
+READ = (  # pages of each kind, in light and dark, wide and narrow
+    ("index.html", 1280, False),
+    ("index.html", 390, True),
+    ("commands.html", 1280, True),
+    ("results/movielens.html", 390, False),
+    ("journey/train.html", 1280, False),
+    ("api/slategym.agents.html", 768, False),
+)
 ROOT = Path(__file__).parents[1]
 pytest.importorskip("mkdocs", reason="slategym[docs] is not installed")
 # what the browser loads by itself; a link that one may follow is none
@@ -68,11 +78,35 @@ def test_the_journey_is_in_the_order_that_the_first_page_says() -> None:
     ]
 
 
-def test_it_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path)]
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.rglob("*.html"))) > 70
-    for page in tmp_path.rglob("*.html"):
+    return folder
+
+
+def test_it_builds_strictly_and_loads_nothing_from_elsewhere(site: Path) -> None:
+    assert len(list(site.rglob("*.html"))) > 70
+    for page in site.rglob("*.html"):
         for pair in LOADED.findall(page.read_text("utf-8")):
             assert not any(url.startswith(("http", "//")) for url in pair), (page.name, pair)
+
+
+@pytest.mark.skipif(chromium() is None, reason="no Chromium at hand; name it in $CHROMIUM")
+def test_it_can_be_read_in_a_browser(site: Path, tmp_path: Path) -> None:
+    """Screenshots lie in $REPORT_PICTURES, or in the test's own folder: look at them."""
+    pictures = Path(os.environ.get("REPORT_PICTURES", tmp_path))
+    pictures.mkdir(parents=True, exist_ok=True)
+    with Browser() as browser:
+        for name, width, dark in READ:
+            page = browser.open((site / name).as_uri(), width=width, dark=dark)
+            shown = f"site-{Path(name).stem}-{width}-{'dark' if dark else 'light'}.png"
+            page.screenshot(pictures / shown, most=3_000)
+            assert all(url.startswith("file:") for url in page.requests), page.requests
+            assert page.errors == [], name
+            assert page.ask("document.documentElement.scrollWidth <= innerWidth + 1"), name
+            if axe_source() is not None:
+                assert page.axe() == [], name

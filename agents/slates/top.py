@@ -36,9 +36,10 @@ def capped_slate(score_BC: Tensor, topic_BC: Tensor, num_slots: int, cap: int) -
     by_topic_BC = ranked_BC.argsort(dim=1, stable=True)
     run_BC = ranked_BC.gather(1, by_topic_BC)
     place_C = torch.arange(run_BC.shape[1], device=run_BC.device).expand_as(run_BC)
-    fresh_BC = torch.ones_like(run_BC, dtype=torch.bool)
-    fresh_BC[:, 1:] = run_BC[:, 1:] != run_BC[:, :-1]
-    begin_BC = torch.where(fresh_BC, place_C, 0).cummax(1).values
+    fresh_BC = torch.cat([torch.ones_like(run_BC[:, :1], dtype=torch.bool), run_BC[:, 1:] != run_BC[:, :-1]], 1)
+    number_BC = fresh_BC.long().cumsum(1) - 1  # of the run; where each begins (ONNX has no cummax)
+    start_BC = torch.zeros_like(place_C).scatter_add(1, number_BC, place_C * fresh_BC)
+    begin_BC = start_BC.gather(1, number_BC)
     better_BC = torch.empty_like(place_C).scatter(1, by_topic_BC, place_C - begin_BC)
     shown_BC = score_BC.gather(1, order_BC) > FORBIDDEN / 2
     # first within the cap, then over it, then forbidden; each in order of score

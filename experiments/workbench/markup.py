@@ -18,6 +18,8 @@ table.slate td.chance { min-width: 6rem; white-space: nowrap; }
 table.slate .bar { display: block; height: 0.3rem; background: #0072b2; }
 table.slate tr.clicked td { background: rgba(0, 158, 115, 0.22); }
 table.slate tr.empty td { opacity: 0.6; }
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {
+  color: inherit !important; opacity: 0.85; }
 .block-container { padding-top: 3rem; }
 .bars { display: flex; align-items: flex-end; height: 3rem; gap: 1px; }
 .bars span { flex: 1; max-width: 1.5rem; background: #0072b2; min-height: 1px; }

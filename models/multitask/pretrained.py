@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 
 from slategym.envs.names import UsageError
 from slategym.models.checksums import Damaged, check_files, read_json, sha256_of, with_checksum
 from slategym.models.files import atomic_path, sweep
+from slategym.models.hub import HubApi, fetched, is_repository, upload
 from slategym.models.multitask.card import card_text
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.vocabulary import Vocabulary
@@ -28,20 +29,6 @@ CLASS, FORMAT = "MultiTaskBert", 7  # of the folder; raise it when what is writt
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 VOCABULARY = "vocabulary.json"
 PUBLISHED = (CONFIG, WEIGHTS, CARD, VOCABULARY)  # what goes to the hub
-
-
-class HubApi(Protocol):
-    """What pushing needs of `huggingface_hub.HfApi`."""
-
-    def create_repo(self, repo_id: str, *, private: bool | None, exist_ok: bool) -> Any:
-        """Make the repository unless it is there."""
-        ...
-
-    def upload_folder(
-        self, *, repo_id: str, folder_path: str, commit_message: str, allow_patterns: list[str]
-    ) -> Any:
-        """Upload the folder's files of these names in one commit."""
-        ...
 
 
 def write_model(model: MultiTaskBert, folder: str | Path) -> None:
@@ -161,22 +148,12 @@ def model_folder(source: str | Path, *, revision: str | None = None) -> Path:
     if folder.is_dir():
         return folder
     name = str(source)
-    owner, slash, repository = name.partition("/")
-    if not (isinstance(source, str) and slash and owner and repository) or "/" in repository:
+    if not (isinstance(source, str) and is_repository(name)):
         raise UsageError(
             f"{name}: no such folder; a model is a folder that `slategym fit` wrote, or the hub's "
             "owner/name"
         )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(PUBLISHED)))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(
-            f"{name}: no such folder, and not to be had from the hub ({reason})"
-        ) from (error)
+    return fetched(name, PUBLISHED, revision=revision)
 
 
 def push_model(
@@ -203,16 +180,4 @@ def push_model(
         ValueError: the folder holds no complete model, or a file of it was altered.
     """
     read_model(folder)
-    if api is None:
-        from huggingface_hub import HfApi
-
-        api = HfApi()
-    api.create_repo(repo_id, private=private, exist_ok=True)
-    return str(
-        api.upload_folder(
-            repo_id=repo_id,
-            folder_path=str(folder),
-            commit_message=message,
-            allow_patterns=list(PUBLISHED),
-        )
-    )
+    return upload(folder, repo_id, PUBLISHED, private=private, message=message, api=api)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Browser, chromium
+from browser import Browser, axe_source, chromium
 from made_up import episode_rows, result, study, with_people
 from PIL import Image
 
@@ -65,6 +65,14 @@ def test_it_can_be_read_at_every_width_in_light_and_dark(
     assert (grey.mean() < 90) if dark else (grey.mean() > 170)
     white = (grey > 250).mean(axis=1)  # a figure that stays white in the dark is rows of white
     assert not dark or white.max() < 0.3
+
+
+@pytest.mark.skipif(axe_source() is None, reason="needs axe-core-python, of the extra dev")
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_serious(browser: Browser, report: Path, dark: bool) -> None:
+    page = browser.open(report.as_uri(), width=768, dark=dark)
+    page.ask("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    assert page.axe() == []
 
 
 def test_a_number_leads_to_its_rows_and_back(browser: Browser, report: Path) -> None:

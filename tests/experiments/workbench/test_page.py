@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from browser import AXE_RUN, axe_source
 
 from slategym.experiments.cli.commands.app import command_of
 from slategym.experiments.workbench.asked import Asked
@@ -67,6 +69,7 @@ def browser() -> Iterator[Any]:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_session_by_hand(address: str, browser: Any, width: int, tmp_path: Path) -> None:
     page = browser.new_page(viewport={"width": width, "height": 1_000})
+    page.set_default_timeout(WAIT)
     errors: list[str] = []
     page.on("console", lambda said: said.type == "error" and errors.append(said.text))
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -87,7 +90,13 @@ def test_a_session_by_hand(address: str, browser: Any, width: int, tmp_path: Pat
     page.get_by_role("button", name="Show these slates").click()
     page.get_by_text("slate 1:").nth(1).wait_for(timeout=WAIT)
     assert _other(slates, changed) != changed
-    page.screenshot(path=str(tmp_path / f"session-{width}.png"), full_page=True)
+    pictures = Path(os.environ.get("REPORT_PICTURES", tmp_path))
+    pictures.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=str(pictures / f"app-{width}.png"), full_page=True)
+    source = axe_source()
+    if source is not None:
+        page.evaluate(source + "; undefined")
+        assert page.evaluate(AXE_RUN) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     small = page.locator("table.slate td").first.evaluate("x => getComputedStyle(x).fontSize")
     assert float(small.removesuffix("px")) >= 14
