@@ -36,7 +36,9 @@ def capped_slate(score_BC: Tensor, topic_BC: Tensor, num_slots: int, cap: int) -
     by_topic_BC = ranked_BC.argsort(dim=1, stable=True)
     run_BC = ranked_BC.gather(1, by_topic_BC)
     place_C = torch.arange(run_BC.shape[1], device=run_BC.device).expand_as(run_BC)
-    fresh_BC = torch.cat([torch.ones_like(run_BC[:, :1], dtype=torch.bool), run_BC[:, 1:] != run_BC[:, :-1]], 1)
+    fresh_BC = torch.cat(
+        [torch.ones_like(run_BC[:, :1], dtype=torch.bool), run_BC[:, 1:] != run_BC[:, :-1]], 1
+    )
     number_BC = fresh_BC.long().cumsum(1) - 1  # of the run; where each begins (ONNX has no cummax)
     start_BC = torch.zeros_like(place_C).scatter_add(1, number_BC, place_C * fresh_BC)
     begin_BC = start_BC.gather(1, number_BC)
