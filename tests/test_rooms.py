@@ -22,7 +22,7 @@ class Storey(NamedTuple):
 STOREYS = {
     "models": Storey(
         core={
-            **{name: () for name in ("hashes", "metrics", "statistics", "terms")},
+            **{name: () for name in ("hashes", "metrics", "statistics", "hub", "terms")},
             **{name: () for name in ("checksums", "console", "ending", "finite")},
             "files": ("checksums", "hashes"),
             "status": ("checksums", "ending", "files"),
