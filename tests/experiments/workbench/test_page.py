@@ -82,9 +82,7 @@ def test_a_session_by_hand(address: str, browser: Any, width: int, tmp_path: Pat
     assert first[0] != first[1] and "%" in first[0]
 
     page.get_by_text("When and where").click()
-    page.get_by_role("combobox", name="Device").click()
-    device = page.get_by_role("option").last
-    device.click()
+    _last_of(page, "Device").click()
     changed = _other(slates, first[0])
 
     page.get_by_role("button", name="Show these slates").click()
@@ -109,6 +107,17 @@ def test_a_session_by_hand(address: str, browser: Any, width: int, tmp_path: Pat
     outside = [url for url in asked if not url.startswith((address, "data:", "blob:", "about:"))]
     assert outside == []
     page.close()
+
+
+def _last_of(page: Any, name: str) -> Any:
+    """The last choice of a list, opened again where the page was drawn anew meanwhile."""
+    until = time.monotonic() + WAIT / 1_000
+    last = page.get_by_role("option").last
+    while not last.is_visible():
+        assert time.monotonic() < until, name
+        page.get_by_role("combobox", name=name).click()
+        time.sleep(1.0)
+    return last
 
 
 def _other(slates: Any, before: str) -> str:
