@@ -105,7 +105,8 @@ def write_export(
         home = trained_in(place, trust=trust) if trained else None
     if home is None:
         raise UsageError(
-            f"{name} does not say where it was trained; slategym train's folders do"
+            f"{name} does not say where it was trained (slategym train's folders do): say so with "
+            "--world NAME, and --set NAME=VALUE for each setting of the world"
             if trained
             else f"{name} was not trained anywhere: say where it acts with --world"
         )

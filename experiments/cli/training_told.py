@@ -8,12 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+
 from slategym.agents.core.agent import Agent, Callback, Progress
 from slategym.agents.core.evaluation import Evaluated, Evaluation
 from slategym.agents.core.reporting import events
+from slategym.envs.gym import SlateVectorEnv
 from slategym.experiments.measure.training import Training
-from slategym.models.multitask.reporters import Reporter, open_reporters
+from slategym.models.multitask.reporters import Picture, Reporter, open_reporters
 
+SLATES, SHOWN = "slates", 3  # name of the picture; slates of it
 BEST = "best"  # in the training's folder
 
 
@@ -61,6 +65,13 @@ class Told:
         for reporter in self._reporters:
             reporter.record(now.steps, now.figures)
 
+    def picture(self, agent: Agent, steps: int) -> None:
+        """What one person is shown, slate by slate, for reporters; nothing without any."""
+        if self._reporters:
+            image = _session(agent)
+            for reporter in self._reporters:
+                reporter.picture(steps, SLATES, image)
+
     def reading(self, every: int, patience: int, agent: Agent) -> Callback:
         """A reading of this learner every so many slates, told as everything else."""
         found = Evaluation(
@@ -72,6 +83,7 @@ class Told:
             tell=self._read,
         )
         self._readings.append(found)
+        self._agent = agent
         self._write = self._stack.enter_context(events(self._events))  # one file, in order
         return found
 
@@ -79,3 +91,19 @@ class Told:
         self._write(steps, figures)
         for reporter in self._reporters:
             reporter.record(steps, figures)
+        self.picture(self._agent, steps)
+
+
+def _session(agent: Agent) -> Picture:
+    """The first slates of a person who arrives first among those whom choices are made on."""
+    chosen_on = agent.world.selection
+    env = SlateVectorEnv(
+        agent.world if chosen_on is None else chosen_on(), 1, render_mode="rgb_array"
+    )
+    shown, _ = env.reset(seed=0)
+    for _ in range(SHOWN):
+        shown, _, ended, cut, _ = env.step(agent.predict(shown))
+        if (ended | cut).any():
+            break
+    (image,) = env.render() or ()
+    return np.asarray(image, dtype=np.uint8)

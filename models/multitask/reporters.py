@@ -7,8 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from numpy import uint8
+from numpy.typing import NDArray
+
 from slategym.envs.names import Registry, UsageError, load_object
 
+Picture = NDArray[uint8]  # (height, width, 3)
 FOLDER = "reports"  # in the model's folder
 
 
@@ -17,6 +21,10 @@ class Reporter(Protocol):
 
     def record(self, epoch: int, values: Mapping[str, float]) -> None:
         """One epoch's numbers."""
+        ...
+
+    def picture(self, epoch: int, name: str, image: Picture) -> None:
+        """What people are shown then."""
         ...
 
     def close(self) -> None:
@@ -43,6 +51,10 @@ class TensorBoard:
         for name, value in values.items():
             self._writer.add_scalar(name, value, epoch)
 
+    def picture(self, epoch: int, name: str, image: Picture) -> None:
+        """An image of that name."""
+        self._writer.add_image(name, image, epoch, dataformats="HWC")
+
     def close(self) -> None:
         """Write what is pending."""
         self._writer.close()
@@ -64,6 +76,7 @@ class WeightsAndBiases:
         wandb = _wanted("wandb", "wandb")
         folder.mkdir(parents=True, exist_ok=True)
         project = os.environ.get("WANDB_PROJECT", "slategym")
+        self._image = wandb.Image
         self._run = wandb.init(
             project=project, name=label, dir=str(folder), config=dict(settings), reinit="create_new"
         )
@@ -71,6 +84,10 @@ class WeightsAndBiases:
     def record(self, epoch: int, values: Mapping[str, float]) -> None:
         """One point of each curve."""
         self._run.log(dict(values), step=epoch)
+
+    def picture(self, epoch: int, name: str, image: Picture) -> None:
+        """An image of that name."""
+        self._run.log({name: self._image(image)}, step=epoch)
 
     def close(self) -> None:
         """End the run."""
@@ -109,6 +126,10 @@ class MLflow:
         """One point of each curve; MLflow takes no blanks but these in a name."""
         for name, value in values.items():
             self._client.log_metric(self._run, name, value, step=epoch)
+
+    def picture(self, epoch: int, name: str, image: Picture) -> None:
+        """An artefact of the run, a PNG."""
+        self._client.log_image(self._run, image, f"{name}-{epoch}.png")
 
     def close(self) -> None:
         """End the run."""

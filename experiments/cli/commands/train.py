@@ -188,6 +188,8 @@ def train(
             checkpoint_every=checkpoint_every,
             watched=partial(told.reading, evaluate_every, patience) if evaluate_every else None,
         )
+        if not evaluate_every:  # else there is one of every reading
+            told.picture(trained, trained.steps)
     for point in told.points:
         console.print(str(point))
     _print(training, trained, folder)

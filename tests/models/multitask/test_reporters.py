@@ -32,13 +32,49 @@ def test_tensorboard_files(train, tmp_path):
     assert list((tmp_path / "reports" / "tensorboard" / "multi-task-BERT").glob("events*"))
 
 
+def test_pictures_of_slates_go_where_numbers_go(tmp_path, monkeypatch):
+    image = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3)
+    (board,) = open_reporters(["tensorboard"], tmp_path, "x", {})
+    board.picture(7, "slates", image)
+    board.close()
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (folder,) = (tmp_path / "reports" / "tensorboard").iterdir()
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    (kept,) = events.Images("slates")
+    assert (kept.step, kept.height, kept.width) == (7, 5, 4)
+    logged = []
+    wandb, tracking = ModuleType("wandb"), ModuleType("mlflow.tracking")
+    wandb.Image = lambda array: ("image", array.shape)
+    wandb.init = lambda **given: SimpleNamespace(
+        log=lambda values, step: logged.append((step, values))
+    )
+    client = SimpleNamespace(
+        get_experiment_by_name=lambda name: SimpleNamespace(experiment_id="7"),
+        create_run=lambda at, run_name: SimpleNamespace(info=SimpleNamespace(run_id="r")),
+        log_image=lambda run, array, file: logged.append((run, array.shape, file)),
+    )
+    tracking.MlflowClient = lambda tracking_uri: client
+    for name, module in (
+        ("wandb", wandb),
+        ("mlflow", ModuleType("mlflow")),
+        ("mlflow.tracking", tracking),
+    ):
+        monkeypatch.setitem(sys.modules, name, module)
+    for name in ("wandb", "mlflow"):
+        (found,) = open_reporters([name], tmp_path, "x", {})
+        found.picture(7, "slates", image)
+    assert logged == [(7, {"slates": ("image", (5, 4, 3))}), ("r", (5, 4, 3), "slates-7.png")]
+
+
 def test_a_run_of_weights_and_biases(train, tmp_path, monkeypatch):
     calls = []
     run = SimpleNamespace(
         log=lambda values, step: calls.append((step, values)), finish=lambda: calls.append("end")
     )
     wandb = ModuleType("wandb")
-    wandb.init = lambda **given: calls.append(given) or run
+    wandb.init, wandb.Image = lambda **given: calls.append(given) or run, None
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     train(tmp_path, "wandb")
     begun, first, second, end = calls

@@ -259,6 +259,7 @@ class Kept:
 
     told: ClassVar[list[tuple[int, set[str]]]] = []
     closed: ClassVar[list[bool]] = []
+    pictures: ClassVar[list[int]] = []
 
     def __init__(self, folder: Path, label: str, settings: Mapping[str, Any]) -> None:
         assert folder == Path("run/reports") and settings["num_steps"] == 1600
@@ -266,6 +267,10 @@ class Kept:
 
     def record(self, epoch: int, values: Mapping[str, float]) -> None:
         self.told.append((epoch, set(values)))
+
+    def picture(self, epoch: int, name: str, image: Any) -> None:
+        assert name == "slates" and image.shape[2] == 3 and 0 < (image < 128).mean() < 0.5
+        self.pictures.append(epoch)
 
     def close(self) -> None:
         self.closed.append(True)
@@ -294,7 +299,7 @@ def test_it_is_read_while_it_learns(
     assert steps == [point["steps"] for point in points]
     assert [step for step, tags in Kept.told if "time/fps" in tags][-1] == 1600
     assert [step for step, _ in Kept.told] == sorted(step for step, _ in Kept.told)
-    assert Kept.closed == [True]
+    assert Kept.closed == [True] and Kept.pictures == steps  # one of every reading
     assert answer(build, [*CALL, "--report-to", "wnadb"]) == 2
     assert "did you mean 'wandb'" in capsys.readouterr().err
     assert answer(build, [*CALL, "--patience", "2"]) == 2
