@@ -36,7 +36,15 @@ FURTHER = re.compile(r"\n(?= {0,4}\S)")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
-    for path, text in {**copies(), **worlds(), **agents(), **studies(), **house(), **api()}.items():
+    for path, text in {
+        **copies(),
+        **worlds(),
+        **agents(),
+        **studies(),
+        **data_sets(),
+        **house(),
+        **api(),
+    }.items():
         files.append(File.generated(config, path, content=text))
     return files
 
@@ -150,6 +158,32 @@ def studies() -> dict[str, str]:
     ]
     head = "# Studies\n\n| command | what it asks |\n|---|---|\n"
     return {"studies.md": head + "\n".join(rows) + "\n"}
+
+
+def data_sets() -> dict[str, str]:
+    """One page of all data sets: what they are, whose terms apply, and what their reader says."""
+    from slategym.envs.names import load_object
+    from slategym.models.assets.registry import ASSETS
+    from slategym.models.data.datasets import DATASETS
+
+    rows, parts = [], []
+    for name, entry in DATASETS.items():
+        asset = ASSETS[entry.asset] if entry.asset else None
+        what, licence = (asset.what, asset.licence) if asset else (entry.what, entry.licence)
+        had = "fetched" if asset else f"a copy of your own, from <{entry.address}>"
+        rows.append(f"| [`{name}`](#{name}) | {_cell(what)} | {licence} | {had} |")
+        reader = load_object(entry.read) if isinstance(entry.read, str) else entry.read
+        parts += [
+            f"## {name}",
+            f"{_text(what)}. Licence: {licence}.",
+            *_sections(_doc(reader), level=3),
+        ]
+    head = (
+        "# Data sets\n\n`slategym.load_log(NAME)`, or NAME wherever a command takes a log; a "
+        "folder of your own: [from log to verdict](recipes/own_log.md). slategym holds none.\n\n"
+        "| name | what | licence | how it is had |\n|---|---|---|---|\n"
+    )
+    return {"data_sets.md": head + "\n".join(rows) + "\n\n" + "\n\n".join(parts) + "\n"}
 
 
 STOREYS = {  # top to bottom: each may import those below it

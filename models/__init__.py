@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from slategym.models.data.datasets import register_data_set as register_data_set
     from slategym.models.data.folder import load_folder as load_folder
     from slategym.models.data.folder import write_folder as write_folder
+    from slategym.models.data.hugging_face import from_datasets as from_datasets
+    from slategym.models.data.hugging_face import to_datasets as to_datasets
     from slategym.models.data.log import Log as Log
     from slategym.models.data.log import build_log as build_log
     from slategym.models.files import home as home
@@ -40,6 +42,7 @@ else:
             "slategym.models.assets.registry": ("Asset", "fetch"),
             "slategym.models.data.datasets": ("load_log", "register_data_set"),
             "slategym.models.data.folder": ("load_folder", "write_folder"),
+            "slategym.models.data.hugging_face": ("from_datasets", "to_datasets"),
             "slategym.models.data.log": ("Log", "build_log"),
             "slategym.models.files": ("home", "kept"),
             "slategym.models.multitask.training_settings": ("TrainingSettings",),

@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from browser import Browser, axe_source, chromium
 import slategym as sg
 from slategym.agents.registry import policies
 from slategym.envs.registry import NAMESPACE, worlds
+from slategym.models.data.datasets import DATASETS
 
 READ = (  # pages of each kind, in light and dark, wide and narrow
     ("index.html", 1280, False),
@@ -26,6 +29,7 @@ READ = (  # pages of each kind, in light and dark, wide and narrow
     ("journey/train.html", 1280, False),
     ("api/slategym.agents.html", 768, False),
 )
+KINDS = ("Apache", "MIT", "BSD", "MPL", "PSF", "Python Software Foundation")
 ROOT = Path(__file__).parents[1]
 pytest.importorskip("mkdocs", reason="slategym[docs] is not installed")
 # what the browser loads by itself; a link that one may follow is none
@@ -57,6 +61,39 @@ def test_every_world_policy_and_export_has_a_page() -> None:
     assert "## PlackettLuce" in text and "**Args**" in text and "'World'" not in text
     assert all(f"## {name}" in api["api/slategym.md"] for name in ("make_world", "compare"))
     assert sg.__all__
+
+
+def test_every_data_set_is_listed_with_its_licence() -> None:
+    [page] = generated().data_sets().values()
+    for name in DATASETS:
+        section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        licence = re.findall(r"Licence: (\S[^.\n]+)", section)
+        assert licence and len(section.split()) > 12, name
+
+
+def test_what_is_installed_is_listed_with_the_licence_that_it_states() -> None:
+    """docs/licences.md: every dependency of pyproject.toml, under what its metadata says."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    wanted = [*project["dependencies"], *(line for lines in extras for line in lines)]
+    names = {re.split(r"[<>=\[]", line)[0].lower() for line in wanted} - {"slategym"}
+    rows = {}
+    for line in (ROOT / "docs" / "licences.md").read_text("utf-8").splitlines():
+        if line.startswith("| "):
+            packages, licence = line.split("|")[1:3]
+            rows |= {name: licence for name in re.findall(r"[\w-]+", packages.lower())}
+    assert names <= set(rows), names - set(rows)
+    for name in names:
+        try:
+            about = metadata(name)
+        except PackageNotFoundError:
+            continue
+        stated = " ".join(
+            [about.get("License-Expression") or (about.get("License") or "")[:60],
+             *(line for line in about.get_all("Classifier") or [] if "License" in line)]
+        )  # fmt: skip
+        kinds = {kind for kind in KINDS if kind in stated}
+        assert not kinds or any(kind in rows[name] for kind in kinds), (name, stated, rows[name])
 
 
 def test_the_house_has_every_room_in_its_storey() -> None:
