@@ -24,6 +24,7 @@ import torch
 from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.registry import make_world
 from slategym.envs.types import map_tensors
+from slategym.experiments.runs.memory import keep_freed_memory
 
 WORLD, NUM_ITEMS, SLATE_SIZE = "slategym/Sardine-SlateTopK-Bored-v0", 1000, 10
 WARM_UP = 102  # steps: past the first end of session, so that all is compiled
@@ -113,6 +114,7 @@ def main() -> None:
     parser.add_argument("--eager-only", action="store_true", help="compile nothing")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as `slategym train` and `benchmark` do
     gpu = chosen.device != "cpu"
     sizes = chosen.sizes or ([2**10, 2**14, 2**17, 2**20] if gpu else [1, 1024, 16384])
 

@@ -72,7 +72,7 @@ def transition(world: World, session: Session, slate_BK: Tensor) -> tuple[Sessio
 
     items, shown_BK = pick(world, session, slate_BK)
     appeal_BK = users.appeal(session.user, items, context)
-    prob_BK, click_BK = world.choice(appeal_BK.masked_fill(~shown_BK, -torch.inf), now)
+    prob_BK, click_BK = world.choice(torch.where(shown_BK, appeal_BK, -torch.inf), now)
     value_BKM, mean_BKM = users.respond(session.user, items, context, now)
     feedback_BKM = click_BK[..., None] * value_BKM
     expected_BKM = prob_BK[..., None] * mean_BKM
@@ -93,7 +93,7 @@ def transition(world: World, session: Session, slate_BK: Tensor) -> tuple[Sessio
         view=world.observer.update(session.view, items, feedback_BKM, context)
         if world.observer
         else None,
-        past=_next_past(session.past, items.id.masked_fill(~shown_BK, -1), click_BK),
+        past=_next_past(session.past, items.id, shown_BK, click_BK),
     )
     return after, Outcome(
         feedback=feedback_BKM,
@@ -194,9 +194,14 @@ def repeated(slate_BK: Tensor) -> Tensor:
         same_BKK = (slate_BK[:, :, None] == slate_BK[:, None, :]).tril(-1)
         return same_BKK.any(2)
     slate_KB = slate_BK.T.contiguous()  # few bytes: a slot of all users lies side by side
-    none_B = torch.zeros_like(slate_KB[0], dtype=torch.bool)
-    later = [(slate_KB[:k] == slate_KB[k]).any(0) for k in range(1, K)]
-    return torch.stack([none_B, *later], 1)
+    if torch.compiler.is_compiling():  # the same, as what a compiler turns into few loops
+        none_B = torch.zeros_like(slate_KB[0], dtype=torch.bool)
+        later = [(slate_KB[:k] == slate_KB[k]).any(0) for k in range(1, K)]
+        return torch.stack([none_B, *later], 1)
+    found_KB = torch.zeros_like(slate_KB, dtype=torch.bool)
+    for distance in range(1, K):
+        found_KB[distance:] |= slate_KB[distance:] == slate_KB[:-distance]
+    return found_KB.T.contiguous()
 
 
 def _next_sessions(world: World, session: Session, num_rows: int) -> Session:
@@ -247,10 +252,13 @@ def _no_slates(world: World, num_users: int) -> PastSlates | None:
     return PastSlates(id_BPK, torch.zeros_like(id_BPK, dtype=torch.bool))
 
 
-def _next_past(past: PastSlates | None, id_BK: Tensor, click_BK: Tensor) -> PastSlates | None:
+def _next_past(
+    past: PastSlates | None, id_BK: Tensor, shown_BK: Tensor, click_BK: Tensor
+) -> PastSlates | None:
     """Append a slate; forget the oldest."""
     if past is None:
         return None
+    id_BK = id_BK.masked_fill(~shown_BK, -1)
     return PastSlates(
         torch.cat([past.id[:, 1:], id_BK[:, None]], 1),
         torch.cat([past.taken[:, 1:], click_BK[:, None]], 1),

@@ -97,6 +97,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
             "render_fps": RENDER_FPS,
         }
         self.device = world.device
+        self._plain = self.device.type == "cpu"  # where a tensor is an array without more ado
         self.render_mode = render_mode
         self._films = (
             [] if render_mode is None else [Film(world, render_mode, b) for b in range(num_envs)]
@@ -309,7 +310,9 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         return {name: self._face(x) for name, x in tensors.items()}
 
     def _face(self, x: Tensor) -> Any:
-        return x if self.as_tensor else x.numpy(force=True)
+        if self.as_tensor:
+            return x
+        return x.numpy() if self._plain else x.numpy(force=True)
 
 
 def make_vector_env(world: str, num_envs: int = 1, **options: Any) -> SlateVectorEnv:

@@ -30,7 +30,7 @@ class BoredomState:
     """What one likes, what one clicked lately, and what bores."""
 
     taste: Tensor  # (B, G) float32, unit norm, >= 0
-    # (B, R + 1) int32, the last R clicks, a ring; column R: a bin, never read
+    # (B, R + 1) int32, the last R clicks, a ring; column R: a bin, 0 or less
     clicks: Tensor = field(metadata=NOT_DRAWN)
     next: Tensor = field(metadata=NOT_DRAWN)  # (B,) int32, ring position of the next, in [0, R)
     count: Tensor  # (B, G) float32, remembered clicks by topic
@@ -121,6 +121,8 @@ class Boredom(UserModel[BoredomState]):
 
     def _open_to(self, state: BoredomState) -> Tensor:
         """Taste, with what bores left out, (B, G)."""
+        if self.whole and not torch.compiler.is_compiling():
+            return state.taste * (state.bored.sum(1, keepdim=True) == 0)  # the same, with less
         tired_BG = state.bored > 0
         if self.whole:
             tired_BG = tired_BG.any(1, keepdim=True)
@@ -132,18 +134,11 @@ class Boredom(UserModel[BoredomState]):
             raise ValueError(f"memory must hold a slate: {R} clicks, {click_BK.shape[1]} slots")
 
         # write the clicks into the ring in slot order; what was not clicked goes to the bin
-        place_BK = state.next[:, None] + click_BK.cumsum(1, dtype=torch.int32)
+        place_BK = state.next[:, None] + _running_sum(click_BK)
         next_B = place_BK[:, -1]
-        place_BK = torch.where(place_BK > R, place_BK - R, place_BK) - 1  # modulo R
-        place_BK = torch.where(click_BK > 0, place_BK, R)
-        new_BK = items.topic + STEP * self.window
-        clicks_BR = (state.clicks - STEP).scatter(1, place_BK.long(), new_BK)
-
-        # count what is remembered, by topic
-        ring_BR = clicks_BR[:, :R]
-        count_BG = torch.zeros_like(state.count).scatter_add(
-            1, (ring_BR & (STEP - 1)).long(), (ring_BR >= STEP).float()
-        )
+        new_BK = (items.topic + STEP * self.window) * click_BK  # 0 in the bin: counts for nothing
+        clicks_BR = _written(state.clicks - STEP, _in_ring(place_BK, click_BK, R), new_BK)
+        count_BG = _counted(clicks_BR, self.num_topics)
         bored_BG = (state.bored - 1).clamp(min=0)
         starts_BG = (count_BG >= self.threshold) & (bored_BG == 0)
         return replace(
@@ -152,7 +147,7 @@ class Boredom(UserModel[BoredomState]):
             clicks=clicks_BR,
             next=torch.where(next_B >= R, next_B - R, next_B),
             count=count_BG,
-            bored=bored_BG.masked_fill(starts_BG, self.window),
+            bored=torch.where(starts_BG, self.window, bored_BG),
         )
 
     def _drift(self, taste_BG: Tensor, items: Items, clicked_BK: Tensor) -> Tensor:
@@ -167,3 +162,56 @@ class Boredom(UserModel[BoredomState]):
 def _unit(x_BG: Tensor) -> Tensor:
     norm_B1: Tensor = torch.linalg.vector_norm(x_BG, dim=1, keepdim=True)
     return x_BG / norm_B1
+
+
+# What follows is a single operation each, which a compiler cannot join with its neighbours: for it
+# they are written slot by slot, with equal results.
+
+
+def _running_sum(click_BK: Tensor) -> Tensor:
+    """Clicks up to and with each slot, (B, K) int32."""
+    if not torch.compiler.is_compiling():
+        return click_BK.cumsum(1, dtype=torch.int32)
+    slot_K = torch.arange(click_BK.shape[1], device=click_BK.device)
+    sum_BK = torch.zeros_like(click_BK)
+    for k in range(click_BK.shape[1]):
+        sum_BK = sum_BK + torch.where(slot_K >= k, click_BK[:, k : k + 1], 0)
+    return sum_BK
+
+
+def _in_ring(place_BK: Tensor, click_BK: Tensor, size: int) -> Tensor:
+    """Where in a ring of R = size clicks are written, (B, K), by their places counted from 1.
+
+    What was not clicked goes to R, the bin.
+    """
+    if not torch.compiler.is_compiling():
+        ring_x = [size, *(place % size for place in range(2 * size))]  # at 0: the bin
+        table_x = torch.tensor(ring_x, device=place_BK.device)
+        return table_x.index_select(0, (place_BK * click_BK).flatten()).view(place_BK.shape)
+    place_BK = torch.where(place_BK > size, place_BK - size, place_BK) - 1
+    return torch.where(click_BK > 0, place_BK, size)
+
+
+def _written(ring_BR: Tensor, place_BK: Tensor, new_BK: Tensor) -> Tensor:
+    """The ring with `new` written at these places, in slot order; only the bin is written twice."""
+    if not torch.compiler.is_compiling():
+        return ring_BR.scatter(1, place_BK, new_BK)
+    place_R = torch.arange(ring_BR.shape[1], dtype=torch.int32, device=ring_BR.device)
+    for k in range(place_BK.shape[1]):
+        here_BR = place_BK[:, k : k + 1] == place_R
+        ring_BR = torch.where(here_BR, new_BK[:, k : k + 1], ring_BR)
+    return ring_BR
+
+
+def _counted(ring_BR: Tensor, num_topics: int) -> Tensor:
+    """What is remembered, by topic, (B, G) float32."""
+    topic_BR, kept_BR = ring_BR & (STEP - 1), ring_BR >= STEP
+    if not torch.compiler.is_compiling():
+        none_BG = torch.zeros(len(ring_BR), num_topics, device=ring_BR.device)
+        return none_BG.scatter_add_(1, topic_BR.long(), kept_BR.float())
+    topic_G = torch.arange(num_topics, dtype=torch.int32, device=ring_BR.device)
+    count_BG = torch.zeros(len(ring_BR), num_topics, device=ring_BR.device)
+    topic_BR = torch.where(kept_BR, topic_BR, -1)
+    for r in range(ring_BR.shape[1]):
+        count_BG = count_BG + (topic_BR[:, r : r + 1] == topic_G).float()
+    return count_BG
