@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
 import tomllib
 from pathlib import Path
+from urllib.request import Request, urlopen
 
+import pytest
 import typer
 
-from slategym.experiments.cli.main import build
+from slategym.experiments.cli.main import answer, build
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -63,3 +72,56 @@ def test_what_starts_is_the_command_and_its_own_options() -> None:
 def _words(instruction: str) -> list[str]:
     (line,) = said(instruction)
     return [word.rstrip(",") for word in shlex.split(line.strip("[]"))]
+
+
+@pytest.mark.slow  # builds a wheel and starts a server
+def test_what_it_builds_serves_as_it_says(tmp_path: Path) -> None:
+    """As near as a machine without a container gets: its files alone, installed, started, asked.
+
+    Not tried: the base image, the packages of RUN (here: those of this environment), the user.
+    """
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    app, site, policy = (tmp_path / name for name in ("app", "site", "policy"))
+    app.mkdir()
+    for line in said("COPY"):
+        *sources, target = line.split()
+        for source in sources:
+            if (ROOT / source).is_dir():
+                shutil.copytree(
+                    ROOT / source, app / target, ignore=shutil.ignore_patterns("__pycache__")
+                )
+            else:
+                shutil.copy(ROOT / source, app)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(site), str(app)], check=True, cwd=app)
+    assert answer(build, ["export", "popularity", "--world", "InterestEvolution-v0", "--no-latency",
+                          "--out", str(policy)]) == 0  # fmt: skip
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    words = [*_words("ENTRYPOINT")[1:], *_words("CMD")]
+    given = [
+        {"/policy": str(policy), "8000": port, "0.0.0.0": "127.0.0.1"}.get(w, w) for w in words
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(site), "SLATEGYM_HOME": str(tmp_path / "home")}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "slategym", *given], cwd=tmp_path, env=environment
+    )
+    try:
+        (check,) = said("HEALTHCHECK")
+        command = json.loads(check.removeprefix("CMD "))
+        code = command[2].replace("8000", port)
+        until = time.monotonic() + 120
+        while subprocess.run([sys.executable, "-c", code], capture_output=True).returncode:
+            assert server.poll() is None and time.monotonic() < until
+            time.sleep(0.5)
+        asked = json.loads((policy / "examples.json").read_text())
+        body = json.dumps({"requests": asked[:2]}).encode()
+        request = Request(
+            f"http://127.0.0.1:{port}/recommend", body, {"Content-Type": "application/json"}
+        )
+        with urlopen(request, timeout=30) as found:
+            assert len(json.load(found)["slates"]) == len(asked[:2])
+    finally:
+        server.terminate()
+        server.wait(30)
