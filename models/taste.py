@@ -59,3 +59,16 @@ def clicked(items: Items, feedback_BKM: Tensor) -> tuple[Tensor, Tensor, Tensor]
     item_B = items.id.gather(1, slot_B1)[:, 0].long()
     slot_B1M = slot_B1[..., None].expand(-1, -1, feedback_BKM.shape[2])
     return item_B, feedback_BKM.gather(1, slot_B1M)[:, 0], took_B
+
+
+def clicks_in_order(
+    items: Items, feedback_BKM: Tensor
+) -> tuple[tuple[Tensor, Tensor, Tensor], ...]:
+    """The first clicked item of every slate, the second, and so on: see `clicked`; at least one."""
+    click_BK = feedback_BKM[..., 0] > 0
+    order_BK = (~click_BK).int().argsort(dim=1, stable=True)  # clicked slots first
+    number_B = click_BK.sum(1)
+    id_BK = items.id.gather(1, order_BK).long()
+    sorted_BKM = feedback_BKM.gather(1, order_BK[..., None].expand_as(feedback_BKM))
+    most = max(1, int(number_B.max()))
+    return tuple((id_BK[:, k], sorted_BKM[:, k], number_B > k) for k in range(most))

@@ -37,7 +37,7 @@ FUNCTIONS = {  # what units compute: a name for good, with its version, and wher
     "constants@1": f"{MEASURE}.preparation:constants",
     "accuracy@2": f"{MEASURE}.preparation:accuracy",
     "validate@1": "slategym.experiments.validation.unit:validate",
-    "write-log@1": "slategym.experiments.truth.units:write",
+    "write-log@2": "slategym.experiments.truth.units:write",
     "told@1": "slategym.experiments.truth.units:told",
     "read-truth@1": "slategym.experiments.truth.units:read",
     "watch-truth@1": "slategym.experiments.truth.units:watch",

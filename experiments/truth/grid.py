@@ -22,7 +22,7 @@ from slategym.experiments.truth.units import FIRST, FOLDER, HANDOVER, WRITER
 NAME = "truth"
 STRENGTHS = {"none": 0.0, "mild": 0.4, "strong": 1.0}  # by what tables call them
 VISITS = {"1k": 1_000, "10k": 10_000, "100k": 100_000}
-ASSUMED = "mild"  # as in `benchmark log`, where nobody says otherwise
+SUPPORTED = "supported"  # assumptions: those that the log itself speaks for
 LADDER = (*("random", "popularity", "supervised-untuned", "supervised", "history-rule", "myopic"),)
 WHOLE_LADDER = (
     *("random", "popularity", "ease", "transitions", "supervised-untuned", "supervised"),
@@ -49,7 +49,7 @@ class Size:
     policies: tuple[str, ...] = LADDER
     judges: bool = False  # a second judge, of another family
     validated: int = 0  # users by whom learned worlds are held against their log
-    assumptions: tuple[str, ...] = (ASSUMED,)
+    assumptions: tuple[str, ...] = (SUPPORTED,)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -123,7 +123,7 @@ SIZES = {
         policies=WHOLE_LADDER,
         judges=True,
         validated=300,
-        assumptions=("mild", "none"),
+        assumptions=(SUPPORTED, "mild", "none"),
     ),
 }
 
@@ -190,7 +190,7 @@ def log_of(cell: Cell) -> Unit:
     """Its log, written."""
     spec = {**cell.true, "visits": cell.visits, "policy": WRITER, "name": cell.name}
     cost = 2.5e-3 * cell.visits
-    return Unit(f"log of {cell.name}", "write-log@1", spec, kind="json", cost=cost)
+    return Unit(f"log of {cell.name}", "write-log@2", spec, kind="json", cost=cost)
 
 
 def told_of(cell: Cell, size: Size) -> Unit:
@@ -226,8 +226,10 @@ def part_of(cell: Cell, size: Size, store: Store) -> Part:
     """The cell's study and readings; its log must be written."""
     written = log_of(cell)
     folder = store.folder_of(written) / FOLDER / cell.name
-    study = study_of(folder, cell, size)
-    plan = plan_of(study, Request(profile=NAME, assumptions=",".join(size.assumptions)))
+    said = store.read(written)["supported"]
+    names = tuple(dict.fromkeys(said if x == SUPPORTED else x for x in size.assumptions))
+    study = study_of(folder, cell, size, names[0])
+    plan = plan_of(study, Request(profile=NAME, assumptions=",".join(names)))
     # a verdict needs neither how accurate the models are nor what judges would have one stop at
     kept = {name: unit for name, unit in plan.preparation.items() if name != "accuracy"}
     ahead = [u for u in plan.watches if _lesson_of(u).spec["policy"] in plan.study.ahead]
@@ -249,9 +251,16 @@ def _lesson_of(watch: Unit) -> Unit:
     return lesson
 
 
-def study_of(folder: Path, cell: Cell, size: Size) -> Study:
-    """The study of a log, as `benchmark log` has it, with a ladder of this size."""
-    asked = Request(profile=NAME, log=str(folder), assumptions=size.assumptions[0])
+def study_of(folder: Path, cell: Cell, size: Size, assumed: str) -> Study:
+    """The study of a log, as `benchmark log` has it, with a ladder of this size.
+
+    Args:
+        folder: of the log.
+        cell: which log.
+        size: how much of everything.
+        assumed: name of the assumptions of its own places.
+    """
+    asked = Request(profile=NAME, log=str(folder), assumptions=assumed)
     found = log.study(asked)
     learner = Learner("plackett-luce", ppo.LEARNED_WORLD, cost=2.3e-4)
     learners = (Learner("supervised-refit", cost=5e-4), learner, learner.present_only)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ from slategym.envs.types import (
     World,
     map_tensors,
 )
-from slategym.models.multitask.incremental import BertObserver, Encoded, NetworkObserver
+from slategym.models.multitask.incremental import BertObserver
 
 REMEMBERED = 20  # clicks that are kept of the slates before
 SECONDS_PER_DAY = 86_400.0
@@ -169,7 +169,7 @@ def before_agents(world: World, learned: World, met: Met) -> World:
         context=context,
         history_size=learned.history_size,
         shown_size=learned.shown_size,
-        observer=SlateReader(learned.observer.encoder.prepared(population)),
+        observer=BertObserver(learned.observer.encoder.prepared(population), several=True),
     )
 
 
@@ -281,23 +281,3 @@ class Resumed(UserModel[Any]):
     def reveal(self, state: Any) -> Tensor | None:
         """What they tell."""
         return self.people.reveal(state)
-
-
-@final
-@dataclass(frozen=True)
-class SlateReader(NetworkObserver):
-    """Where a slate may be clicked several times: click by click, in the order of the slots."""
-
-    def update(
-        self, view: Encoded, items: Items, feedback_BKM: Tensor, context: Context
-    ) -> Encoded:
-        """Read every clicked item; days away are told with the first slot, clicked or not."""
-        click_BK = feedback_BKM[..., 0] > 0
-        for k in range(click_BK.shape[1]):
-            if k and not click_BK[:, k].any():
-                continue
-            view = self.encoder.after(
-                view, items.id[:, k].long(), feedback_BKM[:, k], click_BK[:, k], context
-            )
-            context = replace(context, gap=torch.zeros_like(context.gap))
-        return view

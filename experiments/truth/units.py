@@ -25,6 +25,8 @@ from slategym.experiments.measure.slate_log import writing
 from slategym.experiments.measure.training import snapshot
 from slategym.experiments.measure.units import chosen_by, policies_of, world_of
 from slategym.experiments.runs.units import Work
+from slategym.experiments.validation.evidence import supported
+from slategym.models.data.datasets import load_log
 from slategym.experiments.truth.people import Met, after_slates, before_agents, living
 
 WRITER = "noisy-greedy-mixed"  # policy that writes the logs: a ranker that errs, a fifth random
@@ -48,7 +50,7 @@ def write(work: Work) -> dict[str, Any]:
     """A log of so many visits, with exact propensities.
 
     Returns:
-        its numbers: users, visits, slates, clicks; "folder" is below the unit's own.
+        its numbers: users, visits, slates, clicks; "supported", the assumptions that it speaks for.
     """
     spec, world = work.spec, true_world(work.spec)
     users = _users_for(world, spec["visits"])
@@ -78,9 +80,9 @@ def write(work: Work) -> dict[str, Any]:
         everybody_U = torch.arange(users, dtype=torch.int32)
         policy = make_policy(WRITER, world)
         play(world, policy, everybody_U, seed=LOG_LUCK, on_slate=count, on_batch=advance)
-    write_log_folder(world, slates, work.folder / FOLDER / spec["name"])
+    folder = write_log_folder(world, slates, work.folder / FOLDER / spec["name"])
     slates.unlink()
-    return {"users": users, **counts}
+    return {"users": users, **counts, "supported": supported(load_log(str(folder)))}
 
 
 def _users_for(world: World, visits: int) -> int:

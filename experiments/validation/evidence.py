@@ -3,8 +3,12 @@
 Traces that planning could feed on: each a slope or a difference, within people or between visits,
 with a 95 % interval that resamples people; p-values are adjusted by Holm. They are observational:
 where the log's policy answers to moods that the log does not hold, a trace may be the mood's. A log
-of slates drawn at random has no such doubt. When people come back is said and does not count:
-season and habit move both. Nor do runs of topics count where the log holds no slates.
+of slates drawn at random has no such doubt, and where the log holds the chance of every slate,
+what was shown before is weighed as if it had been drawn at random. When people come back, and
+whether a visit ends for want of a click, is said and does not count: season, habit and mood move
+both. Nor do runs of topics count where the log holds no slates.
+
+What a world learned from the log should assume of its people follows from the same traces.
 """
 
 from __future__ import annotations
@@ -26,6 +30,9 @@ from slategym.models.data.slates import has_slates
 
 LONGEST = 200  # slates of a visit that are read
 MEMORY = 5  # slates back that count as lately
+CLIPPED = 0.999  # quantile of inverse propensities above which all weigh alike
+DRAWN = 100  # slates' worth of weight, below which weighing says nothing
+SPREAD = 1.01  # of propensities, largest over smallest, up to which slates count as drawn alike
 FIRST = 2  # slates whose variety is held against how long the visit then lasts
 SURE, FEWEST = 0.05, 30  # adjusted p; people, below which nothing is said
 Floats = NDArray[np.float64]
@@ -93,7 +100,10 @@ def evidence(log: Log, seed: int = 0) -> Evidence:
         seed: of the bootstraps.
     """
     rng = np.random.default_rng(seed)
-    rows = logged_rows(log, LONGEST, ["hour", "weekday"])
+    known = [column.name for column in log.context]
+    if "propensity" in log.events:
+        known.append("propensity")
+    rows = logged_rows(log, LONGEST, ["hour", "weekday", *known])
     rows["topic"] = log.items["topic"].to_numpy()[rows["item"]]
     rows["reward"] = _reward(log, rows)
     rows["time"] = rows["weekday"].to_numpy() * 24 + rows["hour"].to_numpy().astype(int)
@@ -106,10 +116,11 @@ def evidence(log: Log, seed: int = 0) -> Evidence:
         _runs(rows, log, rng),
         _variety(rows, log, rng),
         _coming_back(rows, log, rng),
+        _impatience(rows, log, rng),
     ]
-    known = [n for n, trace in enumerate(found) if trace.counts and trace.p is not None]
-    adjusted = holm([found[n].p or 0.0 for n in known]) if known else []
-    for n, p in zip(known, adjusted, strict=True):
+    read = [n for n, trace in enumerate(found) if trace.counts and trace.p is not None]
+    adjusted = holm([found[n].p or 0.0 for n in read]) if read else []
+    for n, p in zip(read, adjusted, strict=True):
         found[n] = replace(found[n], p=float(p))
     return Evidence(tuple(found))
 
@@ -119,7 +130,30 @@ WORTH = "what the last click was worth changes what comes after it"
 RUNS = "clicks of one topic follow each other, or avoid it"
 VARIETY = "variety at the beginning changes how long a visit lasts"
 BACK = "a better visit brings people back at another time"
-NAMES = (EXPOSURE, WORTH, RUNS, VARIETY, BACK)
+IMPATIENCE = "a slate without a click ends the visit sooner"
+NAMES = (EXPOSURE, WORTH, RUNS, VARIETY, BACK, IMPATIENCE)
+
+
+def supported(log: Log, seed: int = 0) -> str:
+    """The assumptions, by name, that the log itself speaks for.
+
+    Boredom where what was shown lately is clicked less; patience where a slate without a click ends
+    the visit sooner, or where the log cannot tell of boredom either; neither where it shows neither.
+
+    Args:
+        log: from `load_log`.
+        seed: of the bootstraps.
+
+    Returns:
+        "mild" where the log speaks of boredom, or cannot tell; "impatience" where only visits end
+        for want of clicks; "none" where the log shows neither.
+    """
+    found = {trace.name: trace for trace in evidence(log, seed).traces}
+    exposure, impatience = found[EXPOSURE], found[IMPATIENCE]
+    if exposure.figure is None or (exposure.clear and exposure.figure < 0):
+        return "mild"
+    sooner = impatience.p is not None and impatience.p < SURE and (impatience.figure or 0.0) > 0
+    return "impatience" if impatience.figure is None or sooner else "none"
 
 
 def _exposure(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:
@@ -127,6 +161,8 @@ def _exposure(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:
     if not has_slates(log) or len(log.topic_names) < 2:
         return _out(EXPOSURE, "no slates with topics", "slate_id and position of all that is shown")
     G = len(log.topic_names)
+    if (weight_S := _inverse_chance(rows)) is not None:
+        return _exposure_weighed(rows, G, weight_S, rng)
     visit, turn = rows["visit"].to_numpy(), rows["turn"].to_numpy()
     topic, slate = rows["topic"].to_numpy(), rows["slate"].to_numpy()
     shown_SG = np.zeros((int(slate.max()) + 1, G))
@@ -152,6 +188,83 @@ def _exposure(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:
         rng,
         "its clicks by {:+.0%} of the usual where a topic filled all that was shown lately",
     )
+
+
+def _inverse_chance(rows: pd.DataFrame) -> Floats | None:
+    """One over the propensity of every slate, clipped, (S,) in the order of slates.
+
+    None where the log holds none of whole slates, where some slate was sure to be shown, where
+    all were drawn alike, and where too little weight is left.
+    """
+    if "propensity" not in rows:
+        return None
+    by_slate = rows.groupby("slate", sort=True)["propensity"]
+    chance_S = by_slate.first().to_numpy(np.float64)
+    whole = by_slate.nunique(dropna=False).to_numpy().max() == 1 and np.isfinite(chance_S).all()
+    if not whole or chance_S.max() >= 1 or chance_S.max() <= SPREAD * chance_S.min():
+        return None
+    size_S = by_slate.size().to_numpy()
+    fair_S = np.where(size_S == size_S.max(), 1.0 / chance_S, 0.0)  # of one number of slots
+    weight_S: Floats = np.minimum(fair_S, np.quantile(fair_S, CLIPPED))
+    return weight_S if weight_S.sum() ** 2 >= DRAWN * np.square(weight_S).sum() else None
+
+
+def _exposure_weighed(
+    rows: pd.DataFrame, num_topics: int, weight_S: Floats, rng: np.random.Generator
+) -> Trace:
+    """Slope of the click on the topic's share of the slate before, as if that were drawn at random.
+
+    Weighed by one over its propensity, a slate depends neither on the person nor on any mood.
+
+    Source: Robins, Hernan and Brumback 2000, marginal structural models.
+    """
+    slate, topic = rows["slate"].to_numpy(), rows["topic"].to_numpy()
+    first = np.flatnonzero(np.r_[True, slate[1:] != slate[:-1]])
+    at = np.cumsum(np.r_[False, slate[1:] != slate[:-1]])  # of each row, its slate
+    shown_SG = np.zeros((len(first), num_topics))
+    np.add.at(shown_SG, (at, topic), 1.0)
+    share_SG = shown_SG / shown_SG.sum(1, keepdims=True)
+    some = rows["turn"].to_numpy() > 0
+    before, topic = at[some] - 1, topic[some]
+    weight, position = weight_S[before], rows["position"].to_numpy()[some]
+    x, y = share_SG[before, topic], rows["click"].to_numpy(np.float64)[some]
+    rate = float(np.average(y, weights=weight)) or 1.0
+    place = topic * (int(position.max()) + 1) + position
+    return _slope(
+        EXPOSURE,
+        rows["user"].to_numpy()[some],
+        x - _means_by(topic, x, weight),
+        (y - _means_by(place, y, weight)) / rate,
+        rng,
+        "its clicks by {:+.0%} of the usual where a topic filled the slate before, weighed as if "
+        "that had been drawn at random",
+        weight,
+    )
+
+
+def _impatience(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:
+    """Slope of a visit's end on a slate without a click, among slates of one turn and context."""
+    if not has_slates(log):
+        out = _out(IMPATIENCE, "no slates", "slate_id and position of all that is shown")
+        return replace(out, counts=False)
+    context = [column.name for column in log.context if column.categories]
+    slates = rows.groupby("slate", as_index=False).agg(
+        {**dict.fromkeys(["user", "visit", "turn", *context], "first"), "click": "max"}
+    )
+    visit, user = slates["visit"].to_numpy(), slates["user"].to_numpy()
+    ends = np.r_[visit[1:] != visit[:-1], True]
+    known = np.r_[user[1:] == user[:-1], False]  # a person's last visit may be cut by the log
+    x, y = (slates["click"].to_numpy(np.float64) <= 0)[known], ends[known].astype(np.float64)
+    alike = slates.groupby(["turn", *context], dropna=False).ngroup().to_numpy()[known]
+    found = _slope(
+        IMPATIENCE,
+        user[known],
+        x - _means_by(alike, x.astype(np.float64)),
+        y - _means_by(alike, y),
+        rng,
+        "{:+.3f} to the chance that the visit ends",
+    )
+    return replace(found, counts=False)
 
 
 def _worth(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:
@@ -253,12 +366,19 @@ def _coming_back(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trac
 
 
 def _slope(
-    name: str, user: NDArray[np.int64], x: Floats, y: Floats, rng: np.random.Generator, said: str
+    name: str,
+    user: NDArray[np.int64],
+    x: Floats,
+    y: Floats,
+    rng: np.random.Generator,
+    said: str,
+    weight: Floats | None = None,
 ) -> Trace:
-    """Least squares through zero, people resampled."""
+    """Least squares through zero, weighted if asked, people resampled."""
     _, place = np.unique(user, return_inverse=True)
     sums = np.zeros((int(place.max(initial=-1)) + 1, 2))
-    np.add.at(sums, place, np.stack([x * y, x * x], 1))
+    w = np.ones(len(x)) if weight is None else weight
+    np.add.at(sums, place, np.stack([w * x * y, w * x * x], 1))
     if len(sums) < FEWEST or sums[:, 1].sum() <= 0:
         return _out(name, f"{len(sums)} people with what is needed", "more people")
     figure = sums[:, 0].sum() / sums[:, 1].sum()
@@ -273,11 +393,12 @@ def _slope(
     return Trace(name, words, float(figure), float(low), float(high), p)
 
 
-def _means_by(group: NDArray[np.int64], values: Floats) -> Floats:
-    """Each row's group's mean."""
+def _means_by(group: NDArray[np.int64], values: Floats, weight: Floats | None = None) -> Floats:
+    """Each row's group's mean, weighted if asked."""
     _, place = np.unique(group, return_inverse=True)
-    total = np.bincount(place, values)
-    means: Floats = (total / np.bincount(place))[place]
+    w = np.ones(len(values)) if weight is None else weight
+    total, size = np.bincount(place, w * values), np.bincount(place, w)
+    means: Floats = np.divide(total, size, out=np.zeros_like(total), where=size > 0)[place]
     return means
 
 

@@ -33,7 +33,7 @@ from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.query import Query
 from slategym.models.multitask.reading import STEPS
 from slategym.models.tasks import Task
-from slategym.models.taste import Outputs, clicked
+from slategym.models.taste import Outputs, clicked, clicks_in_order
 
 SECONDS_PER_DAY = 86_400.0
 PEOPLE_AT_ONCE = 512  # rows of a population that are encoded together
@@ -374,13 +374,19 @@ class NetworkObserver(ABC):
 @final
 @dataclass(frozen=True)
 class BertObserver(NetworkObserver):
-    """Where people choose at most one item of a slate."""
+    """The observer of learned worlds."""
+
+    several: bool = False  # whether several items of a slate may be clicked
 
     def update(
         self, view: Encoded, items: Items, feedback_BKM: Tensor, context: Context
     ) -> Encoded:
-        """Read the clicked item of each slate, where there is one."""
-        return self.encoder.after(view, *clicked(items, feedback_BKM), context)
+        """Read the clicked items of each slate; days away are told with the first event alone."""
+        events = clicks_in_order(items, feedback_BKM) if self.several else ()
+        for event in events or (clicked(items, feedback_BKM),):
+            view = self.encoder.after(view, *event, context)
+            context = replace(context, gap=torch.zeros_like(context.gap))
+        return view
 
 
 def _layer(layer: Layer, x_BD: Tensor, seen_BPD: Tensor, unread_BP: Tensor) -> Tensor:

@@ -195,6 +195,7 @@ ASSUMPTIONS: dict[str, Assumptions] = {
     value.name: value
     for value in (
         Assumptions(impatience=False, name="none"),
+        Assumptions(name="impatience"),
         MILD,
         Assumptions(WEARY, name="lasting"),
         Assumptions(Mixed((WEARY, Habit(1)), (0.5, 0.5)), name="mixed"),
@@ -205,6 +206,7 @@ ASSUMPTIONS: dict[str, Assumptions] = {
 }
 SAYS = {
     "none": "nothing: people are as the model says and stay until the end",
+    "impatience": "visits end for want of anything to click, and nothing else changes",
     "mild": "too much of a topic bores, for some slates, in that topic alone",
     "lasting": "too much of a topic wearies of everything for some slates",
     "mixed": "half of the people tire as in lasting, half like more of the same",

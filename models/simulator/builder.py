@@ -53,6 +53,7 @@ from slategym.models.simulator.click_rates import (
     Constants,
     nearest,
     raw_appeal,
+    raw_heads,
     solve_slates,
 )
 from slategym.models.simulator.labels import label_of_choice, labels_of_log
@@ -143,16 +144,21 @@ class WorldBuilder:
         slate_size = self.default_slate if settings.slate_size is None else settings.slate_size
         horizon = self._horizon(settings.assumptions)
         self._check_slate_size(bare, slate_size, horizon)
-        observer = None
+        observer, constants = None, self.click_constants(settings.role, family)
         if settings.state:
             encoder = self._encoder("B", settings.device)
-            observer = BertObserver(_ready(encoder, bare.population))  # type: ignore[arg-type]
+            several = constants.decay is not None
+            observer = BertObserver(
+                _ready(encoder, bare.population),  # type: ignore[arg-type]
+                several,
+            )
         name = self.recipe.judge if settings.role == "J" else self.recipe.world
         name = name if family == USUAL[settings.role] else f"{name} ({family})"
         world = replace(
             bare,
             name=f"{name} (static)" if settings.static else name,
             users=self._people(settings, bare),
+            choice=constants.choice,
             context=self._context(settings.static, settings.device),
             slate_size=slate_size,
             horizon=horizon,
@@ -269,12 +275,7 @@ class WorldBuilder:
         """The role's people, as this member of its ensemble has them."""
         constants = self.click_constants(settings.role, settings.people)
         taste = self._taste(settings.role, settings.people, settings.device, member)
-        people = LearnedUsers(
-            taste=_ready(taste, world.population),
-            skip=constants.skip,
-            temperature=constants.temperature,
-            static=settings.static,
-        )
+        people = _choosing(_ready(taste, world.population), constants, settings.static)
         if settings.static:
             return people
         return self._assumed(people, settings.assumptions)
@@ -344,7 +345,8 @@ class WorldBuilder:
         family = family or USUAL[party]
         if (party, family) not in self._constants:
             folder = self.parties.folder(party, 0, family).name
-            decides = [folder, self.parties.folder("B").name, asdict(self.recipe.rates), 2]
+            version = 3 if has_refusals(self.log) else 2  # of what slates say; of stated rates
+            decides = [folder, self.parties.folder("B").name, asdict(self.recipe.rates), version]
             found = kept(
                 f"constants/{folder}-choice", decides, lambda: asdict(self._choice(party, family))
             )
@@ -362,8 +364,8 @@ class WorldBuilder:
             shown = logged_slates(self.log, calibration, self.parties.warm)
             if shown is not None:
                 there = replace(world, population=shown.population)
-                appeal_SK = raw_appeal(there, users, shown.item_SK.clamp(min=0))
-                return solve_slates(appeal_SK, shown.item_SK >= 0, shown.clicked_SK)
+                head_SKF = raw_heads(there, users, shown.item_SK.clamp(min=0))
+                return solve_slates(head_SKF, shown.item_SK >= 0, shown.clicked_SK)
         random_UK, popular_UK = (
             raw_appeal(world, users, slate_UK) for slate_UK in self._probes(world)
         )
@@ -400,11 +402,10 @@ class WorldBuilder:
             world = self._bare("A", USUAL["A"], "calibration", starts=8, device="cpu")
             number = max(MIN_SLATES, CALIBRATED // self.log.num_items)
             world = replace(world, population=first(world.population, number))
-            people = LearnedUsers(
-                _ready(self._taste("A", USUAL["A"], "cpu"), world.population),
-                skip=constants.skip,
-                temperature=constants.temperature,
+            people = _choosing(
+                _ready(self._taste("A", USUAL["A"], "cpu"), world.population), constants
             )
+            world = replace(world, choice=constants.choice)
             found = choose_patience(
                 lambda patience: replace(world, users=self._assumed(people, MILD, patience)),
                 self.parties.clicks_of("B"),
@@ -500,6 +501,18 @@ def _read(log: str) -> Log:
             _READ.pop(next(iter(_READ)))
         _READ[key] = load_log(log)
     return _READ[key]
+
+
+def _choosing(taste: Taste[Any], constants: Constants, static: bool = False) -> LearnedUsers:
+    """People of that taste who choose by these constants."""
+    return LearnedUsers(
+        taste,
+        skip=constants.skip,
+        temperature=constants.temperature,
+        like_weight=constants.like_weight,
+        static=static,
+        several=constants.decay is not None,
+    )
 
 
 def _ready(taste: Taste[Any], population: Population) -> Taste[Any]:

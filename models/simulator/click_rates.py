@@ -15,13 +15,18 @@ from torch import Tensor
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.types import Items, World
+from slategym.envs.choice import MultinomialLogit, PositionBased
 from slategym.models.conditional_logit import fit_choices, nothing_for
-from slategym.models.simulator.users import LearnedUsers
+from slategym.models.position_based import fit_positions
+from slategym.models.simulator.users import LIKE_WEIGHT, LearnedUsers
+from slategym.models.taste import Outputs
 
 ROUNDS = 60  # bisections: far below float32 rounding
 COLDEST, HOTTEST = 0.05, 50.0  # temperatures that are tried
 MOST_SKIP = 100.0  # log-odds, either way
 TOLERANCE = 1e-6  # of a rate
+SEVERAL = 0.01  # of the slates with a click: with more than one in more of them, slots are for themselves
+ENOUGH = 500  # slates, by which a second head's weight is told; by fewer it is stated
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,13 @@ class Constants:
     met: bool = True  # whether both stated rates were
     slates: int = 0  # logged ones that it was fitted on; 0: solved for stated rates
     logged_rate: float = 0.0  # share of those that got a click
+    like_weight: float = LIKE_WEIGHT  # of the second head beside the click's
+    decay: float | None = None  # of examination, slot by slot; None: at most one click a slate
+
+    @property
+    def choice(self) -> MultinomialLogit | PositionBased:
+        """How people choose."""
+        return MultinomialLogit() if self.decay is None else PositionBased(self.decay)
 
 
 def solve(appeal_random_UK: Tensor, appeal_popular_UK: Tensor, rates: ClickRates) -> Constants:
@@ -96,25 +108,49 @@ def nearest(appeal_random_UK: Tensor, appeal_popular_UK: Tensor, rates: ClickRat
         return Constants(skip, 1.0, random_rate=random, popular_rate=popular, met=False)
 
 
-def solve_slates(appeal_SK: Tensor, shown_SK: Tensor, clicked_SK: Tensor) -> Constants:
-    """Skip and temperature under which logged clicks are most likely, and as many as logged.
+def solve_slates(head_SKF: Tensor, shown_SK: Tensor, clicked_SK: Tensor) -> Constants:
+    """How the heads' log-odds turn into clicks, as is most likely for logged ones.
 
-    Maximum likelihood of the multinomial logit over the items of a slate and taking nothing, with
-    an effect of each slot beyond the first, so that what stood in front is not taken for liking. In
-    the world all slots are alike: skip is then set such that the logged share of slates is clicked.
+    Where slates have at most one click: the multinomial logit over the items of a slate and taking
+    nothing, with an effect of each slot beyond the first, so that what stood in front is not taken
+    for liking. In the world all slots are alike: skip is then set such that the logged share of
+    slates is clicked. Where slates have several clicks: the position-based model.
 
     Args:
-        appeal_SK: raw click + like_weight * like, log-odds.
+        head_SKF: log-odds by the click's head, and by that of the first binary signal after it
+            where there is one.
         shown_SK: bool, False: an empty slot.
-        clicked_SK: bool; of several clicks in a slate each counts for its share.
+        clicked_SK: bool.
     """
-    appeal, number_S = appeal_SK.double(), clicked_SK.sum(1)
-    (inverse,), _ = fit_choices(appeal[..., None], shown_SK, clicked_SK)
-    temperature = min(max(1.0 / inverse, COLDEST), HOTTEST)
+    number_S = clicked_SK.sum(1)
     rate = float((number_S > 0).double().mean())
-    shown = appeal.masked_fill(~shown_SK, -torch.inf)
-    skip = _skip_for(shown, temperature, rate)
-    return Constants(skip, temperature, 0.0, 0.0, slates=len(appeal), logged_rate=rate)
+    head = head_SKF.double()
+    several = float((number_S > 1).double().sum()) > SEVERAL * float((number_S > 0).sum())
+    like_weight = 0.0 if head.shape[2] == 1 else LIKE_WEIGHT
+    if head.shape[2] > 1 and len(head) < ENOUGH:
+        head = head[..., :1] + like_weight * head[..., 1:2]
+    decay, positions = None, None
+    if several:
+        positions = fit_positions(head, shown_SK, clicked_SK)
+        weight, decay = positions.weight, positions.decay
+    else:
+        weight, _ = fit_choices(head, shown_SK, clicked_SK)
+    temperature = min(max(1.0 / weight[0], COLDEST), HOTTEST)
+    if len(weight) > 1:
+        like_weight = weight[1] / weight[0]
+        head = head[..., :1] + like_weight * head[..., 1:2]
+    if positions is not None:
+        skip = positions.nothing * temperature
+    else:
+        shown = head[..., 0].masked_fill(~shown_SK, -torch.inf)
+        skip = _skip_for(shown, temperature, rate)
+    return Constants(
+        *(skip, temperature, 0.0, 0.0),
+        slates=len(head),
+        logged_rate=rate,
+        like_weight=like_weight,
+        decay=decay,
+    )
 
 
 def _rate(appeal_UK: Tensor, skip: float, temperature: float) -> float:
@@ -132,9 +168,19 @@ def _skip_for(appeal_UK: Tensor, temperature: float, wanted: float) -> float:
 
 def raw_appeal(world: World, users: LearnedUsers, slate_UK: Tensor) -> Tensor:
     """Click + like_weight * like at everybody's first request, (U, K)."""
+    plain = replace(users, skip=0.0, temperature=1.0)
+    return plain.combine(_outputs(world, users, slate_UK))
+
+
+def raw_heads(world: World, users: LearnedUsers, slate_UK: Tensor) -> Tensor:
+    """Log-odds that make the appeal, click first, at everybody's first request, (U, K, F)."""
+    return torch.stack(users.wishes(_outputs(world, users, slate_UK)), -1)
+
+
+def _outputs(world: World, users: LearnedUsers, slate_UK: Tensor) -> Outputs:
     user_U = torch.arange(world.population.size, dtype=torch.int32)
     zero_U = torch.zeros_like(user_U)
     session = engine.start(world, zero_U, user_U, zero_U)
-    plain = replace(users, skip=0.0, temperature=1.0)
-    state = plain.initial(engine.arrive(world.population, user_U), Luck(zero_U))
-    return plain.appeal(state, Items(slate_UK.int(), world.catalogue), session.context)
+    state = users.initial(engine.arrive(world.population, user_U), Luck(zero_U))
+    items = Items(slate_UK.int(), world.catalogue)
+    return users.taste.score(state, items.id, session.context)

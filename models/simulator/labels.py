@@ -40,6 +40,14 @@ def labels_of_log(log: Log, warm: int, wanted: int) -> tuple[Label, ...]:
 
 def label_of_choice(found: Constants, rates: ClickRates) -> Label:
     """How an appeal turns into a click."""
+    if found.slates and found.decay is not None:
+        return (
+            "choice",
+            "derived",
+            f"several clicks a slate, slot by slot: level, slope and a decay of {found.decay:.2f} "
+            f"from one slot to the next, fitted on {found.slates} logged slates of calibration "
+            f"people, of which {found.logged_rate:.0%} were clicked",
+        )
     if found.slates:
         return (
             "choice",

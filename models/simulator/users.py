@@ -8,7 +8,7 @@ is not in the log and is added, labelled assumed, by `slategym.envs.users.assume
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,9 +18,10 @@ from slategym.envs.luck import Luck, purpose
 from slategym.envs.types import Arrival, Catalogue, Context, Items, Signal, UserModel
 from slategym.envs.users.tabled import Tabled
 from slategym.models.tasks import observed_only
-from slategym.models.taste import Outputs, clicked
+from slategym.models.taste import Outputs, clicked, clicks_in_order
 from slategym.models.taste import Taste as Taste
 
+LIKE_WEIGHT = 0.5  # of the like's log-odds in the appeal, where no slates tell
 DRAWN_AS = {"rating": "stars"}  # its luck in version 0 of the worlds, whose trajectories stay
 
 
@@ -38,8 +39,9 @@ class LearnedUsers(UserModel[Any]):
     taste: Taste[Any]
     skip: float  # log-odds at which an item is as good as nothing
     temperature: float  # > 0
-    like_weight: float = 0.5
+    like_weight: float = LIKE_WEIGHT
     static: bool = False  # True: nothing that happens changes anyone
+    several: bool = False  # whether several items of a slate may be clicked
     purposes: tuple[int, ...] = field(init=False)  # M, one use of luck each
 
     def __post_init__(self) -> None:
@@ -62,12 +64,17 @@ class LearnedUsers(UserModel[Any]):
 
     def combine(self, outputs: Outputs) -> Tensor:
         """Appeal from a model's outputs, same shape."""
-        wish = outputs[0]
+        wish, *likes = self.wishes(outputs)
+        for like in likes:
+            wish = wish + self.like_weight * like
+        return (wish - self.skip) / self.temperature
+
+    def wishes(self, outputs: Outputs) -> Outputs:
+        """Outputs that make the appeal: the click's, and the first binary signal's after it."""
         for task, output in zip(self.taste.tasks[1:], outputs[1:], strict=True):
             if task.calibrated:
-                wish = wish + self.like_weight * output
-                break
-        return (wish - self.skip) / self.temperature
+                return outputs[0], output
+        return outputs[:1]
 
     def respond(
         self, state: Any, items: Items, context: Context, luck: Luck
@@ -119,9 +126,12 @@ class LearnedUsers(UserModel[Any]):
     def evolve(
         self, state: Any, items: Items, feedback_BKM: Tensor, context: Context, luck: Luck
     ) -> Any:
-        """The clicked item joins the history."""
+        """Clicked items join the history, in the order of the slots."""
         if self.static:
             return state
-        item_B, feedback_BM, took_B = clicked(items, feedback_BKM)
-        known_BM = observed_only(self.taste.tasks, feedback_BM)
-        return self.taste.after(state, item_B, known_BM, took_B, context)
+        events = clicks_in_order(items, feedback_BKM) if self.several else ()
+        for item_B, feedback_BM, took_B in events or (clicked(items, feedback_BKM),):
+            known_BM = observed_only(self.taste.tasks, feedback_BM)
+            state = self.taste.after(state, item_B, known_BM, took_B, context)
+            context = replace(context, gap=torch.zeros_like(context.gap))
+        return state

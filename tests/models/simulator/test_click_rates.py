@@ -8,6 +8,7 @@ import torch
 from small_worlds import learned_world
 
 from slategym.envs import engine
+from slategym.envs.choice import MultinomialLogit, PositionBased
 from slategym.envs.types import Items
 from slategym.envs.users.assumed import Assumed
 from slategym.models.simulator.click_rates import (
@@ -86,13 +87,45 @@ def test_what_was_passed_over_tells_skip_and_temperature() -> None:
     share_SJ = torch.cat([logit_SK, torch.zeros(S, 1)], 1).softmax(1)
     taken_S = torch.multinomial(share_SJ, 1, generator=generator)[:, 0]
     clicked_SK = torch.nn.functional.one_hot(taken_S, K + 1)[:, :K].bool()
-    found = solve_slates(appeal_SK, shown_SK, clicked_SK)
+    found = solve_slates(appeal_SK[..., None], shown_SK, clicked_SK)
     logged = float(clicked_SK.any(1).float().mean())
     assert found.temperature == pytest.approx(temperature, rel=0.05)
     assert (found.slates, found.logged_rate) == (S, pytest.approx(logged))
     flat_SK = ((appeal_SK - found.skip) / found.temperature).masked_fill(~shown_SK, -torch.inf)
     assert float(flat_SK.logsumexp(1).sigmoid().mean()) == pytest.approx(logged, abs=1e-4)
+    assert found.decay is None and isinstance(found.choice, MultinomialLogit)
     assert found.skip > skip  # slots further down are seen less: on average less is clicked
+
+
+@pytest.mark.parametrize("like_weight", [-0.6, 0.9])
+def test_logged_slates_tell_how_much_of_a_like_is_in_a_choice(like_weight: float) -> None:
+    generator = torch.Generator().manual_seed(2)
+    S, K = 40_000, 4
+    head_SKF = torch.randn(S, K, 2, generator=generator)
+    logit_SK = head_SKF[..., 0] + like_weight * head_SKF[..., 1]
+    share_SJ = torch.cat([logit_SK, torch.zeros(S, 1)], 1).softmax(1)
+    taken_S = torch.multinomial(share_SJ, 1, generator=generator)[:, 0]
+    clicked_SK = torch.nn.functional.one_hot(taken_S, K + 1)[:, :K].bool()
+    shown_SK = torch.ones(S, K, dtype=torch.bool)
+    assert solve_slates(head_SKF, shown_SK, clicked_SK).like_weight == pytest.approx(
+        like_weight, abs=0.05
+    )
+    few = solve_slates(head_SKF[:100], shown_SK[:100], clicked_SK[:100])
+    assert few.like_weight == 0.5  # too few slates to tell
+
+
+def test_several_clicks_a_slate_are_told_from_one() -> None:
+    generator = torch.Generator().manual_seed(3)
+    S, K, skip, temperature, decay = 60_000, 5, 1.0, 0.5, 0.8
+    head_SK = torch.randn(S, K, generator=generator)
+    shown_SK = torch.rand(S, K, generator=generator) < 0.9
+    prob_SK = decay ** torch.arange(K) * ((head_SK - skip) / temperature).sigmoid()
+    clicked_SK = shown_SK & (torch.rand(S, K, generator=generator) < prob_SK)
+    found = solve_slates(head_SK[..., None], shown_SK, clicked_SK)
+    assert found.decay == pytest.approx(decay, abs=0.02)
+    assert isinstance(found.choice, PositionBased) and found.choice.decay == found.decay
+    assert found.skip == pytest.approx(skip, abs=0.05)
+    assert found.temperature == pytest.approx(temperature, rel=0.05)
 
 
 def test_a_model_that_tells_nothing_apart_meets_the_popular_rate_alone() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
@@ -131,3 +131,27 @@ def test_signals_are_labelled() -> None:
     users = LearnedUsers(plain_taste([0.0], [0.0]), skip=0.0, temperature=1.0)
     assert users.signals == SIGNALS
     assert [s.provenance for s in users.signals] == ["derived", "derived", "logged"]
+
+
+def test_every_click_of_a_slate_joins_the_history_where_several_may() -> None:
+    """In the order of the slots; days away are told with the first alone."""
+
+    @dataclass(frozen=True)
+    class Recorder(FixedTaste):
+        seen: list[tuple[list[int], list[bool], list[float]]] = field(default_factory=list)
+
+        def after(self, state, item_B, feedback_BM, took_B, context):  # type: ignore[no-untyped-def]
+            self.seen.append((item_B.tolist(), took_B.tolist(), context.gap.tolist()))
+            return state
+
+    feedback_BKM = torch.zeros(2, N, len(SIGNALS))
+    feedback_BKM[0, [1, 3], 0] = 1.0
+    away = replace(context(2), gap=torch.tensor([2.0, 3.0]))
+    for several, taken in ((True, [1, 3]), (False, [1])):
+        taste = Recorder(torch.tensor(CLICK), torch.tensor(LIKE), torch.tensor(STARS))
+        people = LearnedUsers(taste, skip=0.5, temperature=2.0, several=several)
+        people.evolve(torch.zeros(2), everything(2), feedback_BKM, away, many_lucks(2))
+        assert [item[0] for item, took, _ in taste.seen if took[0]] == taken
+        assert not any(took[1] for _, took, _ in taste.seen)
+        assert [gap for _, _, gap in taste.seen][0] == [2.0, 3.0]
+        assert all(gap == [0.0, 0.0] for _, _, gap in taste.seen[1:])
