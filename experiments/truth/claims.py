@@ -28,6 +28,7 @@ from slategym.experiments.truth.grid import PRIVILEGED, Part
 
 WINS = "wins"  # the outcome that claims a win of RL that nothing cheaper has
 GREEDY, PLANNER = "greedy", "planner"  # told the truth of the true world
+NORMAL = 1.96  # half of a 95 % interval, in standard deviations
 NO_HEADROOM = 0.005  # of what greedy earns: less is nothing to plan for
 
 
@@ -100,7 +101,9 @@ def _judged(
     learned, so = _differences(numbers, place), _differences(truth, place)
     comparisons = pd.DataFrame(
         [
-            about | _compared(d, so[pair], numbers, truth, place)
+            about
+            | _compared(d, so[pair], numbers, truth, place)
+            | {"judged": _judged_share(pair, numbers, study.of_role("judge"))}
             for pair, d in learned.items()
             if pair in so
         ]
@@ -194,6 +197,17 @@ def _compared(
             f"{name}_reward": estimate.value,
         }
     return found
+
+
+def _judged_share(pair: tuple[str, str], numbers: Numbers, judges: Sequence[Place]) -> float:
+    """The same difference before judges, models of other people, mean; NaN where none read it."""
+    found = [
+        d.estimate.value / abs(numbers.of(d.baseline).mean[judge.name].value)
+        for judge in judges
+        for d in [_differences(numbers, judge).get(pair)]
+        if d is not None
+    ]
+    return float(np.mean(found)) if found else float("nan")
 
 
 def _policies(
@@ -297,6 +311,8 @@ class Summary:
     missed: Count  # does not claim it where it does, of cells in which it does
     wrong_sign: Count  # of differences that are clear in the learned world
     coverage: Count  # intervals that hold the true difference, of policies that differ
+    both: Count  # the same, with the luck of the true reading allowed for
+    models: Count  # the same, and how much models of other people differ from the world's
     tau: float  # mean over cells
     regret: float  # mean share of the best policy's true return that is lost by taking the winner
 
@@ -316,9 +332,36 @@ def summary(what: str, claims: pd.DataFrame, comparisons: pd.DataFrame) -> Summa
         Count(int((~claimed & so).sum()), int(so.sum())),
         Count(int((clear["true_side"] == -clear["learned_side"]).sum()), len(clear)),
         Count(int(held.sum()), len(differ)),
+        Count(int(_holds(differ, 0.0).sum()), len(differ)),
+        Count(int(_holds(differ, _between(differ, keys)).sum()), len(differ)),
         float(claims["tau"].mean()),
         float(claims["regret_share"].mean()),
     )
+
+
+def _holds(differ: pd.DataFrame, between: pd.Series | float) -> pd.Series:
+    """Whether learned and true difference agree within 95 % of the spread of both readings.
+
+    Args:
+        differ: differences with the intervals of both, as shares.
+        between: standard deviation of what is no reading's luck, as a share.
+    """
+    half = [(differ[f"{x}_high"] - differ[f"{x}_low"]) / 2.0 for x in ("learned", "true")]
+    width = np.sqrt(half[0] ** 2 + half[1] ** 2 + (NORMAL * between) ** 2)
+    found: pd.Series = (differ["learned"] - differ["true"]).abs() <= width
+    return found
+
+
+def _between(differ: pd.DataFrame, keys: Sequence[str]) -> pd.Series:
+    """How far a judge is from the world, of every difference that its cell's verdict rests on.
+
+    Root mean square over the cell's differences: if the true people are to the world's model what
+    the judge's model of other people is, this is how far the truth is to be expected. 0 where no
+    judge read them.
+    """
+    square = (differ["learned"] - differ["judged"]) ** 2
+    mean = square.groupby([differ[key] for key in keys]).transform("mean")
+    return np.sqrt(mean.fillna(0.0))  # type: ignore[no-any-return]
 
 
 def power(claims: pd.DataFrame) -> Count:

@@ -35,7 +35,7 @@ QUESTION = (
 )
 HEADS = (
     *("cells", "number", "false “RL wins”", "missed “RL wins”", "wrong sign", "intervals"),
-    *("Kendall's tau", "regret"),
+    *("with both readings' luck", "and models'", "Kendall's tau", "regret"),
 )
 MEANS = (
     "False: the verdict claims it and the same rule, applied in the true world, does not; of the "
@@ -44,7 +44,10 @@ MEANS = (
     "with, tuned and untuned ranker) and that are clear in the learned world, those that are clear "
     "the other way in the true one. Intervals: how many "
     "of those differences, as shares of what the other earns, lie in the true world within the "
-    "interval of the learned one; those of policies that show the same slates are left out. "
+    "interval of the learned one; those of policies that show the same slates are left out. With "
+    "both readings' luck: the true reading's own interval is allowed for. And models': so is how far a "
+    "judge, a model of other people and another family, is from the world in the differences of "
+    "that verdict. "
     "Kendall's tau: of all policies' returns, learned and true, mean over cells. Regret: what is "
     "lost in the true world by taking the policy that is best in the learned one, as a share of "
     "the best one's return. Intervals of shares: 95 %, Clopper and Pearson."
@@ -94,7 +97,8 @@ def sentences(grid: Grid) -> Iterator[str]:
     yield (
         f"Over all {whole.cells} verdicts: false “RL wins” {whole.false_wins}; missed "
         f"“RL wins” {whole.missed}; wrong sign {whole.wrong_sign}; intervals that hold the "
-        f"truth {whole.coverage}."
+        f"truth {whole.coverage}, {whole.both} with the true reading's own luck, {whole.models} "
+        "where intervals allow for what models of other people say as well."
     )
     yield (
         f"Rankings: Kendall's tau {whole.tau:.2f} between learned and true world; the policy that "
@@ -116,6 +120,8 @@ def _line(found: Summary) -> list[str]:
         str(found.missed),
         str(found.wrong_sign),
         str(found.coverage),
+        str(found.both),
+        str(found.models),
         f"{found.tau:.2f}",
         f"{100 * found.regret:.1f} %",
     ]

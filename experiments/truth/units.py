@@ -25,9 +25,9 @@ from slategym.experiments.measure.slate_log import writing
 from slategym.experiments.measure.training import snapshot
 from slategym.experiments.measure.units import chosen_by, policies_of, world_of
 from slategym.experiments.runs.units import Work
+from slategym.experiments.truth.people import Met, after_slates, before_agents, living
 from slategym.experiments.validation.evidence import supported
 from slategym.models.data.datasets import load_log
-from slategym.experiments.truth.people import Met, after_slates, before_agents, living
 
 WRITER = "noisy-greedy-mixed"  # policy that writes the logs: a ranker that errs, a fifth random
 COUNTED = 256  # users by whose visits it is told how many users write a log

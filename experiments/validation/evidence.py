@@ -137,8 +137,8 @@ NAMES = (EXPOSURE, WORTH, RUNS, VARIETY, BACK, IMPATIENCE)
 def supported(log: Log, seed: int = 0) -> str:
     """The assumptions, by name, that the log itself speaks for.
 
-    Boredom where what was shown lately is clicked less; patience where a slate without a click ends
-    the visit sooner, or where the log cannot tell of boredom either; neither where it shows neither.
+    Boredom where what was shown lately is clicked less, patience where a slate without a click ends
+    the visit sooner; both where the log cannot tell of boredom.
 
     Args:
         log: from `load_log`.

@@ -11,6 +11,7 @@ from slategym.envs.names import UsageError
 from slategym.models.data.log import Log
 from slategym.models.statistics import smoothed_rate
 
+CHANCES = ("position_propensity", "slot_propensity", "propensity")  # the first that is logged
 MOST = 10.0  # of a weight, in units of the mean
 
 
@@ -26,7 +27,9 @@ def click_weights(
         position: "beside", "logged" or "estimated".
 
     Returns:
-        None where all weigh alike. logged: 1 / propensity of the row. estimated: 1 / (rate of
+        None where all weigh alike. logged: 1 / chance of the item in its slot, whatever else the
+        slate holds (position_propensity), else given the slots before it (slot_propensity), else
+        the row's propensity. estimated: 1 / (rate of
         clicks in the row's slot, of that in the first slot) for clicked rows, 1 for others.
 
     Raises:
@@ -37,12 +40,13 @@ def click_weights(
     if position == "beside":
         return None
     if position == "logged":
-        if "propensity" not in log.events:
+        chance = next((name for name in CHANCES if name in log.events), None)
+        if chance is None:
             raise UsageError(
                 f"{log.name} logs no propensities; take position 'estimated' where it has slates, "
                 "else 'beside'"
             )
-        weight_E = 1 / log.events["propensity"].to_numpy(np.float64).clip(min=1e-6)
+        weight_E = 1 / log.events[chance].to_numpy(np.float64).clip(min=1e-6)
     else:
         if slots is None:
             raise UsageError(

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from slategym.envs import engine
+from slategym.envs.choice import MultinomialLogit, PositionBased
 from slategym.envs.luck import Luck
 from slategym.envs.types import Items, World
-from slategym.envs.choice import MultinomialLogit, PositionBased
 from slategym.models.conditional_logit import fit_choices, nothing_for
 from slategym.models.position_based import fit_positions
 from slategym.models.simulator.users import LIKE_WEIGHT, LearnedUsers
@@ -25,7 +25,9 @@ ROUNDS = 60  # bisections: far below float32 rounding
 COLDEST, HOTTEST = 0.05, 50.0  # temperatures that are tried
 MOST_SKIP = 100.0  # log-odds, either way
 TOLERANCE = 1e-6  # of a rate
-SEVERAL = 0.01  # of the slates with a click: with more than one in more of them, slots are for themselves
+SEVERAL = (
+    0.01  # of the slates with a click: with more than one in more of them, slots are for themselves
+)
 ENOUGH = 500  # slates, by which a second head's weight is told; by fewer it is stated
 
 

@@ -36,7 +36,8 @@ def compared(scenario: str, learned: tuple[float, float, float, int], true: floa
     return {
         **dict(scenario=scenario, strength=strength, visits=1_000, seed=0, place="world"),
         **dict(learned=value, learned_low=low, learned_high=high, learned_side=learned_side),
-        **dict(true=true, true_side=side),
+        **dict(true=true, true_low=true - 0.05, true_high=true + 0.05, true_side=side),
+        **dict(judged=value + 0.1),
     }
 
 
@@ -63,7 +64,19 @@ def test_counts_of_a_small_grid() -> None:
     assert (found.missed.number, found.missed.of) == (1, 2)
     assert (found.wrong_sign.number, found.wrong_sign.of) == (1, 2)
     assert (found.coverage.number, found.coverage.of) == (1, 3)
+    assert (found.both.number, found.both.of) == (1, 3)
+    assert (found.models.number, found.models.of) == (2, 3)  # Ads: .2 of 1.96 * .1 and both lucks
     assert found.tau == 0.5 and found.regret == pytest.approx(0.1)
+
+
+def test_the_true_readings_own_luck_is_allowed_for() -> None:
+    """A difference beside the learned interval, but within the luck of both readings."""
+    beside = compared("News", (0.2, 0.1, 0.3, 1), 0.308, 1)
+    found = summary("all", CLAIMS, pd.DataFrame([beside | {"judged": 0.2}]))
+    assert (found.coverage.number, found.both.number, found.models.number) == (0, 1, 1)
+    far = compared("News", (0.2, 0.1, 0.3, 1), 0.4, 1) | {"judged": np.nan}
+    unread = summary("all", CLAIMS, pd.DataFrame([far]))
+    assert (unread.both.number, unread.models.number) == (0, 0)  # no judge: nothing is added
 
 
 def test_power_is_of_cells_with_something_to_plan_for() -> None:

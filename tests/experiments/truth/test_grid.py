@@ -91,7 +91,8 @@ def made_up(claim: str = "wins") -> Grid:
     compared = [
         {**cell, "agent": "plackett-luce", "baseline": "supervised", "learned": 0.2,
          "learned_low": 0.1, "learned_high": 0.3, "learned_side": 1, "true": true,
-         "true_low": true - 0.05, "true_high": true + 0.05, "true_side": int(np.sign(true))}
+         "judged": 0.15, "true_low": true - 0.05, "true_high": true + 0.05,
+         "true_side": int(np.sign(true))}
         for cell, true in zip(cells, (-0.1, 0.25), strict=True)
     ]  # fmt: skip
     policies = [

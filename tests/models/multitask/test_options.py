@@ -14,6 +14,7 @@ from slategym.models.multitask.chains import CHAINS
 from slategym.models.multitask.item_extras import attributes, graph_vectors
 from slategym.models.multitask.loss_settings import LossSettings
 from slategym.models.multitask.network import MultiTaskBert
+from slategym.models.multitask.position import click_weights
 from slategym.models.multitask.settings import SEQUENCES, ItemSettings, MultiTaskSettings
 from slategym.models.multitask.sharing import SHARINGS
 from slategym.models.multitask.train import TrainingSettings, read_about, train_multitask
@@ -289,6 +290,22 @@ def test_position(position, tiny_log, tiny_settings, tiny_vectors, tmp_path):
         return train_multitask(log, rows, settings, training, folder, **{**given, **others})
 
     holds(tmp_path, run, tiny_settings, replace(FAST, losses=LossSettings(position=position)))
+
+
+def test_rows_weigh_by_the_chance_of_their_slot_not_of_the_whole_slate(tiny_log):
+    """Of a slate of several items: the chance of all of them says little of one of them."""
+    size = len(tiny_log.events)
+    slot_E = 0.2 + 0.6 * (np.arange(size) % 2)
+    events = tiny_log.events.assign(propensity=1e-6, position_propensity=slot_E)
+    train_E = np.ones(size, bool)
+
+    def weights(events):
+        return click_weights(replace(tiny_log, events=events), train_E, None, "logged").numpy()
+
+    wanted_E = (1 / slot_E) / (1 / slot_E).mean()
+    np.testing.assert_allclose(weights(events), wanted_E, rtol=1e-5)
+    alone = events.drop(columns="position_propensity").assign(propensity=slot_E)
+    np.testing.assert_allclose(weights(alone), wanted_E, rtol=1e-5)  # where nothing else is logged
 
 
 @pytest.mark.parametrize(

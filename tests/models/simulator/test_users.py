@@ -153,5 +153,5 @@ def test_every_click_of_a_slate_joins_the_history_where_several_may() -> None:
         people.evolve(torch.zeros(2), everything(2), feedback_BKM, away, many_lucks(2))
         assert [item[0] for item, took, _ in taste.seen if took[0]] == taken
         assert not any(took[1] for _, took, _ in taste.seen)
-        assert [gap for _, _, gap in taste.seen][0] == [2.0, 3.0]
+        assert taste.seen[0][2] == [2.0, 3.0]
         assert all(gap == [0.0, 0.0] for _, _, gap in taste.seen[1:])
