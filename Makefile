@@ -9,13 +9,14 @@ BIN := $(VENV)/bin
 # checkout is not.
 INSTALLED := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 
-.PHONY: help setup demo test test-floor check fix bench bench-quick docs
+.PHONY: help setup demo test test-floor test-versions check fix bench bench-quick docs
 
 help:
 	@echo "make setup   install slategym and its tools into $(VENV)"
 	@echo "make demo    from real ratings to a report, in minutes"
 	@echo "make test    the default tests"
 	@echo "make test-floor   the contract tests at the lowest versions that pyproject.toml allows"
+	@echo "make test-versions   the same with every other Python of PYTHONS that is here"
 	@echo "make check   format, lint, types and tests, as before a pull request"
 	@echo "make fix     format, and repair what the linter can"
 	@echo "make bench   benchmarks"
@@ -56,6 +57,18 @@ test-floor:
 	$(FLOOR_VENV)/bin/python -m pip install --quiet --constraint $(FLOOR_VENV)/floors.txt \
 	  --editable . pytest pytest-timeout pytest-xdist hypothesis 'setuptools>=77'
 	$(FLOOR_VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile -W ignore::DeprecationWarning $(CONTRACTS)
+
+# Python 3.12 and 3.13, each in a virtual environment of its own; one that is not here is said.
+PYTHONS ?= python3.12 python3.13
+
+test-versions:
+	@set -e; for python in $(PYTHONS); do \
+	  if $$python --version >/dev/null 2>&1; then \
+	    $(MAKE) setup PYTHON=$$python VENV=.venv-$$(basename $$python); \
+	    .venv-$$(basename $$python)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile \
+	      -W ignore::DeprecationWarning $(CONTRACTS); \
+	  else echo "$$python is not here: name it, as make test-versions PYTHONS=/path/to/python3.12"; fi; \
+	done
 
 check: setup
 	$(BIN)/ruff format --check .

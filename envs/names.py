@@ -23,6 +23,9 @@ V = TypeVar("V")
 LISTED = 12  # names in a message, at most
 
 
+IMPORTED = re.compile(r"[\w.]+:[\w.]+")  # what names code; nothing else is ever imported
+
+
 class UsageError(ValueError):
     """The caller asked for something that cannot be: an unknown name, a size out of range.
 
@@ -63,9 +66,12 @@ def load_object(path: str) -> Any:
     A module is looked for in the current folder as well, as `python -m` would.
 
     Raises:
-        UsageError: there is no such module, or nothing of that name in it.
+        UsageError: it is not written so, and nothing is imported; there is no such module, or
+            nothing of that name in it.
         ImportError: something that the module itself needs is missing.
     """
+    if not IMPORTED.fullmatch(path):
+        raise UsageError(f"cannot find {path!r}: it is not written as module:name")
     module, _, name = path.partition(":")
     try:
         with here():
@@ -92,7 +98,7 @@ def check_registered(where: object, kept: Any) -> None:
     if isinstance(values, list | tuple):
         for value in values:
             check_registered(where, value)
-    elif isinstance(values, str) and re.fullmatch(r"\s*[\w.]+:[\w.]+\s*", values):
+    elif isinstance(values, str) and IMPORTED.fullmatch(values.strip()):
         raise UsageError(
             f"{where} names {values!r}, which would be imported and run; a file may name "
             "registered things alone. If you know whose it is, say so: --trust, or trust=True"

@@ -179,16 +179,25 @@ def make_world(id: str, /, **settings: Any) -> World:
         **settings: arguments of its builder.
 
     Raises:
-        UsageError: the id is unknown, and the nearest is offered; or a setting cannot be.
+        UsageError: the id is unknown, and the nearest is offered; a setting cannot be; or the
+            builder makes no world.
         UnknownSettingError: there is no such setting; the nearest is offered.
     """
+    from slategym.envs.types import World
+
     name, entry = find_world(id)
     build, fixed = entry.load(), dict(entry.fixed)
-    check_names(name, entry, settings, inspect.signature(build).parameters)
+    try:
+        parameters = inspect.signature(build).parameters
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{id} is no function that builds a world") from error
+    check_names(name, entry, settings, parameters)
     given = check_kinds(name.removeprefix(NAMESPACE), settings, kinds_of_function(build))
     if isinstance(device := given.get("device"), str):
         check_device(device)
     world = build(**given, **fixed)
+    if not isinstance(world, World):
+        raise UsageError(f"{id} makes no world but a {type(world).__name__}")
     if given.get("static") is True and not entry.builder.startswith(OWN):
         check_static(world, build(**{**given, "static": False}, **fixed))
     return world

@@ -11,7 +11,8 @@
     [world_settings]
     slate_size = 3
 
-TOML, YAML or JSON, by the file's ending. What the command line says goes before the file.
+TOML, YAML or JSON, by the file's ending. What the command line says goes before the file. A file
+names registered things only, unless its reader is trusted with more.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from slategym.envs.names import UsageError, load_object
+from slategym.envs.names import UsageError, check_registered, load_object
 from slategym.envs.registry import NAMESPACE
 
 
@@ -53,6 +54,7 @@ PRESETS = {  # by agent and world
         for world in ("Bored", "BoredInf")
     },
 }
+BYTES = 1_000_000  # of a file
 KINDS: dict[str, type] = {
     "agent": str,
     "world": str,
@@ -79,15 +81,21 @@ class Config:
     world_settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_config(path: Path) -> Config:
+def read_config(path: Path, *, trust: bool = False) -> Config:
     """Read a file.
+
+    Args:
+        path: of the file, at most `BYTES` of it.
+        trust: True: it may name "module:Name", which training imports.
 
     Raises:
         UsageError: it is not there, or not readable; a name in it is unknown, a value of a wrong
-            kind.
+            kind; it names code that is not registered.
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
+    if path.stat().st_size > BYTES:
+        raise UsageError(f"{path} has more than {BYTES:,} bytes; it is no training's settings")
     said = _parsed(path)
     if not isinstance(said, dict):
         raise UsageError(f"{path} holds no table of settings; it has {', '.join(KINDS)}")
@@ -97,7 +105,14 @@ def read_config(path: Path) -> Config:
             hint = f"did you mean {near[0]!r}?" if near else f"it may have {', '.join(KINDS)}"
             raise UsageError(f"{path} has {str(name)!r}; {hint}")
         if not isinstance(value, KINDS[name]) or isinstance(value, bool):
-            raise UsageError(f"{path}: {name} is a {KINDS[name].__name__}, got {value!r}")
+            got = repr(value)
+            got = got if len(got) <= 80 else f"{got[:80]} ..."
+            raise UsageError(f"{path}: {name} is a {KINDS[name].__name__}, got {got}")
+        if isinstance(value, dict):
+            for setting, given in value.items():
+                _check_plain(f"{path}: {name}.{setting}", given)
+    if not trust:
+        check_registered(path, said)
     return Config(**said)
 
 
@@ -129,18 +144,32 @@ def as_config(found: Preset) -> Config:
     return Config(agent_settings=own, world_settings=found.world_settings)
 
 
+def _check_plain(place: str, value: Any, within: int = 0) -> None:
+    if isinstance(value, list) and within < 3:
+        for each in value:
+            _check_plain(place, each, within + 1)
+    elif not isinstance(value, str | int | float | None):
+        raise UsageError(
+            f"{place} is a {type(value).__name__}; give a number, a text, true, false or a list"
+        )
+
+
 def _parsed(path: Path) -> Any:
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         if path.suffix == ".toml":
             return tomllib.loads(text)
         if path.suffix in (".yaml", ".yml"):
             import yaml
 
+            if any(isinstance(x, yaml.AliasEvent) for x in yaml.parse(text, yaml.SafeLoader)):
+                raise UsageError(f"{path} repeats itself by an alias (*name); write it out")
             return yaml.safe_load(text)
         if path.suffix == ".json":
             return json.loads(text)
-    except ValueError as error:
+    except UsageError:
+        raise
+    except (ValueError, OSError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     except Exception as error:
         if type(error).__module__.startswith("yaml"):

@@ -55,6 +55,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 Trust = Annotated[
     bool,
     typer.Option(
-        "--trust", help="Import what a trained policy's folder names as module:Name, and run it."
+        "--trust", help="Import what a folder or file given here names as module:Name, and run it."
     ),
 ]

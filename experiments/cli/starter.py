@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 
@@ -79,7 +82,8 @@ def write_starter(kind: str, name: str, where: Path) -> list[Path]:
         the files, in the order in which they are best read.
 
     Raises:
-        UsageError: there is no such kind; the name is none; the folder exists and holds something.
+        UsageError: there is no such kind; the name is none; the folder exists and holds something,
+            or cannot be written.
     """
     lookup("kind", kind, KINDS)
     about, words = KINDS[kind], words_of(kind, name)
@@ -99,9 +103,12 @@ def write_starter(kind: str, name: str, where: Path) -> list[Path]:
         filled["pyproject.toml"] = filled["pyproject.toml"].replace(data, "")
     else:
         filled |= {f"{module}/log/{file}": text for file, text in _tables().items()}
-    for path, text in filled.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
+    try:
+        for path, text in filled.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error
     return [folder / path for path in filled]
 
 
@@ -109,16 +116,19 @@ def words_of(kind: str, name: str) -> dict[str, str]:
     """What stands for the placeholders of a template.
 
     Raises:
-        UsageError: the name cannot be a module's.
+        UsageError: the name cannot be a module's, or is another's.
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name):
         raise UsageError(
-            f"a name has letters, digits, - and _, and begins with a letter; got {name!r}"
+            "a name has letters, digits, - and _, 64 at most, and begins with a letter; got "
+            f"{name[:80]!r}"
         )
     parts = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+", name)
     snake, camel = "_".join(parts).lower(), "".join(part[:1].upper() + part[1:] for part in parts)
     dashed = snake.replace("_", "-")
-    if snake in ("slategym", "torch", "test", "tests", "log", "models"):
+    if iskeyword(snake) or snake in ("none", "true", "false"):
+        raise UsageError(f"{name!r} is a word of Python, no module's name; choose another")
+    if snake in ("test", "tests", "log", "models") or installed(snake):
         raise UsageError(f"{name!r} is the name of another package; choose one of your own")
     entry = f"{camel}-v0" if kind == "world" else dashed
     objects = {"world": "make_world", "study": "STUDY", "log": "log"}
@@ -133,6 +143,14 @@ def words_of(kind: str, name: str) -> dict[str, str]:
         "group": KINDS[kind].group,
     }
     return words | {"next": Template(KINDS[kind].next).substitute(words)}
+
+
+def installed(module: str) -> bool:
+    """Whether a module of that name is Python's own, or of a package that is here."""
+    if module in sys.stdlib_module_names:
+        return True
+    found = find_spec(module)
+    return found is not None and found.origin is not None  # None: a mere folder
 
 
 def _template(name: str) -> str:

@@ -196,6 +196,19 @@ def test_what_is_no_user_model_is_said(name):
         make_user_model(name)
 
 
+@pytest.mark.parametrize(
+    ("builder", "message"),
+    [
+        ("os:getcwd", "makes no world but a str"),
+        ("builtins:dict", "no function that builds a world"),
+        ("os:sep", "no function that builds a world"),
+    ],
+)
+def test_what_makes_no_world_is_said(builder, message):
+    with pytest.raises(UsageError, match=message):
+        make_world(builder)
+
+
 def test_a_class_in_place_of_people():
     with pytest.raises(UsageError, match=r"users is a class, Boredom; give one of it: Boredom\(\)"):
         make_world(BENCH, users=Boredom)

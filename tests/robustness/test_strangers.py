@@ -8,8 +8,9 @@ import pytest
 from small_worlds import small_log
 
 from slategym.agents.registry import load_agent, make_policies, make_policy
-from slategym.envs.names import UsageError, check_registered
+from slategym.envs.names import UsageError, check_registered, load_object
 from slategym.envs.registry import make_world
+from slategym.experiments.cli.config_file import read_config
 from slategym.experiments.cli.main import main
 from slategym.experiments.measure.compare import settings_of_training
 from slategym.experiments.measure.training import trained_in
@@ -85,6 +86,64 @@ def test_what_the_caller_named_already_is_no_news(folder):
 @pytest.mark.parametrize("kept", ["boredom", ["a: b", 3, None], {"log": "/data/log:1 or so"}])
 def test_names_and_words_pass(kept):
     check_registered("a file", kept)
+
+
+@pytest.mark.parametrize("path", ["evil:pwn x", "evil:", "evil: pwn", " evil:pwn", "evil:p-n"])
+def test_what_is_not_written_as_code_is_not_imported(folder, path):
+    with pytest.raises(UsageError, match="it is not written as module:name"):
+        load_object(path)
+
+
+TRAINING = {"agent": "slateq", "world": WORKBENCH, "steps": 10}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"world_settings": {"users": "evil:pwn"}},
+        {"agent_settings": {"network": "evil:pwn"}},
+        {"agent": "evil:Pwn"},
+        {"world": "evil:pwn"},
+    ],
+    ids=lambda said: next(iter(said)),
+)
+def test_no_name_in_a_trainings_file_is_imported(folder, said, monkeypatch, capsys):
+    file = folder / "training.json"
+    file.write_text(json.dumps(TRAINING | said))
+    monkeypatch.setattr(sys, "argv", ["slategym", "train", "--config", str(file)])
+    assert main() == 2 and "--trust" in "".join(capsys.readouterr().err.split("\n"))
+    assert read_config(file, trust=True)
+
+
+def nines(depth):
+    """YAML of 9 ** depth values in a few lines."""
+    lines = [f"  - &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, depth)]
+    return "\n".join(["seeds:", "  - &a0 [0]", *lines])
+
+
+DEEP = "[" * 100_000
+UNREADABLE = {
+    "tag.yaml": ('agent: !!python/object/apply:os.system ["touch PWNED"]', "cannot be read"),
+    "nines.yaml": (nines(12), "alias"),
+    "list.yaml": ("seeds: [" + "0," * 9_000 + "]", "seeds is a int, got"),
+    "date.toml": ("[agent_settings]\nseed = 2024-01-01", "is a date"),
+    "table.toml": ("[agent_settings]\nseed = {a = 1}", "is a dict"),
+    "nest.json": (f'{{"agent_settings": {{"x": {"[" * 800}1{"]" * 800}}}}}', "is a list"),
+    "deep.json": (DEEP, "cannot be read"),
+    "deep.toml": ("a = " + DEEP, "cannot be read"),
+    "big.json": (" " * 1_000_001, "more than 1,000,000 bytes"),
+    "bytes.toml": (b"\xff\xfe", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_hostile_trainings_file_is_one_short_line(folder, name):
+    text, message = UNREADABLE[name]
+    file = folder / name
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageError, match=message) as caught:
+        read_config(file)
+    assert len(str(caught.value)) < 500 and "\n" not in str(caught.value)
 
 
 def test_a_title_in_csv_is_no_formula(tmp_path):

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slategym.envs.names import UsageError, lookup
-from slategym.experiments.cli.options import AgentSettings, Device, WorldSettings, place
+from slategym.experiments.cli.options import (
+    AgentSettings,
+    Device,
+    Trust,
+    WorldSettings,
+    place,
+)
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
@@ -105,6 +111,7 @@ def train(
     patience: Annotated[
         int, typer.Option(min=0, help="Stop after so many readings without a new best. 0: go on.")
     ] = 0,
+    trust: Trust = False,
 ) -> None:
     """Train a learner in a world; its folder is what `simulate` and `export` take.
 
@@ -124,7 +131,7 @@ def train(
     from slategym.experiments.cli.main import DEVICES, resolve_device
     from slategym.experiments.cli.world_settings import read_settings
 
-    said = Config() if config is None else read_config(config)
+    said = Config() if config is None else read_config(config, trust=trust)
     agent, world, device = (
         agent or said.agent or "",
         world or said.world or "",

@@ -97,11 +97,22 @@ def test_the_command_says_what_comes_next(
     assert "did you mean 'world'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["", "1st", "../up", "a b", "ü", "slategym", "a/b"])
+NO_NAMES = ["", "1st", "../up", "a b", "ü", "slategym", "a/b", "class", "None", "json", "numpy"]
+
+
+@pytest.mark.parametrize("name", [*NO_NAMES, "a" * 65])
 def test_a_name_that_cannot_be_one_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         write_starter("agent", name, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "gone" / "far")
+    for name, where in (("mine", tmp_path / "file"), ("link", tmp_path)):
+        with pytest.raises(UsageError, match="cannot be written"):
+            write_starter("agent", name, where)
 
 
 def test_words_of_a_name() -> None:
