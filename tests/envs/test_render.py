@@ -1,9 +1,13 @@
 """What people see of a session."""
 
+import warnings
 from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
+import pytest
 
+import slategym  # noqa: F401  registers the worlds
 from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.single import SlateEnv
 
@@ -83,3 +87,19 @@ def test_the_users_bookkeeping_is_not_drawn():
     env.step(np.arange(10))
     parts = [line.split(":")[0].strip() for line in env.render().splitlines()[-3:]]
     assert parts == ["taste", "count", "bored"]
+
+
+def test_human_opens_a_window_that_shows_each_slate(monkeypatch: pytest.MonkeyPatch) -> None:
+    pygame = pytest.importorskip("pygame", reason="needs the extra window")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")  # a window that nobody sees
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # gymnasium says that its wrapper draws
+        env = gym.make("slategym/InterestEvolution-v0", render_mode="human")
+        env.reset(seed=0)
+        seen = [pygame.surfarray.array3d(pygame.display.get_surface())]
+        for _ in range(2):
+            env.step(env.action_space.sample())
+            seen.append(pygame.surfarray.array3d(pygame.display.get_surface()))
+        env.close()
+    assert all(x.std() > 5 for x in seen[1:])
+    assert (seen[0] != seen[1]).any() and (seen[1] != seen[2]).any()
