@@ -64,9 +64,9 @@ def learned_world(
 
     Args:
         log: a log, the path of a log's folder, or the name of a data set.
-        assumptions: what is added because no log shows it: "none", "mild", "lasting", "mixed",
-            "habit", "smooth", "return", perhaps with other numbers ("lasting:duration=8"); or a
-            value. See docs/assumptions.md.
+        assumptions: what is added because no log shows it: "none", "impatience", "mild", "lasting",
+            "mixed", "habit", "smooth", "return", perhaps with other numbers
+            ("lasting:duration=8"); or a value. See docs/assumptions.md.
         role: "world": A's people; "judge": J's, a model fitted on people whom no other has met,
             by default of another family.
         static: True: the negative control: nothing that a user does changes what comes next.
