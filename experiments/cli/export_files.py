@@ -117,14 +117,17 @@ def write_export(
     torch.set_num_threads(1)
     world = make_world(home.world, **home.settings)
     policy = load_agent(name, world, trust=trust) if trained else make_policy(name, world)
+    recorded = None
+    if "onnx" in formats:  # first: torch.export does not read what TorchScript's recording leaves
+        from slategym.agents.serving.onnx_export import export_onnx
+
+        recorded = export_onnx(policy, world)
     exported = export(policy, world)
     hashes = {}
     for format in formats:
         path = target / FILES[format]
-        if format == "onnx":
-            from slategym.agents.serving.onnx_export import export_onnx
-
-            export_onnx(policy, world).write(path)
+        if format == "onnx" and recorded is not None:
+            recorded.write(path)
         else:
             exported.write(path)
         hashes[path.name] = sha256_of(path)
