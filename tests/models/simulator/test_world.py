@@ -20,6 +20,7 @@ from torch import Tensor
 
 from slategym.envs import engine
 from slategym.envs.candidates import UnseenCatalogue, WholeCatalogue
+from slategym.envs.choice import MultinomialLogit, PositionBased
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.observation import show
@@ -32,6 +33,7 @@ from slategym.envs.users.satiation import GenreSatiation
 from slategym.experiments.cli.main import answer, build
 from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
+from slategym.models.multitask.incremental import BertObserver
 from slategym.models.people.taste import ClassicTaste
 from slategym.models.simulator.assumptions import ASSUMPTIONS, VISITS, Assumptions
 from slategym.models.simulator.builder import builder_of
@@ -373,3 +375,21 @@ def test_other_families_play_the_people(shop: Log, folder: str) -> None:
     assert judge.selection is not None and judge.selection().name == "slategym/Log-v0"
     with pytest.raises(UsageError, match="unknown family of people 'gq'; did you mean 'gp'"):
         make_world("Log-v0", log=folder, family="gq")
+
+
+def test_people_click_as_often_in_a_slate_as_the_log_has_it(shop: Log) -> None:
+    """One item of a slate at most, or several: how they choose, and what is read of a session."""
+    first = shop.events.groupby("slate_id").cumcount() == 0
+    again = shop.events.groupby("slate_id")["click"].transform("max") > 0
+    click = np.where(first & again, 1.0, shop.events["click"]).astype(np.float32)
+    several = replace(shop, events=shop.events.assign(click=click), sha256="several")
+    for log in (shop, several):
+        most = float(log.events.groupby("slate_id")["click"].sum().max())
+        world = learned_world(log, users="calibration", starts=2, assumptions="none")
+        assert isinstance(world.choice, MultinomialLogit if most <= 1 else PositionBased)
+        assert isinstance(world.users, LearnedUsers) and isinstance(world.observer, BertObserver)
+        assert world.users.several == world.observer.several == (most > 1)
+        _, outcomes = play(world)
+        clicks = torch.stack([(x.feedback[..., 0] > 0).sum(1) for x in outcomes])
+        assert (int(clicks.max()) > 1) == (most > 1)
+    assert most > 1
