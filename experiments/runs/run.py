@@ -86,17 +86,19 @@ def check_where(workers: int | None, ray: str | None) -> None:
     """Refuse before anything is computed.
 
     Raises:
-        UsageError: if both are given, one of them cannot be, or Ray is not installed.
+        UsageError: if both are given, one of them cannot be, or Ray is not installed, or nothing
+            listens at its address.
     """
     if workers is not None and workers < 0:
         raise UsageError(f"--workers must be 0 (this process) or more, got {workers}")
     if ray is None:
         return
-    from slategym.experiments.runs.backends.ray import check_installed
+    from slategym.experiments.runs.backends.ray import check_answers, check_installed
 
     if workers is not None:
         raise UsageError("--workers is for this machine, --ray for a cluster: give one of them")
     check_installed()
+    check_answers(ray)
 
 
 def _backend(workers: int, ray: str | None) -> Backend:

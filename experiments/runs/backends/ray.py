@@ -14,6 +14,7 @@ import pickle
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -284,6 +285,31 @@ def check_installed() -> None:
         raise UsageError("--ray needs Ray: pip install 'slategym[ray]'")
 
 
+def check_answers(address: str) -> None:
+    """Refuse in one line an address at which nothing listens; Ray itself waits for a minute.
+
+    Args:
+        address: HOST:PORT or ray://HOST:PORT; anything else is left to Ray.
+
+    Raises:
+        UsageError: nothing takes a connection there within five seconds.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise _nobody(address, error) from None
+
+
+def _nobody(address: str, error: Exception) -> UsageError:
+    return UsageError(
+        f"no Ray cluster answers at {address} ({' '.join(str(error).split())[:200]}); start "
+        "one with ray start --head, or take --ray auto"
+    )
+
+
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
     """The module `ray`, connected; one's own connection is left as it was.
@@ -297,6 +323,7 @@ def _connected(address: str) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    check_answers(address)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         ray.init(
@@ -306,10 +333,7 @@ def _connected(address: str) -> Iterator[Any]:
             logging_level="ERROR",
         )
     except (ConnectionError, ValueError) as error:
-        raise UsageError(
-            f"no Ray cluster answers at {address} ({' '.join(str(error).split())[:200]}); start "
-            "one with ray start --head, or take --ray auto"
-        ) from None
+        raise _nobody(address, error) from None
     with suppress(ValueError):  # not in the main thread: nothing was taken away
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from toy_units import toy
 
 from slategym.envs.names import UsageError
 from slategym.experiments.runs.backends.parcels import home_parcel, names_in, unit_parcel, unpack
+from slategym.experiments.runs.backends.ray import check_answers
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.models.checksums import Damaged
@@ -139,3 +141,15 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):
         run_units([toy(1)], store, ray="auto")
     assert not store.completed(toy(1))
+
+
+def test_an_address_at_which_nothing_listens_is_one_line() -> None:
+    with socket.socket() as ours:
+        ours.bind(("127.0.0.1", 0))
+        port = ours.getsockname()[1]
+        for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+            with pytest.raises(UsageError, match=rf"no Ray cluster answers at {address} .*start one"):
+                check_answers(address)
+        ours.listen()
+        check_answers(f"127.0.0.1:{port}")
+    check_answers("auto")
