@@ -148,7 +148,9 @@ def test_an_address_at_which_nothing_listens_is_one_line() -> None:
         ours.bind(("127.0.0.1", 0))
         port = ours.getsockname()[1]
         for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
-            with pytest.raises(UsageError, match=rf"no Ray cluster answers at {address} .*start one"):
+            with pytest.raises(
+                UsageError, match=rf"no Ray cluster answers at {address} .*start one"
+            ):
                 check_answers(address)
         ours.listen()
         check_answers(f"127.0.0.1:{port}")
