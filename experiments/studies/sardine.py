@@ -55,6 +55,11 @@ STUDY = Study(
             "one direction",
             privileged=True,
         ),
+        Baseline(
+            "slategym.experiments.studies.sardine_references:MoreButVaried",
+            "more, but varied",
+            privileged=False,
+        ),
         "myopic",
         "capped",
         "planner",
@@ -107,6 +112,10 @@ STUDY = Study(
         "furthest along all liked topics alike, the best of seven such directions (133 to 171 "
         "clicks in Bored). Items along one direction are of one kind, and bore: proto-sac and hac, "
         "whose slates are such, stay low here for what they can show, not only for how they learn.",
+        "more, but varied is a rule of two numbers that learns nothing: items along what was "
+        "clicked lately, and hardly two of a topic. The networks of plackett-luce and "
+        "reinforce-topk are a softer form of it before training; what they earn above it is what "
+        "they have learned. Its numbers were chosen among fifteen on people who are in no table.",
         "linucb and thompson learn what people like and do not look ahead: the control for the "
         "question whether planning is needed. ppo-multidiscrete is stable-baselines3 as most "
         "people would try it, on a position per slot.",

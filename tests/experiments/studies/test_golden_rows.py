@@ -31,6 +31,7 @@ SLOW = {  # what takes seconds each, and the engine treats as it treats the othe
     ),
     "sardine": (
         "one direction",
+        "more, but varied",
         "planner",
         "ppo-multidiscrete",
         "reinforce-topk",

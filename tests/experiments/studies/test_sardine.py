@@ -12,7 +12,7 @@ from slategym.agents.registry import find_agent
 from slategym.envs.registry import make_world
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.studies.sardine import STUDY
-from slategym.experiments.studies.sardine_references import OneDirection
+from slategym.experiments.studies.sardine_references import MoreButVaried, OneDirection
 from slategym.experiments.study import Place, Request
 
 
@@ -30,9 +30,10 @@ def test_roles_are_played_by_policies_of_the_registry() -> None:
     assert (
         {STUDY.roles.random, STUDY.roles.reference, STUDY.roles.truth}
         <= {baseline.name for baseline in STUDY.baselines}
-        <= {*POLICIES, OneDirection.name}
+        <= {*POLICIES, OneDirection.name, MoreButVaried.name}
     )
     assert {STUDY.kind_of(p) for p in ("myopic", "capped", "one direction")} == {"privileged"}
+    assert STUDY.kind_of("more, but varied") == "baseline"
     assert STUDY.kind_of("plackett-luce") == "learns" and STUDY.kind_of("random") == "baseline"
 
 
@@ -61,3 +62,17 @@ def test_one_direction_told_the_truth_earns_far_less_than_a_cap() -> None:
     told = [OneDirection(world), Myopic(world), Myopic(world, cap=2)]
     one, greedy, capped = (float(earned(world, policy, users, 3).mean()) for policy in told)
     assert 0.8 * greedy < one < 0.6 * capped
+
+
+def test_a_rule_of_two_numbers_that_sees_clicks_alone_earns_more_than_greedy_told_the_truth() -> (
+    None
+):
+    """What every learner has to beat here; each of its two numbers is needed."""
+    world = make_world(STUDY.places[0].world, **STUDY.places[0].settings)
+    users = torch.arange(600_000, 600_040, dtype=torch.int32)
+    rules = [MoreButVaried(world), MoreButVaried(world, fond=0.0), MoreButVaried(world, varied=0.0)]
+    rule, any_item, one_kind, greedy = (
+        float(earned(world, policy, users, 3).mean()) for policy in (*rules, Myopic(world))
+    )
+    assert rule > 1.6 * greedy
+    assert max(any_item, one_kind) < 0.6 * rule
