@@ -274,6 +274,14 @@ POLICIES: dict[str, PolicyEntry] = {
         needs=STATE,
         example=LEARNED,
     ),
+    "rollout": PolicyEntry(
+        "learner",
+        "rules on topics clicked lately, searched at every request in a learned model of people",
+        None,
+        "slategym.agents.rollout.agent:Rollout",
+        needs=STATE,
+        example=LEARNED,
+    ),
     "reinforce-topk": PolicyEntry(
         "learner",
         "REINFORCE on logged slates, corrected for who showed them and for the other slots",

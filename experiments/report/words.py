@@ -19,6 +19,7 @@ FAMILIAR = {  # what people know an agent as, by its name on the command line
     "fusion-ppo": "RL on weights of the ranker's heads, PPO",
     "slateq": "RL with a value per item",
     "lookahead": "RL with exact slates of a learned value",
+    "rollout": "RL with futures of a learned model",
     "reinforce-topk": "REINFORCE with top-k correction",
     "ppo-multidiscrete": "PPO, a choice per slot",
     "gems": "RL in a latent space of slates",

@@ -20,6 +20,7 @@ from slategym.agents.core.supervised import Supervised
 from slategym.agents.lookahead.agent import Lookahead, LookaheadSettings
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.references.myopic import Myopic
+from slategym.agents.rollout.agent import Rollout, RolloutSettings
 from slategym.agents.refit.agent import SupervisedRefit
 from slategym.agents.sb3.algorithms import StableSAC
 from slategym.agents.sb3.proto import ProtoSAC
@@ -159,6 +160,21 @@ def test_lookahead_learns_when_a_topic_bores() -> None:
     settings = LookaheadSettings(12_800, num_users=64, rollout=10, minibatch=320)
     policy = Lookahead(world, replace(settings, learning_rate=1e-2)).learn(world)
     assert 0.96 * best < expected_return(world, policy) <= best * (1 + 1e-5)
+
+
+def test_rollout_plans_when_a_topic_bores() -> None:
+    """Its rule as tuned is never to turn from a topic; imagined futures show that one should."""
+    world = bored()
+    chosen = {
+        "ranker": {"heads": {"click": 1.0}, "nothing": None},
+        "history-rule": {"strength": 0.0, "fading": 0.7},
+    }
+    world = replace(world, shown_size=world.horizon, chosen=chosen)
+    best = best_schedule(world)
+    settings = RolloutSettings(2_560, num_users=64, rollout=10, updates=30, minibatch=320)
+    agent = Rollout(world, replace(settings, depth=4, futures=2))
+    assert expected_return(world, agent.at_start()) < 0.5 * best
+    assert 0.9 * best < expected_return(world, agent.learn(world)) <= best * (1 + 1e-5)
 
 
 def test_lookahead_unlearns_a_wrong_ranking() -> None:
