@@ -4,8 +4,8 @@ What is learned is a model of people (`response.py`): how they answer slates aft
 has shown, with kinds of people that nobody names, and when they leave. It is learned from slates
 that the agent itself shows, of rules on topics clicked lately, each held for a session. To serve,
 the agent asks who this may be, by what was taken and passed over so far; plays every rule on in its
-own model, for people drawn from that belief; and shows the slate of the rule that earns most. Nothing
-of the world's truth is asked. What it serves unless training pays is the tuned history rule.
+own model, for people drawn from that belief; and shows the slate of the rule that earns most.
+Nothing of the world's truth is asked. What it serves unless training pays is the tuned history rule.
 
 Source: Tesauro and Galperin 1996 (rollouts); Chang, Givan and Chong 2000 (parallel rollout);
 Silver and Veness 2010 (belief by what was observed).
@@ -26,7 +26,6 @@ from slategym.agents.core.adam import SeedAdam
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import clip_each
 from slategym.agents.core.history_rule import RULE, history_rule_with, tune_history_rule
-from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.ranker import Retrieved, stated_ranker
 from slategym.agents.core.sessions import TrainingSessions, harvest, seat, show
 from slategym.agents.core.supervised import RANKER, ranker_of, tune_ranker
@@ -91,7 +90,10 @@ class Rollout(Agent):
             UsageError: the world lacks one of them.
         """
         if not stated_ranker(world).one_choice:
-            raise UsageError(f"rollout needs people who take at most one item of a slate: {world.name}")
+            raise UsageError(
+                "rollout needs people who take at most one item of a slate, which those of "
+                f"{world.name} do not"
+            )
         if not world.shown_size:
             raise UsageError(
                 f"rollout reads who somebody is from the slates shown: {world.name} remembers none; "
@@ -208,7 +210,9 @@ class Rollout(Agent):
         score_BC = few.score + noise_BC
         return self._by_rule(score_BC, few, traces, which_B)
 
-    def _by_rule(self, score_BC: Tensor, few: Candidates, traces: Traces, which_B: Tensor) -> Tensor:
+    def _by_rule(
+        self, score_BC: Tensor, few: Candidates, traces: Traces, which_B: Tensor
+    ) -> Tensor:
         trace_R = torch.tensor([rule.trace for rule in self.rules], device=which_B.device)
         strength_R = torch.tensor([rule.strength for rule in self.rules], device=which_B.device)
         found_BC = scored(score_BC, few.topic, traces, trace_R[which_B], strength_R[which_B])

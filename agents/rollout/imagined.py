@@ -12,7 +12,6 @@ from slategym.agents.rollout.response import Response
 from slategym.agents.rollout.traces import BY_CLICK, BY_SLATE, Traces, took_by_topic
 from slategym.agents.slates.top import FORBIDDEN
 
-
 STRENGTHS = (0.0, 1.0, 2.0, 4.0, -1.0)  # log-odds per click of the last slate
 KEPT = 0.7  # by the trace of clicks, from click to click
 
@@ -50,7 +49,9 @@ class Candidates:
         return Candidates(*(x[row_R] for x in (self.score, self.utility, self.reward, self.topic)))
 
 
-def scored(score_BC: Tensor, topic_BC: Tensor, traces: Traces, trace_B: Tensor, strength_B: Tensor) -> Tensor:
+def scored(
+    score_BC: Tensor, topic_BC: Tensor, traces: Traces, trace_B: Tensor, strength_B: Tensor
+) -> Tensor:
     """The rules' scores, one rule for each session, (B, C)."""
     row_B = torch.arange(trace_B.shape[0], device=trace_B.device)
     trace_BG = traces.topic[row_B, trace_B]
@@ -99,7 +100,11 @@ def worth(
     trace_L = torch.tensor([r.trace for r in rules], device=device).repeat(B * M)
     strength_L = torch.tensor([r.strength for r in rules], device=device).repeat(B * M)
     few, traces = candidates.at(row_L), traces.at(row_L)
-    score_LC, alive_L, total_L = few.score, torch.ones_like(strength_L), torch.zeros_like(strength_L)
+    score_LC, alive_L, total_L = (
+        few.score,
+        torch.ones_like(strength_L),
+        torch.zeros_like(strength_L),
+    )
     scale_L = response.scale.exp()[kind_L]
     weight_L = torch.zeros_like(total_L)
     left_L = left_B[row_L]

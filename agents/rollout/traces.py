@@ -70,7 +70,9 @@ def nothing_yet(number: int, num_topics: int, device: torch.device | str) -> Tra
     return Traces(topic, torch.zeros(number, OF_VISIT, device=device))
 
 
-def remembered(past: PastSlates, topic_N: Tensor, num_topics: int) -> Iterator[tuple[Tensor, Traces]]:
+def remembered(
+    past: PastSlates, topic_N: Tensor, num_topics: int
+) -> Iterator[tuple[Tensor, Traces]]:
     """Before each remembered slate which of the sessions had been shown it, and their traces.
 
     The last is of now: everybody's.
@@ -84,7 +86,9 @@ def remembered(past: PastSlates, topic_N: Tensor, num_topics: int) -> Iterator[t
     for id_BK, taken_BK in zip(past.id.unbind(1), past.taken.unbind(1), strict=True):
         shown_B = (id_BK >= 0).any(1)
         yield shown_B, traces
-        moved = traces.after(took_by_topic(topic_N[id_BK.clamp(min=0).long()], taken_BK, num_topics))
+        moved = traces.after(
+            took_by_topic(topic_N[id_BK.clamp(min=0).long()], taken_BK, num_topics)
+        )
         traces = Traces(
             torch.where(shown_B[:, None, None], moved.topic, traces.topic),
             torch.where(shown_B[:, None], moved.visit, traces.visit),

@@ -20,8 +20,8 @@ from slategym.agents.core.supervised import Supervised
 from slategym.agents.lookahead.agent import Lookahead, LookaheadSettings
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.references.myopic import Myopic
-from slategym.agents.rollout.agent import Rollout, RolloutSettings
 from slategym.agents.refit.agent import SupervisedRefit
+from slategym.agents.rollout.agent import Rollout, RolloutSettings
 from slategym.agents.sb3.algorithms import StableSAC
 from slategym.agents.sb3.proto import ProtoSAC
 from slategym.agents.types import Policy

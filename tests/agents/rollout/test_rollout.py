@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_worlds import fixed_world, learned_world, plain_taste
+from small_worlds import learned_world
 
 from slategym.agents.core.history_rule import topic_traces
 from slategym.agents.policies import history_rule_tuned
@@ -65,7 +65,9 @@ def test_who_answers_repeats_by_taking_them_is_known_for_it() -> None:
         response.inner[:, 0, 0] = 1e-3  # linear: the trace of the topic itself
         response.outer[:, 0, 0] = torch.tensor([1e3, -1e3])
         response.level.fill_(0.0)
-    traces = nothing_yet(1, 2, "cpu").after(took_by_topic(torch.tensor([[0]]), torch.tensor([[True]]), 2))
+    traces = nothing_yet(1, 2, "cpu").after(
+        took_by_topic(torch.tensor([[0]]), torch.tensor([[True]]), 2)
+    )
     features_1KX = traces.features[:, [0]]
     effect_Z1K = response.effect(features_1KX[0])[:, None]
     taken = response.log_prob(torch.zeros(1, 1), effect_Z1K, torch.tensor([[True]]))
