@@ -5,7 +5,7 @@ has shown, with kinds of people that nobody names, and when they leave. It is le
 that the agent itself shows, of rules on topics clicked lately, each held for a session. To serve,
 the agent asks who this may be, by what was taken and passed over so far; plays every rule on in its
 own model, for people drawn from that belief; and shows the slate of the rule that earns most.
-Nothing of the world's truth is asked. What it serves unless training pays is the tuned history rule.
+Nothing of the world's truth is asked. Unless training pays, it serves the tuned history rule.
 
 Source: Tesauro and Galperin 1996 (rollouts); Chang, Givan and Chong 2000 (parallel rollout);
 Silver and Veness 2010 (belief by what was observed).
@@ -96,7 +96,7 @@ class Rollout(Agent):
             )
         if not world.shown_size:
             raise UsageError(
-                f"rollout reads who somebody is from the slates shown: {world.name} remembers none; "
+                f"rollout reads who people are from slates shown, and {world.name} remembers none; "
                 "pass shown_size=30"
             )
 
