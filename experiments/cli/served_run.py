@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from slategym.agents.core.files import ABOUT, read_about
 from slategym.agents.registry import find_entry, folder_and_seed
 from slategym.envs.names import UsageError
-from slategym.experiments.measure.acted import acting
+from slategym.experiments.measure.acted import STUDY, SUMMARY, acting, open_place
 
-POLICY, SUMMARY, STUDY = "policy.json", "summary.json", "study.json"
+POLICY = "policy.json"
 PROGRAMS = {"torch": "policy.pt", "onnxruntime": "policy.onnx"}
 
 
@@ -47,31 +47,28 @@ def exported_in(run: str, runtime: str = "") -> Path | None:
     return inside if same and there and "num_items" in said else None
 
 
-def best_of_study(run: str) -> Best | None:
+def best_of_study(run: str, trust: bool = False) -> Best | None:
     """Of a study's folder; None: it is no such folder.
 
     References are left out: they are told what no service knows.
 
     Raises:
-        UsageError: the study has no result yet; nothing in it can be served.
+        UsageError: the study has no result yet, or cannot be read; nothing in it can be served; it
+            names code that is not registered, and is not trusted.
     """
     folder = Path(run)
     if not (folder / STUDY).is_file():
         return None
     if not (folder / SUMMARY).is_file():
         raise UsageError(f"{folder} holds a study without a result; let slategym benchmark finish")
-    summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    places = json.loads((folder / STUDY).read_text(encoding="utf-8"))["places"]
-    place = next(one for one in places if one["role"] == "open")
-    means: dict[str, float] = summary["means"][place["name"]]
+    place = open_place(folder, trust=trust)
+    means = place.means or {}
     for policy in sorted(means, key=lambda name: -means[name]):
-        taken = acting(folder, policy, place["name"])
+        taken = acting(folder, policy, place.name)
         if taken is not None and not _is_told(policy):
-            return Best(
-                policy, place["name"], means[policy], taken, place["world"], place["settings"]
-            )
+            return Best(policy, place.name, means[policy], taken, place.world, place.settings)
     raise UsageError(
-        f"{folder} has nothing to serve in {place['name']}: references, or trainings that are gone"
+        f"{folder} has nothing to serve in {place.name}: references, or trainings that are gone"
     )
 
 

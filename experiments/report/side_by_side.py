@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyarrow import ArrowInvalid
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -55,6 +56,13 @@ def read_finished(folder: str | Path) -> Finished:
         )
     if missing:
         raise UsageError(f"the study in {folder} is not finished: there is no {missing[0]}")
+    try:
+        return _finished(folder)
+    except (KeyError, TypeError, AttributeError, ArrowInvalid) as error:
+        raise UsageError(f"{folder} holds no study that can be read: {error!r}") from error
+
+
+def _finished(folder: Path) -> Finished:
     summary, study = read_json(folder / SUMMARY), read_json(folder / STUDY)
     rows, _ = read_parquet(folder / ROWS)
     metric = "expected_return" if "expected_return" in rows else "return"

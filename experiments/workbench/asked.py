@@ -12,9 +12,8 @@ from slategym.agents.core.files import ABOUT, read_about
 from slategym.agents.registry import find_policy
 from slategym.envs.names import UsageError
 from slategym.envs.registry import find_world
-from slategym.experiments.measure.acted import acting
+from slategym.experiments.measure.acted import STUDY, acting, open_place
 
-STUDY, SUMMARY = "study.json", "summary.json"
 PLAIN = ("popularity", "random")
 DEFAULT = "Sardine-SlateTopK-Bored-v0"  # needs no download
 
@@ -80,16 +79,12 @@ def asked_of(
 
 def _of_study(folder: Path) -> Asked:
     """The first open place; all that acted there, the folders of those that learned."""
-    places = json.loads((folder / STUDY).read_text(encoding="utf-8"))["places"]
-    place = next(one for one in places if one["role"] == "open")
-    summary = folder / SUMMARY
-    means = {}
-    if summary.is_file():
-        means = json.loads(summary.read_text(encoding="utf-8"))["means"].get(place["name"], {})
+    place = open_place(folder)
+    means = place.means or {}
     best_first = sorted(means, key=lambda name: -means[name])
-    found = (acting(folder, policy, place["name"]) for policy in best_first)
+    found = (acting(folder, policy, place.name) for policy in best_first)
     chosen = [one for one in found if one is not None]
-    return Asked(place["world"], place["settings"], tuple(chosen) or PLAIN, str(folder))
+    return Asked(place.world, place.settings, tuple(chosen) or PLAIN, str(folder))
 
 
 def _of_training(folder: Path) -> Asked:

@@ -12,8 +12,12 @@ from slategym.envs.names import UsageError, check_registered, load_object
 from slategym.envs.registry import make_world
 from slategym.experiments.cli.config_file import read_config
 from slategym.experiments.cli.main import main
+from slategym.experiments.cli.served_run import best_of_study
 from slategym.experiments.measure.compare import settings_of_training
 from slategym.experiments.measure.training import trained_in
+from slategym.experiments.report.side_by_side import read_finished as read_study
+from slategym.experiments.runs.backends.ray import check_answers
+from slategym.experiments.workbench.asked import asked_of
 from slategym.models.data.folder import load_folder, write_folder
 
 WORKBENCH = "slategym/Workbench-v0"
@@ -119,6 +123,42 @@ def nines(depth):
     """YAML of 9 ** depth values in a few lines."""
     lines = [f"  - &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, depth)]
     return "\n".join(["seeds:", "  - &a0 [0]", *lines])
+
+
+def write_study(folder, place):
+    open_one = {"name": "world", "role": "open", "world": WORKBENCH, "settings": {}} | place
+    (folder / "study.json").write_text(json.dumps({"places": [open_one]}))
+    (folder / "summary.json").write_text(json.dumps({"means": {"world": {"popularity": 1.0}}}))
+
+
+def test_a_studys_world_is_not_imported(folder):
+    """Neither serve nor app makes a world that the folder names as code."""
+    write_study(folder, {})
+    assert best_of_study(str(folder)).policy == "popularity"
+    assert asked_of(str(folder)).policies == ("popularity",)
+    for place in ({"world": "evil:pwn"}, {"settings": {"users": "evil:pwn"}}):
+        write_study(folder, place)
+        for read in (best_of_study, asked_of):
+            with pytest.raises(UsageError, match="would be imported and run"):
+                read(str(folder))
+        assert best_of_study(str(folder), trust=True)
+
+
+@pytest.mark.parametrize("file", ["study.json", "summary.json"])
+@pytest.mark.parametrize("text", ["{}", "[]", "{", '{"places": 3, "means": []}', ""])
+def test_a_damaged_study_is_one_line_that_names_it(folder, file, text):
+    write_study(folder, {})
+    (folder / "rows.parquet").write_bytes(b"")
+    (folder / file).write_text(text)
+    for read in (best_of_study, asked_of, read_study):
+        with pytest.raises((UsageError, OSError, ValueError), match=str(folder)):
+            read(str(folder))
+
+
+def test_a_cluster_that_does_not_answer_is_said_at_once():
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999999"):
+        with pytest.raises(UsageError, match=f"no Ray cluster answers at {address}"):
+            check_answers(address)
 
 
 DEEP = "[" * 100_000

@@ -84,7 +84,7 @@ def serve(
         lookup("runtime", runtime, PROGRAMS)
 
     screen = plain_console(stderr=True, soft_wrap=True)
-    best = best_of_study(run)
+    best = best_of_study(run, trust)
     if best is not None:
         run = best.run
         screen.print(f"{best.policy} earned most in {best.place}: {best.value:.2f} a session")
