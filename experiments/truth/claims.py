@@ -99,11 +99,12 @@ def _judged(
         "assumptions": place.settings.get("assumptions", study.assumptions),
     }
     learned, so = _differences(numbers, place), _differences(truth, place)
+    judges = [judge for judge in study.of_role("judge") if judge.of == place.name]
     comparisons = pd.DataFrame(
         [
             about
             | _compared(d, so[pair], numbers, truth, place)
-            | {"judged": _judged_share(pair, numbers, study.of_role("judge"))}
+            | {"judged": _judged_share(pair, numbers, judges)}
             for pair, d in learned.items()
             if pair in so
         ]
@@ -202,10 +203,10 @@ def _compared(
 def _judged_share(pair: tuple[str, str], numbers: Numbers, judges: Sequence[Place]) -> float:
     """The same difference before judges, models of other people, mean; NaN where none read it."""
     found = [
-        d.estimate.value / abs(numbers.of(d.baseline).mean[judge.name].value)
+        d.estimate.value / abs(level.value)
         for judge in judges
         for d in [_differences(numbers, judge).get(pair)]
-        if d is not None
+        if d is not None and (level := numbers.of(d.baseline).mean.get(judge.name)) is not None
     ]
     return float(np.mean(found)) if found else float("nan")
 

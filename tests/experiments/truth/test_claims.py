@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import AGENTS, episode_rows, numbers_of, study
 
+from slategym.experiments.statistics.differences import metric_of
 from slategym.experiments.truth.claims import (
     Count,
+    _judged_share,
     binomial_interval,
     kendall,
     power,
@@ -77,6 +80,19 @@ def test_the_true_readings_own_luck_is_allowed_for() -> None:
     far = compared("News", (0.2, 0.1, 0.3, 1), 0.4, 1) | {"judged": np.nan}
     unread = summary("all", CLAIMS, pd.DataFrame([far]))
     assert (unread.both.number, unread.models.number) == (0, 0)  # no judge: nothing is added
+
+
+def test_what_a_judge_says_is_a_share_of_what_the_other_earns_there() -> None:
+    gains = {"world": 1.8, "judge": 2.4, "static": 0.0}
+    rows = episode_rows(gains={k: {"plackett-luce": v} for k, v in gains.items()})
+    numbers = numbers_of(rows, AGENTS[:1])
+    judges = study(AGENTS[:1]).of_role("judge")
+    found = _judged_share(("plackett-luce", "supervised"), numbers, judges)
+    read = rows[(rows["variant"] == "judge") & (rows["group"] == "evaluation")]
+    mean = read.groupby("policy")[metric_of(read)].mean()
+    assert found == pytest.approx(mean["plackett-luce"] / mean["supervised"] - 1.0)
+    assert found != pytest.approx(0.0)
+    assert np.isnan(_judged_share(("plackett-luce", "nobody"), numbers, judges))
 
 
 def test_power_is_of_cells_with_something_to_plan_for() -> None:

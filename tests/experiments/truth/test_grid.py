@@ -141,6 +141,7 @@ def test_at_strength_0_no_claim_is_no_false_win() -> None:
     assert "“RL wins” in 0 of 1 cells" in first and "false “RL wins” 0 of 1" in second
 
 
+@pytest.mark.filterwarnings("ignore:.*tokens of the item texts are unknown")
 @pytest.mark.slow  # minutes: models of a log are fitted
 def test_a_grid_of_one_from_log_to_page_and_again(tmp_path: Path) -> None:
     with small_movielens(tmp_path / "home"):  # a made-up text encoder
