@@ -20,7 +20,7 @@ help:
 	@echo "make check   format, lint, types and tests, as before a pull request"
 	@echo "make fix     format, and repair what the linter can"
 	@echo "make bench   benchmarks"
-	@echo "make bench-quick   those that need no fitted model, small, in three minutes"
+	@echo "make bench-quick   those that need no fitted model, small, in minutes"
 	@echo "make docs    the site, in site/; open site/index.html"
 
 setup: $(INSTALLED)
