@@ -207,7 +207,7 @@ def test_rllibs_ppo_gains() -> None:
         )
         .debugging(seed=0, log_level="ERROR")
     )
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     try:
         algorithm = config.build_algo()
         for _ in range(12):
