@@ -66,31 +66,34 @@ class Events:
         )
 
     def after(self, item_BK: Tensor, outcome: Outcome, seconds: float) -> Events:
-        """With the clicked item of each slate, where there is one.
+        """With the clicked items of each slate, in the order of the slots.
 
         Args:
             item_BK: int32 ids that were shown.
             outcome: of the slate.
             seconds: from event to event.
         """
-        click_BK = outcome.feedback[..., 0]
-        took_B1, slot_B1 = click_BK.amax(1, keepdim=True) > 0, click_BK.argmax(1, keepdim=True)
-        at_B1M = slot_B1[..., None].expand(-1, 1, outcome.feedback.shape[2])
-        gap_B1 = torch.full_like(self.gap[:, :1], seconds)
+        click_BK = outcome.feedback[..., 0] > 0
+        order_BK = (~click_BK).int().argsort(dim=1, stable=True)  # clicked slots first
         age_BE = torch.where(self.age < LONG_AGO, self.age + 1, self.age)
         new = (
-            (self.item, item_BK.gather(1, slot_B1)),
-            (self.feedback, outcome.feedback.gather(1, at_B1M)),
-            (self.gap, gap_B1),
-            (age_BE, torch.ones_like(age_BE[:, :1])),
+            (self.item, item_BK.gather(1, order_BK)),
+            (
+                self.feedback,
+                outcome.feedback.gather(1, order_BK[..., None].expand_as(outcome.feedback)),
+            ),
+            (self.gap, torch.full_like(outcome.feedback[..., 0], seconds)),
+            (age_BE, torch.ones_like(item_BK)),
         )
-        moved = (
-            torch.where(
-                took_B1.view(-1, *[1] * (old.dim() - 1)), torch.cat([old[:, 1:], one], 1), old
+        E = self.item.shape[1]
+        kept_BE = torch.arange(E, device=item_BK.device) + click_BK.sum(1, keepdim=True)
+        item, feedback, gap, age = (
+            torch.cat([old, one], 1).gather(
+                1,
+                kept_BE.view(*kept_BE.shape, *[1] * (old.dim() - 2)).expand(-1, -1, *old.shape[2:]),
             )
             for old, one in new
         )
-        item, feedback, gap, age = moved
         return replace(self, item=item, feedback=feedback, gap=gap, age=age)
 
     def shown(self) -> dict[str, Tensor]:
