@@ -93,8 +93,13 @@ def test_raw_events_are_served_by_the_logs_own_keys_without_slategym(case: Case)
 
 
 @pytest.mark.slow  # writing the network as ONNX takes minutes
-def test_onnxruntime_serves_the_same_without_torch(case: Case, tmp_path: Path) -> None:
+def test_onnxruntime_serves_the_same_without_torch(
+    case: Case, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    if case.log.joinpath("log.toml").read_text().count("[context."):
+        reason = "onnxruntime refuses the recording of a world with context columns, in one line"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     run, target = case.exported.parent, tmp_path / "onnx"
     call = ["export", str(run), "--out", str(target), "--format", "onnx", "--no-latency"]
     assert answer(build, call) == 0
