@@ -23,10 +23,9 @@ from slategym.agents.rollout.traces import OF_VISIT, WIDTH
 
 HIDDEN = 24  # units of a kind's network
 LEAVING = 8  # units of the network of leaving
-FIRST_LEVEL = (
-    -2.0
-)  # log-odds of an item of average utility against nothing, before anything is learnt
-STAYS = -3.0  # log-odds of leaving after a slate, likewise
+# before anything is learnt, log-odds
+FIRST_LEVEL = -2.0  # of an item of average utility against nothing
+STAYS = -3.0  # of leaving after a slate
 
 
 class Response(nn.Module):

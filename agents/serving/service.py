@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ WAITING = 1_024  # requests that may wait; beyond, the service is busy
 IN_BODY = 256  # requests in one body
 BYTES = 2_000_000  # of one body
 NEEDED = ("fastapi", "uvicorn")
+LOGGER = logging.getLogger(__name__)
 
 
 class Busy(Exception):
@@ -144,7 +146,8 @@ def service(policy: Policy, together: int = TOGETHER) -> Any:
         except Busy:
             line = f"{WAITING:,} requests wait already; try again"
             return JSONResponse({"error": line}, 503, headers={"Retry-After": "1"})
-        except Exception:  # of the program: what it says may quote its insides
+        except Exception:  # of the program: what it says may quote its insides, so the log has it
+            LOGGER.exception("the program failed on a request")
             return JSONResponse({"error": "the program failed on this request"}, 500)
 
     async def health() -> Any:

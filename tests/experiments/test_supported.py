@@ -65,8 +65,10 @@ def exposure(folder: Path) -> traces.Trace:
 
 def test_logged_chances_tell_a_mood_from_carry_over(tmp_path: Path) -> None:
     """The same slates and clicks: without their chances what the policy answered to looks alive."""
-    blind = exposure(write_log(tmp_path / "blind", propensities=False))
+    folder = write_log(tmp_path / "blind", propensities=False)
+    blind = exposure(folder)
     assert blind.clear and blind.figure is not None and blind.figure > 0
+    assert supported(load_log(str(folder))) == "none"  # more of the same is no boredom
     told = exposure(write_log(tmp_path / "told"))
     assert not told.clear, told
     assert "weighed" in told.said and "weighed" not in blind.said

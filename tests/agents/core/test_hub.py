@@ -85,8 +85,9 @@ def test_what_cannot_go_up_or_come_down_is_said(trained: Path, tmp_path: Path) -
     world = sg.make_world(WORLD, slate_size=3)
     with pytest.raises(UsageError, match=r"no trained agent: agent\.json is missing"):
         sg.agents.push_to_hub(tmp_path, "me/x", api=Hub(tmp_path))
-    with pytest.raises(UsageError, match="its form is owner/name"):
-        sg.agents.from_hub("bandit", world)
+    for name in ("bandit", "me/", "/bandit", "me/bandit/more"):
+        with pytest.raises(UsageError, match="its form is owner/name"):
+            sg.agents.from_hub(name, world)
     with pytest.raises(UsageError, match=r"owner/name: .* not to be had from the hub"):
         sg.agents.from_hub("owner/name", world)  # tests are offline
     weights = trained / "agent.safetensors"

@@ -282,6 +282,19 @@ def test_what_cannot_be_read_has_status_422_and_a_line(policy: Policy, served: i
     assert call(served, "GET", "/docs")[0] == 404  # a page that would ask other hosts
 
 
+def test_a_failure_is_told_to_the_log_and_not_to_the_caller(
+    policy: Policy, served: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: Policy, rows: Any) -> Any:
+        raise RuntimeError("a weight of 0.25")
+
+    body = json.dumps({"requests": asked(policy)}).encode()
+    monkeypatch.setattr(type(policy), "slates", broken)
+    status, answer = call(served, "POST", "/recommend", body)
+    assert status == 500 and "0.25" not in json.dumps(answer)
+    assert "a weight of 0.25" in caplog.text
+
+
 def test_a_load_is_bounded_and_says_p50_and_p95(policy: Policy) -> None:
     pytest.importorskip("fastapi", reason="needs the extra serve")
     from slategym.agents.serving.load import run_load
