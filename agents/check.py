@@ -27,7 +27,8 @@ from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.observation import show
 from slategym.envs.registry import make_world
-from slategym.envs.types import Observation, Session, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Observation, Session, World
 
 T = TypeVar("T")
 B, ALONE, SLATES_BEFORE = 6, 3, 3  # users; the one who is asked for alone; slates before the check

@@ -25,7 +25,7 @@ import torch
 from slategym.agents.slates.retrieval import BLOCK, best_products
 from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.registry import make_world
-from slategym.envs.types import map_tensors
+from slategym.envs.trees import map_tensors
 
 WORLD, USERS, WIDTH, COUNT = "slategym/Sardine-SlateTopK-Bored-v0", 1_024, 64, 100
 

@@ -30,7 +30,8 @@ from slategym.envs import engine
 from slategym.envs.compiling import compiled
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.registry import WORLDS, make_world
-from slategym.envs.types import Observation, Outcome, Session, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Observation, Outcome, Session, World
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "gpu.md"
 POLICY = purpose("benchmarks.gpu.policy")

@@ -23,7 +23,7 @@ import torch
 
 from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.registry import make_world
-from slategym.envs.types import map_tensors
+from slategym.envs.trees import map_tensors
 from slategym.experiments.runs.memory import keep_freed_memory
 
 WORLD, NUM_ITEMS, SLATE_SIZE = "slategym/Sardine-SlateTopK-Bored-v0", 1000, 10

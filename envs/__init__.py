@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     from slategym.envs.luck import Luck as Luck
     from slategym.envs.luck import purpose as purpose
     from slategym.envs.names import UsageError as UsageError
+    from slategym.envs.protocols import Candidates as Candidates
+    from slategym.envs.protocols import ChoiceModel as ChoiceModel
+    from slategym.envs.protocols import ContextProcess as ContextProcess
+    from slategym.envs.protocols import Observer as Observer
+    from slategym.envs.protocols import UserModel as UserModel
     from slategym.envs.registry import describe_world as describe_world
     from slategym.envs.registry import find_user_model as find_user_model
     from slategym.envs.registry import find_world as find_world
@@ -49,20 +54,15 @@ if TYPE_CHECKING:
     from slategym.envs.single import SlateEnv as SlateEnv
     from slategym.envs.types import CLICK as CLICK
     from slategym.envs.types import Arrival as Arrival
-    from slategym.envs.types import Candidates as Candidates
     from slategym.envs.types import Catalogue as Catalogue
-    from slategym.envs.types import ChoiceModel as ChoiceModel
     from slategym.envs.types import Column as Column
     from slategym.envs.types import Context as Context
-    from slategym.envs.types import ContextProcess as ContextProcess
     from slategym.envs.types import Items as Items
     from slategym.envs.types import Observation as Observation
-    from slategym.envs.types import Observer as Observer
     from slategym.envs.types import Outcome as Outcome
     from slategym.envs.types import Population as Population
     from slategym.envs.types import Session as Session
     from slategym.envs.types import Signal as Signal
-    from slategym.envs.types import UserModel as UserModel
     from slategym.envs.types import World as World
     from slategym.envs.users.assumed import Assumed as Assumed
     from slategym.envs.users.boredom import Boredom as Boredom
@@ -115,23 +115,25 @@ else:
                 "register_user_model",
                 "register_world",
             ),
+            "slategym.envs.protocols": (
+                "Candidates",
+                "ChoiceModel",
+                "ContextProcess",
+                "Observer",
+                "UserModel",
+            ),
             "slategym.envs.types": (
                 "Arrival",
                 "CLICK",
-                "Candidates",
                 "Catalogue",
-                "ChoiceModel",
                 "Column",
                 "Context",
-                "ContextProcess",
                 "Items",
                 "Observation",
-                "Observer",
                 "Outcome",
                 "Population",
                 "Session",
                 "Signal",
-                "UserModel",
                 "World",
             ),
             "slategym.envs.users.assumed": ("Assumed",),

@@ -13,16 +13,10 @@ from torch import Tensor
 
 from slategym.envs.context import Clock
 from slategym.envs.luck import Luck, key, purpose
+from slategym.envs.protocols import UserModel
 from slategym.envs.registry import make_user_model
-from slategym.envs.types import (
-    CLICK,
-    Arrival,
-    Catalogue,
-    Context,
-    Items,
-    UserModel,
-    map_tensors,
-)
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import CLICK, Arrival, Catalogue, Context, Items
 from slategym.envs.users.unchanging import changes
 from slategym.envs.worlds.plain_catalogue import plain_catalogue
 

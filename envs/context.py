@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import Arrival, Column, Context, ContextProcess
+from slategym.envs.protocols import ContextProcess
+from slategym.envs.types import Arrival, Column, Context
 
 HOUR, WEEKDAY, MOVE = (purpose(f"context.{name}") for name in ("hour", "weekday", "move"))
 UNKNOWN = "unknown"  # what people call a category that the log does not know

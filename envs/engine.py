@@ -9,6 +9,7 @@ from torch import Tensor
 
 from slategym.envs import luck
 from slategym.envs.luck import Luck, purpose
+from slategym.envs.trees import map_tensors
 from slategym.envs.types import (
     LONG_AGO,
     Arrival,
@@ -20,7 +21,6 @@ from slategym.envs.types import (
     Population,
     Session,
     World,
-    map_tensors,
 )
 
 LEAVE = purpose("engine.leave")

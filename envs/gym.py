@@ -24,7 +24,8 @@ from slategym.envs.observation import action_space, observation_space, show
 from slategym.envs.registry import make_world
 from slategym.envs.render import RENDER_FPS, RENDER_MODES, Film
 from slategym.envs.slates import check_slates
-from slategym.envs.types import Observation, Outcome, Session, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Observation, Outcome, Session, World
 
 MODES = {mode.name: mode for mode in AutoresetMode}
 Turned = tuple[Session, Outcome, Observation, Tensor]  # (B,) bool at the end: who ended

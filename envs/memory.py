@@ -12,7 +12,8 @@ from torch import Tensor
 from slategym.envs import engine, seating
 from slategym.envs.names import UsageError
 from slategym.envs.observation import show
-from slategym.envs.types import World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import World
 
 HELD = 4  # a step holds sessions and observations before and after, and what it computes of them
 GIB = 2**30

@@ -18,7 +18,8 @@ from slategym.envs.scenarios.pages import PAGES
 from slategym.envs.settings import check_kinds, kinds_of_function
 
 if TYPE_CHECKING:
-    from slategym.envs.types import UserModel, World
+    from slategym.envs.protocols import UserModel
+    from slategym.envs.types import World
 
 NAMESPACE = "slategym/"
 OWN = "slategym."  # what builders in this package begin with
@@ -317,7 +318,7 @@ def make_user_model(name: str) -> UserModel[Any]:
         UsageError: there is none of that name, or it names nothing that can be called.
         ValueError: it cannot be made without arguments, or lacks a method of the protocol.
     """
-    from slategym.envs.types import UserModel
+    from slategym.envs.protocols import UserModel
 
     make = find_user_model(name)
     if not callable(make):

@@ -20,7 +20,8 @@ from torch import Tensor
 from slategym.envs import engine
 from slategym.envs.context import field
 from slategym.envs.names import lookup, plain
-from slategym.envs.types import Outcome, Session, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Outcome, Session, World
 
 T = TypeVar("T")
 

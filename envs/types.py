@@ -1,4 +1,6 @@
-"""The nouns of the simulator: tensors in frozen dataclasses, and the protocols between them.
+"""The nouns of the simulator: tensors in frozen dataclasses.
+
+What acts on them, people above all, is described in `envs/protocols.py`.
 
 Axis letters, defined here once and used as name suffixes everywhere:
     B users in parallel       C candidates per request   K slots in a slate
@@ -12,22 +14,25 @@ Axis letters, defined here once and used as name suffixes everywhere:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.settings import Count, Length, Seed, check_kinds
 
-T = TypeVar("T")
-S = TypeVar("S")  # a state: a frozen dataclass of tensors whose first axis is B, a tensor, or None
+if TYPE_CHECKING:
+    from slategym.envs.protocols import (
+        Candidates,
+        ChoiceModel,
+        ContextProcess,
+        Observer,
+        UserModel,
+    )
 
 Provenance = Literal["logged", "derived", "assumed", "synthetic"]
-
-
 SignalKind = Literal["binary", "ordinal", "real", "nonnegative", "count"]
 
 
@@ -217,192 +222,6 @@ class PastSlates:
 LONG_AGO = 10_000  # slates; the age of what happened before the session
 
 
-class UserModel(Protocol[S]):
-    """How people judge and change. Pure: nothing is assigned after __init__.
-
-    The simplest model writes `initial` and `appeal` and derives from this class for the rest.
-    """
-
-    @property
-    def signals(self) -> tuple[Signal, ...]:
-        """M of them, "click" first."""
-        return (CLICK,)
-
-    def initial(self, arrival: Arrival, luck: Luck) -> S:
-        """State on arrival. `luck` is the person's: the same whatever the run's seed."""
-        ...
-
-    def appeal(self, state: S, items: Items, context: Context) -> Tensor:
-        """Log-odds of each shown item, (B, K)."""
-        ...
-
-    def respond(
-        self, state: S, items: Items, context: Context, luck: Luck
-    ) -> tuple[Tensor, Tensor]:
-        """Every signal's value if the item is clicked: sampled and mean, both (B, K, M).
-
-        Either may be broadcastable to that shape. The click's own value is 1.
-        """
-        one_111 = torch.ones(1, 1, 1, device=items.id.device)
-        return one_111, one_111
-
-    def outlook(
-        self, state: S, catalogue: Catalogue, context: Context, luck: Luck
-    ) -> tuple[Tensor, Tensor]:
-        """The truth about every item: appeal (B, N) and mean value if clicked (B, N, M).
-
-        For references that may know it; models that can say it more cheaply write their own.
-        """
-        B, N = context.hour.shape[0], catalogue.num_items
-        id_N = torch.arange(N, dtype=torch.int32, device=context.hour.device)
-        items = Items(id_N.expand(B, N).contiguous(), catalogue)
-        appeal_BN = self.appeal(state, items, context)
-        return appeal_BN, self.respond(state, items, context, luck)[1]
-
-    def evolve(
-        self, state: S, items: Items, feedback_BKM: Tensor, context: Context, luck: Luck
-    ) -> S:
-        """State after the slate and the feedback to it."""
-        return state
-
-    def leave(self, state: S) -> Tensor | None:
-        """Probability of leaving now, (B,); None: users of this model never leave."""
-        return None
-
-    def away(self, state: S) -> Tensor | None:
-        """Days until the next request, (B,), 0 within a visit; None: always within one."""
-        return None
-
-    def still(
-        self, state: S, catalogue: Catalogue, context: Context, luck: Luck
-    ) -> tuple[UserModel[Any], Any] | None:
-        """The same people with tastes that stay as they are now, and their state; or None.
-
-        For references that look ahead, where that is much cheaper and changes little.
-        """
-        return None
-
-    def about_to_bore(self, state: S) -> Tensor | None:
-        """Topics that bore, or would after one more click, (B, G) bool; None: none ever does.
-
-        For references that may know it.
-        """
-        return None
-
-    def gained(self, state: S) -> Tensor | None:
-        """Log-odds that topics have gained by clicks, (B, G) >= 0; None: none ever does.
-
-        For references that may know it.
-        """
-        return None
-
-    def reveal(self, state: S) -> Tensor | None:
-        """What agents are told of the state, (B, R) float32 in [-1, 1]; None: nothing."""
-        return None
-
-    def known(self, revealed_BR: Tensor) -> S | None:
-        """The state from what `reveal` told, where that is all of it; None: it is not."""
-        return None
-
-
-@runtime_checkable
-class Tiring(Protocol):
-    """A state that says what bores its users. Optional: where it does not, nothing is reported."""
-
-    @property
-    def bored(self) -> Tensor | None:
-        """By topic, (B, G), bool or slates of boredom remaining; None: these are never bored."""
-        ...
-
-
-class ChoiceModel(Protocol):
-    """How appeal becomes clicks: their probability (B, K) float, and a sample (B, K) bool.
-
-    An appeal of -inf is an empty slot: never clicked.
-    """
-
-    def __call__(self, appeal_BK: Tensor, luck: Luck) -> tuple[Tensor, Tensor]:
-        """Probabilities and a sample."""
-        ...
-
-
-class Candidates(Protocol[S]):
-    """What may be shown at a request."""
-
-    def count(self, catalogue: Catalogue) -> int:
-        """C, the number of positions a slate may name."""
-        ...
-
-    def initial(self, catalogue: Catalogue, arrival: Arrival, luck: Luck) -> S:
-        """The first request's offer."""
-        ...
-
-    def renew(
-        self, offer: S, catalogue: Catalogue, items: Items, feedback_BKM: Tensor, luck: Luck
-    ) -> S:
-        """The offer of the next request."""
-        ...
-
-    def ids(self, offer: S) -> Tensor | None:
-        """Item ids by position, (B, C) int32; None: a position is an item id."""
-        ...
-
-    def allowed(self, offer: S) -> Tensor | None:
-        """Positions that may be shown, (B, C) bool; None: all."""
-        ...
-
-
-class ContextProcess(Protocol):
-    """How context begins and moves."""
-
-    @property
-    def shown(self) -> tuple[str, ...]:
-        """Names of the Context fields that mean something in this world."""
-        ...
-
-    @property
-    def names(self) -> dict[str, tuple[str, ...]]:
-        """What the numbers of a field stand for, for people; a field may be missing."""
-        ...
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """What `Context.extra` holds, Z of them; their names are among `shown`."""
-        ...
-
-    def initial(self, arrival: Arrival, luck: Luck) -> Context:
-        """The first request's."""
-        ...
-
-    def advance(self, context: Context, away: Tensor | None, luck: Luck) -> Context:
-        """The next request's, `away` days (B,) after this one; None: at once, for everybody."""
-        ...
-
-
-class Observer(Protocol[S]):
-    """What the agent's own model makes of what the agent has seen, event by event.
-
-    It lives in the session so that nothing is encoded twice, and is given nothing hidden.
-    """
-
-    @property
-    def width(self) -> int:
-        """D, of the state embedding."""
-        ...
-
-    def initial(self, arrival: Arrival, context: Context) -> S:
-        """What there is to know on arrival."""
-        ...
-
-    def update(self, view: S, items: Items, feedback_BKM: Tensor, context: Context) -> S:
-        """After a slate, shown in that context, and the feedback to it."""
-        ...
-
-    def embed(self, view: S, context: Context) -> Tensor:
-        """State embedding, (B, D) float32."""
-        ...
-
-
 @dataclass(frozen=True)
 class Shown:
     """Logged slates S of up to K items, what was passed over among them."""
@@ -550,25 +369,3 @@ class Observation:
 
 
 NOT_DRAWN = {"drawn": False}  # metadata of a state's field that says nothing to people
-
-
-def map_tensors(fn: Callable[..., Tensor], first: T, *rest: T) -> T:
-    """Apply fn leaf by leaf over equal nested dataclasses and tuples; other values are kept."""
-    if isinstance(first, Tensor):
-        return fn(first, *rest)  # type: ignore[return-value]
-    if isinstance(first, tuple) and first and not hasattr(first, "_fields"):
-        return tuple(map_tensors(fn, *parts) for parts in zip(first, *rest, strict=True))  # type: ignore[return-value]
-    if not is_dataclass(first) or isinstance(first, type):
-        return first
-    leaves = {
-        f.name: map_tensors(fn, getattr(first, f.name), *(getattr(r, f.name) for r in rest))
-        for f in fields(first)
-    }
-    return replace(first, **leaves)
-
-
-def where(mask_B: Tensor, yes: T, no: T) -> T:
-    """Row-by-row choice between two states; this is all that auto-reset is."""
-    return map_tensors(
-        lambda a, b: torch.where(mask_B.view(-1, *[1] * (a.dim() - 1)), a, b), yes, no
-    )

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from slategym.envs.check import check_user_model as check_user_model
     from slategym.envs.gym import SlateVectorEnv as SlateVectorEnv
     from slategym.envs.names import UsageError as UsageError
+    from slategym.envs.protocols import UserModel as UserModel
     from slategym.envs.registry import make_world as make_world
     from slategym.envs.registry import register_user_model as register_user_model
     from slategym.envs.registry import register_world as register_world
     from slategym.envs.single import SlateEnv as SlateEnv
     from slategym.envs.types import Signal as Signal
-    from slategym.envs.types import UserModel as UserModel
     from slategym.envs.types import World as World
     from slategym.experiments.measure.compare import compare as compare
     from slategym.experiments.measure.compare import play as play
@@ -65,7 +65,8 @@ else:
             "slategym.envs.single": ("SlateEnv",),
             "slategym.envs.names": ("UsageError",),
             "slategym.envs.registry": ("make_world", "register_user_model", "register_world"),
-            "slategym.envs.types": ("Signal", "UserModel", "World"),
+            "slategym.envs.protocols": ("UserModel",),
+            "slategym.envs.types": ("Signal", "World"),
             "slategym.experiments.measure.compare": ("compare", "play"),
             "slategym.experiments.ope.offline": ("evaluate_offline",),
             "slategym.experiments.studies.run": ("run_study",),

@@ -11,7 +11,8 @@ from slategym.envs.candidates import WholeCatalogue
 from slategym.envs.choice import MultinomialLogit
 from slategym.envs.context import Nothing
 from slategym.envs.luck import Luck
-from slategym.envs.types import Arrival, Catalogue, Context, Items, Population, UserModel, World
+from slategym.envs.protocols import UserModel
+from slategym.envs.types import Arrival, Catalogue, Context, Items, Population, World
 
 APPEAL = (-2.5, 0.5, -3.0, -2.0, 0.0)  # log-odds
 BEST = {1, 4}  # the slate of most clicks: whatever happens, nobody changes

@@ -18,7 +18,7 @@ from slategym.envs.choice import (
     MixedPositionBased,
     PositionBased,
 )
-from slategym.envs.types import ChoiceModel
+from slategym.envs.protocols import ChoiceModel
 
 
 def examination(choice: ChoiceModel, click_BK: Tensor) -> Tensor:

@@ -23,7 +23,8 @@ from slategym.agents.slates.top import allowed_only, capped_slate, top_slate
 from slategym.agents.types import Action, Policy
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
-from slategym.envs.types import AgentLog, Observation, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import AgentLog, Observation, World
 from slategym.models.classics.families import FAMILIES, Rows, choose
 from slategym.models.classics.search import Settings
 from slategym.models.classics.types import NextItem

@@ -9,7 +9,8 @@ from slategym.agents.core.choice import ConditionalLogit
 from slategym.agents.core.ranker import Ranker, stated_ranker
 from slategym.envs.engine import arrive
 from slategym.envs.luck import Luck
-from slategym.envs.types import Shown, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Shown, World
 from slategym.models.conditional_logit import fit_choices, nothing_for
 from slategym.models.files import kept
 from slategym.models.hashes import content_hash

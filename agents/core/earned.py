@@ -10,7 +10,8 @@ from torch import Tensor
 from slategym.agents.types import Policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
-from slategym.envs.types import World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import World
 
 
 @torch.no_grad()

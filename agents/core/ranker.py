@@ -20,7 +20,8 @@ from slategym.agents.core.choice import (
 from slategym.agents.slates.top import FORBIDDEN, allowed_only
 from slategym.envs.choice import MultinomialLogit, MultinomialProportional
 from slategym.envs.names import UsageError
-from slategym.envs.types import Observation, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Observation, World
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
 from slategym.models.multitask.query import Query
 

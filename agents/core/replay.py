@@ -13,7 +13,7 @@ from torch import Tensor
 
 from slategym.agents.core.tree import leaves
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import map_tensors
+from slategym.envs.trees import map_tensors
 
 DRAW = purpose("slate_replay.draw")
 

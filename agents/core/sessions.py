@@ -15,7 +15,8 @@ from torch import Tensor
 from slategym.envs import engine
 from slategym.envs.gym import Turn
 from slategym.envs.luck import Luck
-from slategym.envs.types import Observation, Outcome, Session, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Observation, Outcome, Session, World
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ from slategym.agents.core.reporting import bar
 from slategym.agents.types import Action, Policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
-from slategym.envs.types import Observation, Outcome, Session, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Observation, Outcome, Session, World
 from slategym.models.console import plain_console
 from slategym.models.files import kept
 

@@ -35,7 +35,8 @@ from slategym.agents.types import Action
 from slategym.envs import engine, luck
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
-from slategym.envs.types import History, Items, Observation, Session, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import History, Items, Observation, Session, World
 
 AHEAD = purpose("planner.ahead")
 CAPS = (None, 3, 2, 1)  # items of a topic in a rule's slates

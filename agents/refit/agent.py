@@ -46,7 +46,8 @@ from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
-from slategym.envs.types import Observation, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Observation, World
 from slategym.models.conditional_logit import nothing_for
 
 WHETHER, NOISE, PICK = (purpose(f"supervised_refit.{x}") for x in ("whether", "noise", "pick"))

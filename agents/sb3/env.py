@@ -27,7 +27,8 @@ from slategym.envs.observation import STATE_LIMIT, action_space, observation_spa
 from slategym.envs.registry import make_world
 from slategym.envs.render import Film
 from slategym.envs.slates import check_slates
-from slategym.envs.types import Observation, Session, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Observation, Session, World
 
 MODES = {"rgb_array": "rgb_array"}
 

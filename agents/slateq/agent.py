@@ -36,7 +36,8 @@ from slategym.envs import engine, luck
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError, lookup
-from slategym.envs.types import Observation, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Observation, World
 
 EXPLORE = purpose("slateq.explore")
 ROUNDS = 32  # slates per user and cycle

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
+from slategym.envs.protocols import UserModel
 from slategym.envs.scenarios.answers import Answer, answer
 from slategym.envs.scenarios.effect import Effect
 from slategym.envs.scenarios.look import Look
 from slategym.envs.scenarios.visits import Visits, VisitState
-from slategym.envs.types import CLICK, Arrival, Catalogue, Context, Items, Signal, UserModel
+from slategym.envs.types import CLICK, Arrival, Catalogue, Context, Items, Signal
 
 TASTE = purpose("scenario.taste")
 MISTAKEN = 0.1  # chance of a click on what one did not look at

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slategym.envs.choice import PositionBased
+from slategym.envs.protocols import ChoiceModel
 from slategym.envs.scenarios.answers import Answer
 from slategym.envs.scenarios.catalogue import Made
 from slategym.envs.scenarios.effect import Effect
@@ -15,7 +16,6 @@ from slategym.envs.scenarios.person import Person
 from slategym.envs.scenarios.surroundings import SURROUNDINGS, Drift
 from slategym.envs.scenarios.visits import Visits
 from slategym.envs.scenarios.words import Words
-from slategym.envs.types import ChoiceModel
 
 
 @dataclass(frozen=True)

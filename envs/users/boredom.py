@@ -8,15 +8,8 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import (
-    NOT_DRAWN,
-    Arrival,
-    Catalogue,
-    ChoiceModel,
-    Context,
-    Items,
-    UserModel,
-)
+from slategym.envs.protocols import ChoiceModel, UserModel
+from slategym.envs.types import NOT_DRAWN, Arrival, Catalogue, Context, Items
 
 NUM_TOPICS, TASTE, TOPICS, WARM_UP = (
     purpose(f"boredom.{n}") for n in ("num_topics", "taste", "topics", "warm_up")

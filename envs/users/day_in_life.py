@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import CLICK, Arrival, Context, Items, Signal, UserModel
+from slategym.envs.protocols import UserModel
+from slategym.envs.types import CLICK, Arrival, Context, Items, Signal
 
 TASTE, MOOD, LIKE, STARS, SHARE, RETURN = (
     purpose(f"day_in_life.{n}") for n in ("taste", "mood", "like", "stars", "share", "return")

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import CLICK, Arrival, Context, Items, Signal, UserModel
+from slategym.envs.protocols import UserModel
+from slategym.envs.types import CLICK, Arrival, Context, Items, Signal
 
 INTEREST, FLIP, NOISE = (purpose(f"interest_evolution.{n}") for n in ("initial", "flip", "noise"))
 

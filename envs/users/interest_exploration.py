@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import Arrival, Context, Items, UserModel
+from slategym.envs.protocols import UserModel
+from slategym.envs.types import Arrival, Context, Items
 
 TYPE, AFFINITY = (purpose(f"interest_exploration.{n}") for n in ("type", "affinity"))
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import Arrival, Context, Items, UserModel
+from slategym.envs.protocols import UserModel
+from slategym.envs.types import Arrival, Context, Items
 
 LIKES = purpose("likes")
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import CLICK, Arrival, Context, Items, Signal, UserModel
+from slategym.envs.protocols import UserModel
+from slategym.envs.types import CLICK, Arrival, Context, Items, Signal
 
 EXPOSURE, ENGAGEMENT, INNOVATION = (
     purpose(f"long_term_satisfaction.{n}") for n in ("exposure", "engagement", "innovation")

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import NOT_DRAWN, Items, where
+from slategym.envs.trees import where
+from slategym.envs.types import NOT_DRAWN, Items
 
 KIND = purpose("effects.kind")  # which of several effects a person has
 S = TypeVar("S")

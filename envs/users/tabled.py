@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck
-from slategym.envs.types import Arrival, Catalogue, Context, Items, Signal, UserModel
+from slategym.envs.protocols import UserModel
+from slategym.envs.types import Arrival, Catalogue, Context, Items, Signal
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import (
-    NOT_DRAWN,
-    Arrival,
-    Catalogue,
-    ChoiceModel,
-    Context,
-    Items,
-    UserModel,
-)
+from slategym.envs.protocols import ChoiceModel, UserModel
+from slategym.envs.types import NOT_DRAWN, Arrival, Catalogue, Context, Items
 
 PLACE, WEIGHT = (purpose(f"topic_rec.{n}") for n in ("place", "weight"))
 

@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from slategym.envs.luck import Luck
-from slategym.envs.types import Arrival, Context, Items, Signal, UserModel
+from slategym.envs.protocols import UserModel
+from slategym.envs.types import Arrival, Context, Items, Signal
 
 MOVES = ("evolve", "leave", "away")  # methods by which people change, go and stay away
 

@@ -11,7 +11,8 @@ from slategym.envs.luck import Luck, purpose
 from slategym.envs.memory import check_fits
 from slategym.envs.names import UsageError
 from slategym.envs.settings import Count, Length, Seed
-from slategym.envs.types import Catalogue, Population, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Catalogue, Population, World
 from slategym.envs.users.day_in_life import TOPICS, DayInLife
 from slategym.envs.users.unchanging import Unchanging
 

@@ -10,8 +10,10 @@ from slategym.envs.candidates import FreshDocuments
 from slategym.envs.choice import ExponentialCascade, MultinomialLogit, MultinomialProportional
 from slategym.envs.context import Nothing
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.protocols import ChoiceModel
 from slategym.envs.settings import Amount, Count, Range, Rate, Seed
-from slategym.envs.types import Catalogue, ChoiceModel, Population, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Catalogue, Population, World
 from slategym.envs.users.interest_evolution import InterestEvolution
 
 Topics = Annotated[int, Range(2, 10_000)]

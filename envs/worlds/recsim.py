@@ -9,7 +9,8 @@ from slategym.envs.choice import MultinomialLogit, PositionBased
 from slategym.envs.context import Nothing
 from slategym.envs.names import UsageError
 from slategym.envs.settings import Count, Seed
-from slategym.envs.types import Catalogue, Population, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Catalogue, Population, World
 from slategym.envs.users.interest_exploration import InterestExploration
 from slategym.envs.users.long_term_satisfaction import LongTermSatisfaction
 

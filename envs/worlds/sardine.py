@@ -14,7 +14,8 @@ from slategym.envs.luck import Luck, purpose
 from slategym.envs.memory import check_fits
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.settings import Count, Length, Seed
-from slategym.envs.types import Catalogue, Population, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Catalogue, Population, World
 from slategym.envs.users.boredom import Boredom, FirstSlate
 
 TOPICS, WEIGHT, NUMBER = (purpose(f"sardine.item.{n}") for n in ("topics", "weight", "number"))

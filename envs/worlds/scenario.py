@@ -13,7 +13,8 @@ from slategym.envs.scenarios.catalogue import BYTES_PER_ITEM, draw_items
 from slategym.envs.scenarios.constants import SCENARIOS
 from slategym.envs.scenarios.permitted import Permitted
 from slategym.envs.settings import Count, Length, Range, Seed
-from slategym.envs.types import Population, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Population, World
 from slategym.envs.users.unchanging import Unchanging
 
 Strength = Annotated[float, Range(0, 2)]

@@ -13,8 +13,10 @@ from slategym.envs.context import Nothing
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.memory import check_fits
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.protocols import ChoiceModel
 from slategym.envs.settings import Count, Length, Seed
-from slategym.envs.types import Catalogue, ChoiceModel, Population, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Catalogue, Population, World
 from slategym.envs.users.topic_rec import TopicRec, WarmSlate
 
 PLACE, WEIGHT = (purpose(f"topic_rec.item.{n}") for n in ("place", "weight"))

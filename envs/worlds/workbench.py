@@ -10,9 +10,11 @@ from slategym.envs.choice import CHOICES
 from slategym.envs.context import Clock
 from slategym.envs.memory import check_fits
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.protocols import UserModel
 from slategym.envs.registry import USER_MODELS, make_user_model
 from slategym.envs.settings import Count, Length, Range, Seed
-from slategym.envs.types import Population, UserModel, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Population, World
 from slategym.envs.users.unchanging import Unchanging, changes
 from slategym.envs.worlds.plain_catalogue import plain_catalogue
 

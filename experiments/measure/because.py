@@ -12,8 +12,8 @@ from torch import Tensor
 from slategym.agents.core.ranker import Ranker
 from slategym.agents.slates.top import FORBIDDEN, allowed_only
 from slategym.envs import engine
+from slategym.envs.trees import map_tensors as mapped
 from slategym.envs.types import Arrival, Context, Items, Observation, Outcome, Session, World
-from slategym.envs.types import map_tensors as mapped
 from slategym.models.multitask.incremental import Encoded
 from slategym.models.taste import clicked
 

@@ -14,17 +14,10 @@ from slategym.agents.types import Action, Policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.memory import check_users
+from slategym.envs.protocols import Tiring
 from slategym.envs.seating import seed_word
-from slategym.envs.types import (
-    History,
-    Items,
-    Outcome,
-    Population,
-    Session,
-    Tiring,
-    World,
-    map_tensors,
-)
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import History, Items, Outcome, Population, Session, World
 from slategym.experiments.measure.exposure import Exposure
 from slategym.experiments.statistics.exposure import COLUMNS, SESSION
 from slategym.models.tasks import Task, column, tasks_of
@@ -67,7 +60,7 @@ def play(
         A row per user, in order: user, person, return, expected_return, a column per signal (see
         `column_of`), length (slates); where the catalogue has topics, topics (distinct ones
         clicked) and slate_topics (distinct ones of a slate, mean); where the users' state says what
-        bores them (`envs.types.Tiring`), bored_share (of slates at which something bored); and what
+        bores them (`Tiring`), bored_share (of slates at which something bored); and what
         was shown, means over the session's slates, see `exposure`: novelty (bits, where popularity
         is known), slate_distance and miscalibration (nats).
 

@@ -29,7 +29,9 @@ from slategym.agents.core.supervised import ranker_of
 from slategym.agents.types import Action, Policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
-from slategym.envs.types import Items, Outcome, Session, Tiring, World, map_tensors
+from slategym.envs.protocols import Tiring
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Items, Outcome, Session, World
 from slategym.experiments.measure.because import Lived, because
 from slategym.experiments.measure.play import people, play
 from slategym.experiments.measure.slate_log import SlateLog

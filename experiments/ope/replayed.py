@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from slategym.envs import engine
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.seating import seed_word
-from slategym.envs.types import Observation, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Observation, World
 from slategym.experiments.measure.slate_log import ABOUT
 from slategym.experiments.ope.slates import LoggedSlates, from_rows
 from slategym.models.data.description import PROPENSITIES

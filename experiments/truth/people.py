@@ -19,6 +19,8 @@ from slategym.agents.registry import make_policy
 from slategym.envs import engine
 from slategym.envs.context import field
 from slategym.envs.luck import Luck
+from slategym.envs.protocols import UserModel
+from slategym.envs.trees import map_tensors
 from slategym.envs.types import (
     Arrival,
     Catalogue,
@@ -27,9 +29,7 @@ from slategym.envs.types import (
     Items,
     Population,
     Signal,
-    UserModel,
     World,
-    map_tensors,
 )
 from slategym.models.multitask.incremental import BertObserver
 

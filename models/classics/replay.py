@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from slategym.envs.types import map_tensors
+from slategym.envs.trees import map_tensors
 from slategym.models.classics.types import Ints, NextItem
 from slategym.models.closed_form.events import Events
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slategym.envs.types import map_tensors
+from slategym.envs.trees import map_tensors
 from slategym.models.closed_form.cooccurrence import (
     DENSE,
     KEPT,

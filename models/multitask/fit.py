@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from slategym.envs.names import UsageError
-from slategym.envs.types import map_tensors
+from slategym.envs.trees import map_tensors
 from slategym.models import finite
 from slategym.models.multitask.auxiliary import cloze_batch, contrastive_loss, disturbed
 from slategym.models.multitask.balance import Balance, Gradients, balance_of, cosines

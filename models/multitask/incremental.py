@@ -21,7 +21,8 @@ from torch.nn import functional as F
 
 from slategym.envs.engine import arrive
 from slategym.envs.names import lookup
-from slategym.envs.types import Arrival, Context, Items, Observation, Population, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Arrival, Context, Items, Observation, Population
 from slategym.models.multitask.beside import (
     Beside,
     beside_after,

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slategym.envs.types import map_tensors
+from slategym.envs.trees import map_tensors
 from slategym.models.closed_form.cooccurrence import Tables, evidence
 from slategym.models.closed_form.readings import (
     RECENT,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.envs.types import map_tensors
+from slategym.envs.trees import map_tensors
 from slategym.models.classics.oblivious import Growing, ObliviousTrees, grow
 from slategym.models.closed_form.events import Events, Floats, Ints
 from slategym.models.closed_form.readings import (

@@ -18,7 +18,8 @@ from torch import Tensor
 from slategym.envs.context import Clock, LoggedContext
 from slategym.envs.engine import arrive
 from slategym.envs.luck import Luck
-from slategym.envs.types import Arrival, Context, ContextProcess, Population
+from slategym.envs.protocols import ContextProcess
+from slategym.envs.types import Arrival, Context, Population
 from slategym.models.data.log import Log
 from slategym.models.data.sittings import clicked
 from slategym.models.data.slates import has_slates

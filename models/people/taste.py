@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from slategym.envs.engine import arrive
-from slategym.envs.types import Arrival, Context, Population, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Arrival, Context, Population
 from slategym.models.classics.types import NextItem
 from slategym.models.people.calibration import Mix
 from slategym.models.tasks import Count, Task, observed_only

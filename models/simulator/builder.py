@@ -18,16 +18,9 @@ from slategym.envs.choice import MultinomialLogit
 from slategym.envs.context import Clock, LoggedContext
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
-from slategym.envs.types import (
-    AgentLog,
-    Catalogue,
-    Column,
-    Keys,
-    Population,
-    UserModel,
-    World,
-    map_tensors,
-)
+from slategym.envs.protocols import UserModel
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import AgentLog, Catalogue, Column, Keys, Population, World
 from slategym.envs.users.assumed import Assumed
 from slategym.envs.users.patience import Patience
 from slategym.envs.users.returns import Returns

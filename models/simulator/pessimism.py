@@ -32,16 +32,8 @@ from torch.nn.functional import pad
 
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
-from slategym.envs.types import (
-    Arrival,
-    Catalogue,
-    Context,
-    Items,
-    Population,
-    Signal,
-    UserModel,
-    World,
-)
+from slategym.envs.protocols import UserModel
+from slategym.envs.types import Arrival, Catalogue, Context, Items, Population, Signal, World
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from slategym.envs.luck import Luck, purpose
-from slategym.envs.types import Arrival, Catalogue, Context, Items, Signal, UserModel
+from slategym.envs.protocols import UserModel
+from slategym.envs.types import Arrival, Catalogue, Context, Items, Signal
 from slategym.envs.users.tabled import Tabled
 from slategym.models.tasks import observed_only
 from slategym.models.taste import Outputs, clicked, clicks_in_order

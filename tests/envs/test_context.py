@@ -5,7 +5,8 @@ import torch
 
 from slategym.envs.context import Clock, Nothing
 from slategym.envs.luck import Luck
-from slategym.envs.types import Arrival, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Arrival
 
 
 def arrival(B, hour=None, weekday=None):

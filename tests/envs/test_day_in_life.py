@@ -6,7 +6,8 @@ from slategym.envs import engine
 from slategym.envs.day import DEVICES, PLACES
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.registry import make_world
-from slategym.envs.types import Items, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Items
 from slategym.envs.users.day_in_life import TOPICS, VISIBLE
 
 POLICY = purpose("test.policy")

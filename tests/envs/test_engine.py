@@ -23,7 +23,8 @@ from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
 from slategym.envs.observation import show
 from slategym.envs.registry import make_world
-from slategym.envs.types import Items, Population, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Items, Population
 from slategym.envs.users.likes import Likes
 
 POLICY = purpose("test.policy")

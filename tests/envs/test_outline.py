@@ -12,8 +12,8 @@ import pytest
 
 from slategym.envs.names import UsageError, load_object
 from slategym.envs.outline import Unread, outline
+from slategym.envs.protocols import UserModel
 from slategym.envs.registry import WORLDS
-from slategym.envs.types import UserModel
 
 MODULE = """
 '''The module.'''

@@ -19,7 +19,7 @@ from slategym.envs.observation import observation_space, show
 from slategym.envs.registry import WORLDS, describe_world, make_world
 from slategym.envs.scenarios.constants import SCENARIOS
 from slategym.envs.scenarios.pages import PAGES
-from slategym.envs.types import map_tensors
+from slategym.envs.trees import map_tensors
 
 POLICY = purpose("test.policy")
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,9 @@ from torch import Tensor
 from slategym.envs.check import ContractError, check_user_model
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
+from slategym.envs.protocols import UserModel
 from slategym.envs.registry import WORLDS, WorldEntry, make_world
-from slategym.envs.types import Arrival, Context, Items, UserModel, World
+from slategym.envs.types import Arrival, Context, Items, World
 
 
 def forgets_static(static: bool = False) -> World:

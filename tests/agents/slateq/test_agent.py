@@ -19,8 +19,9 @@ from slategym.envs.choice import MultinomialLogit
 from slategym.envs.context import Nothing
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
+from slategym.envs.protocols import UserModel
 from slategym.envs.registry import make_world
-from slategym.envs.types import Catalogue, Population, UserModel, World
+from slategym.envs.types import Catalogue, Population, World
 from slategym.experiments.measure.play import play
 
 APPEAL = (0.0, 0.5, 1.0, 1.5, 2.0)  # log-odds

@@ -10,7 +10,8 @@ from small_worlds import GAP, loud_bert, random_population
 from torch import Tensor
 
 from slategym.envs.engine import arrive
-from slategym.envs.types import Catalogue, Context, Items, Population, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Catalogue, Context, Items, Population
 from slategym.models.multitask.incremental import BertObserver, Encoded, StateEncoder
 from slategym.models.multitask.network import MultiTaskBert
 

@@ -11,7 +11,8 @@ from small_log import shop_log
 from small_worlds import small_log
 
 from slategym.envs.names import UsageError
-from slategym.envs.types import Arrival, Context, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Arrival, Context
 from slategym.models.data.log import Log
 from slategym.models.multitask.crossfit import cross_fit, describe
 from slategym.models.multitask.incremental import StateEncoder

@@ -14,7 +14,7 @@ from small_worlds import small_log
 from torch import Tensor
 
 from slategym.envs.engine import arrive
-from slategym.envs.types import map_tensors
+from slategym.envs.trees import map_tensors
 from slategym.models import metrics
 from slategym.models.data.log import Log
 from slategym.models.people.calibration import Mix, fit_mix, plain

@@ -29,7 +29,8 @@ from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.envs.single import SlateEnv
-from slategym.envs.types import Session, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Session, World
 from slategym.envs.users.assumed import Assumed
 from slategym.models.checksums import checksum_lines, checksum_path
 from slategym.models.multitask.incremental import BertObserver, StateEncoder

@@ -14,7 +14,7 @@ import torch
 from small_movielens import NUM_USERS, small_movielens
 
 from slategym.envs.names import UsageError
-from slategym.envs.types import map_tensors
+from slategym.envs.trees import map_tensors
 from slategym.models.data.log import Log
 from slategym.models.multitask import training_settings
 from slategym.models.multitask.network import MultiTaskSettings

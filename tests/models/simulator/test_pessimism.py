@@ -23,15 +23,8 @@ from slategym.envs.choice import PositionBased
 from slategym.envs.context import Nothing
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
-from slategym.envs.types import (
-    Arrival,
-    Catalogue,
-    Context,
-    Items,
-    Population,
-    UserModel,
-    World,
-)
+from slategym.envs.protocols import UserModel
+from slategym.envs.types import Arrival, Catalogue, Context, Items, Population, World
 from slategym.experiments.measure.play import play
 from slategym.models.simulator.pessimism import Pessimistic, pessimistic, variety
 

@@ -12,7 +12,8 @@ from small_worlds import SIGNALS, FixedTaste, learned_world, plain_taste
 
 from slategym.envs import engine, luck
 from slategym.envs.luck import Luck
-from slategym.envs.types import Catalogue, Context, Items, UserModel
+from slategym.envs.protocols import UserModel
+from slategym.envs.types import Catalogue, Context, Items
 from slategym.envs.users.assumed import Assumed
 from slategym.models.simulator.users import LearnedUsers
 from slategym.models.tasks import SPREAD

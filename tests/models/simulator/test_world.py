@@ -26,7 +26,8 @@ from slategym.envs.names import UsageError
 from slategym.envs.observation import show
 from slategym.envs.registry import make_world
 from slategym.envs.single import SlateEnv
-from slategym.envs.types import Session, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Session, World
 from slategym.envs.users.assumed import Assumed
 from slategym.envs.users.patience import Patience
 from slategym.envs.users.satiation import GenreSatiation

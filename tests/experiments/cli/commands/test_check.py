@@ -8,7 +8,7 @@ from slategym.experiments.cli.main import answer, build
 
 MODELS = """
 import torch
-from slategym.envs.types import UserModel
+from slategym.envs.protocols import UserModel
 
 class Fine(UserModel[torch.Tensor]):
     def initial(self, arrival, luck):
