@@ -259,6 +259,8 @@ def _watched(
     study: Study,
 ) -> pd.DataFrame:
     """Gains while learners trained, as shares of the opponent's return where they are read."""
+    if watched.empty:  # of a cell that is not watched
+        return watched
     opponent = study.roles.opponent
     mine = [unit for unit in part.watches if unit.spec["settings"] == place.settings]
     own = watched[(watched["trained_in"] == place.name) & watched["policy"].isin(study.ahead)]

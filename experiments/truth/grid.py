@@ -49,6 +49,7 @@ class Size:
     policies: tuple[str, ...] = LADDER
     judges: bool = False  # a second judge, of another family
     validated: int = 0  # users by whom learned worlds are held against their log
+    watched_from: float = 0.0  # strength from which trainings are watched, in both worlds
     assumptions: tuple[str, ...] = (SUPPORTED,)
 
     @property
@@ -108,6 +109,19 @@ SIZES = {
         training=1 / 20,
         fit="light",
         validated=60,
+    ),
+    "wide": Size(
+        "all 12 scenarios at strengths 0 and 1, 10,000 visits, 2 seeds, light models: every trade",
+        tuple(SCENARIOS),
+        (0.0, 1.0),
+        (10_000,),
+        seeds=2,
+        users=300,
+        people=300,
+        planned=24,
+        training=1 / 20,
+        fit="light",
+        watched_from=1.0,
     ),
     "full": Size(
         "all 12 scenarios at 3 strengths, 1,000 to 100,000 visits, 5 seeds: for a cluster",
@@ -230,17 +244,22 @@ def part_of(cell: Cell, size: Size, store: Store) -> Part:
     names = tuple(dict.fromkeys(said if x == SUPPORTED else x for x in size.assumptions))
     study = study_of(folder, cell, size, names[0])
     plan = plan_of(study, Request(profile=NAME, assumptions=",".join(names)))
-    # a verdict needs neither how accurate the models are nor what judges would have one stop at
+    # a verdict needs neither how accurate the models are, nor what judges would have one stop at,
+    # nor what is shown of people, slates and cost
     kept = {name: unit for name, unit in plan.preparation.items() if name != "accuracy"}
-    ahead = [u for u in plan.watches if _lesson_of(u).spec["policy"] in plan.study.ahead]
-    plan = replace(plan, preparation=kept, watches=tuple(ahead), stops=())
+    watched = plan.watches if cell.strength >= size.watched_from else ()
+    ahead = [u for u in watched if _lesson_of(u).spec["policy"] in plan.study.ahead]
+    unshown = replace(plan, traits=(), slates=(), serving=())
+    plan = replace(unshown, preparation=kept, watches=tuple(ahead), stops=())
     opens = plan.study.of_role("open")
     truths = {place.name: tuple(_readings(cell, size, plan, place)) for place in opens}
     watches = tuple(
         unit
         for place in opens
         for lesson in plan.lessons
-        if lesson.spec["place"] == place.name and lesson.spec["policy"] in plan.study.ahead
+        if cell.strength >= size.watched_from
+        and lesson.spec["place"] == place.name
+        and lesson.spec["policy"] in plan.study.ahead
         for unit in [_watch(cell, size, plan, place, lesson)]
     )
     return Part(cell, plan, told_of(cell, size), truths, watches)
