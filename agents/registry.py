@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from slategym.agents.core.files import ABOUT, BEGUN, read_about
 from slategym.agents.core.hub import fetch
 from slategym.agents.entries import FAMILIES, LEARNED, POLICIES, PRESENT, PolicyEntry
-from slategym.envs.names import Registry, UsageError, check_registered, load_object, lookup
+from slategym.envs.names import Registry, UsageError, check_registered, load_object, lookup, path_of
 
 if TYPE_CHECKING:
     from slategym.agents.core.agent import Agent
@@ -49,31 +50,33 @@ policies = Registry(
 )
 
 
-def register_policy(name: str, path: str, one_line: str = "") -> None:
+def register_policy(name: str, make: str | Callable[[World], Policy], one_line: str = "") -> None:
     """Add a policy that needs no training, in this process; a package has an entry point.
 
     Args:
         name: as on the command line.
-        path: "module:function" of a function from a world to a policy.
+        make: a function from a world to a policy, or its "module:function".
         one_line: what it does.
 
     Raises:
-        UsageError: there is a policy of that name.
+        UsageError: there is a policy of that name; the function is found by no other process.
     """
+    path = path_of(make)
     policies.register(name, _plug_in(path, one_line or path))
 
 
-def register_agent(name: str, path: str, one_line: str = "") -> None:
+def register_agent(name: str, agent: str | type[Agent], one_line: str = "") -> None:
     """Add a learner, in this process; a package has an entry point.
 
     Args:
         name: as on the command line; the class's own `name`.
-        path: "module:Class" of a class derived from `slategym.agents.Agent`.
+        agent: a class derived from `slategym.agents.Agent`, or its "module:Class".
         one_line: what it does.
 
     Raises:
-        UsageError: there is a policy of that name.
+        UsageError: there is a policy of that name; the class is found by no other process.
     """
+    path = path_of(agent)
     policies.register(name, _plug_in_agent(path, one_line or path))
 
 

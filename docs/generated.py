@@ -100,6 +100,7 @@ def worlds() -> dict[str, str]:
             )
         if entry.about:
             parts += ["## This one", entry.about]
+        parts += _presets(bare)
         parts += ["## In programs", *ON_EVERY_PAGE]
         parts.append(
             f"```\nslategym simulate {bare} --policy random --users 100\n```\n\n```python\n"
@@ -110,6 +111,101 @@ def worlds() -> dict[str, str]:
     head = "# Worlds\n\nAs `slategym worlds` lists them.\n\n| world | what it is |\n|---|---|\n"
     made["worlds.md"] = head + "\n".join(rows) + "\n"
     return made
+
+
+def _presets(world: str) -> list[str]:
+    """Settings that suit a world: what they reach, how they were chosen, the file."""
+    from slategym.experiments.presets import all_presets, find_preset
+
+    found = [find_preset(agent, name) for name, agent in all_presets() if name == world]
+    if not found:
+        return []
+    parts = ["## Settings that suit it", "As `slategym presets` lists them."]
+    for each in found:
+        more = f" More: [{each.page}](../{each.page.removeprefix('docs/')})." if each.page else ""
+        parts += [
+            f"### {each.agent}",
+            f"```\nslategym train {each.agent} --world {world} --preset\n```",
+        ]
+        if each.reached is None:
+            parts.append(f"{_text(each.chosen)}{more}")
+            continue
+        curve = each.reached
+        parts += [
+            _curve(each.agent, curve),
+            f"Expected return a session of {curve.people} people whom it is not trained on, while "
+            f"it learns: mean of {len(curve.seeds)} training seeds, 95 % over people. At the end "
+            f"{curve}, by seed {', '.join(f'{x:.1f}' for x in curve.by_seed)}. "
+            f"`python benchmarks/presets.py {world} {each.agent}`, commit {curve.commit}, "
+            f"{curve.date}, {curve.cpu_seconds:.0f} CPU seconds with the readings.{more}",
+            f"How they were chosen:\n\n```text\n{each.chosen}\n```",
+            '??? note "The file"\n\n    ```toml\n'
+            f"{_indented(each.path.read_text('utf-8'))}\n    ```",
+        ]
+    return parts
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.rstrip().splitlines())
+
+
+def _curve(agent: str, curve: Any) -> str:
+    """A learning curve with its band, and dashed lines for those that need no training."""
+    wide, high, left, right, top, bottom = 640, 260, 64, 150, 12, 40
+    levels = [*curve.low, *curve.high, *curve.beside.values()]
+    least, most = min(levels), max(levels)
+    span, last = (most - least) or 1.0, curve.slates[-1]
+
+    def at(slates: float, level: float) -> tuple[float, float]:
+        x = left + (wide - left - right) * slates / last
+        return round(x, 1), round(top + (high - top - bottom) * (most - level) / span, 1)
+
+    def path(levels: tuple[float, ...]) -> list[str]:
+        return [f"{x},{y}" for x, y in map(at, curve.slates, levels)]
+
+    band = " ".join([*path(curve.high), *reversed(path(curve.low))])
+    drawn = [
+        f'<polygon points="{band}" fill-opacity=".18"/>',
+        f'<polyline points="{" ".join(path(curve.mean))}" fill="none" stroke="currentColor" '
+        'stroke-width="2.5"/>',
+    ]
+    drawn += [
+        f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="3"/>' for p in path(curve.mean)
+    ]
+    named = {agent: curve.mean[-1], **curve.beside}
+    for level in curve.beside.values():
+        (x, y), (end, _) = at(0, level), at(last, level)
+        drawn.append(
+            f'<line x1="{x}" y1="{y}" x2="{end}" y2="{y}" stroke="currentColor" '
+            'stroke-dasharray="5 4" stroke-opacity=".6"/>'
+        )
+    lowest = -1e9
+    for name, level in sorted(named.items(), key=lambda pair: -pair[1]):
+        x, y = at(last, level)
+        lowest = max(y + 4, lowest + 15)  # names that would overlap move down
+        drawn.append(_label(x + 8, lowest, name, "start", name == agent))
+    for level in (least, most):
+        drawn.append(_label(left - 8, at(0, level)[1] + 4, f"{level:,.1f}", "end"))
+    for slates in (0, last):
+        drawn.append(_label(at(slates, least)[0], high - 18, f"{slates:,}", "middle"))
+    drawn.append(_label(at(last / 2, least)[0], high - 3, "slates of training", "middle"))
+    told = (
+        f"{agent}: return a session from {curve.mean[0]:.1f} after {curve.slates[0]:,} slates to "
+        f"{curve.mean[-1]:.1f} after {last:,}; "
+        + ", ".join(f"{name} {level:.1f}" for name, level in curve.beside.items())
+    )
+    return (
+        f'<svg viewBox="0 0 {wide} {high}" role="img" aria-label="{told}" '
+        f'style="width:100%;max-width:640px;height:auto" fill="currentColor">{"".join(drawn)}</svg>'
+    )
+
+
+def _label(x: float, y: float, text: str, anchor: str, bold: bool = False) -> str:
+    weight = "bold" if bold else "normal"
+    return (
+        f'<text x="{x:g}" y="{y:g}" font-size="13" font-weight="{weight}" '
+        f'text-anchor="{anchor}">{text}</text>'
+    )
 
 
 def agents() -> dict[str, str]:

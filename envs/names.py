@@ -105,6 +105,35 @@ def check_registered(where: object, kept: Any) -> None:
         )
 
 
+def path_of(thing: object) -> str:
+    """Where something registered is found again, in this process and in others: "module:Name".
+
+    Args:
+        thing: "module:Name", as it is; or a class or a function at the top of a module or of a
+            notebook.
+
+    Raises:
+        UsageError: it is neither, or another process could not find it: it stands in a function.
+
+    >>> path_of(UsageError)
+    'slategym.envs.names:UsageError'
+    """
+    if isinstance(thing, str):
+        return thing
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str):
+        raise UsageError(
+            f"give a class, a function or 'module:Name', got a {type(thing).__name__}: what is "
+            "registered is made anew wherever it is asked for"
+        )
+    if getattr(sys.modules.get(module), name, None) is not thing:
+        raise UsageError(
+            f"{name} is not found as {name} in {module}: define it at the top of a module or of a "
+            "notebook's cell, not in a function, so that other processes find it too"
+        )
+    return f"{module}:{name}"
+
+
 @contextmanager
 def here() -> Iterator[None]:
     """Modules of the current folder are found as well, as `python -m` would find them."""

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from slategym.envs.names import Registry, UnknownSettingError, UsageError, load_object
+from slategym.envs.names import Registry, UnknownSettingError, UsageError, load_object, path_of
 from slategym.envs.scenarios.pages import PAGES
 from slategym.envs.settings import check_kinds, kinds_of_function
 
@@ -245,32 +245,33 @@ def check_names(
             raise UnknownSettingError(_refusal(name, setting, allowed, fixed))
 
 
-def register_world(name: str, path: str, one_line: str = "") -> None:
+def register_world(name: str, builder: str | Callable[..., World], one_line: str = "") -> None:
     """Add a world in this process; for every process, a package has an entry point.
 
     Args:
         name: such as "Habits-v0".
-        path: "module:function" of its builder.
+        builder: a function that builds it, or its "module:function".
         one_line: what it is.
 
     Raises:
-        UsageError: there is a world of that name.
+        UsageError: there is a world of that name; the function is found by no other process.
     """
+    path = path_of(builder)
     worlds.register(name, WorldEntry(path, one_line or path))
     register_worlds()
 
 
-def register_user_model(name: str, path: str) -> None:
+def register_user_model(name: str, model: str | Callable[..., UserModel[Any]]) -> None:
     """Add a user model in this process; for every process, a package has an entry point.
 
     Args:
         name: such as "weary".
-        path: "module:Class", or of a function that makes one without arguments.
+        model: a class, or a function, that makes one without arguments; or its "module:Name".
 
     Raises:
-        UsageError: there is a user model of that name.
+        UsageError: there is a user model of that name; the class is found by no other process.
     """
-    user_models.register(name, path)
+    user_models.register(name, path_of(model))
 
 
 def find_world(id: str) -> tuple[str, WorldEntry]:

@@ -94,7 +94,7 @@ class Evaluation:
         self.points: list[Evaluated] = []
         size = self.world.population.size
         order_U = torch.arange(size) if size <= sessions else _some(size, sessions)
-        self._user_x = order_U.int().to(self.world.device)
+        self.people = order_U.int().to(self.world.device)
         self._due = every
 
     @property
@@ -126,13 +126,13 @@ class Evaluation:
 
     def _read(self, steps: int) -> Evaluated:
         seeds = [self.agent.of_seed(seed) for seed in self.agent.seeds]
-        parts = torch.split(self._user_x, BATCH)  # type: ignore[no-untyped-call]
+        parts = torch.split(self.people, BATCH)  # type: ignore[no-untyped-call]
         value_x = torch.stack(
             [torch.cat([earned(self.world, one, few, LUCK) for few in parts]) for one in seeds]
         ).mean(0)
         person_U = self.world.population.person
         if person_U is not None:  # several arrivals of a person are one opinion
-            person_x = torch.unique(person_U[self._user_x.long()], return_inverse=True)[1]  # type: ignore[no-untyped-call]
+            person_x = torch.unique(person_U[self.people.long()], return_inverse=True)[1]  # type: ignore[no-untyped-call]
             count_P = torch.bincount(person_x)
             value_x = torch.bincount(person_x, value_x.double()) / count_P
         value = float(value_x.mean())

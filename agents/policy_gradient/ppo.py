@@ -83,33 +83,6 @@ class PPOSettings:
     serve: Literal["mode", "draw", "sharp"] = "mode"  # likeliest slate; drawn as learnt; sharper
 
 
-SARDINE = PPOSettings(
-    num_steps=288_000,
-    num_users=128,
-    rollout=25,
-    epochs=3,
-    minibatch=800,
-    learning_rate=4e-3,
-    gamma=0.9,
-    entropy=0.01,
-    credit="item",
-    serve="sharp",
-)
-"""For the worlds of SARDINE with slates of ten, made with `history_size=20`.
-
-Credit by item decides: among what ten slots earn now and later, the click of one is hardly seen
-when all are credited alike. And slates are drawn: whoever has not clicked yet would be shown the
-same likeliest slate again and again, and never be known. What is served is drawn more sharply than
-what is learnt from. Seed 0 in Bored, 115,200 slates, clicks of 200 people who are in no table:
-
-    learning rate   sharpness 1    1.3    1.7    2.5
-    2e-3                    246    261    266    261
-    4e-3                    264    277    284    265
-
-History of 60 clicks instead of 20 at 2e-3: 195, 198, 209, 214.
-"""
-
-
 class Rollout(NamedTuple):
     """What was shown and what came of it; n = T * B slates of every seed."""
 

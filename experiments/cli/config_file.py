@@ -1,4 +1,4 @@
-"""A training as a file, for `slategym train --config FILE`, and as it was tuned, for `--preset`.
+"""A training as a file, for `slategym train --config FILE`.
 
     agent = "slateq"
     world = "InterestEvolution-v0"
@@ -11,7 +11,8 @@
     [world_settings]
     slate_size = 3
 
-TOML, YAML or JSON, by the file's ending. What the command line says goes before the file. A file
+TOML, YAML or JSON, by the file's ending. What the command line says goes before the file. A preset
+(`experiments/presets`) is such a file; what it says for people is not read. A file
 names registered things only, unless its reader is trusted with more.
 """
 
@@ -20,40 +21,14 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from slategym.envs.names import UsageError, check_registered, load_object
-from slategym.envs.registry import NAMESPACE
+from slategym.envs.names import UsageError, check_registered
+from slategym.experiments.presets import FOR_PEOPLE
 
-
-class Preset(NamedTuple):
-    """Settings that were tuned for an agent in a world."""
-
-    settings: str  # "module:name" of the learner's dataclass; its text says how it was chosen
-    world_settings: Mapping[str, Any]
-    reaches: str  # page with the curve or the figures that it reaches
-
-
-_PPO = "slategym.agents.policy_gradient"
-_PLANNED, _RANKED = "docs/results/planning.md", "docs/results/movielens.md"
-_REMEMBERS, _SARDINE = {"history_size": 20}, "docs/results/sardine.md"
-PRESETS = {  # by agent and world
-    ("plackett-luce", "MovieLens-v0"): Preset(f"{_PPO}.presets:LEARNED_WORLD", {}, _PLANNED),
-    ("plackett-luce", "Log-v0"): Preset(f"{_PPO}.presets:LEARNED_WORLD", {}, _PLANNED),
-    ("proto-sac", "MovieLens-v0"): Preset("slategym.agents.sb3.presets:LEARNED_WORLD", {}, _RANKED),
-    ("proto-sac", "Log-v0"): Preset("slategym.agents.sb3.presets:LEARNED_WORLD", {}, _RANKED),
-    **{
-        (agent, f"Sardine-SlateTopK-{world}-v0"): Preset(settings, _REMEMBERS, _SARDINE)
-        for agent, settings in (
-            ("plackett-luce", f"{_PPO}.ppo:SARDINE"),
-            ("reinforce-topk", f"{_PPO}.presets:SARDINE_REINFORCE"),
-        )
-        for world in ("Bored", "BoredInf")
-    },
-}
 BYTES = 1_000_000  # of a file
 KINDS: dict[str, type] = {
     "agent": str,
@@ -99,6 +74,7 @@ def read_config(path: Path, *, trust: bool = False) -> Config:
     said = _parsed(path)
     if not isinstance(said, dict):
         raise UsageError(f"{path} holds no table of settings; it has {', '.join(KINDS)}")
+    said = {name: value for name, value in said.items() if name not in FOR_PEOPLE}
     for name, value in said.items():
         if name not in KINDS:
             near = get_close_matches(str(name), KINDS, n=1, cutoff=0.4)
@@ -122,26 +98,6 @@ def with_config(pairs: list[str] | None, settings: Mapping[str, Any]) -> list[st
     named = {pair.partition("=")[0] for pair in typed}
     written = [f"{n}={json.dumps(x)}" for n, x in settings.items() if n not in named]
     return [*written, *typed]
-
-
-def find_preset(agent: str, world: str) -> Preset:
-    """What was tuned of that learner in that world. Nothing is imported.
-
-    Raises:
-        UsageError: nothing was; what there is, is named.
-    """
-    found = PRESETS.get((agent, world.removeprefix(NAMESPACE)))
-    if found is None:
-        there = "; ".join(f"{a} in {w}" for a, w in PRESETS)
-        raise UsageError(f"no settings of {agent} were tuned in {world}; presets: {there}")
-    return found
-
-
-def as_config(found: Preset) -> Config:
-    """A preset as what a file says."""
-    settings = load_object(found.settings)
-    own = {each.name: getattr(settings, each.name) for each in fields(settings)}
-    return Config(agent_settings=own, world_settings=found.world_settings)
 
 
 def _check_plain(place: str, value: Any, within: int = 0) -> None:

@@ -20,7 +20,18 @@ from slategym.models.ending import Ended, raise_when_told_to_end
 
 COMMANDS = (  # as in --help
     *("data", "fit", "refit", "evaluate_model", "explain", "worlds", "agents", "studies", "check"),
-    *("validate", "diagnose", "train", "search", "simulate", "compare", "ope", "export", "serve"),
+    *(
+        "validate",
+        "diagnose",
+        "presets",
+        "train",
+        "search",
+        "simulate",
+        "compare",
+        "ope",
+        "export",
+        "serve",
+    ),
     *("benchmark", "report", "app", "doctor", "init"),
 )
 DEVICES = {

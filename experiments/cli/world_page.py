@@ -14,6 +14,7 @@ from slategym.envs.outline import Unread, outline
 from slategym.envs.registry import NAMESPACE, ON_EVERY_PAGE, WorldEntry, find_world
 from slategym.experiments.cli.declared import parameters_of
 from slategym.experiments.cli.docstring import call, meanings, prose, sections
+from slategym.experiments.presets import all_presets, find_preset
 
 SETTINGS = "Args"  # the section of a docstring that is shown as a table
 
@@ -38,6 +39,12 @@ def page(id: str) -> RenderableType:
             parts += prose(section)
     if entry.about:
         parts += ["", Text("This one", style="bold"), Padding(Text(entry.about), (0, 0, 0, 2))]
+    bare = name.removeprefix(NAMESPACE)
+    tuned = [find_preset(agent, world) for world, agent in all_presets() if world == bare]
+    if tuned:
+        parts += ["", Text("Settings that suit it", style="bold")]
+        parts += [Padding(Text(each.summary()), (0, 0, 0, 2)) for each in tuned]
+        parts += [call(f"slategym train {each.agent} --world {bare} --preset") for each in tuned]
     parts += ["", Text("In programs", style="bold")]
     parts += [Padding(Text(said), (0, 0, 0, 2)) for said in ON_EVERY_PAGE]
     parts += ["", Text("Try it", style="bold"), *_examples(name)]

@@ -16,9 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from slategym.agents.policy_gradient import presets as ppo
-from slategym.agents.sb3 import presets as sb3
 from slategym.envs.names import UsageError
+from slategym.experiments.presets import tuned
 from slategym.experiments.studies.ladder import SLOW, ladder
 from slategym.experiments.study import (
     CONTROL_LUCK,
@@ -259,10 +258,10 @@ def _policies(builder: WorldBuilder, capped: bool, bored: bool) -> tuple[str, ..
 
 def _learners(log: Log) -> tuple[Learner, ...]:
     """Those that start from the ranker, as on MovieLens."""
-    corrected = replace(ppo.LEARNED_WORLD, shortlist=min(100, log.num_items))
+    corrected = replace(tuned("plackett-luce", "Log-v0"), shortlist=min(100, log.num_items))
     return ladder(
         Learner("plackett-luce", corrected, cost=2.3e-4),
-        Learner("proto-sac", sb3.LEARNED_WORLD, cost=1.3e-3),
+        Learner("proto-sac", tuned("proto-sac", "Log-v0"), cost=1.3e-3),
     )
 
 

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slategym.agents.policy_gradient import presets as ppo
-from slategym.agents.sb3 import presets as sb3
+from slategym.experiments.presets import tuned
 from slategym.experiments.studies.ladder import SLOW, ladder
 from slategym.experiments.study import (
     CONTROL_LUCK,
@@ -123,8 +122,8 @@ STUDY = Study(
         "myopic",
     ),
     learners=ladder(
-        Learner("plackett-luce", ppo.LEARNED_WORLD, cost=2.3e-4),
-        Learner("proto-sac", sb3.LEARNED_WORLD, cost=1.3e-3),
+        Learner("plackett-luce", tuned("plackett-luce", "MovieLens-v0"), cost=2.3e-4),
+        Learner("proto-sac", tuned("proto-sac", "MovieLens-v0"), cost=1.3e-3),
     ),
     roles=Roles(
         opponent="supervised",

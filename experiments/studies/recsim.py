@@ -12,15 +12,13 @@ these worlds in figures without numbers, and the program prints none, so that no
 from __future__ import annotations
 
 from slategym.agents.bandits.linear import LinearBanditSettings
-from slategym.agents.policy_gradient.ppo import PPOSettings
-from slategym.agents.slateq.agent import SlateQSettings
+from slategym.experiments.presets import tuned
 from slategym.experiments.study import Baseline, Learner, Place, Profile, Roles, Study
 
 EXPLORE, TASTY, LASTING = "InterestExploration", "LongTermSatisfaction", "LTS, sensitivity .1"
 LTS = "LongTermSatisfaction-v0"
 REFERENCES = "slategym.experiments.studies.recsim_references"
-NUM_STEPS = 102_400
-PPO = PPOSettings(num_steps=NUM_STEPS, gamma=0.97)
+PPO = tuned("plackett-luce", LTS)
 
 STUDY = Study(
     name="recsim",
@@ -46,7 +44,7 @@ STUDY = Study(
         Learner("plackett-luce-gamma0", PPO, cost=1e-4, together=True),
         Learner(
             "slateq",
-            SlateQSettings(num_steps=NUM_STEPS, gamma=0.9, scale=10.0),
+            tuned("slateq", "InterestExploration-v0"),
             places=(EXPLORE,),
             cost=1e-4,
             together=True,

@@ -6,9 +6,10 @@ Strings only: nothing heavy is imported before a study is asked for. What a name
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from slategym.envs.names import Registry, load_object
+from slategym.envs.names import Registry, load_object, path_of
 
 if TYPE_CHECKING:
     from slategym.experiments.study import Request, Study
@@ -65,15 +66,16 @@ def find_study(name: str, request: Request) -> Study:
     return made
 
 
-def register_study(name: str, path: str, one_line: str = "") -> None:
+def register_study(name: str, study: str | Callable[[Request], Study], one_line: str = "") -> None:
     """Add a study in this process; for every process, a package has an entry point.
 
     Args:
         name: as on the command line.
-        path: "module:name" of a `Study`, or of a function from a `Request` to one.
+        study: a function from a `Request` to a `Study`, or the "module:name" of it or of a `Study`.
         one_line: what it asks.
 
     Raises:
-        UsageError: there is a study of that name.
+        UsageError: there is a study of that name; the function is found by no other process.
     """
+    path = path_of(study)
     studies.register(name, StudyEntry(path, one_line or path))

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from slategym.agents.bandits.linear import LinearBanditSettings
 from slategym.agents.latent.hac import HacSettings
-from slategym.agents.policy_gradient.ppo import SARDINE
-from slategym.agents.policy_gradient.presets import SARDINE_REINFORCE
 from slategym.agents.sb3.algorithms import StablePPO, StableSAC
+from slategym.experiments.presets import tuned
 from slategym.experiments.study import (
     Baseline,
     Learner,
@@ -26,6 +25,7 @@ from slategym.experiments.study import (
     Study,
 )
 
+BORED = "Sardine-SlateTopK-Bored-v0"
 HISTORY = 20  # clicks that everybody remembers; boredom looks back on ten
 MEASURED = "the authors' program, measured"
 
@@ -38,11 +38,11 @@ STUDY = Study(
         "preferences, earn more than a greedy one that sees them?"
     ),
     places=(
-        Place("Bored", "Sardine-SlateTopK-Bored-v0", {"history_size": HISTORY}),
+        Place("Bored", BORED, {"history_size": HISTORY}),
         Place("BoredInf", "Sardine-SlateTopK-BoredInf-v0", {"history_size": HISTORY}),
         Place(
             "static twin",
-            "Sardine-SlateTopK-Bored-v0",
+            BORED,
             {"history_size": HISTORY, "static": True},
             role="control",
         ),
@@ -65,8 +65,8 @@ STUDY = Study(
         "planner",
     ),
     learners=(  # slates that cost each about as many minutes, some less
-        Learner("plackett-luce", SARDINE, cost=2e-4, together=True),
-        Learner("reinforce-topk", SARDINE_REINFORCE, cost=2e-4, together=True),
+        Learner("plackett-luce", tuned("plackett-luce", BORED), cost=2e-4, together=True),
+        Learner("reinforce-topk", tuned("reinforce-topk", BORED), cost=2e-4, together=True),
         Learner("proto-sac", StableSAC(num_steps=25_000), cost=8e-4),
         Learner("hac", HacSettings(num_steps=25_000), cost=8e-4),
         Learner("linucb", LinearBanditSettings(num_steps=15_000), cost=4e-4),

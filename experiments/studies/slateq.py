@@ -19,6 +19,7 @@ from dataclasses import replace
 import pandas as pd
 
 from slategym.agents.slateq.agent import SlateQSettings
+from slategym.experiments.presets import tuned
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.differences import Difference, cell, metric_of
 from slategym.experiments.statistics.numbers import Numbers
@@ -44,7 +45,7 @@ PAPER = "Ie et al. 2019, arXiv:1905.12767, section 7.2"
 
 # What is known beforehand and would not be elsewhere: interests make the true click odds, and the
 # budget left, the last input, in minutes, is a first guess of what can still be watched.
-HERE = SlateQSettings(choice="given", scale=200.0, prior=21)
+HERE: SlateQSettings = tuned("slateq", WORLD)
 ZERO = replace(HERE, null="zero")
 GIVEN = replace(HERE, null="clicks")
 SHORT = round(0.4 * HERE.num_steps)  # slates where there is no future: less is enough

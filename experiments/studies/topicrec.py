@@ -13,9 +13,8 @@ from dataclasses import replace
 
 from slategym.agents.latent.gems import GemsSettings
 from slategym.agents.latent.hac import HacSettings
-from slategym.agents.policy_gradient.ppo import PPOSettings
-from slategym.agents.policy_gradient.presets import TOPIC_REC_REINFORCE
 from slategym.agents.sb3.proto import topic_rec_settings
+from slategym.experiments.presets import tuned
 from slategym.experiments.study import (
     Learner,
     Place,
@@ -59,8 +58,8 @@ STUDY = Study(
             cost=2e-3,
         ),
         Learner("hac", HacSettings(num_steps=20_000), cost=1.7e-3),
-        Learner("plackett-luce", PPOSettings(num_steps=100_000), cost=4e-4),
-        Learner("reinforce-topk", TOPIC_REC_REINFORCE, cost=2e-4, together=True),
+        Learner("plackett-luce", tuned("plackett-luce", WORLDS[OPEN]), cost=4e-4),
+        Learner("reinforce-topk", tuned("reinforce-topk", WORLDS[OPEN]), cost=2e-4, together=True),
     ),
     roles=Roles(opponent="myopic", reference="capped", control_reference="myopic"),
     rule="slategym.experiments.statistics.oracle:against_oracle",

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from slategym.agents.policy_gradient import presets as ppo
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.scenarios.constants import SCENARIOS
 from slategym.experiments.measure.goodhart import SNAPSHOTS
 from slategym.experiments.measure.plan import Plan, plan_of
 from slategym.experiments.measure.tunings import ranker_of, tunings_for
+from slategym.experiments.presets import tuned
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit
 from slategym.experiments.studies import log
@@ -281,7 +281,7 @@ def study_of(folder: Path, cell: Cell, size: Size, assumed: str) -> Study:
     """
     asked = Request(profile=NAME, log=str(folder), assumptions=assumed)
     found = log.study(asked)
-    learner = Learner("plackett-luce", ppo.LEARNED_WORLD, cost=2.3e-4)
+    learner = Learner("plackett-luce", tuned("plackett-luce", "Log-v0"), cost=2.3e-4)
     learners = (Learner("supervised-refit", cost=5e-4), learner, learner.present_only)
     left_out = () if size.judges else (OTHER_JUDGE,)
     known = {baseline.name for baseline in found.baselines}

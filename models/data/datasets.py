@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slategym.envs.names import Registry, UsageError, load_object, lookup
+from slategym.envs.names import Registry, UsageError, load_object, lookup, path_of
 
 if TYPE_CHECKING:
     from slategym.models.data.log import Log
@@ -136,17 +136,17 @@ data_sets = Registry(
 )
 
 
-def register_data_set(name: str, path: str) -> None:
+def register_data_set(name: str, read: str | Callable[[], Log]) -> None:
     """Add a data set in this process; for every process, a package has an entry point.
 
     Args:
         name: as on the command line.
-        path: "module:function" of a function without arguments that returns a `Log`.
+        read: a function without arguments that returns a `Log`, or its "module:function".
 
     Raises:
-        UsageError: there is a data set of that name.
+        UsageError: there is a data set of that name; the function is found by no other process.
     """
-    data_sets.register(name, DataSet(None, path))
+    data_sets.register(name, DataSet(None, path_of(read)))
 
 
 def load_log(log: str | Path, *, progress: bool = True, source: str | Path | None = None) -> Log:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_agents import Counting
 from small_worlds import learned_world
 
 from slategym.agents.core.supervised import ranker_of
 from slategym.agents.entries import POLICIES
+from slategym.agents.policies import popularity
 from slategym.agents.registry import (
     find_agent,
     load_agent,
@@ -131,7 +133,9 @@ def test_policies_and_learners_of_ones_own(world: World, monkeypatch: pytest.Mon
     assert make_policy("slategym.agents.policies:random", world).name == "random"
     register_policy("mine", "slategym.agents.policies:popularity")
     assert make_policy("mine", world).name == "popularity"
-    register_agent("counting", "small_agents:Counting")
+    register_policy("same", popularity)
+    assert make_policy("same", world).name == "popularity"
+    register_agent("counting", Counting)
     assert find_agent("counting").name == find_agent("small_agents:Counting").name == "counting"
     with pytest.raises(UsageError, match="there is a policy 'mine' already"):
         register_agent("mine", "small_agents:Counting")

@@ -9,7 +9,17 @@ import pytest
 
 from slategym.envs import names
 from slategym.envs.names import UsageError
-from slategym.envs.registry import WORLDS, find_user_model, make_world
+from slategym.envs.registry import (
+    WORLDS,
+    find_user_model,
+    make_world,
+    register_user_model,
+    register_world,
+    user_models,
+    worlds,
+)
+from slategym.envs.users.likes import Likes
+from slategym.envs.worlds.workbench import workbench
 
 
 def test_a_world_is_its_id_and_has_a_page(world_id, world):
@@ -99,3 +109,20 @@ def test_importing_registers_by_name_alone():
         "assert 'InterestEvolution-v0' in gymnasium.registry"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_registered_may_be_the_thing_itself(monkeypatch):
+    monkeypatch.setattr(user_models, "own", dict(user_models.own))
+    monkeypatch.setattr(worlds, "own", dict(worlds.own))
+    register_user_model("fond", Likes)
+    assert find_user_model("fond") is Likes
+    register_world("Bench-v0", workbench, "mine")
+    assert worlds.find("Bench-v0").builder == "slategym.envs.worlds.workbench:workbench"
+
+    class Hidden(Likes):
+        pass
+
+    with pytest.raises(UsageError, match="not in a function, so that other processes find it"):
+        register_user_model("hidden", Hidden)
+    with pytest.raises(UsageError, match="give a class, a function or 'module:Name', got a Likes"):
+        register_user_model("one", Likes())

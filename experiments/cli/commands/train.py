@@ -35,7 +35,8 @@ EPILOG = r"""
 `slategym train slateq --world InterestEvolution-v0 --seeds 4 --tensorboard`\
 `tensorboard --logdir runs`
 
-**As it was tuned in that world; all of a training in a file**\
+**With settings that suit that world, and reach a known curve; all of a training in a file**\
+`slategym presets`\
 `slategym train plackett-luce --world Sardine-SlateTopK-Bored-v0 --preset`\
 `slategym train --config training.toml --seed 3`
 
@@ -80,7 +81,7 @@ def train(
         ),
     ] = None,
     use_preset: Annotated[
-        bool, typer.Option("--preset", help="Take the settings that were tuned in this world.")
+        bool, typer.Option("--preset", help="Take the settings that slategym presets lists.")
     ] = False,
     out: Annotated[
         Path | None,
@@ -123,13 +124,12 @@ def train(
     from slategym.experiments.cli.agent_settings import read_agent_settings
     from slategym.experiments.cli.config_file import (
         Config,
-        as_config,
-        find_preset,
         read_config,
         with_config,
     )
     from slategym.experiments.cli.main import DEVICES, resolve_device
     from slategym.experiments.cli.world_settings import read_settings
+    from slategym.experiments.presets import find_preset
 
     said = Config() if config is None else read_config(config, trust=trust)
     agent, world, device = (
@@ -154,9 +154,8 @@ def train(
     settings = with_config(settings, said.world_settings)
     agent_settings = with_config(agent_settings, said.agent_settings)
     if tuned is not None:
-        base = as_config(tuned)
-        settings = with_config(settings, base.world_settings)
-        kept = {n: x for n, x in base.agent_settings.items() if steps is None or n != "num_steps"}
+        settings = with_config(settings, tuned.world_settings)
+        kept = {n: x for n, x in tuned.agent_settings.items() if steps is None or n != "num_steps"}
         agent_settings = with_config(agent_settings, kept)
     given = read_settings(world, settings)
     own = read_agent_settings(agent, agent_settings, steps)
@@ -178,7 +177,7 @@ def train(
     folder = out or Path("runs") / training.name
     console = plain_console(stderr=True, soft_wrap=True)
     if tuned is not None:
-        console.print(f"settings as tuned there; what they reach: {tuned.reaches}")
+        console.print(tuned.summary(), markup=False)
     if training.finished(folder):
         console.print(f"{folder} is finished; nothing to do")
         return

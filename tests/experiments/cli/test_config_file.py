@@ -1,4 +1,4 @@
-"""A training as a file, and settings as they were tuned."""
+"""A training as a file."""
 
 from __future__ import annotations
 
@@ -10,19 +10,9 @@ import pytest
 from small_agents import Counting
 
 from slategym.agents.entries import POLICIES, PolicyEntry
-from slategym.agents.registry import find_agent
-from slategym.envs.names import UsageError, load_object
-from slategym.envs.registry import find_world
-from slategym.experiments.cli.config_file import (
-    PRESETS,
-    Config,
-    as_config,
-    find_preset,
-    read_config,
-    with_config,
-)
+from slategym.envs.names import UsageError
+from slategym.experiments.cli.config_file import Config, read_config, with_config
 from slategym.experiments.cli.main import answer, build
-from slategym.experiments.cli.world_settings import read_settings
 
 WORLD = "Sardine-SlateTopK-Bored-v0"
 SAID = {
@@ -107,28 +97,3 @@ def test_what_is_typed_goes_before_the_file(capsys: pytest.CaptureFixture[str]) 
     assert "there is no file nope.toml" in capsys.readouterr().err
     assert answer(build, ["train", "counting"]) == 2
     assert "--world is missing" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("agent", "world"), PRESETS)
-def test_every_preset_is_of_its_learner_and_world(agent: str, world: str) -> None:
-    found = PRESETS[agent, world]
-    assert type(load_object(found.settings)) is type(find_agent(agent).default_settings())
-    find_world(world)
-    pairs = [f"{name}={value}" for name, value in found.world_settings.items()]
-    assert read_settings(world, pairs) == found.world_settings
-    assert (Path(__file__).parents[3] / found.reaches).is_file()
-
-
-def test_a_preset_is_what_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="no settings of slateq were tuned in MovieLens-v0; pre"):
-        find_preset("slateq", "MovieLens-v0")
-    from slategym.experiments.measure import training
-
-    asked = []
-    monkeypatch.setattr(training.Training, "run", lambda self, *a, **o: asked.append(self) or 1 / 0)
-    words = ["train", "plackett-luce", "--world", WORLD, "--preset", "--agent-set", "gamma=0.5"]
-    assert answer(build, [*words, "--steps", "128"]) == 1
-    tuned = as_config(find_preset("plackett-luce", WORLD)).agent_settings
-    (one,) = asked
-    assert one.settings == type(one.settings)(**{**tuned, "gamma": 0.5, "num_steps": 128})
-    assert one.world_settings == {"history_size": 20}
