@@ -98,6 +98,8 @@ def test_a_wheel_made_from_a_source_archive_runs_from_an_empty_folder(tmp_path: 
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*.py"):
             assert f"slategym/{path.relative_to(ROOT).as_posix()}" in names
+    for path in [*(ROOT / "experiments").rglob("*.toml"), *ROOT.glob("experiments/cli/starters/*")]:
+        assert f"slategym/{path.relative_to(ROOT).as_posix()}" in names, path.name
     assert {"slategym/__init__.py", "slategym/py.typed"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests/", *(f"{f}/" for f in FOLDERS)))]

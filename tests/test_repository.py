@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 import slategym
+from slategym.experiments.cli.main import answer, build
 
 ROOT = Path(__file__).parents[1]
 LIBRARIES = (  # whose users look for what they know: docs/habits.md
@@ -22,8 +27,59 @@ def test_the_version_is_one() -> None:
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert version == slategym.__version__ == cited["version"]
     sections = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert sections[0] == "Unreleased"
+    assert sections[0] == "Unreleased" and sections[1] == version
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", name) for name in sections[1:])
+    order = [tuple(map(int, name.split("."))) for name in sections[1:]]
+    assert order == sorted(order, reverse=True)
+
+
+def test_the_command_says_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(build, ["--version"]) == 0
+    assert capsys.readouterr().out == f"slategym {slategym.__version__}\n"
+
+
+def release_of(folder: Path, tag: str) -> subprocess.CompletedProcess[str]:
+    """.ci/release.py of a copy of the files that it reads."""
+    command = [
+        sys.executable,
+        str(folder / ".ci" / "release.py"),
+        tag,
+        "--out",
+        str(folder / "out"),
+    ]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_tag_releases_the_section_of_the_changelog(tmp_path: Path) -> None:
+    (tmp_path / ".ci").mkdir()
+    for name in ("pyproject.toml", "CITATION.cff", "CHANGELOG.md", ".ci/release.py"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    version = slategym.__version__
+    assert (done := release_of(tmp_path, f"v{version}")).returncode == 0, done.stderr
+    notes = (tmp_path / "out" / "notes.md").read_text()
+    assert notes.startswith("### ") and "## [" not in notes
+    assert notes.strip() in (ROOT / "CHANGELOG.md").read_text().split(f"## [{version}]")[1]
+    for tag, said in (
+        (version, "a release's tag is vX.Y.Z"),
+        ("v99.0.0", f"the tag says 99.0.0, pyproject.toml says {version}"),
+    ):
+        done = release_of(tmp_path, tag)
+        assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
+    log = (tmp_path / "CHANGELOG.md").read_text()
+    (tmp_path / "CHANGELOG.md").write_text(log.replace(f"## [{version}]", "## [99.0.0]"))
+    assert "CHANGELOG.md says 99.0.0" in release_of(tmp_path, f"v{version}").stderr
+
+
+def test_a_tag_starts_the_release() -> None:
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    said = yaml.load(text, yaml.BaseLoader)  # else "on" is True
+    assert said["on"] == {"push": {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}}
+    runs = [step.get("run", "") for step in said["jobs"]["release"]["steps"]]
+    order = ['release.py "$GITHUB_REF_NAME"', "bash .ci/run", "--build", "gh release create"]
+    places = [next(i for i, run in enumerate(runs) if part in run) for part in order]
+    assert places == sorted(places) and "--notes-file dist/notes.md" in runs[-1]
+    for path in re.findall(r"\.ci/\S+", text):
+        assert (ROOT / path.rstrip(".")).is_file(), path
 
 
 def test_people_find_how_to_take_part() -> None:

@@ -119,10 +119,10 @@ def tuned(agent: str, world: str) -> Any:
 @cache
 def _read(path: Path) -> Preset:
     said = tomllib.loads(path.read_text(encoding="utf-8"))
-    found = said.get("reached")
-    if found is not None:
-        parts = {n: tuple(x) if isinstance(x, list) else x for n, x in found.items()}
-        found = Reached(**parts)
+    found: dict[str, Any] | None = said.get("reached")
+    parts: dict[str, Any] = {}
+    for name, value in (found or {}).items():
+        parts[name] = tuple(value) if isinstance(value, list) else value
     return Preset(
         agent=said["agent"],
         world=said["world"],
@@ -130,5 +130,5 @@ def _read(path: Path) -> Preset:
         world_settings=said.get("world_settings", {}),
         chosen=said["chosen"].strip(),
         page=said.get("page", ""),
-        reached=found,
+        reached=None if found is None else Reached(**parts),
     )

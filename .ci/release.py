@@ -1,0 +1,73 @@
+"""What a tag releases: python .ci/release.py v0.1.0 [--out dist] [--build].
+
+Checks that the tag, pyproject.toml, CITATION.cff and the newest dated section of CHANGELOG.md name
+one version; writes that section to OUT/notes.md, the text of the release's page; with --build also
+the source archive and the wheel beside it. One line and exit code 1 where they disagree. Run by
+.github/workflows/release.yml, and by hand before a tag is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TAG = re.compile(r"v(\d+\.\d+\.\d+)")
+SECTION = re.compile(
+    r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d{2}-\d{2})\n(.*?)(?=^## |\Z)", re.M | re.S
+)
+
+
+def main() -> int:
+    """Check, and write what is released."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tag")
+    parser.add_argument("--out", type=Path, default=Path("dist"))
+    parser.add_argument("--build", action="store_true")
+    asked = parser.parse_args()
+    try:
+        notes = released(asked.tag)
+    except ValueError as error:
+        print(f"not released: {error}", file=sys.stderr)
+        return 1
+    asked.out.mkdir(parents=True, exist_ok=True)
+    (asked.out / "notes.md").write_text(notes, encoding="utf-8")
+    if asked.build:
+        command = [sys.executable, "-m", "build", "--outdir", str(asked.out), str(ROOT)]
+        subprocess.run(command, check=True)
+    print(f"{asked.tag}: {asked.out / 'notes.md'}")
+    return 0
+
+
+def released(tag: str, root: Path = ROOT) -> str:
+    """The changelog's section of that tag.
+
+    Raises:
+        ValueError: a file names another version, or the section is missing or empty.
+    """
+    found = TAG.fullmatch(tag)
+    if found is None:
+        raise ValueError(f"a release's tag is vX.Y.Z, got {tag!r}")
+    version = found[1]
+    stated = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    cited = re.search(r"^version: *[\"']?([\w.]+)", (root / "CITATION.cff").read_text(), re.M)
+    sections = SECTION.findall((root / "CHANGELOG.md").read_text("utf-8"))
+    newest, _, text = sections[0] if sections else ("none", "", "")
+    for where, other in (
+        ("pyproject.toml", stated),
+        ("CITATION.cff", cited[1] if cited else "none"),
+        ("the newest dated section of CHANGELOG.md", newest),
+    ):
+        if other != version:
+            raise ValueError(f"the tag says {version}, {where} says {other}")
+    if not text.strip():
+        raise ValueError(f"CHANGELOG.md says nothing of {version}")
+    return str(text).strip() + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
