@@ -11,7 +11,7 @@ from slategym.experiments.report.words import p_text
 from slategym.experiments.statistics.control import MARGIN, MARGIN_SHARE, SAYS, Controlled
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers
-from slategym.experiments.statistics.words import parts, signed_number
+from slategym.experiments.statistics.words import TRANSFER, parts, signed_number, transferred
 from slategym.experiments.study import Study
 
 
@@ -27,19 +27,23 @@ def differences_section(
         "added in squares, and no less than that of the splits' means; a bootstrap of few seeds "
         "knows little of how they differ."
     )
+    logged = any(d.transfer for d in numbers.differences)
+    transfer = f" Transfer: {TRANSFER}." if logged else ""
     head = ["agent", "minus", "where", "difference", "by training seed"]
     head += ["Student's t"] if few else []
+    head += ["transfer"] if logged else []
     return [
         pictures["differences"],
         table(
             f"Paired differences ({result.study.unit}). Better for: share of (user, seed) pairs "
             "in which the agent's return is higher, ties half. p: two-sided, adjusted by Holm for "
-            f"all {len(numbers.differences)} lines.{student if few else ''}",
+            f"all {len(numbers.differences)} lines.{student if few else ''}{transfer}",
             [*head, "better for", "p"],
             [
                 [
                     *difference_cells(result, d, ledger),
                     *([_student(d, ledger)] if few else []),
+                    *([_transfer(d, ledger)] if logged else []),
                     ledger.estimate(d.chance),
                     _p(d, ledger),
                 ]
@@ -135,6 +139,17 @@ def _student(d: Difference, ledger: Ledger) -> str:
     source = f"{ROWS}: Student's interval of the {d.estimate.source}"
     _, ends = parts(d.estimate.value, d.few.low, d.few.high, sign="+")
     return ledger.number(ends, source)
+
+
+def _transfer(d: Difference, ledger: Ledger) -> str:
+    if d.transfer is None:
+        return ""
+    t = d.transfer
+    source = (
+        f"{ROWS}: {d.estimate.source}, give or take {t.half:.2f}: {t.people:.2f} of people, "
+        f"{t.judges:.2f} between judges and {t.model:.2f} of models, in squares"
+    )
+    return ledger.number(transferred(d), source)
 
 
 def _p(d: Difference, ledger: Ledger) -> Html:

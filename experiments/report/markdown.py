@@ -22,7 +22,7 @@ from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers, Standing
 from slategym.experiments.statistics.stats import RESAMPLES, Estimate
-from slategym.experiments.statistics.words import level
+from slategym.experiments.statistics.words import TRANSFER, level, transferred
 from slategym.experiments.study import Place
 
 
@@ -93,12 +93,18 @@ def _place(result: Result, place: Place, standings: Sequence[Standing]) -> list[
 
 
 def _differences(title: str, found: Sequence[Difference]) -> list[str]:
-    heads = ["learner", "minus", "where", "difference", "Holm's p"]
+    logged = any(d.transfer for d in found)
+    heads = ["learner", "minus", "where", "difference", *(["transfer"] if logged else [])]
     body = [
-        [d.agent, d.baseline, d.place, d.estimate.signed(), p_text(d.adjusted or 0.0)]
+        [
+            *(d.agent, d.baseline, d.place, d.estimate.signed()),
+            *([transferred(d)] if logged else []),
+            p_text(d.adjusted or 0.0),
+        ]
         for d in found
     ]
-    return [f"## {in_markdown(title)}", "", *table(heads, body), ""]
+    note = [f"Transfer: {TRANSFER}.", ""] if logged else []
+    return [f"## {in_markdown(title)}", "", *table([*heads, "Holm's p"], body), "", *note]
 
 
 def table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:

@@ -16,7 +16,7 @@ from slategym.experiments.report.words import p_text
 from slategym.experiments.statistics.attribution import Attribution, names_of
 from slategym.experiments.statistics.numbers import Numbers, one_of
 from slategym.experiments.statistics.stats import Estimate
-from slategym.experiments.statistics.words import level, signed_number
+from slategym.experiments.statistics.words import TRANSFER, level, signed_number, transferred
 from slategym.experiments.study import Place
 
 LOOK: dict[str, Any] = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
@@ -101,16 +101,19 @@ def _short(estimate: Estimate) -> str:
 
 def _differences(result: Result, numbers: Numbers) -> Table:
     title = _text(f"Paired differences ({result.study.unit}) [95 % interval]", "italic")
+    logged = any(d.transfer for d in numbers.differences)
     differences = Table(title=title, caption_justify="left", **LOOK)
     differences.caption = _text(
-        "By seed: lowest to highest. p: adjusted by Holm, the control's apart. Others than the "
+        (f"Transfer: {TRANSFER}. " if logged else "")
+        + "By seed: lowest to highest. p: adjusted by Holm, the control's apart. Others than the "
         "first agent: minus the opponent alone; all are in the report.",
         "dim italic",
     )
     several = any(len(d.by_seed) > 1 for d in numbers.differences + numbers.control)
     for name in ("agent", "minus", "where"):
         differences.add_column(name, overflow="fold")
-    for name in ("difference", *(["by seed"] if several else []), "p"):
+    columns = ["difference", *(["transfer"] if logged else []), *(["by seed"] if several else [])]
+    for name in (*columns, "p"):
         differences.add_column(name, justify="right", no_wrap=True)
     opponent, agent = result.study.roles.opponent, numbers.verdict.agent
     for d in numbers.differences + numbers.control:
@@ -118,7 +121,7 @@ def _differences(result: Result, numbers: Numbers) -> Table:
             continue
         seeds = "..".join(signed_number(end(d.by_seed.values())) for end in (min, max))
         p = "" if d.adjusted is None else p_text(d.adjusted)
-        shown = [seeds] if several else []
+        shown = [*([transferred(d)] if logged else []), *([seeds] if several else [])]
         cells = (d.agent, d.baseline, d.place, d.estimate.signed(), *shown, p)
         differences.add_row(*(_text(cell) for cell in cells))
     return differences

@@ -9,6 +9,7 @@ import pandas as pd
 
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.stats import Cell, Estimate, side_of
+from slategym.experiments.statistics.transfer import Transfer
 from slategym.experiments.statistics.variance import FEW_SEEDS, Interval, t_interval
 from slategym.experiments.study import Place, Study
 
@@ -26,6 +27,7 @@ class Difference:
     chance: Estimate  # probability of improvement
     few: Interval | None = None  # Student's, where there are few seeds or splits, but several
     adjusted: float | None = None  # Holm's p-value among all of its table; None: of no table
+    transfer: Transfer | None = None  # for the world of the log from which this one was learned
 
     @property
     def side(self) -> int:

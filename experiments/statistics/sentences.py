@@ -16,7 +16,7 @@ from slategym.experiments.statistics.attribution import (
     TUNING,
     Attribution,
 )
-from slategym.experiments.statistics.words import SIDES, listed, said, shown
+from slategym.experiments.statistics.words import SIDES, TRANSFER, listed, said, shown, transferred
 from slategym.experiments.study import REFIT, Place, Study
 
 if TYPE_CHECKING:
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from slategym.experiments.statistics.numbers import Numbers
 
 
+CARRIES = {
+    1: "so RL is ahead there as well",
+    0: "so nothing is shown of that world",
+    -1: "so RL is behind there as well",
+}
 ADDS = {1: "clear", 0: "not clear", -1: "clearly a loss"}
 
 
@@ -160,6 +165,12 @@ class Facts:
     def sentences(self, several: bool) -> Iterator[str]:
         """All that is said here; the place is named where there are several."""
         yield (f"{under(self.study, self.place).capitalize()}: " if several else "") + self.sentence
+        if self.world.transfer is not None:
+            opponent = self.study.roles.say(self.study.roles.opponent)
+            yield (
+                f"Against {opponent} {TRANSFER}: {transferred(self.world)}, "
+                f"{CARRIES[self.world.transfer.side]}."
+            )
         found = self.numbers.attribution(self.agent, self.place.name)
         if found is not None:
             yield of_which(self.study, found, self.world)

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from slategym.experiments.statistics.differences import Difference
 
+TRANSFER = (  # what its interval is, for captions
+    "for the world that wrote the log, with the judges' disagreement and the error of models, as "
+    "measured in worlds of known truth, allowed for"
+)
 SIDES = {1: "clearly ahead", 0: "no clear difference", -1: "clearly behind"}
 
 
@@ -116,6 +120,12 @@ def shown(difference: Difference) -> str:
     if difference.side or p is None or not (estimate.above_zero or estimate.below_zero):
         return text
     return f"{text.removesuffix(']')}; adjusted p {p:.3f}]"
+
+
+def transferred(difference: Difference) -> str:
+    """The interval of a difference for the world of the log; "" where there is no log."""
+    found = difference.transfer
+    return "" if found is None else parts(found.value, found.low, found.high, sign="+")[1]
 
 
 def said(difference: Difference) -> str:

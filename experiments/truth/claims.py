@@ -23,12 +23,13 @@ from slategym.experiments.statistics.differences import Difference, metric_of
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.experiments.statistics.stats import Cell as Rows
 from slategym.experiments.statistics.stats import Estimate
+from slategym.experiments.statistics.transfer import calibrated, unexplained
 from slategym.experiments.study import Place, Study
 from slategym.experiments.truth.grid import PRIVILEGED, Part
 
 WINS = "wins"  # the outcome that claims a win of RL that nothing cheaper has
 GREEDY, PLANNER = "greedy", "planner"  # told the truth of the true world
-NORMAL = 1.96  # half of a 95 % interval, in standard deviations
+CELL = ("scenario", "strength", "visits", "seed", "place")  # columns that say whose verdict it is
 NO_HEADROOM = 0.005  # of what greedy earns: less is nothing to plan for
 
 
@@ -103,8 +104,8 @@ def _judged(
     comparisons = pd.DataFrame(
         [
             about
-            | _compared(d, so[pair], numbers, truth, place)
-            | {"judged": _judged_share(pair, numbers, judges)}
+            | _compared(d, so[pair], numbers, truth, place, study.roles.opponent)
+            | {"judged": _judged_share(pair, numbers, judges, study.roles.opponent)}
             for pair, d in learned.items()
             if pair in so
         ]
@@ -183,12 +184,15 @@ def _differences(numbers: Numbers, place: Place) -> dict[tuple[str, str], Differ
 
 
 def _compared(
-    d: Difference, t: Difference, numbers: Numbers, truth: Numbers, place: Place
+    d: Difference, t: Difference, numbers: Numbers, truth: Numbers, place: Place, opponent: str
 ) -> dict[str, Any]:
-    """A difference in the learned world and in the true one, as shares of the opponent's return."""
+    """A difference in the learned world and in the true one, as shares of the opponent's return.
+
+    Of the opponent's, not of the other policy's: shares of what hardly earns are of no size.
+    """
     found: dict[str, Any] = {"agent": d.agent, "baseline": d.baseline}
     for name, one, where in (("learned", d, numbers), ("true", t, truth)):
-        level = abs(where.of(d.baseline).mean[place.name].value)
+        level = abs(where.of(opponent).mean[place.name].value)
         estimate = one.estimate
         found |= {
             name: estimate.value / level,
@@ -200,13 +204,16 @@ def _compared(
     return found
 
 
-def _judged_share(pair: tuple[str, str], numbers: Numbers, judges: Sequence[Place]) -> float:
+def _judged_share(
+    pair: tuple[str, str], numbers: Numbers, judges: Sequence[Place], opponent: str
+) -> float:
     """The same difference before judges, models of other people, mean; NaN where none read it."""
+    earned = numbers.of(opponent).mean
     found = [
-        d.estimate.value / abs(level.value)
+        d.estimate.value / abs(earned[judge.name].value)
         for judge in judges
         for d in [_differences(numbers, judge).get(pair)]
-        if d is not None and (level := numbers.of(d.baseline).mean.get(judge.name)) is not None
+        if d is not None
     ]
     return float(np.mean(found)) if found else float("nan")
 
@@ -313,21 +320,30 @@ class Summary:
     false_wins: Count  # claims "RL wins" where it does not, of cells in which it does not
     missed: Count  # does not claim it where it does, of cells in which it does
     wrong_sign: Count  # of differences that are clear in the learned world
-    coverage: Count  # intervals that hold the true difference, of policies that differ
-    both: Count  # the same, with the luck of the true reading allowed for
-    models: Count  # the same, and how much models of other people differ from the world's
+    coverage: Count  # intervals over people that hold the true difference, where policies differ
+    transfer: Count  # transfer intervals that do, calibrated on other scenarios
+    carried: Count  # of differences clear by the transfer interval, those of the same true sign
+    half: float  # mean half width of transfer intervals, share of the opponent's return
     tau: float  # mean over cells
     regret: float  # mean share of the best policy's true return that is lost by taking the winner
 
 
 def summary(what: str, claims: pd.DataFrame, comparisons: pd.DataFrame) -> Summary:
-    """Of these cells."""
-    keys = ["scenario", "strength", "visits", "seed", "place"]
-    mine = comparisons.merge(claims[keys], on=keys)
+    """Of these cells.
+
+    Args:
+        what: which cells.
+        claims: of these.
+        comparisons: of all cells: transfer intervals are calibrated on other scenarios.
+    """
+    mine = comparisons.merge(claims[list(CELL)], on=list(CELL))
     claimed, so = claims["claim"] == WINS, claims["truth"] == WINS
     clear = mine[mine["learned_side"] != 0]
-    differ = mine[(mine["learned_low"] != mine["learned_high"]) | (mine["true"] != 0)]
+    differ = _differing(mine)
     held = (differ["learned_low"] <= differ["true"]) & (differ["true"] <= differ["learned_high"])
+    there = transfers(comparisons).merge(claims[list(CELL)], on=list(CELL))
+    apart_n, half_n = (there["true"] - there["learned"]).abs(), there["half"]
+    shown = there[there["learned"].abs() > half_n]
     return Summary(
         what,
         len(claims),
@@ -335,36 +351,54 @@ def summary(what: str, claims: pd.DataFrame, comparisons: pd.DataFrame) -> Summa
         Count(int((~claimed & so).sum()), int(so.sum())),
         Count(int((clear["true_side"] == -clear["learned_side"]).sum()), len(clear)),
         Count(int(held.sum()), len(differ)),
-        Count(int(_holds(differ, 0.0).sum()), len(differ)),
-        Count(int(_holds(differ, _between(differ, keys)).sum()), len(differ)),
+        Count(int((apart_n <= half_n).sum()), len(there)),
+        Count(int((shown["true"] * shown["learned"] > 0).sum()), len(shown)),
+        float(half_n.mean()),
         float(claims["tau"].mean()),
         float(claims["regret_share"].mean()),
     )
 
 
-def _holds(differ: pd.DataFrame, between: pd.Series | float) -> pd.Series:
-    """Whether learned and true difference agree within 95 % of the spread of both readings.
+def _differing(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Without policies that show the same slates."""
+    found = comparisons
+    return found[(found["learned_low"] != found["learned_high"]) | (found["true"] != 0)]
 
-    Args:
-        differ: differences with the intervals of both, as shares.
-        between: standard deviation of what is no reading's luck, as a share.
+
+def transfers(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Differences with "half", of a transfer interval that was calibrated on other scenarios.
+
+    Those of scenarios beside which too few differences are there to calibrate on are left out.
     """
-    half = [(differ[f"{x}_high"] - differ[f"{x}_low"]) / 2.0 for x in ("learned", "true")]
-    width = np.sqrt(half[0] ** 2 + half[1] ** 2 + (NORMAL * between) ** 2)
-    found: pd.Series = (differ["learned"] - differ["true"]).abs() <= width
-    return found
+    found = _parts(comparisons)
+    half_n = np.full(len(found), np.inf)
+    for scenario in found["scenario"].unique():
+        own_n = (found["scenario"] == scenario).to_numpy()
+        model = calibrated(found["needed"].to_numpy()[~own_n])
+        luck_n = found["people"] ** 2 + found["judges"] ** 2
+        half_n[own_n] = np.sqrt(luck_n + model**2)[own_n]
+    return found.assign(half=half_n)[np.isfinite(half_n)]
 
 
-def _between(differ: pd.DataFrame, keys: Sequence[str]) -> pd.Series:
-    """How far a judge is from the world, of every difference that its cell's verdict rests on.
+def model_share(comparisons: pd.DataFrame) -> float:
+    """What transfer intervals have to allow for models, of all these cells; infinite of too few."""
+    return calibrated(_parts(comparisons)["needed"].to_numpy())
 
-    Root mean square over the cell's differences: if the true people are to the world's model what
-    the judge's model of other people is, this is how far the truth is to be expected. 0 where no
-    judge read them.
+
+def _parts(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Differing policies, with what transfer intervals consist of: shares of the opponent's return.
+
+    "people": half of the learned interval. "judges": root mean square distance from the judges over
+    the cell's differences, 0 where none read them. "needed": what models must be allowed for, so
+    that the interval holds the true reading.
     """
-    square = (differ["learned"] - differ["judged"]) ** 2
-    mean = square.groupby([differ[key] for key in keys]).transform("mean")
-    return np.sqrt(mean.fillna(0.0))  # type: ignore[no-any-return]
+    found = _differing(comparisons)
+    square = (found["learned"] - found["judged"]) ** 2
+    mean = square.groupby([found[key] for key in CELL]).transform("mean").fillna(0.0)
+    found = found.assign(judges=np.sqrt(mean))
+    people = (found["learned_high"] - found["learned_low"]) / 2.0
+    told = zip(found["learned"], found["true"], people, found["judges"], strict=True)
+    return found.assign(people=people, needed=[unexplained(*one) for one in told])
 
 
 def power(claims: pd.DataFrame) -> Count:

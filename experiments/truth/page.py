@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +20,17 @@ from slategym.experiments.report.page import page, section
 from slategym.experiments.report.report import figure_of, made_with
 from slategym.experiments.report.terminal import LOOK
 from slategym.experiments.runs.progress import duration
+from slategym.experiments.statistics.transfer import MODEL
 from slategym.experiments.statistics.words import share, signed
-from slategym.experiments.truth.claims import PLANNER, WINS, Summary, power, summaries, summary
+from slategym.experiments.truth.claims import (
+    PLANNER,
+    WINS,
+    Summary,
+    model_share,
+    power,
+    summaries,
+    summary,
+)
 from slategym.experiments.truth.units import DEPTH, FUTURES, HANDOVER, WRITER
 from slategym.models.files import atomic_path
 
@@ -35,7 +45,7 @@ QUESTION = (
 )
 HEADS = (
     *("cells", "number", "false “RL wins”", "missed “RL wins”", "wrong sign", "intervals"),
-    *("with both readings' luck", "and models'", "Kendall's tau", "regret"),
+    *("transfer intervals", "clear by them, same sign", "half width", "Kendall's tau", "regret"),
 )
 MEANS = (
     "False: the verdict claims it and the same rule, applied in the true world, does not; of the "
@@ -43,13 +53,14 @@ MEANS = (
     "Wrong sign: of the differences that a verdict rests on (learners and what they are compared "
     "with, tuned and untuned ranker) and that are clear in the learned world, those that are "
     "clear the other way in the true one. Intervals: how many of those differences, as shares of "
-    "what the other earns, lie in the true world within the interval of the learned one; those of"
-    " policies that show the same slates are left out. With both readings' luck: the true "
-    "reading's own interval is allowed for. And models': so is how far a judge, a model of other "
-    "people and another family, is from the world in the differences of that verdict. Kendall's "
-    "tau: of all policies' returns, learned and true, mean over cells. Regret: what is lost in "
-    "the true world by taking the policy that is best in the learned one, as a share of the best "
-    "one's return. Intervals of shares: 95 %, Clopper and Pearson."
+    "what the tuned ranker earns in the same world, lie in the true world within the interval of "
+    "the learned one, which is over people; those of policies that show the same slates are left "
+    "out. Transfer intervals: the same where people, the judges' disagreement and the error of "
+    "models are allowed for, the last as measured on the other scenarios of this table; clear by "
+    "them: whole on one side of zero; half width: mean, as a share of what the ranker earns. "
+    "Kendall's tau: of all policies' returns, learned and true, mean over cells. Regret: what is "
+    "lost in the true world by taking the policy that is best in the learned one, as a share of "
+    "the best one's return. Intervals of shares: 95 %, Clopper and Pearson."
 )
 UNITS = (
     "Differences to the tuned supervised ranker as shares of what it earns; headroom, the planner "
@@ -96,9 +107,15 @@ def sentences(grid: Grid) -> Iterator[str]:
     yield (
         f"Over all {whole.cells} verdicts: false “RL wins” {whole.false_wins}; missed "
         f"“RL wins” {whole.missed}; wrong sign {whole.wrong_sign}; intervals that hold the "
-        f"truth {whole.coverage}, {whole.both} with the true reading's own luck, {whole.models} "
-        "where intervals allow for what models of other people say as well."
+        f"truth {whole.coverage} over people alone, {whole.transfer} as transfer intervals, "
+        "calibrated on other scenarios."
     )
+    model = model_share(grid.comparisons)
+    if math.isfinite(model):
+        yield (
+            f"Over all these cells transfer intervals have to allow {100 * model:.0f} % of what "
+            f"the ranker earns for models; reports of logs allow {100 * MODEL:.0f} %."
+        )
     yield (
         f"Rankings: Kendall's tau {whole.tau:.2f} between learned and true world; the policy that "
         f"the learned world likes best loses {100 * whole.regret:.1f} % of the best one's true "
@@ -119,8 +136,9 @@ def _line(found: Summary) -> list[str]:
         str(found.missed),
         str(found.wrong_sign),
         str(found.coverage),
-        str(found.both),
-        str(found.models),
+        str(found.transfer),
+        str(found.carried),
+        "" if math.isnan(found.half) else f"{100 * found.half:.0f} %",
         f"{found.tau:.2f}",
         f"{100 * found.regret:.1f} %",
     ]

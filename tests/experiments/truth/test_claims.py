@@ -13,9 +13,11 @@ from slategym.experiments.truth.claims import (
     _judged_share,
     binomial_interval,
     kendall,
+    model_share,
     power,
     summaries,
     summary,
+    transfers,
 )
 
 
@@ -67,19 +69,39 @@ def test_counts_of_a_small_grid() -> None:
     assert (found.missed.number, found.missed.of) == (1, 2)
     assert (found.wrong_sign.number, found.wrong_sign.of) == (1, 2)
     assert (found.coverage.number, found.coverage.of) == (1, 3)
-    assert (found.both.number, found.both.of) == (1, 3)
-    assert (found.models.number, found.models.of) == (2, 3)  # Ads: .2 of 1.96 * .1 and both lucks
+    assert (found.transfer.of, np.isnan(found.half)) == (0, True)  # too few to calibrate on
     assert found.tau == 0.5 and found.regret == pytest.approx(0.1)
 
 
-def test_the_true_readings_own_luck_is_allowed_for() -> None:
-    """A difference beside the learned interval, but within the luck of both readings."""
-    beside = compared("News", (0.2, 0.1, 0.3, 1), 0.308, 1)
-    found = summary("all", CLAIMS, pd.DataFrame([beside | {"judged": 0.2}]))
-    assert (found.coverage.number, found.both.number, found.models.number) == (0, 1, 1)
-    far = compared("News", (0.2, 0.1, 0.3, 1), 0.4, 1) | {"judged": np.nan}
-    unread = summary("all", CLAIMS, pd.DataFrame([far]))
-    assert (unread.both.number, unread.models.number) == (0, 0)  # no judge: nothing is added
+def test_transfer_intervals_are_calibrated_on_other_scenarios() -> None:
+    """Thirty differences need .3 of models, but for those of one scenario, which need .6."""
+    alike, other = (
+        [
+            compared(name, (0.2, 0.1, 0.3, 1), 0.2 + apart, 1, strength=float(n)) | {"judged": 0.2}
+            for n in range(30)
+        ]
+        for name, apart in (("News", np.hypot(0.1, 0.3)), ("Ads", np.hypot(0.1, 0.6)))
+    )
+    both = pd.DataFrame([*alike, *other])
+    found = transfers(both).groupby("scenario")["half"].first()
+    assert found["Ads"] == pytest.approx(np.hypot(0.1, 0.3))  # as News needs it, .1 is of people
+    assert found["News"] == pytest.approx(np.hypot(0.1, 0.6))
+    assert transfers(pd.DataFrame(alike)).empty  # no other scenario
+    assert model_share(both) == pytest.approx(0.6)
+    ads = claims_of(*(("Ads", float(n), "wins", "wins", 1.0) for n in range(30)))
+    held = summary("Ads", ads, both)
+    assert (held.transfer.number, held.transfer.of, held.coverage.number) == (0, 30, 0)
+    news = claims_of(*(("News", float(n), "wins", "wins", 1.0) for n in range(30)))
+    wide = summary("News", news, both)
+    assert (wide.transfer.number, wide.carried.of) == (30, 0)  # held, and nothing is clear
+    assert wide.half == pytest.approx(np.hypot(0.1, 0.6))
+
+
+def test_policies_with_the_same_slates_do_not_calibrate() -> None:
+    same = compared("Shop", (0.0, 0.0, 0.0, 0), 0.0, 0)
+    lines = [compared("News", (0.2, 0.1, 0.3, 1), 0.3, 1, strength=float(n)) for n in range(30)]
+    mixed = pd.DataFrame([*lines, *([same] * 60), compared("Ads", (0.2, 0.1, 0.3, 1), 0.4, 1)])
+    assert set(transfers(mixed)["scenario"]) == {"Ads"}  # beside News is one other
 
 
 def test_what_a_judge_says_is_a_share_of_what_the_other_earns_there() -> None:
@@ -87,12 +109,13 @@ def test_what_a_judge_says_is_a_share_of_what_the_other_earns_there() -> None:
     rows = episode_rows(gains={k: {"plackett-luce": v} for k, v in gains.items()})
     numbers = numbers_of(rows, AGENTS[:1])
     judges = study(AGENTS[:1]).of_role("judge")
-    found = _judged_share(("plackett-luce", "supervised"), numbers, judges)
+    pair = ("plackett-luce", "supervised")
+    found = _judged_share(pair, numbers, judges, "supervised")
     read = rows[(rows["variant"] == "judge") & (rows["group"] == "evaluation")]
     mean = read.groupby("policy")[metric_of(read)].mean()
     assert found == pytest.approx(mean["plackett-luce"] / mean["supervised"] - 1.0)
     assert found != pytest.approx(0.0)
-    assert np.isnan(_judged_share(("plackett-luce", "nobody"), numbers, judges))
+    assert np.isnan(_judged_share(("plackett-luce", "nobody"), numbers, judges, "supervised"))
 
 
 def test_power_is_of_cells_with_something_to_plan_for() -> None:

@@ -1,0 +1,109 @@
+"""A difference for the world that a log is of: an interval that allows for a model that is wrong.
+
+An interval over people says how far the difference would be from itself before other people *of the
+learned world*. The world that wrote the log is another one. Three things lie between, added in
+squares:
+
+1. people: the interval's own reach;
+2. judges: how far the world's differences are from those before its judges, models of other people
+   and, where a study has them so, of other families; root mean square over the place's differences;
+3. what no model knows: `MODEL`, a share of what the opponent earns. It cannot be learned from a
+   log. It was measured in worlds of known truth, as the least share with which so many of their
+   verdicts' differences, read before a few hundred people of the world that wrote the log, lie in
+   their intervals (`benchmark truth`), and is tested on scenarios on which it was not measured.
+
+That a reader's log is to its learned world as scenarios are to theirs is an assumption. Sessions of
+two worlds differ in length, so that all is in shares of what the opponent earns in the same world.
+
+Source: Vovk et al. 2005, Algorithmic Learning in a Random World, section 2.2 (split conformal
+prediction: the quantile of n calibrating scores is the ceil((n + 1) * level)-th smallest).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+LEVEL = 0.95  # of calibrating differences, as of every interval
+MODEL = 0.25  # of what the opponent earns; see docs/results/truth.md
+MEASURED = "slategym benchmark truth --profile quick --seeds 1"  # command that measures it
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """The interval of a difference for the world of the log, and what it consists of, reward."""
+
+    value: float
+    people: float  # half width over people of the learned world
+    judges: float  # root mean square distance from the judges' differences
+    model: float  # what no model knows
+
+    @property
+    def half(self) -> float:
+        """Half its width."""
+        return math.sqrt(self.people**2 + self.judges**2 + self.model**2)
+
+    @property
+    def low(self) -> float:
+        """Its lower end."""
+        return self.value - self.half
+
+    @property
+    def high(self) -> float:
+        """Its upper end."""
+        return self.value + self.half
+
+    @property
+    def side(self) -> int:
+        """1: above zero for the log's world too; -1: below; 0: not shown."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+def transfer_of(
+    value: float, half: float, judges: float, opponent: float, model: float = MODEL
+) -> Transfer:
+    """For a difference of the learned world.
+
+    Args:
+        value: of the difference, reward.
+        half: half of its interval over people, reward.
+        judges: root mean square distance of the place's differences from the judges', reward.
+        opponent: what the opponent earns in the same world, reward.
+        model: share of that which no model knows.
+
+    >>> found = transfer_of(3.0, 0.3, 0.4, 10.0, model=0.12)
+    >>> round(found.half, 3), found.side
+    (1.3, 1)
+    """
+    return Transfer(value, half, judges, model * abs(opponent))
+
+
+def unexplained(learned: float, true: float, half: float, judges: float) -> float:
+    """The least `model` with which the interval of a learned difference holds the true one, shares.
+
+    >>> round(unexplained(0.20, 0.07, 0.03, 0.04), 3), unexplained(0.20, 0.18, 0.03, 0.0)
+    (0.12, 0.0)
+    """
+    return math.sqrt(max(0.0, (true - learned) ** 2 - half**2 - judges**2))
+
+
+def calibrated(needed: Sequence[float], level: float = LEVEL) -> float:
+    """The share that enough calibrating differences need; infinite where they are too few.
+
+    >>> calibrated([0.1] * 18 + [0.3]), calibrated([0.1] * 5)
+    (0.3, inf)
+    """
+    place = math.ceil((len(needed) + 1) * level)
+    return float(np.sort(needed)[place - 1]) if place <= len(needed) else math.inf
+
+
+def root_mean_square(values: Sequence[float]) -> float:
+    """0 of none.
+
+    >>> root_mean_square([3.0, -3.0]), root_mean_square([])
+    (3.0, 0.0)
+    """
+    return float(np.sqrt(np.mean(np.square(values)))) if len(values) else 0.0
