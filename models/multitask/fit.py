@@ -314,27 +314,35 @@ class Fit:
         if part.first:
             optimizer.zero_grad()
         if grams is not None:
-            grams.append(Gradients(weighted, [*model.named_parameters()]).gram())
-        self.balance.backward(weighted, self._parameters())
+            grams.append(Gradients(weighted, self._own).gram())
+        self.balance.backward(weighted, self._parameters)
         self._beside_heads(asked, generator)
         if not part.last:
             return {head: float(loss.detach()) for head, loss in losses.items()}
         penalty = None if self.text is None else self.text.penalty()
         if penalty is not None:
             penalty.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), training.clip)
-        if self.text is not None:
-            nn.utils.clip_grad_norm_([p for _, p in self.text.named_parameters()], training.clip)
+        nn.utils.clip_grad_norm_([p for _, p in self._own], training.clip)
+        if self._of_text:
+            nn.utils.clip_grad_norm_([p for _, p in self._of_text], training.clip)
         optimizer.step()
         self.balance.after(lambda: self._again(asked))
         return {head: float(loss.detach()) for head, loss in losses.items()}
 
+    @cached_property
+    def _own(self) -> list[tuple[str, nn.Parameter]]:
+        """The network's parameters by name, looked up once: torch walks through all its modules."""
+        return list(self.model.named_parameters())
+
+    @cached_property
+    def _of_text(self) -> list[tuple[str, nn.Parameter]]:
+        """Those of the encoder that learns with it."""
+        return [] if self.text is None else list(self.text.named_parameters())
+
+    @property
     def _parameters(self) -> list[tuple[str, nn.Parameter]]:
         """All that the losses move, by name."""
-        own = list(self.model.named_parameters())
-        if self.text is None:
-            return own
-        return own + [(f"text.{name}", p) for name, p in self.text.named_parameters()]
+        return self._own + [(f"text.{name}", p) for name, p in self._of_text]
 
     def _losses(
         self, asked: _Asked, text_ND0: Tensor | None, table: ItemTable | None = None
@@ -343,7 +351,10 @@ class Fit:
         model, sequences = self.model, self.sequences
         if table is None:
             table = model.item_table(items_of(sequences, asked.batch, asked.targets), text_ND0)
-        query = requests(model, table, sequences, asked.windows, asked.batch, asked.known)
+        apart = model.settings.chain == "none"  # a chain asks of what was passed over, too
+        query = requests(
+            model, table, sequences, asked.windows, asked.batch, asked.known, apart=apart
+        )
         click = ClickLoss(self.training.losses, self.click_weight_E)
         return task_losses(model, table, query, sequences, asked.targets, self.weights, click)
 
@@ -379,7 +390,7 @@ class Fit:
         free: list[nn.Parameter] = []
         scales: list[nn.Parameter] = []
         scaled = self.model.scales
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self._own:
             is_matrix = parameter.dim() > 1 and name != "item_bias_YN"
             (scales if name in scaled else decayed if is_matrix else free).append(parameter)
         training = self.training
@@ -392,7 +403,7 @@ class Fit:
         if scales:
             groups.append({"params": scales, "weight_decay": 0.0, "peak": SCALES_RATE})
         if self.text is not None:
-            tuned = [parameter for _, parameter in self.text.named_parameters()]
+            tuned = [parameter for _, parameter in self._of_text]
             peak = self.text.settings.rate
             groups.append({"params": tuned, "weight_decay": training.weight_decay, "peak": peak})
         return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -67,6 +67,16 @@ class Targets:
     # (x, N) or (x, A) bool, items that cannot be the next: met before and not met again, or the
     # target itself among the sampled; None: none
     barred_xA: Tensor | None
+
+    def rows(self, at_x: Tensor) -> Targets:
+        """Some of them."""
+        return replace(
+            self,
+            row_x=self.row_x[at_x],
+            negative_xC=self.negative_xC[at_x],
+            free_xC=self.free_xC[at_x],
+            barred_xA=None if self.barred_xA is None else self.barred_xA[at_x],
+        )
 
 
 def batch_targets(
@@ -206,6 +216,10 @@ def task_losses(
         losses[click.signal.name] = click_loss(
             click, click_xC, label_xC, used_xC, row_x, sequences.position_E[row_x]
         )
+    if query.clicked is not None:  # of the rest no value is known, and nothing of them came next
+        took_x = (clicked_x > 0).nonzero()[:, 0]
+        query, targets = query.clicked, targets.rows(took_x)
+        row_x, item_x, clicked_x = row_x[took_x], item_x[took_x], clicked_x[took_x]
     for m, task in enumerate(others, start=1):
         name = task.signal.name
         if weights[name] and model.settings.chain == "esmm" and task.signal.kind == "binary":

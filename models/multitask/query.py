@@ -39,6 +39,7 @@ class Query:
     state: Tensor  # (x, D) from `EventSequence.query`
     sums: Tensor | None = None  # (x, T, N) of co-occurrence tables; None: none are read
     values: Values | None = None  # None: no wide part
+    clicked: Query | None = None  # of the rows with a click alone; None: not set apart
 
     def at_items(self, at_A: Tensor) -> Query:
         """The same where items of a table are but these rows of it."""

@@ -44,6 +44,8 @@ def requests(
     windows: Windows,
     batch: Batch,
     known: Known,
+    *,
+    apart: bool = False,
 ) -> Query:
     """What is asked for every real row of the windows, in row-major order.
 
@@ -54,17 +56,31 @@ def requests(
         windows: of it.
         batch: their tensors.
         known: of their users.
+        apart: whether the rows with a click are set apart, where there are others: they alone have
+            values and something that came next. The whole then knows no values.
     """
     state_xD = queries(model, table, sequences, batch)[batch.real_BR]
+    row_x = batch.row_BR[batch.real_BR]
+    took_x = clicked_rows(sequences, row_x) if apart else None
     values = None
     if model.wide is not None:
         assert known.described is not None, "a model with a wide part needs described rows"
-        feature_xX, expected_xV = known.described.at(batch.row_BR[batch.real_BR])
+        of_x = row_x if took_x is None else row_x[took_x]
+        feature_xX, expected_xV = known.described.at(of_x)
         values = RowValues(model.wide(feature_xX, expected_xV, model.tasks[1:]))
     sums = None
     if known.tables is not None:
         sums = sums_before(known, known.tables, sequences, windows, batch, table.id_A)
-    return Query(state_xD, sums, values)
+    if took_x is None:
+        return Query(state_xD, sums, values)
+    few = Query(state_xD[took_x], None if sums is None else sums[took_x], values)
+    return Query(state_xD, sums, clicked=few)
+
+
+def clicked_rows(sequences: Sequences, row_x: Tensor) -> Tensor | None:
+    """Which of these rows have a click, int64; None: all."""
+    clicked_x = sequences.click_E[row_x] > 0
+    return None if bool(clicked_x.all()) else clicked_x.nonzero()[:, 0]
 
 
 def queries(model: MultiTaskBert, table: ItemTable, sequences: Sequences, batch: Batch) -> Tensor:

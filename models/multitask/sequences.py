@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -175,12 +176,12 @@ class Sequences:
         """U."""
         return len(self.first_U)
 
-    @property
+    @cached_property
     def base_U(self) -> Tensor:
         """First position of each user, (U,) int64."""
         return self.first_click_U + torch.arange(self.num_users, device=self.user_E.device)
 
-    @property
+    @cached_property
     def position_E(self) -> Tensor:
         """The position from which each row is predicted, (E,) int64, never falling."""
         return self.base_U[self.user_E] + self.order_E

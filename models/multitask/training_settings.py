@@ -90,3 +90,7 @@ class TrainingSettings:
         """
         most = max(FEWEST, MOST_ROWS // max(1, num_rows))
         return replace(self, epochs=min(self.epochs, most))
+
+    def may_refit(self, num_rows: int) -> bool:
+        """Whether training a second time on about as many rows keeps within MOST_ROWS in all."""
+        return 2 * self.epochs * num_rows <= MOST_ROWS

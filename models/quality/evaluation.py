@@ -29,7 +29,7 @@ from slategym.models.multitask.scores import (
     platt_of,
 )
 from slategym.models.multitask.sequences import Bools, Ints, Sequences
-from slategym.models.multitask.train import FORMAT, TrainingSettings, read_about, train_multitask
+from slategym.models.multitask.train import TrainingSettings, format_of, read_about, train_multitask
 from slategym.models.quality.anchors import (
     Anchors,
     fit_anchors,
@@ -69,10 +69,10 @@ class Recipe:
     sentence: str
 
     def for_rows(self, num_rows: int) -> Recipe:
-        """The same for so many training rows: where these call for fewer epochs, once is enough."""
+        """The same for so many training rows: fewer epochs, and once, where there are many."""
         training = self.training.for_rows(num_rows)
-        if training == self.training:
-            return self
+        if not self.refit or training.may_refit(num_rows):
+            return replace(self, training=training)
         return Recipe(training, refit=False, sentence=STOPPED)
 
 
@@ -420,7 +420,7 @@ class Evaluation:
         """Everything that a model of this split depends on."""
         return [
             *(self.log.sha256, self.settings, training, self.recipe.refit),
-            *(self.seed, FORMAT, self.device),
+            *(self.seed, format_of(self.log), self.device),
         ]
 
     def _words(self, label: str) -> str:

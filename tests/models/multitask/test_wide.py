@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -16,12 +17,13 @@ from slategym.envs.types import Arrival, Context
 from slategym.models.data.log import Log
 from slategym.models.multitask.crossfit import cross_fit, describe
 from slategym.models.multitask.incremental import StateEncoder
+from slategym.models.multitask.losses import batch_targets, task_losses
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.requests import Known, requests
-from slategym.models.multitask.sequences import Sequences, windows_before
+from slategym.models.multitask.sequences import Sequences, plan_epoch, windows_before
 from slategym.models.multitask.train import train_multitask
 from slategym.models.multitask.training_settings import TrainingSettings
-from slategym.models.tasks import tasks_of
+from slategym.models.tasks import head_weights, tasks_of
 
 SMALL = MultiTaskSettings(width=16, feedforward=32, max_history=30)
 TRAINING = TrainingSettings(epochs=2, batch_events=200, warmup_steps=4)
@@ -211,3 +213,47 @@ def test_doubt_falls_with_what_was_seen(model: MultiTaskBert, log: Log) -> None:
     assert bool((known < unknown).all()) and float(known.min()) > 0
     with pytest.raises(UsageError, match="unknown regressed signal 'clik'"):
         encoder.doubt(encoder.read(arrival), "clik", id_1C)
+
+
+@pytest.mark.parametrize("passed_over", [3, 1], ids=["some", "all"])
+def test_rows_set_apart_give_the_losses_and_gradients_of_all_rows(
+    model: MultiTaskBert, log: Log, passed_over: int
+) -> None:
+    """Of a row without a click no value is known, and nothing of it came next."""
+    model = deepcopy(model).requires_grad_()
+    events = log.events.copy()
+    known_E = np.isin(events["user"], range(20))
+    events.loc[np.flatnonzero(known_E)[::passed_over], "click"] = np.float32(0)
+    sequences = Sequences.from_log(replace(log, events=events))
+    rows = np.arange(sequences.num_rows)
+    length_U = sequences.prefix_lengths(known_E)
+    (windows, *_) = plan_epoch(sequences, length_U, 31, 10_000, np.random.default_rng(0))
+    batch, known = sequences.batch(windows), Known.of(model, sequences, rows)
+    limit_B = sequences.clicks_U[batch.user_B]
+    targets = batch_targets(sequences, batch, limit_B, 2, torch.Generator().manual_seed(0))
+    found = []
+    for apart in (False, True):
+        model.zero_grad()
+        table = model.item_table()
+        query = requests(model, table, sequences, windows, batch, known, apart=apart)
+        losses = task_losses(model, table, query, sequences, targets, head_weights(model.tasks, {}))
+        torch.stack(list(losses.values())).sum().backward()
+        found.append((losses, {n: p.grad for n, p in model.named_parameters() if p.grad is not None}))
+    assert query.clicked is not None
+    assert len(query.clicked.state) == int(sequences.click_E[targets.row_x].sum()) < len(query.state)
+    (losses, gradients), (apart_losses, apart_gradients) = found
+    torch.testing.assert_close(apart_losses, losses)
+    for name, gradient in gradients.items():
+        other = apart_gradients.get(name, torch.zeros_like(gradient))
+        torch.testing.assert_close(other, gradient, atol=1e-6, rtol=1e-4, msg=name)
+
+
+def test_rows_that_all_have_a_click_are_not_set_apart(model: MultiTaskBert, log: Log) -> None:
+    """Logs of clicks alone train as they always did."""
+    sequences = Sequences.from_log(log)
+    rows = sequences.click_Q.numpy()[:20]
+    known = Known.of(model, sequences, rows)
+    for _, windows in windows_before(sequences, rows, 30, 20):
+        batch = sequences.batch(windows)
+        query = requests(model, model.item_table(), sequences, windows, batch, known, apart=True)
+        assert query.clicked is None and query.values is not None

@@ -113,7 +113,13 @@ def test_other_data_are_another_model(evaluate, tiny_log):
 def test_many_rows_are_met_less_often_and_once(tiny_log, monkeypatch):
     few = Evaluation(tiny_log, "time", progress=False)
     assert few.recipe == evaluation.RECIPES["time"] and few.recipe.refit
-    monkeypatch.setattr(training_settings, "MOST_ROWS", 3 * int(few.split.train.sum()))
+    num_rows, epochs = int(few.split.train.sum()), few.recipe.training.epochs
+    monkeypatch.setattr(training_settings, "MOST_ROWS", 2 * epochs * num_rows)
+    assert Evaluation(tiny_log, "time", progress=False).recipe == few.recipe
+    monkeypatch.setattr(training_settings, "MOST_ROWS", 2 * epochs * num_rows - 1)
+    once = Evaluation(tiny_log, "time", progress=False).recipe
+    assert once.training == few.recipe.training and not once.refit
+    monkeypatch.setattr(training_settings, "MOST_ROWS", 3 * num_rows)
     many = Evaluation(tiny_log, "time", progress=False)
     assert many.recipe.training.epochs == 3 and not many.recipe.refit
     assert "refitted" in few.protocol() and "refitted" not in many.protocol()
