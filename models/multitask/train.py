@@ -223,7 +223,9 @@ def train_multitask(
         )
         names = report_to if team.first else ()
         told = open_reporters(names, folder, label, about["training"])
-        stands = partial(write_status, folder / BEGUN, {"format": about["format"], "spec": about["spec"]})
+        stands = partial(
+            write_status, folder / BEGUN, {"format": about["format"], "spec": about["spec"]}
+        )
         telling_first = telling(stands) if team.first else nullcontext()
         with telling_first, EpochBar(label, training.epochs, progress and team.first, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)

@@ -238,9 +238,13 @@ def test_rows_set_apart_give_the_losses_and_gradients_of_all_rows(
         query = requests(model, table, sequences, windows, batch, known, apart=apart)
         losses = task_losses(model, table, query, sequences, targets, head_weights(model.tasks, {}))
         torch.stack(list(losses.values())).sum().backward()
-        found.append((losses, {n: p.grad for n, p in model.named_parameters() if p.grad is not None}))
+        found.append(
+            (losses, {n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+        )
     assert query.clicked is not None
-    assert len(query.clicked.state) == int(sequences.click_E[targets.row_x].sum()) < len(query.state)
+    assert (
+        len(query.clicked.state) == int(sequences.click_E[targets.row_x].sum()) < len(query.state)
+    )
     (losses, gradients), (apart_losses, apart_gradients) = found
     torch.testing.assert_close(apart_losses, losses)
     for name, gradient in gradients.items():
