@@ -53,6 +53,7 @@ EVALUATION_LUCK, CONTROL_LUCK, SELECTION_LUCK = 1_001, 1_005, 1_004
 LUCK = 3  # of studies whose people are made up: their users are out of any training's reach
 FIRST_USER = 600_000  # of the evaluation users, on whom nothing was trained and no setting chosen
 MOST_SEEDS = 100
+SUPPORTED = "supported"  # as a name of assumptions: those that the log itself speaks for
 WORDS = Words()
 REFIT = "supervised-refit"  # the ranker trained further on the slates of its own rounds
 CALLED = {
@@ -277,6 +278,7 @@ class Study:
     content: str = ""  # hash of a log that may change under its name; "": it may not
     recipe: str = "log"  # of its worlds: "log" or "movielens"
     assumptions: str = "mild"  # of its worlds, by name
+    supported: str = ""  # assumptions that its log speaks for, by name; "": nobody asked it
     slates: int | None = None  # K, where it may be chosen: `slate_size` of every world
     sweep: Sweep | None = None
     published: tuple[Published, ...] = ()
@@ -411,6 +413,23 @@ class Study:
         )
         return replace(self, places=places, slates=slate_size)
 
+    def named(self, names: str) -> tuple[str, ...]:
+        """Assumptions by names with commas; "supported" is what the log speaks for.
+
+        Raises:
+            UsageError: "supported", of a study that does not ask its log.
+        """
+        found = [name.strip() for name in names.split(",") if name.strip()]
+        if SUPPORTED in found:
+            if not self.supported:
+                raise UsageError(
+                    f"--assumptions {SUPPORTED} is for the study log, not for {self.name}: name "
+                    "what is assumed, as mild,lasting"
+                )
+            at, others = found.index(SUPPORTED), [name for name in found if name != SUPPORTED]
+            found = list(dict.fromkeys([*others[:at], self.supported, *others[at:]]))
+        return tuple(found)
+
     def under(self, names: tuple[str, ...], learners: Mapping[str, tuple[str, ...]]) -> Study:
         """The same study under assumptions of these names; the first stand in its own places.
 
@@ -509,8 +528,7 @@ class Request:
             study = study.with_slates(self.slate_size)
         further = lookup("profile", self.profile, study.profiles).assumptions
         if self.assumptions is not None:
-            names = tuple(name.strip() for name in self.assumptions.split(",") if name.strip())
-            return study.under(names or (study.assumptions,), {})
+            return study.under(study.named(self.assumptions) or (study.assumptions,), {})
         if not further:
             return study
         return study.under((study.assumptions, *further), {} if self.agents else further)

@@ -11,7 +11,7 @@ not have (topics, several signals, slates) is left out, which the report says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from slategym.experiments.study import (
     CONTROL_LUCK,
     EVALUATION_LUCK,
     SELECTION_LUCK,
+    SUPPORTED,
     Learner,
     Place,
     Profile,
@@ -31,13 +32,13 @@ from slategym.experiments.study import (
     Study,
     Sweep,
 )
+from slategym.experiments.validation.evidence import kept_supported
 from slategym.models.data.log import Log
 from slategym.models.simulator.assumptions import Assumptions, find_assumptions
 from slategym.models.simulator.builder import WorldBuilder, builder_of
 from slategym.models.simulator.world import LOG, read_objective
 
 WORLD, JUDGE = "slategym/Log-v0", "slategym/Log-Judge-v0"
-ASSUMED = "mild"  # where nobody says otherwise
 HEADROOM_USERS = 200  # on whom the headroom is read
 CLASSICS = ("ease", "transitions")
 STRENGTHS = (0.0, 2.0, 4.0, 8.0)  # of boredom, at which everybody is read, log-odds
@@ -91,11 +92,14 @@ def study(request: Request) -> Study:
         raise UsageError("the study log needs a log: its folder, or the name of a data set")
     where = _whole(request.log)
     builder = builder_of(where, LOG)
-    name = (request.assumptions or ASSUMED).partition(",")[0].strip()  # others: `Request.of`
-    assumed, log = find_assumptions(name), builder.log
+    log, asked = builder.log, [name.strip() for name in (request.assumptions or "").split(",")]
+    said = kept_supported(log)
+    name = said if asked[0] in ("", SUPPORTED) else asked[0]  # the others: `Request.of`
+    assumed = find_assumptions(name)
     _check_objective(log, request)
-    capped = len(log.topic_names) > 1 and builder.default_slate > 1
-    bored = len(log.topic_names) > 1 and assumed.bores
+    topics = len(log.topic_names) > 1
+    capped = topics and builder.default_slate > 1
+    bored = topics and assumed.bores
     words = log.words
     boredom = assumed.boredom if bored and request.profile != "smoke" else None
     sweep = None if boredom is None else Sweep("boredom", "Boredom strength", "log-odds", boredom)
@@ -110,14 +114,14 @@ def study(request: Request) -> Study:
             *_places(where, name, request, boredom),
             *_swept(where, name, request, sweep, capped),
         ),
-        policies=_policies(builder, capped, bored),
+        policies=_policies(builder, capped, topics, bored),
         learners=_learners(log),
         roles=Roles(
             opponent="supervised",
             reference="rule-aware" if bored else "myopic",
             others=(
                 *(("supervised-capped",) if capped else ()),
-                *(("history-rule",) if bored else ()),
+                *(("history-rule",) if topics else ()),
                 "ease",
             ),
             control_reference="myopic",
@@ -129,12 +133,13 @@ def study(request: Request) -> Study:
                 "myopic": "the best slate of the moment",
             },
         ),
-        profiles=PROFILES,
+        profiles=PROFILES if bored else _without_boredom(),
         headroom=HEADROOM_USERS,
         unit=f"reward per {words.session}",
         log=where,
         content=log.sha256,
         assumptions=name,
+        supported=said,
         slates=builder.default_slate,
         sweep=sweep,
         words=words,
@@ -142,19 +147,27 @@ def study(request: Request) -> Study:
             ("who fits what", "A the world, B ranker and state, J the judge: nobody in two"),
             ("who is read", "J's people, in groups: calibration, selection, evaluation, control"),
             ("who trains", "arrivals of A's and B's people"),
-            ("assumptions", f"{name}: what no log shows; see “What it rests on”"),
+            ("assumptions", _assumed_of(name, said)),
         ),
         remarks=_remarks(),
         left_out=tuple(_left_out(builder, assumed, request.profile == "smoke")),
     )
-    if len(log.topic_names) > 1:
-        return found
-    return replace(found, profiles=_without_assumptions(found.profiles))
+    return found
 
 
-def _without_assumptions(profiles: Mapping[str, Profile]) -> dict[str, Profile]:
-    """Of a log without topics, of which nobody can tire."""
-    return {name: replace(profile, assumptions={}) for name, profile in profiles.items()}
+def _without_boredom() -> dict[str, Profile]:
+    """Of a log that has no topics, or shows that nobody tires of them: no set in which they do."""
+    return {name: replace(profile, assumptions={}) for name, profile in PROFILES.items()}
+
+
+def _assumed_of(name: str, said: str) -> str:
+    """Why these assumptions: a line of the protocol."""
+    seen = "see “What it rests on”"
+    if name != said:
+        return f"{name}, as asked for; the log itself speaks for {said}; {seen}"
+    if said == "mild":
+        return f"{name}: the log speaks of boredom with topics, or cannot tell; {seen}"
+    return f"{name}: as far as the log speaks of boredom and impatience, it shows no more; {seen}"
 
 
 def _whole(log: str) -> str:
@@ -244,15 +257,17 @@ def _swept(
                 yield replace(place, role="sweep", of="world", policies=policies)
 
 
-def _policies(builder: WorldBuilder, capped: bool, bored: bool) -> tuple[str, ...]:
+def _policies(builder: WorldBuilder, capped: bool, topics: bool, bored: bool) -> tuple[str, ...]:
     """The whole ladder, as far as the log allows it."""
     found = ["random", "popularity", *CLASSICS, "supervised-untuned", "supervised"]
     if capped:
         found += ["supervised-capped", "supervised-quota"]
     if builder.default_slate > 1:
         found += ["supervised-mmr", "supervised-dpp"]
+    if topics:
+        found.append("history-rule")
     if bored:
-        found += ["history-rule", "rule-aware"]
+        found.append("rule-aware")
     return (*found, "myopic")
 
 

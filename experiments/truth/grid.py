@@ -16,13 +16,12 @@ from slategym.experiments.presets import tuned
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit
 from slategym.experiments.studies import log
-from slategym.experiments.study import Learner, Place, Profile, Request, Study
+from slategym.experiments.study import SUPPORTED, Learner, Place, Profile, Request, Study
 from slategym.experiments.truth.units import FIRST, FOLDER, HANDOVER, WRITER
 
 NAME = "truth"
 STRENGTHS = {"none": 0.0, "mild": 0.4, "strong": 1.0}  # by what tables call them
 VISITS = {"1k": 1_000, "10k": 10_000, "100k": 100_000}
-SUPPORTED = "supported"  # assumptions: those that the log itself speaks for
 LADDER = (*("random", "popularity", "supervised-untuned", "supervised", "history-rule", "myopic"),)
 WHOLE_LADDER = (
     *("random", "popularity", "ease", "transitions", "supervised-untuned", "supervised"),

@@ -27,6 +27,7 @@ from slategym.experiments.validation.resampling import DRAWS
 from slategym.experiments.validation.rows import logged_rows
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
+from slategym.models.files import kept
 
 LONGEST = 200  # slates of a visit that are read
 MEMORY = 5  # slates back that count as lately
@@ -35,6 +36,7 @@ DRAWN = 100  # slates' worth of weight, below which weighing says nothing
 SPREAD = 1.01  # of propensities, largest over smallest, up to which slates count as drawn alike
 FIRST = 2  # slates whose variety is held against how long the visit then lasts
 SURE, FEWEST = 0.05, 30  # adjusted p; people, below which nothing is said
+READING = "supported@1"  # changes where another answer follows from the same log
 Floats = NDArray[np.float64]
 
 
@@ -148,12 +150,23 @@ def supported(log: Log, seed: int = 0) -> str:
         "mild" where the log speaks of boredom, or cannot tell; "impatience" where only visits end
         for want of clicks; "none" where the log shows neither.
     """
-    found = {trace.name: trace for trace in evidence(log, seed).traces}
+    return supported_by(evidence(log, seed))
+
+
+def supported_by(said: Evidence) -> str:
+    """The assumptions that this evidence speaks for, by name."""
+    found = {trace.name: trace for trace in said.traces}
     exposure, impatience = found[EXPOSURE], found[IMPATIENCE]
     if exposure.figure is None or (exposure.clear and exposure.figure < 0):
         return "mild"
     sooner = impatience.p is not None and impatience.p < SURE and (impatience.figure or 0.0) > 0
     return "impatience" if impatience.figure is None or sooner else "none"
+
+
+def kept_supported(log: Log) -> str:
+    """What `supported` says of the log, read once for its content."""
+    name: str = kept("evidence/supported", [READING, log.sha256], lambda: supported(log))
+    return name
 
 
 def _exposure(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:

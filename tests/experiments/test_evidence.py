@@ -117,6 +117,7 @@ def test_the_command_reads_a_log_and_says_what_is_next(
     said = capsys.readouterr().out
     assert said.startswith("Yes: what was shown lately")
     assert "--assumptions none,mild,lasting" in said
+    assert "so worlds learned from it assume: mild" in said
     assert answer(build, ["diagnose", str(folder), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["something"] is True and len(document["traces"]) == len(traces.NAMES)

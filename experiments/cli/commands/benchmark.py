@@ -79,7 +79,8 @@ def benchmark(
     assumptions: Annotated[
         str | None,
         typer.Option(
-            help="What no log shows of people, by name, as mild,lasting (studies of logs)."
+            help="What no log shows of people, by name, as mild,lasting; supported: what the log "
+            "speaks for (studies of logs)."
         ),
     ] = None,
     splits: Annotated[

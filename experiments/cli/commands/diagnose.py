@@ -156,14 +156,15 @@ def diagnose_log(
 ) -> None:
     """Say what a log shows, and what looking ahead is worth in the worlds learned from it."""
     from slategym.experiments.runs.store import write_json
-    from slategym.experiments.validation.evidence import evidence
+    from slategym.experiments.validation.evidence import evidence, supported_by
     from slategym.models.data.datasets import load_log
     from slategym.models.simulator.assumptions import find_assumptions
 
     for assumed in assumptions:
         find_assumptions(assumed)
     found = evidence(load_log(name), seed)
-    document = {"log": name, "seed": seed, **found.to_json()}
+    said = supported_by(found)
+    document = {"log": name, "seed": seed, **found.to_json(), "supported": said}
     if assumptions:
         document["headroom"] = _headroom_of(name, assumptions, users, seed, rollouts)
     if out is not None:
@@ -178,6 +179,7 @@ def diagnose_log(
         typer.echo(f"  {mark:11}  {trace.name}: {trace.said}")
         if trace.wanted:
             typer.echo(f"  {'':11}  to know: {trace.wanted}")
+    typer.echo(f"so worlds learned from it assume: {said}")
     for assumed, read in document.get("headroom", {}).items():
         typer.echo(f"  {assumed}: {read['sentence']}")
     if not assumptions:

@@ -30,6 +30,8 @@ from slategym.experiments.runs.store import open_store
 from slategym.experiments.runs.units import closure
 from slategym.experiments.studies.log import STRENGTHS, study
 from slategym.experiments.study import SELECTION_LUCK, Learner, Request, Study
+from slategym.experiments.validation.evidence import supported
+from slategym.models.data.datasets import load_log
 from slategym.models.simulator.assumptions import find_assumptions
 
 LEARNERS = (Learner("linucb", LinearBanditSettings(num_steps=64, num_users=4)),)
@@ -73,7 +75,8 @@ def small(made: Study) -> Study:
 
 
 def test_the_study_follows_from_the_log(shop: Path) -> None:
-    made = study(Request(log=str(shop), objective=(("click", 1.0), ("dwell", 0.01))))
+    weights = (("click", 1.0), ("dwell", 0.01))
+    made = study(Request(log=str(shop), objective=weights, assumptions="mild"))
     assert made.title.startswith("shop: ") and "products" in made.question
     assert made.unit == "reward per visit" and made.words.topic == "category"
     assert made.slates == 4
@@ -88,8 +91,27 @@ def test_the_study_follows_from_the_log(shop: Path) -> None:
     assert not any("categories" in line for line in made.left_out)
 
 
-def test_the_strength_of_boredom_is_swept_where_it_is_assumed(shop: Path, clicks: Path) -> None:
+def test_by_default_is_assumed_what_the_log_speaks_for(shop: Path, clicks: Path) -> None:
+    said = supported(load_log(str(shop)))
+    assert said not in ("mild", "lasting")  # nobody in the made shop tires of a category
     made = study(Request(log=str(shop)))
+    assert made.assumptions == said
+    assert {place.settings["assumptions"] for place in made.places} == {said}
+    assert [profile.assumptions for profile in made.profiles.values()] == [{}, {}, {}]
+    names = [baseline.name for baseline in made.baselines]
+    assert "history-rule" in names and "rule-aware" not in names
+    request = Request(log=str(shop), assumptions="lasting,supported")
+    both = request.of(study(request))
+    assert {p.settings["assumptions"] for p in both.of_role("open")} == {"lasting", said}
+    asked = dict(study(Request(log=str(shop), assumptions="mild")).settings)
+    assert f"the log itself speaks for {said}" in asked["assumptions"]
+    assert study(Request(log=str(clicks))).assumptions == "mild"  # it cannot tell
+    with pytest.raises(UsageError, match="--assumptions supported is for the study log"):
+        request.of(replace(made, supported=""))
+
+
+def test_the_strength_of_boredom_is_swept_where_it_is_assumed(shop: Path, clicks: Path) -> None:
+    made = study(Request(log=str(shop), assumptions="mild"))
     own = find_assumptions("mild").boredom
     assert made.sweep is not None and made.sweep.value == made.place("world").strength == own
     swept = made.of_role("sweep")
@@ -103,7 +125,7 @@ def test_the_strength_of_boredom_is_swept_where_it_is_assumed(shop: Path, clicks
     stronger = study(Request(log=str(shop), assumptions="lasting:boredom=8"))
     assert stronger.sweep is not None and stronger.sweep.value == 8.0
     for request in (
-        Request("smoke", log=str(shop)),
+        Request("smoke", log=str(shop), assumptions="mild"),
         Request(log=str(shop), assumptions="habit"),
         Request(log=str(clicks)),
     ):
@@ -135,7 +157,9 @@ class Ran:
 
     def __init__(self, log: Path, out: Path, splits: int | None = None) -> None:
         self.screen, self.told = io.StringIO(), io.StringIO()
-        self.request = Request("smoke", out, users=8, log=str(log), splits=splits)
+        self.request = Request(
+            "smoke", out, users=8, log=str(log), splits=splits, assumptions="mild"
+        )
         made = small(study(self.request))
         smoke = replace(made.profiles["smoke"], validated=8)
         self.study = replace(made, profiles={"smoke": smoke})
