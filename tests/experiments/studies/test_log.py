@@ -201,7 +201,7 @@ def test_the_world_is_held_against_its_log_before_anything_is_learned(ran: Ran, 
     assert summary["objections"] == (["world"] if failed else [])
     assert ("Objection, under mild" in summary["verdict"]) == bool(failed)
     assert plan_of(study(ran.request), ran.request).validations == {}  # a look takes no such time
-    quick = replace(ran.request, profile="quick")
+    quick = replace(ran.request, profile="quick", assumptions="mild,lasting")
     assert set(plan_of(study(quick), quick).validations) == {"world", "world-lasting"}
 
 
