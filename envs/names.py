@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar, final
 V = TypeVar("V")
 
 LISTED = 12  # names in a message, at most
+SHOWN = 80  # letters of a name that is none, at most
 
 
 IMPORTED = re.compile(r"[\w.]+:[\w.]+")  # what names code; nothing else is ever imported
@@ -57,7 +58,8 @@ def lookup(kind: str, name: str, table: Mapping[str, V]) -> V:
     if len(known) > LISTED:
         listed = near or known[:LISTED]
         known = [*listed, f"... ({len(known)} in all)"]
-    raise UsageError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
+    shown = name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
+    raise UsageError(f"unknown {kind} {shown!r}{hint} Known: {', '.join(known)}")
 
 
 def load_object(path: str) -> Any:

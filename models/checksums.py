@@ -16,6 +16,8 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Literal
 
+from slategym.models.plain_file import SETTINGS, whats_wrong
+
 SUFFIX = ".sha256"
 ASIDE = ".damaged"
 OWN = "checksum"  # key of a JSON file's own checksum
@@ -105,6 +107,8 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         Damaged: it is no JSON object, or its checksum is another. FileNotFoundError: no such file.
     """
+    if wrong := whats_wrong(path, SETTINGS):
+        raise Damaged(f"{path} {wrong}")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -148,7 +152,7 @@ def inside(folder: Path, name: str) -> Path:
         Damaged: the name leads out of the folder.
     """
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise Damaged(f"{folder} names {name!r}, which lies outside of it")
     return path
 

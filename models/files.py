@@ -46,7 +46,8 @@ def check_not_home(path: Path) -> Path:
     Raises:
         UsageError: it is `home`, or lies in it.
     """
-    whole, cache = path.expanduser().resolve(), home().resolve()
+    # of a link to itself Path.resolve makes a RuntimeError, which realpath leaves to who opens it
+    whole, cache = (Path(os.path.realpath(each)) for each in (path.expanduser(), home()))
     if whole == cache or cache in whole.parents:
         raise UsageError(
             f"{path} lies in {cache}, where slategym keeps models and data; choose another place"

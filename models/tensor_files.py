@@ -84,7 +84,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[st
     """
     new = _new(path)
     sweep(new)
-    write_tensors(new, tensors, notes)
+    write_tensors(new, tensors, {**notes, "status": "training"})
     if path.is_file():
         os.replace(path, previous(path))
     os.replace(new, path)

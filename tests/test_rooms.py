@@ -23,14 +23,15 @@ STOREYS = {
     "models": Storey(
         core={
             **{name: () for name in ("hashes", "metrics", "statistics", "hub", "terms")},
-            **{name: () for name in ("checksums", "console", "ending", "finite")},
+            **{name: () for name in ("console", "ending", "finite", "plain_file")},
+            "checksums": ("plain_file",),
             "files": ("checksums", "hashes"),
             "status": ("checksums", "ending", "files"),
             "tensor_files": ("checksums", "files"),
             "tasks": ("metrics", "statistics"),
             "taste": ("metrics", "statistics", "tasks"),
-            "assets": ("checksums", "console", "ending", "files", "hashes"),
-            "data": ("assets", "files", "hashes"),
+            "assets": ("checksums", "console", "ending", "files", "hashes", "plain_file"),
+            "data": ("assets", "checksums", "files", "hashes", "plain_file"),
             "text": ("assets", "checksums", "console", "files", "hashes"),
             # what classics and the wide part of the network both know of a log's rows
             "closed_form": ("data", "statistics"),

@@ -344,10 +344,11 @@ class Agent(ABC):
         folder.mkdir(parents=True, exist_ok=True)
         flat = {name: x.detach().cpu().contiguous() for name, x in self.weights().items()}
         with atomic_path(folder / WEIGHTS) as path:
-            save_file(flat, path)
+            save_file(flat, path, metadata={"format": "pt"})
         values = {
             **self._about(about or {}),
             "format": FORMAT,
+            "status": "finished",
             "sha256": {WEIGHTS: sha256_of(folder / WEIGHTS)},
         }
         with atomic_path(folder / ABOUT) as path:

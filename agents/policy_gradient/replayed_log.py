@@ -20,6 +20,7 @@ from slategym.agents.core.rollout import RolloutBuffer
 from slategym.envs import engine
 from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, Session, World
+from slategym.models.plain_file import check_file
 
 
 class ReplayedLog(NamedTuple):
@@ -78,7 +79,7 @@ def replayed(
 
 def _read(world: World, path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Items and clicks (T, B, K), -1 after the end; log-propensities (T, B); who (B,), (B,)."""
-    log = pd.read_parquet(path)
+    log = pd.read_parquet(check_file(path))
     if (log["propensity"] >= 1.0).all():
         raise UsageError(
             f"the policy of {path} did not draw its slates, so that nothing can be told of others; "

@@ -38,6 +38,7 @@ LONG_AGO = 10_000  # age of an event before this visit, slates
 MOST = 10_000  # entries of a list in a request
 LATEST = 1e11  # unix seconds
 FIELDS = ("user", "events", "visit", "now", "slates", "shown", "earlier")
+ABOUT = "policy.json"
 RUNTIMES = {"torch": "policy.pt", "onnxruntime": "policy.onnx"}
 Request = Mapping[str, Any]
 Row = dict[str, Any]  # one user's inputs by name, nested lists
@@ -54,21 +55,21 @@ class Policy:
             runtime: "torch" or "onnxruntime"; None: the first that is installed and has a program.
 
         Raises:
-            ValueError: there is no program for it; the program was altered.
+            ValueError: there is no program for it; the program or policy.json was altered.
         """
         folder = Path(folder)
-        self.about = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
-        for name, stated in self.about.get("sha256", {}).items():
-            with (folder / Path(name).name).open("rb") as file:
-                if file_digest(file, "sha256").hexdigest() != stated:
-                    raise ValueError(f"{folder}: {name} was altered; export the policy again")
-        if "num_items" not in self.about:
-            raise ValueError(f"{folder} was exported by an older slategym; export the policy again")
-        self.inputs = {x["name"]: x for x in self.about["inputs"]}
+        self.about = _about(folder)
+        try:
+            _check_programs(folder, self.about.get("sha256", {}))
+            self.inputs = {x["name"]: x for x in self.about["inputs"]}
+            log = self.about["log"]
+            self._reader = _Plain(self.about) if log is None else _Keys(log, self.inputs)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{folder / ABOUT} describes no policy ({error!r}); export it again"
+            ) from error
         self.runtime = _runtime(folder) if runtime is None else runtime
         self._run = _program(folder, self.runtime, self.inputs)
-        log = self.about["log"]
-        self._reader = _Plain(self.about) if log is None else _Keys(log, self.inputs)
 
     def __call__(self, requests: Sequence[Request]) -> list[list[Any]]:
         """Items, best first, a slate per request: keys where there is a log, else numbers.
@@ -244,6 +245,31 @@ class _Keys:
             known = value is not None and value == value
             values.append(_number(value, name, signal["low"], high) if known else math.nan)
         return values
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    """What `policy.json` says."""
+    path = folder / ABOUT
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}); export the policy again") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is missing or describes no policy; export it again")
+    if "num_items" not in found:
+        raise ValueError(f"{folder} was exported by an older slategym; export the policy again")
+    return found
+
+
+def _check_programs(folder: Path, stated: Mapping[str, str]) -> None:
+    """Hold the programs against what `policy.json` says; nothing is read that is no file."""
+    for name, expected in stated.items():
+        path = folder / Path(name).name
+        if not path.is_file():
+            raise ValueError(f"{path} is missing; export the policy again")
+        with path.open("rb") as file:
+            if file_digest(file, "sha256").hexdigest() != expected:
+                raise ValueError(f"{folder}: {name} was altered; export the policy again")
 
 
 def _runtime(folder: Path) -> str:

@@ -112,8 +112,8 @@ def read_policy(folder: str | Path, runtime: str | None = None) -> Policy:
     """
     try:
         return Policy(folder, runtime)
-    except (ValueError, KeyError, OSError) as error:
-        raise UsageError(str(error)) from error
+    except (ValueError, OSError, RuntimeError) as error:  # of torch.jit.load, with its C++ lines
+        raise UsageError(str(error).strip().splitlines()[0]) from error
 
 
 def service(policy: Policy, together: int = TOGETHER) -> Any:

@@ -15,8 +15,10 @@ from slategym import __version__
 from slategym.envs.names import UsageError, lookup
 from slategym.experiments.runs.errors import DEFECTS, describe
 from slategym.experiments.runs.memory import keep_freed_memory
+from slategym.models.checksums import Damaged
 from slategym.models.console import plain_console
 from slategym.models.ending import Ended, raise_when_told_to_end
+from slategym.models.plain_file import is_of_paths
 
 COMMANDS = (  # as in --help
     *("data", "fit", "refit", "evaluate_model", "explain", "worlds", "agents", "studies", "check"),
@@ -175,7 +177,7 @@ def _explain(error: BaseException) -> int:
         line, code = _typer_line(error), 2
     elif isinstance(error, TyperError):
         line = _typer_line(error)
-    elif isinstance(error, UsageError):
+    elif isinstance(error, UsageError | Damaged) or is_of_paths(error):
         line, code = describe(error), 2
     elif isinstance(error, DEFECTS):
         line = f"a defect of slategym: {describe(error)}; --debug shows where"

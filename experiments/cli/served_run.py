@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ from slategym.agents.core.files import ABOUT, read_about
 from slategym.agents.registry import find_entry, folder_and_seed
 from slategym.envs.names import UsageError
 from slategym.experiments.measure.acted import STUDY, SUMMARY, acting, open_place
+from slategym.models.checksums import read_json
 
 POLICY = "policy.json"
 PROGRAMS = {"torch": "policy.pt", "onnxruntime": "policy.onnx"}
@@ -40,7 +40,7 @@ def exported_in(run: str, runtime: str = "") -> Path | None:
     inside = folder / "export"
     if not ((folder / ABOUT).is_file() and (inside / POLICY).is_file()):
         return None
-    kept, said = read_about(folder), json.loads((inside / POLICY).read_text(encoding="utf-8"))
+    kept, said = read_about(folder), read_json(inside / POLICY)
     trained = {"seed": kept["seeds"][0] if seed is None else seed, "steps": kept["steps"]}
     same = {"seed": said.get("seed"), "steps": said.get("slates_of_training")} == trained
     there = any((inside / name).is_file() for name in wanted)

@@ -29,6 +29,7 @@ from slategym.envs.observation import read
 from slategym.envs.registry import make_world
 from slategym.envs.types import World
 from slategym.experiments.measure.slate_log import ABOUT, FORMAT, SEEN, SEEN_LAST
+from slategym.models.plain_file import check_file
 
 Array = NDArray[Any]
 
@@ -83,7 +84,7 @@ def read_slates(path: Path | str) -> LoggedSlates:
     """
     path = Path(path)
     try:
-        table = pyarrow.parquet.read_table(path)
+        table = pyarrow.parquet.read_table(check_file(path))
         about = json.loads((table.schema.metadata or {}).get(ABOUT, b"{}"))
     except (pyarrow.ArrowInvalid, ValueError) as error:
         raise UsageError(f"{path} is no log of slates: {error}") from error

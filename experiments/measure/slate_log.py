@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from slategym.envs import engine
 from slategym.envs.context import field
 from slategym.envs.observation import show
 from slategym.envs.types import Items, Outcome, Session, World
+from slategym.experiments.runs.store import check_place
 from slategym.experiments.runs.unnamed_file import unnamed_file
 
 ABOUT = b"slategym"  # key of the file's metadata
@@ -254,24 +254,3 @@ def writing(
     check_place(path)
     with unnamed_file(path) as file, SlateLog(world, file, about, observations) as log:
         yield log
-
-
-def check_place(path: Path) -> None:
-    """Make the folder of that file.
-
-    Args:
-        path: of a file to be written later.
-
-    Raises:
-        OSError: in one line, if nothing can be written there, or it is a folder.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise OSError(
-            f"cannot write slates into {path.parent}: {error.strerror}; choose another folder"
-        ) from error
-    if path.is_dir():
-        raise OSError(f"cannot write slates to {path}: it is a folder; choose another name")

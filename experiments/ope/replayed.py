@@ -25,6 +25,7 @@ from slategym.envs.types import Observation, World
 from slategym.experiments.measure.slate_log import ABOUT
 from slategym.experiments.ope.slates import LoggedSlates, from_rows
 from slategym.models.data.description import PROPENSITIES
+from slategym.models.plain_file import check_file
 
 COLUMNS = ("user", "item", "time", "slate_id", "position", "visit", "step", "action", "click")
 
@@ -36,7 +37,7 @@ def read_slates(path: Path) -> tuple[pd.DataFrame, Mapping[str, Any]]:
         UsageError: it is no such file.
     """
     try:
-        file = pyarrow.parquet.ParquetFile(path)
+        file = pyarrow.parquet.ParquetFile(check_file(path))
     except (OSError, pyarrow.ArrowException) as error:
         raise UsageError(f"{path}: cannot be read as Parquet: {error}") from error
     about = json.loads((file.schema_arrow.metadata or {}).get(ABOUT, b"{}"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from slategym.experiments.report.markup import Html, element, join
 from slategym.experiments.report.svg import palette
+from slategym.experiments.runs.store import FORMAT
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # no request can leave
 CSS = """
@@ -158,6 +159,7 @@ def page(
             element("meta", charset="utf-8"),
             element("meta", name_="viewport", content_="width=device-width, initial-scale=1"),
             element("meta", http_equiv="Content-Security-Policy", content_=POLICY),
+            element("meta", name_="slategym", content_=f"format {FORMAT}: finished"),
             element("link", rel="icon", href="data:,"),
             element("title", title),
             element("style", Html(CSS + palette(join(body)))),

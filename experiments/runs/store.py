@@ -33,6 +33,7 @@ from slategym.models.checksums import (
 )
 from slategym.models.files import atomic_path, check_not_home, is_temporary
 from slategym.models.hashes import as_json
+from slategym.models.plain_file import PlaceError, place_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ def write_parquet(frame: pd.DataFrame, path: Path, stamp: Mapping[str, Any] | No
     import pyarrow.parquet
 
     arrow = pyarrow.Table.from_pandas(frame, preserve_index=False)
-    values = {"format": FORMAT, **(stamp or {})}
+    values = {"format": FORMAT, "status": "finished", **(stamp or {})}
     notes = {**(arrow.schema.metadata or {}), STAMP: json.dumps(values).encode()}
     with atomic_path(path) as temporary:
         pyarrow.parquet.write_table(
@@ -78,11 +79,13 @@ def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def write_json(value: Any, path: Path) -> None:
-    """A JSON file, whole or not at all.
+    """A JSON file, whole or not at all; an object says format and status, "finished" if not else.
 
     Raises:
         ValueError: on NaN or infinity; write None for a number that does not exist.
     """
+    if isinstance(value, dict):
+        value = {"format": FORMAT, "status": "finished", **value}
     _write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", path)
 
 
@@ -247,9 +250,28 @@ def check_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OSError(
-            f"cannot write results into {folder}: {error.strerror}; choose another folder"
+        raise place_error(
+            error, f"cannot write results into {folder}: {error.strerror}; choose another folder"
         ) from error
+
+
+def check_place(path: Path) -> None:
+    """Make the folder of a file that can be written there.
+
+    Args:
+        path: of a file to be written later.
+
+    Raises:
+        OSError: in one line, if nothing can be written there, or it is a folder. UsageError: it
+            lies in the cache of models.
+    """
+    check_folder(path.parent)
+    try:
+        whole = path.is_dir()
+    except OSError as error:  # such as a name that is too long
+        raise place_error(error, f"cannot write to {path}: {error.strerror}") from error
+    if whole:
+        raise PlaceError(f"cannot write to {path}: it is a folder; choose another name")
 
 
 def _is_result(path: Path) -> bool:

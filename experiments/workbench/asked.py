@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slategym.agents.core.files import ABOUT, read_about
-from slategym.agents.registry import find_policy
+from slategym.agents.registry import find_policy, folder_and_seed
 from slategym.envs.names import UsageError
 from slategym.envs.registry import find_world
 from slategym.experiments.measure.acted import STUDY, acting, open_place
@@ -58,7 +58,8 @@ def asked_of(
         UsageError: there is nothing of that name; there is no such policy.
     """
     for policy in policies:
-        find_policy(policy)
+        if find_policy(policy) is None:  # a folder
+            read_about(folder_and_seed(policy)[0])
     if not name:
         name = world or DEFAULT
     folder = Path(name)

@@ -40,6 +40,7 @@ from slategym.models.assets.sources import (
 )
 from slategym.models.console import plain_console
 from slategym.models.files import atomic_path, home, make_folder
+from slategym.models.plain_file import PlaceError
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +216,8 @@ def fetch(name: str, *, progress: bool = True, source: str | Path | None = None)
                     logger.warning("%s was damaged (%s) and is fetched anew", folder, damage)
                 return folder
     hint = "" if own else f"; or name a copy of your own, a folder or zip file, in {variable}"
-    raise OSError(f"could not fetch {name}: tried {'; '.join(failures)}{hint}")
+    kind = PlaceError if own else OSError
+    raise kind(f"could not fetch {name}: tried {'; '.join(failures)}{hint}")
 
 
 def _find(folder: Path, asset: Asset) -> bool:

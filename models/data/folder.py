@@ -16,6 +16,7 @@ import pandas as pd
 
 from slategym.envs.names import UsageError
 from slategym.envs.types import Column
+from slategym.models.checksums import FINISHED
 from slategym.models.data.description import (
     FILE,
     UNDESCRIBED,
@@ -27,6 +28,7 @@ from slategym.models.data.log import Log, build_log
 from slategym.models.data.log_toml import read_description, to_toml
 from slategym.models.data.schema import Table, Tables, unused_columns
 from slategym.models.files import atomic_path, make_folder
+from slategym.models.plain_file import check_file
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +115,8 @@ def read_tables(
         except (OSError, ValueError) as error:
             if unreadable is None:
                 raise
-            unreadable[name] = str(error)
+            named = isinstance(error, OSError) and error.filename
+            unreadable[name] = f"{error.strerror}: {error.filename}" if named else str(error)
             table = Table(pd.DataFrame(), name)
         found[name] = table
     events, items = found["events"], found["items"]
@@ -179,13 +182,14 @@ def write_folder(log: Log, folder: str | Path, form: Literal["parquet", "csv"] =
             for column in table.select_dtypes(["object", "string"]):
                 table[column] = table[column].map(_guarded)
     other = "csv" if form == "parquet" else "parquet"
+    (folder / FILE).unlink(missing_ok=True)  # written last: a folder that has it is finished
     for name, table in zip(TABLES, (events, items, users), strict=True):
         with atomic_path(folder / f"{name}.{form}") as path:
             write = table.to_parquet if form == "parquet" else table.to_csv
             write(path, index=False)
         (folder / f"{name}.{other}").unlink(missing_ok=True)
     with atomic_path(folder / FILE) as path:
-        path.write_text(to_toml(description), "utf-8")
+        path.write_text(FINISHED + to_toml(description), "utf-8")
     return folder
 
 
@@ -198,13 +202,15 @@ def _read(folder: Path, name: str, labels: list[str]) -> Table | None:
     """That table from either format; None where there is neither."""
     text, parquet = folder / f"{name}.csv", folder / f"{name}.parquet"
     if text.exists() and parquet.exists():
-        raise ValueError(f"{folder}: both {text.name} and {parquet.name} are there; remove one")
+        raise UsageError(f"{folder}: both {text.name} and {parquet.name} are there; remove one")
+    for path in (text, parquet):
+        check_file(path)
     if parquet.exists():
         try:
             frame = pd.read_parquet(parquet)
         except (OSError, ValueError) as error:
             line = str(error).strip().splitlines()[0]
-            raise ValueError(f"{parquet.name}: not a Parquet file ({line})") from error
+            raise UsageError(f"{parquet.name}: not a Parquet file ({line})") from error
         columns = _names(frame.columns, parquet.name)
         return Table(frame.set_axis(columns, axis="columns"), parquet.name)
     if not text.exists():
@@ -228,11 +234,11 @@ def _read(folder: Path, name: str, labels: list[str]) -> Table | None:
                 **form,
             )
     except pd.errors.ParserWarning as error:
-        raise ValueError(
+        raise UsageError(
             f"{text.name}: some line has more cells than the header; quote cells with commas"
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"{text.name}: not a CSV file in UTF-8 ({str(error).strip()})") from error
+        raise UsageError(f"{text.name}: not a CSV file in UTF-8 ({str(error).strip()})") from error
     for column in columns:
         texts = frame[column].dtype == object or isinstance(frame[column].dtype, pd.StringDtype)
         if texts and frame[column].str.startswith("'", na=False).any():

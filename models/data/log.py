@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from slategym.envs.names import UsageError
 from slategym.envs.types import CLICK, Column, Signal
 from slategym.models.data.columns import codes
 from slategym.models.data.description import (
@@ -104,7 +105,7 @@ def build_log(name: str, tables: Tables, description: Description = UNDESCRIBED)
     if settled is None:
         more = len(problems) - 1 + sum(problem.more for problem in problems)
         others = f"; {more} more: slategym data check lists them" if more else ""
-        raise ValueError(f"{problems[0]}{others}")
+        raise UsageError(f"{problems[0]}{others}")
     return number(name, settled, description)
 
 

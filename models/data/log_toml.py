@@ -61,6 +61,7 @@ from slategym.models.data.description import (
     Words,
 )
 from slategym.models.data.log_toml_reader import Mistake, Reader
+from slategym.models.plain_file import SETTINGS, check_file
 
 
 class DescriptionError(UsageError):
@@ -93,7 +94,7 @@ def read_description(folder: Path) -> Description:
     if not path.exists():
         return UNDESCRIBED
     try:
-        text = path.read_text("utf-8")
+        text = check_file(path, SETTINGS).read_text("utf-8")
     except UnicodeDecodeError as error:
         raise DescriptionError((Mistake("", f"not in UTF-8 ({error})", None),)) from error
     return parse_description(text)

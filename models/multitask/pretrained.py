@@ -87,7 +87,7 @@ def read_model(source: str | Path, *, revision: str | None = None) -> MultiTaskB
     try:
         model = MultiTaskBert.from_config(config)
     except (KeyError, TypeError) as error:
-        raise ValueError(
+        raise UsageError(
             f"{folder / CONFIG} does not describe a model that this slategym makes ({error}); "
             "train it again"
         ) from error
@@ -109,12 +109,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = read_json(folder / CONFIG)
     except FileNotFoundError:
-        raise ValueError(f"{folder} holds no complete model: {CONFIG} is missing") from None
+        raise UsageError(f"{folder} holds no complete model: {CONFIG} is missing") from None
     except Damaged as error:
         raise Damaged(f"{error}; take an unaltered copy or train it again") from error
     found = (config.get("class"), config.get("format"))
     if found != (CLASS, FORMAT):
-        raise ValueError(
+        raise UsageError(
             f"{folder} holds class {found[0]!r} format {found[1]!r}, "
             f"this reads {CLASS!r} format {FORMAT}; train it again"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.reporters import check_reporters, open_reporters
 from slategym.models.multitask.sequences import Bools, Replay, Sequences
-from slategym.models.multitask.train import CHECKPOINT, describe, is_complete, write
+from slategym.models.multitask.train import BEGUN, CHECKPOINT, describe, is_complete, write
 from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
+from slategym.models.status import telling, write_status
 from slategym.models.tasks import to_json
 
 HELD_SHARE = 0.1  # of the people who came since, as of those of the first fit
@@ -243,7 +245,8 @@ def refit_multitask(
             crossfit=None if new.wide_sizes is None else crossfit,
         )
         told = open_reporters(report_to, folder, label, about["training"])
-        with EpochBar(label, training.epochs, progress, told) as bar:
+        stands = partial(write_status, folder / BEGUN, {"format": FORMAT, "spec": about["spec"]})
+        with telling(stands), EpochBar(label, training.epochs, progress, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         judgement = fit.judge() if watched_E is not None else _as_before(new, before)
         about |= {

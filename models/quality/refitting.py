@@ -15,6 +15,7 @@ from slategym.models.multitask.refit import RefitSettings, refit_multitask
 from slategym.models.quality.drift import DriftReport, drift_report
 
 REPORT = "drift.json"  # in the new model's folder
+FORMAT = 1  # of it; raise it when what is written changes
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def refit(
     )
     report = drift_report(log, done, seed=seed)
     with atomic_path(Path(folder) / REPORT) as path:
-        text = json.dumps(report.to_json(), indent=2, allow_nan=False)
+        told = {"format": FORMAT, "status": "finished", **report.to_json()}
+        text = json.dumps(told, indent=2, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
     return Refit(done.model, report)

@@ -47,6 +47,7 @@ MOST_KEPT = 2**30  # bytes of kept states; more are computed again each time
 CLOSE = 1e-4  # kept layers must give the whole encoder's states up to this
 POOL = "pool."
 WEIGHTS, ABOUT = "tuned.safetensors", "encoder.json"
+FORMAT = 1  # of these files; raise it when what is written changes
 
 
 class TunedEncoder:
@@ -241,8 +242,9 @@ class TunedEncoder:
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: value.cpu().contiguous() for name, value in self.state_dict().items()}
         with atomic_path(folder / WEIGHTS) as path:
-            save_file(tensors, path)
-        about = {"settings": asdict(self.settings), "version": self.version}
+            save_file(tensors, path, metadata={"format": "pt"})
+        about: dict[str, Any] = {"format": FORMAT, "status": "finished"}
+        about |= {"settings": asdict(self.settings), "version": self.version}
         about |= {"sha256": sha256((folder / WEIGHTS).read_bytes()).hexdigest()}
         with atomic_path(folder / ABOUT) as path:
             path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

@@ -92,7 +92,7 @@ def compare(
     import torch
 
     from slategym.experiments.measure import compare as comparing
-    from slategym.experiments.measure.slate_log import check_place
+    from slategym.experiments.runs.store import check_place
     from slategym.experiments.runs.store import write_parquet
 
     if out is not None:

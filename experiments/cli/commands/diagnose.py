@@ -11,6 +11,7 @@ from rich.console import Console
 
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.options import place
+from slategym.experiments.runs.store import check_place
 from slategym.models.console import plain_console
 
 EPILOG = r"""
@@ -95,6 +96,8 @@ def diagnose(
         raise UsageError(f"--rollouts must be at least 1, got {rollouts}")
     if out is not None and out.suffix != ".json":
         raise UsageError(f"--out writes JSON: give a name in .json, got {out.name!r}")
+    if out is not None:
+        check_place(out)
     if is_log(world):
         if settings:
             raise UsageError(f"--set is for worlds, and {world} is a log; see --assumptions")

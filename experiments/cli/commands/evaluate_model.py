@@ -12,6 +12,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from slategym.experiments.runs.store import check_place
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:  # pandas, torch and transformers are imported by the command, when it runs
@@ -150,6 +151,8 @@ def evaluate_model(
     from slategym.models.data.datasets import data_sets, find_log, load_log
 
     find_log(log)  # what may be mistyped first: torch takes seconds to import
+    if figure is not None:
+        check_place(figure)
     published = data_sets.all()[log].splits if log in data_sets.all() else {}
     splits = outline("slategym.models.quality.evaluation:SPLITS")
     if splits is not None:

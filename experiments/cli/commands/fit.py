@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slategym.experiments.cli.options import place
+from slategym.experiments.runs.store import check_folder
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def fit(
     from slategym.models.data.datasets import find_log
 
     find_log(log)  # before torch is imported, which takes seconds
+    if out is not None:
+        check_folder(out)
     if epochs is not None and epochs < 1:
         raise UsageError(f"--epochs must be at least 1, got {epochs}")
     on = resolve_device(device)

@@ -11,6 +11,7 @@ from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.options import AsJson, Trust, place
+from slategym.experiments.runs.store import check_place
 from slategym.models.console import plain_console
 
 EPILOG = r"""
@@ -116,6 +117,10 @@ def ope(
         raise UsageError(f"--discount must be in (0, 1], got {discount:g}")
     if out is not None and out.suffix != ".json":
         raise UsageError(f"--out writes JSON: give a name in .json, got {out.name!r}")
+    if policy.startswith("as:"):
+        find_log(policy.removeprefix("as:"))
+    if out is not None:
+        check_place(out)
     weights = dict(map(_weight, reward)) if reward else None
     import torch
 

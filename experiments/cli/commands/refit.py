@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from slategym.experiments.cli.options import place
+from slategym.experiments.runs.store import check_folder
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def refit(
     from slategym.models.data.datasets import find_log
 
     find_log(log)
+    if out is not None:
+        check_folder(out)
     moment = None if since is None else _seconds(since)
     import torch
 

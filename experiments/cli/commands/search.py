@@ -110,7 +110,7 @@ def search(
     )
     found = [(each, searching.search(each, store, run)) for each in asked]
     documents = [_document(each, searching.best(tried), tried) for each, tried in found]
-    write_json(documents, store.folder / "found.json")
+    write_json({"found": documents}, store.folder / "found.json")
     if as_json:
         typer.echo(json.dumps(documents, allow_nan=False))
         return

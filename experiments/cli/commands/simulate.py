@@ -132,7 +132,7 @@ def simulate(
     given, on = read_settings(world, settings or []), resolve_device(device)
     import torch
 
-    from slategym.experiments.measure.slate_log import check_place
+    from slategym.experiments.runs.store import check_folder, check_place
     from slategym.experiments.measure.training import trained_in
 
     policy = _of_seed(policy, which_seed)
@@ -149,6 +149,8 @@ def simulate(
         _say_settings(given)
     if out is not None:
         check_place(out)
+    if log is not None:
+        check_folder(log)
     torch.set_num_threads(1)
     where = make_world(world, **given, **({} if on == "cpu" else {"device": on}))
     if users > where.population.size:

@@ -12,6 +12,7 @@ import typer
 
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.options import place
+from slategym.experiments.runs.store import check_folder
 from slategym.models.console import plain_console
 
 EPILOG = r"""
@@ -67,10 +68,14 @@ def validate(
     must hold in any world. Standard output holds the result and nothing else.
     """
     from slategym.envs.registry import find_world
+    from slategym.models.data.datasets import find_log
 
     id, _ = find_world(world)  # names first: torch takes seconds to import
     if users < 2:
         raise UsageError(f"--users must be at least 2, got {users}")
+    find_log(log)
+    if out is not None:
+        check_folder(out)
     import torch
 
     from slategym.envs.registry import make_world

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from slategym.models.plain_file import check_file
+
 UNKNOWN = "unknown"
 
 
@@ -25,7 +27,7 @@ def need(folder: Path, name: str, files: str) -> list[Path]:
         raise FileNotFoundError(
             f"{folder}: {name} lacks {', '.join(missing)}; name a folder that holds them"
         )
-    return paths
+    return [check_file(path) for path in paths]
 
 
 def commonest(values: pd.Series, most: int, other: str = "other") -> pd.Series:

@@ -15,6 +15,7 @@ from slategym.envs.names import UsageError
 from slategym.experiments.cli import main as cli
 from slategym.experiments.cli.main import answer, build, resolve_device
 from slategym.experiments.runs.errors import UnitError
+from slategym.models.checksums import Damaged
 
 ERRORS: dict[str, tuple[Callable[[], BaseException], int, str]] = {
     "usage": (lambda: UsageError("unknown world 'x'"), 2, "error: unknown world 'x'"),
@@ -23,8 +24,19 @@ ERRORS: dict[str, tuple[Callable[[], BaseException], int, str]] = {
     "run": (lambda: UnitError("train, seed 1: broke"), 1, "error: train, seed 1: broke"),
     "file": (
         lambda: FileNotFoundError(2, "No such file or directory", "a.csv"),
-        1,
+        2,
         "error: No such file or directory: a.csv",
+    ),
+    "link to itself": (
+        lambda: OSError(40, "Too many levels of symbolic links", "a.csv"),
+        2,
+        "error: Too many levels of symbolic links: a.csv",
+    ),
+    "damaged": (lambda: Damaged("a.json is damaged"), 2, "error: a.json is damaged"),
+    "disk": (
+        lambda: OSError(28, "No space left on device", "a.csv"),
+        1,
+        "error: No space left on device: a.csv",
     ),
     "memory": (lambda: MemoryError(), 1, "error: out of memory"),
     "stop": (lambda: KeyboardInterrupt(), 130, "error: interrupted; what was finished is kept"),

@@ -197,7 +197,7 @@ def test_the_schema_of_logs_takes_it(world: World, id: str, tmp_path: Path) -> N
 def test_places_that_cannot_be_written_are_one_line_at_once(world: World, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        OSError, match=r"cannot write slates into .*file: (Not a directory|File exists)"
+        OSError, match=r"cannot write results into .*file: (Not a directory|File exists)"
     ):
         writing(world, tmp_path / "file" / "log.parquet").__enter__()
     with pytest.raises(OSError, match="it is a folder; choose another name"):

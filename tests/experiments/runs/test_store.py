@@ -148,7 +148,8 @@ def test_a_second_process_is_kept_out_and_leftovers_are_swept(store: Store) -> N
 
 def test_json_files(tmp_path: Path) -> None:
     write_json({"a": [1, 2.5]}, tmp_path / "a.json")
-    assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1, 2.5]}
+    kept = {"format": 1, "status": "finished", "a": [1, 2.5]}
+    assert json.loads((tmp_path / "a.json").read_text()) == kept
     with pytest.raises(ValueError):
         write_json(float("inf"), tmp_path / "b.json")
     assert not (tmp_path / "b.json").exists()
