@@ -45,8 +45,10 @@ def check_file(path: Path, most: int | None = None) -> Path:
 
 # what a path on the command line may be that it should not: missing, no folder, no permission ...
 _OF_PATHS = frozenset(
-    getattr(errno, name)
-    for name in "ENOENT ENOTDIR EISDIR EACCES EPERM EEXIST ELOOP ENAMETOOLONG EROFS ENXIO".split()
+    (
+        *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EEXIST),
+        *(errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS, errno.ENXIO),
+    )
 )
 _KINDS = (
     FileNotFoundError,

@@ -17,7 +17,12 @@ import typer
 from slategym.experiments.cli.main import answer, build
 
 IE = "InterestEvolution-v0"
-LOG, MODEL, AGENT, STUDY = ("events.csv", "log.toml"), ("config.json",), ("agent.json",), "study.json"
+LOG, MODEL, AGENT, STUDY = (
+    ("events.csv", "log.toml"),
+    ("config.json",),
+    ("agent.json",),
+    "study.json",
+)
 READ: dict[str, tuple[str, ...]] = {  # a path stands for {}; files that such a folder is read by
     "data check {}": (),  # what it finds in a folder is its result, with exit code 1
     "data describe {}": LOG,
@@ -74,7 +79,16 @@ INTO_FILES = (
     f"compare {IE} --policies random,myopic --out {{}}.parquet",
     "ope open-bandit-bts --policy random --out {}.json",
 )
-PLAIN = ("empty file", "text file", "locked file", "missing", "pipe", "loop", "under a file", "long")
+PLAIN = (
+    "empty file",
+    "text file",
+    "locked file",
+    "missing",
+    "pipe",
+    "loop",
+    "under a file",
+    "long",
+)
 WRONG = ("folder", "locked", "pipe", "zero", "text")  # in place of a file that a folder is read by
 
 
@@ -179,7 +193,9 @@ def places(full: bool) -> list[tuple[str, str]]:
         for number, command in enumerate(INTO_FOLDERS)
         for kind in (kinds if full else (kinds[number % len(kinds)],))
     ]
-    return into + [(c, k) for c in INTO_FILES for k in (("long", "under a file") if full else ("long",))]
+    return into + [
+        (c, k) for c in INTO_FILES for k in (("long", "under a file") if full else ("long",))
+    ]
 
 
 @pytest.fixture(autouse=True)
