@@ -115,8 +115,9 @@ def read_tables(
         except (OSError, ValueError) as error:
             if unreadable is None:
                 raise
-            named = isinstance(error, OSError) and error.filename
-            unreadable[name] = f"{error.strerror}: {error.filename}" if named else str(error)
+            unreadable[name] = str(error)
+            if isinstance(error, OSError) and error.filename:
+                unreadable[name] = f"{error.strerror}: {error.filename}"
             table = Table(pd.DataFrame(), name)
         found[name] = table
     events, items = found["events"], found["items"]

@@ -92,8 +92,7 @@ def compare(
     import torch
 
     from slategym.experiments.measure import compare as comparing
-    from slategym.experiments.runs.store import check_place
-    from slategym.experiments.runs.store import write_parquet
+    from slategym.experiments.runs.store import check_place, write_parquet
 
     if out is not None:
         check_place(out)

@@ -132,8 +132,8 @@ def simulate(
     given, on = read_settings(world, settings or []), resolve_device(device)
     import torch
 
-    from slategym.experiments.runs.store import check_folder, check_place
     from slategym.experiments.measure.training import trained_in
+    from slategym.experiments.runs.store import check_folder, check_place
 
     policy = _of_seed(policy, which_seed)
     if out is not None and len(seeds_of(policy)) > 1:
