@@ -65,11 +65,25 @@ def draw_attribution(result: Result, numbers: Numbers, folder: Path) -> Picture 
         folder,
         f"{study.name}-attribution",
         f"What the return of {agent} consists of",
-        f"From {first.start} to {agent}, step by step, with 95 % intervals of each step: what "
-        "tuning adds, what a supervised model learns from the same slates, what looking ahead "
-        "adds. Pale steps are not clear.",
+        f"From {first.start} to {agent}, step by step, with 95 % intervals of each step. "
+        f"{_meant(names)} Pale steps are not clear.",
         f"Waterfall charts in {len(found)} places; in {study.place(first.place).heading}: {said}.",
     )
+
+
+MEANT = {
+    TUNING: "tuning: choosing the ranker's own settings",
+    START: "its start: the rule at which the learner began, which learned nothing",
+    INTERACTION: "interaction: what a supervised model learns from the same slates",
+    TRIAL: "by trial: what those add who try things and do not look ahead",
+    PLANNING: "planning: what looking ahead adds",
+}
+
+
+def _meant(names: list[str]) -> str:
+    """What the steps are."""
+    text = "; ".join(MEANT[name] for name in names if name in MEANT)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _waterfall(panel: Axes, one: Attribution, names: list[str]) -> None:
@@ -96,7 +110,7 @@ def _waterfall(panel: Axes, one: Attribution, names: list[str]) -> None:
         level += estimate.value
         panel.annotate(
             signed_number(estimate.value),
-            (ends[1], y),
+            (max(ends[1], level, level - estimate.value), y),  # to the right of bar and interval
             (3, 0),
             textcoords="offset points",
             fontsize=7,
@@ -142,7 +156,7 @@ def attribution_section(result: Result, numbers: Numbers, ledger: Ledger) -> lis
         if missing
         else "",
     ]
-    head = ["learner", "where", "part", "difference of", f"{study.unit}", "p", ""]
+    head = ["learner", "where", "part", "difference of", f"{study.unit}", "p", "clear?"]
     return [
         element("p", "".join(notes)),
         table(

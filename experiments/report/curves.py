@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from slategym.experiments.report.figures import (
     AGENT_COLOURS,
@@ -30,6 +30,7 @@ from slategym.experiments.study import Place
 POINTS = 40  # points of a curve that is averaged over seeds
 SMOOTH = 5  # of these, a running mean
 FLAT = 2.0  # standard errors above which a curve rises
+TICKS = 3  # intervals along the slates, so that their numbers stay apart in narrow panels
 PART = 0.25  # of a training, at its beginning and at its end, that are compared
 
 
@@ -43,11 +44,11 @@ def draw_curves(result: Result, numbers: Numbers, folder: Path) -> Picture:
     rows = 2 if gained else 1
     figure, panels = panels_of(rows, len(places), 0.7 + 2.7 * rows)
     for n, place in enumerate(places):
-        if place in gained:
-            _gains(panels[n], result, numbers, place, colours)
-        elif gained:
-            panels[n].set_visible(False)
         _training(panels[n - len(places)], result, numbers, place, colours)
+        if gained:  # packed to the left: of a control nothing is read before selection people
+            panels[n].set_visible(n < len(gained))
+    for panel, place in zip(panels, gained, strict=False):
+        _gains(panel, result, numbers, place, colours)
     handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     above = (
@@ -246,5 +247,6 @@ def fit_axis(panel: Axes, seen: Sequence[float], levels: Sequence[tuple[str, flo
 def _labelled(panel: Axes, place: Place) -> None:
     panel.set_title(wrapped(place.heading, TITLE_WIDTH + 3))
     panel.set_xlabel("slates shown in training", fontsize=8)
+    panel.xaxis.set_major_locator(MaxNLocator(TICKS))
     panel.xaxis.set_major_formatter(FuncFormatter(thousands))
     panel.tick_params(labelsize=8)

@@ -353,6 +353,8 @@ def grid_of(count: int, height: float, *, most: int = 4, **share: Any) -> tuple[
     figure, panels = panels_of(rows, columns, rows * height, **share)
     for panel in panels[count:]:
         panel.set_visible(False)
+    for panel in panels[:count]:
+        panel.tick_params(axis="x", labelbottom=True)  # of every row, though they share an axis
     return figure, panels[:count]
 
 

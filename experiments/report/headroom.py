@@ -107,20 +107,14 @@ def headroom_section(
             [who, level_values(numbers), f"{found['seconds'][who]:.0f} s"]
             for who, numbers in found["returns"].items()
         ]
-        body.append(
-            [
-                "planner - greedy",
-                signed_values(found["headroom"]),
-                share(found["headroom"]["share"]),
-            ]
-        )
+        body.append(["planner - greedy", signed_values(found["headroom"]), ""])
         parts += [
             element("h3", place.heading),
             element("p", _sentence(result.study, place, found)),
             table(
                 f"Expected return ({result.study.unit}) with 95 % intervals over people, "
-                f"{found['users']} users; CPU time",
-                ["who", "expected return", ""],
+                f"{found['users']} users.",
+                ["who", "expected return", "CPU time"],
                 body,
             ),
             pictures.get(f"headroom-{name}"),

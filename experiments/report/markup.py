@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 VOID = {"img", "link", "meta"}
+LONG = 12  # rows of a table above which it is opened by whoever wants it
 
 
 class Html(str):
@@ -67,7 +68,10 @@ def prose(text: str) -> Html:
 def table(
     caption: str, head: Sequence[str], body: Sequence[Sequence[str]], *, wide: bool = False
 ) -> Html:
-    """A table whose first column names its rows, in a box that scrolls sideways if it must."""
+    """A table whose first column names its rows, in a box that scrolls sideways if it must.
+
+    One of more than LONG rows is folded under its caption.
+    """
     first = element("tr", *(element("th", name, scope="col") for name in head))
     rows = [
         element(
@@ -86,4 +90,5 @@ def table(
         aria_label=caption,
         tabindex="0",
     )
-    return join([element("p", caption, class_="caption"), box])
+    told = element("p", caption, class_="caption")
+    return join([told, folded(f"The table, {len(body)} lines", box) if len(body) > LONG else box])

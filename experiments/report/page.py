@@ -81,7 +81,11 @@ pre { background: var(--shade); padding: .7rem .9rem; border-radius: .3rem; over
 details table td { white-space: normal; }
 summary { cursor: pointer; color: var(--link); }
 tr:target { background: var(--shade); outline: 2px solid var(--link); }
-details.folded { margin: 1rem 0; } details.folded p { max-width: 46rem; }
+details.folded { margin: 1rem 0; } .caption + details.folded { margin-top: .3rem; }
+nav .part { color: var(--soft); font-size: .75rem; letter-spacing: .04em; }
+.divider { margin: 3rem 0 -1.5rem; padding: .6rem 1rem; background: var(--shade);
+  border-radius: .3rem; color: var(--soft); max-width: none; }
+ details.folded p { max-width: 46rem; }
 details.person { border: 1px solid var(--line); border-radius: .3rem; padding: .5rem .9rem;
   margin: .6rem 0; }
 .slates { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: 1rem; }
@@ -150,10 +154,15 @@ def page(
     Args:
         title: of the browser's tab.
         header: what stands above everything.
-        contents: name and title of each section.
+        contents: name and title of each section; without a name: what the following are.
         body: the sections.
     """
-    links = [element("li", element("a", text, href=f"#{name}")) for name, text in contents]
+    links = [
+        element("li", element("a", text, href=f"#{name}"))
+        if name
+        else element("li", text, class_="part")
+        for name, text in contents
+    ]
     head = join(
         [
             element("meta", charset="utf-8"),

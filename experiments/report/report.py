@@ -118,6 +118,7 @@ def _learns(result: Result) -> bool:
 
 def _document(result: Result, parts: list[Part]) -> str:
     header = join([element("h1", result.study.title), origin_line(result.made, result.command)])
+    parts = sections.divided(parts)
     contents = [(part.name, part.title) for part in parts]
     return page(result.study.title, header, contents, [part.html for part in parts])
 

@@ -42,10 +42,13 @@ from slategym.experiments.statistics.words import signed_number
 from slategym.experiments.study import Place, Study
 
 
+IN_SHORT = ("short", "headroom", "verdict", "attribution", "slates", "segments", "cost")
+
+
 class Part(NamedTuple):
     """A section and its line in the table of contents."""
 
-    name: str
+    name: str  # "": none, a line between sections
     title: str
     html: Html
 
@@ -100,6 +103,16 @@ def all_parts(
             parts.append(Part(name, title, section(name, title, note, *body)))
     every = section("sources", "Every number", *background.sources(ledger))
     return [*parts, Part("sources", "Every number", every)]
+
+
+def divided(parts: Sequence[Part]) -> list[Part]:
+    """With a line between what is read in five minutes and all the rest; of a short report none."""
+    first = [part for part in parts if part.name in IN_SHORT]
+    rest = [part for part in parts if part.name not in IN_SHORT]
+    if len(first) < 3:
+        return list(parts)
+    line = element("p", "Up to here: five minutes. Below: all that it rests on.", class_="divider")
+    return [Part("", "In five minutes", Html("")), *first, Part("", "All of it", line), *rest]
 
 
 def _learning(result: Result, pictures: Mapping[str, Html], ledger: Ledger) -> list[Html | None]:

@@ -49,7 +49,7 @@ def segments_section(
         for s in found
     ]
     opponent = study.roles.say(study.roles.opponent)
-    head = ["where", "people by", "kind", "people", "difference", "of what it earns", "p", ""]
+    head = ["where", "people by", "kind", "people", "difference", "of what it earns", "p", "clear?"]
     return [
         element(
             "p",

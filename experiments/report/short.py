@@ -40,7 +40,12 @@ def short_section(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html
         return [box]
     lines = [_line(result, numbers, agent, place, d, ledger) for place, d in read]
     cost = _cost(result, agent, ledger)
-    every = [*lines, *([] if cost is None else [cost])]
+    every = [
+        *lines,
+        *([] if cost is None else [cost]),
+        *_assumed(study, [place for place, _ in read]),
+        _read_on(study, read),
+    ]
     return [box, element("ul", *(element("li", line) for line in every), class_="short")]
 
 
@@ -81,7 +86,9 @@ def _compared(study: Study, numbers: Numbers, d: Difference, ledger: Ledger) -> 
     text = more_or_less(d.estimate.value, base)
     source = f"{d.estimate.source}, divided by the mean of {d.baseline} there"
     yield ledger.number(text, source)
-    if text == AS_MUCH and not d.side:
+    if d.estimate.low == d.estimate.high == 0.0:
+        yield f" as {other}, whose very slates it shows: nothing that it learned is served"
+    elif text == AS_MUCH and not d.side:
         yield f" as {other}"
     else:
         yield f" {'as' if text == AS_MUCH else 'than'} {other} ({SIDES[d.side]})"
@@ -122,6 +129,32 @@ def _line(
             f", {SIDES[nearest.side]}",
         ]
     return join([*parts, "."])
+
+
+def _assumed(study: Study, places: Sequence[Place]) -> Iterator[Html]:
+    """What the names of assumptions mean, of a log's world."""
+    from slategym.models.simulator.assumptions import SAYS
+
+    if study.log is None:
+        return
+    named = dict.fromkeys(str(p.settings.get("assumptions", study.assumptions)) for p in places)
+    told = [(name, SAYS[base]) for name in named if (base := name.partition(":")[0]) in SAYS]
+    if told:
+        meant = "; ".join(f"{name}: {says}" for name, says in told)
+        yield join([element("strong", "Assumed of people, not found: "), f"{meant}."])
+
+
+def _read_on(study: Study, read: Sequence[tuple[Place, Difference]]) -> Html:
+    """How many people and trainings the difference was read on, where it was trained."""
+    found = [
+        f"{d.estimate.num_people} people and {len(d.by_seed)} training "
+        f"seed{'s' if len(d.by_seed) != 1 else ''}"
+        + (f" {under(study, place)}" if len(read) > 1 else "")
+        for place, d in read
+    ]
+    few = any(len(d.by_seed) == 1 for _, d in read)
+    alone = " With one seed, an interval says nothing of how trainings differ." if few else ""
+    return join([element("strong", "Read on: "), f"{', '.join(found)}.{alone}"])
 
 
 def _sized(numbers: Numbers, d: Difference, ledger: Ledger) -> Iterator[Html]:

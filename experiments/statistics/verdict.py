@@ -147,12 +147,24 @@ def against_opponent(study: Study, numbers: Numbers, rows: pd.DataFrame) -> Verd
 
 def _tag(study: Study, found: Sequence[Facts]) -> tuple[str, str]:
     """One word for all places, or one for each where they differ."""
-    tones, tags = zip(*(TAGS[facts.outcome] for facts in found), strict=True)
+    tones, tags = zip(*(_tag_of(facts) for facts in found), strict=True)
     tone = next(tone for tone in ("bad", "unsure", "wins") if tone in tones)
     if len(set(tags)) == 1:
         return tone, tags[0]
     where = (sentences.under(study, facts.place) for facts in found)
     return tone, "; ".join(f"{at}: {tag}" for at, tag in zip(where, tags, strict=True))
+
+
+def _tag_of(facts: Facts) -> tuple[str, str]:
+    """Of one place; that something cheaper is clearly ahead is never left out."""
+    tone, tag = TAGS[facts.outcome]
+    if not facts.betters:
+        return tone, tag
+    more = {
+        "opponent only": "ahead of the ranker, behind cheaper methods",
+        "no difference": "no clear difference to the ranker, behind cheaper methods",
+    }
+    return tone, more.get(facts.outcome, tag)
 
 
 def _rank(numbers: Numbers, agent: str) -> float:

@@ -18,9 +18,10 @@ from slategym.experiments.report.ledger import Ledger
 from slategym.experiments.report.markup import prose
 from slategym.experiments.report.origin import origin, origin_line
 from slategym.experiments.report.results import Result
-from slategym.experiments.report.short import cost_section, short_section
+from slategym.experiments.report.short import _compared, cost_section, short_section
 from slategym.experiments.report.svg import drawn, in_page, palette, variable
 from slategym.experiments.report.words import known_as, told_columns
+from slategym.models.simulator.assumptions import SAYS
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,34 @@ def test_the_lead_is_said_in_per_cent_with_what_it_costs(found: Result) -> None:
         "a slate of it takes 4.0 ms to serve, one of the supervised ranker 4.0 ms ."
     )
     assert {s.trait for s in numbers.segments} == {"activity", "job"}
+
+
+def test_what_is_assumed_and_on_whom_it_was_read_stands_there(found: Result) -> None:
+    numbers = numbers_of(traits_told(found.rows))
+    lead = numbers.find("plackett-luce", "supervised", "world")
+    assert lead is not None
+    said = " ".join(text_of(short_section(found, numbers, Ledger())).split())
+    people, seeds = lead.estimate.num_people, len(lead.by_seed)
+    assert seeds > 1 and f"Read on: {people} people and {seeds} training seeds." in said
+    assert "Assumed of people" not in said  # a world of no log
+    of_a_log = replace(found, study=replace(found.study, log="made-up", assumptions="lasting"))
+    said = " ".join(text_of(short_section(of_a_log, numbers, Ledger())).split())
+    assert f"Assumed of people, not found: lasting: {SAYS['lasting']}." in said
+
+
+def test_who_serves_anothers_slates_is_said_to_have_learned_nothing(found: Result) -> None:
+    numbers = numbers_of(traits_told(found.rows))
+    lead = numbers.find("plackett-luce", "supervised-capped", "world")
+    assert lead is not None
+    for reach, ending in (
+        (0.0, " as the tuned diversity cap, whose very slates it shows: nothing that it learned is "
+         "served"),
+        (0.5, " as the tuned diversity cap"),
+    ):  # fmt: skip
+        even = replace(lead.estimate, value=0.0, low=-reach, high=reach)
+        same = replace(lead, estimate=even, adjusted=1.0)
+        said = "".join(_compared(found.study, numbers, same, Ledger()))
+        assert said.endswith(ending)
 
 
 def test_names_that_people_know_stand_beside_the_codes(found: Result) -> None:

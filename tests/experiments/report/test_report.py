@@ -287,7 +287,10 @@ def test_markup_escapes_all_that_is_not_markup() -> None:
     assert element("p", "a < b", class_="x") == '<p class="x">a &lt; b</p>'
     assert element("img", alt='"') == '<img alt="&quot;">'
     assert join(["<", None, element("b", "c")]) == "&lt;<b>c</b>"
-    assert "<td>1 &amp; 2</td>" in table("t", ["a", "b"], [["r", "1 & 2"]])
+    short = table("t", ["a", "b"], [["r", "1 & 2"]])
+    assert "<td>1 &amp; 2</td>" in short and "<details" not in short
+    long = table("t", ["a", "b"], [["r", "1 & 2"]] * 13)  # five minutes' reading has no such thing
+    assert "<summary>The table, 13 lines</summary>" in long and long.count("<td>") == 13
 
 
 def test_places_name_the_cells() -> None:

@@ -70,6 +70,8 @@ def test_who_is_matched_without_learning_is_ahead_of_the_opponent_only() -> None
         found = judged(*gains, num_users=400).verdict
         assert (found.outcome, found.tone) == ("opponent only", "unsure")
         lead = f"{much} is had without looking ahead, by the tuned diversity cap"
+        end = "behind cheaper methods" if much == "More" else "not of cheaper methods"
+        assert found.tag == f"ahead of the ranker, {end}"
         assert found.sentence.startswith(lead)
         assert "beats the supervised ranker: +" in found.sentence
     assert judged(1.8, 1.0, num_users=400).verdict.outcome == "wins"
