@@ -151,7 +151,7 @@ def _indented(text: str) -> str:
 
 def _curve(agent: str, curve: Any) -> str:
     """A learning curve with its band, and dashed lines for those that need no training."""
-    wide, high, left, right, top, bottom = 640, 260, 64, 150, 12, 40
+    wide, high, left, right, top, bottom = 640, 280, 64, 150, 12, 58
     levels = [*curve.low, *curve.high, *curve.beside.values()]
     least, most = min(levels), max(levels)
     span, last = (most - least) or 1.0, curve.slates[-1]

@@ -129,8 +129,8 @@ def _person(
             "p",
             f"{_so_far(mine, shown[OPPONENT], step)} Over the whole session RL earns ",
             ledger.number(f"{abs(gain):.2f}", source),
-            f" {'less' if gain < 0 else 'more'} than {study.roles.say(study.roles.opponent)} (quantile "
-            f"{float(mine['quantile'].iloc[0]):.0%}).",
+            f" {'less' if gain < 0 else 'more'} than {study.roles.say(study.roles.opponent)} "
+            f"(quantile {float(mine['quantile'].iloc[0]):.0%}).",
         ),
         element("div", *columns, class_="slates"),
         class_="person",

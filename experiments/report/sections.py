@@ -41,7 +41,6 @@ from slategym.experiments.statistics.verdict import Verdict
 from slategym.experiments.statistics.words import signed_number
 from slategym.experiments.study import Place, Study
 
-
 IN_SHORT = ("short", "headroom", "verdict", "attribution", "slates", "segments", "cost")
 
 
