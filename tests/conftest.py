@@ -33,9 +33,21 @@ def _one_thread():
 
 @pytest.fixture(autouse=True, scope="session")
 def _little_tuning():
-    """Policies are tuned with few slates: the rules are tested, not what is found with many."""
+    """Policies are tuned with few slates, in one round: rules are tested, not what many find."""
     from slategym.agents.core import tuning
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tuning, "SLATES", 4_000)
+        patch.setattr(tuning, "KEPT", 64)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _little_timing():
+    """What a policy costs is read from few calls: that it is told is tested, not how exactly."""
+    from slategym.experiments.measure import latency
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency, "WARM_UP", 2)
+        patch.setattr(latency, "CALLS", 5)
         yield

@@ -15,6 +15,7 @@ from small_worlds import learned_world
 
 from slategym.agents.core import tuning
 from slategym.agents.core.tuning import (
+    KEPT,
     WHOLE,
     Budget,
     Tuning,
@@ -53,7 +54,9 @@ class Fixed:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Nothing kept, and the rounds that users get (`conftest.py` leaves all but one out)."""
     monkeypatch.setenv("SLATEGYM_HOME", str(tmp_path))
+    monkeypatch.setattr(tuning, "KEPT", KEPT)
     yield tmp_path
 
 
