@@ -34,6 +34,7 @@ from slategym.experiments.validation.evidence import supported
 from slategym.models.data.datasets import load_log
 from slategym.models.simulator.assumptions import find_assumptions
 
+ALIKE = ("supervised-quota", "supervised-mmr", "supervised-dpp", "transitions")  # to the engine
 LEARNERS = (Learner("linucb", LinearBanditSettings(num_steps=64, num_users=4)),)
 
 
@@ -161,7 +162,8 @@ class Ran:
             "smoke", out, users=8, log=str(log), splits=splits, assumptions="mild"
         )
         made = small(study(self.request))
-        smoke = replace(made.profiles["smoke"], validated=8)
+        smoke = made.profiles["smoke"]
+        smoke = replace(smoke, validated=8, left_out=(*smoke.left_out, *ALIKE))
         self.study = replace(made, profiles={"smoke": smoke})
         screen, told = Console(file=self.screen, width=160), Console(file=self.told, width=200)
         self.report = run_study(self.study, self.request, screen, told)
