@@ -121,7 +121,7 @@ def test_ppo_unlearns_a_wrong_ranking() -> None:
     best = best_constant(world)
     assert expected_return(world, Myopic(world)) == pytest.approx(best, rel=1e-5)
     assert expected_return(world, supervised(world)) < 0.3 * best
-    bandit = replace(PPO, gamma=0.0, num_steps=51_200)  # no slate changes the next
+    bandit = replace(PPO, gamma=0.0, num_steps=25_600)  # no slate changes the next
     agent = PlackettLuce(world, bandit, seeds=(0, 1)).learn(world)
     for seed in agent.seeds:
         assert 0.99 * best < expected_return(world, agent.of_seed(seed)) <= best * (1 + 1e-5)

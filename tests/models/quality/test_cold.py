@@ -13,7 +13,7 @@ from slategym.models.multitask.settings import ItemSettings
 from slategym.models.multitask.train import TrainingSettings
 from slategym.models.quality.cold import _compared, cold_log, read_cold_items
 
-FAST = TrainingSettings(epochs=8, patience=8, batch_events=64, warmup_steps=4, learning_rate=0.01)
+FAST = TrainingSettings(epochs=8, patience=8, batch_events=128, warmup_steps=4, learning_rate=0.02)
 
 
 NUM_USERS, EVENTS = 60, 20

@@ -11,7 +11,7 @@ import torch
 from small_movielens import forget, small_home, small_movielens
 from small_worlds import small_log
 
-from slategym import learned_world, load_log, make_policy, play
+from slategym import load_log, make_policy, play
 from slategym.models import write_folder
 from slategym.models.assets.registry import fetch
 from slategym.models.files import home
@@ -32,9 +32,10 @@ SMALL = replace(  # the log's own world with small models, each fitted for one e
 )
 
 
-def world_and_rows(log: str | Path) -> tuple[dict[str, torch.Tensor], pd.DataFrame]:
+def world_and_rows(log: str) -> tuple[dict[str, torch.Tensor], pd.DataFrame]:
     """Weights of the agents' model, and the rows of a supervised policy."""
-    world = learned_world(log, users="evaluation")
+    settings = WorldSettings("A", False, "evaluation", None, MILD, True, 8, "cpu")
+    world = build_world(log, SMALL, settings)
     assert world.observer is not None
     weights = world.observer.encoder.model.state_dict()
     return weights, play(world, make_policy("supervised", world), users=12, seed=3)
@@ -47,7 +48,7 @@ def test_weights_and_rows_are_those_of_the_named_log(tmp_path: Path) -> None:
         assert load_log(tmp_path / "folder").sha256 == load_log("movielens-100k").sha256
         weights, rows = world_and_rows("movielens-100k")
         forget()
-        again, same = world_and_rows(tmp_path / "folder")
+        again, same = world_and_rows(str(tmp_path / "folder"))
         assert weights.keys() == again.keys()
         assert all(torch.equal(weights[name], again[name]) for name in weights)
         pd.testing.assert_frame_equal(rows, same)
