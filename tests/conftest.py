@@ -9,6 +9,30 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # for `import small_worlds`
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+TESTS = Path(__file__).parent
+LONGEST = (  # files that take longest, the longest first
+    "test_own_log_journey.py",
+    "experiments/studies/test_movielens.py",
+    "experiments/studies/test_log.py",
+    "models/test_other_logs.py",
+    "models/multitask/test_options.py",
+    "agents/test_learning.py",
+    "agents/serving/test_serve.py",
+    "agents/serving/test_events.py",
+    "experiments/studies/test_golden_rows.py",
+)
+
+
+def pytest_configure(config):
+    """Side by side, files begin in the order of collection, not those of most tests first."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first: at the end no process works on one alone."""
+    order = {TESTS / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 @pytest.fixture(autouse=True, scope="session")
