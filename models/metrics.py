@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 Array = NDArray[Any]
 
@@ -30,6 +29,8 @@ def auc(label_x: Array, score_x: Array) -> float:
     num_negative = len(label_x) - num_positive
     if not num_positive or not num_negative:
         return float("nan")
+    from scipy.stats import rankdata  # takes half a second to import
+
     rank_x = rankdata(score_x)
     least = num_positive * (num_positive + 1) / 2
     return float((rank_x[positive_x].sum() - least) / (num_positive * num_negative))

@@ -37,6 +37,11 @@ from slategym.envs.types import World
 from slategym.models.simulator.world import learned_world as world_of_log
 
 TINY = PPOSettings(num_steps=24, num_users=4, rollout=3, epochs=1, minibatch=6)
+UNTUNED = {  # what is tuned is another matter
+    "ranker": {"heads": {"click": 1.0}, "nothing": None},
+    "supervised": {"kind": "none", "strength": 0.0},
+    "start": {"policy": "supervised"},
+}
 SMALL = StableSAC(num_steps=12, num_users=2, updates=1, batch=4, buffer=20, warm_up=4)
 
 
@@ -69,7 +74,7 @@ def shop_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 for table in inputs.parameters():
                     table += torch.arange(table.numel()).view_as(table).sin()
             observer = replace(world.observer, encoder=encoder.prepared(world.population))
-        yield replace(world, observer=observer)
+        yield replace(world, observer=observer, chosen=UNTUNED)
 
 
 def test_all_positions_at_once_say_what_event_by_event_says(world: World) -> None:
