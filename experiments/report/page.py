@@ -128,7 +128,7 @@ h3 { font-size: 1.0625rem; margin: 1.6rem 0 .5rem; }
   figure img, .drawing { min-width: 0; width: auto; max-width: 100%; max-height: 8.5cm; }
   #verdict details::details-content { content-visibility: visible; }  /* open on paper */
   .listing { display: none; } .slates { grid-template-columns: repeat(3, 1fr); gap: .4rem; }
-  .slate { break-inside: avoid; } .slate p, .slate li { font-size: 8.5pt; }
+  .slate p, .slate li { font-size: 8.5pt; }
   table { font-size: 8pt; } th, td { padding-right: .35rem; }
   .interval { font-size: 7pt; }
 }

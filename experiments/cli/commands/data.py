@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slategym.envs.names import UsageError, plain
+from slategym.experiments.cli.options import place
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:  # pandas and torch are imported only by the command that needs them
@@ -56,6 +57,17 @@ CHECK_EPILOG = r"""
 `alien,Alien (1979)`
 
 **Is it fit to learn from?**\
+`slategym data check my-log/`
+"""
+FROM_TABLE_EPILOG = r"""
+**One table of events, such as customer_id,sku,ts,bought,price**\
+`slategym data from-table orders.csv --out my-log/`
+
+**Columns whose names say nothing**\
+`slategym data from-table orders.csv --user who --item what --time when --out my-log/`
+
+**Then**\
+`slategym data describe my-log/ --write`\
 `slategym data check my-log/`
 """
 DESCRIBE_EPILOG = r"""
@@ -208,6 +220,36 @@ def check(
     typer.echo(f"next: {next_command or NOTHING_NEXT}")
 
 
+@data.command("from-table", epilog=FROM_TABLE_EPILOG)
+def from_table(
+    table: Annotated[Path, typer.Argument(help="CSV or Parquet, a row an event.")],
+    out: Annotated[Path, typer.Option(parser=place, metavar="PATH", help="The log's folder.")],
+    user: Annotated[str | None, typer.Option(help="Its column of users; else by name.")] = None,
+    item: Annotated[str | None, typer.Option(help="Its column of items.")] = None,
+    time: Annotated[str | None, typer.Option(help="Its column of times.")] = None,
+) -> None:
+    """Make a log's folder of one table of events, as shops and warehouses export them.
+
+    Columns that have one value for each item go into items.csv, those with one for each user into
+    users.csv; nothing else is changed. Read what went where before you rely on it.
+    """
+    if not table.is_file():  # before pandas is imported, which takes seconds
+        raise UsageError(f"{table}: no such file")
+    from slategym.models.data.flat import part, read_flat, write_parted
+
+    parted = part(read_flat(table), {"user": user, "item": item, "time": time})
+    write_parted(parted, out)
+    said = ", ".join(f"{role}: {column}" for role, column in parted.named.items())
+    typer.echo(plain(f"taken as {said}"))
+    for name, made in (
+        ("events.csv", parted.events), ("items.csv", parted.items), ("users.csv", parted.users)
+    ):  # fmt: skip
+        if made is not None:
+            typer.echo(plain(f"{out / name}: {len(made):,} rows of {', '.join(made.columns)}"))
+    at = shlex.quote(str(out))
+    typer.echo(f"next: slategym data describe {at} --write, then slategym data check {at}")
+
+
 @data.command(epilog=DESCRIBE_EPILOG)
 def describe(
     folder: Annotated[Path, typer.Argument(help="Holds events and items, as for data check.")],
@@ -223,6 +265,11 @@ def describe(
     What a column is (a signal, context, a column of items, a trait), its kind, its unit and its
     scale are guessed from its name and its values. Read every line before you rely on it.
     """
+    if folder.is_file():
+        raise UsageError(
+            f"{folder} is a file; a log is a folder: slategym data from-table "
+            f"{shlex.quote(str(folder))} --out my-log/ makes one of a table of events"
+        )
     if not folder.is_dir():  # before pandas is imported, which takes seconds
         raise UsageError(f"{folder}: no such folder")
     from slategym.models.data.describe import guess
