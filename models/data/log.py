@@ -248,7 +248,7 @@ def _derive_signals(
     values = pd.DataFrame({name: found[name] for name in names})
     for signal in logged.values():
         if signal.given is not None:  # a price of nothing says nothing of prices
-            values[signal.name] = values[signal.name].mask(values[signal.given] == 0)
+            values[signal.name] = values[signal.name].mask(found[signal.given] == 0)
     return values, tuple(logged[name] for name in names), like_from
 
 

@@ -86,7 +86,7 @@ class Reader:
                 key = f"signals.{entry.name}.given"
                 says = f"{key} is a binary signal declared above it; got {entry.given!r}"
                 self.say(key, f"{says}; declare that one first")
-            if entry.kind == "binary" and entry.name != "click" and entry.given is None:
+            if entry.kind == "binary" and entry.name != "click":
                 binary.append(entry.name)
         context = {entry.name for entry in description.context}
         for name in sorted(context & {entry.name for entry in description.signals}):

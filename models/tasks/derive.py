@@ -90,11 +90,11 @@ def _beside(task: Task, signals: Sequence[Signal], like_from: float | None) -> T
 
 
 def observed_only(tasks: Sequence[Task], feedback_xM: Tensor) -> Tensor:
-    """Feedback with NaN where a signal is 0 for want of the one that it is given."""
-    names = [task.signal.name for task in tasks]
+    """Feedback with NaN where a signal is 0 for want of the one that it is given, itself given."""
+    names, drawn_xM = [task.signal.name for task in tasks], feedback_xM
     for m, task in enumerate(tasks):
         if task.signal.given in names:
-            without_x = feedback_xM[..., names.index(task.signal.given)] == 0
+            without_x = drawn_xM[..., names.index(task.signal.given)] == 0
             value_x = feedback_xM[..., m].masked_fill(without_x, math.nan)
             feedback_xM = torch.cat(
                 [feedback_xM[..., :m], value_x[..., None], feedback_xM[..., m + 1 :]], -1

@@ -33,7 +33,7 @@ from slategym.models.people.types import Party
 from slategym.models.quality.evaluation import Evaluation
 from slategym.models.simulator.population import population
 from slategym.models.simulator.users import LearnedUsers
-from slategym.models.tasks import NEXT, observed_only
+from slategym.models.tasks import NEXT, observed_only, task_of
 from slategym.models.taste import Taste
 
 SMALL = MultiTaskSettings(width=16, feedforward=32, max_history=8)
@@ -276,6 +276,18 @@ def test_nothing_is_paid_without_a_purchase(tmp_path: Path) -> None:
     seen = observed_only(taste.tasks, feedback)
     assert seen[:, 2].isnan().tolist() == [True, False, True]
     assert torch.equal(seen[:, :2].nan_to_num(9), feedback[:, :2].nan_to_num(9))
+
+
+def test_what_is_given_something_given_is_not_observed_without_either() -> None:
+    """click, cart, buy of what is in it, paid for what is bought."""
+    names, given = ("click", "cart", "buy", "paid"), (None, None, "cart", "buy")
+    kinds = ("binary", "binary", "binary", "nonnegative")
+    told = zip(names, kinds, given, strict=True)
+    tasks = [task_of(Signal(n, k, "", 0.0, 9.0, given=g)) for n, k, g in told]  # type: ignore[arg-type]
+    drawn = torch.tensor([[1.0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 5]])
+    seen = observed_only(tasks, drawn).isnan()
+    assert seen[:, 2].tolist() == [True, False, False]
+    assert seen[:, 3].tolist() == [True, True, False]
 
 
 def test_a_worlds_people_pay_for_what_they_buy(tmp_path: Path) -> None:

@@ -133,6 +133,27 @@ def test_an_amount_without_its_purchase_is_refused_and_zeros_say_nothing(tmp_pat
     assert any("'buy' is missing" in str(p) for p in check_folder(tmp_path).problems)
 
 
+def test_what_a_purchase_is_given_may_be_given_something_itself(tmp_path: Path) -> None:
+    """A purchase of what is in the cart, a price of what is bought."""
+    write_shop(tmp_path)
+    events = pd.read_csv(tmp_path / "events.csv")
+    cart = (events["click"] == 1) & (events["item"] < "p024")
+    buy = cart & (events["item"] < "p012")
+    events = events.drop(columns="dwell").assign(cart=cart * 1, buy=buy * 1, paid=buy * 2.5)
+    events.to_csv(tmp_path / "events.csv", index=False)
+    toml = (tmp_path / "log.toml").read_text()
+    head, _, rest = toml.partition("[signals.dwell]")
+    declared = (
+        "[signals.cart]\nkind = 'binary'\n[signals.buy]\nkind = 'binary'\ngiven = 'cart'\n"
+        "[signals.paid]\nkind = 'nonnegative'\ngiven = 'buy'\n"
+    )
+    (tmp_path / "log.toml").write_text(head + declared + rest[rest.index("[context") :])
+    log = load_folder(tmp_path)
+    assert 0 < buy.sum() < cart.sum() < (events["click"] == 1).sum()
+    assert log.events["buy"].notna().sum() == cart.sum()
+    assert log.events["paid"].notna().sum() == buy.sum()  # and none where nothing is in the cart
+
+
 def test_data_check_lists_them_beside_the_problems_of_the_tables(tmp_path: Path) -> None:
     write_shop(tmp_path)
     toml = (tmp_path / "log.toml").read_text()
