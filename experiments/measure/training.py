@@ -9,16 +9,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from slategym.agents.core import tuning
 from slategym.agents.core.agent import Agent, Callback, Progress
 from slategym.agents.core.files import ABOUT, BEGUN, read_about, set_damage_aside
 from slategym.agents.core.keeping import differences
-from slategym.agents.registry import find_agent
-from slategym.envs.names import UsageError, check_registered
+from slategym.agents.core.ranker import has_ranker
+from slategym.agents.registry import find_agent, find_learner
+from slategym.envs.names import UsageError, check_registered, load_object
 from slategym.envs.registry import NAMESPACE, find_world, make_world
 from slategym.envs.types import World
 from slategym.models.checksums import read_json
 
 DECIDES = ("agent", "settings", "seeds", "about")  # of what a folder keeps, what a training is
+LEAST_TUNED = 3_840  # slates, an eightieth of `tuning.SLATES`: as in the profiles named smoke
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ class Training:
             tensorboard: folder for event files.
             progress: show a bar on standard error.
             checkpoint_every: seconds between checkpoints.
-            chosen: settings of policies chosen elsewhere, see `World.chosen`.
+            chosen: settings of policies chosen elsewhere, see `World.chosen`; None: what a learner
+                begins at is tuned here, with as many slates as it trains on.
             snapshots: how often, evenly and at the end, what it would serve is kept (`snapshot`).
             watched: from the learner to a further callback, such as `Evaluation`.
 
@@ -107,7 +111,7 @@ class Training:
         """
         self.finished(folder)  # refuses another training before a world is built
         where = self.make_world(device) if world is None else world
-        world = replace(where, chosen=chosen or {})
+        world = replace(where, chosen=self._tuned(where) if chosen is None else chosen)
         agent = find_agent(self.agent)(world, self.settings, seeds=self.seeds)
         watches = watched(agent) if watched is not None else None
 
@@ -127,6 +131,14 @@ class Training:
             checkpoint_every=checkpoint_every,
             about=self.about,
         )
+
+    def _tuned(self, where: World) -> dict[str, Any]:
+        """What the learner begins at, where it trains on fewer slates than a tuning usually has."""
+        entry, slates = find_learner(self.agent), max(LEAST_TUNED, self.settings.num_steps)
+        if entry.tuning is None or not has_ranker(where) or slates >= tuning.SLATES:
+            return {}
+        steps = load_object(entry.tuning)(where, tuning.Budget(slates))
+        return {step.name: dict(step.chosen) for step in steps}
 
     def _description(self) -> dict[str, Any]:
         return {

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,12 +17,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from small_agents import Counting, CountingSettings
+from small_worlds import learned_world
 
+from slategym.agents import policies
 from slategym.agents.core.agent import CHECKPOINT, Callback, Progress
+from slategym.agents.core.tuning import Budget, Tuning
 from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.agents.registry import load_agent
+from slategym.envs.candidates import WholeCatalogue
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
+from slategym.envs.types import World
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.measure.training import Training
 from slategym.models.multitask.reporters import REPORTERS
@@ -304,3 +310,28 @@ def test_it_is_read_while_it_learns(
     assert "did you mean 'wandb'" in capsys.readouterr().err
     assert answer(build, [*CALL, "--patience", "2"]) == 2
     assert "--evaluate-every" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("slates", "tuned_with"), [(16, 3_840), (3_900, 3_900), (4_000, None)])
+def test_what_it_begins_at_is_tuned_with_as_many_slates_as_it_trains_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, slates: int, tuned_with: int | None
+) -> None:
+    """With LEAST_TUNED at least, and by the learner itself where it trains on as many as usual."""
+    spent: list[int] = []
+
+    def tune(world: World, budget: Budget) -> list[Tuning]:
+        spent.append(budget.total)
+        return [Tuning("begins-at", {"heads": 1.0})]
+
+    monkeypatch.setattr(policies, "tune_start_steps", tune)
+    beginning = ENTRY._replace(tuning=f"{policies.__name__}:tune_start_steps")
+    monkeypatch.setitem(POLICIES, "counting", beginning)
+    told = training(settings=CountingSettings(num_steps=slates, num_users=8))
+    where = replace(learned_world(), candidates=WholeCatalogue())
+    agent = told.run(tmp_path / "a", world=where, callback=lambda _: False)
+    assert spent == ([] if tuned_with is None else [tuned_with])
+    assert agent.world.chosen == ({} if tuned_with is None else {"begins-at": {"heads": 1.0}})
+    told.run(tmp_path / "b", world=where, callback=lambda _: False, chosen={})
+    bare = replace(where, observer=None)
+    told.run(tmp_path / "c", world=bare, callback=lambda _: False)
+    assert len(spent) <= 1
