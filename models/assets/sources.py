@@ -11,19 +11,22 @@ import hashlib
 import http.client
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.progress import Progress
 
@@ -260,8 +263,10 @@ def _receive(address: str, part: Path, progress: Progress, allowance: Allowance)
     if have:
         request.add_header("Range", f"bytes={have}-")
     bar = progress.add_task(part.stem, total=None)
+    clock = _Clock(allowance.until)
+    opener = urllib.request.build_opener(_Http(clock), _Https(clock))
     try:
-        with _OPENER.open(request, timeout=CONNECT_SECONDS) as response:
+        with opener.open(request, timeout=CONNECT_SECONDS) as response:
             if response.status != http.HTTPStatus.PARTIAL_CONTENT:
                 have = 0
             length = response.headers.get("Content-Length")
@@ -283,9 +288,13 @@ def _receive(address: str, part: Path, progress: Progress, allowance: Allowance)
         raise Unavailable(f"{part.stem}: HTTP {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise Unavailable(f"{part.stem}: {error.reason}") from error
-    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+    except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
+        allowance.check(part.stem, part.stat().st_size if part.exists() else 0)
         raise Unavailable(f"{part.stem}: {error or type(error).__name__}; try again") from error
+    finally:
+        clock.stop()
     if total is not None and (got := part.stat().st_size) < total:
+        allowance.check(part.stem, got)  # was it cut for its slowness?
         raise Unavailable(f"{part.stem}: broke off after {got:,} of {total:,} bytes; try again")
 
 
@@ -342,31 +351,69 @@ def _last_line(text: str) -> str:
     return lines[-1] if lines else ""
 
 
+class _Clock:
+    """Shuts connections when a source's time is over: a header that drips never ends by itself."""
+
+    def __init__(self, until: float) -> None:
+        self.until, self._timers = until, list[threading.Timer]()
+
+    def watch(self, sock: socket.socket) -> None:
+        """Let it be read for a while without a byte, and in all until the time is over."""
+        sock.settimeout(READ_SECONDS)
+        timer = threading.Timer(max(0.0, self.until - time.monotonic()), _shut, [sock])
+        timer.daemon = True
+        timer.start()
+        self._timers.append(timer)
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        for timer in self._timers:
+            timer.cancel()
+
+
+def _shut(sock: socket.socket) -> None:
+    with suppress(OSError):  # closed already
+        sock.shutdown(socket.SHUT_RDWR)
+
+
 class _Connection(http.client.HTTPConnection):
     """Impatient until connected."""
 
+    def __init__(self, host: str, *, clock: _Clock, **rest: Any) -> None:
+        super().__init__(host, **rest)
+        self._clock = clock
+
     def connect(self) -> None:
         super().connect()
-        self.sock.settimeout(READ_SECONDS)
+        self._clock.watch(self.sock)
 
 
 class _SecureConnection(http.client.HTTPSConnection):
     """Impatient until connected."""
 
+    def __init__(self, host: str, *, clock: _Clock, **rest: Any) -> None:
+        super().__init__(host, **rest)
+        self._clock = clock
+
     def connect(self) -> None:
         super().connect()
-        self.sock.settimeout(READ_SECONDS)
+        self._clock.watch(self.sock)
 
 
 class _Http(urllib.request.HTTPHandler):
+    def __init__(self, clock: _Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Connection, request)
+        return self.do_open(_Connection, request, clock=self._clock)
 
 
 class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, clock: _Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         context = ssl.create_default_context()
-        return self.do_open(_SecureConnection, request, context=context)
-
-
-_OPENER = urllib.request.build_opener(_Http, _Https)
+        return self.do_open(_SecureConnection, request, context=context, clock=self._clock)

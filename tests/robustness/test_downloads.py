@@ -94,6 +94,13 @@ def drop_by_drop(handler: Handler) -> None:
     send(handler, str(len(CONTENT)), body())
 
 
+def dripping_header(handler: Handler) -> None:
+    for byte in b"HTTP/1.0 200 OK\r\nX-Long: " + b"x" * 200:
+        time.sleep(0.05)
+        handler.wfile.write(bytes([byte]))
+        handler.wfile.flush()
+
+
 def to_a_file(handler: Handler) -> None:
     handler.send_response(302)
     handler.send_header("Location", "file:///etc/hostname")
@@ -109,6 +116,7 @@ BAD = {
     "boasting": (boasting, r"sends more than the 1,000 bytes"),
     "no number": (no_number, r"Content-Length is 'abc'"),
     "drop by drop": (drop_by_drop, r"too slow, \d+ bytes so far"),
+    "a header drop by drop": (dripping_header, r"too slow, 0 bytes so far"),
     "to a file": (to_a_file, r"file|302"),
 }
 
