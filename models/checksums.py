@@ -148,11 +148,17 @@ def check_files(folder: Path, stated: Mapping[str, str]) -> None:
 def inside(folder: Path, name: str) -> Path:
     """A folder's file by the name that a file of it states; links out of the folder count as names.
 
+    What the Hugging Face hub's cache keeps as snapshots/COMMIT are links into blobs beside them;
+    such a folder ends where blobs does.
+
     Raises:
         Damaged: the name leads out of the folder.
     """
     path = folder / name
-    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+    whole, ends = Path(os.path.realpath(path)), [Path(os.path.realpath(folder))]
+    if ends[0].parent.name == "snapshots" and Path(name).name == name:
+        ends.append(ends[0].parents[1] / "blobs")
+    if not any(whole.is_relative_to(end) for end in ends):
         raise Damaged(f"{folder} names {name!r}, which lies outside of it")
     return path
 

@@ -388,7 +388,13 @@ class Agent(ABC):
             )
         chosen = kept.get("chosen", {})
         world = replace(world, chosen={**world.chosen, **chosen})
-        agent = cls(world, settings, seeds=kept["seeds"])
+        try:
+            agent = cls(world, settings, seeds=kept["seeds"])
+        except (MemoryError, RuntimeError) as error:  # sizes that a stranger wrote, say
+            reason = str(error).partition("\n")[0][:200]
+            raise UsageError(
+                f"{folder / ABOUT} describes an agent that cannot be made here: {reason}"
+            ) from error
         try:
             agent.load_weights(load_file(folder / WEIGHTS))
         except (KeyError, RuntimeError, ValueError, SafetensorError) as error:

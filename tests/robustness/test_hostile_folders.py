@@ -28,6 +28,7 @@ from slategym.models.checksums import (
     Damaged,
     checksum_lines,
     checksum_path,
+    inside,
     sha256_of,
     with_checksum,
 )
@@ -198,3 +199,41 @@ def test_a_strangers_settings_are_checked_as_everybodys(tmp_path: Path) -> None:
         state_anew(tmp_path / "run", "agent.json", about=changed)
         call = ["simulate", WORLD, "--policy", "run", "--users", "4"]
         assert answer(build, call) == 2
+
+
+def test_an_agent_of_any_size_is_one_line(tmp_path: Path) -> None:
+    """A replay buffer, layers of 10^9: one line that names the file, and no raw words."""
+    world = make_world("InterestEvolution-v0")
+    for name, settings in (("hac", {"buffer": 10**9}), ("proto-sac", {"hidden": [10**9, 10**9]})):
+        about = {
+            "agent": name,
+            "about": {},
+            "seeds": [0],
+            "steps": 1,
+            "slate_size": world.slate_size,
+        }
+        (tmp_path / "agent.json").write_text(json.dumps(about | {"settings": settings}))
+        (tmp_path / WEIGHTS).write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+        with pytest.raises(UsageError, match=r"agent\.json describes an agent that cannot be made"):
+            load_agent(tmp_path, world)
+
+
+def test_the_hubs_own_cache_is_read_and_no_further(tmp_path: Path) -> None:
+    """There a repository's files are links into blobs, beside its snapshots."""
+    run = tmp_path / "run"
+    trained(run)
+    repository = tmp_path / "hub" / "models--me--agent"
+    snapshot, blobs = repository / "snapshots" / ("a" * 40), repository / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    for name in ("agent.json", WEIGHTS):
+        shutil.copy(run / name, blobs / name)
+        (snapshot / name).symlink_to(Path("../../blobs") / name)
+    world = make_world(WORLD, num_items=50)
+    assert load_agent(snapshot, world).steps == load_agent(run, world).steps
+    (blobs / WEIGHTS).unlink()
+    (blobs / WEIGHTS).symlink_to(run / WEIGHTS)  # a link that leads on
+    with pytest.raises(UsageError, match="lies outside"):
+        load_agent(snapshot, world)
+    with pytest.raises(Damaged, match="lies outside"):
+        inside(snapshot, f"../../blobs/{WEIGHTS}")

@@ -34,7 +34,9 @@ def training(num_steps: int = 80) -> Training:
     return Training("counting", WORLD, {"num_items": 50}, settings, (0,))
 
 
-@pytest.mark.parametrize("name", ["with blanks", "ümläut", "漢字", "[red]x[/]", "up/../here", "link"])
+@pytest.mark.parametrize(
+    "name", ["with blanks", "ümläut", "漢字", "[red]x[/]", "up/../here", "link"]
+)
 def test_homes_and_folders_of_any_name(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,9 +53,7 @@ def test_homes_and_folders_of_any_name(
     assert "damaged" not in capsys.readouterr().out
 
 
-def test_a_home_that_is_a_file_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_home_that_is_a_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("mine")
     monkeypatch.setenv("SLATEGYM_HOME", str(tmp_path / "file"))
     with pytest.raises(OSError, match="set SLATEGYM_HOME to a folder that you may write to"):
