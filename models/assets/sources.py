@@ -25,6 +25,7 @@ import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -406,7 +407,7 @@ class _Http(urllib.request.HTTPHandler):
         self._clock = clock
 
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Connection, request, clock=self._clock)
+        return self.do_open(partial(_Connection, clock=self._clock), request)
 
 
 class _Https(urllib.request.HTTPSHandler):
@@ -416,4 +417,4 @@ class _Https(urllib.request.HTTPSHandler):
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         context = ssl.create_default_context()
-        return self.do_open(_SecureConnection, request, context=context, clock=self._clock)
+        return self.do_open(partial(_SecureConnection, context=context, clock=self._clock), request)

@@ -1,4 +1,4 @@
-"""Whatever is kept says which format it has and how it stands; a finished unit keeps no checkpoint."""
+"""Whatever is kept says which format it has and how it stands."""
 
 from __future__ import annotations
 
