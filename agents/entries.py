@@ -282,6 +282,14 @@ POLICIES: dict[str, PolicyEntry] = {
         needs=STATE,
         example=LEARNED,
     ),
+    "adaptive-trace": PolicyEntry(
+        "learner",
+        "a history rule as strong as suits the person, by evolution on the return of sessions",
+        None,
+        "slategym.agents.rollout.adaptive:AdaptiveTrace",
+        needs=STATE,
+        example=LEARNED,
+    ),
     "reinforce-topk": PolicyEntry(
         "learner",
         "REINFORCE on logged slates, corrected for who showed them and for the other slots",

@@ -112,7 +112,9 @@ def worth(
         now_LC = scored(score_LC, few.topic, traces, trace_L, strength_L)
         at_LK = now_LC.topk(num_slots, dim=1).indices
         topic_LK = few.topic.gather(1, at_LK)
-        effect_LK = _effect(response, traces, kind_L, topic_LK)
+        effect_LK = response.effect_of(traces, topic_LK).gather(
+            0, kind_L[None, :, None].expand(1, -1, num_slots)
+        )[0]
         value_LK = scale_L[:, None] * few.utility.gather(1, at_LK) + effect_LK
         offered_LK = score_LC.gather(1, at_LK) > FORBIDDEN / 2
         odds_LK = value_LK.clamp(max=30.0).exp() * offered_LK
@@ -134,13 +136,3 @@ def worth(
     later_L = slates_L if gamma == 1 else (1.0 - gamma**slates_L) / (1.0 - gamma)
     rest_L = gamma**T * alive_L * later_L * total_L / weight_L
     return (total_L + rest_L).view(B, M, R).mean(1)
-
-
-def _effect(response: Response, traces: Traces, kind_L: Tensor, topic_LK: Tensor) -> Tensor:
-    """Of the shown items' topics on one's own kind, (L, K)."""
-    L, K = topic_LK.shape
-    own_LRK = traces.topic.gather(2, topic_LK[:, None].expand(-1, traces.topic.shape[1], -1))
-    shared_LX = torch.cat([traces.topic.amax(2), traces.visit], 1)
-    features_LKX = torch.cat([own_LRK.transpose(1, 2), shared_LX[:, None].expand(-1, K, -1)], 2)
-    effect_ZL = response.effect(features_LKX.reshape(L * K, -1)).view(-1, L, K)
-    return effect_ZL.gather(0, kind_L[None, :, None].expand(1, L, K))[0]

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slategym.agents.rollout.traces import OF_VISIT, WIDTH
+from slategym.agents.rollout.traces import OF_VISIT, WIDTH, Traces
 
 HIDDEN = 24  # units of a kind's network
 LEAVING = 8  # units of the network of leaving
@@ -52,12 +52,22 @@ class Response(nn.Module):
         hidden_ZnH = torch.tanh(features_nX @ self.inner + self.bias)
         return (hidden_ZnH @ self.outer + self.level)[..., 0]
 
-    def log_prob(self, utility_nK: Tensor, effect_ZnK: Tensor, taken_nK: Tensor) -> Tensor:
-        """Of what was taken, or of nothing, for each kind, (Z, n)."""
-        value_ZnK = self.scale.exp()[:, None, None] * utility_nK + effect_ZnK
-        every_ZnJ = F.pad(value_ZnK, (0, 1)).log_softmax(2)
-        refused_n1 = ~taken_nK.any(1, keepdim=True)
-        return (every_ZnJ * torch.cat([taken_nK, refused_n1], 1)).sum(2)
+    def effect_of(self, traces: Traces, topic_nK: Tensor) -> Tensor:
+        """The same on shown items of these topics, (Z, n, K)."""
+        n, K = topic_nK.shape
+        at_nRK = topic_nK[:, None].expand(-1, traces.topic.shape[1], -1)
+        own_nKR = traces.topic.gather(2, at_nRK).transpose(1, 2)
+        shared_nX = torch.cat([traces.topic.amax(2), traces.visit], 1)
+        features_nKX = torch.cat([own_nKR, shared_nX[:, None].expand(-1, K, -1)], 2)
+        return self.effect(features_nKX.reshape(n * K, -1)).view(-1, n, K)
+
+    def log_prob(self, utility_XK: Tensor, effect_ZXK: Tensor, taken_XK: Tensor) -> Tensor:
+        """Of what was taken, or of nothing, for each kind, (Z, ...); X stands for any axes."""
+        scale_Z = self.scale.exp().view(-1, *(1 for _ in utility_XK.shape))
+        value_ZXK = scale_Z * utility_XK + effect_ZXK
+        every_ZXJ = F.pad(value_ZXK, (0, 1)).log_softmax(-1)
+        refused_X1 = ~taken_XK.any(-1, keepdim=True)
+        return (every_ZXJ * torch.cat([taken_XK, refused_X1], -1)).sum(-1)
 
     def leave(self, visit_nV: Tensor) -> Tensor:
         """Log-odds of leaving after a slate, (n,)."""

@@ -20,6 +20,7 @@ FAMILIAR = {  # what people know an agent as, by its name on the command line
     "slateq": "RL with a value per item",
     "lookahead": "RL with exact slates of a learned value",
     "rollout": "RL with futures of a learned model",
+    "adaptive-trace": "RL of a rule that adapts to the person",
     "reinforce-topk": "REINFORCE with top-k correction",
     "ppo-multidiscrete": "PPO, a choice per slot",
     "gems": "RL in a latent space of slates",

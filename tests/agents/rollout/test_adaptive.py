@@ -1,0 +1,110 @@
+"""The adaptive rule: what its numbers mean, who it takes somebody for, and that evolution finds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from small_worlds import learned_world
+
+from slategym.agents.policies import history_rule_tuned
+from slategym.agents.rollout.adaptive import AdaptiveTrace, AdaptiveTraceSettings
+from slategym.agents.rollout.adaptive_rule import AdaptiveRule
+from slategym.agents.rollout.imagined import Candidates
+from slategym.agents.rollout.traces import nothing_yet, took_by_topic
+from slategym.envs import engine
+from slategym.envs.luck import Luck
+from slategym.envs.types import World
+
+TINY = AdaptiveTraceSettings(
+    num_steps=160, num_users=8, rollout=5, updates=2, minibatch=40, pairs=2
+)
+CHOSEN = {
+    "ranker": {"heads": {"click": 0.3, "like": 0.1}, "nothing": 1.0},
+    "history-rule": {"strength": 1.0, "fading": 0.7},
+}
+
+
+def world() -> World:
+    return replace(learned_world(shown_size=6), chosen=CHOSEN)
+
+
+def test_before_it_learns_it_is_the_history_rule_and_can_go_back_to_it() -> None:
+    where = world()
+    fresh, start = AdaptiveTrace(where, TINY), history_rule_tuned(where)
+    user_B = torch.arange(16, dtype=torch.int32)
+    session = engine.start(where, user_B, user_B, 0 * user_B)
+    for _ in range(4):
+        seen, now = engine.observe(where, session), Luck.at(session.key, session.step)
+        theirs = start.act(seen, now).slate
+        assert torch.equal(fresh.act(seen, now).slate, theirs)
+        session, _ = engine.transition(where, session, theirs)
+    trained = AdaptiveTrace(where, TINY).learn(where)
+    assert not torch.equal(trained.act(seen, now).slate, theirs)
+    trained.serve([False])
+    assert torch.equal(trained.act(seen, now).slate, theirs)
+
+
+def test_the_strength_is_that_of_whom_somebody_is_taken_for() -> None:
+    rule = AdaptiveRule(kinds=2, fading=0.7)
+    traces = nothing_yet(2, 3, "cpu")
+    for _ in range(2):
+        traces = traces.after(took_by_topic(torch.tensor([[1], [1]]), torch.ones(2, 1) > 0, 3))
+    few = Candidates(*(torch.zeros(2, 3) for _ in range(3)), torch.tensor([[0, 1, 2]] * 2))
+    # strengths 2 and -1 of the trace, .5 and 0 of its square, even priors, sharpness 1
+    numbers_D = torch.tensor([2.0, -1.0, 0.5, 0.0, 0.0, 0.0, 0.0])
+    sure_BZ = torch.tensor([[0.0, -30.0], [-30.0, 0.0]])
+    found_BC = rule.scores(numbers_D.expand(2, -1), few, traces, sure_BZ)
+    trace = 1.0 + 0.7
+    want_BC = torch.tensor([[0.0, -2.0 * trace - 0.5 * trace**2, 0.0], [0.0, trace, 0.0]])
+    torch.testing.assert_close(found_BC, want_BC)
+    # a prior of log 3 for the second kind: nobody knows, so it weighs three in four
+    numbers_D[5] = torch.tensor(3.0).log()
+    even_BZ = torch.full((1, 2), 0.5).log()
+    strength_BF = rule.strengths(numbers_D[None], even_BZ)
+    torch.testing.assert_close(strength_BF, torch.tensor([[0.25 * 2.0 - 0.75, 0.125]]))
+
+
+def test_what_is_known_of_somebody_is_the_same_on_the_way_and_in_hindsight() -> None:
+    where = replace(learned_world(shown_size=2), chosen=CHOSEN)
+    people = AdaptiveTrace(where, TINY).learn(where).people
+    user_B = torch.arange(16, dtype=torch.int32)
+    session = engine.start(where, user_B, user_B, 0 * user_B)
+    policy, traces, effects = (
+        history_rule_tuned(where),
+        nothing_yet(16, people.num_topics, "cpu"),
+        [],
+    )
+    for step in range(4):
+        seen, now = engine.observe(where, session), Luck.at(session.key, session.step)
+        belief_BZ = people.so_far(seen, effects)
+        assert belief_BZ.exp().sum(1).allclose(torch.ones(16))
+        if step <= 2:  # two slates are remembered: what came before cannot be read any more
+            hindsight_BZ, adds_up = people.belief(seen)
+            torch.testing.assert_close(hindsight_BZ, belief_BZ)
+            torch.testing.assert_close(adds_up.topic, traces.topic)
+        slate_BK = policy.act(seen, now).slate
+        session, outcome = engine.transition(where, session, slate_BK)
+        topic_BK = people.topic_N[slate_BK.long()]
+        effects.append(people.response.effect_of(traces, topic_BK))
+        taken_BK = outcome.feedback[..., 0] > 0
+        traces = traces.after(took_by_topic(topic_BK, taken_BK, people.num_topics))
+    assert not belief_BZ.allclose(people.response.log_share.expand(16, -1))
+
+
+@pytest.mark.parametrize(("gamma", "each"), [(1.0, 6), (0.0, 1), (0.5, 2)])
+def test_rules_are_credited_with_what_is_earned_while_they_are_held(
+    gamma: float, each: int
+) -> None:
+    where = replace(learned_world(shown_size=6), chosen=CHOSEN)
+    agent = AdaptiveTrace(where, replace(TINY, gamma=gamma))
+    agent.begin(where)
+    numbers_PD = agent.numbers_D.expand(4, -1)
+    earned_P, shown, told = agent._play(numbers_PD)
+    assert shown == pytest.approx(8 * told["slates"])
+    if gamma == 1.0:
+        assert float(earned_P.mean()) == pytest.approx(told["return"])
+    else:  # four equal rules take turns: what a hold earns is a hold's share of a session's
+        slate = told["return"] / told["slates"]
+        assert 0.3 * each * slate < float(earned_P.mean()) < 3.0 * each * slate
