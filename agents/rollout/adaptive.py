@@ -33,7 +33,8 @@ from slategym.agents.rollout.people import Learning, People, check_people
 from slategym.agents.rollout.traces import nothing_yet, took_by_topic
 from slategym.agents.types import Action, Policy
 from slategym.envs import engine
-from slategym.envs.types import Observation, World, map_tensors
+from slategym.envs.trees import map_tensors
+from slategym.envs.types import Observation, World
 
 LEARNED = 1 / 6  # of all slates, from which the model of people is learned; the rest is the search
 NARROWEST = 0.2  # of the first spread, to which perturbations fall linearly
