@@ -33,7 +33,7 @@ VARIANT = f"plackett-luce{PRESENT}"  # of a learner, which keeps the contract as
 SMALL = {  # settings of those that have them: seconds become milliseconds
     **{"num_steps": 96, "num_users": 4, "rollout": 4, "minibatch": 16, "batch": 16},
     **{"buffer": 400, "warm_up": 40, "updates": 1, "epochs": 1, "num_logged": 200},
-    **{"depth": 3, "futures": 2},
+    **{"depth": 3, "futures": 2, "pairs": 2},
 }
 LONGER = {"slateq": 300}  # slates, of those that show many between two reports
 REPEATS = {  # slots know nothing of one another, and may hold one item twice
