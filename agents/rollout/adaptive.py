@@ -33,6 +33,7 @@ from slategym.agents.rollout.people import Learning, People, check_people
 from slategym.agents.rollout.traces import nothing_yet, took_by_topic
 from slategym.agents.types import Action, Policy
 from slategym.envs import engine
+from slategym.envs.luck import Luck
 from slategym.envs.trees import map_tensors
 from slategym.envs.types import Observation, World
 
@@ -184,14 +185,13 @@ class AdaptiveTrace(Agent):
         return earned_P / begun_P.clamp(min=1.0), shown, told
 
     @torch.no_grad()
-    def act(self, observation: Observation, luck: Any) -> Action:
+    def act(self, observation: Observation, luck: Luck) -> Action:
         """The best candidates after the rule, as strong as suits whoever this may be."""
         if not self.trained:
             return self.rule.act(observation, luck)
         best, few = self.people.candidates(observation)
         belief_BZ, traces = self.people.belief(observation)
-        numbers_BD = self.numbers_D.expand(len(belief_BZ), -1)
-        score_BC = self.adaptive.scores(numbers_BD, few, traces, belief_BZ)
+        score_BC = self.adaptive.scores(self.numbers_D[None], few, traces, belief_BZ)
         at_BK = score_BC.topk(self.world.slate_size, dim=1).indices
         return Action(best.id.gather(1, at_BK).int())
 

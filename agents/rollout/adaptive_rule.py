@@ -50,7 +50,7 @@ class AdaptiveRule:
         """Of every term at these beliefs, (B, F).
 
         Args:
-            numbers_BD: of each request, its own.
+            numbers_BD: of each request, its own; or one for all, (1, D).
             belief_BZ: log-probabilities of kinds.
         """
         strength_BFZ = numbers_BD[:, : self.kinds * len(POWERS)].unflatten(1, (-1, self.kinds))

@@ -21,6 +21,7 @@ from slategym.agents.lookahead.agent import Lookahead, LookaheadSettings
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.references.myopic import Myopic
 from slategym.agents.refit.agent import SupervisedRefit
+from slategym.agents.rollout.adaptive import AdaptiveTrace, AdaptiveTraceSettings
 from slategym.agents.rollout.agent import Rollout, RolloutSettings
 from slategym.agents.sb3.algorithms import StableSAC
 from slategym.agents.sb3.proto import ProtoSAC
@@ -162,18 +163,30 @@ def test_lookahead_learns_when_a_topic_bores() -> None:
     assert 0.96 * best < expected_return(world, policy) <= best * (1 + 1e-5)
 
 
-def test_rollout_plans_when_a_topic_bores() -> None:
-    """Its rule as tuned is never to turn from a topic; imagined futures show that one should."""
-    world = bored()
+def never_turning(world: World) -> World:
+    """The world with a history rule that is tuned to strength 0."""
     chosen = {
         "ranker": {"heads": {"click": 1.0}, "nothing": None},
         "history-rule": {"strength": 0.0, "fading": 0.7},
     }
-    world = replace(world, shown_size=world.horizon, chosen=chosen)
-    best = best_schedule(world)
+    return replace(world, shown_size=world.horizon, chosen=chosen)
+
+
+def test_rollout_plans_when_a_topic_bores() -> None:
+    """Its rule as tuned is never to turn from a topic; imagined futures show that one should."""
+    world, best = never_turning(bored()), best_schedule(bored())
     settings = RolloutSettings(2_560, num_users=64, rollout=10, updates=30, minibatch=320)
     agent = Rollout(world, replace(settings, depth=4, futures=2))
     assert expected_return(world, agent.at_start()) < 0.5 * best
+    assert 0.9 * best < expected_return(world, agent.learn(world)) <= best * (1 + 1e-5)
+
+
+def test_a_rule_that_adapts_finds_how_strong_to_be_when_a_topic_bores() -> None:
+    """As above: evolution on the return finds what a rule that never turns lacks."""
+    world, best = never_turning(bored()), best_schedule(bored())
+    settings = AdaptiveTraceSettings(2_560, num_users=64, rollout=10, updates=30, minibatch=320)
+    agent = AdaptiveTrace(world, replace(settings, pairs=4))
+    assert expected_return(world, agent) < 0.5 * best
     assert 0.9 * best < expected_return(world, agent.learn(world)) <= best * (1 + 1e-5)
 
 
