@@ -30,14 +30,14 @@ from slategym.models.text.settings import DEFAULT_ENCODER
 
 SHOP_ITEMS = 500
 SIZES = [
-    pytest.param((120, 60, 20), id="small"),
+    pytest.param((100, 50, 12), id="small"),
     pytest.param((2_000, SHOP_ITEMS, 20), id="shop", marks=pytest.mark.slow),
 ]
 MOST_SECONDS = 2 * 180.0  # of CPU: three minutes of two cores
 pytestmark = pytest.mark.filterwarnings("ignore:.*tokens of the item texts are unknown")
 STUDY = ["benchmark", "log", "shop", "--profile", "smoke", "--out", "study"]
 WHOLE = ["--workers", "2"]
-FEW = ["--workers", "0", "--agents", "linear-bandit,plackett-luce"]  # on the small log
+FEW = ["--workers", "0", "--agents", "linear-bandit", "--users", "20"]  # on the small log
 STATED = ASSETS[DEFAULT_ENCODER]  # as every process knows it
 
 

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slategym.agents.core.inputs import PER_TASTE, Inputs
-from slategym.agents.core.start import Start
+from slategym.agents.core.ranker import has_ranker
+from slategym.agents.core.start import Start, start_of
 from slategym.agents.policy_gradient.residual import ResidualNetwork, ResidualSettings
 from slategym.agents.slates.top import FORBIDDEN
 from slategym.envs import engine
+from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 
 HIDDEN = (128, 128)  # units of every trunk
@@ -26,6 +28,7 @@ TOPIC_HIDDEN = 32  # units of the network that all topics share
 LOGIT_SCALE = 10.0  # nats per unit of the policy's last layer, against items of norm one
 FOND = 2.0  # of what was clicked, in the direction at the start, before LOGIT_SCALE
 VARIED = 0.4  # of every topic's penalty at the start, before LOGIT_SCALE
+SHORTLIST = 100  # candidates of the ranker, where nothing else is said
 TIMID = 0.01  # first weights of the policy's last layer, relative to the usual
 
 Shown = dict[str, Tensor]  # what a request shows, by name, (B, ...) each; "x" always
@@ -270,3 +273,27 @@ class Shortlist:
         B, K, _ = law_BKC.shape
         whole_BKN = law_BKC.new_full((B, K, self.world.num_candidates), -torch.inf)
         return whole_BKN.scatter(2, shown["id"].long()[:, None].expand_as(law_BKC), law_BKC)
+
+
+def face_of(world: World, shortlist: int | None) -> Face:
+    """All candidates, or the ranker's best; as many as there are, in a small catalogue.
+
+    Args:
+        world: where.
+        shortlist: how many of its best; 0: all items; None: SHORTLIST where there is a ranker.
+
+    Raises:
+        UsageError: the world has no ranker; the shortlist is shorter than a slate.
+    """
+    inputs = Inputs(world)
+    if shortlist is None:
+        shortlist = max(SHORTLIST, world.slate_size) if has_ranker(world) else 0
+    if not shortlist:
+        return Whole(world, inputs)
+    if shortlist < world.slate_size:
+        raise UsageError(
+            f"shortlist must be 0 or at least {world.slate_size}, the slots of a slate in "
+            f"{world.name}, got {shortlist}"
+        )
+    count = min(shortlist, world.num_candidates)
+    return Shortlist(start_of(world, count, rules=True), count, world, inputs)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -27,15 +27,21 @@ from slategym.agents.core.ensemble import Ensemble, clip_each
 from slategym.agents.core.history_rule import RULE
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.limits import Limit, costs, next_prices
-from slategym.agents.core.ranker import has_ranker
 from slategym.agents.core.returns import advantages, discounted, normalised
-from slategym.agents.core.rollout import RolloutBuffer, rows
+from slategym.agents.core.rollout import RolloutBuffer
 from slategym.agents.core.sessions import Step, TrainingSessions, harvest, luck_of, seat, show
-from slategym.agents.core.start import start_chosen, start_of
+from slategym.agents.core.start import start_chosen
 from slategym.agents.core.stochastic import PointMass
 from slategym.agents.core.supervised import SUPERVISED
 from slategym.agents.core.tuning import Setting
-from slategym.agents.policy_gradient.network import Face, Shortlist, Shown, ValueNetwork, Whole
+from slategym.agents.policy_gradient.batch import Batch, Rollout
+from slategym.agents.policy_gradient.network import (
+    Face,
+    Shortlist,
+    Shown,
+    ValueNetwork,
+    face_of,
+)
 from slategym.agents.slates.plackett_luce import (
     Scores,
     draw,
@@ -54,7 +60,6 @@ from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 
 SLOT, SHUFFLE = purpose("plackett_luce_ppo.slot"), purpose("plackett_luce_ppo.shuffle")
-SHORTLIST = 100  # candidates of the ranker, where nothing else is said
 CLIP = 0.2  # of the probability ratio
 GAE_LAMBDA = 0.8  # of advantages; 1: plain returns
 VALUE_WEIGHT = 0.5  # of the value's loss
@@ -81,47 +86,6 @@ class PPOSettings:
     shortlist: int | None = None  # best of `supervised`; 0: all items; None: 100 if it is there
     bootstrap: bool = False  # False: for the learner, a session that is cut off has ended
     serve: Literal["mode", "draw", "sharp"] = "mode"  # likeliest slate; drawn as learnt; sharper
-
-
-class Rollout(NamedTuple):
-    """What was shown and what came of it; n = T * B slates of every seed."""
-
-    shown: Shown  # (S, T, B, ...) each
-    slate: Tensor  # (S, T, B, K) int64, places among the candidates
-    logp: Tensor  # (S, T, B, K) of every slot's choice, nats
-    reward: Tensor  # (S, T, B, K) by slot
-    ended: Tensor  # (S, T, B) bool
-    beyond: Tensor  # (S, T, B) value after a session that was cut off; 0 elsewhere
-    last: Tensor  # (S, B, X) input vectors after the last slate
-    excess: Tensor = torch.zeros(0)  # (S, T, B, n) of slates above each of n limits, if there are
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Slates to learn from, n of every seed."""
-
-    shown: Shown  # (S, n, ...) each
-    slate: Tensor  # (S, n, K) int64, places among the candidates
-    logp: Tensor  # (S, n, K) of every slot's choice when it was drawn, nats
-    advantage: Tensor  # (S, n, K) credit by item, or (S, n, 1) by slate; zero mean, unit spread
-    value: Tensor  # (S, n) before the updates, in units of the value
-    target: Tensor  # (S, n) of the value
-
-    def at(self, row_SR: Tensor) -> Batch:
-        """These R rows of every seed."""
-        return Batch(
-            shown={name: rows(x_Sn, row_SR) for name, x_Sn in self.shown.items()},
-            slate=rows(self.slate, row_SR),
-            logp=rows(self.logp, row_SR),
-            advantage=rows(self.advantage, row_SR),
-            value=rows(self.value, row_SR),
-            target=rows(self.target, row_SR),
-        )
-
-    def explained_variance(self) -> Tensor:
-        """Share of the targets' variance that the value foresaw, mean over seeds."""
-        unforeseen_S = (self.target - self.value).var(1)
-        return (1.0 - unforeseen_S / self.target.var(1).clamp(min=1e-12)).mean()
 
 
 def clipped_gain(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
@@ -446,27 +410,3 @@ class PlackettLuce(Agent, Stochastic):
             state["scale"],
         )
         self.price_SL = state.get("prices", self.price_SL)
-
-
-def face_of(world: World, shortlist: int | None) -> Face:
-    """All candidates, or the ranker's best; as many as there are, in a small catalogue.
-
-    Args:
-        world: where.
-        shortlist: as in `PPOSettings`.
-
-    Raises:
-        UsageError: the world has no ranker; the shortlist is shorter than a slate.
-    """
-    inputs = Inputs(world)
-    if shortlist is None:
-        shortlist = max(SHORTLIST, world.slate_size) if has_ranker(world) else 0
-    if not shortlist:
-        return Whole(world, inputs)
-    if shortlist < world.slate_size:
-        raise UsageError(
-            f"shortlist must be 0 or at least {world.slate_size}, the slots of a slate in "
-            f"{world.name}, got {shortlist}"
-        )
-    count = min(shortlist, world.num_candidates)
-    return Shortlist(start_of(world, count, rules=True), count, world, inputs)
