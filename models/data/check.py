@@ -16,7 +16,9 @@ from slategym.models.data.folder import read_tables
 from slategym.models.data.log import Log, number
 from slategym.models.data.log_toml import DescriptionError, read_description
 from slategym.models.data.log_toml_reader import Mistake
-from slategym.models.data.schema import Problem, Tables, inspect, unused_columns
+from slategym.models.data.problems import Problem
+from slategym.models.data.schema import inspect, unused_columns
+from slategym.models.data.tables import Tables
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from slategym.envs.types import SignalKind
 from slategym.models.data.columns import numbers, seconds, texts
+from slategym.models.data.declared_columns import MAX_CATEGORIES
 from slategym.models.data.description import (
     BUILT_IN,
     KNOWN,
@@ -27,7 +28,8 @@ from slategym.models.data.description import (
 )
 from slategym.models.data.log import LIKED_UP, REPEATING
 from slategym.models.data.log_toml import to_toml
-from slategym.models.data.schema import HALF_STARS, MAX_CATEGORIES, RATING, Table, Tables
+from slategym.models.data.schema import HALF_STARS, RATING
+from slategym.models.data.tables import Table, Tables
 
 DAY = 86_400.0  # seconds
 OPINIONS = {"rating", "stars", "score", "grade"}  # feedback on a scale

@@ -26,7 +26,8 @@ from slategym.models.data.description import (
 )
 from slategym.models.data.log import Log, build_log
 from slategym.models.data.log_toml import read_description, to_toml
-from slategym.models.data.schema import Table, Tables, unused_columns
+from slategym.models.data.schema import unused_columns
+from slategym.models.data.tables import Table, Tables
 from slategym.models.files import atomic_path, make_folder
 from slategym.models.plain_file import check_file
 

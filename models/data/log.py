@@ -22,7 +22,8 @@ from slategym.models.data.description import (
     Description,
 )
 from slategym.models.data.description import Words as Words
-from slategym.models.data.schema import LIKE, Settled, Tables, inspect
+from slategym.models.data.schema import LIKE, Settled, inspect
+from slategym.models.data.tables import Tables
 
 LIKED_UP = 0.75  # of the way from the lowest rating to the highest; from there on it is a like
 # A topic rarer than this is no item's main topic if a commoner one is there: a hundred items, or

@@ -17,8 +17,7 @@ users*: user, and a column for each categorical trait.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -29,14 +28,19 @@ from slategym.envs.names import UsageError
 from slategym.envs.types import CLICK, Column, Signal
 from slategym.models.data.columns import (
     YEAR_2100,
-    Bad,
     Rule,
     codes,
     numbers,
     offsets,
-    settle,
     signal_rule,
-    texts,
+)
+from slategym.models.data.declared_columns import (
+    MAX_CATEGORIES,
+    bracketed,
+    categories_of,
+    column_rules,
+    declared_columns,
+    too_many,
 )
 from slategym.models.data.description import (
     FILE,
@@ -48,6 +52,8 @@ from slategym.models.data.description import (
     SignalEntry,
     resolve_signal,
 )
+from slategym.models.data.problems import LISTED, Inspection, Problem, readable
+from slategym.models.data.tables import Table, Tables
 
 LIKE = Signal("like", "binary", "count", 0.0, 1.0)
 RATING = Signal("rating", "ordinal", "stars", 1.0, 5.0)
@@ -56,50 +62,6 @@ HALF_STARS = RATING._replace(low=0.5, step=0.5)
 OTHER_SCALES = (
     f"; a rating of another scale is declared in {FILE}, which slategym data describe writes"
 )
-MAX_CATEGORIES = 1_000  # of one column; more is an identifier, not an attribute
-LISTED = 5  # rows named per column and rule
-
-
-@dataclass(frozen=True)
-class Table:
-    """A frame and where it came from, so that a message can point at the row."""
-
-    frame: pd.DataFrame
-    name: str  # "events.csv"
-    first: int = 0  # number of the first row of data
-    row: str = "row"  # what people call a row of it: "line" in a text file
-
-    def place(self, position: int) -> str:
-        """Where the row at that position is, for people: "line 7"."""
-        return f"{self.row} {position + self.first}"
-
-
-@dataclass(frozen=True)
-class Tables:
-    """A log as it arrives, unchecked."""
-
-    events: Table
-    items: Table
-    users: Table | None = None
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that a table holds and must not; as a string, one line with place and fix."""
-
-    table: str  # "events.csv"
-    place: str  # "line 7"; empty: the table as a whole
-    column: str  # empty: no single one
-    says: str  # " holds 'five'"
-    fix: str
-    value: str = ""  # what stands there
-    more: int = 0  # rows with the same problem that are not listed
-
-    def __str__(self) -> str:
-        at = f"{self.table}, {self.place}" if self.place else self.table
-        column = f" column {self.column!r}" if self.column else ""
-        more = f" ({self.more:,} more such rows)" if self.more else ""
-        return f"{at}:{column}{self.says}; {self.fix}{more}"
 
 
 @dataclass(frozen=True)
@@ -161,13 +123,13 @@ def inspect(tables: Tables, description: Description) -> tuple[Settled | None, l
         What they hold, None if there is any problem; and every problem of every column, the first
         `LISTED` rows of each.
     """
-    desk = _Desk()
-    events, signals, context = _events(tables.events, description, desk)
-    items, item_columns = _items(tables.items, description, desk)
-    users, traits = _users(tables.users, description, desk)
-    _across(tables, events, items, users, desk)
-    if desk.problems:
-        return None, desk.problems
+    inspection = Inspection()
+    events, signals, context = _events(tables.events, description, inspection)
+    items, item_columns = _items(tables.items, description, inspection)
+    users, traits = _users(tables.users, description, inspection)
+    _across(tables, events, items, users, inspection)
+    if inspection.problems:
+        return None, inspection.problems
     if users is None:
         users = pd.DataFrame({"user": np.sort(events["user"].unique())})
     return Settled(events, items, users, signals, context, item_columns, traits), []
@@ -190,68 +152,23 @@ def unused_columns(tables: Tables, description: Description = UNDESCRIBED) -> di
     }
 
 
-class _Desk:
-    """Where columns are settled and problems are collected."""
-
-    def __init__(self) -> None:
-        self.problems: list[Problem] = []
-
-    def say(self, table: Table, says: str, fix: str, column: str = "") -> None:
-        """A problem of a table as a whole."""
-        self.problems.append(Problem(table.name, "", column, says, fix))
-
-    def rows(self, table: Table, column: str, bad_E: Bad, fix: str, says: str = "") -> None:
-        """A problem of those rows."""
-        positions = np.flatnonzero(bad_E)
-        for position in positions[:LISTED]:
-            held = _readable(table.frame[column].iloc[position])
-            self.problems.append(
-                Problem(
-                    table.name,
-                    table.place(int(position)),
-                    column,
-                    (f" holds {held}" if held else " is empty") + says,
-                    fix,
-                    held,
-                )
-            )
-        if (more := len(positions) - LISTED) > 0:
-            self.problems[-1] = replace(self.problems[-1], more=more)
-
-    def settle(self, table: Table, rules: dict[str, Rule]) -> pd.DataFrame:
-        """The columns that have a rule and are there."""
-        if table.frame.empty:
-            self.say(table, " no rows", "write at least one")
-        found = ", ".join(map(str, table.frame.columns))
-        settled = {}
-        for name, rule in rules.items():
-            if name in table.frame:
-                values, bad_E = settle(table.frame[name], rule)
-                if bad_E.any():
-                    self.rows(table, name, bad_E, rule.fix)
-                settled[name] = values
-            elif rule.required:
-                self.say(table, " is missing", f"{rule.fix} (found: {found})", name)
-        return pd.DataFrame(settled)
-
-
 def _events(
-    table: Table, description: Description, desk: _Desk
+    table: Table, description: Description, inspection: Inspection
 ) -> tuple[pd.DataFrame, tuple[Signal, ...], tuple[Column, ...]]:
     """The events, their signals and their context."""
-    signals = list(_signals(table, description.signals, desk))
+    signals = list(_signals(table, description.signals, inspection))
     declared = any(e.name == "rating" and e.low is not None for e in description.signals)
     hint = "" if declared else OTHER_SCALES
     rules = _EVENT_RULES | {
         s.name: signal_rule(s, hint if s.name == "rating" else "") for s in signals
     }
-    rules |= _column_rules(description.context, "[context.{}] of " + FILE)
-    settled = desk.settle(table, rules)
+    rules |= column_rules(description.context, "[context.{}] of " + FILE)
+    settled = inspection.settle(table, rules)
     signals = [signal for signal in signals if signal.name in settled]
-    if not signals and not any(p.table == table.name and not p.place for p in desk.problems):
+    if not signals and not any(p.table == table.name and not p.place for p in inspection.problems):
         names = ", ".join(dict.fromkeys([*(e.name for e in description.signals), *KNOWN]))
         found = ", ".join(map(str, table.frame.columns))
-        desk.say(
+        inspection.say(
             table,
             f" no signal; at least one of the columns {names} is needed",
             "where every row is something that was taken up, a click of 1 in each says so; declare "
@@ -259,19 +176,21 @@ def _events(
         )
     for signal in signals:
         if len(settled) and table.frame[signal.name].isna().all():
-            desk.say(table, " is empty in every row", "drop the column", signal.name)
+            inspection.say(table, " is empty in every row", "drop the column", signal.name)
     if "time" in settled and "hour" not in settled:
         ahead_E = offsets(table.frame["time"])
         if ahead_E is not None:
             settled["hour"] = (settled["time"] + ahead_E) % 86_400 / 3_600
             if "weekday" not in settled:
                 settled["weekday"] = ((settled["time"] + ahead_E) // 86_400 + 3) % 7
-    _given(table, settled, signals, desk)
-    context = _columns(table, settled, description.context, desk)
+    _given(table, settled, signals, inspection)
+    context = declared_columns(table, settled, description.context, inspection)
     return settled, tuple(signals), context
 
 
-def _given(table: Table, settled: pd.DataFrame, signals: Sequence[Signal], desk: _Desk) -> None:
+def _given(
+    table: Table, settled: pd.DataFrame, signals: Sequence[Signal], inspection: Inspection
+) -> None:
     """What there is only with another signal is nothing without it."""
     for signal in signals:
         if signal.given is None:
@@ -279,28 +198,32 @@ def _given(table: Table, settled: pd.DataFrame, signals: Sequence[Signal], desk:
         where = f"[signals.{signal.name}] of {FILE}"
         if signal.given not in settled:
             says = f" is missing, without which {signal.name} is 0"
-            desk.say(table, says, f"{where} says given = {signal.given!r}", signal.given)
+            inspection.say(table, says, f"{where} says given = {signal.given!r}", signal.given)
             continue
         bad_E = (settled[signal.given] == 0) & (settled[signal.name] > 0)
         if bad_E.any():
             fix = f"{where} says that it is 0 then: given = {signal.given!r}"
             says = f" where {signal.given} is 0"
-            desk.rows(table, signal.name, bad_E.to_numpy(), fix, says)
+            inspection.rows(table, signal.name, bad_E.to_numpy(), fix, says)
 
 
-def _signals(table: Table, entries: tuple[SignalEntry, ...], desk: _Desk) -> Iterator[Signal]:
+def _signals(
+    table: Table, entries: tuple[SignalEntry, ...], inspection: Inspection
+) -> Iterator[Signal]:
     """Declared signals in their order, then those known by name, as far as they are there."""
     declared = {entry.name: entry for entry in entries}
     for name in dict.fromkeys([*declared, *KNOWN]):
         entry = declared.get(name, SignalEntry(name))
         if name not in table.frame:
             if name in declared and name not in ("click", "like"):  # these two can be derived
-                desk.say(table, " is missing", f"[signals.{name}] of {FILE} declares it", name)
+                inspection.say(
+                    table, " is missing", f"[signals.{name}] of {FILE} declares it", name
+                )
             continue
         try:
             yield resolve_signal(entry, _known(name, table.frame[name]))
         except UsageError as error:
-            desk.problems.append(
+            inspection.problems.append(
                 Problem(FILE, "", "", f" {error}".replace(f" {FILE}:", ""), "write it")
             )
 
@@ -317,21 +240,21 @@ def _known(name: str, column: pd.Series) -> Signal | None:
 
 
 def _items(
-    table: Table, description: Description, desk: _Desk
+    table: Table, description: Description, inspection: Inspection
 ) -> tuple[pd.DataFrame, tuple[Column, ...]]:
     """The items and their columns."""
-    rules = _ITEM_RULES | _column_rules(description.item_columns, "[item_columns.{}] of " + FILE)
-    settled = desk.settle(table, rules)
-    return settled, _columns(table, settled, description.item_columns, desk)
+    rules = _ITEM_RULES | column_rules(description.item_columns, "[item_columns.{}] of " + FILE)
+    settled = inspection.settle(table, rules)
+    return settled, declared_columns(table, settled, description.item_columns, inspection)
 
 
 def _users(
-    table: Table | None, description: Description, desk: _Desk
+    table: Table | None, description: Description, inspection: Inspection
 ) -> tuple[pd.DataFrame | None, tuple[Column, ...]]:
     """The users with a code per trait; None where there is no table."""
     if table is None:
         for entry in description.traits or ():
-            desk.problems.append(
+            inspection.problems.append(
                 Problem(
                     "users", "", entry.name, " is missing",
                     f"[traits.{entry.name}] of {FILE} declares it, and there is no table of users",
@@ -346,93 +269,21 @@ def _users(
         fix = f"every user has a {entry.name}; write unknown where it is"
         kind: Literal["number", "category"] = "number" if entry.brackets else "category"
         rules[entry.name] = Rule(kind, fix, categories=entry.categories)
-    settled = desk.settle(table, rules)
+    settled = inspection.settle(table, rules)
     traits = []
     for entry in entries:
         if entry.name not in settled:
             continue
         if entry.brackets:
-            values, found = _bracketed(settled[entry.name], entry.brackets)
+            values, found = bracketed(settled[entry.name], entry.brackets)
         else:
-            values, found = settled[entry.name], _discover(table.frame[entry.name], entry)
+            values, found = settled[entry.name], categories_of(table.frame[entry.name], entry)
         if len(found) > MAX_CATEGORIES:
-            _too_many(table, entry.name, len(found), "a trait", desk)
+            too_many(table, entry.name, len(found), "a trait", inspection)
             continue
         settled[entry.name] = codes(values, found)
         traits.append(Column(entry.name, found))
     return settled, tuple(traits)
-
-
-def _bracketed(values: pd.Series, ends: tuple[float, ...]) -> tuple[pd.Series, tuple[str, ...]]:
-    """Numbers as names of brackets, and all names, lowest first."""
-    between = [f"{low:g} to {high:g}" for low, high in pairwise(ends)]
-    names = (f"under {ends[0]:g}", *between, f"{ends[-1]:g} and over")
-    place = np.searchsorted(np.array(ends), values.to_numpy(), side="right")
-    return pd.Series(np.array(names, dtype=object)[place], dtype="str"), names
-
-
-def _column_rules(entries: tuple[ColumnEntry, ...], where: str) -> dict[str, Rule]:
-    rules = {}
-    for entry in entries:
-        place = where.format(entry.name)
-        if entry.kind == "number":
-            low = -np.inf if entry.low is None else entry.low
-            high = np.inf if entry.high is None else entry.high
-            span = "" if np.isinf(low) and np.isinf(high) else f" from {low:g} to {high:g}"
-            fix = f"{place} says a number{span}; leave unknown ones empty"
-            rules[entry.name] = Rule("number", fix, low, high, empty=True)
-        else:
-            listed = ", ".join((entry.categories or ())[:8])
-            fix = f"{place} says one of {listed}" if listed else f"{place} declares it"
-            rules[entry.name] = Rule("category", fix, empty=True, categories=entry.categories)
-    return rules
-
-
-def _columns(
-    table: Table, settled: pd.DataFrame, entries: tuple[ColumnEntry, ...], desk: _Desk
-) -> tuple[Column, ...]:
-    """What the declared columns are; what is not declared of them is found."""
-    columns = []
-    for entry in entries:
-        if entry.name not in settled:
-            continue
-        values = settled[entry.name]
-        if len(values) and values.isna().all():
-            fix = f"drop the column, and its table in {FILE}"
-            desk.say(table, " is known in no row", fix, entry.name)
-            continue
-        if entry.kind == "category":
-            found = _discover(table.frame[entry.name], entry)
-            if len(found) > MAX_CATEGORIES:
-                _too_many(table, entry.name, len(found), "a category column", desk)
-            columns.append(Column(entry.name, found))
-            continue
-        low, high = values.min(), values.max()
-        low = float(low) if entry.low is None else entry.low
-        high = float(high) if entry.high is None else entry.high
-        columns.append(Column(entry.name, (), entry.unit, low, high if high > low else low + 1))
-    return tuple(columns)
-
-
-def _discover(column: pd.Series, entry: ColumnEntry) -> tuple[str, ...]:
-    """The categories: declared, or the column's own, or those found, numbers by size."""
-    if entry.categories is not None:
-        return entry.categories
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return tuple(texts(pd.Series(column.cat.categories)))
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return tuple(texts(pd.Series(np.sort(column.dropna().unique()))))
-    return tuple(sorted(texts(column).dropna().unique()))
-
-
-def _too_many(table: Table, column: str, size: int, what: str, desk: _Desk) -> None:
-    desk.say(
-        table,
-        f" has {size} distinct values",
-        f"{what} has at most {MAX_CATEGORIES}: group them (ages into brackets, say) or drop the "
-        "column",
-        column,
-    )
 
 
 def _across(
@@ -440,26 +291,28 @@ def _across(
     events: pd.DataFrame,
     items: pd.DataFrame,
     users: pd.DataFrame | None,
-    desk: _Desk,
+    inspection: Inspection,
 ) -> None:
     """What only several columns, or several tables, can break."""
     identity = [n for n in ("user", "item", "time", "slate_id", "position") if n in events]
     if {"user", "item", "time"} <= set(identity):
-        _unique(tables.events, events, identity, desk)
+        _unique(tables.events, events, identity, inspection)
     if {"user", "slate_id", "position"} <= set(identity):
         slots = ["user", "slate_id", "position"]
         again_E = events.duplicated(slots) & ~events.duplicated(identity)
         if again_E.any():
             fix = "a slot of a slate holds one item; number positions anew, or name the slates"
-            desk.rows(tables.events, "position", again_E.to_numpy(), fix, " again in its slate")
+            inspection.rows(
+                tables.events, "position", again_E.to_numpy(), fix, " again in its slate"
+            )
     pairs = [("item", items, tables.items)]
     if users is not None and tables.users is not None:
         pairs.append(("user", users, tables.users))
     for key, known, table in pairs:
         if len(known) and key in known:
-            _unique(table, known, [key], desk)
+            _unique(table, known, [key], inspection)
             if key in events:
-                _known_keys(tables.events, events, key, known, table, desk)
+                _known_keys(tables.events, events, key, known, table, inspection)
 
 
 def _known_keys(
@@ -468,36 +321,29 @@ def _known_keys(
     column: str,
     known: pd.DataFrame,
     where: Table,
-    desk: _Desk,
+    inspection: Inspection,
 ) -> None:
     """Every key of that column stands in the other table."""
     unknown_E: NDArray[np.bool_] = ~events[column].isin(known[column]).to_numpy()
     unknown_E &= events[column].notna().to_numpy()
     if unknown_E.any():
         fix = f"add it there or drop such rows ({int(unknown_E.sum())} of {len(unknown_E)})"
-        desk.rows(table, column, unknown_E, fix, f", which is not in {where.name}")
+        inspection.rows(table, column, unknown_E, fix, f", which is not in {where.name}")
 
 
-def _unique(table: Table, settled: pd.DataFrame, columns: list[str], desk: _Desk) -> None:
+def _unique(
+    table: Table, settled: pd.DataFrame, columns: list[str], inspection: Inspection
+) -> None:
     """No two rows are the same in these columns."""
     again_E = (settled.duplicated(columns) & settled[columns[0]].notna()).to_numpy()
     positions = np.flatnonzero(again_E)
     for position in positions[:LISTED]:
         row = settled.iloc[position]
         same_E = np.logical_and.reduce([(settled[n] == row[n]).to_numpy() for n in columns])
-        values = ", ".join(f"{name} {_readable(row[name])}" for name in columns)
+        values = ", ".join(f"{name} {readable(row[name])}" for name in columns)
         first = table.place(int(same_E.argmax()))
         says = f": {values} stands already in {first} ({len(positions)} such rows)"
         place = table.place(int(position))
-        desk.problems.append(
+        inspection.problems.append(
             Problem(table.name, place, columns[0], says, "drop duplicates", values)
         )
-
-
-def _readable(held: object) -> str:
-    """A cell for people: numbers as they are, texts in quotes; nothing where it is empty."""
-    if isinstance(held, list | tuple | np.ndarray):
-        return repr([str(part) for part in held])
-    if held is None or held is pd.NaT or held != held or not str(held).strip():
-        return ""
-    return f"{held:.15g}" if pd.api.types.is_number(held) else repr(str(held))

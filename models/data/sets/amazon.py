@@ -15,8 +15,8 @@ import pandas as pd
 
 from slategym.models.data.description import ColumnEntry, Description, SignalEntry, Words
 from slategym.models.data.log import Log, build_log
-from slategym.models.data.schema import Table, Tables
 from slategym.models.data.sets.files import UNKNOWN, commonest
+from slategym.models.data.tables import Table, Tables
 
 NAME = "amazon-reviews-2023"
 STORES = 500  # named; the others are "other"

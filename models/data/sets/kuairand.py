@@ -12,8 +12,8 @@ import pandas as pd
 from slategym.models.data.columns import texts
 from slategym.models.data.description import ColumnEntry, Description, SignalEntry, Words
 from slategym.models.data.log import Log, build_log
-from slategym.models.data.schema import Table, Tables
 from slategym.models.data.sets.files import UNKNOWN, need
+from slategym.models.data.tables import Table, Tables
 
 LOGS = ["log_standard_4_08_to_4_21", "log_standard_4_22_to_5_08", "log_random_4_22_to_5_08"]
 SIGNALS = (

@@ -13,8 +13,8 @@ import pandas as pd
 
 from slategym.models.data.description import ColumnEntry, Description, Words
 from slategym.models.data.log import Log, build_log
-from slategym.models.data.schema import Table, Tables
 from slategym.models.data.sets.files import UNKNOWN, need
+from slategym.models.data.tables import Table, Tables
 
 BEHAVIORS = ["impression", "user", "time", "history", "shown"]
 NEWS = ["item", "category", "subcategory", "title", "abstract"]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from slategym.models.data.description import Description, Words
 from slategym.models.data.log import Log, build_log
-from slategym.models.data.schema import Table, Tables
+from slategym.models.data.tables import Table, Tables
 
 # The order of the flags in u.item.
 GENRES = ["unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"]

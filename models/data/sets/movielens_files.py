@@ -11,9 +11,9 @@ import pandas as pd
 
 from slategym.models.data.description import Description
 from slategym.models.data.log import Log, build_log
-from slategym.models.data.schema import Table, Tables
 from slategym.models.data.sets.files import need
 from slategym.models.data.sets.movielens import FILMS, split_title
+from slategym.models.data.tables import Table, Tables
 
 AGES = {  # years; the codes of users.dat are the lower ends
     **{1: "under 18", 18: "18-24", 25: "25-34", 35: "35-44", 45: "45-49", 50: "50-55"},

@@ -14,8 +14,8 @@ import pandas as pd
 
 from slategym.models.data.description import ColumnEntry, Description, Words
 from slategym.models.data.log import Log, build_log
-from slategym.models.data.schema import Table, Tables
 from slategym.models.data.sets.files import need
+from slategym.models.data.tables import Table, Tables
 
 FEATURES = [f"user_feature_{n}" for n in range(4)]
 NOTES = (

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from slategym.models.data.description import ColumnEntry, Description, SignalEntry, Words
 from slategym.models.data.log import Log, build_log
-from slategym.models.data.schema import Table, Tables
 from slategym.models.data.sets.files import UNKNOWN, need
+from slategym.models.data.tables import Table, Tables
 
 FILE = "WomensClothingE-CommerceReviews.parquet.brotli"
 NAME = "womens-clothing"

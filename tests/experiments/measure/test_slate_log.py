@@ -27,7 +27,8 @@ from slategym.experiments.measure import slate_log
 from slategym.experiments.measure.play import play
 from slategym.experiments.measure.slate_log import writing
 from slategym.models.data.description import Description
-from slategym.models.data.schema import Table, Tables, inspect
+from slategym.models.data.schema import inspect
+from slategym.models.data.tables import Table, Tables
 
 Shown = list[tuple[Session, Items, Action, Outcome]]
 K = 3

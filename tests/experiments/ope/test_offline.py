@@ -20,8 +20,8 @@ from slategym.envs.names import UsageError
 from slategym.experiments.cli.main import build
 from slategym.models.data.folder import write_folder
 from slategym.models.data.log import Log, build_log
-from slategym.models.data.schema import Table, Tables
 from slategym.models.data.sets.open_bandit import load_open_bandit
+from slategym.models.data.tables import Table, Tables
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"  # real files, where there are any
 N, K = 5, 2

@@ -19,7 +19,7 @@ from slategym.models.data.description import (
 from slategym.models.data.folder import load_folder, read_tables
 from slategym.models.data.log import build_log
 from slategym.models.data.log_toml import parse_description, to_toml
-from slategym.models.data.schema import Table, Tables
+from slategym.models.data.tables import Table, Tables
 
 RECIPE = Path(__file__).parents[3] / "docs" / "recipes" / "own_log.md"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from slategym.models.data.description import UNDESCRIBED, Description, SignalEntry
 from slategym.models.data.fitness import left_out
 from slategym.models.data.log import Log, build_log
-from slategym.models.data.schema import Table, Tables
+from slategym.models.data.tables import Table, Tables
 
 EVENTS = pd.DataFrame(
     {

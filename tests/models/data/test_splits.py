@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from slategym.envs.names import UsageError
 from slategym.models.data.log import Log, build_log
-from slategym.models.data.schema import Table, Tables
 from slategym.models.data.splits import hold_out, random_test, split_time, split_users
+from slategym.models.data.tables import Table, Tables
 from slategym.models.multitask.sequences import Sequences
 
 weights = st.lists(st.integers(1, 20), min_size=1, max_size=4)
