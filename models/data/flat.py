@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from slategym.envs.names import UsageError
 from slategym.models.data.describe import DEEDS, OPINIONS
+from slategym.models.data.folder import guarded
 from slategym.models.files import atomic_path, make_folder
 
 NAMES: dict[str, tuple[str, ...]] = {  # what people call the columns that a log must have
@@ -56,7 +58,7 @@ def read_flat(path: Path) -> pd.DataFrame:
             return pd.read_csv(
                 path, dtype=str, keep_default_na=False, sep=None, engine="python", encoding="utf-8"
             )
-    except (ValueError, OSError, pd.errors.ParserError) as error:
+    except (ValueError, OSError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     raise UsageError(f"{path} ends in {path.suffix or 'nothing'}; give .csv, .tsv or .parquet")
 
@@ -115,10 +117,21 @@ def write_parted(parted: Parted, folder: Path) -> list[Path]:
     for name, table in tables.items():
         if table is not None:
             path = folder / f"{name}.csv"
+            for column in table.select_dtypes(["object", "string"]):
+                table[column] = table[column].map(_guarded)
             with atomic_path(path) as temporary:
-                table.to_csv(temporary, index=False)
+                table.rename(columns=guarded).to_csv(temporary, index=False)
             written.append(path)
     return written
+
+
+def _guarded(cell: Any) -> Any:
+    """As `folder.guarded`, but for numbers, which are texts here: -5 stays -5."""
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return guarded(cell)
+    return cell
 
 
 def _column(table: pd.DataFrame, role: str, given: str | None) -> str:

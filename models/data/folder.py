@@ -182,7 +182,7 @@ def write_folder(log: Log, folder: str | Path, form: Literal["parquet", "csv"] =
         items["topics"] = items["topics"].map("|".join)
         for table in (events, items, users):
             for column in table.select_dtypes(["object", "string"]):
-                table[column] = table[column].map(_guarded)
+                table[column] = table[column].map(guarded)
     other = "csv" if form == "parquet" else "parquet"
     (folder / FILE).unlink(missing_ok=True)  # written last: a folder that has it is finished
     for name, table in zip(TABLES, (events, items, users), strict=True):
@@ -251,7 +251,7 @@ def _read(folder: Path, name: str, labels: list[str]) -> Table | None:
     return Table(frame, text.name, first=2, row="line")
 
 
-def _guarded(cell: Any) -> Any:
+def guarded(cell: Any) -> Any:
     """As a spreadsheet shows it and does not compute it: with ' before what begins a formula."""
     return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
 

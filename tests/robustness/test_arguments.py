@@ -27,6 +27,7 @@ READ: dict[str, tuple[str, ...]] = {  # a path stands for {}; files that such a 
     "data check {}": (),  # what it finds in a folder is its result, with exit code 1
     "data describe {}": LOG,
     "data describe {} --write": LOG,
+    "data from-table {} --out log": (),
     "data fetch movielens-100k --from {}": (),
     "fit {}": LOG,
     "fit open-bandit-bts --encoder {}": (),
@@ -57,6 +58,7 @@ READ: dict[str, tuple[str, ...]] = {  # a path stands for {}; files that such a 
     "check {}": (),
     "worlds {}": (),
     "agents {}": (),
+    "presets {}": (),
     "init world thing --out {}": (),
 }
 INTO_FOLDERS = (
@@ -71,6 +73,7 @@ INTO_FOLDERS = (
     "benchmark sardine --profile smoke --out {}",
     "benchmark truth --profile quick --out {}",
     "init world thing --out {}",
+    "data from-table orders.csv --out {}",
 )
 INTO_FILES = (
     "evaluate-model open-bandit-bts --figure {}",
@@ -202,6 +205,7 @@ def places(full: bool) -> list[tuple[str, str]]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """In a folder of its own, which holds nothing else afterwards."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "orders.csv").write_text("user,item,time\n1,a,1000000000\n")
     yield
     for path in tmp_path.rglob("*"):
         if not path.is_symlink() and path.is_dir():

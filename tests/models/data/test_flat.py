@@ -11,6 +11,7 @@ from slategym.envs.names import UsageError
 from slategym.experiments.cli.main import answer, build
 from slategym.models.data.check import check_folder
 from slategym.models.data.flat import part, read_flat
+from slategym.models.data.folder import read_folder
 
 ROWS = [
     f"c{n % 4},SKU-{n % 5},2024-01-0{1 + n // 6} 10:{n:02d}:00,{n % 2},{3 + n % 5},"
@@ -82,3 +83,26 @@ def test_a_file_in_place_of_a_folder_is_told_the_way(
 ) -> None:
     assert answer(build, ["data", "describe", str(table)]) == 2
     assert "is a file; a log is a folder: slategym data from-table" in capsys.readouterr().err
+
+
+def test_a_formula_is_no_formula_and_a_number_stays_one(tmp_path: Path) -> None:
+    rows = [f"u{n % 2},i{n % 2},{n + 1},-{n % 2}.5,{('=1+1', '@now')[n % 2]}" for n in range(8)]
+    (tmp_path / "t.csv").write_text("\n".join(["user,item,time,=price,title", *rows]) + "\n")
+    call = ["data", "from-table", str(tmp_path / "t.csv"), "--out", str(tmp_path / "log")]
+    assert answer(build, call) == 0
+    lines = (tmp_path / "log" / "items.csv").read_text().splitlines()
+    assert lines == ["item,'=price,title", "i0,-0.5,'=1+1", "i1,-1.5,'@now"]
+    assert list(read_folder(tmp_path / "log")[0].items.frame["title"]) == ["=1+1", "@now"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\0\0", b"user", b"\xff\xfe", b'a,b\n"' + b"x" * 200_000]
+)
+def test_what_is_no_table_is_one_line(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    call = ["data", "from-table", str(tmp_path / "t.csv"), "--out", str(tmp_path / "log")]
+    assert answer(build, call) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and len(said) < 500 and not (tmp_path / "log").exists()
