@@ -12,8 +12,10 @@ import pandas as pd
 import torch
 
 from slategym.agents.baselines.fixed import Popularity
+from slategym.agents.core.agent import Agent
 from slategym.agents.core.random_slates import Random
 from slategym.agents.core.stochastic import PopularitySoftmax, SlotTable, smoothed, stochastic
+from slategym.agents.entries import POLICIES
 from slategym.agents.registry import make_policy
 from slategym.agents.types import Policy, Stochastic
 from slategym.envs.names import UsageError, check_registered, lookup
@@ -28,11 +30,19 @@ from slategym.experiments.ope.slates import Ints, LoggedSlates, slates_of
 from slategym.experiments.ope.weights import item_features
 from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
+from slategym.models.multitask.incremental import NoState
 
 FILE_ENDS = ".parquet"  # of a simulated log
 AS = "as:"  # before a log's name: the policy that showed its slates
 FITTED = ("popularity", "popularity-softmax")  # on half of the log's people; read on the others
 NAMES = ("random", *FITTED)
+SIMULATE = (  # for whoever reads a learned state
+    "{name} reads a model's state of each person, which the rows of a log do not hold: a model "
+    "fitted on these people would tell it what came of the very slates that are weighed. Ask it "
+    "of a simulated log: slategym simulate Log-v0 --set log={log} --policy popularity-softmax "
+    "--out slates.parquet, then slategym ope slates.parquet --policy {policy}. Of the rows "
+    "themselves: {known}, as:LOG, or a policy of your own that needs no state"
+)
 HALVES = 2  # seed of the split
 
 
@@ -84,8 +94,8 @@ def evaluate_offline(
         tell: called with the number of slates just answered.
 
     Raises:
-        UsageError: the log has no slates; the policy is not known, or not for this log; a setting
-            does not apply.
+        UsageError: the log has no slates; the policy is not known, or not for this log, or reads a
+            learned state that a log's rows do not hold; a setting does not apply.
     """
     if not isinstance(log, Log) and str(log).endswith(FILE_ENDS):
         whole = per == "visit" and reward is None and discount == 1
@@ -99,20 +109,25 @@ def evaluate_offline(
         raise UsageError("nobody can act in a log of people; act is for simulated logs")
     else:
         data = log if isinstance(log, Log) else load_log(log)
+        if isinstance(policy, Agent) and policy.world.observer is not None:
+            raise UsageError(_unread(policy.name, data.name))
         source = _of_people(data, policy, reward, smooth, per, seed)
-    found = evaluate(
-        source.slates,
-        source.observed,
-        source.policy,
-        source.feature_NF,
-        log=source.name,
-        per=per,
-        discount=discount,
-        estimators=estimators,
-        resamples=resamples,
-        seed=seed,
-        tell=tell,
-    )
+    try:
+        found = evaluate(
+            source.slates,
+            source.observed,
+            source.policy,
+            source.feature_NF,
+            log=source.name,
+            per=per,
+            discount=discount,
+            estimators=estimators,
+            resamples=resamples,
+            seed=seed,
+            tell=tell,
+        )
+    except NoState as error:
+        raise UsageError(_unread(source.policy.name, source.name)) from error
     return replace(found, known=source.known, notes=(*source.notes, *found.notes))
 
 
@@ -180,8 +195,16 @@ def _of_people(
     return Source(slates, observed, chosen, feature_NF, data.name, None if smooth else known, notes)
 
 
+def _unread(policy: str, log: str) -> str:
+    """Why a policy of learned worlds is not asked of a log's rows, and where it can be."""
+    known = ", ".join(NAMES)
+    return SIMULATE.format(name=policy, policy=policy, log=log, known=known)
+
+
 def _named(name: str, data: Log, counts_N: torch.Tensor, num_slots: int) -> Policy:
     """A policy that needs nothing but the log."""
+    if name not in NAMES and (name in POLICIES or Path(name).expanduser().is_dir()):
+        raise UsageError(_unread(name, data.name))
     lookup("policy of a log", name, dict.fromkeys(NAMES))
     if name == "random":
         return Random(data.num_items, num_slots)

@@ -40,6 +40,10 @@ SECONDS_PER_DAY = 86_400.0
 PEOPLE_AT_ONCE = 512  # rows of a population that are encoded together
 
 
+class NoState(ValueError):
+    """A ranker was asked about an observation without a state embedding."""
+
+
 @dataclass(frozen=True)
 class Encoded:
     """What the network has made of each user's events so far."""
@@ -281,10 +285,10 @@ class StateEncoder:
         counts as 0.
 
         Raises:
-            ValueError: the observation has no state embedding.
+            NoState: the observation has no state embedding.
         """
         if observation.state is None:
-            raise ValueError("the ranker needs a world with an observer (state=True)")
+            raise NoState("the ranker needs a world with an observer (state=True)")
         model, context = self.model, observation.context
         if model.wide is None and model.prior is None:
             return Query(observation.state)

@@ -11,11 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small_worlds import learned_world, ranker_in
 from typer.testing import CliRunner
 
 import slategym as sg
 from slategym.agents.core.random_slates import Random
 from slategym.agents.core.stochastic import PopularitySoftmax
+from slategym.agents.core.supervised import PLAIN, supervised_with
+from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.main import build
 from slategym.models.data.folder import write_folder
@@ -153,6 +156,21 @@ def test_a_policy_that_draws_in_secret_is_refused(even: Log) -> None:
 
     with pytest.raises(UsageError, match="secret draws its slates and does not say how likely"):
         sg.evaluate_offline(even, Secret())
+
+
+def test_a_policy_that_reads_a_learned_state_is_refused_with_what_to_do(
+    even: Log, tmp_path: Path
+) -> None:
+    world = learned_world(horizon=4)
+    ranked = supervised_with(world, PLAIN, ranker_in(world))
+    trained = PlackettLuce(world, PPOSettings(num_users=4, rollout=4, minibatch=16))
+    (tmp_path / "trained").mkdir()
+    for policy in (ranked, trained, "supervised", str(tmp_path / "trained")):
+        name = policy if isinstance(policy, str) else policy.name
+        with pytest.raises(UsageError, match="reads a model's state of each person") as refused:
+            sg.evaluate_offline(even, policy)
+        told = str(refused.value)
+        assert name in told and "--set log=made" in told and "popularity-softmax, as:LOG" in told
 
 
 def test_on_the_command_line(even: Log, tmp_path: Path) -> None:
