@@ -42,6 +42,11 @@ class Face(Protocol):
         """Entries of `show` that the policy network takes, in order."""
         ...
 
+    @property
+    def width(self) -> int:
+        """X, of the input vector."""
+        ...
+
     def network(self) -> nn.Module:
         """A new one: logits (B, C) and topic penalties (B, G), nats."""
         ...
@@ -180,6 +185,11 @@ class Whole:
         first = engine.observe(self.world, engine.start(self.world, zero_1, zero_1, zero_1))
         return ("x",) if first.candidates is None else ("x", "id")
 
+    @property
+    def width(self) -> int:
+        """X, of the input vector."""
+        return self.inputs.width
+
     def network(self) -> nn.Module:
         """From scratch."""
         return PolicyNetwork(self.inputs)
@@ -220,6 +230,11 @@ class Shortlist:
     world: World
     inputs: Inputs
     reads: ClassVar[tuple[str, ...]] = ("id", "score", "topics", "visit", "state")
+
+    @property
+    def width(self) -> int:
+        """X, of the input vector."""
+        return self.inputs.width
 
     def network(self) -> nn.Module:
         """The policy itself, at first."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -118,8 +118,8 @@ class PlackettLuce(Agent, Stochastic):
                 f"minibatch must divide num_users * rollout = {s.num_users * s.rollout}, "
                 f"got {s.minibatch}"
             )
-        self.face = face_of(self.world, s.shortlist)
-        width, device = Inputs(self.world).width, self.world.device
+        self.face = self.face_in(self.world)
+        width, device = self.face.width, self.world.device
         self.policy = Ensemble(self.face.network, self.seeds, device)
         self.first = self.policy.frozen_copy()  # served instead where training did not pay
         self.served_policy = self.policy
@@ -130,6 +130,10 @@ class PlackettLuce(Agent, Stochastic):
         self.passes = torch.zeros((), dtype=torch.int32, device=device)  # epochs begun, ever
         self.scale_S = torch.zeros(len(self.seeds), device=device)  # reward per unit of value
         self.price_SL = torch.zeros(len(self.seeds), 0, device=device)  # of limits, reward per cost
+
+    def face_in(self, world: World) -> Face:
+        """What its network reads there."""
+        return face_of(world, self.settings.shortlist)
 
     def within(self, *limits: Limit) -> PlackettLuce:
         """The same learner, before it learns, with limits that its slates keep on average.
@@ -173,7 +177,7 @@ class PlackettLuce(Agent, Stochastic):
         """Seat the training users."""
         self.served_policy = self.policy
         self.learning_world, self.turn = world, turn_of(world)
-        self.learning_face = face_of(world, self.settings.shortlist)
+        self.learning_face = self.face_in(world)
         self.sessions: TrainingSessions = seat(world, self.seeds, self.settings.num_users)
 
     def cycle(self) -> tuple[int, dict[str, float]]:
@@ -194,6 +198,8 @@ class PlackettLuce(Agent, Stochastic):
         requests, outcomes = RolloutBuffer(S, T), RolloutBuffer(S, T)
         observation = engine.observe(world, self.sessions.session)
         for t in range(T):
+            if self.privileged:
+                observation = replace(observation, hidden=self.sessions.session)
             shown = face.show(observation)
             uniform_LK = luck_of(self.sessions).uniform(SLOT, K)
             slate_LK, logp_LK = draw(self._scores(self.policy, face, shown), uniform_LK)
@@ -218,6 +224,8 @@ class PlackettLuce(Agent, Stochastic):
                 },
             )
             observation = step.next
+        if self.privileged:
+            observation = replace(observation, hidden=self.sessions.session)
         last_LX = face.show(observation)["x"]
         return Rollout(requests.parts, last=last_LX.view(S, -1, last_LX.shape[1]), **outcomes.parts)
 
