@@ -25,7 +25,6 @@ from slategym.agents.core.adam import SeedAdam
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import Ensemble, clip_each
 from slategym.agents.core.history_rule import RULE
-from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.limits import Limit, costs, next_prices
 from slategym.agents.core.returns import advantages, discounted, normalised
 from slategym.agents.core.rollout import RolloutBuffer
