@@ -14,12 +14,12 @@ from dataclasses import replace
 import torch
 
 from slategym.agents.core.earned import earned
-from slategym.agents.policy_gradient.told import ToldPlackettLuce
 from slategym.agents.references.myopic import Myopic
 from slategym.agents.references.planner import Planner
 from slategym.agents.types import Policy
 from slategym.envs.registry import NAMESPACE, make_world, worlds
 from slategym.envs.types import World
+from slategym.experiments.measure.told import ToldPlackettLuce
 from slategym.experiments.statistics.control import MARGIN_SHARE
 from slategym.experiments.statistics.words import share, signed
 

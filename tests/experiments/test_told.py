@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from slategym.agents.core.earned import earned
-from slategym.agents.policy_gradient.told import ToldPlackettLuce
 from slategym.agents.references.myopic import Myopic
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.registry import make_world
 from slategym.envs.types import World
+from slategym.experiments.measure.told import ToldPlackettLuce
 
 FEW = replace(
     ToldPlackettLuce.default_settings(), num_steps=512, num_users=16, rollout=16, minibatch=128
