@@ -5,12 +5,14 @@ what they take and pass over. Then a rule is sought whose strength follows that 
 (`adaptive_rule.py`): in every generation some perturbed rules meet the same training people with
 the same luck, and the numbers move towards those that earned most in whole sessions. With a
 discount below 1 perturbations are held for 1 / (1 - gamma) slates instead of the session, and are
-credited with what is earned while they are held: with gamma = 0, one slate.
+credited with what is earned while they are held: with gamma = 0, one slate. What is served is the
+mean of the numbers over the second half of the search.
 
 It begins as the tuned history rule, which is served unless training pays.
 
 Source: Hansen and Ostermeier 2001 (weighted recombination); Salimans et al. 2017, arXiv:1703.03864
-(mirrored perturbations); Ng and Jordan 2000 (PEGASUS: policies compared with the same luck).
+(mirrored perturbations); Ng and Jordan 2000 (PEGASUS: policies compared with the same luck); Polyak
+and Juditsky 1992 (averaging).
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from slategym.envs.types import Observation, World
 
 LEARNED = 1 / 6  # of all slates, from which the model of people is learned; the rest is the search
 NARROWEST = 0.2  # of the first spread, to which perturbations fall linearly
+AVERAGED = 0.5  # of the search, its last part, over which the numbers are averaged
 LUCK = 1_005  # offset of what happens to people while rules are sought
 
 
@@ -52,7 +55,7 @@ class AdaptiveTraceSettings:
     updates: int = 400  # of the model, after each
     minibatch: int = 1_600  # slates, about: those of some users, all of them so far
     learning_rate: float = 1e-2  # Adam's, falling linearly to a tenth
-    kinds: int = 2  # of people
+    kinds: int = 3  # of people
     noise: float = 0.5  # spread of what is added to scores while people are learned
     shortlist: int = 100  # best of the ranker, from which slates are filled
     gamma: float = 1.0  # discount per slate, in [0, 1]; 1: the whole session counts
@@ -90,6 +93,8 @@ class AdaptiveTrace(Agent):
         self.people = People(world, learning, ranker, rules, self.seeds[0])
         self.adaptive = AdaptiveRule(s.kinds, self.rule.fading)
         self.numbers_D = self.adaptive.start(self.rule.strength).to(world.device)
+        self.mean_D = self.numbers_D.clone()  # of the search's second half: what is served
+        self.averaged = torch.zeros((), dtype=torch.int64)  # generations in it
         self.generations = torch.zeros((), dtype=torch.int64)
         self.trained = True
 
@@ -139,6 +144,9 @@ class AdaptiveTrace(Agent):
         weight_p = torch.log(torch.tensor(s.pairs + 0.5)) - torch.arange(1.0, s.pairs + 1).log()
         weight_p = (weight_p / weight_p.sum()).to(device)
         self.numbers_D = (weight_p[:, None] * numbers_PD[better_p]).sum(0)
+        one = torch.ones_like(self.averaged)
+        self.averaged = self.averaged + 1 if left <= AVERAGED else one
+        self.mean_D = self.mean_D + (self.numbers_D - self.mean_D) / self.averaged
         return shown, {
             "rollout/ep_rew_mean": ended["return"],
             "rollout/ep_len_mean": ended["slates"],
@@ -191,20 +199,20 @@ class AdaptiveTrace(Agent):
             return self.rule.act(observation, luck)
         best, few = self.people.candidates(observation)
         belief_BZ, traces = self.people.belief(observation)
-        score_BC = self.adaptive.scores(self.numbers_D[None], few, traces, belief_BZ)
+        score_BC = self.adaptive.scores(self.mean_D[None], few, traces, belief_BZ)
         at_BK = score_BC.topk(self.world.slate_size, dim=1).indices
         return Action(best.id.gather(1, at_BK).int())
 
     def weights(self) -> dict[str, Tensor]:
         """The model of people, the rule's numbers, and whether it adapts."""
-        own = {"numbers": self.numbers_D, "trained": torch.tensor(self.trained)}
+        own = {"numbers": self.mean_D, "trained": torch.tensor(self.trained)}
         return {**self.people.response.state_dict(), **own}
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Take over such weights."""
         kept = dict(weights)
         self.trained = bool(kept.pop("trained"))
-        self.numbers_D = kept.pop("numbers").to(self.world.device)
+        self.mean_D = kept.pop("numbers").to(self.world.device)
         self.people.response.load_state_dict(kept)
 
     def state(self) -> Any:
@@ -212,10 +220,13 @@ class AdaptiveTrace(Agent):
         return {
             "people": self.people.state(),
             "numbers": self.numbers_D,
+            "mean": self.mean_D,
+            "averaged": self.averaged,
             "generations": self.generations,
         }
 
     def restore(self, state: Any) -> None:
         """Take over such a tree."""
         self.people.restore(state["people"])
-        self.numbers_D, self.generations = state["numbers"], state["generations"]
+        self.numbers_D, self.mean_D = state["numbers"], state["mean"]
+        self.averaged, self.generations = state["averaged"], state["generations"]
