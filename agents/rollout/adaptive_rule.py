@@ -53,10 +53,12 @@ class AdaptiveRule:
             numbers_BD: of each request, its own; or one for all, (1, D).
             belief_BZ: log-probabilities of kinds.
         """
-        strength_BFZ = numbers_BD[:, : self.kinds * len(POWERS)].unflatten(1, (-1, self.kinds))
+        of_terms_BX = numbers_BD[:, : self.kinds * len(POWERS)]
+        strength_BFZ = of_terms_BX.reshape(-1, len(POWERS), self.kinds)
         prior_BZ = numbers_BD[:, self.kinds * len(POWERS) : -1]
         weight_BZ = (numbers_BD[:, -1:].exp() * belief_BZ + prior_BZ).softmax(1)
-        return (strength_BFZ * weight_BZ[:, None]).sum(2)
+        found_BF: Tensor = (strength_BFZ * weight_BZ[:, None]).sum(2)
+        return found_BF
 
     def scores(
         self, numbers_BD: Tensor, few: Candidates, traces: Traces, belief_BZ: Tensor

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from small_worlds import learned_world
+from torch import Tensor
 
 from slategym.agents.policies import history_rule_tuned
 from slategym.agents.rollout.adaptive import AdaptiveTrace, AdaptiveTraceSettings
@@ -27,7 +28,8 @@ CHOSEN = {
 
 
 def world() -> World:
-    return replace(learned_world(shown_size=6), chosen=CHOSEN)
+    found: World = replace(learned_world(shown_size=6), chosen=CHOSEN)
+    return found
 
 
 def test_before_it_learns_it_is_the_history_rule_and_can_go_back_to_it() -> None:
@@ -51,7 +53,8 @@ def test_the_strength_is_that_of_whom_somebody_is_taken_for() -> None:
     traces = nothing_yet(2, 3, "cpu")
     for _ in range(2):
         traces = traces.after(took_by_topic(torch.tensor([[1], [1]]), torch.ones(2, 1) > 0, 3))
-    few = Candidates(*(torch.zeros(2, 3) for _ in range(3)), torch.tensor([[0, 1, 2]] * 2))
+    zero_BC = torch.zeros(2, 3)
+    few = Candidates(zero_BC, zero_BC, zero_BC, torch.tensor([[0, 1, 2]] * 2))
     # strengths 2 and -1 of the trace, .5 and 0 of its square, even priors, sharpness 1
     numbers_D = torch.tensor([2.0, -1.0, 0.5, 0.0, 0.0, 0.0, 0.0])
     sure_BZ = torch.tensor([[0.0, -30.0], [-30.0, 0.0]])
@@ -71,11 +74,8 @@ def test_what_is_known_of_somebody_is_the_same_on_the_way_and_in_hindsight() -> 
     people = AdaptiveTrace(where, TINY).learn(where).people
     user_B = torch.arange(16, dtype=torch.int32)
     session = engine.start(where, user_B, user_B, 0 * user_B)
-    policy, traces, effects = (
-        history_rule_tuned(where),
-        nothing_yet(16, people.num_topics, "cpu"),
-        [],
-    )
+    policy, traces = history_rule_tuned(where), nothing_yet(16, people.num_topics, "cpu")
+    effects = list[Tensor]()
     for step in range(4):
         seen, now = engine.observe(where, session), Luck.at(session.key, session.step)
         belief_BZ = people.so_far(seen, effects)
