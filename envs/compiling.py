@@ -1,4 +1,4 @@
-"""torch.compile for one world and batch size at a time."""
+"""torch.compile for one world and batch size at a time; and where numpy does a step's work faster."""
 
 from __future__ import annotations
 
@@ -7,9 +7,26 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
-OPTIONS: dict[str, Any] = {"size_asserts": False}
+# that indices are in range is looked at before a step (`envs/slates.py`), not once more in it
+OPTIONS: dict[str, Any] = {"size_asserts": False, "assert_indirect_indexing": False}
+FEW = 2**17  # numbers; with more, torch's threads are worth what they cost
+
+
+def plain(x: Tensor) -> bool:
+    """Whether numpy may work on these numbers: few, on a CPU, neither compiled nor recorded.
+
+    An operation of numpy costs a third of one of torch's on a few numbers, and integers are
+    compared four times as fast.
+    """
+    return (
+        not torch.compiler.is_compiling()
+        and x.device.type == "cpu"
+        and x.numel() <= FEW
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    )
 
 
 def compiled(function: F) -> F:

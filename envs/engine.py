@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from slategym.envs import luck
+from slategym.envs.compiling import plain
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.trees import map_tensors
 from slategym.envs.types import (
@@ -24,7 +28,9 @@ from slategym.envs.types import (
 )
 
 LEAVE = purpose("engine.leave")
-MANY_USERS, FEW_SLOTS = 512, 16  # from, and up to, which repeats are looked for slot by slot
+# From, and up to, which repeats are looked for slot by slot; by numpy from FEW_USERS.
+FEW_USERS, MANY_USERS, FEW_SLOTS = 16, 512, 16
+Start = Callable[[Tensor, Tensor, Tensor], Session]  # of seed, user and visit, each (B,) int32
 
 
 def start(world: World, seed_B: Tensor, user_B: Tensor, visit_B: Tensor) -> Session:
@@ -108,7 +114,11 @@ def transition(world: World, session: Session, slate_BK: Tensor) -> tuple[Sessio
 
 
 def replace_rows(
-    world: World, session: Session, row_R: Tensor, stride: int | None = None
+    world: World,
+    session: Session,
+    row_R: Tensor,
+    stride: int | None = None,
+    everybody: Start | None = None,
 ) -> tuple[Session, Session]:
     """Seat the next user in rows whose session is over.
 
@@ -121,6 +131,7 @@ def replace_rows(
         row_R: int64, which are over.
         stride: users by which a row moves on; None: B. Less where several groups of rows, each
             with a luck of its own, stand side by side.
+        everybody: `start` in this world, for B users; None: as it stands here.
 
     Returns:
         All sessions, and the R new ones alone.
@@ -128,11 +139,11 @@ def replace_rows(
     num_rows = session.user_id.shape[0]
     stride = num_rows if stride is None else stride
     if row_R.shape[0] == num_rows:
-        fresh = _next_sessions(world, session, stride)
+        fresh = (everybody or partial(start, world))(*_who_next(world, session, stride))
         return fresh, fresh
     over = replace(session, user=None, offer=None, view=None)
     few = map_tensors(lambda x: x.index_select(0, row_R), over)
-    fresh = _next_sessions(world, few, stride)
+    fresh = start(world, *_who_next(world, few, stride))
     merge = lambda old, new: old.index_copy(0, row_R, new)  # noqa: E731
     return map_tensors(merge, session, fresh), fresh
 
@@ -190,25 +201,32 @@ def pick(world: World, session: Session, slate_BK: Tensor) -> tuple[Items, Tenso
 def repeated(slate_BK: Tensor) -> Tensor:
     """Slots whose position an earlier slot of the slate has already, (B, K) bool."""
     B, K = slate_BK.shape
-    if B < MANY_USERS or K > FEW_SLOTS:  # few operations
+    if B < (FEW_USERS if plain(slate_BK) else MANY_USERS) or K > FEW_SLOTS:  # few operations
         same_BKK = (slate_BK[:, :, None] == slate_BK[:, None, :]).tril(-1)
         return same_BKK.any(2)
-    slate_KB = slate_BK.T.contiguous()  # few bytes: a slot of all users lies side by side
-    if torch.compiler.is_compiling():  # the same, as what a compiler turns into few loops
-        none_B = torch.zeros_like(slate_KB[0], dtype=torch.bool)
-        later = [(slate_KB[:k] == slate_KB[k]).any(0) for k in range(1, K)]
-        return torch.stack([none_B, *later], 1)
+    if torch.compiler.is_compiling():  # the same, as what a compiler turns into one loop
+        slot_K = torch.arange(K, dtype=torch.int32, device=slate_BK.device)
+        found_BK = torch.zeros_like(slate_BK, dtype=torch.bool)
+        for k in range(K - 1):
+            found_BK = found_BK | ((slate_BK == slate_BK[:, k : k + 1]) & (slot_K > k))
+        return found_BK
+    if plain(slate_BK):  # numpy compares integers four times as fast
+        own_KB = slate_BK.numpy().T.copy()  # few bytes: a slot of all users lies side by side
+        again_KB = np.zeros(own_KB.shape, bool)
+        for distance in range(1, K):
+            again_KB[distance:] |= own_KB[distance:] == own_KB[:-distance]
+        return torch.from_numpy(again_KB.T.copy())
+    slate_KB = slate_BK.T.contiguous()
     found_KB = torch.zeros_like(slate_KB, dtype=torch.bool)
     for distance in range(1, K):
         found_KB[distance:] |= slate_KB[distance:] == slate_KB[:-distance]
     return found_KB.T.contiguous()
 
 
-def _next_sessions(world: World, session: Session, num_rows: int) -> Session:
-    """Sessions of the users that these rows, of num_rows, meet next."""
+def _who_next(world: World, session: Session, num_rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Seed, user and visit of the sessions that these rows, of num_rows, have next."""
     arrival_B, size = session.user_id + num_rows, world.population.size
-    visit_B = session.visit + arrival_B // size
-    return start(world, session.seed, arrival_B % size, visit_B)
+    return session.seed, arrival_B % size, session.visit + arrival_B // size
 
 
 def _first_history(world: World, arrival: Arrival) -> History:

@@ -27,6 +27,7 @@ from slategym.envs.slates import check_slates
 from slategym.envs.trees import map_tensors
 from slategym.envs.types import Observation, Outcome, Session, World
 
+INFOS = ("feedback", "expected", "expected_reward")  # what every step tells beside the rest
 MODES = {mode.name: mode for mode in AutoresetMode}
 Turned = tuple[Session, Outcome, Observation, Tensor]  # (B,) bool at the end: who ended
 
@@ -111,11 +112,13 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         self.action_space = batch_space(self.single_action_space, num_envs)
 
         self._turn = turn_of(world, compile)
+        # people of a log are rows of tables, of which there is little to compile
+        self.start = Beginning(world, compile and world.population.history is None)
         self._session: Session | None = None
         self._shown: dict[str, Tensor] = {}
         self._ended_B = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         all_B = np.ones(num_envs, dtype=np.bool_)
-        self._told = {f"_{name}": all_B for name in ("feedback", "expected", "expected_reward")}
+        self._told = {f"_{name}": all_B for name in INFOS}
 
     @torch.no_grad()
     def reset(
@@ -223,7 +226,9 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
             terminated_B, truncated_B, ended_B = (
                 x & ~skipped_B for x in (terminated_B, truncated_B, ended_B)
             )
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and bool(ended_B.any()):
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and bool(
+            self._face(ended_B).any()
+        ):
             infos["final_obs"] = self._final(ended_B)
             infos["final_info"] = dict(infos)
             infos["_final_obs"] = infos["_final_info"] = self._face(ended_B)
@@ -276,7 +281,9 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
 
     def _seat_next(self, row_R: Tensor) -> None:
         """Seat the next user in these rows."""
-        self._session, fresh = engine.replace_rows(self.world, self._the_session(), row_R)
+        self._session, fresh = engine.replace_rows(
+            self.world, self._the_session(), row_R, everybody=self.start
+        )
         first = show(self.world, engine.observe(self.world, fresh))
         if fresh is self._session:
             self._shown = first
@@ -297,9 +304,11 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         if self.as_tensor:
             return self._shown
         final_B = np.full(self.num_envs, None, dtype=object)
+        row_R = self._face(ended_B.nonzero()[:, 0])
         arrays = self._faces(self._shown)
-        for user in ended_B.nonzero()[:, 0].tolist():
-            final_B[user] = {name: x[user] for name, x in arrays.items()}
+        rows = zip(*(arrays[name][row_R] for name in arrays), strict=True)
+        for user, parts in zip(row_R.tolist(), rows, strict=True):
+            final_B[user] = dict(zip(arrays, parts, strict=True))
         return final_B
 
     def _the_session(self) -> Session:
@@ -320,6 +329,28 @@ def make_vector_env(world: str, num_envs: int = 1, **options: Any) -> SlateVecto
     """Gymnasium's vector entry point: options of SlateVectorEnv or of the world."""
     own, settings = divide(options)
     return SlateVectorEnv(make_world(world, **settings), num_envs, **own)
+
+
+@final
+class Beginning:
+    """`engine.start` in a world, as one function of seed, user and visit.
+
+    It crosses processes as `Turn` does.
+    """
+
+    def __init__(self, world: World, compile: bool = False):
+        def start(seed_B: Tensor, user_B: Tensor, visit_B: Tensor) -> Session:
+            return engine.start(world, seed_B, user_B, visit_B)
+
+        self._made_of = (world, compile)
+        self._run = compiled(start) if compile else start
+
+    def __call__(self, seed_B: Tensor, user_B: Tensor, visit_B: Tensor) -> Session:
+        """Sessions of these users, (B,) int32 each, at their first request."""
+        return self._run(seed_B, user_B, visit_B)
+
+    def __reduce__(self) -> tuple[type[Beginning], tuple[World, bool]]:
+        return Beginning, self._made_of
 
 
 @final

@@ -179,13 +179,19 @@ def by_seed(world: World, word: int) -> Session:
     return engine.start(world, word_1, user_1, torch.zeros_like(word_1))
 
 
-def after_it(world: World, session: Session) -> Session:
-    """The session of the user who comes after this one, in a single environment."""
+def after_it(world: World, session: Session, start: engine.Start) -> Session:
+    """The session of the user who comes after this one, in a single environment.
+
+    Args:
+        world: where they are.
+        session: of the one.
+        start: `engine.start` in this world.
+    """
     size, word = world.population.size, int(session.seed[0])
     user = (int(session.user_id[0]) + _stride(size)) % size
     again = user == (word % WORD) % size  # everybody has been here
     user_1 = torch.full_like(session.user_id, user)
-    return engine.start(world, session.seed, user_1, session.visit + int(again))
+    return start(session.seed, user_1, session.visit + int(again))
 
 
 def check_open(closed: bool) -> None:

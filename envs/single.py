@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 from torch import Tensor
 
 from slategym.envs import seating
-from slategym.envs.gym import SlateVectorEnv, Snapshot, divide
+from slategym.envs.gym import INFOS, SlateVectorEnv, Snapshot, divide
 from slategym.envs.registry import make_world
 from slategym.envs.render import RENDER_FPS, RENDER_MODES
 from slategym.envs.types import World
@@ -74,7 +74,7 @@ class SlateEnv(gymnasium.Env[dict[str, Any], Any]):
         elif before is None:
             fresh = seating.by_seed(world, seating.seed_word(seed))
         else:
-            fresh = seating.after_it(world, before)
+            fresh = seating.after_it(world, before, batch.start)
         return _first(batch.seat(fresh)), {}
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
@@ -82,7 +82,7 @@ class SlateEnv(gymnasium.Env[dict[str, Any], Any]):
         if not isinstance(action, Tensor):
             action = np.asarray(action)
         shown, reward_B, left_B, cut_B, infos = self._batch.step(action[None])
-        info = {name: x[0] for name, x in infos.items() if not name.startswith("_")}
+        info = {name: infos[name][0] for name in INFOS}
         return _first(shown), float(reward_B[0]), bool(left_B[0]), bool(cut_B[0]), info
 
     def render(self) -> Any:

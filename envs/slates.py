@@ -49,7 +49,7 @@ def check_slates(world: World, slates: Any, num_envs: int) -> Tensor:
     if isinstance(array, Tensor):
         low, high = torch.stack(array.aminmax()).tolist()
     else:
-        low, high = int(np.minimum.reduce(array, None)), int(np.maximum.reduce(array, None))
+        low, high = _range(array)
     if low < 0 or high >= C:
         raise ValueError(
             f"slate positions must be in [0, {C}), the candidates of {world.name}; "
@@ -60,3 +60,12 @@ def check_slates(world: World, slates: Any, num_envs: int) -> Tensor:
 
 def _nans(array: Any) -> str:
     return " with NaN" if bool((array != array).any()) else ""
+
+
+def _range(array: np.ndarray) -> tuple[int, int]:
+    """A lower bound, that is negative where a number is, and the largest number."""
+    if array.dtype.kind == "i" and array.size:  # once over: what is negative is large without sign
+        high = int(array.view(f"u{array.dtype.itemsize}").max())
+        if high < 2 ** (8 * array.dtype.itemsize - 1):
+            return 0, high
+    return int(np.minimum.reduce(array, None)), int(np.maximum.reduce(array, None))

@@ -165,7 +165,7 @@ def _running_sum(click_BK: Tensor) -> Tensor:
     """Clicks up to and with each slot, (B, K) int32."""
     if not torch.compiler.is_compiling():
         return click_BK.cumsum(1, dtype=torch.int32)
-    slot_K = torch.arange(click_BK.shape[1], device=click_BK.device)
+    slot_K = torch.arange(click_BK.shape[1], dtype=torch.int32, device=click_BK.device)
     sum_BK = torch.zeros_like(click_BK)
     for k in range(click_BK.shape[1]):
         sum_BK = sum_BK + torch.where(slot_K >= k, click_BK[:, k : k + 1], 0)

@@ -38,8 +38,9 @@ def item_text_vectors(
 ) -> Tensor:
     """Pooled, L2-normalised vectors of texts, (N, D0), read from the cache where they are.
 
-    A text that this encoder has met keeps its vector: of a catalogue that changed, only the texts
-    that changed are encoded. Where all are met, the encoder itself is not needed.
+    Equal texts are encoded once, and a text that this encoder has met keeps its vector: of a
+    catalogue that changed, only the texts that changed are encoded. Where all are met, the encoder
+    itself is not needed.
 
     Args:
         texts: N of them.
@@ -58,14 +59,15 @@ def item_text_vectors(
     def write(path: Path) -> None:
         hash_N2 = _hashes(texts)
         known = _known(home() / shelf)
-        vectors: list[Tensor | None] = [known.get(tuple(pair)) for pair in hash_N2.tolist()]
-        new = [n for n, vector in enumerate(vectors) if vector is None]
+        pairs = [tuple(pair) for pair in hash_N2.tolist()]
+        text_of = dict(zip(pairs, texts, strict=True))  # equal texts are encoded once
+        new = [pair for pair in text_of if pair not in known]
         if new:  # only now need the encoder be here
             source = find_encoder(encoder, progress=progress)
-            made_AD0 = encode([texts[n] for n in new], source, pooling=pooling, progress=progress)
-            for n, vector in zip(new, made_AD0, strict=True):
-                vectors[n] = vector
-        found_ND0 = torch.stack([vector for vector in vectors if vector is not None])
+            asked = [text_of[pair] for pair in new]
+            made_AD0 = encode(asked, source, pooling=pooling, progress=progress)
+            known.update(zip(new, made_AD0, strict=True))
+        found_ND0 = torch.stack([known[pair] for pair in pairs])
         save_file({"text_vectors_ND0": found_ND0, "hash_N2": hash_N2}, path)
 
     path = kept_path(f"{shelf}/texts.safetensors", list(texts), write)
