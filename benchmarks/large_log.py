@@ -75,7 +75,7 @@ def make(folder: Path, num_events: int, num_users: int, num_items: int, form: st
         {
             "item": np.arange(num_items),
             "title": [f"thing {n}" for n in range(num_items)],
-            "text": [f"a thing of make {n % 997} and colour {n % 13}" for n in range(num_items)],
+            "text": [f"a thing of make {n % 97} and colour {n % 13}" for n in range(num_items)],
             "topics": ["|".join(pair) for pair in topics[rng.integers(0, 40, (num_items, 2))]],
             "brand": [f"brand {n % 300}" for n in range(num_items)],
             "price": rng.exponential(40.0, num_items).round(2),

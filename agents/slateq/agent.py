@@ -150,11 +150,13 @@ class SlateQ(Agent):
         S = len(self.seeds)
         scene = self._scene(observation, S)
         best_LK = self._search(scene, self.settings.serve, self.values).flatten(0, 1).int()
-        action = self._mixed(best_LK, observation, sessions.luck_of(self.sessions))
-        self.sessions, step = sessions.show(self.where, self.turn, self.sessions, action.slate)
+        now = sessions.luck_of(self.sessions)
+        uniform_LK = self.random.act(observation, now).slate
+        slate_LK = torch.where(self._explores(now), uniform_LK, best_LK)
+        self.sessions, step = sessions.show(self.where, self.turn, self.sessions, slate_LK)
         click_LK = step.outcome.feedback[..., 0] > 0
         slot_L = torch.where(click_LK.any(1), click_LK.int().argmax(1), click_LK.shape[1])
-        found = (action.slate.long(), slot_L, step.outcome.reward, step.ended)
+        found = (slate_LK.long(), slot_L, step.outcome.reward, step.ended)
         by_seed = (x.view(S, -1, *x.shape[1:]) for x in found)
         self.replay.put(self.round, Shown(scene, *by_seed))
         self.round += 1
@@ -186,12 +188,15 @@ class SlateQ(Agent):
     @torch.no_grad()
     def _goal(self, now: Shown, after: Shown) -> Tensor:
         """What an event was worth: its reward and the value of the next slate, (S, n)."""
+        odds_SnC = self.odds(after.scene)
         if self.settings.target == "sarsa":
             slate_SnK = after.slate
         else:  # double: one network chooses, the other says what that is worth
-            slate_SnK = self._search(after.scene, self.settings.target, self.values)
+            own_SnC, _ = self._leads(self.values, after.scene)
+            search = SEARCHES[self.settings.target]
+            slate_SnK = search(odds_SnC, own_SnC, self.world.slate_size)
         lead_SnC, null_Sn1 = self._leads(self.target, after.scene)
-        odds_SnK = self.odds(after.scene).gather(2, slate_SnK)
+        odds_SnK = odds_SnC.gather(2, slate_SnK)
         next_Sn = null_Sn1[..., 0] + slate_lead(odds_SnK, lead_SnC.gather(2, slate_SnK))
         if self.settings.null == "clicks":
             click_Sn = odds_SnK.sum(2)
@@ -262,8 +267,7 @@ class SlateQ(Agent):
         """Some of these replaced by random slates."""
         epsilon, uniform = self._epsilon, self.random.act(observation, luck)
         assert uniform.logp is not None
-        explores_B1 = luck.uniform(EXPLORE, 1) < epsilon
-        slate_BK = torch.where(explores_B1, uniform.slate, best_BK)
+        slate_BK = torch.where(self._explores(luck), uniform.slate, best_BK)
         assert uniform.slot_logp is not None and uniform.position_logp is not None
         same_BK = slate_BK == best_BK
         # of the slots up to each one: drawn so, or the best so far
@@ -272,6 +276,10 @@ class SlateQ(Agent):
         slot_BK = torch.cat([upto_BK[:, :1], upto_BK.diff(dim=1)], 1)
         here_BK = (epsilon * uniform.position_logp.exp() + (1.0 - epsilon) * same_BK).log()
         return Action(slate_BK, upto_BK[:, -1].float(), slot_BK.float(), here_BK)
+
+    def _explores(self, luck: Luck) -> Tensor:
+        """Who is shown a random slate, (B, 1)."""
+        return luck.uniform(EXPLORE, 1) < self._epsilon
 
     @property
     def _unit(self) -> float:

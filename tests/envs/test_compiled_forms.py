@@ -1,9 +1,11 @@
 """Operations that are written once for eager torch and once for a compiler: equal, bit for bit."""
 
+import numpy as np
 import pytest
 import torch
 
-from slategym.envs import engine
+from slategym.envs import compiling, engine, luck
+from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.luck import Luck
 from slategym.envs.registry import make_world
 
@@ -38,18 +40,55 @@ def test_both_forms_tell_one_story(world_id, monkeypatch):
         torch.testing.assert_close(one.feedback, two.feedback, rtol=0, atol=0)
 
 
-def test_luck_is_the_same_in_both_forms(monkeypatch):
-    word_B = torch.randint(-(2**31), 2**31 - 1, (1000,), dtype=torch.int32)
-    draws = lambda: Luck.at(word_B, word_B.flip(0)).uniform(7, 5)  # noqa: E731
-    eager = draws()
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    assert torch.equal(eager, draws()) and (eager >= 0).all() and (eager < 1).all()
+@pytest.fixture(params=["numpy", "torch", "compiler"])
+def form(request, monkeypatch):
+    """Who works on the numbers: numpy on few, torch on many, a compiler."""
+    if request.param == "torch":
+        monkeypatch.setattr(compiling, "FEW", 0)
+        monkeypatch.setattr(luck, "FEW", 0)
+    if request.param == "compiler":
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
 
 
-def test_repeats_are_the_same_in_both_forms_and_by_definition(monkeypatch):
-    slate_BK = torch.randint(9, (600, 6), dtype=torch.int32)
+def test_luck_is_the_same_in_all_forms(form):
+    """Of the hash's definition in Python's own numbers."""
+
+    def mixed(x):
+        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
+            x = (x ^ (x >> shift)) * factor % 2**32
+        return x
+
+    words = [0, 1, 5, -1, -(2**31), 2**31 - 1, 123456789, -987654321]
+    word_B = torch.tensor(words, dtype=torch.int32)
+    found_Bn = Luck.at(word_B, torch.full_like(word_B, 3)).uniform(7, 5)
+    assert found_Bn.dtype == torch.float32 and found_Bn.shape == (8, 5)
+    golden = 0x9E3779B9
+    for word, found_n in zip(words, found_Bn.tolist(), strict=True):
+        stream = mixed((word % 2**32) ^ (3 * golden % 2**32))
+        bits = [mixed(stream ^ ((index * golden + 7) % 2**32)) for index in range(5)]
+        signed = [(x ^ 2**31) - 2**31 for x in bits]
+        assert found_n == [(x >> 8) * 2.0**-24 + 0.5 for x in signed]
+
+
+@pytest.mark.parametrize("shape", [(600, 6), (40, 6), (3, 6), (600, 1), (600, 17)])
+def test_repeats_are_the_same_in_all_forms_and_by_definition(form, shape):
+    slate_BK = torch.randint(9, shape, dtype=torch.int32)
     rows = slate_BK.tolist()
     truth = torch.tensor([[x in row[:k] for k, x in enumerate(row)] for row in rows])
     assert torch.equal(engine.repeated(slate_BK), truth)
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    assert torch.equal(engine.repeated(slate_BK), truth)
+
+
+@pytest.mark.slow
+def test_a_compiled_environment_begins_anew_as_an_eager_one():
+    """Whole batches begin anew as one compiled graph, within the rounding of a norm."""
+    seen = []
+    for compile in (False, True):
+        envs = SlateVectorEnv(WORLDS[0], 4, max_episode_steps=3, compile=compile)
+        envs.reset(seed=1)
+        rng = np.random.default_rng(0)
+        steps = [envs.step(rng.integers(1000, size=(4, 10))) for _ in range(8)]
+        seen.append([(shown["user"], reward, cut) for shown, reward, _, cut, _ in steps])
+    assert sum(bool(cut.all()) for _, _, cut in seen[0]) == 2
+    for one, two in zip(*seen, strict=True):
+        for x, y in zip(one, two, strict=True):
+            np.testing.assert_allclose(x, y, rtol=0, atol=1e-5)

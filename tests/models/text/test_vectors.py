@@ -106,6 +106,14 @@ def test_only_texts_that_changed_are_encoded(encoder, home, monkeypatch):
     assert asked[1:] == [["alien"]]  # other pooling, other vectors
 
 
+def test_equal_texts_are_encoded_once(encoder, home, monkeypatch):
+    asked, whole = [], text.encode
+    monkeypatch.setattr(text, "encode", lambda t, *a, **k: asked.append(t) or whole(t, *a, **k))
+    found = item_text_vectors(["toy", "alien", "toy", "toy"], encoder, progress=False)
+    assert asked == [["toy", "alien"]]
+    assert torch.equal(found[[0, 0, 1]], found[[2, 3, 1]]) and not torch.equal(found[0], found[1])
+
+
 def test_cls_pooling_is_the_first_token(encoder):
     model = BertModel.from_pretrained(encoder).eval()
     with torch.no_grad():
