@@ -226,9 +226,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
             terminated_B, truncated_B, ended_B = (
                 x & ~skipped_B for x in (terminated_B, truncated_B, ended_B)
             )
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and bool(
-            self._face(ended_B).any()
-        ):
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and bool(self._face(ended_B).any()):
             infos["final_obs"] = self._final(ended_B)
             infos["final_info"] = dict(infos)
             infos["_final_obs"] = infos["_final_info"] = self._face(ended_B)

@@ -64,7 +64,9 @@ def _nans(array: Any) -> str:
 
 def _range(array: np.ndarray) -> tuple[int, int]:
     """A lower bound, that is negative where a number is, and the largest number."""
-    if array.dtype.kind == "i" and array.dtype.isnative:  # once over: what is negative is large without sign
+    if (
+        array.dtype.kind == "i" and array.dtype.isnative
+    ):  # once over: what is negative is large without sign
         high = int(array.view(f"u{array.dtype.itemsize}").max())
         if high < 2 ** (8 * array.dtype.itemsize - 1):
             return 0, high
