@@ -202,7 +202,7 @@ def repeated(slate_BK: Tensor) -> Tensor:
     """Slots whose position an earlier slot of the slate has already, (B, K) bool."""
     B, K = slate_BK.shape
     few = FEW_USERS if plain(slate_BK) else MANY_USERS
-    if B < few or K > FEW_SLOTS:  # few operations
+    if few > B or K > FEW_SLOTS:  # few operations
         same_BKK = (slate_BK[:, :, None] == slate_BK[:, None, :]).tril(-1)
         return same_BKK.any(2)
     if torch.compiler.is_compiling():  # the same, as what a compiler turns into one loop
