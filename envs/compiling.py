@@ -1,4 +1,4 @@
-"""torch.compile for one world and batch size at a time; and where numpy does a step's work faster."""
+"""torch.compile for one world and batch size at a time; and when numpy works for torch."""
 
 from __future__ import annotations
 
