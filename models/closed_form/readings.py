@@ -27,7 +27,6 @@ from slategym.models.closed_form.item_features import (
     company_features,
     item_blocks,
     standardised,
-    text_features,
 )
 from slategym.models.closed_form.regression import Belief, Regression
 from slategym.models.closed_form.residuals import Base
@@ -152,7 +151,7 @@ def _sources(
     found = {"company": company_features(events.met(keep_E), settings.company)}
     if sides.text_ND.shape[1] and np.any(sides.text_ND):
         length = settings.amplitudes.length
-        found["text"] = text_features(sides.text_ND, length, settings.text).numpy()
+        found["text"] = sides.text_features(length, settings.text)
     if sides.topic_NG.shape[1] > 1:
         found["topics"] = sides.topic_NG
     return found

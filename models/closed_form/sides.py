@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
 
 from slategym.models.closed_form.events import Floats
+from slategym.models.closed_form.item_features import text_features
 from slategym.models.data.log import Log
 
 
@@ -48,6 +50,17 @@ class Sides:
             user_UF=log.users[list(log.profile_names)].to_numpy(np.float64),
             context_EX=_numbers([events[name].to_numpy() for name in context], len(events)),
         )
+
+    def text_features(self, length: float, width: int) -> Floats:
+        """The texts' features, (N, width), found once: no row of the log changes them."""
+        if (length, width) not in self._text:
+            found: Floats = text_features(self.text_ND, length, width).numpy()
+            self._text[length, width] = found
+        return self._text[length, width]
+
+    @cached_property
+    def _text(self) -> dict[tuple[float, int], Floats]:
+        return {}
 
 
 def unit(x_ND: Floats) -> Floats:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
+from small_worlds import small_log
 
+from slategym.models.closed_form import sides as sides_module
+from slategym.models.closed_form.events import Events
 from slategym.models.closed_form.item_features import (
     COMPANY_PRIOR,
     Amplitudes,
     company_features,
     item_blocks,
     standardised,
+    text_features,
 )
+from slategym.models.closed_form.readings import ReadingSettings, fit_statistics
+from slategym.models.closed_form.sides import Sides
 
 
 def two_circles(people: int = 40) -> csr_array:
@@ -62,3 +70,24 @@ def test_numbers_are_told_in_deviations_over_clicks() -> None:
     assert standardised(value_N, clicks_N).tolist() == [-1.0, 1.0, 0.0, 3.0]
     assert not standardised(np.ones(4), clicks_N).any()
     assert not standardised(value_N, np.zeros(4, int)).any()
+
+
+def test_features_of_texts_are_found_once_for_all_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, found = small_log(20, 30), []
+
+    def counted(*args: Any) -> torch.Tensor:
+        found.append(args[1:])
+        return text_features(*args)
+
+    monkeypatch.setattr(sides_module, "text_features", counted)
+    text_ND0 = torch.randn(30, 8, generator=torch.Generator().manual_seed(0))
+    sides = Sides.from_log(log, text_ND0)
+    first = sides.text_features(0.3, 6)
+    assert sides.text_features(0.3, 6) is first
+    np.testing.assert_array_equal(first, text_features(sides.text_ND, 0.3, 6).numpy())
+    assert sides.text_features(0.3, 4).shape == (30, 4)
+    events, settings = Events.from_log(log), ReadingSettings()
+    every_E = np.ones(len(log.events), bool)
+    for keep_E in (every_E, every_E & (events.user_E > 5)):
+        fit_statistics(events, ["rating"], ["rating"], keep_E, sides, settings)
+    assert found == [(0.3, 6), (0.3, 4), (settings.amplitudes.length, settings.text)]
