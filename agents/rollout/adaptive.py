@@ -42,7 +42,7 @@ from slategym.envs.types import Observation, World
 LEARNED = 1 / 6  # of all slates, from which the model of people is learned; the rest is the search
 NARROWEST = 0.2  # of the first spread, to which perturbations fall linearly
 AVERAGED = 0.5  # of the search, its last part, over which the numbers are averaged
-LUCK = 1_005  # offset of what happens to people while rules are sought
+LUCK = 2**30  # offset of what happens to people while rules are sought: nobody is read at one as high
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class AdaptiveTrace(Agent):
         first = int(self.generations) * n
         row_n = torch.arange(first, first + n, dtype=torch.int32, device=device)
         user_B, visit_B = (row_n % size).repeat(P), (row_n // size).repeat(P)
-        seed_B = torch.full_like(user_B, LUCK + (self.seeds[0] & 0x3FFFFFFF))
+        seed_B = torch.full_like(user_B, LUCK + (self.seeds[0] & (LUCK - 1)))
         session = engine.start(world, seed_B, user_B, visit_B)
         rule_B = torch.arange(P, device=device).repeat_interleave(n)
         held = world.horizon if s.gamma == 1 else max(1, round(1.0 / (1.0 - s.gamma)))

@@ -108,3 +108,20 @@ def test_rules_are_credited_with_what_is_earned_while_they_are_held(
     else:  # four equal rules take turns: what a hold earns is a hold's share of a session's
         slate = told["return"] / told["slates"]
         assert 0.3 * each * slate < float(earned_P.mean()) < 3.0 * each * slate
+
+
+def test_no_rule_is_sought_with_luck_that_somebody_is_read_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    met: set[int] = set()
+    start = engine.start
+
+    def seen(where: World, seed_B: Tensor, *others: Tensor) -> object:
+        met.update(seed_B.tolist())
+        return start(where, seed_B, *others)
+
+    where = world()
+    monkeypatch.setattr(engine, "start", seen)
+    AdaptiveTrace(where, TINY).learn(where)
+    assert 0 in met  # of the seed, as in every training
+    assert all(luck < 1_000 or luck >= 2**30 for luck in met)  # between: selection, evaluation
