@@ -42,7 +42,9 @@ from slategym.envs.types import Observation, World
 LEARNED = 1 / 6  # of all slates, from which the model of people is learned; the rest is the search
 NARROWEST = 0.2  # of the first spread, to which perturbations fall linearly
 AVERAGED = 0.5  # of the search, its last part, over which the numbers are averaged
-LUCK = 2**30  # offset of what happens to people while rules are sought: nobody is read at one as high
+LUCK = (
+    2**30
+)  # offset of what happens to people while rules are sought: nobody is read at one as high
 
 
 @dataclass(frozen=True)
