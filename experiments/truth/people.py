@@ -162,15 +162,69 @@ def before_agents(world: World, learned: World, met: Met) -> World:
         extra=context.told(met.context).extra,
     )
     own = tuple(column.name for column in world.context.columns)
+    signals = signals_of(world, learned)
+    population = replace(population, feedback=signals.told(population.feedback))
     return replace(
         world,
         population=population,
-        users=Resumed(world.users, met.user, columns, own),
+        users=Resumed(world.users, met.user, columns, own, signals),
+        objective=signals.weights(world.objective),
         context=context,
         history_size=learned.history_size,
         shown_size=learned.shown_size,
         observer=BertObserver(learned.observer.encoder.prepared(population), several=True),
     )
+
+
+@dataclass(frozen=True)
+class Signals:
+    """The true world's signals as its log has them: in its order, a like of a scale's upper end."""
+
+    log: tuple[Signal, ...]
+    place: tuple[int, ...]  # of each among the true ones; of the like, of the scale
+    least: float | None  # of the scale, from which on it is a like
+    like: int | None  # the derived like's number; None: there is none
+
+    def told(self, feedback_xM: Tensor) -> Tensor:
+        """As in the log, from what is so."""
+        found = feedback_xM[..., list(self.place)]
+        if self.like is not None and self.least is not None:
+            found[..., self.like] = (found[..., self.like] >= self.least).float()
+        return found
+
+    def so(self, feedback_xM: Tensor) -> Tensor:
+        """The true world's, from the log's."""
+        logged = [n for n in range(len(self.place)) if n != self.like]
+        back = sorted(logged, key=lambda n: self.place[n])
+        return feedback_xM[..., back]
+
+    def weights(self, objective: tuple[float, ...]) -> tuple[float, ...]:
+        """Of the log's signals: a derived like is worth nothing."""
+        pairs = enumerate(self.place)
+        return tuple(0.0 if n == self.like else objective[place] for n, place in pairs)
+
+
+def signals_of(world: World, learned: World) -> Signals:
+    """How the log of a world names its signals.
+
+    Raises:
+        ValueError: the log has others, and not the like that follows from a scale.
+    """
+    true = [signal.name for signal in world.users.signals]
+    log = learned.users.signals
+    derived = None if learned.keys is None else learned.keys.like
+    place, like = [], None
+    for number, signal in enumerate(log):
+        if signal.name in true:
+            place.append(true.index(signal.name))
+        elif derived is not None and signal.name == "like":
+            like = number
+            place.append(true.index(derived[0]))
+        else:
+            raise ValueError(
+                f"the log of {world.name} has a signal {signal.name}, which it has not"
+            )
+    return Signals(log, tuple(place), None if derived is None else derived[1], like)
 
 
 @dataclass(frozen=True)
@@ -229,11 +283,12 @@ class Resumed(UserModel[Any]):
     first: Any  # states of all of them
     told: tuple[Column, ...]  # columns of the context as agents see it
     own: tuple[str, ...]  # of these, those that the true world has as further ones
+    named: Signals | None = None  # as a log has them; None: as they are
 
     @property
     def signals(self) -> tuple[Signal, ...]:
-        """As they are."""
-        return self.people.signals
+        """As they are, or as the log has them."""
+        return self.people.signals if self.named is None else self.named.log
 
     def initial(self, arrival: Arrival, luck: Luck) -> Any:
         """Their state."""
@@ -252,18 +307,24 @@ class Resumed(UserModel[Any]):
         self, state: Any, items: Items, context: Context, luck: Luck
     ) -> tuple[Tensor, Tensor]:
         """As they respond."""
-        return self.people.respond(state, items, self._true(context), luck)
+        drawn, mean = self.people.respond(state, items, self._true(context), luck)
+        if self.named is None:
+            return drawn, mean
+        return self.named.told(drawn), self.named.told(mean)
 
     def outlook(
         self, state: Any, catalogue: Catalogue, context: Context, luck: Luck
     ) -> tuple[Tensor, Tensor]:
         """The truth about every item."""
-        return self.people.outlook(state, catalogue, self._true(context), luck)
+        appeal, mean = self.people.outlook(state, catalogue, self._true(context), luck)
+        return appeal, mean if self.named is None else self.named.told(mean)
 
     def evolve(
         self, state: Any, items: Items, feedback_BKM: Tensor, context: Context, luck: Luck
     ) -> Any:
         """As they change."""
+        if self.named is not None:
+            feedback_BKM = self.named.so(feedback_BKM)
         return self.people.evolve(state, items, feedback_BKM, self._true(context), luck)
 
     def leave(self, state: Any) -> Tensor | None:

@@ -12,9 +12,19 @@ from slategym.agents.registry import make_policy
 from slategym.envs import engine
 from slategym.envs.context import Clock, LoggedContext
 from slategym.envs.registry import make_world
-from slategym.envs.types import Column, Population, World
+from slategym.envs.types import Column, Keys, Population, World
 from slategym.experiments.measure.play import play
-from slategym.experiments.truth.people import Met, _with_new, after_slates, before_agents, living
+from slategym.experiments.truth.people import (
+    Met,
+    Resumed,
+    Signals,
+    _with_new,
+    after_slates,
+    before_agents,
+    living,
+    signals_of,
+)
+from slategym.models.data.schema import LIKE
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
@@ -132,3 +142,40 @@ def test_another_numbering_of_the_context_is_refused(true: World, met: Met) -> N
     )
     with pytest.raises(ValueError, match="numbered otherwise"):
         before_agents(true, replace(learned, context=LoggedContext(Clock(3.0), columns)), met)
+
+
+def test_a_like_that_the_log_derives_is_read_and_changes_nothing(true: World, met: Met) -> None:
+    """A log of stars has a like behind the click, of four stars or more."""
+    names = [signal.name for signal in true.users.signals]
+    stars = next(n for n, signal in enumerate(true.users.signals) if signal.kind == "ordinal")
+    told = (true.users.signals[0], LIKE, *true.users.signals[1:])
+    log = replace(
+        as_learned(true, met),
+        users=Resumed(true.users, met.user, (), (), Signals(told, (), None, None)),
+        keys=Keys((), (), (), (names[stars], 4.0)),
+        objective=(0.0,) * len(told),
+    )
+    signals = signals_of(true, log)
+    drawn = torch.zeros(3, len(names))
+    drawn[:, 0], drawn[:, stars] = 1.0, torch.tensor([0.0, 3.0, 5.0])
+    logged = signals.told(drawn)
+    assert logged[:, 1].tolist() == [0.0, 0.0, 1.0] and logged.shape[1] == len(names) + 1
+    assert torch.equal(signals.so(logged), drawn)
+    weight = signals.weights(true.objective)
+    assert weight[1] == 0.0 and (weight[0], *weight[2:]) == true.objective
+    plain, policy = living(true, met), make_policy("random", living(true, met))
+    named = replace(plain.users, named=signals)
+    dressed = replace(plain, users=named, objective=weight)
+    dressed = replace(dressed, population=replace(
+        plain.population, feedback=signals.told(plain.population.feedback)))  # type: ignore[arg-type]  # fmt: skip
+    rows = [play(world, policy, everybody(world), seed=5) for world in (plain, dressed)]
+    for name in ("return", "expected_return", "length", "clicks"):
+        assert rows[0][name].tolist() == pytest.approx(rows[1][name].tolist(), rel=1e-5), name
+
+
+def test_a_signal_that_the_world_has_not_is_refused(true: World, met: Met) -> None:
+    told = (*true.users.signals, LIKE)
+    users = Resumed(true.users, met.user, (), (), Signals(told, (), None, None))
+    with pytest.raises(ValueError, match="signal like, which it has not"):
+        weights = (0.0,) * len(told)
+        signals_of(true, replace(as_learned(true, met), users=users, objective=weights))
