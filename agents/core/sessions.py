@@ -84,11 +84,14 @@ def show(
     closed_S3 = sessions.closed + (over_L * ended_L[:, None]).view(S, -1, 3).sum(1)
     observation = last
     if bool(ended_L.any()):
-        row_R = ended_L.nonzero()[:, 0]
-        session, fresh = engine.replace_rows(world, session, row_R, len(ended_L) // S)
+        row_R, before = ended_L.nonzero()[:, 0], session
+        session, fresh = engine.replace_rows(world, before, row_R, len(ended_L) // S)
         first = engine.observe(world, fresh)
-        put: Callable[..., Tensor] = lambda old, new: old.index_copy(0, row_R, new)  # noqa: E731
-        observation = first if fresh is session else map_tensors(put, last, first)
+        if fresh is session:
+            observation = first
+        else:
+            put = _rows_put(row_R, before, fresh, session)
+            observation = map_tensors(put, last, first)
     after = TrainingSessions(
         session=session,
         earned=earned_L.masked_fill(ended_L, 0.0),
@@ -96,6 +99,32 @@ def show(
         closed=closed_S3,
     )
     return after, Step(outcome, ended_L, last, observation)
+
+
+def _rows_put(
+    row_R: Tensor, before: Session, fresh: Session, both: Session
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Put new rows into what was seen; what sessions hold themselves is not copied once more.
+
+    Args:
+        row_R: int64, where the new ones sit.
+        before: sessions of which some are over.
+        fresh: the R new ones.
+        both: what came of them.
+    """
+    joined = dict[tuple[int, int], Tensor]()
+
+    def note(old: Tensor, new: Tensor, whole: Tensor) -> Tensor:
+        joined[id(old), id(new)] = whole
+        return whole
+
+    map_tensors(note, before, fresh, both)
+
+    def put(old: Tensor, new: Tensor) -> Tensor:
+        whole = joined.get((id(old), id(new)))
+        return old.index_copy(0, row_R, new) if whole is None else whole
+
+    return put
 
 
 def harvest(sessions: TrainingSessions) -> tuple[TrainingSessions, dict[str, float]]:

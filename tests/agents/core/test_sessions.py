@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from small_worlds import learned_world
 
 from slategym.agents.core import sessions
 from slategym.agents.core.tree import leaves
+from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.registry import make_world
 
@@ -42,6 +44,22 @@ def test_the_last_observation_is_before_anybody_new_is_seated():
     _, step = run(world, [0], steps=100)
     assert step.ended.all()
     assert step.last.step.eq(100).all() and step.next.step.eq(0).all()
+
+
+def test_what_is_seen_next_is_what_the_sessions_say_and_is_not_copied_twice():
+    world = learned_world()
+    turn, users, mixed = turn_of(world), sessions.seat(world, [0, 1], 4), 0
+    for _ in range(8):
+        users, step = sessions.show(world, turn, users, slates(world, users, world.slate_size))
+        seen, said = leaves(step.next), leaves(engine.observe(world, users.session))
+        assert seen.keys() == said.keys()
+        for name, x in seen.items():
+            torch.testing.assert_close(x, said[name], rtol=0.0, atol=1e-6)
+        if 0 < step.ended.sum() < len(step.ended):
+            mixed += 1
+            held = {id(x) for x in leaves(users.session).values()}
+            assert {id(x) for name, x in seen.items() if name.startswith("view")} <= held
+    assert mixed > 1
 
 
 def test_harvest_speaks_of_sessions_that_ended_since():
