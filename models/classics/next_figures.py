@@ -60,7 +60,8 @@ def next_item_figures(reading: Reading, events: Events) -> Iterator[ClassicFigur
             figures = _auc_among_drawn(ranking, took_x, other_xC)
         figures["hr10"] = metrics.hit_rate(ranking.rank_x[took_x], TOP)
         figures["ndcg10"] = metrics.ndcg(ranking.rank_x[took_x], TOP)
-        yield ClassicFigures(model.name, figures, chosen[name], time.process_time() - begun)
+        rows = {"rank": ranking.rank_x, "own": ranking.own_x, "others": ranking.others_xC}
+        yield ClassicFigures(model.name, figures, chosen[name], time.process_time() - begun, rows)
 
 
 def _drawn(reading: Reading, row_x: Ints, took_x: Bools) -> Ints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,10 @@ class ClassicFigures:
     figures: Mapping[str, float]  # "like_auc", "rating_rmse", "hr10", ...
     settings: Mapping[str, Any]  # as chosen
     seconds: float  # of CPU time, choosing included
+    # What the figures are taken of, by name, so that two models can be compared row by row: "rank",
+    # "own" and "others" of test rows, or predictions of a signal, or, by what ones are told from
+    # zeros, "SIGNAL score".
+    rows: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,7 @@ def _figures(
     validation_x, test_x = np.flatnonzero(reading.validation), np.flatnonzero(reading.test)
     figures: dict[str, float] = {}
     settings: dict[str, Any] = {signal: dict(g.settings) for signal, g in guesses.items()}
+    rows = {signal: guess.test.mean for signal, guess in guesses.items()}
     for signal, guess in guesses.items():
         value_E = events.value(signal)
         told_x = np.isfinite(value_E[test_x])
@@ -177,14 +178,16 @@ def _figures(
             known_E = reading.known & np.isfinite(value_E)
             low, high = value_E[known_E].min(), value_E[known_E].max()
             error = "rmsle" if signal in events.logged else "rmse"
+            rows[signal] = guess.test.mean.clip(low, high)
             figures[f"{signal}_{error}"] = metrics.rmse(value_x, mean_x.clip(low, high))
             continue
         settings[f"{signal}_ranked_by"], score_x = _ranking(guesses, value_E[validation_x])
+        rows[f"{signal} score"] = score_x
         score_x = score_x[told_x]
         figures[f"{signal}_auc"] = metrics.auc(value_x, score_x)
         figures[f"{signal}_gauc"] = metrics.gauc(events.user_E[test_x][told_x], value_x, score_x)
     figures = {figure: value for figure, value in figures.items() if not np.isnan(value)}
-    return ClassicFigures(name, figures, settings, seconds)
+    return ClassicFigures(name, figures, settings, seconds, rows)
 
 
 def _ranking(guesses: Mapping[str, Guess], label_x: Floats) -> tuple[str, Floats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +145,21 @@ def _body(about: dict[str, Any]) -> list[str]:
         lines += [f"- {note}" for note in figures.notes]
     lines += ["", "## Calibration"]
     lines += [f"- {in_markdown(row['sentence'])}" for row in about["calibration"]] or ["- none"]
+    lines += ["", "## Shares served", *_shares(about.get("shares", {}))]
     lines += ["", "## Limits", *(f"- {limit}" for limit in LIMITS)]
     return [*lines, "", "## Terms", terms(data["name"]), "", *_use(about)]
+
+
+def _shares(shares: Mapping[str, Sequence[float]]) -> list[str]:
+    """How much of each part of a head is served, where not all of it is; see `shares`."""
+    lines = []
+    for head, found in shares.items():
+        names = ["the network", "the items' biases", "transitions", "EASE"][: len(found)]
+        if len(found) == 2:
+            names = ["the small network", "the sequence"]
+        parts = [f"{share:.2f} of {name}" for name, share in zip(names, found, strict=False)]
+        lines.append(f"- {in_markdown(head)}: {', '.join(parts)}")
+    return lines or ["- all of each part"]
 
 
 def _use(about: dict[str, Any]) -> list[str]:

@@ -27,6 +27,7 @@ from slategym.models.closed_form.cooccurrence import (
     has_ease,
 )
 from slategym.models.closed_form.events import Events
+from slategym.models.closed_form.fades import with_fades
 from slategym.models.closed_form.readings import (
     ItemStatistics,
     Reader,
@@ -158,6 +159,8 @@ def cross_fit(
     if kinds:
         how = CooccurrenceSettings()
         tables = fit_tables(events, train_E, fold_U, folds, how, kinds, kept)
+        of_U = np.where(fold_U < 0, folds, fold_U)
+        tables = with_fades(tables, events, train_E, of_U, repeats=log.repeats)
     sizes = WideSizes(
         about=statistics[-1].about_NI.shape[1] if statistics else 0,
         blocks=blocks,

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from slategym.envs.names import UsageError
 from slategym.envs.trees import map_tensors
 from slategym.models import finite
+from slategym.models.closed_form.fades import reach
 from slategym.models.multitask.auxiliary import cloze_batch, contrastive_loss, disturbed
 from slategym.models.multitask.balance import Balance, Gradients, balance_of, cosines
 from slategym.models.multitask.calibrate import calibrate
@@ -52,13 +53,15 @@ from slategym.models.multitask.sequences import (
     Windows,
     plan_epoch,
 )
+from slategym.models.multitask.shares import HeldOut, Shares, find_shares, serve_shares
 from slategym.models.multitask.team import ALONE, Team
 from slategym.models.multitask.training_settings import TrainingSettings
+from slategym.models.multitask.values_start import begin_values
 from slategym.models.tasks import Task, head_weights
 from slategym.models.text.tuned import TunedEncoder
 
 WATCHED_ROWS = 3000  # validation rows read after each epoch
-LARGE = 20_000  # items above which the next-item softmax is sampled
+LARGE = 5_000  # items above which the next-item softmax is sampled
 SAMPLED = 2_048  # draws of it
 JUDGED_ROWS = 10_000  # validation rows that calibration and figures are taken on
 SCALES_RATE = 0.05  # learning rate of the few numbers that scale closed forms: they move by units
@@ -74,6 +77,7 @@ class Judgement:
 
     tasks: tuple[Task, ...]  # with their spreads measured
     calibration: list[dict[str, Any]]  # what calibrating did, per binary signal
+    shares: Shares  # of the heads' parts, as served
     figures: dict[str, Any]  # of the calibrated model, with notes
 
 
@@ -159,6 +163,9 @@ class Fit:
         state = read_checkpoint(checkpoint, spec, self.model, optimizer)
         if self.new and not state.epoch and learned.tables is not None:
             begin(self.model, self._samples(learned))
+        if self.new and not state.epoch and learned.described is not None:
+            assert self.model.wide is not None
+            begin_values(self.model.wide, learned.described, self.sequences, self.model.tasks)
         if state.epoch:
             self.balance.load_state_dict(_under(state.beside, "balance."))
             if self.text is not None:
@@ -205,10 +212,16 @@ class Fit:
         return {name: value.detach().clone() for name, value in kept.items()}
 
     def judge(self) -> Judgement:
-        """Fit the calibration and the spreads, and measure, on validation rows if there are any."""
+        """On validation rows, if there are any: shares, which are served from now on; the rest.
+
+        The calibration and the spreads are fitted, and the figures are taken, of the model as it is
+        served.
+        """
         tasks, weights = self.model.tasks, self.weights
         if self.held_E is None:
-            return Judgement(tasks, [], {})
+            return Judgement(tasks, [], {}, {})
+        shares = find_shares(self.model, self._held_out(self.held_E), self._shared())
+        serve_shares(self.model, shares)
         rows = _sample(self.held_E, JUDGED_ROWS)
         judged = predict(self.model, self.sequences, rows, seed=self.seed)
         trained = [task.signal.name for task in tasks if task.calibrated]
@@ -219,8 +232,29 @@ class Fit:
         return Judgement(
             tuple(_measured(task, judged, m) for m, task in enumerate(tasks)),
             [calibration.to_json() for calibration in found],
+            shares,
             figures,
         )
+
+    def _held_out(self, held_E: Bools) -> HeldOut:
+        """The rows on which shares are found."""
+        rows, proposal = _sample(held_E, WATCHED_ROWS), self._proposal()
+        most = self.training.softmax_items or SAMPLED
+        return HeldOut(
+            self.sequences,
+            rows,
+            Known.of(self.model, self.sequences, rows),
+            self.training.negatives,
+            lambda generator: None if proposal is None else proposal.draw(most, generator),
+            self.left_N,
+            self.seed,
+        )
+
+    def _shared(self) -> tuple[str, ...]:
+        """Trained heads that tell likelihoods: a click learned otherwise is none of them."""
+        losses = self.training.losses
+        likely = losses.click == "pointwise" and losses.position == "beside"
+        return tuple(head for head in self.trained if likely or head != self.model.heads[0])
 
     def _has_stalled(self, state: TrainingState) -> bool:
         return (
@@ -456,8 +490,14 @@ class Fit:
             described,
             map_tensors(lambda x: x.to(device), self.crossfit.tables),
             torch.as_tensor(self.crossfit.fold_U, device=device),
-            earlier=self.model.settings.max_history,
+            earlier=self._earlier(),
         )
+
+    def _earlier(self) -> int:
+        """Clicks before a window that count in sums: a window may begin anywhere."""
+        assert self.crossfit is not None
+        tables = self.crossfit.tables
+        return 0 if tables is None else max(self.model.settings.max_history, reach(tables.fade_T))
 
     def _watched(self) -> Known | None:
         """What those of all training rows say of the rows that are watched."""

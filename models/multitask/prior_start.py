@@ -34,7 +34,7 @@ class Sample:
     """Rows of a batch, and what is known of them before the network."""
 
     sum_xTA: Tensor  # of co-occurrence tables
-    next_A: Tensor  # log-popularity, as the next head's biases start
+    next_A: Tensor  # biases of the next head: log-popularity, where the model is new
     click_A: Tensor  # the same of the click
     item_x: Tensor  # what was taken up, rows of the A
     clicked_x: Tensor  # float32, 0 or 1
@@ -44,13 +44,23 @@ class Sample:
     sampled_A: Tensor | None  # rows of the A in the softmax; None: all
     log_count_A: Tensor | None  # log of how often each of those was expected among the draws
 
+    @property
+    def asked_xC(self) -> Tensor:
+        """The row's item, then those drawn against it, rows of the A."""
+        return torch.cat([self.item_x[:, None], self.negative_xC], 1)
+
+    def sums_at(self, id_xC: Tensor) -> Tensor:
+        """Of some of the items, (x, T, C)."""
+        at_xTC = id_xC[:, None].expand(-1, self.sum_xTA.shape[1], -1)
+        return self.sum_xTA.gather(2, at_xTC)
+
     @staticmethod
     @torch.no_grad()
     def of(table: ItemTable, sum_xTA: Tensor, sequences: Sequences, targets: Targets) -> Sample:
         """What a batch's targets are compared with.
 
         Args:
-            table: of a new model, whose biases are still log-popularity.
+            table: of a model; a new one's biases are log-popularity.
             sum_xTA: of co-occurrence tables, of the table's items.
             sequences: the log.
             targets: rows of it.
@@ -122,7 +132,16 @@ def _scored(evidence_xTA: Tensor, popular: Tensor, weight_W1: Tensor) -> Tensor:
 
 def _next_loss(sample: Sample, weight_W1: Tensor) -> Tensor:
     """Mean surprise at what was taken up next; the level cancels."""
-    score_xA = _scored(evidence(sample.sum_xTA), sample.next_A, weight_W1)
+    return next_loss(sample, _scored(evidence(sample.sum_xTA), sample.next_A, weight_W1))
+
+
+def next_loss(sample: Sample, score_xA: Tensor) -> Tensor:
+    """Mean surprise at what was taken up next, nats.
+
+    Args:
+        sample: the rows.
+        score_xA: log-odds of the table's items but for a level of each row.
+    """
     own_x1 = score_xA.gather(1, sample.item_x[:, None])
     if sample.sampled_A is not None and sample.log_count_A is not None:
         score_xA = score_xA[:, sample.sampled_A] - sample.log_count_A
@@ -136,10 +155,18 @@ def _next_loss(sample: Sample, weight_W1: Tensor) -> Tensor:
 
 def _click_loss(sample: Sample, weight_W1: Tensor) -> Tensor:
     """Mean cross-entropy of what was taken up or not, and of items drawn against it."""
-    id_xC = torch.cat([sample.item_x[:, None], sample.negative_xC], 1)
-    at_xTC = id_xC[:, None].expand(-1, sample.sum_xTA.shape[1], -1)
-    evidence_xTC = evidence(sample.sum_xTA.gather(2, at_xTC))
-    logit_xC = _scored(evidence_xTC, sample.click_A[id_xC], weight_W1)
+    id_xC = sample.asked_xC
+    logit_xC = _scored(evidence(sample.sums_at(id_xC)), sample.click_A[id_xC], weight_W1)
+    return click_loss(sample, logit_xC)
+
+
+def click_loss(sample: Sample, logit_xC: Tensor) -> Tensor:
+    """Mean cross-entropy of the items asked about, nats.
+
+    Args:
+        sample: the rows.
+        logit_xC: log-odds of the row's item, and of those drawn against it.
+    """
     label_xC = F.pad(sample.clicked_x[:, None], (0, sample.negative_xC.shape[1]))
     used_xC = F.pad(sample.free_xC & (sample.clicked_x > 0)[:, None], (1, 0), value=True)
     loss_xC = F.binary_cross_entropy_with_logits(logit_xC, label_xC, reduction="none")

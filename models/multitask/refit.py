@@ -35,7 +35,7 @@ from slategym.models.status import telling, write_status
 from slategym.models.tasks import to_json
 
 HELD_SHARE = 0.1  # of the people who came since, as of those of the first fit
-FORMAT = 1  # raise it when the same spec would give other weights
+FORMAT = 2  # raise it when the same spec would give other weights
 
 
 @dataclass(frozen=True)
@@ -255,6 +255,7 @@ def refit_multitask(
             "cpu_seconds": round(state.cpu_seconds, 1),
             "tasks": to_json(judgement.tasks),
             "calibration": judgement.calibration,
+            "shares": judgement.shares,
             "figures": judgement.figures,
         }
         held = log.users["key"].iloc[np.unique(log.events["user"].to_numpy()[parted.held_E])]
@@ -280,7 +281,7 @@ def _watched(parted: Since) -> Bools | None:
 
 def _as_before(model: MultiTaskBert, before: dict[str, Any]) -> Judgement:
     """Where nobody is held out among the new rows: the calibration stays, nothing is measured."""
-    return Judgement(model.tasks, before.get("calibration", []), {})
+    return Judgement(model.tasks, before.get("calibration", []), {}, {})
 
 
 def _weights_hash(model: MultiTaskBert) -> str:

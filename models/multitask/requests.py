@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from slategym.models.closed_form.cooccurrence import Tables
+from slategym.models.closed_form.fades import reach
 from slategym.models.multitask.crossfit import Described, describe
 from slategym.models.multitask.network import ItemTable, MultiTaskBert
 from slategym.models.multitask.query import Query, RowValues
@@ -31,10 +32,17 @@ class Known:
     @staticmethod
     def of(model: MultiTaskBert, sequences: Sequences, row_x: Ints) -> Known:
         """By the model's own statistics, for these rows."""
+        tables = None if model.prior is None else model.prior.tables
         return Known(
             None if model.wide is None else describe(model, sequences, row_x),
-            None if model.prior is None else model.prior.tables,
+            tables,
+            earlier=0 if tables is None else earlier_clicks(tables, model.settings.max_history),
         )
+
+
+def earlier_clicks(tables: Tables, window: int) -> int:
+    """Clicks before a window of at most so many that still count in fading sums."""
+    return max(0, reach(tables.fade_T) - window)
 
 
 def requests(
@@ -126,6 +134,7 @@ def sums_before(
     N, user_B = sequences.num_items, batch.user_B
     fold_B = torch.zeros_like(user_B) if known.fold_U is None else known.fold_U[user_B]
     earlier_BP = sequences.earlier(windows, known.earlier)
+    earlier_BP = earlier_BP[:, (earlier_BP >= 0).any(0)]
     place_H = torch.arange(batch.id_BH.shape[1], device=user_B.device)
     if batch.row_BR.shape[1] == 1:  # one row each: nobody asks about the positions before it
         history_BH = torch.where(place_H < batch.at_BR, batch.id_BH, -1)

@@ -42,6 +42,7 @@ from slategym.models.multitask.pretrained import (
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.reporters import check_reporters, open_reporters
 from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask, plan_epoch
+from slategym.models.multitask.shares import serve_shares
 from slategym.models.multitask.team import Team
 from slategym.models.multitask.training_settings import TrainingSettings as TrainingSettings
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
@@ -56,7 +57,7 @@ from slategym.models.text.vectors import item_text_vectors
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 9  # raise it when the same spec would give other weights
+FORMAT = 10  # raise it when the same spec would give other weights
 PASSED_OVER = 1  # the same for logs alone that hold rows without a click
 MOST_SLOTS = 100  # of a slate; those beyond count as the last
 CHECKPOINT = "checkpoint.safetensors"
@@ -177,7 +178,10 @@ def train_multitask(
             selection = read_about(folder / "selection")
             training = replace(training, epochs=selection["best_epoch"] + 1)
             judgement = Judgement(
-                from_json(selection["tasks"]), selection["calibration"], selection["figures"]
+                from_json(selection["tasks"]),
+                selection["calibration"],
+                {head: tuple(share) for head, share in selection["shares"].items()},
+                selection["figures"],
             )
             train_E, held_E = train_E | held_E, None
         events, slots = log.events[train_E], _slots(sequences, train_E)
@@ -231,12 +235,15 @@ def train_multitask(
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         if judgement is None:
             judgement = fit.judge()
+        else:
+            serve_shares(model, judgement.shares)
         about |= {
             "history": state.history,
             "best_epoch": state.best_epoch,
             "cpu_seconds": round(state.cpu_seconds, 1),
             "tasks": to_json(judgement.tasks),
             "calibration": judgement.calibration,
+            "shares": judgement.shares,
             "figures": judgement.figures,
             "gradient_cosines": {"heads": list(fit.trained), "epochs": state.cosines},
         }

@@ -36,7 +36,7 @@ class TrainingSettings:
     clip: float = 1.0  # largest norm of the gradient
     negatives: int = 4  # uniform unconsumed items against each click
     patience: int = 2  # epochs clearly worse on validation rows than the best was
-    # draws of the next-item softmax in catalogues of more items; None: 2,048 above 20,000 items
+    # draws of the next-item softmax in catalogues of more items; None: 2,048 above 5,000 items
     softmax_items: int | None = None
     # weight of each head's mean loss, by signal and "next"; others have their kind's default
     weights: dict[str, float] = field(default_factory=dict)

@@ -1,8 +1,10 @@
 """The wide part: what closed forms know, weighed by the network beside its deep part.
 
 *Values* (every signal given a click): running statistics and a Bayesian regression of each user
-(`closed_form.readings`) into a small network, whose output is added to what the regression itself
-expects. The deep part's own term enters through a gate that starts at 0.
+(`closed_form.readings`) into a small network, whose output is added to what closed forms alone say:
+what the signal's own statistics expect, and a linear function of what is expected of every signal,
+so that a like is known by the stars that it is derived from. The deep part's own term enters
+through a gate that starts at 0.
 
 *Prior* (click and next item): fading sums of co-occurrence tables (`closed_form.cooccurrence`) with
 a learned weight each.
@@ -108,6 +110,9 @@ class WideValues(nn.Module):
         self.last = nn.Linear(HIDDEN, V)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
+        self.told = nn.Linear(V, V)  # of what is expected of each signal, in its own deviations
+        nn.init.zeros_(self.told.weight)
+        nn.init.zeros_(self.told.bias)
         self.gate_V = nn.Parameter(torch.zeros(V))  # of the deep part
 
     def take(self, statistics: ItemStatistics) -> None:
@@ -142,16 +147,20 @@ class WideValues(nn.Module):
         first_xZ: Tensor = self.first(self._scaled(feature_xX, slice(None)))
         return self._outputs(first_xZ, expected_xV, tasks)
 
+    def closed_form(self, expected_xV: Tensor, tasks: Sequence[Task]) -> Tensor:
+        """What closed forms alone say of the V signals, (x, V)."""
+        said = zip(tasks, expected_xV.unbind(-1), strict=True)
+        own_xV = torch.stack([task.output_of(said_x) for task, said_x in said], -1)
+        told_xV: Tensor = self.told(self.in_deviations(expected_xV))
+        return own_xV + told_xV
+
+    def in_deviations(self, expected_xV: Tensor) -> Tensor:
+        """What is expected above the mean, in deviations of the signals' residuals."""
+        return ((expected_xV - self.mean_V) / self.scale_V).clamp(-EXTREME, EXTREME)
+
     def _outputs(self, first_xZ: Tensor, expected_xV: Tensor, tasks: Sequence[Task]) -> Tensor:
         hidden_xZ = F.gelu(self.second(self.dropout(F.gelu(first_xZ))))
-        base_xV = torch.stack(
-            [
-                task.output_of(said_x)
-                for task, said_x in zip(tasks, expected_xV.unbind(-1), strict=True)
-            ],
-            -1,
-        )
-        return torch.add(base_xV, self.last(hidden_xZ))
+        return torch.add(self.closed_form(expected_xV, tasks), self.last(hidden_xZ))
 
     def of_users(
         self, reading: Reading, about_BJ: Tensor, id_BC: Tensor | None, tasks: Sequence[Task]

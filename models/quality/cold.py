@@ -1,8 +1,10 @@
 """Items that nobody has met: how well their texts tell who will want them, against no text.
 
 A share of the items is drawn, and every row of them before the test is taken out of the log: they
-arrive when the test begins. The same network is trained with the items' texts and without, and both
-are read on the test rows of these items, among these items alone.
+arrive when the test begins, so nothing is drawn against them before and they have no residual: a
+network that is told all along that nobody takes these items learns to set those lowest that its
+texts speak for. The same network is trained with the items' texts and without, and both are read on
+the test rows of these items, among these items alone.
 
 Axis letters beyond the legend of `envs/types.py`: x rows that are read, C the cold items.
 """
@@ -199,8 +201,10 @@ def read_cold_items(
 
     Args:
         log: the data.
-        settings: the architecture; its text is switched off for the one arm.
-        training: how to train; stopped early on validation rows, not refitted.
+        settings: the architecture; its text is switched off for the one arm, and a residual is of
+            items with training rows alone.
+        training: how to train, items without training rows left out; stopped early on validation
+            rows, not refitted.
         seeds: each draws its items and its training.
         device: "cpu" or "cuda".
         progress: whether to draw bars on stderr.
@@ -210,6 +214,9 @@ def read_cold_items(
     """
     if not settings.items.text:
         raise UsageError("cold items are read with text and without; leave items.text=false out")
+    if settings.items.residual == "always":
+        settings = replace(settings, items=replace(settings.items, residual="seen"))
+    training = replace(training, unseen="left-out")
     found: list[dict[str, dict[str, float]]] = []
     rows: list[int] = []
     for seed in seeds:

@@ -10,7 +10,7 @@ import torch
 from slategym.envs.names import UsageError
 from slategym.models.multitask import train
 from slategym.models.multitask.settings import ItemSettings
-from slategym.models.multitask.train import TrainingSettings
+from slategym.models.multitask.train import TrainingSettings, read_about
 from slategym.models.quality.cold import _compared, cold_log, read_cold_items
 
 FAST = TrainingSettings(epochs=8, patience=8, batch_events=128, warmup_steps=4, learning_rate=0.02)
@@ -61,6 +61,10 @@ def test_texts_that_tell_taste_win_on_cold_items(
     )  # people like what has their parity, and the text tells it
     assert like.low < like.difference < like.high
     assert "6 items (20%)" in reading.sentence()
+    for about in (read_about(folder) for folder in (tmp_path / "models").glob("*-cold-*")):
+        # nothing is drawn against items that have not come, and nothing of them alone is learned
+        assert about["training"]["unseen"] == "left-out"
+        assert about["settings"]["items"]["residual"] == "seen"
     monkeypatch.setattr(train, "train_multitask", lambda *_, **__: pytest.fail("trained again"))
     assert read_cold_items(log, bare, FAST, seeds=(0, 1, 2), progress=False) == reading
 

@@ -1,0 +1,308 @@
+"""How much of each part of a head is served: shares chosen on rows that were not trained on.
+
+A head is a sum: what closed forms say, what the network adds to it, and, for clicks and next items,
+the items' biases. Where rows are few the network adds noise; then a share of it serves better than
+all of it, and none is the closed form alone. Shares are found by the held-out loss, which is convex
+in them; of what the network adds at most all is served. They are kept only if those fitted on half
+of the people lower the loss of the other half, both ways. They are multiplied into the weights:
+serving costs nothing.
+
+Axis letters beyond the legend of `envs/types.py`: x held-out rows, V signals given a click, T kinds
+of co-occurrence tables, A items of a table, W shares of a head.
+
+Source: Breiman 1996, "Stacked regressions": weights of predictors fitted on held-out predictions,
+not negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from torch import Tensor
+
+from slategym.models.closed_form.cooccurrence import evidence
+from slategym.models.multitask.losses import Sampled, Targets, batch_targets, items_of
+from slategym.models.multitask.network import ItemTable, MultiTaskBert
+from slategym.models.multitask.prior_start import Sample, click_loss, next_loss
+from slategym.models.multitask.query import Query, RowValues
+from slategym.models.multitask.requests import Known, requests
+from slategym.models.multitask.sequences import Ints, Sequences, windows_before
+from slategym.models.tasks import NEXT, Task
+
+BATCH = 128  # rows read together
+MOST_LOGITS = 2**23  # of items by rows on which shares of click and next item are found: 32 MiB
+STEPS = 30  # of the search, at most: few parameters, convex
+RIDGE = 1e-3  # on squared distances from where the search starts, beside a mean loss
+
+Bound = tuple[float | None, float | None]
+ADDED: Bound = (0.0, 1.0)  # of what the network adds
+KNOWN: Bound = (0.0, None)  # of what is counted: items' biases, tables
+LEVEL: Bound = (None, None)
+
+Floats = NDArray[np.float64]
+Shares = Mapping[str, tuple[float, ...]]  # by head; a head that is not there is served as it is
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that were not trained on, and how they are read."""
+
+    sequences: Sequences
+    row_x: Ints
+    known: Known  # by statistics of all training rows
+    negatives: int  # drawn against each click
+    draw: Callable[[torch.Generator], Sampled | None]  # items of a sampled softmax; None: all
+    left_N: Tensor | None  # items that are neither drawn against nor counted as a next
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Values:
+    """What the parts say of the V signals given a click at x rows."""
+
+    closed_xV: Tensor  # closed forms
+    added_xV2: Tensor  # the small network, the deep part
+    value_xV: Tensor  # NaN where not observed, or not clicked
+
+    @staticmethod
+    def of(
+        model: MultiTaskBert,
+        sequences: Sequences,
+        table: ItemTable,
+        query: Query,
+        row_x: Tensor,
+        expected_xV: Tensor,
+    ) -> _Values:
+        """Of a batch's rows, each with its own item."""
+        assert model.wide is not None and isinstance(query.values, RowValues)
+        item_x1 = table.local(sequences.item_E[row_x])[:, None]
+        deep = [
+            model.queries.match(m, query.state, table.vectors_AD, item_x1, table.bias_YA[m])
+            + model.queries.level(m, query.state)
+            for m in range(1, len(model.tasks))
+        ]
+        deep_xV = torch.cat(deep, 1) * model.wide.gate_V
+        took_x1 = sequences.click_E[row_x][:, None] > 0
+        value_xV = torch.where(took_x1, sequences.feedback_EM[row_x, 1:], torch.nan)
+        closed_xV = model.wide.closed_form(expected_xV, model.tasks[1:])
+        network_xV = query.values.output_xV - closed_xV
+        return _Values(closed_xV, torch.stack([network_xV, deep_xV], 2), value_xV)
+
+
+@dataclass(frozen=True)
+class _Choices:
+    """What the parts say of what is clicked and of what comes next, at x rows."""
+
+    sample: Sample
+    next_xA: Tensor  # the network's match with each item
+    click_xC: Tensor  # the same and the user's level, of the row's item and those against it
+    slot_x1: Tensor  # what the slot adds to a click
+
+    @staticmethod
+    def of(
+        model: MultiTaskBert, sequences: Sequences, table: ItemTable, query: Query, targets: Targets
+    ) -> _Choices:
+        """Of a batch's rows."""
+        assert query.sums is not None
+        sample = Sample.of(table, query.sums, sequences, targets)
+        nothing_A = torch.zeros_like(table.bias_YA[0])
+
+        def match(head: int, id_xC: Tensor | None) -> Tensor:
+            return model.queries.match(head, query.state, table.vectors_AD, id_xC, nothing_A)
+
+        slot_x1 = torch.zeros(len(targets.row_x), 1, device=model.device)
+        if sequences.slot_E is not None:
+            slot_x1 = model.slot_effect(sequences.slot_E[targets.row_x])[:, None]
+        click_xC = match(0, sample.asked_xC) + model.queries.level(0, query.state)
+        return _Choices(sample, match(len(model.heads) - 1, None), click_xC, slot_x1)
+
+
+Loss = Callable[[Sequence[Any], Tensor], Tensor]  # mean over rows, with these shares
+
+
+def _value_loss(task: Task, v: int, reads: Sequence[_Values], share_W: Tensor) -> Tensor:
+    """Of a signal given a click."""
+    value_x = torch.cat([read.value_xV[:, v] for read in reads])
+    closed_x = torch.cat([read.closed_xV[:, v] for read in reads])
+    added_x2 = torch.cat([read.added_xV2[:, v] for read in reads])
+    told_x = ~value_x.isnan()
+    output_x = closed_x + added_x2 @ share_W
+    return task.loss(output_x[told_x], value_x[told_x]).sum() / told_x.sum().clamp(min=1)
+
+
+def _next_loss(weight_1T: Tensor, reads: Sequence[_Choices], share_W: Tensor) -> Tensor:
+    """Surprise at what came next, with these shares of match, items' biases and tables."""
+    losses = []
+    for read in reads:
+        table_T1 = (share_W[2:] * weight_1T[0])[:, None]
+        said_xA = (evidence(read.sample.sum_xTA) * table_T1).sum(1)
+        said_xA = said_xA + share_W[0] * read.next_xA + share_W[1] * read.sample.next_A
+        losses.append(next_loss(read.sample, said_xA))
+    return torch.stack(losses).mean()
+
+
+def _click_loss(weight_1T: Tensor, reads: Sequence[_Choices], share_W: Tensor) -> Tensor:
+    """Cross-entropy of clicks; the last of the shares is added to all."""
+    part_W, level = share_W[:-1], share_W[-1]
+    losses = []
+    for read in reads:
+        id_xC = read.sample.asked_xC
+        table_T1 = (part_W[2:] * weight_1T[0])[:, None]
+        said_xC = (evidence(read.sample.sums_at(id_xC)) * table_T1).sum(1)
+        said_xC = said_xC + part_W[0] * read.click_xC + part_W[1] * read.sample.click_A[id_xC]
+        losses.append(click_loss(read.sample, said_xC + level + read.slot_x1))
+    return torch.stack(losses).mean()
+
+
+def _better(
+    loss: Loss, halves: Sequence[Sequence[Any]], start_W: Tensor, bounds: Sequence[Bound]
+) -> Tensor | None:
+    """The likeliest shares; None: found on one half, they do not serve the other better."""
+    if not all(halves):  # all that was kept is of one half
+        return None
+    for fitted, judged in (halves, halves[::-1]):
+        if not loss(judged, _least(loss, fitted, start_W, bounds)) < loss(judged, start_W):
+            return None
+    return _least(loss, [*halves[0], *halves[1]], start_W, bounds)
+
+
+def _least(loss: Loss, reads: Sequence[Any], start_W: Tensor, bounds: Sequence[Bound]) -> Tensor:
+    """Shares with the least mean loss."""
+
+    def total(tried_W: Floats) -> tuple[float, Floats]:
+        share_W = torch.as_tensor(tried_W, dtype=start_W.dtype, device=start_W.device)
+        with torch.enable_grad():
+            share_W.requires_grad_()
+            value = loss(reads, share_W) + RIDGE * (share_W - start_W).square().sum()
+            (slope_W,) = torch.autograd.grad(value, share_W)
+        return float(value), slope_W.double().cpu().numpy()
+
+    search = {"method": "L-BFGS-B", "jac": True, "options": {"maxiter": STEPS}}
+    found = minimize(total, start_W.double().cpu().numpy(), bounds=bounds, **search)
+    return torch.as_tensor(found.x, dtype=start_W.dtype, device=start_W.device)
+
+
+@torch.no_grad()
+def find_shares(model: MultiTaskBert, held: HeldOut, heads: Sequence[str]) -> Shares:
+    """The likeliest shares, of those heads that others than all of each part serve better.
+
+    Args:
+        model: in evaluation mode, as trained.
+        held: rows.
+        heads: that were trained.
+
+    Returns:
+        By signal given a click: of the small network and of the deep part. Of "next": of the match,
+        the items' biases and each table. Of the click: the same and, last, what is added to all.
+    """
+    rows = held.row_x
+    user_x = held.sequences.user_E.cpu().numpy()[rows]
+    people, place_x = np.unique(user_x, return_inverse=True)
+    if len(people) < 2:
+        return {}
+    second_x = place_x % 2 == 1  # every other user
+    found: dict[str, tuple[float, ...]] = {}
+    click = model.heads[0]
+
+    def take(
+        head: str,
+        loss: Loss,
+        halves: Sequence[Sequence[Any]],
+        start: list[float],
+        bounds: list[Bound],
+    ) -> None:
+        share_W = _better(loss, halves, torch.tensor(start, device=model.device), bounds)
+        if share_W is not None:
+            found[head] = tuple(round(x, 4) for x in share_W.tolist())
+
+    if model.wide is not None:
+        halves = [list(_read(model, held, rows[second_x == h], values=True)) for h in (0, 1)]
+        for v, task in enumerate(model.tasks[1:]):
+            if task.signal.name in heads:
+                own = partial(_value_loss, task, v)
+                take(task.signal.name, own, halves, [1.0, 1.0], [ADDED, ADDED])
+    if model.prior is not None:
+        keep_x = np.zeros(len(rows), bool)
+        keep_x[:: 1 + len(rows) * held.sequences.num_items // MOST_LOGITS] = True
+        halves = [
+            list(_read(model, held, rows[(second_x == h) & keep_x], values=False)) for h in (0, 1)
+        ]
+        weights = model.prior.weights
+        ones = [1.0] * (2 + weights[NEXT].shape[1])
+        bounds = [ADDED] + [KNOWN] * (len(ones) - 1)
+        if NEXT in heads:
+            take(NEXT, partial(_next_loss, weights[NEXT].detach()), halves, ones, bounds)
+        if click in heads:
+            loss = partial(_click_loss, weights["click"].detach())
+            take(click, loss, halves, [*ones, 0.0], [*bounds, LEVEL])
+    return found
+
+
+@torch.no_grad()
+def serve_shares(model: MultiTaskBert, shares: Shares) -> None:
+    """Multiply the shares into the weights."""
+    for head, share in shares.items():
+        at = model.heads.index(head)
+        if 0 < at < len(model.tasks):
+            assert model.wide is not None
+            model.wide.last.weight[at - 1] *= share[0]
+            model.wide.last.bias[at - 1] *= share[0]
+            model.wide.gate_V[at - 1] *= share[1]
+            continue
+        assert model.prior is not None
+        kind = NEXT if head == NEXT else "click"
+        number = model.prior.weights[kind].shape[1]
+        for parameter in _match(model, at):
+            parameter.mul_(share[0])
+        model.item_bias_YN[at] *= share[1]
+        weight_1T: Tensor = model.prior.weights[kind]
+        weight_1T.mul_(torch.tensor(share[2 : 2 + number], device=model.device))
+        if at == 0:
+            level = model.queries.user_levels[0]
+            for parameter in level.parameters():
+                parameter.mul_(share[0])
+            level.get_parameter("bias").add_(share[-1])
+
+
+def _match(model: MultiTaskBert, head: int) -> Iterator[Tensor]:
+    """The weights to which a head's match with items is proportional."""
+    network = model.queries.networks[head]
+    assert isinstance(network, torch.nn.Sequential)
+    yield from network[-1].parameters()
+
+
+def _read(
+    model: MultiTaskBert, held: HeldOut, row_x: Ints, *, values: bool
+) -> Iterator[_Values | _Choices]:
+    """The parts of these rows: of values, or of clicks and next items, which are of many items."""
+    if not len(row_x):
+        return
+    sequences = held.sequences
+    generator = torch.Generator().manual_seed(held.seed)
+    known = replace(held.known, tables=None) if values else held.known
+    for _, windows in windows_before(sequences, row_x, model.settings.max_history, BATCH):
+        batch = sequences.batch(windows)
+        targets = batch_targets(
+            sequences,
+            batch,
+            sequences.clicks_U[batch.user_B],
+            0 if values else held.negatives,
+            generator,
+            None if values else held.draw(generator),
+            held.left_N,
+        )
+        table = model.item_table(None if values else items_of(sequences, batch, targets))
+        query = requests(model, table, sequences, windows, batch, known)
+        if values:
+            assert known.described is not None
+            expected_xV = known.described.at(targets.row_x)[1]
+            yield _Values.of(model, sequences, table, query, targets.row_x, expected_xV)
+        else:
+            yield _Choices.of(model, sequences, table, query, targets)
