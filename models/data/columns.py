@@ -58,9 +58,19 @@ def settle(column: pd.Series, rule: Rule) -> tuple[pd.Series, Bad]:
         bad_E |= empty_E
     if rule.categories is not None:
         bad_E |= ~empty_E & ~values.isin(list(rule.categories)).to_numpy()
-    if rule.kind not in ("key", "text", "category"):
+    if rule.kind in ("key", "text", "category"):
+        bad_E |= _lists(column)
+    else:
         bad_E |= ~empty_E & ~_within(values.to_numpy(np.float64), rule)
     return values, bad_E
+
+
+def _lists(column: pd.Series) -> Bad:
+    """Which cells of a column of texts are lists, which their printed form would stand for."""
+    if pd.api.types.infer_dtype(column, skipna=True) != "mixed":
+        return np.zeros(len(column), bool)
+    found: Bad = column.map(pd.api.types.is_list_like).to_numpy(bool)
+    return found
 
 
 def _within(values_E: NDArray[np.float64], rule: Rule) -> Bad:

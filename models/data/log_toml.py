@@ -113,6 +113,8 @@ def parse_description(text: str) -> Description:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DescriptionError((Mistake("", f"not TOML ({error})", None),)) from error
+    except RecursionError as error:
+        raise DescriptionError((Mistake("", "nested too deeply", None),)) from error
     reader = Reader(text)
     description = reader.description(document)
     if reader.mistakes:

@@ -10,10 +10,11 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 import torch
+from safetensors import safe_open
 from small_agents import Counting, CountingSettings
 from small_worlds import small_log
 
-from slategym.agents.core.files import ABOUT, BEGUN, CHECKPOINT
+from slategym.agents.core.files import ABOUT, BEGUN, CHECKPOINT, WEIGHTS
 from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.agents.registry import make_policy
 from slategym.envs.registry import make_world
@@ -75,6 +76,8 @@ def test_a_training_its_checkpoint_and_its_agent(tmp_path: Path) -> None:
     training.run(tmp_path, callback=meanwhile, checkpoint_every=0.0)
     assert seen
     stands(json_of(tmp_path / ABOUT))
+    with safe_open(tmp_path / WEIGHTS, framework="pt") as file:
+        assert file.metadata() == {"format": "pt"}  # as the Hugging Face hub reads weights
     stands(json_of(tmp_path / BEGUN))
 
 

@@ -22,6 +22,7 @@ from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.names import UsageError
 from slategym.envs.registry import WORLDS, make_world
 from slategym.envs.single import SlateEnv
+from slategym.experiments.cli.main import answer, build
 
 OWN = sorted(id for id, entry in WORLDS.items() if entry.builder.startswith("slategym.envs."))
 IE = "slategym/InterestEvolution-v0"
@@ -265,3 +266,10 @@ def test_sac_gains_where_something_is_to_be_gained():
         env = SlateVecEnv(world, 32, Flat(ItemSpace(world)), seed=1)
         mean.append(evaluate_policy(model, env, 64, deterministic=True)[0])
     assert mean[1] > max(mean[0], 985), mean
+
+
+@pytest.mark.parametrize("name", ["InterestEvolution-v0", "Workbench-v0", "MovieLens-v0"])
+def test_every_page_says_the_name_that_worker_processes_know(name, capsys):
+    assert answer(build, ["worlds", name]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f'gymnasium.make("slategym:{name}")' in said and 'know the name "slategym:NAME"' in said

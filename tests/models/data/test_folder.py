@@ -133,6 +133,16 @@ def test_topics_may_be_lists(folder: Path) -> None:
     refuse(folder, "items.parquet, row 0: column 'topics' holds ['Comedy', '']; an empty topic")
 
 
+def test_a_list_is_no_key_and_no_title(folder: Path) -> None:
+    """Its printed form would be a key that nobody wrote."""
+    (folder / "items.csv").unlink()
+    items = pd.DataFrame({"item": ["NA", "x", "y"], "title": ["A", "B", "C"]})
+    items.assign(title=[["A"], ["B", "b"], ["C"]]).to_parquet(folder / "items.parquet")
+    refuse(folder, "items.parquet, row 0: column 'title' holds ['A']")
+    items.assign(item=[["NA"], ["x"], ["y"]]).to_parquet(folder / "items.parquet")
+    refuse(folder, "items.parquet, row 0: column 'item' holds ['NA']")
+
+
 def test_blanks_around_cells_and_headers_do_not_matter(folder: Path) -> None:
     (folder / "events.csv").write_bytes(
         b"\xef\xbb\xbfuser , item, time, rating\r\n007 , NA, 881250949, 5\r\n"

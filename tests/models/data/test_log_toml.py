@@ -182,3 +182,8 @@ def test_what_is_no_toml_says_nothing_of_the_tables(tmp_path: Path) -> None:
     (tmp_path / "log.toml").write_text("[signals\n")
     (problem,) = check_folder(tmp_path).problems
     assert "log.toml: not TOML" in str(problem)
+
+
+def test_what_is_nested_without_end_is_one_line() -> None:
+    with pytest.raises(DescriptionError, match=r"log\.toml: nested too deeply"):
+        parse_description("a = " + "[" * 100_000)
