@@ -81,15 +81,17 @@ def dpp_slate(score_BC: Tensor, unit_BCD: Tensor, num_slots: int, strength: floa
     """
     chosen = [score_BC.argmax(1)]
     left_BC, variance_BC = score_BC, torch.ones_like(score_BC)
-    rows_BCk = score_BC.new_zeros(*score_BC.shape, 0)  # of the Cholesky factor, each candidate's
+    rows_BCk: Tensor | None = None  # of the Cholesky factor; ONNX has no tensor without any
     for _ in range(num_slots - 1):
         last_B1 = chosen[-1][:, None]
         last_B1D = unit_BCD.gather(1, last_B1[..., None].expand(-1, 1, unit_BCD.shape[2]))
         gram_BC = (unit_BCD @ last_B1D.transpose(1, 2)).squeeze(2)
-        own_B1k = rows_BCk.gather(1, last_B1[..., None].expand(-1, 1, rows_BCk.shape[2]))
-        explained_BC = (rows_BCk @ own_B1k.transpose(1, 2)).squeeze(2)
-        entry_BC = (gram_BC - explained_BC) / variance_BC.gather(1, last_B1).sqrt()
-        rows_BCk = torch.cat([rows_BCk, entry_BC[..., None]], 2)
+        if rows_BCk is not None:
+            own_B1k = rows_BCk.gather(1, last_B1[..., None].expand(-1, 1, rows_BCk.shape[2]))
+            gram_BC = gram_BC - (rows_BCk @ own_B1k.transpose(1, 2)).squeeze(2)
+        entry_BC = gram_BC / variance_BC.gather(1, last_B1).sqrt()
+        row_BC1 = entry_BC[..., None]
+        rows_BCk = row_BC1 if rows_BCk is None else torch.cat([rows_BCk, row_BC1], 2)
         variance_BC = (variance_BC - entry_BC.square()).clamp(min=LEAST_VARIANCE)
         left_BC = left_BC.scatter(1, last_B1, -torch.inf)
         chosen.append((left_BC + strength * variance_BC.log()).argmax(1))

@@ -6,19 +6,26 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from small_agents import Counting, CountingSettings
+from torch.nn import functional as F
 
 from slategym.agents.core.agent import Agent
 from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.agents.serving import onnx_export
 from slategym.agents.serving.export import check
 from slategym.agents.serving.serve import Policy
+from slategym.agents.slates.diverse import dpp_slate, mmr_slate, quota_slate
+from slategym.agents.slates.top import capped_slate
+from slategym.agents.types import Action
+from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
+from slategym.envs.types import Observation, World
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.measure.training import Training
 
@@ -85,3 +92,36 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"ONNX needs onnx, .*pip install 'slategym\[onnx\]'"):
         onnx_export.export_onnx(made())
+
+
+SCORE_N = torch.randn(50, generator=torch.Generator().manual_seed(3))
+UNIT_ND = F.normalize(torch.randn(50, 4, generator=torch.Generator().manual_seed(4)), dim=1)
+RULES = {
+    "cap": lambda s, t, u, k: capped_slate(s, t, k, 2),
+    "quota": lambda s, t, u, k: quota_slate(s, t, k, 0.5),
+    "mmr": lambda s, t, u, k: mmr_slate(s, u, k, 0.5),
+    "dpp": lambda s, t, u, k: dpp_slate(s, u, k, 0.5),
+}
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """Shows what a rule makes of scores that move with the slates seen."""
+
+    name: str
+    world: World
+    privileged: bool = False
+
+    def act(self, observation: Observation, luck: Luck) -> Action:
+        score_BC = SCORE_N * (1 + observation.step[:, None] % 3)
+        topic_BC = self.world.catalogue.topic.long().expand_as(score_BC)
+        unit_BCD = UNIT_ND.expand(score_BC.shape[0], -1, -1)
+        return Action(RULES[self.name](score_BC, topic_BC, unit_BCD, self.world.slate_size))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_that_a_ranker_may_be_tuned_to_is_written(name: str) -> None:
+    """A policy serves the tuned rule at which it began; the export compares 100 slates."""
+    pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    world = make_world(WORLD, num_items=50)
+    assert len(onnx_export.export_onnx(Ruled(name, world), world).model) > 1_000
