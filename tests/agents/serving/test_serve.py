@@ -85,12 +85,13 @@ def case(
         write_folder(small_log(72, 60), log, "csv")
         events = pd.read_csv(log / "events.csv")
         events.drop(columns=["click", "like"], errors="ignore").to_csv(log / "events.csv")
-    settings = {"log": str(log), "slate_size": 3, "fit": "small"}
+    fit = "small" if request.param == "shop" else "whole"  # films are watched ten to a visit
+    settings = {"log": str(log), "slate_size": 3, "fit": fit}
     with small_home(folder / "home"), pytest.MonkeyPatch.context() as patch:
         patch.setitem(FITS, "small", SMALL)
         Training("plackett-luce", "Log-v0", settings, TINY).run(run)
         assert answer(build, ["export", str(run), "--no-latency"]) == 0
-        world = learned_world(log, slate_size=3, users="evaluation", fit="small")
+        world = learned_world(log, slate_size=3, users="evaluation", fit=fit)
         yield Case(log, run / "export", world, load_agent(run, world))
 
 
@@ -103,6 +104,9 @@ def test_raw_events_are_served_by_the_logs_own_keys_without_slategym(case: Case)
     assert all(len(set(slate)) == 3 for slate in found(examples))
 
 
+@pytest.mark.parametrize(
+    "case", ["shop", pytest.param("ratings", marks=pytest.mark.slow)], indirect=True
+)  # a recording of 45 events takes minutes
 def test_onnxruntime_serves_the_same_without_torch(case: Case, tmp_path: Path) -> None:
     """With context columns and without, in batches of other sizes than the recording's."""
     pytest.importorskip("onnxscript", reason="needs the extra onnx")
