@@ -61,13 +61,17 @@ class Preset(NamedTuple):
         """Of the file."""
         return path_of(self.agent, self.world)
 
+    @property
+    def of_a_log(self) -> bool:
+        """Whether the world is made of a log that its user brings."""
+        return self.world == "Log-v0"
+
     def summary(self) -> str:
         """What it reached, in a line."""
         more = f"; more: {self.page}" if self.page else ""
         if self.reached is None:
-            return (
-                f"preset of {self.agent} in {self.world}: what it reaches depends on the log{more}"
-            )
+            why = "depends on the log" if self.of_a_log else "was not measured in this form"
+            return f"preset of {self.agent} in {self.world}: what it reaches {why}{more}"
         found, last = self.reached, self.reached.slates[-1]
         beside = ", ".join(f"{name} {value:.1f}" for name, value in found.beside.items())
         return (

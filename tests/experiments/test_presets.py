@@ -39,6 +39,24 @@ def test_every_preset_is_a_file_that_train_takes(world: str, agent: str) -> None
     assert not preset.page or (ROOT / preset.page).is_file()
 
 
+@pytest.mark.parametrize(("world", "agent"), all_presets())
+def test_every_preset_says_what_it_reached(world: str, agent: str) -> None:
+    preset = find_preset(agent, world)
+    found = preset.reached
+    if found is None:
+        said = "depends on the log" if preset.of_a_log else "was not measured in this form"
+        assert said in preset.summary() and (ROOT / preset.page).is_file()
+        return
+    assert not preset.of_a_log and len(found.commit) >= 7 and found.seeds
+    assert len(found.slates) == len(found.mean) == len(found.low) == len(found.high) >= 5
+    assert list(found.slates) == sorted(found.slates)
+    assert found.slates[-1] >= preset.agent_settings["num_steps"] // 4
+    assert all(a <= b <= c for a, b, c in zip(found.low, found.mean, found.high, strict=True))
+    assert len(found.by_seed) == len(found.seeds) and "random" in found.beside
+    assert found.mean[-1] == pytest.approx(sum(found.by_seed) / len(found.by_seed), rel=2e-2)
+    assert f"{found.mean[-1]:.1f}" in preset.summary()
+
+
 def test_a_preset_is_what_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"no preset of slateq in MovieLens-v0; MovieLens-v0 has "):
         find_preset("slateq", "MovieLens-v0")

@@ -81,7 +81,7 @@ def presets(
             each.world,
             each.agent,
             f"{each.agent_settings['num_steps']:,}",
-            "its log decides" if curve is None else str(curve),
+            str(curve) if curve else "its log decides" if each.of_a_log else "not measured",
             beside,
         )
     console = plain_console()

@@ -85,7 +85,9 @@ def case(
         write_folder(small_log(72, 60), log, "csv")
         events = pd.read_csv(log / "events.csv")
         events.drop(columns=["click", "like"], errors="ignore").to_csv(log / "events.csv")
-    fit = "small" if request.param == "shop" else "whole"  # films are watched ten to a visit
+    fit = (
+        "small" if request.param == "shop" else "whole"
+    )  # a visit of rated films is longer than that
     settings = {"log": str(log), "slate_size": 3, "fit": fit}
     with small_home(folder / "home"), pytest.MonkeyPatch.context() as patch:
         patch.setitem(FITS, "small", SMALL)
