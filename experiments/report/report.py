@@ -76,9 +76,7 @@ def write_report(result: Result, folder: Path) -> Report:
     Raises:
         ValueError: if rows that the verdict needs are missing or do not pair; nothing is written.
     """
-    numbers = compute_numbers(result.study, result.rows, result.curves, result.starts)
-    numbers = with_headroom(result, with_objections(result, numbers))
-    numbers = with_judges(result, with_served(result, with_warnings(result, numbers)))
+    numbers = numbers_of(result)
     files = _write_tables(result, folder)
     docs = folder / "docs"
     waterfall, goodhart = draw_attribution(result, numbers, docs), draw_goodhart(result, docs)
@@ -109,6 +107,20 @@ def write_report(result: Result, folder: Path) -> Report:
             temporary.write_text(text, encoding="utf-8")
     write_json(_summary(result, numbers, ledger, files, environment), folder / SUMMARY)
     return Report(path, numbers)
+
+
+def numbers_of(result: Result) -> Numbers:
+    """Everything that the report says in numbers, its verdict with all that bears on it.
+
+    Args:
+        result: the study.
+
+    Raises:
+        ValueError: if rows that the verdict needs are missing or do not pair.
+    """
+    numbers = compute_numbers(result.study, result.rows, result.curves, result.starts)
+    numbers = with_headroom(result, with_objections(result, numbers))
+    return with_judges(result, with_served(result, with_warnings(result, numbers)))
 
 
 def _learns(result: Result) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from made_up import result
 
-from slategym.experiments.report.report import write_report
+from slategym.experiments.report.report import numbers_of, write_report
 from slategym.experiments.statistics.verdict import Verdict, objected
 
 
@@ -21,7 +21,7 @@ def validation(*status: str) -> dict[str, Any]:
 
 
 def test_a_fail_is_said_first_and_a_win_becomes_unsure(tmp_path: Path) -> None:
-    plain = write_report(result(), tmp_path / "plain").numbers.verdict
+    plain = numbers_of(result()).verdict
     found = {"world": validation("pass", "fail", "left out", "warn")}
     report = write_report(result(validation=found), tmp_path / "objected")
     verdict = report.numbers.verdict
