@@ -151,19 +151,17 @@ def before_agents(world: World, learned: World, met: Met) -> World:
         )
     assert isinstance(learned.observer, BertObserver) and learned.population.history is not None
     H = learned.population.history.shape[1]
-    context = Told(world.context, met.context, columns)
+    context, signals = Told(world.context, met.context, columns), signals_of(world, learned)
     its = met.population
     assert its.history is not None and its.feedback is not None and its.gap is not None
     population = replace(
         its,
         history=its.history[:, -H:].contiguous(),
-        feedback=its.feedback[:, -H:].contiguous(),
+        feedback=signals.told(its.feedback[:, -H:]),
         gap=its.gap[:, -H:].contiguous(),
         extra=context.told(met.context).extra,
     )
     own = tuple(column.name for column in world.context.columns)
-    signals = signals_of(world, learned)
-    population = replace(population, feedback=signals.told(population.feedback))
     return replace(
         world,
         population=population,
