@@ -8,9 +8,10 @@ squares:
 2. judges: how far the world's differences are from those before its judges, models of other people
    and, where a study has them so, of other families; root mean square over the place's differences;
 3. what no model knows: `MODEL`, a share of what the opponent earns. It cannot be learned from a
-   log. It was measured in worlds of known truth, as the least share with which so many of their
-   verdicts' differences, read before a few hundred people of the world that wrote the log, lie in
-   their intervals (`benchmark truth`), and is tested on scenarios on which it was not measured.
+   log. It was measured in worlds of known truth, as the least share with which the differences on
+   which verdicts rest, read before a few hundred people of the world that wrote the log, lie in
+   their intervals in enough scenarios (`benchmark truth`), and is tested on scenarios on which it
+   was not measured.
 
 That a reader's log is to its learned world as scenarios are to theirs is an assumption. Sessions of
 two worlds differ in length, so that all is in shares of what the opponent earns in the same world.
@@ -27,9 +28,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEVEL = 0.95  # of calibrating differences, as of every interval
-MODEL = 0.25  # of what the opponent earns; see docs/results/truth.md
-MEASURED = "slategym benchmark truth --profile quick --seeds 1"  # command that measures it
+LEVEL = 0.95  # of calibrating scenarios, as of every interval
+# of what the opponent earns: the most that any of five scenarios needs, from which a sixth is held
+# with a chance of 5 / 6; measured by `slategym benchmark truth --profile wide --seeds 1`, see
+# docs/results/truth.md
+MODEL = 0.51
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,21 @@ def unexplained(learned: float, true: float, half: float, judges: float) -> floa
 
 
 def calibrated(needed: Sequence[float], level: float = LEVEL) -> float:
-    """The share that enough calibrating differences need; infinite where they are too few.
+    """The share that enough of the calibrating scenarios need; infinite of none.
 
-    >>> calibrated([0.1] * 18 + [0.3]), calibrated([0.1] * 5)
-    (0.3, inf)
+    Args:
+        needed: by scenario, the most that one of its differences needs: those of a scenario err
+            together, so that scenarios are what is exchangeable, not differences.
+        level: chance that a new scenario needs no more. Of n too few for it, the largest is taken,
+            whose chance is n / (n + 1).
+
+    >>> calibrated([0.1] * 38 + [0.3]), calibrated([0.1, 0.2]), calibrated([])
+    (0.1, 0.2, inf)
     """
-    place = math.ceil((len(needed) + 1) * level)
-    return float(np.sort(needed)[place - 1]) if place <= len(needed) else math.inf
+    if not len(needed):
+        return math.inf
+    place = min(math.ceil((len(needed) + 1) * level), len(needed))
+    return float(np.sort(needed)[place - 1])
 
 
 def root_mean_square(values: Sequence[float]) -> float:

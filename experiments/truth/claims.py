@@ -368,21 +368,26 @@ def _differing(comparisons: pd.DataFrame) -> pd.DataFrame:
 def transfers(comparisons: pd.DataFrame) -> pd.DataFrame:
     """Differences with "half", of a transfer interval that was calibrated on other scenarios.
 
-    Those of scenarios beside which too few differences are there to calibrate on are left out.
+    None where there is no other scenario.
     """
     found = _parts(comparisons)
     half_n = np.full(len(found), np.inf)
     for scenario in found["scenario"].unique():
         own_n = (found["scenario"] == scenario).to_numpy()
-        model = calibrated(found["needed"].to_numpy()[~own_n])
+        model = _calibrated(found[~own_n])
         luck_n = found["people"] ** 2 + found["judges"] ** 2
         half_n[own_n] = np.sqrt(luck_n + model**2)[own_n]
     return found.assign(half=half_n)[np.isfinite(half_n)]
 
 
 def model_share(comparisons: pd.DataFrame) -> float:
-    """What transfer intervals have to allow for models, of all these cells; infinite of too few."""
-    return calibrated(_parts(comparisons)["needed"].to_numpy())
+    """What transfer intervals have to allow for models, of all these cells; infinite of none."""
+    return _calibrated(_parts(comparisons))
+
+
+def _calibrated(parts: pd.DataFrame) -> float:
+    """By the most that a difference of each scenario needs."""
+    return calibrated(parts.groupby("scenario")["needed"].max().to_numpy())
 
 
 def _parts(comparisons: pd.DataFrame) -> pd.DataFrame:

@@ -58,8 +58,9 @@ def test_what_is_unexplained_is_what_makes_the_interval_hold() -> None:
     assert transfer_of(0.2, 0.1, 0.15, 1.0, model=needed).high == pytest.approx(0.5)
 
 
-def test_the_quantile_of_few_is_not_their_largest() -> None:
+def test_of_few_scenarios_the_largest_is_taken() -> None:
     """Nineteen are needed for 95 %; of 39, the 38th smallest."""
-    assert calibrated(range(18)) == float("inf")
+    assert calibrated([]) == float("inf")
+    assert calibrated(range(18)) == 17.0
     assert calibrated(range(19)) == 18.0
     assert calibrated(range(39)) == 37.0

@@ -69,7 +69,8 @@ def test_counts_of_a_small_grid() -> None:
     assert (found.missed.number, found.missed.of) == (1, 2)
     assert (found.wrong_sign.number, found.wrong_sign.of) == (1, 2)
     assert (found.coverage.number, found.coverage.of) == (1, 3)
-    assert (found.transfer.of, np.isnan(found.half)) == (0, True)  # too few to calibrate on
+    # Shop needs .26 of models, Ads .14, News nothing: Shop is not held by what the others need
+    assert (found.transfer.number, found.transfer.of) == (2, 3)
     assert found.tau == 0.5 and found.regret == pytest.approx(0.1)
 
 
@@ -99,9 +100,8 @@ def test_transfer_intervals_are_calibrated_on_other_scenarios() -> None:
 
 def test_policies_with_the_same_slates_do_not_calibrate() -> None:
     same = compared("Shop", (0.0, 0.0, 0.0, 0), 0.0, 0)
-    lines = [compared("News", (0.2, 0.1, 0.3, 1), 0.3, 1, strength=float(n)) for n in range(30)]
-    mixed = pd.DataFrame([*lines, *([same] * 60), compared("Ads", (0.2, 0.1, 0.3, 1), 0.4, 1)])
-    assert set(transfers(mixed)["scenario"]) == {"Ads"}  # beside News is one other
+    alone = pd.DataFrame([same, compared("Ads", (0.2, 0.1, 0.3, 1), 0.4, 1)])
+    assert transfers(alone).empty
 
 
 def test_what_a_judge_says_is_a_share_of_what_the_other_earns_there() -> None:

@@ -118,7 +118,7 @@ def made_up(claim: str = "wins") -> Grid:
 
 def test_the_page_says_first_what_weakens_the_claim(tmp_path: Path) -> None:
     grid = made_up()
-    first, second, _, power = sentences(grid)
+    first, second, *_, power = sentences(grid)
     assert "“RL wins” in 1 of 1 cells" in first and "true world in 0" in first
     assert "false “RL wins” 1 of 1" in second and "missed “RL wins” 1 of 1" in second
     assert "in 1 of 2 cells" in power and "0 of 1" in power
