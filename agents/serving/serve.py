@@ -29,7 +29,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import file_digest
+from hashlib import file_digest, sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -256,6 +256,10 @@ def _about(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged ({error}); export the policy again") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path} is missing or describes no policy; export it again")
+    stated = found.pop("checksum", None)  # an earlier slategym wrote none
+    text = json.dumps(found, sort_keys=True, separators=(",", ":"))
+    if stated not in (None, sha256(text.encode()).hexdigest()):
+        raise ValueError(f"{path} was altered; export the policy again")
     if "num_items" not in found:
         raise ValueError(f"{folder} was exported by an older slategym; export the policy again")
     return found

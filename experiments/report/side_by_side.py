@@ -16,7 +16,7 @@ from rich.text import Text
 from slategym.envs.names import UsageError, plain
 from slategym.experiments.runs.store import read_parquet
 from slategym.experiments.statistics.stats import Cell, Estimate, mean
-from slategym.models.checksums import read_json
+from slategym.models.checksums import check_files, read_json
 
 SUMMARY, STUDY, ROWS, REPORT = "summary.json", "study.json", "rows.parquet", "report.html"
 
@@ -64,6 +64,8 @@ def read_finished(folder: str | Path) -> Finished:
 
 def _finished(folder: Path) -> Finished:
     summary, study = read_json(folder / SUMMARY), read_json(folder / STUDY)
+    stated = {one["name"]: one["sha256"] for one in summary.get("files", ())}
+    check_files(folder, {name: stated[name] for name in (ROWS,) if name in stated})
     rows, _ = read_parquet(folder / ROWS)
     metric = "expected_return" if "expected_return" in rows else "return"
     means: dict[str, dict[str, Estimate]] = {}

@@ -28,8 +28,10 @@ from slategym.models.checksums import (
     checksum_lines,
     checksum_path,
     inside,
+    read_json,
     sha256_of,
     state_of,
+    with_checksum,
 )
 from slategym.models.files import atomic_path, check_not_home, is_temporary
 from slategym.models.hashes import as_json
@@ -79,13 +81,17 @@ def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def write_json(value: Any, path: Path) -> None:
-    """A JSON file, whole or not at all; an object says format and status, "finished" if not else.
+    """A JSON file, whole or not at all.
+
+    An object says format and status, "finished" if not else, and has a checksum, which `read_json`
+    checks.
 
     Raises:
         ValueError: on NaN or infinity; write None for a number that does not exist.
     """
     if isinstance(value, dict):
-        value = {"format": FORMAT, "status": "finished", **value}
+        plain = json.loads(json.dumps(value, allow_nan=False))  # keys as they will be read
+        value = with_checksum({"format": FORMAT, "status": "finished", **plain})
     _write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", path)
 
 
@@ -194,7 +200,7 @@ class Store:
     def _read(self, path: Path) -> tuple[Any, dict[str, Any]]:
         if path.suffix == ".parquet":
             return read_parquet(path)
-        stamp = json.loads(path.read_text(encoding="utf-8"))
+        stamp = read_json(path)
         result = stamp.pop("result")
         if stamp.pop("sha256") != _digest(stamp["function"], result):
             raise ValueError(f"{path} was altered: its result does not have the stated hash")

@@ -17,6 +17,7 @@ from small_worlds import small_log
 from slategym.agents.core.files import ABOUT, BEGUN, CHECKPOINT, WEIGHTS
 from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.agents.registry import make_policy
+from slategym.agents.serving.serve import Policy
 from slategym.envs.registry import make_world
 from slategym.experiments.cli.export_files import write_export
 from slategym.experiments.cli.main import answer, build
@@ -46,6 +47,11 @@ def counting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def json_of(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def json_of_list(path: Path) -> list[Any]:
+    found: list[Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
@@ -122,7 +128,12 @@ def test_logs(tmp_path: Path) -> None:
 def test_an_export(tmp_path: Path) -> None:
     home = Home("Workbench-v0", {"num_items": 8, "slate_size": 2})
     write_export("popularity", tmp_path / "policy", home=home)
-    stands(json_of(tmp_path / "policy" / "policy.json"))
+    about = tmp_path / "policy" / "policy.json"
+    stands(json_of(about))
+    assert Policy(about.parent)(json_of_list(about.with_name("examples.json"))[:1])
+    about.write_text(about.read_text().replace('"num_items": 8', '"num_items": 9'))
+    with pytest.raises(ValueError, match=r"policy\.json was altered; export the policy again"):
+        Policy(about.parent)
 
 
 def test_numbers_written_by_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

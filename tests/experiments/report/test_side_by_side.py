@@ -14,6 +14,7 @@ from slategym.envs.names import UsageError
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.report.side_by_side import read_finished, side_by_side
 from slategym.experiments.runs.store import write_json, write_parquet
+from slategym.models.checksums import Damaged, sha256_of
 
 PLACES = [
     {"name": "home", "role": "open", "strength": None, "group": "evaluation"},
@@ -48,6 +49,7 @@ def finished(folder: Path, lead: float, policies: tuple[str, ...] = ("random", "
         "outcomes": {"home": "planning wins"},
         "means": {"home": dict.fromkeys(policies, 0.0)},
         "environment": {"slategym": "0.1.0"},
+        "files": [{"name": "rows.parquet", "sha256": sha256_of(folder / "rows.parquet")}],
     }
     write_json(summary, folder / "summary.json")
     return folder
@@ -90,3 +92,13 @@ def test_what_is_no_finished_study_is_said(tmp_path: Path) -> None:
     (folder / "summary.json").unlink()
     with pytest.raises(UsageError, match=r"not finished: there is no summary\.json"):
         read_finished(folder)
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "summary.json", "study.json"])
+def test_altered_results_are_not_read(name: str, tmp_path: Path) -> None:
+    path = finished(tmp_path / "a", 1.0) / name
+    data = path.read_bytes()
+    at = data.rindex(b"home")  # of Parquet: in its footer, which has no checksum of its own
+    path.write_bytes(data[:at] + b"hime" + data[at + 4 :])
+    with pytest.raises(Damaged, match=f"{name} was altered"):
+        read_finished(path.parent)

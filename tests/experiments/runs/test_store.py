@@ -16,7 +16,7 @@ from toy_units import toy
 
 from slategym.experiments.runs.store import Store, open_store, read_parquet, write_json
 from slategym.experiments.runs.units import Unit
-from slategym.models.checksums import sha256_of
+from slategym.models.checksums import Damaged, read_json, sha256_of, with_checksum
 
 FRAME = pd.DataFrame(
     {
@@ -149,7 +149,13 @@ def test_a_second_process_is_kept_out_and_leftovers_are_swept(store: Store) -> N
 def test_json_files(tmp_path: Path) -> None:
     write_json({"a": [1, 2.5]}, tmp_path / "a.json")
     kept = {"format": 1, "status": "finished", "a": [1, 2.5]}
-    assert json.loads((tmp_path / "a.json").read_text()) == kept
+    assert json.loads((tmp_path / "a.json").read_text()) == with_checksum(kept)
+    write_json({10: "b", 2: "a"}, tmp_path / "b.json")  # keys are sorted as texts when it is read
+    assert read_json(tmp_path / "b.json")["10"] == "b"
+    (tmp_path / "b.json").write_text((tmp_path / "b.json").read_text().replace('"b"', '"c"'))
+    with pytest.raises(Damaged, match="was altered"):
+        read_json(tmp_path / "b.json")
+    (tmp_path / "b.json").unlink()
     with pytest.raises(ValueError):
         write_json(float("inf"), tmp_path / "b.json")
     assert not (tmp_path / "b.json").exists()
