@@ -29,11 +29,29 @@ def auc(label_x: Array, score_x: Array) -> float:
     num_negative = len(label_x) - num_positive
     if not num_positive or not num_negative:
         return float("nan")
-    from scipy.stats import rankdata  # takes half a second to import
-
-    rank_x = rankdata(score_x)
+    rank_x = ranks(score_x)
     least = num_positive * (num_positive + 1) / 2
     return float((rank_x[positive_x].sum() - least) / (num_positive * num_negative))
+
+
+def ranks(value_x: Array) -> Array:
+    """Places from 1 in ascending order, those of equal values on average; NaN if one is NaN.
+
+    Equals `scipy.stats.rankdata`, whose import costs each process a second.
+
+    >>> ranks(np.array([3.0, 1.0, 3.0]))
+    array([2.5, 1. , 2.5])
+    """
+    order = np.argsort(value_x, kind="stable")
+    sorted_x = value_x[order]
+    if len(sorted_x) and np.isnan(sorted_x[-1]):
+        return np.full(len(value_x), np.nan)
+    first_x = np.concatenate([[True], sorted_x[1:] != sorted_x[:-1]])[: len(sorted_x)]
+    edge = np.append(np.flatnonzero(first_x), len(sorted_x))  # where each run of equals begins
+    found_x = np.empty(len(sorted_x))
+    at_x = np.cumsum(first_x) - 1
+    found_x[order] = 0.5 * (edge[at_x] + edge[at_x + 1] + 1)
+    return found_x
 
 
 def gauc(user_x: Array, label_x: Array, score_x: Array) -> float:

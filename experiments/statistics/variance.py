@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit  # scipy.stats takes a second to import
 
 from slategym.experiments.statistics.tables import COVERAGE, Table
 
@@ -87,7 +87,7 @@ def t_interval(table: Table) -> Interval:
 
 def _reach(square: float, freedom: int) -> float:
     """Student's, of an estimate with that variance."""
-    return float(student.ppf((1 + COVERAGE) / 2, freedom) * square**0.5)
+    return float(stdtrit(freedom, (1 + COVERAGE) / 2) * square**0.5)
 
 
 class _Spread(NamedTuple):

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from slategym.experiments.statistics.stats import holm
 from slategym.experiments.validation.physics import topic_lift
@@ -317,7 +317,7 @@ def _runs(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:
         return _out(RUNS, f"{lift.pairs} neighbouring clicks", "longer visits")
     error = (lift.high - lift.low) / (2 * 1.96)
     said = f"{lift} above any two clicks of the same visit"
-    p = float(2 * norm.sf(abs(lift.value) / error))
+    p = float(2 * ndtr(-abs(lift.value) / error))
     if not has_slates(log):
         said += f"; what was offered is not known: {log.words.topics} may be its own"
     return Trace(RUNS, said, lift.value, lift.low, lift.high, p, counts=has_slates(log))
@@ -401,7 +401,7 @@ def _slope(
         draws.append(above / below if below > 0 else np.nan)
     low, high = np.nanquantile(draws, [0.025, 0.975])
     error = float(np.nanstd(draws))
-    p = float(2 * norm.sf(abs(figure) / error)) if error > 0 else 1.0
+    p = float(2 * ndtr(-abs(figure) / error)) if error > 0 else 1.0
     words = f"{said.format(figure)} [{low:+.3f}, {high:+.3f}]"
     return Trace(name, words, float(figure), float(low), float(high), p)
 

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 from slategym.models import metrics
@@ -53,3 +54,12 @@ def test_hit_rate_and_ndcg_by_hand():
     assert metrics.hit_rate(rank_x, 10) == 0.75
     expected = (1 / math.log2(2) + 1 / math.log2(4) + 1 / math.log2(11)) / 4
     assert metrics.ndcg(rank_x, 10) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("num", [0, 1, 2, 300])
+def test_ranks_are_scipys(num: int) -> None:
+    rng = np.random.default_rng(num)
+    for value_x in (rng.normal(size=num), rng.integers(0, 4, num), rng.normal(size=num).round(1)):
+        np.testing.assert_array_equal(metrics.ranks(value_x), rankdata(value_x))
+    unknown_x = np.array([1.0, np.nan, 2.0])
+    np.testing.assert_array_equal(metrics.ranks(unknown_x), rankdata(unknown_x))
