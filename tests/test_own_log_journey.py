@@ -33,7 +33,7 @@ SIZES = [
     pytest.param((100, 50, 12), id="small"),
     pytest.param((2_000, SHOP_ITEMS, 20), id="shop", marks=pytest.mark.slow),
 ]
-MOST_SECONDS = 2 * 180.0  # of CPU: three minutes of two cores
+MOST_SECONDS = 320.0  # of CPU, of 360 that three minutes of two cores have
 pytestmark = pytest.mark.filterwarnings("ignore:.*tokens of the item texts are unknown")
 STUDY = ["benchmark", "log", "shop", "--profile", "smoke", "--out", "study"]
 WHOLE = ["--workers", "2"]
