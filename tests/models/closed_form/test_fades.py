@@ -8,7 +8,7 @@ import torch
 
 from slategym.models.closed_form.cooccurrence import CooccurrenceSettings, Tables, fit_tables
 from slategym.models.closed_form.events import Events
-from slategym.models.closed_form.fades import LONGEST, reach, with_fades
+from slategym.models.closed_form.fades import LONGEST, _gains, reach, with_fades
 
 PEOPLE, ITEMS, CLICKS, GROUPS = 80, 60, 30, 6
 FOLDS = 4
@@ -73,6 +73,17 @@ def test_nobody_to_ask_changes_nothing() -> None:
     events, tables, fold_U = made(moving=False)
     nobody = np.zeros(events.num_rows, bool)
     assert with_fades(tables, events, nobody, fold_U, repeats=False) is tables
+
+
+def test_what_was_met_is_not_ranked_where_nothing_is_taken_up_again() -> None:
+    weight_FNTN = torch.zeros(1, 3, 1, 3)
+    weight_FNTN[0, 0, 0] = torch.tensor([1.0, 0.5, 0.2])  # the first speaks most for itself
+    tables = Tables(weight_FNTN, None, torch.tensor([1.0]))
+    fold, history_xH, item = np.array([0]), np.array([[0]]), np.array([1])
+    assert _gains(tables, fold, history_xH, item, repeats=False).item() == 1.0
+    assert _gains(tables, fold, history_xH, item, repeats=True).item() == pytest.approx(
+        1 / np.log2(3)
+    )
 
 
 def test_reach() -> None:

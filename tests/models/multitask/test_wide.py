@@ -19,7 +19,7 @@ from slategym.models.multitask.crossfit import cross_fit, describe
 from slategym.models.multitask.incremental import StateEncoder
 from slategym.models.multitask.losses import batch_targets, task_losses
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
-from slategym.models.multitask.requests import Known, requests
+from slategym.models.multitask.requests import Known, requests, sums_before
 from slategym.models.multitask.sequences import Sequences, plan_epoch, windows_before
 from slategym.models.multitask.train import train_multitask
 from slategym.models.multitask.training_settings import TrainingSettings
@@ -261,3 +261,28 @@ def test_rows_that_all_have_a_click_are_not_set_apart(model: MultiTaskBert, log:
         batch = sequences.batch(windows)
         query = requests(model, model.item_table(), sequences, windows, batch, known, apart=True)
         assert query.clicked is None and query.values is not None
+
+
+def test_sums_that_do_not_fade_know_of_clicks_before_the_window(
+    model: MultiTaskBert, log: Log
+) -> None:
+    assert model.prior is not None
+    sequences = Sequences.from_log(log)
+    rows = np.flatnonzero(sequences.order_E.numpy() > 6)[:20]
+    usual_T = model.prior.fade_T.clone()
+    try:
+        model.prior.fade_T.fill_(1.0)
+        known = Known.of(model, sequences, rows)
+        (_, windows), *_ = windows_before(sequences, rows, 2, 64)
+        batch = sequences.batch(windows)
+        tables = known.tables
+        assert tables is not None
+        sum_xTN = sums_before(known, tables, sequences, windows, batch, None)
+        for row, sum_TN in zip(windows.row_B, sum_xTN, strict=True):
+            first = sequences.first_click_U[sequences.user_E[row]]
+            clicks = sequences.click_Q[first : first + sequences.order_E[row]]
+            history_BH = sequences.item_E[clicks][None]
+            whole_BTN = tables.read(torch.zeros(1, dtype=torch.int64), history_BH, log.num_items)
+            torch.testing.assert_close(sum_TN, whole_BTN[0])
+    finally:
+        model.prior.fade_T.copy_(usual_T)
