@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -23,6 +23,7 @@ from shop_log import write_shop_log
 from small_movielens import small_home
 
 from slategym.experiments.cli.main import answer, build
+from slategym.experiments.studies import log as log_study
 from slategym.models.assets.registry import ASSETS
 from slategym.models.data.datasets import load_log
 from slategym.models.text import vectors
@@ -38,6 +39,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*tokens of the item texts are u
 STUDY = ["benchmark", "log", "shop", "--profile", "smoke", "--out", "study"]
 WHOLE = ["--workers", "2"]
 FEW = ["--workers", "0", "--agents", "linear-bandit", "--users", "20"]  # on the small log
+ALIKE = ("supervised-quota", "supervised-mmr", "supervised-dpp", "transitions")  # to the engine
 STATED = ASSETS[DEFAULT_ENCODER]  # as every process knows it
 
 
@@ -59,6 +61,8 @@ def shop(
     here = tmp_path_factory.mktemp("journey")
     with small_home(here / "home"), pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
+        if items != SHOP_ITEMS:
+            shorten(patch)
         write_shop_log(Path("shop"), users, items, slates=slates)
         if items == SHOP_ITEMS:
             know_texts(here / "home" / "assets" / DEFAULT_ENCODER, patch)
@@ -84,6 +88,14 @@ def measured(shop: Shop, request: pytest.FixtureRequest) -> Iterator[None]:
     before, began = cpu(), time.monotonic()
     yield
     shop.parts[request.node.name] = cpu() - before, time.monotonic() - began
+
+
+def shorten(patch: pytest.MonkeyPatch) -> None:
+    """Few people and slates of the smoke study, and of policies of a kind one."""
+    smoke = log_study.PROFILES["smoke"]
+    smoke = replace(smoke, training=smoke.training / 5, left_out=(*smoke.left_out, *ALIKE))
+    patch.setitem(log_study.PROFILES, "smoke", smoke)
+    patch.setattr(log_study, "HEADROOM_USERS", 20)
 
 
 def say(capsys: pytest.CaptureFixture[str], *words: str) -> str:

@@ -28,6 +28,7 @@ from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.runs.units import closure
+from slategym.experiments.studies import log as log_study
 from slategym.experiments.studies.log import STRENGTHS, study
 from slategym.experiments.study import SELECTION_LUCK, Learner, Request, Study
 from slategym.experiments.validation.evidence import supported
@@ -41,7 +42,8 @@ LEARNERS = (Learner("linucb", LinearBanditSettings(num_steps=64, num_users=4)),)
 @pytest.fixture(scope="module", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A made-up text encoder in a home of its own; what is fitted is fitted once."""
-    with small_movielens(tmp_path_factory.mktemp("home")):
+    with small_movielens(tmp_path_factory.mktemp("home")), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log_study, "HEADROOM_USERS", 20)
         yield
 
 
