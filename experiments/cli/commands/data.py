@@ -14,6 +14,7 @@ from rich.text import Text
 
 from slategym.envs.names import UsageError, plain
 from slategym.experiments.cli.options import place
+from slategym.experiments.runs.store import check_folder
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:  # pandas and torch are imported only by the command that needs them
@@ -238,6 +239,7 @@ def from_table(
     from slategym.models.data.flat import part, read_flat, write_parted
 
     parted = part(read_flat(table), {"user": user, "item": item, "time": time})
+    check_folder(out)
     write_parted(parted, out)
     said = ", ".join(f"{role}: {column}" for role, column in parted.named.items())
     typer.echo(plain(f"taken as {said}"))
