@@ -205,12 +205,6 @@ def repeated(slate_BK: Tensor) -> Tensor:
     if few > B or K > FEW_SLOTS:  # few operations
         same_BKK = (slate_BK[:, :, None] == slate_BK[:, None, :]).tril(-1)
         return same_BKK.any(2)
-    if torch.compiler.is_compiling():  # the same, as what a compiler turns into one loop
-        slot_K = torch.arange(K, dtype=torch.int32, device=slate_BK.device)
-        found_BK = torch.zeros_like(slate_BK, dtype=torch.bool)
-        for k in range(K - 1):
-            found_BK = found_BK | ((slate_BK == slate_BK[:, k : k + 1]) & (slot_K > k))
-        return found_BK
     if plain(slate_BK):  # numpy compares integers four times as fast
         own_KB = slate_BK.numpy().T.copy()  # few bytes: a slot of all users lies side by side
         again_KB = np.zeros(own_KB.shape, bool)
@@ -218,6 +212,10 @@ def repeated(slate_BK: Tensor) -> Tensor:
             again_KB[distance:] |= own_KB[distance:] == own_KB[:-distance]
         return torch.from_numpy(again_KB.T.copy())
     slate_KB = slate_BK.T.contiguous()
+    if torch.compiler.is_compiling():  # the same, as what a compiler turns into few loops
+        none_B = torch.zeros_like(slate_KB[0], dtype=torch.bool)
+        later = [(slate_KB[:k] == slate_KB[k]).any(0) for k in range(1, K)]
+        return torch.stack([none_B, *later], 1)
     found_KB = torch.zeros_like(slate_KB, dtype=torch.bool)
     for distance in range(1, K):
         found_KB[distance:] |= slate_KB[distance:] == slate_KB[:-distance]
