@@ -29,8 +29,8 @@ from dataclasses import dataclass
 import numpy as np
 
 LEVEL = 0.95  # of calibrating scenarios, as of every interval
-# of what the opponent earns: the most that any of five scenarios needs, from which a sixth is held
-# with a chance of 5 / 6; measured by `slategym benchmark truth --profile wide --seeds 1`, see
+# of what the opponent earns: the most that any of six scenarios needs, by which a seventh is held
+# with a chance of 6 / 7; measured by `slategym benchmark truth --profile wide --seeds 1`, see
 # docs/results/truth.md
 MODEL = 0.51
 
