@@ -13,10 +13,11 @@ Kool et al. 2019, arXiv:1903.06059 (slates without replacement); Wang et al. 202
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -96,18 +97,16 @@ def clipped_gain(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
     return torch.minimum(ratio * advantage, bounded * advantage)
 
 
-class PlackettLuce(Agent, Stochastic):
-    """PPO on slates drawn slot by slot without replacement; it serves the likeliest."""
+class SlatePPO(Agent, Stochastic):
+    """PPO on slates drawn without replacement, whatever its network reads. Abstract."""
 
-    name: ClassVar[str] = "plackett-luce"
     several_seeds: ClassVar[bool] = True
     settings: PPOSettings
     limits: tuple[Limit, ...] = ()  # see `within`
 
-    @classmethod
-    def default_settings(cls) -> PPOSettings:
-        """From the best tuned policy on where there is one, else from scratch; credit by slate."""
-        return PPOSettings()
+    @abstractmethod
+    def face_in(self, world: World) -> Face:
+        """What its network reads there."""
 
     def build(self) -> None:
         """Policy and value of every seed."""
@@ -130,11 +129,7 @@ class PlackettLuce(Agent, Stochastic):
         self.scale_S = torch.zeros(len(self.seeds), device=device)  # reward per unit of value
         self.price_SL = torch.zeros(len(self.seeds), 0, device=device)  # of limits, reward per cost
 
-    def face_in(self, world: World) -> Face:
-        """What its network reads there."""
-        return face_of(world, self.settings.shortlist)
-
-    def within(self, *limits: Limit) -> PlackettLuce:
+    def within(self, *limits: Limit) -> Self:
         """The same learner, before it learns, with limits that its slates keep on average.
 
         Args:
@@ -153,7 +148,7 @@ class PlackettLuce(Agent, Stochastic):
         """The tuned policy from which it starts, if it does."""
         return start_chosen(self.world, rules=True) if self.settings.shortlist != 0 else {}
 
-    def at_start(self) -> PlackettLuce | None:
+    def at_start(self) -> Self | None:
         """The tuned policy, where it begins there."""
         if not isinstance(self.face, Shortlist):
             return None
@@ -417,3 +412,18 @@ class PlackettLuce(Agent, Stochastic):
             state["scale"],
         )
         self.price_SL = state.get("prices", self.price_SL)
+
+
+class PlackettLuce(SlatePPO):
+    """PPO on slates drawn slot by slot without replacement; it serves the likeliest."""
+
+    name: ClassVar[str] = "plackett-luce"
+
+    @classmethod
+    def default_settings(cls) -> PPOSettings:
+        """From the best tuned policy on where there is one, else from scratch; credit by slate."""
+        return PPOSettings()
+
+    def face_in(self, world: World) -> Face:
+        """The candidates that its settings name."""
+        return face_of(world, self.settings.shortlist)

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.policy_gradient.network import HIDDEN, LOGIT_SCALE, Shown, trunk
-from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
+from slategym.agents.policy_gradient.ppo import PPOSettings, SlatePPO
 from slategym.agents.references.myopic import Myopic
 from slategym.agents.slates.top import FORBIDDEN
 from slategym.envs import engine
@@ -143,7 +143,7 @@ class Told:
         return law_BKC
 
 
-class ToldPlackettLuce(PlackettLuce):
+class ToldPlackettLuce(SlatePPO):
     """PPO from greedy told the truth; a reference of worlds whose truth is known."""
 
     name: ClassVar[str] = "plackett-luce-told"

@@ -19,11 +19,11 @@ from typing import Any
 from slategym.envs.names import UsageError
 from slategym.experiments.presets import tuned
 from slategym.experiments.studies.ladder import SLOW, ladder
+from slategym.experiments.studies.registry import SUPPORTED
 from slategym.experiments.study import (
     CONTROL_LUCK,
     EVALUATION_LUCK,
     SELECTION_LUCK,
-    SUPPORTED,
     Learner,
     Place,
     Profile,
@@ -32,7 +32,6 @@ from slategym.experiments.study import (
     Study,
     Sweep,
 )
-from slategym.experiments.validation.evidence import kept_supported
 from slategym.models.data.log import Log
 from slategym.models.simulator.assumptions import Assumptions, find_assumptions
 from slategym.models.simulator.builder import WorldBuilder, builder_of
@@ -93,7 +92,7 @@ def study(request: Request) -> Study:
     where = _whole(request.log)
     builder = builder_of(where, LOG)
     log, asked = builder.log, [name.strip() for name in (request.assumptions or "").split(",")]
-    said = kept_supported(log)
+    said = _supported(log)
     name = said if asked[0] in ("", SUPPORTED) else asked[0]  # the others: `Request.of`
     assumed = find_assumptions(name)
     _check_objective(log, request)
@@ -133,7 +132,7 @@ def study(request: Request) -> Study:
                 "myopic": "the best slate of the moment",
             },
         ),
-        profiles=PROFILES if bored else _without_boredom(),
+        profiles=PROFILES,
         headroom=HEADROOM_USERS,
         unit=f"reward per {words.session}",
         log=where,
@@ -152,7 +151,13 @@ def study(request: Request) -> Study:
         remarks=_remarks(),
         left_out=tuple(_left_out(builder, assumed, request.profile == "smoke")),
     )
-    return found
+    return found if bored else replace(found, profiles=_without_boredom())
+
+
+def _supported(log: Log) -> str:
+    from slategym.experiments.validation.evidence import kept_supported  # figures come with it
+
+    return kept_supported(log)
 
 
 def _without_boredom() -> dict[str, Profile]:

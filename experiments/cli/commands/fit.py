@@ -100,14 +100,16 @@ def fit(
     from slategym.experiments.cli.main import resolve_device
     from slategym.experiments.cli.model_settings import read_model_choices
     from slategym.models.data.datasets import find_log
+    from slategym.models.multitask.reporters import check_reporters
 
     find_log(log)  # before torch is imported, which takes seconds
-    if out is not None:
-        check_folder(out)
     if epochs is not None and epochs < 1:
         raise UsageError(f"--epochs must be at least 1, got {epochs}")
     on = resolve_device(device)
     chosen = read_model_choices(choices or [], encoder)
+    check_reporters(report_to or ())
+    if out is not None:  # last: it makes the folder
+        check_folder(out)
     import torch
 
     from slategym.models.data.datasets import load_log

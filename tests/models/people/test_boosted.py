@@ -18,7 +18,7 @@ GROWING = Growing(most=30, rate=0.3)
 
 
 def party(log: Log) -> Party:
-    return Party(log, np.arange(80), np.arange(0, 80, 4), torch.randn(log.num_items, 8))
+    return Party(log, np.arange(80), np.arange(0, 80, 4), torch.zeros(log.num_items, 8))  # no texts
 
 
 def rated(log: Log, rating_E: np.ndarray) -> Log:
@@ -40,14 +40,17 @@ def error(values: BoostedValues, log: Log, people: np.ndarray) -> float:
 
 def test_where_items_differ_by_luck_alone_trees_take_back_what_was_made_of_few_rows() -> None:
     """Were a person's own rows in the statistics that describe them, trees would lean on these."""
-    log = small_log(120, 300)
-    luck = rated(log, np.random.default_rng(0).uniform(0.5, 5.5, len(log.events)))
-    strangers = np.arange(80, 100)
-    trees = fit_boosted(party(luck), "rating", np.arange(80), GROWING)
-    none = fit_boosted(party(luck), "rating", np.arange(80), replace(GROWING, most=0))
-    assert none.trees.value_SV.numel() == 0
-    # .90 of it; 1.00 of it, if people are described by their own rows too
-    assert error(trees, luck, strangers) < 0.95 * error(none, luck, strangers)
+    log, strangers, errors = small_log(120, 300), np.arange(80, 100), []
+    for seed in (0, 1):
+        drawn_E = np.random.default_rng(seed).uniform(0.5, 5.5, len(log.events))
+        luck = rated(log, drawn_E)
+        trees = fit_boosted(party(luck), "rating", np.arange(80), GROWING)
+        none = fit_boosted(party(luck), "rating", np.arange(80), replace(GROWING, most=0))
+        assert none.trees.value_SV.numel() == 0
+        errors.append((error(trees, luck, strangers), error(none, luck, strangers)))
+    of_trees, of_none = np.mean(errors, 0)
+    # .94 of it, .95 over four draws; 1.03 of it, if people are described by their own rows too
+    assert of_trees < 0.97 * of_none
 
 
 def test_what_a_line_cannot_say_is_learned_and_counted_on_held_people() -> None:
