@@ -35,7 +35,6 @@ from typing import Any, Literal
 from slategym.agents.entries import PRESENT
 from slategym.agents.registry import find_agent, find_learner, policies
 from slategym.envs.names import UsageError, lookup
-from slategym.experiments.studies.registry import SUPPORTED
 from slategym.models.data.log import Words
 
 Role = Literal["open", "judge", "control", "selection", "sweep"]
@@ -54,6 +53,7 @@ EVALUATION_LUCK, CONTROL_LUCK, SELECTION_LUCK = 1_001, 1_005, 1_004
 LUCK = 3  # of studies whose people are made up: their users are out of any training's reach
 FIRST_USER = 600_000  # of the evaluation users, on whom nothing was trained and no setting chosen
 MOST_SEEDS = 100
+SUPPORTED = "supported"  # as a name of assumptions: those that the log itself speaks for
 WORDS = Words()
 REFIT = "supervised-refit"  # the ranker trained further on the slates of its own rounds
 CALLED = {

@@ -19,11 +19,11 @@ from typing import Any
 from slategym.envs.names import UsageError
 from slategym.experiments.presets import tuned
 from slategym.experiments.studies.ladder import SLOW, ladder
-from slategym.experiments.studies.registry import SUPPORTED
 from slategym.experiments.study import (
     CONTROL_LUCK,
     EVALUATION_LUCK,
     SELECTION_LUCK,
+    SUPPORTED,
     Learner,
     Place,
     Profile,

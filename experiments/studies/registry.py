@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from slategym.experiments.study import Request, Study
 
 HERE = "slategym.experiments.studies"
-SUPPORTED = "supported"  # as a name of assumptions: those that the log itself speaks for
 
 
 class StudyEntry(NamedTuple):

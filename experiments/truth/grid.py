@@ -16,8 +16,7 @@ from slategym.experiments.presets import tuned
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit
 from slategym.experiments.studies import log
-from slategym.experiments.studies.registry import SUPPORTED
-from slategym.experiments.study import Learner, Place, Profile, Request, Study
+from slategym.experiments.study import SUPPORTED, Learner, Place, Profile, Request, Study
 from slategym.experiments.truth.units import FIRST, FOLDER, HANDOVER, WRITER
 
 NAME = "truth"

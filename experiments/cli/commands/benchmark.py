@@ -251,12 +251,12 @@ def _check_words(
     """Refuse what may be mistyped before a study is imported, which takes seconds."""
     from slategym.envs.outline import outline
     from slategym.experiments.cli.main import DEVICES
-    from slategym.experiments.studies.registry import SUPPORTED
 
     lookup("device", device, DEVICES)
     named = outline("slategym.models.simulator.assumptions:SAYS")
     if assumptions is not None and named is not None and named.keys:
-        known = dict.fromkeys([*named.keys, *([SUPPORTED] if study == "log" else [])])
+        said = outline("slategym.experiments.study:SUPPORTED") if study == "log" else None
+        known = dict.fromkeys([*named.keys, *(said.texts if said else ())])
         for name in assumptions.split(","):
             lookup("assumptions", name.strip().partition(":")[0], known)
     found = outline(studies.find(study).where)
