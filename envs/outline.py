@@ -109,6 +109,12 @@ class Outline:
         return None
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """The text that it is, if it is one."""
+        value = self.node.value if isinstance(self.node, ast.Constant) else None
+        return (value,) if isinstance(value, str) else ()
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """Of a table written out, its names."""
         keys = self.node.keys if isinstance(self.node, ast.Dict) else []

@@ -256,7 +256,7 @@ def _check_words(
     named = outline("slategym.models.simulator.assumptions:SAYS")
     if assumptions is not None and named is not None and named.keys:
         said = outline("slategym.experiments.study:SUPPORTED") if study == "log" else None
-        known = dict.fromkeys([*named.keys, *(said.texts if said else ())])
+        known = dict.fromkeys([*named.keys, *(said.words if said else ())])
         for name in assumptions.split(","):
             lookup("assumptions", name.strip().partition(":")[0], known)
     found = outline(studies.find(study).where)

@@ -82,6 +82,7 @@ CALLS = {  # what is typed, what it answers on standard output or error, exit co
     "benchmark log movielens-100k --profile quik": ("did you mean 'quick'", 2),
     "benchmark log movielens-100k --assumptions mld": ("did you mean 'mild'", 2),
     "benchmark log movielens-100k --assumptions suported": ("did you mean 'supported'", 2),
+    "benchmark log movielens-100k --assumptions nope": ("smooth, supported\n", 2),
     "benchmark movielens --assumptions supported": ("unknown assumptions 'supported'", 2),
     "benchmark movielens --agents slatq": ("did you mean 'slateq'", 2),
     "benchmark slateq --device gpu": ("unknown device 'gpu'", 2),
