@@ -3,7 +3,9 @@
 A world's reward is a vector, one number per signal, weighed by its declared `objective`. Beside it
 a learner may be given limits: the mean cost of a slate may not exceed a bound. What it maximises is
 then reward minus price times cost, and after every rollout a limit's price rises by how far it was
-exceeded, and falls, to zero at the lowest, by how far it was kept.
+exceeded, and falls, to zero at the lowest, by how far it was kept. Slates keep a limit on average,
+as they are drawn. Where all users want alike and draws are next to certain, slates jump from one
+end to the other as a price moves: a learner with a limit needs some `entropy`.
 
 Source: Altman 1999, Constrained Markov Decision Processes, chapter 3; Tessler et al. 2019,
 arXiv:1805.11074, equations 5 and 6 (reward constrained policy optimisation).

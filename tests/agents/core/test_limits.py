@@ -72,9 +72,11 @@ def test_limits_that_cannot_be(make, message) -> None:
         make(shelf())
 
 
-SETTINGS = PPOSettings(
-    num_steps=40_960, num_users=64, rollout=10, minibatch=320, learning_rate=2e-2, gamma=0.0
-)
+SETTINGS = PPOSettings(  # without entropy slates jump from one end to the other as prices move
+    num_steps=40_960, num_users=64, rollout=10, minibatch=320, learning_rate=2e-3, gamma=0.0,
+    entropy=0.5,
+)  # fmt: skip
+SEEDS = (0, 1, 2)
 
 
 def exposure_of_small(world: World, agent: PlackettLuce) -> float:
@@ -88,15 +90,16 @@ def exposure_of_small(world: World, agent: PlackettLuce) -> float:
     return -float(limit.cost(items, shown_BK, none_BKM).mean())
 
 
-def test_a_small_provider_gets_its_share() -> None:
-    world = shelf()
-    free = PlackettLuce(world, SETTINGS).learn(world)
-    least = 0.3
-    assert exposure_of_small(world, free) < least / 2  # the item is not worth its slot
-    bound = PlackettLuce(world, SETTINGS).within(provider_exposure(world, "small", least))
-    bound.learn(world)
-    assert exposure_of_small(world, bound) > least - 0.08
-    assert float(bound.price_SL[0, 0]) > 0
+def test_a_small_provider_gets_its_share_whatever_the_seed() -> None:
+    world, least = shelf(), 0.3
+    free = PlackettLuce(world, replace(SETTINGS, num_steps=20_480), seeds=SEEDS).learn(world)
+    bound = PlackettLuce(world, SETTINGS, seeds=SEEDS)
+    bound.within(provider_exposure(world, "small", least)).learn(world)
+    for free.serving in range(len(SEEDS)):  # the item is not worth its slot
+        assert exposure_of_small(world, free) < least / 2
+    for bound.serving in range(len(SEEDS)):
+        assert exposure_of_small(world, bound) > least - 0.05
+    assert bool((bound.price_SL[:, 0] > 0).all())
 
 
 def test_a_slack_limit_changes_nothing() -> None:
