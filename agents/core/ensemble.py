@@ -41,7 +41,6 @@ class Ensemble:
         }
         self.constants = {name: x.to(device) for name, x in self.constants.items()}
         self.num_seeds = len(members)
-        self.places = [_place(self.skeleton, name) for name in (*self.weights, *self.constants)]
 
     def __call__(self, *inputs: Tensor, shared: tuple[Tensor, ...] = ()) -> Any:
         """Every member on its own inputs.
@@ -63,25 +62,10 @@ class Ensemble:
 
         stacked = (self.weights, self.constants)
         if self.num_seeds == 1:  # without vmap, whose dispatch costs more than a small network
-            own = (x.squeeze(0) for x in inputs)
-            if torch.compiler.is_compiling():
-                weights, constants = ({n: x.squeeze(0) for n, x in ps.items()} for ps in stacked)
-                found = one(weights, constants, *own)
-            else:
-                found = self._only_one(*own, *shared)
+            weights, constants = ({n: x.squeeze(0) for n, x in parts.items()} for parts in stacked)
+            found = one(weights, constants, *(x.squeeze(0) for x in inputs))
             return tree_map(lambda x: x[None], found)
         return vmap(one)(*stacked, *inputs)
-
-    def _only_one(self, *given: Tensor) -> Any:
-        """What `functional_call` does for the only member, without its search of the modules."""
-        try:
-            for place, leaf, name, _ in self.places:
-                stacked = self.weights[name] if name in self.weights else self.constants[name]
-                place[leaf] = stacked.squeeze(0)
-            return self.skeleton(*given)
-        finally:
-            for place, leaf, _, empty in self.places:
-                place[leaf] = empty
 
     def _plain(self) -> nn.Module:
         """The only member as a network of its own: what a recording of torch.jit understands."""
@@ -104,15 +88,18 @@ class Ensemble:
     def frozen_copy(self) -> Ensemble:
         """The same weights, without gradients: a target network."""
         twin = object.__new__(Ensemble)
-        twin.skeleton, twin.places = self.skeleton, self.places
-        twin.constants, twin.num_seeds = self.constants, self.num_seeds
+        twin.skeleton, twin.constants, twin.num_seeds = (
+            self.skeleton,
+            self.constants,
+            self.num_seeds,
+        )
         twin.weights = {name: x.detach().clone() for name, x in self.weights.items()}
         return twin
 
     def fixed(self, members: slice = slice(None)) -> Ensemble:
         """These members' weights, shared and not copied, without gradients."""
         twin = object.__new__(Ensemble)
-        twin.skeleton, twin.places = self.skeleton, self.places
+        twin.skeleton = self.skeleton
         twin.weights = {name: x.detach()[members] for name, x in self.weights.items()}
         twin.constants = {name: x[members] for name, x in self.constants.items()}
         twin.num_seeds = len(range(self.num_seeds)[members])
@@ -148,14 +135,6 @@ class Ensemble:
     def member(self, seed_index: int) -> dict[str, Tensor]:
         """The weights of one member, detached copies without the leading axis."""
         return {name: x.detach()[seed_index].clone() for name, x in self.weights.items()}
-
-
-def _place(network: nn.Module, name: str) -> tuple[dict[str, Any], str, str, Tensor]:
-    """Where a module keeps that tensor: a dict, its key there, its name, and what is there now."""
-    path, _, leaf = name.rpartition(".")
-    owner = network.get_submodule(path)
-    kept: dict[str, Any] = owner._parameters if leaf in owner._parameters else owner._buffers
-    return kept, leaf, name, kept[leaf]
 
 
 def ready_adam(parameters: Sequence[Tensor], learning_rate: float, eps: float = 1e-8) -> Any:

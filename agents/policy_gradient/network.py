@@ -171,8 +171,24 @@ def trunk(width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, first), nn.Tanh(), nn.Linear(first, second), nn.Tanh())
 
 
+class ByPosition:
+    """What faces that show every candidate have in common. Abstract."""
+
+    def slate(self, shown: Shown, chosen_BK: Tensor) -> Tensor:
+        """A candidate's place is its position."""
+        return chosen_BK.int()
+
+    def places(self, shown: Shown, slate_BK: Tensor) -> Tensor:
+        """The same."""
+        return slate_BK.long()
+
+    def spread(self, shown: Shown, law_BKC: Tensor) -> Tensor:
+        """As they are."""
+        return law_BKC
+
+
 @dataclass(frozen=True)
-class Whole:
+class Whole(ByPosition):
     """Every candidate of the request."""
 
     world: World
@@ -207,18 +223,6 @@ class Whole:
         """By item."""
         topic_N = self.world.catalogue.topic.long()
         return topic_N[shown["id"]] if "id" in shown else topic_N.expand(shown["x"].shape[0], -1)
-
-    def slate(self, shown: Shown, chosen_BK: Tensor) -> Tensor:
-        """A candidate's place is its position."""
-        return chosen_BK.int()
-
-    def places(self, shown: Shown, slate_BK: Tensor) -> Tensor:
-        """The same."""
-        return slate_BK.long()
-
-    def spread(self, shown: Shown, law_BKC: Tensor) -> Tensor:
-        """As they are."""
-        return law_BKC
 
 
 @dataclass(frozen=True)

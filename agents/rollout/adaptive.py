@@ -17,23 +17,19 @@ and Juditsky 1992 (averaging).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from copy import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from slategym.agents.core.agent import Agent
-from slategym.agents.core.history_rule import RULE, history_rule_with, tune_history_rule
-from slategym.agents.core.supervised import RANKER, ranker_of, tune_ranker
-from slategym.agents.core.tuning import Setting
 from slategym.agents.rollout.adaptive_rule import AdaptiveRule
 from slategym.agents.rollout.imagined import rules_of
-from slategym.agents.rollout.people import Learning, People, check_people
+from slategym.agents.rollout.people import Learning, People
+from slategym.agents.rollout.rule_first import RuleFirst
 from slategym.agents.rollout.traces import nothing_yet, took_by_topic
-from slategym.agents.types import Action, Policy
+from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.trees import map_tensors
@@ -64,7 +60,7 @@ class AdaptiveTraceSettings:
     pairs: int = 8  # of mirrored perturbations, in a generation
 
 
-class AdaptiveTrace(Agent):
+class AdaptiveTrace(RuleFirst):
     """Strengths of a history rule by what somebody took and passed over, found by evolution."""
 
     name: ClassVar[str] = "adaptive-trace"
@@ -75,20 +71,10 @@ class AdaptiveTrace(Agent):
         """From the tuned history rule on."""
         return AdaptiveTraceSettings()
 
-    @classmethod
-    def check_world(cls, world: World) -> None:
-        """It needs a supervised model that ranks, remembered slates, one choice.
-
-        Raises:
-            UsageError: the world lacks one of them.
-        """
-        check_people(cls.name, world)
-
     def build(self) -> None:
         """The model of people, and the history rule's numbers."""
         s, world = self.settings, self.world
-        ranker = ranker_of(world)
-        self.rule = history_rule_with(world, tune_history_rule(world).chosen, ranker)
+        ranker = self.begin_as_rule()
         self.learned = max(1, int(LEARNED * s.num_steps))
         learning = Learning.of(s, self.learned)
         rules = rules_of(self.rule.strength, self.rule.fading)
@@ -98,26 +84,6 @@ class AdaptiveTrace(Agent):
         self.mean_D = self.numbers_D.clone()  # of the search's second half: what is served
         self.averaged = torch.zeros((), dtype=torch.int64)  # generations in it
         self.generations = torch.zeros((), dtype=torch.int64)
-        self.trained = True
-
-    def chosen(self) -> Mapping[str, Setting]:
-        """The ranker and the rule on which it rests."""
-        return {RANKER: tune_ranker(self.world).chosen, RULE: tune_history_rule(self.world).chosen}
-
-    def at_start(self) -> Policy:
-        """The history rule."""
-        start = copy(self)
-        start.trained = False
-        return start
-
-    @property
-    def start_name(self) -> str:
-        """The history rule."""
-        return RULE
-
-    def serve(self, trained: Sequence[bool]) -> None:
-        """The adaptive rule, or the rule that it was at first."""
-        self.trained = trained[0]
 
     def begin(self, world: World) -> None:
         """Seat the training users."""

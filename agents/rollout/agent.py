@@ -13,22 +13,18 @@ Silver and Veness 2010 (belief by what was observed).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from copy import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from slategym.agents.core.agent import Agent
-from slategym.agents.core.history_rule import RULE, history_rule_with, tune_history_rule
-from slategym.agents.core.supervised import RANKER, ranker_of, tune_ranker
-from slategym.agents.core.tuning import Setting
 from slategym.agents.rollout.imagined import Candidates, rules_of, worth
-from slategym.agents.rollout.people import Learning, People, check_people
+from slategym.agents.rollout.people import Learning, People
+from slategym.agents.rollout.rule_first import RuleFirst
 from slategym.agents.rollout.traces import Traces
-from slategym.agents.types import Action, Policy
+from slategym.agents.types import Action
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, World
 
@@ -53,7 +49,7 @@ class RolloutSettings:
     shortlist: int = 100  # best of the ranker, from which slates are filled
 
 
-class Rollout(Agent):
+class Rollout(RuleFirst):
     """Rules on topics clicked lately, chosen anew at every request by imagined futures."""
 
     name: ClassVar[str] = "rollout"
@@ -64,46 +60,16 @@ class Rollout(Agent):
         """From the tuned history rule on."""
         return RolloutSettings()
 
-    @classmethod
-    def check_world(cls, world: World) -> None:
-        """It needs a supervised model that ranks, remembered slates, one choice.
-
-        Raises:
-            UsageError: the world lacks one of them.
-        """
-        check_people(cls.name, world)
-
     def build(self) -> None:
         """The model of people."""
         s, world = self.settings, self.world
-        ranker = ranker_of(world)
-        self.rule = history_rule_with(world, tune_history_rule(world).chosen, ranker)
+        ranker = self.begin_as_rule()
         rules = rules_of(self.rule.strength, self.rule.fading)
         self.people = People(world, Learning.of(s, s.num_steps), ranker, rules, self.seeds[0])
-        self.trained = True
         depth = s.depth if s.gamma else 1
         generator = torch.Generator().manual_seed(LUCK)
         uniform_MT = torch.rand(s.futures, depth + 1, generator=generator)
         self.uniform_MT = uniform_MT.to(world.device)  # of all requests alike: nothing is drawn
-
-    def chosen(self) -> Mapping[str, Setting]:
-        """The ranker and the rule on which it rests."""
-        return {RANKER: tune_ranker(self.world).chosen, RULE: tune_history_rule(self.world).chosen}
-
-    def at_start(self) -> Policy:
-        """The history rule."""
-        start = copy(self)
-        start.trained = False
-        return start
-
-    @property
-    def start_name(self) -> str:
-        """The history rule."""
-        return RULE
-
-    def serve(self, trained: Sequence[bool]) -> None:
-        """Search, or the rule alone."""
-        self.trained = trained[0]
 
     def begin(self, world: World) -> None:
         """Seat the training users."""

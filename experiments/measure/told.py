@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slategym.agents.core.inputs import Inputs
-from slategym.agents.policy_gradient.network import HIDDEN, LOGIT_SCALE, Shown, trunk
+from slategym.agents.policy_gradient.network import HIDDEN, LOGIT_SCALE, ByPosition, Shown, trunk
 from slategym.agents.policy_gradient.ppo import PPOSettings, SlatePPO
 from slategym.agents.references.myopic import Myopic
 from slategym.agents.slates.top import FORBIDDEN
@@ -68,7 +68,7 @@ class ToldNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class Told:
+class Told(ByPosition):
     """Every item, with what greedy ranks it by."""
 
     world: World
@@ -129,18 +129,6 @@ class Told:
     def topic(self, shown: Shown) -> Tensor:
         """By item."""
         return self.world.catalogue.topic.long().expand_as(shown["worth"])
-
-    def slate(self, shown: Shown, chosen_BK: Tensor) -> Tensor:
-        """A candidate's place is its position."""
-        return chosen_BK.int()
-
-    def places(self, shown: Shown, slate_BK: Tensor) -> Tensor:
-        """The same."""
-        return slate_BK.long()
-
-    def spread(self, shown: Shown, law_BKC: Tensor) -> Tensor:
-        """As they are."""
-        return law_BKC
 
 
 class ToldPlackettLuce(SlatePPO):

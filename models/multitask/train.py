@@ -58,7 +58,6 @@ from slategym.models.text.vectors import item_text_vectors
 logger = logging.getLogger(__name__)
 
 FORMAT = 10  # raise it when the same spec would give other weights
-PASSED_OVER = 1  # the same for logs alone that hold rows without a click
 MOST_SLOTS = 100  # of a slate; those beyond count as the last
 CHECKPOINT = "checkpoint.safetensors"
 BEGUN = "fit.json"  # while a fit runs, and where it failed or was killed: how it stands
@@ -146,7 +145,7 @@ def train_multitask(
         "clicks": "shown" if has_slates(log) else "sampled",
         "seed": seed,
         "text": content_hash(text_vectors_ND0.cpu().numpy()),
-        "format": format_of(log),
+        "format": FORMAT,
     }
     if team.size > 1:  # each takes its share of the batches: other updates
         about["processes"] = team.size
@@ -227,9 +226,7 @@ def train_multitask(
         )
         names = report_to if team.first else ()
         told = open_reporters(names, folder, label, about["training"])
-        stands = partial(
-            write_status, folder / BEGUN, {"format": about["format"], "spec": about["spec"]}
-        )
+        stands = partial(write_status, folder / BEGUN, {"format": FORMAT, "spec": about["spec"]})
         telling_first = telling(stands) if team.first else nullcontext()
         with telling_first, EpochBar(label, training.epochs, progress and team.first, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
@@ -252,12 +249,6 @@ def train_multitask(
         model.vocabulary = Vocabulary.of(log, _held(log, None if refit else validation))
         write(model, folder, about, files=team.first)
     return model
-
-
-def format_of(log: Log) -> int | str:
-    """What makes the weights of an equal spec others than they were before it changed."""
-    clicked = bool((log.events["click"] > 0).all())
-    return FORMAT if clicked else f"{FORMAT}.{PASSED_OVER}"
 
 
 def text_vectors_of(log: Log, text: EncoderSettings, progress: bool) -> Tensor:

@@ -29,7 +29,7 @@ from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.requests import Known, requests
 from slategym.models.multitask.scores import TOP
 from slategym.models.multitask.sequences import NEVER, Bools, Ints, Sequences, windows_before
-from slategym.models.multitask.train import TrainingSettings, format_of, train_multitask
+from slategym.models.multitask.train import FORMAT, TrainingSettings, train_multitask
 from slategym.models.tasks import NEXT, head_weights
 
 SHARE = 0.2  # of the items
@@ -249,7 +249,7 @@ def _figures_of(
     progress: bool,
 ) -> dict[str, float]:
     """One arm of one seed, trained and read once."""
-    decides = [cold.log.sha256, settings, training, seed, format_of(cold.log), device]
+    decides = [cold.log.sha256, settings, training, seed, FORMAT, device]
     name = label.lower().replace(" ", "-")
 
     def measure() -> dict[str, float]:

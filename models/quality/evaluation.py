@@ -29,7 +29,7 @@ from slategym.models.multitask.scores import (
     platt_of,
 )
 from slategym.models.multitask.sequences import Bools, Ints, Sequences
-from slategym.models.multitask.train import TrainingSettings, format_of, read_about, train_multitask
+from slategym.models.multitask.train import FORMAT, TrainingSettings, read_about, train_multitask
 from slategym.models.quality.anchors import (
     Anchors,
     fit_anchors,
@@ -420,7 +420,7 @@ class Evaluation:
         """Everything that a model of this split depends on."""
         return [
             *(self.log.sha256, self.settings, training, self.recipe.refit),
-            *(self.seed, format_of(self.log), self.device),
+            *(self.seed, FORMAT, self.device),
         ]
 
     def _words(self, label: str) -> str:

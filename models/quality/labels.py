@@ -31,7 +31,7 @@ from slategym.models.multitask.predict import Predictions, predict
 from slategym.models.multitask.scores import Figures, heading, model_figures
 from slategym.models.multitask.sequences import Bools, Ints, Sequences
 from slategym.models.multitask.settings import MultiTaskSettings
-from slategym.models.multitask.train import format_of, train_multitask
+from slategym.models.multitask.train import FORMAT, train_multitask
 from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.tasks import head_weights
 
@@ -337,7 +337,7 @@ class _Work:
         vectors = None if text is None else content_hash(text.cpu().numpy())
         return [
             *(self.log.sha256, kind, content_hash(np.sort(known)), seed, self.settings),
-            *(self.training, format_of(self.log), vectors, self.device, TEST_SHARE, TEST_ROWS),
+            *(self.training, FORMAT, vectors, self.device, TEST_SHARE, TEST_ROWS),
         ]
 
     def _known(self, known: Ints, only: bool) -> _Known:

@@ -31,7 +31,7 @@ from slategym.models.files import kept, kept_path, place_of
 from slategym.models.multitask.fit import Listener
 from slategym.models.multitask.incremental import StateEncoder
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
-from slategym.models.multitask.train import format_of, train_multitask
+from slategym.models.multitask.train import FORMAT, train_multitask
 from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.people.card import NOT_READ, write_card
 from slategym.models.people.figures import Quality, quality, refuse
@@ -150,8 +150,7 @@ class Parties:
         decides: list[Any] = [self.log.sha256, SHARES, SPLIT_SEED, party]
         decides += [self.split] if self.split else []
         if family == BERT:
-            decides += [s.model, self.training(party), s.validation_share, member]
-            decides.append(format_of(self.log))
+            decides += [s.model, self.training(party), s.validation_share, member, FORMAT]
             return f"models/{self.slug}-{party}", decides
         kind = families.find(family).load()
         decides += [family, kind.version, HELD_SHARE, LEFT_OUT, member, self._history]
