@@ -13,10 +13,9 @@ import pyarrow.parquet
 from slategym.envs.context import UNKNOWN
 from slategym.envs.types import Column, World
 from slategym.experiments.measure.slate_log import ABOUT
-from slategym.models.checksums import FINISHED
-from slategym.models.data.description import FILE, ColumnEntry, Description, SignalEntry
-from slategym.models.data.log_toml import to_toml
-from slategym.models.files import atomic_path, make_folder
+from slategym.models.data.description import ColumnEntry, Description, SignalEntry
+from slategym.models.data.folder import TABLES, check_replaceable, written_whole
+from slategym.models.files import atomic_path
 
 CLOCK = ("hour", "weekday", "gap")  # of the context: times say it
 USER, ITEM = "u", "i"  # before the numbers of keys
@@ -32,12 +31,12 @@ def write_log_folder(world: World, slates: Path, folder: Path) -> Path:
     Args:
         world: where the slates were shown.
         slates: the file.
-        folder: made if absent; files of a log in it are replaced.
+        folder: made if absent; a log that slategym wrote there is replaced.
 
     Raises:
-        OSError: nothing can be written there.
+        OSError: nothing can be written there. UsageError: it holds a log of somebody's own.
     """
-    make_folder(folder)
+    check_replaceable(folder)
     names = set(pyarrow.parquet.read_schema(slates).names)
     kept = [name for name in _columns(world) if name in names]
     table = pyarrow.parquet.read_table(slates, columns=kept)
@@ -50,17 +49,15 @@ def write_log_folder(world: World, slates: Path, folder: Path) -> Path:
     events["user"], events["item"] = _keys(USER, events["user"]), _keys(ITEM, events["item"])
     written = pyarrow.Table.from_pandas(events, preserve_index=False)
     written = written.replace_schema_metadata({**(written.schema.metadata or {}), ABOUT: about})
-    (folder / FILE).unlink(missing_ok=True)  # written last: a folder that has it is finished
-    tables = {"items": _items(world), "users": _users(world, users)}
-    for name, frame in tables.items():
-        with atomic_path(folder / f"{name}.parquet") as path:
-            frame.to_parquet(path, index=False)
-    with atomic_path(folder / "events.parquet") as path:
-        pyarrow.parquet.write_table(written, path)
-    for name in (*tables, "events"):
-        (folder / f"{name}.csv").unlink(missing_ok=True)
-    with atomic_path(folder / FILE) as path:
-        path.write_text(FINISHED + to_toml(described(world)), encoding="utf-8")
+    frames = {"items": _items(world), "users": _users(world, users)}
+    with written_whole(folder, described(world)):
+        for name, frame in frames.items():
+            with atomic_path(folder / f"{name}.parquet") as path:
+                frame.to_parquet(path, index=False)
+        with atomic_path(folder / "events.parquet") as path:
+            pyarrow.parquet.write_table(written, path)
+        for name in TABLES:
+            (folder / f"{name}.csv").unlink(missing_ok=True)
     return folder
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from io import BytesIO
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any, Literal
@@ -35,8 +37,11 @@ logger = logging.getLogger(__name__)
 
 LISTED = 8  # columns of a table that are named where nothing reads them
 TABLES = ("events", "items", "users")
+FORMS = ("csv", "parquet")
+WRITING = ".slategym-writing"  # stands in a log's folder while it is written
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet would compute, guarded before or not
 GUARDED = re.compile(r"^'('*[=+\-@\t\r])")  # the same with a ' before it
+_OURS = FINISHED.partition(":")[0].encode()  # what a log.toml of slategym begins with
 _TEXTS = ("user", "item", "slate_id", "title", "text", "topics")  # never numbers
 
 
@@ -134,16 +139,17 @@ def write_folder(log: Log, folder: str | Path, form: Literal["parquet", "csv"] =
 
     Args:
         log: any.
-        folder: made if absent; tables of the same names in it are replaced.
+        folder: made if absent; a log that slategym wrote there is replaced.
         form: of the tables.
 
     Returns:
         The folder.
 
     Raises:
-        OSError: if it cannot be written.
+        OSError: if it cannot be written. UsageError: it holds a log of somebody's own.
     """
-    folder = make_folder(Path(folder))
+    folder = Path(folder)
+    check_replaceable(folder)
     traits = log.traits or tuple(
         Column(name, tuple(str(code) for code in range(size)))
         for name, size in zip(log.profile_names, log.profile_sizes, strict=True)
@@ -184,15 +190,52 @@ def write_folder(log: Log, folder: str | Path, form: Literal["parquet", "csv"] =
             for column in table.select_dtypes(["object", "string"]):
                 table[column] = table[column].map(guarded)
     other = "csv" if form == "parquet" else "parquet"
-    (folder / FILE).unlink(missing_ok=True)  # written last: a folder that has it is finished
-    for name, table in zip(TABLES, (events, items, users), strict=True):
-        with atomic_path(folder / f"{name}.{form}") as path:
-            write = table.to_parquet if form == "parquet" else table.to_csv
-            write(path, index=False)
-        (folder / f"{name}.{other}").unlink(missing_ok=True)
+    with written_whole(folder, description):
+        for name, table in zip(TABLES, (events, items, users), strict=True):
+            with atomic_path(folder / f"{name}.{form}") as path:
+                write = table.to_parquet if form == "parquet" else table.to_csv
+                write(path, index=False)
+            (folder / f"{name}.{other}").unlink(missing_ok=True)
+    return folder
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse a folder with a log that slategym did not write: nothing of people's own is lost.
+
+    Raises:
+        UsageError: it has tables or a `log.toml` that are not slategym's.
+    """
+    names = (FILE, *(f"{name}.{form}" for name in TABLES for form in FORMS))
+    there = [name for name in names if (folder / name).exists()]
+    if not there or (folder / WRITING).exists():
+        return
+    told = check_file(folder / FILE)
+    with told.open("rb") if told.exists() else BytesIO() as file:
+        if file.read(len(_OURS)) == _OURS:
+            return
+    raise UsageError(
+        f"{folder} holds {', '.join(there)}, which slategym did not write; nothing is written over "
+        "it: choose another folder"
+    )
+
+
+@contextmanager
+def written_whole(folder: Path, description: Description) -> Iterator[None]:
+    """While the tables of a log are written: `log.toml` is there before and after, or not at all.
+
+    What was left by one that was killed may be written again.
+
+    Raises:
+        OSError: nothing can be written there. UsageError: it holds a log of somebody's own.
+    """
+    check_replaceable(folder)
+    make_folder(folder)
+    (folder / WRITING).touch()
+    (folder / FILE).unlink(missing_ok=True)
+    yield
     with atomic_path(folder / FILE) as path:
         path.write_text(FINISHED + to_toml(description), "utf-8")
-    return folder
+    (folder / WRITING).unlink()
 
 
 def _keys(keys: pd.Series, rows: pd.Series) -> np.ndarray:

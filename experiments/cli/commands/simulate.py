@@ -134,6 +134,7 @@ def simulate(
 
     from slategym.experiments.measure.training import trained_in
     from slategym.experiments.runs.store import check_folder, check_place
+    from slategym.models.data.folder import check_replaceable
 
     policy = _of_seed(policy, which_seed)
     if out is not None and len(seeds_of(policy)) > 1:
@@ -150,6 +151,7 @@ def simulate(
     if out is not None:
         check_place(out)
     if log is not None:
+        check_replaceable(log)
         check_folder(log)
     torch.set_num_threads(1)
     where = make_world(world, **given, **({} if on == "cpu" else {"device": on}))

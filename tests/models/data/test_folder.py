@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from small_worlds import small_log
 
+from slategym.envs.names import UsageError
 from slategym.envs.types import Column
 from slategym.models.data.folder import _say_unused, load_folder, read_folder, write_folder
 from slategym.models.data.schema import unused_columns
@@ -350,3 +351,27 @@ def test_a_cell_too_many_moves_no_column(folder: Path, lines: str) -> None:
 def test_no_csv(folder: Path, content: bytes) -> None:
     (folder / "events.csv").write_bytes(content)
     refuse(folder, "events.csv: not a CSV file in UTF-8")
+
+
+@pytest.mark.parametrize("own", ["events.csv", "items.parquet", "log.toml"])
+def test_a_log_of_somebodys_own_is_never_written_over(tmp_path: Path, own: str) -> None:
+    (tmp_path / own).write_text("user,item,time\n")
+    with pytest.raises(UsageError, match=f"holds {own}, which slategym did not write"):
+        write_folder(small_log(12, 20), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [own]
+    assert (tmp_path / own).read_text() == "user,item,time\n"
+
+
+def test_what_a_killed_writer_left_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pd.DataFrame, "to_parquet", ended)
+        write_folder(small_log(12, 20), tmp_path)
+    assert not (tmp_path / "log.toml").exists()
+    write_folder(small_log(12, 20), tmp_path)
+    assert load_folder(tmp_path).num_items == 20
+    assert not list(tmp_path.glob(".*"))
