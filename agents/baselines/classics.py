@@ -19,7 +19,7 @@ from slategym.agents.core.tuning import (
     noted,
     tune,
 )
-from slategym.agents.slates.top import allowed_only, capped_slate, top_slate
+from slategym.agents.slates.offered import offered_slate
 from slategym.agents.types import Action, Policy
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
@@ -60,15 +60,8 @@ class Classic:
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The greedy slate."""
         with torch.no_grad():
-            score_BC = self.model.score(self.model.initial(observation.history.id))
-        topic_BC = self.topic_N.expand(score_BC.shape[0], -1)
-        if observation.candidates is not None:
-            id_BC = observation.candidates.long()
-            score_BC, topic_BC = score_BC.gather(1, id_BC), topic_BC.gather(1, id_BC)
-        score_BC = allowed_only(score_BC, observation.allowed)
-        if self.cap is None:
-            return Action(top_slate(score_BC, self.num_slots))
-        return Action(capped_slate(score_BC, topic_BC, self.num_slots, self.cap))
+            score_BN = self.model.score(self.model.initial(observation.history.id))
+        return Action(offered_slate(score_BN, self.topic_N, observation, self.num_slots, self.cap))
 
 
 def classic(world: World, family: str, cap: int | None = None) -> Policy:

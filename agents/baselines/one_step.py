@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from slategym.agents.slates.top import allowed_only, capped_slate, top_slate
+from slategym.agents.slates.offered import offered_slate
 from slategym.agents.types import Action
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
@@ -52,15 +52,9 @@ class OneStep:
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The greedy slate."""
         with torch.no_grad():
-            score_BC = self._scores(observation, luck)
-        topic_BC = self.catalogue.topic.long().expand(score_BC.shape[0], -1)
-        if observation.candidates is not None:
-            id_BC = observation.candidates.long()
-            score_BC, topic_BC = score_BC.gather(1, id_BC), topic_BC.gather(1, id_BC)
-        score_BC = allowed_only(score_BC, observation.allowed)
-        if self.cap is None:
-            return Action(top_slate(score_BC, self.num_slots))
-        return Action(capped_slate(score_BC, topic_BC, self.num_slots, self.cap))
+            score_BN = self._scores(observation, luck)
+        topic_N = self.catalogue.topic.long()
+        return Action(offered_slate(score_BN, topic_N, observation, self.num_slots, self.cap))
 
     def _scores(self, observation: Observation, luck: Luck) -> Tensor:
         """Of all items, (B, N)."""

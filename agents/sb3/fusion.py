@@ -102,7 +102,25 @@ class FusionView:
         return shown["id"].gather(1, at_BK).int()
 
 
-class FusionSAC(StableAgent):
+class _Fusion(StableAgent):
+    """An algorithm of stable-baselines3, unchanged, on weights of the heads; abstract."""
+
+    @classmethod
+    def check_world(cls, world: World) -> None:
+        """A world whose observer is the multi-task model."""
+        require_heads(cls.name, world)
+
+    @classmethod
+    def view_of(cls, world: World) -> FusionView:
+        """Over the world's own ranker."""
+        return FusionView(Inputs(world), ranker_of(world))
+
+    def chosen(self) -> Mapping[str, Setting]:
+        """The ranker from which it starts, if it does."""
+        return ranker_chosen(self.world)
+
+
+class FusionSAC(_Fusion):
     """SAC, unchanged, on weights of the heads."""
 
     name = "fusion-sac"
@@ -112,20 +130,6 @@ class FusionSAC(StableAgent):
         """For a few tens of thousands of slates."""
         return StableSAC(num_steps=32_000, num_users=64, updates=6, hidden=(128, 128))
 
-    @classmethod
-    def check_world(cls, world: World) -> None:
-        """A world whose observer is the multi-task model."""
-        require_heads(cls.name, world)
-
-    @classmethod
-    def view_of(cls, world: World) -> FusionView:
-        """Over the world's own ranker."""
-        return FusionView(Inputs(world), ranker_of(world))
-
-    def chosen(self) -> Mapping[str, Setting]:
-        """The ranker from which it starts, if it does."""
-        return ranker_chosen(self.world)
-
     def draw(self, seen: dict[str, Tensor], luck: Luck) -> tuple[Tensor, None]:
         """A squashed Gaussian. The slate's own probability is an integral without closed form."""
         mean_BA, log_std_BA, _ = self.model.actor.get_action_dist_params(seen)
@@ -133,7 +137,7 @@ class FusionSAC(StableAgent):
         return torch.tanh(mean_BA + log_std_BA.exp() * noise_BA), None
 
 
-class FusionPPO(StableAgent):
+class FusionPPO(_Fusion):
     """PPO, unchanged, on weights of the heads."""
 
     name = "fusion-ppo"
@@ -142,20 +146,6 @@ class FusionPPO(StableAgent):
     def default_settings(cls) -> StablePPO:
         """For a few hundred thousand slates."""
         return StablePPO(num_users=256, rollout=15, batch=960, epochs=5, gamma=0.95)
-
-    @classmethod
-    def check_world(cls, world: World) -> None:
-        """A world whose observer is the multi-task model."""
-        require_heads(cls.name, world)
-
-    @classmethod
-    def view_of(cls, world: World) -> FusionView:
-        """Over the world's own ranker."""
-        return FusionView(Inputs(world), ranker_of(world))
-
-    def chosen(self) -> Mapping[str, Setting]:
-        """The ranker from which it starts, if it does."""
-        return ranker_chosen(self.world)
 
     def draw(self, seen: dict[str, Tensor], luck: Luck) -> tuple[Tensor, None]:
         """A Gaussian. The slate's own probability is an integral without closed form."""

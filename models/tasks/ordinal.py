@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from slategym.envs.types import Signal
-from slategym.models.statistics import rating_biases
-from slategym.models.tasks.types import TINY, Array, Pool, Start, mean_start, range_rmse
+from slategym.models.tasks.scaled import Scaled
+from slategym.models.tasks.types import TINY, Array, Pool, range_rmse
 
 SPREAD = 0.9  # of a level around its mean, quarters of the range: .9 stars of 1 to 5
 
 
 @dataclass(frozen=True)
-class Ordinal:
+class Ordinal(Scaled):
     """Levels at equal distances: a normal cut half way between them.
 
     Where a binary signal is derived from it (a like: `cut` and more), the binary one is drawn first
@@ -66,42 +66,10 @@ class Ordinal:
         place_x = ((value_x.nan_to_num() - low) / step).round().clamp(0, self.steps)
         return torch.where(within_x, place_x.long() + 1, 0)
 
-    def link(self, value_x: Tensor) -> Tensor:
-        """In quarters of the range."""
-        return value_x.nan_to_num() / self.scale
-
-    def evidence(self, value_x: Tensor) -> Tensor:
-        """Itself."""
-        return value_x
-
-    def output_of(self, evidence_x: Tensor) -> Tensor:
-        """In quarters of the range."""
-        return evidence_x / self.scale
-
-    def loss(self, output_x: Tensor, value_x: Tensor) -> Tensor:
-        """Squared error, in quarters of the range."""
-        return (output_x - self.link(value_x)).square()
-
     def held_out_loss(self, output_x: Array, value_x: Array) -> Array:
         """Squared error of the clipped output, in quarters of the range."""
         loss_x: Array = np.square(self._clipped(output_x) - value_x / self.scale)
         return loss_x
-
-    def error(self, output_x: Array, value_x: Array) -> Array:
-        """In quarters of the range."""
-        error_x: Array = value_x / self.scale - output_x
-        return error_x
-
-    def start(
-        self, user: Array, item: Array, value: Array, num_users: int, num_items: int
-    ) -> Start:
-        """Mean and item biases beside the users' own."""
-        mean, _, item_N = rating_biases(user, item, value / self.scale, num_users, num_items)
-        return Start(mean, item_N)
-
-    def item_start(self, item: Array, value: Array, num_items: int) -> Start:
-        """Mean and item biases."""
-        return mean_start(item, value / self.scale, num_items)
 
     def mean(self, output_x: Tensor, given_x: Tensor | None) -> Tensor:
         """Of the cut normal, on either side of the cut where there is one."""

@@ -10,14 +10,12 @@ import torch
 from torch import Tensor
 
 from slategym.envs.types import Signal
-from slategym.models.statistics import rating_biases
+from slategym.models.tasks.scaled import Scaled
 from slategym.models.tasks.types import (
     BINS,
     TINY,
     Array,
     Pool,
-    Start,
-    mean_start,
     range_rmse,
     root_mean_square,
     spread_of,
@@ -25,7 +23,7 @@ from slategym.models.tasks.types import (
 
 
 @dataclass(frozen=True)
-class Real:
+class Real(Scaled):
     """Any number of a range: a normal, cut off at the ends of the range."""
 
     signal: Signal
@@ -61,43 +59,11 @@ class Real:
         part_x = (value_x.nan_to_num() - self.first) * (BINS / max(self.last - self.first, TINY))
         return torch.where(within_x, part_x.clamp(0, BINS - 1).long() + 1, 0)
 
-    def link(self, value_x: Tensor) -> Tensor:
-        """In units of `scale`."""
-        return value_x.nan_to_num() / self.scale
-
-    def evidence(self, value_x: Tensor) -> Tensor:
-        """Itself."""
-        return value_x
-
-    def output_of(self, evidence_x: Tensor) -> Tensor:
-        """In units of `scale`."""
-        return evidence_x / self.scale
-
-    def loss(self, output_x: Tensor, value_x: Tensor) -> Tensor:
-        """Squared error in units of `scale`."""
-        return (output_x - self.link(value_x)).square()
-
     def held_out_loss(self, output_x: Array, value_x: Array) -> Array:
         """Squared error of the clipped output in units of `scale`."""
         low, high = self.signal.low / self.scale, self.signal.high / self.scale
         loss_x: Array = np.square(output_x.clip(low, high) - value_x / self.scale)
         return loss_x
-
-    def error(self, output_x: Array, value_x: Array) -> Array:
-        """In units of `scale`."""
-        error_x: Array = value_x / self.scale - output_x
-        return error_x
-
-    def start(
-        self, user: Array, item: Array, value: Array, num_users: int, num_items: int
-    ) -> Start:
-        """Mean and item biases beside the users' own."""
-        mean, _, item_N = rating_biases(user, item, value / self.scale, num_users, num_items)
-        return Start(mean, item_N)
-
-    def item_start(self, item: Array, value: Array, num_items: int) -> Start:
-        """Mean and item biases."""
-        return mean_start(item, value / self.scale, num_items)
 
     def mean(self, output_x: Tensor, given_x: Tensor | None) -> Tensor:
         """Of the cut-off normal, on either side of the cut where there is one."""
