@@ -58,3 +58,19 @@ Trust = Annotated[
         "--trust", help="Import what a folder or file given here names as module:Name, and run it."
     ),
 ]
+ListAsJson = Annotated[
+    bool, typer.Option("--json", help="Print the list as JSON and nothing else.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+Seed = Annotated[int, typer.Option(min=0, help="Decides all that is drawn.")]
+Encoder = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the item texts: a folder that save_pretrained wrote, or a hub id; MiniLM by "
+        "default."
+    ),
+]
+ModelSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting of the model; see below."),
+]

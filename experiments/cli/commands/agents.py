@@ -9,6 +9,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from slategym.experiments.cli.options import ListAsJson
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
@@ -44,9 +45,7 @@ def agents(
     agent: Annotated[
         str | None, typer.Argument(help="Show this one's page instead of the list.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the list as JSON and nothing else.")
-    ] = False,
+    as_json: ListAsJson = False,
 ) -> None:
     """List what can choose slates, by kind, or show one's page: what it does, and its settings."""
     from slategym.agents.entries import PRESENT

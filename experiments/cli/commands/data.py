@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slategym.envs.names import UsageError, plain
-from slategym.experiments.cli.options import place
+from slategym.experiments.cli.options import ListAsJson, Quiet, place
 from slategym.experiments.runs.store import check_folder
 from slategym.models.console import plain_console
 
@@ -95,9 +95,7 @@ def register(app: typer.Typer) -> None:
 
 @data.command("list", epilog=LIST_EPILOG)
 def list_assets(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the list as JSON and nothing else.")
-    ] = False,
+    as_json: ListAsJson = False,
 ) -> None:
     """Show what can be fetched by name, and what is already here."""
     from slategym.models.assets.registry import ASSETS, is_cached
@@ -154,7 +152,7 @@ def fetch(
             help="A folder or zip file with a copy, instead of the network.",
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fetch a data set or pretrained weights into the cache, and print where it is.
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from slategym.envs.names import UsageError
-from slategym.experiments.cli.options import place
+from slategym.experiments.cli.options import AsJson, Device, Luck, Users, WorldSettings, place
 from slategym.experiments.runs.store import check_place
 from slategym.models.console import plain_console
 
@@ -55,24 +55,16 @@ def diagnose(
             help="A world's name, as slategym worlds lists it; or a log: a folder, a data set."
         ),
     ],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the world; repeatable."),
-    ] = None,
-    users: Annotated[int, typer.Option(help="Simulated users, one session each.")] = 300,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, max=2**31 - 1, help="Decides what happens, not who the users are."),
-    ] = 3,
+    settings: WorldSettings = None,
+    users: Users = 300,
+    seed: Luck = 3,
     rollouts: Annotated[int, typer.Option(help="Futures of every slate that is tried.")] = 8,
     assumptions: Annotated[
         str | None,
         typer.Option(help="Of a log: fit its world, and read it under each of these, by commas."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
     out: Annotated[
         Path | None,
         typer.Option(

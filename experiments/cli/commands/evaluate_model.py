@@ -12,6 +12,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from slategym.experiments.cli.options import AsJson, Device, Encoder, ModelSettings, Quiet
 from slategym.experiments.runs.store import check_place
 from slategym.models.console import plain_console
 
@@ -69,9 +70,7 @@ def evaluate_model(
             "five random folds. u1: on MovieLens-100K's own u1.test."
         ),
     ] = "time",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    as_json: AsJson = False,
     anchors: Annotated[bool, typer.Option(help="Compare with bias-only and popularity.")] = True,
     classics: Annotated[
         bool,
@@ -88,17 +87,8 @@ def evaluate_model(
         bool,
         typer.Option(help="With --split time: take HR@10 and NDCG@10 from a leave-one-out model."),
     ] = True,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the item texts: a folder that save_pretrained wrote, or a hub id; MiniLM by "
-            "default."
-        ),
-    ] = None,
-    choices: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the model; see below."),
-    ] = None,
+    encoder: Encoder = None,
+    choices: ModelSettings = None,
     cold_items: Annotated[
         bool,
         typer.Option(
@@ -133,8 +123,8 @@ def evaluate_model(
         ),
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    device: Device = "cpu",
+    quiet: Quiet = False,
 ) -> None:
     """Train the multi-task BERT on a log and measure it on rows that it has not seen.
 

@@ -9,6 +9,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from slategym.experiments.cli.options import AsJson, Quiet
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
@@ -54,10 +55,8 @@ def explain(
         int, typer.Option(min=0, help="Of the deletion test, at most; 0: no test.")
     ] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of the test's draws.")] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Say what an item, a context and each event of a history add to a recommendation."""
     from slategym.models.data.datasets import find_log

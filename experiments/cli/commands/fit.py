@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slategym.experiments.cli.options import place
+from slategym.experiments.cli.options import (
+    AsJson,
+    Device,
+    Encoder,
+    ModelSettings,
+    Quiet,
+    Seed,
+    place,
+)
 from slategym.experiments.runs.store import check_folder
 from slategym.models.console import plain_console
 
@@ -62,17 +70,8 @@ def fit(
             parser=place, metavar="PATH", help="The model's folder; runs/fit-LOG by default."
         ),
     ] = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the item texts: a folder that save_pretrained wrote, or a hub id; MiniLM by "
-            "default."
-        ),
-    ] = None,
-    choices: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the model; see below."),
-    ] = None,
+    encoder: Encoder = None,
+    choices: ModelSettings = None,
     report_to: Annotated[
         list[str] | None,
         typer.Option(help="Also to tensorboard, wandb or mlflow; may be given several times."),
@@ -84,12 +83,10 @@ def fit(
             help="Train under differential privacy for people (DP-SGD), spending at most this.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides all that is drawn.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fit the multi-task model to a log, with a head for each of its signals.
 

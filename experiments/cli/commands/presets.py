@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.options import ListAsJson
 from slategym.models.console import plain_console
 
 EPILOG = r"""
@@ -33,9 +34,7 @@ def register(app: typer.Typer) -> None:
 def presets(
     world: Annotated[str, typer.Argument(help="Only those of this world.")] = "",
     agent: Annotated[str, typer.Argument(help="Print this learner's, as a file.")] = "",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the list as JSON and nothing else.")
-    ] = False,
+    as_json: ListAsJson = False,
 ) -> None:
     """List settings that suit a learner in a world, with the return that they reached."""
     from slategym.envs.registry import NAMESPACE, find_world

@@ -11,7 +11,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from slategym.experiments.cli.options import place
+from slategym.experiments.cli.options import AsJson, Device, Quiet, Seed, place
 from slategym.experiments.runs.store import check_folder
 from slategym.models.console import plain_console
 
@@ -60,12 +60,10 @@ def refit(
         str | None,
         typer.Option(help="Rows after this moment are new, such as 2024-05-01T00:00; UTC."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides all that is drawn.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fit a model further on new rows, with old ones replayed, and say what moved.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
 from rich import box
 from rich.table import Table
 
+from slategym.experiments.cli.options import ListAsJson
 from slategym.models.console import plain_console
 
 EPILOG = r"""
@@ -24,9 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def studies(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the list as JSON and nothing else.")
-    ] = False,
+    as_json: ListAsJson = False,
 ) -> None:
     """List the studies: each trains learners, reads them beside opponents, gives a verdict."""
     from slategym.experiments.studies.registry import studies as registry

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from slategym.envs.names import UsageError
-from slategym.experiments.cli.options import place
+from slategym.experiments.cli.options import AsJson, Users, WorldSettings, place
 from slategym.experiments.runs.store import check_folder
 from slategym.models.console import plain_console
 
@@ -41,17 +41,12 @@ def register(app: typer.Typer) -> None:
 def validate(
     world: Annotated[str, typer.Argument(help="A world's name, as slategym worlds lists it.")],
     log: Annotated[str, typer.Option("--log", help="The log: a folder, or a data set's name.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the world; repeatable."),
-    ] = None,
-    users: Annotated[int, typer.Option(help="Simulated users, one session each.")] = 1_000,
+    settings: WorldSettings = None,
+    users: Users = 1_000,
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Of the luck, and of what is resampled.")
     ] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    as_json: AsJson = False,
     out: Annotated[
         Path | None,
         typer.Option(

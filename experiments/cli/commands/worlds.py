@@ -9,6 +9,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from slategym.experiments.cli.options import ListAsJson
 from slategym.models.console import plain_console
 
 EPILOG = r"""
@@ -27,9 +28,7 @@ def worlds(
     world: Annotated[
         str | None, typer.Argument(help="Show this world's page instead of the list.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the list as JSON and nothing else.")
-    ] = False,
+    as_json: ListAsJson = False,
 ) -> None:
     """List the worlds, or show one's page: what people do, what is seen, rewarded and assumed."""
     from slategym.envs.registry import NAMESPACE, find_world
