@@ -43,13 +43,14 @@ def watch(work: Work) -> pd.DataFrame:
     """Expected return of every snapshot minus the opponent's, in the world and before its judge.
 
     Returns:
-        a row per snapshot and place: policy, trained_in, seed, steps (slates of training), where
-        (the place's name), gain (mean of paired differences) and its standard error over people.
+        a row per snapshot, seed and place: policy, trained_in, seed, steps (slates of training),
+        where (the place's name), gain (mean of paired differences) and its standard error over
+        people.
     """
     spec, lesson = work.spec, work.need("learn@1").spec
     folder, device = work.needed_folder("learn@1"), work.settings.get("device", "cpu")
     kind, rows = find_agent(lesson["agent"]), list[dict[str, Any]]()
-    total = len(spec["places"]) * (1 + spec["snapshots"])
+    total = len(spec["places"]) * (1 + spec["snapshots"] * len(lesson["seeds"]))
     for place in spec["places"]:
         world = world_of(place["world"], place["settings"], device)
         user_U = users_of(world, place["first_user"], place["num_users"])
@@ -65,11 +66,12 @@ def watch(work: Work) -> pd.DataFrame:
             if not (snapshot(folder, number) / ABOUT).is_file():
                 continue  # of a training so short that one cycle passes several
             agent = kind.load(snapshot(folder, number), world)
-            gain_U = read(agent) - theirs_U
-            error = float(gain_U.std(unbiased=True)) / len(gain_U) ** 0.5
-            values = (lesson["policy"], lesson["place"], lesson["seeds"][0], agent.steps)
-            found = (*values, place["place"], float(gain_U.mean()), error)
-            rows.append(dict(zip(COLUMNS, found, strict=True)))
+            for seed in lesson["seeds"]:
+                gain_U = read(agent.of_seed(seed)) - theirs_U
+                error = float(gain_U.std(unbiased=True)) / len(gain_U) ** 0.5
+                values = (lesson["policy"], lesson["place"], seed, agent.steps)
+                found = (*values, place["place"], float(gain_U.mean()), error)
+                rows.append(dict(zip(COLUMNS, found, strict=True)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

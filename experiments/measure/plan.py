@@ -320,7 +320,8 @@ def _lessons(
                     "policy": learner.name,
                     "place": place.name,
                 }
-                asked = 0 in seeds or (size.every_seed_watched and place.role == "open")
+                every_seed = size.every_seed_watched or study.log is None
+                asked = 0 in seeds or (every_seed and place.role == "open")
                 if asked and not place.split and watched_in(study, place):
                     spec["snapshots"] = SNAPSHOTS
                 elif place.role == "control" and study.of_role("selection"):

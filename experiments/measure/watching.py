@@ -9,15 +9,22 @@ from slategym.experiments.measure.goodhart import SNAPSHOTS, STOPPED, WATCHED
 from slategym.experiments.measure.tunings import Tunings, ranker_of, tunings_there
 from slategym.experiments.measure.where import where_of
 from slategym.experiments.runs.units import Unit
-from slategym.experiments.study import Place, Profile, Study
+from slategym.experiments.study import SELECTION_LUCK, Place, Profile, Study
 
 READ_COST = 1 / 100  # seconds per session, roughly
 
 
 def watched_in(study: Study, place: Place) -> tuple[Place, ...]:
-    """The world and its first judge with selection people; (): a study does not have them."""
+    """Where what is trained in that place is read on selection people; (): nowhere.
+
+    The world and its first judge, if the study sets people aside. If its people are made up, the
+    world alone: other people than those of the tables, with other luck.
+    """
     chosen = [p for p in study.of_role("selection") if p.trained_in == place.name]
     judges = [p for p in study.of_role("judge") if p.of == place.name]
+    if study.log is None and place.role == "open" and not chosen:
+        before = max(0, place.first_user - WATCHED)
+        return (replace(place, group="selection", luck=SELECTION_LUCK, first_user=before),)
     if not chosen or not judges:
         return ()
     world, judge = chosen[0], judges[0]
@@ -30,6 +37,7 @@ def watches_of(
     study: Study, lessons: Sequence[Unit], first: tuple[Unit, ...], tunings: Tunings
 ) -> Iterator[Unit]:
     """Every training that keeps snapshots, read at them; first seeds before the judge as well."""
+    opponent = next(b.policy for b in study.baselines if b.name == study.roles.opponent)
     for lesson in lessons:
         place = study.place(lesson.spec["place"])
         if place.role == "control" or "snapshots" not in lesson.spec:
@@ -38,11 +46,11 @@ def watches_of(
         where = [where_of(p, WATCHED) for p in (both if 0 in lesson.spec["seeds"] else both[:1])]
         spec = {
             "places": where,
-            "opponent": study.roles.opponent,
+            "opponent": opponent,
             "snapshots": lesson.spec["snapshots"],
         }
         needs = (*first, *ranker_of(tunings_there(tunings, place)), lesson)
-        cost = READ_COST * WATCHED * len(where) * (1 + SNAPSHOTS)
+        cost = READ_COST * WATCHED * len(where) * (1 + SNAPSHOTS * len(lesson.spec["seeds"]))
         yield Unit(f"watch {lesson.label}", "watch@1", spec, needs, cost=cost)
 
 
@@ -57,6 +65,8 @@ def stops_of(
             continue
         home = study.place(lesson.spec["place"])
         judges = [p for p in study.of_role("judge") if p.of == home.name]
+        if not judges:
+            continue
         spec = {
             "places": [where_of(place, users) for place in (home, *judges)],
             "judge": judges[0].name,

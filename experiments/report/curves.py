@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,31 +32,34 @@ POINTS = 40  # points of a curve that is averaged over seeds
 SMOOTH = 5  # of these, a running mean
 FLAT = 2.0  # standard errors above which a curve rises
 TICKS = 3  # intervals along the slates, so that their numbers stay apart in narrow panels
+Look = Mapping[str, Any]  # of a learner's lines: "color" and "linestyle"
 PART = 0.25  # of a training, at its beginning and at its end, that are compared
 
 
 def draw_curves(result: Result, numbers: Numbers, folder: Path) -> Picture:
     """Gains before selection people above, return while training below, a column per place."""
     study, curves = result.study, result.curves
-    places = [p for p in study.main if (curves["trained_in"] == p.name).any()]
+    drawn = curves[curves["return_mean"].notna()]
+    places = [p for p in study.main if (drawn["trained_in"] == p.name).any()]
     agents = [x.name for x in study.learners if (curves["policy"] == x.name).any()]
     gained = [p for p in places if _watched(result, p) is not None]
-    colours = {name: AGENT_COLOURS[n % len(AGENT_COLOURS)] for n, name in enumerate(agents)}
+    looks = _looks(agents)
     rows = 2 if gained else 1
     figure, panels = panels_of(rows, len(places), 0.7 + 2.7 * rows)
     for n, place in enumerate(places):
-        _training(panels[n - len(places)], result, numbers, place, colours)
+        _training(panels[n - len(places)], result, numbers, place, looks)
         if gained:  # packed to the left: of a control nothing is read before selection people
             panels[n].set_visible(n < len(gained))
     for panel, place in zip(panels, gained, strict=False):
-        _gains(panel, result, numbers, place, colours)
-    handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
+        _gains(panel, result, numbers, place, looks)
+    handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     above = (
         f"Above: expected return minus {study.roles.say(study.roles.opponent)} before selection "
-        "people, who are not trained on, at points of training: mean over the seeds that were "
+        f"people, {_who(result)}, at points of training: mean over the seeds that were "
         "read, with the lowest and the highest as a band (bars: standard errors over people, where "
-        "one seed was); diamonds at the right: what is served in the end, all seeds, on evaluation "
+        "one seed was); diamonds at the right: what is served in the end (in each of its ways to "
+        "serve), all seeds, on evaluation "
         f"people, with 95 % intervals and each seed as a small bar.{_unrisen(result, gained)} "
         "Below: return"
         if gained
@@ -74,6 +78,22 @@ def draw_curves(result: Result, numbers: Numbers, folder: Path) -> Picture:
         f"learn, on evaluation people; an arrow points at those outside the axis.{rest}",
         f"Line plots of gains and of training return against slates for {', '.join(agents)}.{rest}",
     )
+
+
+def _looks(agents: Sequence[str]) -> dict[str, Look]:
+    """A colour for each learner; past the last colour dotted lines."""
+    number, dashes = len(AGENT_COLOURS), ("-", ":")
+    return {
+        name: {"color": AGENT_COLOURS[n % number], "linestyle": dashes[n // number % 2]}
+        for n, name in enumerate(agents)
+    }
+
+
+def _who(result: Result) -> str:
+    """Who selection people are."""
+    if result.study.log is not None:
+        return "who are not trained on"
+    return "who are in no other figure or table"
 
 
 def flat_curves(curves: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -134,7 +154,7 @@ def _watched(result: Result, place: Place) -> pd.DataFrame | None:
 
 
 def _gains(
-    panel: Axes, result: Result, numbers: Numbers, place: Place, colours: dict[str, str]
+    panel: Axes, result: Result, numbers: Numbers, place: Place, looks: Mapping[str, Look]
 ) -> None:
     """What is gained over the opponent before selection people, and what is served in the end."""
     study = result.study
@@ -142,38 +162,42 @@ def _gains(
     assert mine is not None
     panel.axhline(0, color=INK, linewidth=1)
     for policy, lines in mine.groupby("policy", sort=False):
-        colour, by_seed = colours.get(str(policy), INK), lines.groupby("steps")["gain"]
+        look, by_seed = looks.get(str(policy), {"color": INK}), lines.groupby("steps")["gain"]
         point = lines.sort_values("steps") if by_seed.size().max() == 1 else None
         mean = by_seed.mean()
         panel.errorbar(
             mean.index,
             mean,
             yerr=None if point is None else point["error"],
-            color=colour,
+            **look,
             marker="o",
             markersize=3.5,
             linewidth=1.3,
             elinewidth=0.7,
         )
         if point is None:
-            panel.fill_between(
-                mean.index, by_seed.min(), by_seed.max(), color=colour, alpha=0.15, linewidth=0
-            )
+            low, high, colour = by_seed.min(), by_seed.max(), look["color"]
+            panel.fill_between(mean.index, low, high, color=colour, alpha=0.15, linewidth=0)
     end, wide = float(mine["steps"].max()), float(mine["steps"].max()) * 0.05
-    for n, (policy, colour) in enumerate(colours.items()):
-        served = numbers.find(policy, study.roles.opponent, place.name)
-        if served is not None:
-            x, seeds = end + wide * (1.5 + n), list(served.by_seed.values())
-            panel.plot([x] * 2, [served.estimate.low, served.estimate.high], color=colour)
+    served = [
+        (looks[learner.name]["color"], numbers.find(policy, study.roles.opponent, place.name))
+        for learner in study.learners
+        if learner.name in looks and learner.takes_part_in(place)
+        for policy in learner.served
+    ]
+    for n, (colour, found) in enumerate(served):
+        if found is not None:
+            x, seeds = end + wide * (1.5 + n), list(found.by_seed.values())
+            panel.plot([x] * 2, [found.estimate.low, found.estimate.high], color=colour)
             panel.plot([x] * len(seeds), seeds, "_", color=colour, markersize=6)
-            panel.plot(x, served.estimate.value, "D", color=colour, markersize=4.5)
+            panel.plot(x, found.estimate.value, "D", color=colour, markersize=4.5)
     panel.axvline(end + 0.75 * wide, color=GRID, linewidth=1)
     _labelled(panel, place)
     panel.set_ylabel(f"minus {study.roles.opponent}\n({study.unit})", fontsize=8)
 
 
 def _training(
-    panel: Axes, result: Result, numbers: Numbers, place: Place, colours: dict[str, str]
+    panel: Axes, result: Result, numbers: Numbers, place: Place, looks: Mapping[str, Look]
 ) -> None:
     """Return while training: mean over seeds and a band from the lowest to the highest."""
     study, curves = result.study, result.curves
@@ -188,11 +212,12 @@ def _training(
         value_ST = np.stack(
             [_smooth(np.interp(step_T, line["steps"], line["return_mean"])) for line in every]
         )
-        colour = colours.get(str(policy), INK)
+        look = looks.get(str(policy), {"color": INK})
         mark = "" if step_T[0] < step_T[-1] else "o"  # of one point
-        panel.plot(step_T, value_ST.mean(0), color=colour, marker=mark, markersize=4, linewidth=1.4)
+        panel.plot(step_T, value_ST.mean(0), **look, marker=mark, markersize=4, linewidth=1.4)
         if len(every) > 1:
             low_T, high_T = value_ST.min(0), value_ST.max(0)
+            colour = look["color"]
             panel.fill_between(step_T, low_T, high_T, color=colour, alpha=0.15, linewidth=0)
         seen += [float(value_ST.min()), float(value_ST.max())]
     levels = [
@@ -225,6 +250,7 @@ def fit_axis(panel: Axes, seen: Sequence[float], levels: Sequence[tuple[str, flo
     low, high = min([low, *inside]), max([high, *inside])
     margin = 0.12 * max(high - low, least)
     panel.set_ylim(low - margin, high + margin)
+    beyond = {True: 0, False: 0}  # arrows up and down so far
     for name, value in levels:
         if low <= value <= high:
             panel.axhline(value, color="#666666", linestyle="--", linewidth=1)
@@ -234,9 +260,10 @@ def fit_axis(panel: Axes, seen: Sequence[float], levels: Sequence[tuple[str, flo
             )
             continue
         up = value > high
+        apart, beyond[up] = 0.07 * beyond[up], beyond[up] + 1
         panel.annotate(
             f" {'↑' if up else '↓'} {name} {value:.1f}",
-            (0.0, 0.99 if up else 0.01),
+            (0.0, 0.99 - apart if up else 0.01 + apart),
             xycoords="axes fraction",
             fontsize=7,
             va="top" if up else "bottom",

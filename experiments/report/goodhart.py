@@ -34,10 +34,11 @@ WATCHED, STOPPED = "watched.parquet", "stopped.parquet"
 
 def warnings(result: Result) -> Iterator[str]:
     """Every learner that ends clearly ahead of the opponent in its world, and behind elsewhere."""
-    if result.watched.empty:
+    watched = _before_judges(result)
+    if watched.empty:
         return
     study, opponent = result.study, result.study.roles.say(result.study.roles.opponent)
-    for (policy, home), mine in _first_seed(result).groupby(["policy", "trained_in"], sort=False):
+    for (policy, home), mine in watched.groupby(["policy", "trained_in"], sort=False):
         last = mine[mine["steps"] == mine["steps"].max()].set_index("where")
         judges = [name for name in last.index if name != home]
         if home not in last.index or not judges:
@@ -53,10 +54,12 @@ def warnings(result: Result) -> Iterator[str]:
             )
 
 
-def _first_seed(result: Result) -> pd.DataFrame:
-    """What was read of the trainings that were read before the judge as well."""
+def _before_judges(result: Result) -> pd.DataFrame:
+    """What was read of the trainings that were read before a judge as well, of the first seed."""
     watched = result.watched
-    return watched if watched.empty else watched[watched["seed"] == watched["seed"].min()]
+    if watched.empty or (watched["where"] == watched["trained_in"]).all():
+        return watched[:0]
+    return watched[watched["seed"] == watched["seed"].min()]
 
 
 def _signed(row: pd.Series) -> str:
@@ -75,7 +78,7 @@ def with_warnings(result: Result, numbers: Numbers) -> Numbers:
 
 def draw_goodhart(result: Result, folder: Path) -> Picture | None:
     """Gains over the opponent by slates of training, in the world and before the judge."""
-    watched, study = _first_seed(result), result.study
+    watched, study = _before_judges(result), result.study
     if watched.empty:
         return None
     homes, names = (list(dict.fromkeys(watched[c])) for c in ("trained_in", "policy"))
@@ -126,10 +129,11 @@ def draw_goodhart(result: Result, folder: Path) -> Picture | None:
 
 def goodhart_section(result: Result, ledger: Ledger) -> list[Html | None]:
     """World minus judge at the end of every training, and warnings."""
-    if result.watched.empty:
+    watched = _before_judges(result)
+    if watched.empty:
         return []
     body = []
-    for (policy, home, steps), mine in _first_seed(result).groupby(
+    for (policy, home, steps), mine in watched.groupby(
         ["policy", "trained_in", "steps"], sort=False
     ):
         gains = {str(row["where"]): row for _, row in mine.iterrows()}

@@ -18,6 +18,7 @@ from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.envs.names import UsageError
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.numbers import compute_numbers
@@ -131,13 +132,37 @@ def test_a_second_call_computes_nothing_and_says_the_same(
     ran: Ran,
 ) -> None:
     assert "2 computed, 0 reused" in ran.first.getvalue()  # what the places are
-    assert "21 computed, 2 reused" in ran.first.getvalue()
-    assert ran.second.getvalue() == "nothing to compute: all 23 results are there\n"
+    assert "25 computed, 2 reused" in ran.first.getvalue()
+    assert ran.second.getvalue() == "nothing to compute: all 27 results are there\n"
     text = ran.screen.getvalue()
     half = len(text) // 2
     assert text[:half] == text[half:]
     for word in ("Bored", "twin", "counting", "capped*", "(greedy oracle)", "139.2"):
         assert word in text
+
+
+def test_whatever_learns_is_read_on_people_of_no_table_while_it_learns(ran: Ran) -> None:
+    plan = plan_of(TINY, Request())
+    watched = plan.watched(open_store(ran.out))
+    lines = watched.groupby(["policy", "seed"])["steps"].apply(list)
+    assert list(lines.index) == [(x, seed) for x in ("again", "counting") for seed in (0, 1)]
+    assert all(len(steps) == 4 and steps[-1] == SHORT.num_steps for steps in lines)
+    assert set(watched["trained_in"]) == set(watched["where"]) == {"Bored"}  # not the control
+    (asked,) = {(p["first_user"], p["num_users"], p["luck"]) for u in plan.watches
+                for p in u.spec["places"]}  # fmt: skip
+    assert asked[0] + asked[1] <= FIRST_USER and asked[2] != LUCK
+    html = ran.report.read_text()
+    assert "before selection people, who are in no other figure or table" in html
+    assert "before the judge" not in html  # there is none
+
+
+def test_seeds_trained_side_by_side_are_read_each(tmp_path: Path) -> None:
+    both = replace(TINY.learners[0], together=True)
+    plan = plan_of(replace(TINY, learners=(both,)), Request())
+    run_units(plan.watches, open_store(tmp_path), console=Console(quiet=True))
+    watched = plan.watched(open_store(tmp_path))
+    last = watched[watched["steps"] == SHORT.num_steps].set_index("seed")["gain"]
+    assert len(watched) == 8 and list(last.index) == [0, 1] and last[0] != last[1]
 
 
 def test_numbers_are_those_of_the_rows(ran: Ran) -> None:
