@@ -178,21 +178,22 @@ def _gains(
         if point is None:
             low, high, colour = by_seed.min(), by_seed.max(), look["color"]
             panel.fill_between(mean.index, low, high, color=colour, alpha=0.15, linewidth=0)
-    end, wide = float(mine["steps"].max()), float(mine["steps"].max()) * 0.05
     served = [
-        (looks[learner.name]["color"], numbers.find(policy, study.roles.opponent, place.name))
+        (looks[learner.name]["color"], found)
         for learner in study.learners
         if learner.name in looks and learner.takes_part_in(place)
         for policy in learner.served
+        if (found := numbers.find(policy, study.roles.opponent, place.name)) is not None
     ]
+    end = float(mine["steps"].max())
+    wide = end * min(0.05, 0.4 / max(1, len(served)))
     for n, (colour, found) in enumerate(served):
-        if found is not None:
-            x, seeds = end + wide * (1.5 + n), list(found.by_seed.values())
-            panel.plot([x] * 2, [found.estimate.low, found.estimate.high], color=colour)
-            panel.plot([x] * len(seeds), seeds, "_", color=colour, markersize=6)
-            panel.plot(x, found.estimate.value, "D", color=colour, markersize=4.5)
+        x, seeds = end + wide * (1.5 + n), list(found.by_seed.values())
+        panel.plot([x] * 2, [found.estimate.low, found.estimate.high], color=colour)
+        panel.plot([x] * len(seeds), seeds, "_", color=colour, markersize=6)
+        panel.plot(x, found.estimate.value, "D", color=colour, markersize=4.5)
     panel.axvline(end + 0.75 * wide, color=GRID, linewidth=1)
-    _labelled(panel, place)
+    _labelled(panel, place, end)
     panel.set_ylabel(f"minus {study.roles.opponent}\n({study.unit})", fontsize=8)
 
 
@@ -271,9 +272,10 @@ def fit_axis(panel: Axes, seen: Sequence[float], levels: Sequence[tuple[str, flo
         )
 
 
-def _labelled(panel: Axes, place: Place) -> None:
+def _labelled(panel: Axes, place: Place, end: float = np.inf) -> None:
+    """Title and axis of slates, which has numbers up to the end of training."""
     panel.set_title(wrapped(place.heading, TITLE_WIDTH + 3))
     panel.set_xlabel("slates shown in training", fontsize=8)
     panel.xaxis.set_major_locator(MaxNLocator(TICKS))
-    panel.xaxis.set_major_formatter(FuncFormatter(thousands))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, at: thousands(x, at) * (x <= end)))
     panel.tick_params(labelsize=8)
