@@ -52,6 +52,7 @@ LARGEST_HOME = 4 * 2**30  # bytes that still travel to every node
 TRIES = 2  # of a unit whose process or node is lost
 LOG = "tensorboard"  # a setting that names a folder of this machine
 NODE_ANSWERS = 60.0  # seconds; a process has to be started there
+LISTENER_ANSWERS = 2.0  # seconds; then nothing new is shown, and the units go on
 SCRATCH = "slategym-ray"  # what nodes' folders are called, in their folder of temporary files
 
 
@@ -99,7 +100,7 @@ class _Run:
     under_way: dict[Any, tuple[Unit, int]] = field(default_factory=dict)  # by reference: tries
 
     def __post_init__(self) -> None:
-        self.listener = self.ray.remote(num_cpus=0)(Listener).remote()
+        self.told = Told(self.ray)
         gpus = 1 if str(self.errand.settings.get("device", "cpu")).startswith("cuda") else 0
         self.task = self.ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(serve)
         seen = self._on_every_node(_sees, self.errand.token)
@@ -115,7 +116,7 @@ class _Run:
                 self.view.start(unit)
                 self._send(unit, 1)
             done, _ = self.ray.wait(list(self.under_way), timeout=REPORT_EVERY)
-            told = self.ray.get(self.listener.take.remote())
+            told = self.told.take()
             for unit, _ in self.under_way.values():
                 if unit.id in told:
                     self.view.progress(unit, *told[unit.id])
@@ -129,7 +130,7 @@ class _Run:
                 self.parcels[each.id] = self.ray.put((unit_parcel(self.store, each), ()))
         errand = replace(self.errand, sent=pickle.dumps(unit))
         parcels = [self.parcels[each.id] for each in needed]
-        reference = self.task.remote(errand, self.listener, self.home, *parcels)
+        reference = self.task.remote(errand, self.told.listener, self.home, *parcels)
         self.under_way[reference] = (unit, tries)
 
     def _receive(self, reference: Any) -> None:
@@ -171,6 +172,38 @@ class _Run:
         there = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
         asked = [task.options(scheduling_strategy=at).remote(said) for at in there]
         return list(self.ray.get(asked, timeout=NODE_ANSWERS))
+
+
+class Told:
+    """What units tell of how far they are.
+
+    A listener that is lost with its node begins anew on another, under the same handle: what it had
+    been told and nobody has taken is not shown, and nothing else is lost.
+    """
+
+    def __init__(self, ray: Any) -> None:
+        self.ray = ray
+        self.listener = ray.remote(num_cpus=0, max_restarts=-1)(Listener).remote()
+
+    def take(self) -> dict[str, tuple[float, float, str]]:
+        """By unit, all since the last time; nothing while there is no listener."""
+        lost = (self.ray.exceptions.RayActorError, self.ray.exceptions.GetTimeoutError)
+        try:
+            found = self.ray.get(self.listener.take.remote(), timeout=LISTENER_ANSWERS)
+        except lost:
+            return {}
+        return dict(found)
+
+
+def teller(listener: Any, id: str) -> Callable[[tuple[float, float, str]], None]:
+    """Tells a listener of a unit; to one that is lost nothing is told, and the unit goes on."""
+    from ray.exceptions import RayError
+
+    def tell(told: tuple[float, float, str]) -> None:
+        with suppress(RayError):
+            listener.tell.remote(id, told)
+
+    return tell
 
 
 class Listener:
@@ -221,7 +254,7 @@ def serve(
     for made, _ in parcels:
         unpack(made, store.folder)
     before: set[str] = set() if shared else set(names_in(home()))
-    reporter = Reporter(lambda told: listener.tell.remote(unit.id, told))
+    reporter = Reporter(teller(listener, unit.id))
     with one_torch_thread():
         ended = attempt(errand.sent, store, errand.settings, reporter)
     if ended.kind != "done":

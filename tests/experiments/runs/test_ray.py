@@ -7,13 +7,15 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 from toy_units import toy
 
 from slategym.envs.names import UsageError
 from slategym.experiments.runs.backends.parcels import home_parcel, names_in, unit_parcel, unpack
-from slategym.experiments.runs.backends.ray import check_answers
+from slategym.experiments.runs.backends.ray import Told, check_answers, teller
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.models.checksums import Damaged
@@ -101,6 +103,82 @@ def run(program: str, folder: Path, *more: str) -> str:
     )
     assert ended.returncode == 0, ended.stderr[-4000:]
     return ended.stdout + ended.stderr
+
+
+class RayError(Exception):
+    """Of a cluster."""
+
+
+class RayActorError(RayError):
+    """An actor is lost."""
+
+
+class GetTimeoutError(RayError):
+    """No answer."""
+
+
+class Cluster:
+    """The little of Ray that a listener needs; an actor that is lost begins anew only if asked."""
+
+    exceptions = SimpleNamespace(RayActorError=RayActorError, GetTimeoutError=GetTimeoutError)
+
+    def __init__(self) -> None:
+        self.actor: Any = None
+        self.kind: Any = None
+        self.failing: list[Exception] = []  # what the next call meets
+        self.restarts = 0
+
+    def remote(self, num_cpus: int, max_restarts: int = 0) -> Any:
+        """As Ray's."""
+        self.restarts = max_restarts
+
+        def made(kind: Any) -> Any:
+            self.kind, self.actor = kind, kind()
+            names = [name for name in ("take", "tell") if hasattr(kind, name)]
+            calls = {name: SimpleNamespace(remote=self._call(name)) for name in names}
+            return SimpleNamespace(remote=lambda: SimpleNamespace(**calls))
+
+        return made
+
+    def _call(self, name: str) -> Any:
+        return lambda *given: self.get(lambda: getattr(self.actor, name)(*given), now=name)
+
+    def get(self, asked: Any, timeout: float | None = None, now: str = "tell") -> Any:
+        """What was asked for; a `take` is answered when it is got, a `tell` at once."""
+        if now == "take":
+            return asked
+        if self.failing:
+            error = self.failing.pop()
+            if isinstance(error, RayActorError):
+                if self.restarts != -1:
+                    self.failing = [error]
+                self.actor = self.kind()
+            raise error
+        return asked()
+
+
+def test_a_listener_lost_with_its_node_loses_what_it_was_told_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = ModuleType("ray.exceptions")
+    module.RayError = RayError  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))
+    monkeypatch.setitem(sys.modules, "ray.exceptions", module)
+    cluster = Cluster()
+    told = Told(cluster)
+    tell = teller(told.listener, "a")
+    tell((1.0, 2.0, "one"))
+    assert told.take() == {"a": (1.0, 2.0, "one")}
+    tell((2.0, 2.0, "two"))
+    cluster.failing = [RayActorError("its node is gone")]
+    assert told.take() == {}  # what it was told is lost
+    tell((2.0, 2.0, "again"))  # by a unit that began before
+    assert told.take() == {"a": (2.0, 2.0, "again")}
+    cluster.failing = [RayActorError("it is gone once more")]
+    tell((2.0, 2.0, "three"))  # the unit goes on
+    assert told.take() == {}
+    cluster.failing = [GetTimeoutError("no answer")]
+    assert told.take() == {}
 
 
 def test_a_parcel_holds_all_of_a_unit(tmp_path: Path) -> None:
