@@ -32,6 +32,11 @@ def test_uniform_is_uniform():
         assert x.min() >= 0.0 and x.max() < 1.0
 
 
+def test_a_stream_of_another_kind_of_numbers_has_as_many_draws():
+    for kind in (torch.int32, torch.int64):
+        assert Luck(streams(8).stream.to(kind)).uniform(A, 3).shape == (8, 3)
+
+
 def test_low_bits_are_uniform():
     bit = (streams(100_000).uniform(A, 4) * 2**24).long() & 1
     assert abs(bit.float().mean() - 0.5) < 0.005

@@ -110,6 +110,41 @@ def test_rules_are_credited_with_what_is_earned_while_they_are_held(
         assert 0.3 * each * slate < float(earned_P.mean()) < 3.0 * each * slate
 
 
+def test_perturbed_rules_take_turns_as_soon_as_a_hold_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    where = replace(learned_world(shown_size=6), chosen=CHOSEN)
+    agent = AdaptiveTrace(where, replace(TINY, gamma=0.5, num_users=4))  # a hold is two slates
+    agent.begin(where)
+    numbers_PD = agent.numbers_D.repeat(4, 1)
+    numbers_PD[:, -1] = torch.arange(4.0) / 1_000  # tells them apart
+    scores, met = AdaptiveRule.scores, list[list[int]]()
+
+    def seen(rule: AdaptiveRule, numbers_BD: Tensor, *others: object) -> Tensor:
+        met.append((numbers_BD[:, -1] * 1_000).round().int().tolist())
+        return scores(rule, numbers_BD, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(AdaptiveRule, "scores", seen)
+    agent._play(numbers_PD)
+    assert met[:4] == [[0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 3, 0], [1, 2, 3, 0]]
+
+
+def test_the_search_moves_towards_what_earns(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = AdaptiveTrace(world(), TINY)
+
+    def first_number_earns(
+        agent: AdaptiveTrace, numbers_PD: Tensor
+    ) -> tuple[Tensor, int, dict[str, float]]:
+        return numbers_PD[:, 0].clone(), 8, {"return": 0.0, "slates": 1.0}
+
+    monkeypatch.setattr(AdaptiveTrace, "_play", first_number_earns)
+    begun = float(agent.numbers_D[0])
+    for _ in range(3):
+        agent._generation()
+        assert float(agent.numbers_D[0]) > begun
+        begun = float(agent.numbers_D[0])
+
+
 def test_no_rule_is_sought_with_luck_that_somebody_is_read_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

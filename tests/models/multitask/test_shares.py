@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,14 @@ from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.predict import Predictions, predict
 from slategym.models.multitask.requests import Known
 from slategym.models.multitask.sequences import Sequences
-from slategym.models.multitask.shares import HeldOut, Shares, find_shares, serve_shares
+from slategym.models.multitask.shares import (
+    ADDED,
+    HeldOut,
+    Shares,
+    _better,
+    find_shares,
+    serve_shares,
+)
 from slategym.models.multitask.train import read_about, train_multitask
 from slategym.models.multitask.training_settings import TrainingSettings
 
@@ -82,6 +90,22 @@ def test_what_serves_people_held_out_stays_whole(model: MultiTaskBert) -> None:
     for head, shares in again.items():
         parts = shares[:-1] if head == "click" else shares
         assert parts == pytest.approx([1.0] * len(parts), abs=0.25), head
+
+
+@pytest.mark.parametrize(("halves", "share"), [((0.3, 0.5), 0.4), ((0.3, 0.9), None)])
+def test_shares_found_on_one_half_must_serve_the_other(
+    halves: tuple[float, float], share: float | None
+) -> None:
+    def loss(reads: Sequence[float], share_W: torch.Tensor) -> torch.Tensor:
+        """Of each read the share that serves it best is that number."""
+        return (share_W - torch.tensor(reads)).square().mean()
+
+    first, second = halves
+    with torch.no_grad():
+        found = _better(loss, ([first], [second]), torch.tensor([0.75]), [ADDED])
+    assert (found is None) == (share is None)
+    if found is not None:
+        assert float(found) == pytest.approx(share, abs=0.01)
 
 
 def test_no_more_is_served_than_was_learned(model: MultiTaskBert) -> None:

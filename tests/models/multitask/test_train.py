@@ -7,7 +7,9 @@ import torch
 from filelock import BaseFileLock
 
 from slategym.models import metrics
-from slategym.models.multitask import training_settings
+from slategym.models.closed_form.fades import reach
+from slategym.models.multitask import fit, training_settings
+from slategym.models.multitask import requests as asked
 from slategym.models.multitask.losses import batch_targets, task_losses
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.predict import mean_losses, predict
@@ -155,6 +157,33 @@ def test_refit_trains_on_both_for_the_best_number_of_epochs(train, tmp_path):
         MultiTaskBert.from_pretrained(tmp_path),
         MultiTaskBert.from_pretrained(tmp_path / "selection"),
     )
+
+
+def test_a_refitted_model_serves_the_shares_that_held_out_people_gave(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "find_shares", lambda *of: {"rating": (0.0, 0.0)})
+    model = train(tmp_path, replace(FAST, epochs=1), refit=True)
+    like, rating = model.wide.last.weight
+    assert (rating == 0.0).all() and (like != 0.0).any()
+    assert model.wide.gate_V[1] == 0.0
+
+
+def test_sums_hold_all_clicks_that_still_count_before_a_window(
+    train, tiny_settings, tmp_path, monkeypatch
+):
+    met = []
+
+    def seen(known, *others):
+        met.append(known)
+        return sums_before(known, *others)
+
+    sums_before = asked.sums_before
+    monkeypatch.setattr(asked, "sums_before", seen)
+    train(tmp_path, replace(FAST, epochs=1))
+    trained = [known for known in met if known.fold_U is not None]  # not those who are held out
+    assert trained
+    window = tiny_settings.max_history
+    for known in trained:
+        assert known.earlier >= max(window, reach(known.tables.fade_T)) > window
 
 
 def test_the_card_says_what_it_is(train, tmp_path):
