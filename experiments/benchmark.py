@@ -21,6 +21,7 @@ from slategym.experiments.report.terminal import print_report
 from slategym.experiments.report.words import fewer_seeds
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import Store, open_store, write_json
+from slategym.experiments.statistics.words import per_cent
 from slategym.experiments.study import Request, Study
 from slategym.models.console import plain_console
 from slategym.models.hashes import as_json
@@ -142,10 +143,10 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
     )
 
 
-def _signals(plan: Plan, store: Store) -> tuple[tuple[str, str], ...]:
-    """Name and kind of each signal of the first place."""
+def _signals(plan: Plan, store: Store) -> tuple[tuple[str, str, str], ...]:
+    """Name, kind and unit of each signal of the first place."""
     told = store.read(plan.descriptions[plan.study.main[0].name])["signals"]
-    return tuple((signal["name"], signal["kind"]) for signal in told)
+    return tuple((signal["name"], signal["kind"], signal["unit"]) for signal in told)
 
 
 def _accuracy(plan: Plan, store: Store) -> dict[str, Any]:
@@ -184,7 +185,11 @@ def _labels(plan: Plan, store: Store) -> tuple[tuple[str, str, str], ...]:
 def _settings(plan: Plan, store: Store) -> tuple[tuple[str, str], ...]:
     study, size = plan.study, plan.size
     first = store.read(plan.descriptions[study.main[0].name])
-    paid = [f"{s['weight']:g} per {s['name']}" for s in first["signals"] if s["weight"]]
+    paid = [
+        f"{s['weight']:g} per {s['name']}" + (f" ({s['unit']})" if s["kind"] != "binary" else "")
+        for s in first["signals"]
+        if s["weight"]
+    ]
     words, found = study.words, list(study.settings)
     if plan.preparation:
         people = store.read(plan.preparation["log"])["people"]
@@ -200,7 +205,7 @@ def _settings(plan: Plan, store: Store) -> tuple[tuple[str, str], ...]:
     found += [
         ("read", f"{size.users} {words.sessions}, the same and with the same luck for all"),
         ("training seeds", f"{size.seeds} a learner and place, {fewer_seeds(study, size)}"),
-        ("training", f"{size.training:.0%} of each learner's slates"),
+        ("training", f"{per_cent(size.training)} of each learner's slates"),
         (
             "slates",
             f"{first['slate_size']} of {first['items']:,} {words.items}, up to "

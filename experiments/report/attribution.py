@@ -141,7 +141,10 @@ def attribution_section(result: Result, numbers: Numbers, ledger: Ledger) -> lis
         for a in found
         for step in a.steps
     ]
-    missing = dict.fromkeys(name for a in found for name in a.missing)
+    known = {standing.policy for standing in numbers.ladder}
+    missing = dict.fromkeys(
+        name for a in found for name in a.missing if study.log is not None or name in known
+    )
     chosen = dict.fromkeys(a.chosen_on for a in found if a.chosen_on)
     notes = [
         "Steps follow each other, so that they add up to what the learner earns above the first "

@@ -11,7 +11,13 @@ from slategym.experiments.report.words import p_text
 from slategym.experiments.statistics.control import MARGIN, MARGIN_SHARE, SAYS, Controlled
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers
-from slategym.experiments.statistics.words import TRANSFER, parts, signed_number, transferred
+from slategym.experiments.statistics.words import (
+    TRANSFER,
+    parts,
+    per_cent,
+    signed_number,
+    transferred,
+)
 from slategym.experiments.study import Study
 
 
@@ -66,8 +72,8 @@ def control_section(result: Result, numbers: Numbers, ledger: Ledger) -> list[Ht
         f"worth nothing.{_whose(result)} An agent trained there may not be ahead, by clearly more "
         "than a margin, of what learned from as many slates without looking ahead (where nothing "
         f"did, of {roles.say(roles.opponent)}){truth}; if it is, it exploits something it should "
-        f"not. The margin is {MARGIN:g}, or {MARGIN_SHARE:.0%} of what the other earns if that is "
-        "more."
+        f"not. The margin is {MARGIN:g}, or {per_cent(MARGIN_SHARE)} of what the other earns, "
+        "whichever is more."
     )
     head = ["agent", "minus", "where", "difference", "by training seed"]
     lines: list[Html | None] = [

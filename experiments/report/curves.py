@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,26 +57,24 @@ def draw_curves(result: Result, numbers: Numbers, folder: Path) -> Picture:
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     above = (
         f"Above: expected return minus {study.roles.say(study.roles.opponent)} before selection "
-        f"people, {_who(result)}, at points of training: mean over the seeds that were "
-        "read, with the lowest and the highest as a band (bars: standard errors over people, where "
-        "one seed was); diamonds at the right: what is served in the end (in each of its ways to "
-        "serve), all seeds, on evaluation "
-        f"people, with 95 % intervals and each seed as a small bar.{_unrisen(result, gained)} "
+        f"people, {_who(result)}, at points of training: mean over seeds, band from the lowest to "
+        "the highest (of one seed: bars, standard errors over people); diamonds at the right: what "
+        "is served in the end, all seeds, on evaluation people, with 95 % intervals and a small "
+        f"bar for each seed.{_unrisen(result, gained)} "
         "Below: return"
         if gained
         else "Return"
     )
-    flat = list(flat_curves(curves))
-    named = [f"{agent} in {study.place(where).heading}" for agent, where in flat]
-    rest = f" No rise is shown by {listed(named)}." if named else " All of these rise."
+    flat = _by_place(result, flat_curves(curves))
+    rest = f" No rise is shown by {flat}." if flat else " All of these rise."
     return save_picture(
         figure,
         folder,
         f"{study.name}-curves",
         "Learning curves",
-        f"{above} of sessions during training, exploration included, mean over seeds with the "
-        "lowest and the highest as a band; people of the training. Dashed: policies that do not "
-        f"learn, on evaluation people; an arrow points at those outside the axis.{rest}",
+        f"{above} of sessions during training, exploration included, mean and band over seeds. "
+        "Dashed: policies that do not learn, on evaluation people; an arrow points at those "
+        f"outside the axis.{rest}",
         f"Line plots of gains and of training return against slates for {', '.join(agents)}.{rest}",
     )
 
@@ -122,7 +121,7 @@ def _unrisen(result: Result, places: Sequence[Place]) -> str:
     The last point minus the first, mean over seeds; its error is that of the seeds, or of the
     people where one seed was read.
     """
-    named = []
+    named = list[tuple[str, str]]()
     for place in places:
         mine = _watched(result, place)
         assert mine is not None
@@ -134,10 +133,19 @@ def _unrisen(result: Result, places: Sequence[Place]) -> str:
             if len(every) > 1:
                 error = float(np.std(rise_S, ddof=1)) / len(every) ** 0.5
             if rise_S.mean() <= max(0.0, FLAT * error):
-                named.append(f"{policy} in {place.heading}")
+                named.append((str(policy), place.name))
     if not named:
         return " All of these end clearly above their first point."
-    return f" Not clearly above their first point at the end: {listed(named)}."
+    return f" Not clearly above their first point at the end: {_by_place(result, named)}."
+
+
+def _by_place(result: Result, named: Iterable[tuple[str, str]]) -> str:
+    """Learners, place by place."""
+    found: dict[str, list[str]] = {}
+    for agent, place in named:
+        found.setdefault(place, []).append(agent)
+    parts = [f"{listed(names)} in {result.study.place(p).heading}" for p, names in found.items()]
+    return "; ".join(parts)
 
 
 def _error(value_T: np.ndarray) -> float:
@@ -272,10 +280,15 @@ def fit_axis(panel: Axes, seen: Sequence[float], levels: Sequence[tuple[str, flo
         )
 
 
+def _until(end: float, value: float, position: int) -> str:
+    """A tick's label; "" past the end of training."""
+    return thousands(value, position) if value <= end else ""
+
+
 def _labelled(panel: Axes, place: Place, end: float = np.inf) -> None:
     """Title and axis of slates, which has numbers up to the end of training."""
     panel.set_title(wrapped(place.heading, TITLE_WIDTH + 3))
     panel.set_xlabel("slates shown in training", fontsize=8)
     panel.xaxis.set_major_locator(MaxNLocator(TICKS))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, at: thousands(x, at) * (x <= end)))
+    panel.xaxis.set_major_formatter(FuncFormatter(partial(_until, end)))
     panel.tick_params(labelsize=8)

@@ -173,7 +173,7 @@ def draw_differences(result: Result, numbers: Numbers, folder: Path) -> Picture:
                 panel.plot(seeds, [y - 0.28] * len(seeds), "|", color=colour, markersize=7)
                 draw_interval(panel, d.estimate, y, colour, "o")
         panel.set_title(wrapped(f"minus {baseline}", TITLE_WIDTH))
-        panel.set_xlabel(f"difference\n({study.unit})")
+        panel.set_xlabel(f"difference\n({wrapped(study.unit, 2 * TITLE_WIDTH)})", fontsize=8)
     names = [f"{agent} · {study.place(place).heading.split(' (')[0]}" for agent, place in lines]
     for panel in panels[::MOST_DIFFERENCES]:  # of each row the first
         panel.set_yticks([-y for y in range(len(lines))], names, fontsize=8)

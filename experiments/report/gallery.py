@@ -18,7 +18,7 @@ from slategym.experiments.report.words import capital, known_as
 from slategym.experiments.statistics.differences import metric_of
 from slategym.experiments.statistics.segments import TRAIT
 from slategym.experiments.statistics.slates import MOMENT, OPPONENT, OTHER, RL
-from slategym.experiments.statistics.words import listed, signed_number
+from slategym.experiments.statistics.words import listed, per_cent, signed_number
 from slategym.experiments.study import Place
 
 SLATES = "slates.parquet"
@@ -52,7 +52,7 @@ def _rule(result: Result) -> str:
     """How people and moments were chosen."""
     study = result.study
     opponent = study.roles.say(study.roles.opponent)
-    quantiles = ", ".join(f"{q:.0%}" for q in QUANTILES)
+    quantiles = listed([per_cent(q) for q in QUANTILES])
     why = (
         " Under each title: its place in the ranker's order, what each head adds to its utility "
         "above the mean of all that might be shown (log-odds), and the past click without which "
@@ -130,7 +130,7 @@ def _person(
             f"{_so_far(mine, shown[OPPONENT], step)} Over the whole session RL earns ",
             ledger.number(f"{abs(gain):.2f}", source),
             f" {'less' if gain < 0 else 'more'} than {study.roles.say(study.roles.opponent)} "
-            f"(quantile {float(mine['quantile'].iloc[0]):.0%}).",
+            f"(quantile {per_cent(float(mine['quantile'].iloc[0]))}).",
         ),
         element("div", *columns, class_="slates"),
         class_="person",
@@ -211,11 +211,12 @@ def _slot(row: dict[str, Any], result: Result) -> list[Html]:
 def _feedback(row: dict[str, Any], result: Result) -> str:
     """What was done with a clicked item, in the log's signals."""
     said = ["clicked"]
-    for name, kind in result.signals[1:]:
+    for name, kind, unit in result.signals[1:]:
         value = row.get(name)
         if value is None or pd.isna(value) or (kind == "binary" and not value):
             continue
-        said.append(name if kind == "binary" else f"{name} {value:.3g}")
+        of = "" if name in unit else f" {unit}"
+        said.append(name if kind == "binary" else f"{name} {value:.3g}{of}".rstrip())
     return ", ".join(said)
 
 
@@ -233,4 +234,5 @@ def _left_out(gone: pd.DataFrame, slots: int, opponent: str) -> str:
         return f"Shows what {opponent} shows."
     if len(gone) == slots:
         return f"Shows nothing of what {opponent} shows."
-    return f"Shows no {listed([str(title) for title in gone['title']])}, as {opponent} does."
+    titles = listed([str(title) for title in gone["title"]])
+    return f"Leaves out of what {opponent} shows: {titles}."

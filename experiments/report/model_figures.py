@@ -11,6 +11,7 @@ from slategym.experiments.report.figures import (
     panels_of,
     save_picture,
 )
+from slategym.experiments.statistics.words import per_cent
 from slategym.models.multitask.scores import heading
 from slategym.models.quality.drift import DriftReport
 from slategym.models.quality.labels import ASKED, ONLY, RANDOM, LabelCurve
@@ -65,7 +66,7 @@ def draw_label_curve(curve: LabelCurve, folder: Path) -> Picture:
                 curve.shares, mean, error, color=colour, marker=mark, ms=4, lw=1.5, label=way
             )
         panel.set_xscale("log")
-        panel.set_xticks(curve.shares, [f"{share:.0%}" for share in curve.shares])
+        panel.set_xticks(curve.shares, [per_cent(share) for share in curve.shares])
         panel.minorticks_off()
         panel.set_xlabel("share of the pool's labels")
         panel.set_title(heading(name))

@@ -86,7 +86,7 @@ class Result:
     stopped: pd.DataFrame = field(default_factory=pd.DataFrame)
     # sessions of a few people, a row a slot, `measure/slates`; may be empty
     slates: pd.DataFrame = field(default_factory=pd.DataFrame)
-    signals: tuple[tuple[str, str], ...] = ()  # name and kind of each, click first
+    signals: tuple[tuple[str, str, str], ...] = ()  # name, kind and unit of each, click first
     serving: Mapping[str, Any] = field(default_factory=dict)  # of `measure/latency.serving`
     made: Mapping[str, str] = field(default_factory=dict)  # date, version, commit, machine
     model_metrics: tuple[Mapping[str, Any], ...] = ()  # one a model: "model", numbers, "protocol"

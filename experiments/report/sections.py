@@ -38,7 +38,7 @@ from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers, Standing, one_of
 from slategym.experiments.statistics.verdict import Part as VerdictPart
 from slategym.experiments.statistics.verdict import Verdict
-from slategym.experiments.statistics.words import signed_number
+from slategym.experiments.statistics.words import listed, signed_number
 from slategym.experiments.study import Place, Study
 
 IN_SHORT = ("short", "headroom", "verdict", "attribution", "slates", "segments", "cost")
@@ -211,7 +211,7 @@ def _ladder(
     ]
     head = ["policy", "knows", *(p.heading for p in places), f"{first.name}, interquartile mean"]
     told = [standing.policy for standing in numbers.ladder if standing.kind == "privileged"]
-    upper = f" {' and '.join(told)} are told what no real system knows: upper references."
+    upper = f" {listed(told)} are told what no real system knows: upper references."
     return [
         pictures["ladder"],
         table(

@@ -23,6 +23,10 @@ from slategym.experiments.statistics.segments import LEAST, Segment
 from slategym.experiments.statistics.words import SIDES, listed, share
 
 WORDS = {"activity": "log behind them", "taste": "taste"}
+MEANT = {
+    "activity": "Light and heavy: the lower and the upper half by events behind an arrival.",
+    "taste": "Narrow and broad: by the effective number of topics of what came before.",
+}
 PALE = 0.4  # opacity of what is not clear
 
 
@@ -57,8 +61,7 @@ def segments_section(
             f"with the same luck. {_said(result, found)} The more kinds are read, the more are "
             f"clear by chance: p-values are adjusted by Holm for all {len(found)} lines, and a "
             f"line is called clear by them. Kinds of fewer than {LEAST} people are left out. "
-            "Light and heavy: the lower and the upper half by events behind an arrival; narrow and "
-            "broad: by the effective number of topics of what came before.",
+            f"{_meant(found)}",
         ),
         picture,
         table(f"Paired differences ({study.unit}) by kind of people.", head, body, wide=True),
@@ -79,6 +82,12 @@ def _said(result: Result, found: tuple[Segment, ...]) -> str:
         if where:
             parts.append(f"{words} in {'; in '.join(where)}.")
     return " ".join(parts) or "No kind is clearly ahead or behind."
+
+
+def _meant(found: tuple[Segment, ...]) -> str:
+    """What kinds that come from no column are."""
+    read = {s.trait for s in found}
+    return " ".join(MEANT[trait] for trait in MEANT if trait in read)
 
 
 def _named(segment: Segment) -> str:
@@ -102,6 +111,7 @@ def draw_segments(result: Result, numbers: Numbers, folder: Path) -> Picture | N
             draw_interval(panel, s.estimate, y, colour, marker, alpha=1.0 if s.side else PALE)
         panel.set_title(wrapped(study.place(place).heading, TITLE_WIDTH + 3))
         panel.set_xlabel(f"difference\n({study.unit})", fontsize=8)
+        panel.set_ylim(0.6 - len(lines), 0.6)
     names = [f"{level} · {WORDS.get(trait, trait)}" for trait, level in lines]
     for panel in panels[::3]:
         panel.set_yticks([-y for y in range(len(lines))], names, fontsize=8)

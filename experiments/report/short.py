@@ -200,7 +200,7 @@ def _cost(result: Result, agent: str, ledger: Ledger) -> Html | None:
 
 def _where(serving: Mapping[str, Any]) -> str:
     threads = serving["threads"]
-    return f"{serving['device']}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{serving['device'].upper()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def cost_section(result: Result, ledger: Ledger) -> list[Html | None]:

@@ -86,8 +86,10 @@ class Numbers:
 
     @property
     def speaker(self) -> str | None:
-        """The learner that speaks for RL; of a verdict on several, the first that it names."""
-        return self.verdict.agent or next(iter(self.verdict.agents), None)
+        """The learner that speaks for RL; of a verdict on several, the one that earns most."""
+        earns = {standing.policy: standing.order for standing in self.ladder}
+        several = sorted(self.verdict.agents, key=lambda agent: -earns[agent])
+        return self.verdict.agent or next(iter(several), None)
 
     def of(self, policy: str) -> Standing:
         """One policy."""

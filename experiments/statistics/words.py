@@ -86,9 +86,18 @@ def level_values(found: Mapping[str, float]) -> str:
     return level(found["value"], found["low"], found["high"])
 
 
+def per_cent(value: float, sign: str = "", digits: int = 0) -> str:
+    """A share; "+" signs it.
+
+    >>> per_cent(0.25), per_cent(0.482, "+", 1)
+    ('25 %', '+48.2 %')
+    """
+    return f"{100 * value:{sign}z.{digits}f} %"
+
+
 def share(value: float) -> str:
     """A signed share, per cent."""
-    return f"{value:+z.1%}"
+    return per_cent(value, "+", 1)
 
 
 AS_MUCH = "as much"  # to the tenth of a per cent
@@ -101,7 +110,7 @@ def more_or_less(difference: float, base: float) -> str:
     ('5.0 % less', 'as much', '2.00 more')
     """
     if base > 0:
-        size, unit = f"{abs(difference / base):.1%}".removesuffix("%"), " %"
+        size, unit = f"{abs(100 * difference / base):.1f}", " %"
     else:
         size, unit = f"{abs(difference):.2f}", ""
     if not float(size):

@@ -25,7 +25,7 @@ from slategym.experiments.statistics.differences import Difference, cell, metric
 from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.stats import Estimate, side_of
 from slategym.experiments.statistics.verdict import Verdict, one_part
-from slategym.experiments.statistics.words import signed_number
+from slategym.experiments.statistics.words import per_cent, signed_number
 from slategym.experiments.study import (
     Baseline,
     Learner,
@@ -106,7 +106,7 @@ def _explained(study: Study, numbers: Numbers, rows: pd.DataFrame) -> tuple[str,
     no_click = 1.0 - float(met["clicks"].sum() / met["length"].sum())
     first = (
         "With null value zero, no click keeps its place in the choice probabilities but not its "
-        f"future: under {BEST} {no_click:.0%} of slates end without a click, after which the "
+        f"future: under {BEST} {per_cent(no_click)} of slates end without a click, after which the "
         "session goes on at the cost of half a minute of budget, and as each of these counts as "
         f"worth nothing, the future is multiplied by the chance of a click, about "
         f"{1.0 - no_click:.2f}, at every slate, under which discount good quality, whose reward "

@@ -188,7 +188,7 @@ def with_people(found: Result) -> Result:
         found,
         rows=traits_told(found.rows),
         slates=slate_rows(("supervised", "supervised-capped", "plackett-luce")),
-        signals=(("click", "binary"), ("like", "binary")),
+        signals=(("click", "binary", ""), ("like", "binary", "")),
         serving={
             **{"threads": 1, "device": "cpu"},
             "latency": {"supervised": latency, "plackett-luce": latency, "proto-sac": latency},

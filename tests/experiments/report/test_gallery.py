@@ -74,13 +74,13 @@ def test_the_lead_is_said_in_per_cent_with_what_it_costs(found: Result) -> None:
     lead = numbers.find("plackett-luce", "supervised", "world")
     assert lead is not None
     share = lead.estimate.value / numbers.of("supervised").mean["world"].value
-    assert f"{share:+.1%}" in said and lead.estimate.signed() in said
+    assert f"{100 * share:+.1f} %" in said and lead.estimate.signed() in said
     assert numbers.verdict.tag in said and "4.0 ms" in said and "clearly ahead" in said
     box = short_section(found, numbers, Ledger())[0]
     assert box is not None and box.count("<p>") == 1
     headline = " ".join(text_of([box]).split())
     assert headline.startswith(f"{numbers.verdict.tag} RL on slates (plackett-luce) earns")
-    size = f"{share:.1%}".replace("%", " %")
+    size = f"{100 * share:.1f} %"
     assert f"{size} more than the supervised ranker (clearly ahead) and " in headline
     assert headline.endswith(
         "a slate of it takes 4.0 ms to serve, one of the supervised ranker 4.0 ms ."

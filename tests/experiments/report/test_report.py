@@ -60,7 +60,7 @@ def test_headroom_stands_before_the_verdict_and_begins_it(tmp_path: Path) -> Non
     first = report.numbers.verdict.sentences[0]
     assert first == (
         "There is something to plan for in world: told the truth, looking ahead is worth "
-        "+9.27 [+8.00, +10.00] reward per session over the best slate of the moment (+48.0%), at "
+        "+9.27 [+8.00, +10.00] reward per session over the best slate of the moment (+48.0 %), at "
         "least: looking further still gains."
     )
     html = report.path.read_text()

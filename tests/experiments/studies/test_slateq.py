@@ -166,7 +166,7 @@ def test_numbers_and_the_sentences(numbers: Numbers) -> None:
     assert best.cpu_seconds == {"world": 10.0, "static": 10.0}
     assert numbers.of("random").cpu_seconds == {}
     first, second, distance, control = numbers.verdict.sentences
-    assert "under QL-OT-OS 20% of slates end without a click" in first and "about 0.80" in first
+    assert "under QL-OT-OS 20 % of slates end without a click" in first and "about 0.80" in first
     assert f"from {mean.value:.1f} to" in second and "quality of -0.30" in second
     furthest = numbers.of("QL-OT-TS").mean["world"].value - 169.0  # all TS rows are made up alike
     assert f"top-k slates are off by {furthest:+.1f} to" in distance
