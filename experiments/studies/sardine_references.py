@@ -79,3 +79,11 @@ class MoreButVaried:
         scores = scores_of(logits_BN, penalty_BG, topic_BN, observation.allowed)
         slate_BK, logp_BK = draw(scores, luck.uniform(SLOT, self.world.slate_size))
         return Action(slate_BK.int(), logp_BK.sum(1), logp_BK)
+
+
+def more_but_varied_in_topic_rec(world: World) -> MoreButVaried:
+    """The rule as it serves people of GeMS' worlds best, of four values of `fond`.
+
+    Clicks of 150 people in no table: 99 at 30, 256 at 60, 337 at 90, 378 at 150.
+    """
+    return MoreButVaried(world, fond=150.0)

@@ -16,6 +16,7 @@ from slategym.agents.latent.hac import HacSettings
 from slategym.agents.sb3.proto import topic_rec_settings
 from slategym.experiments.presets import tuned
 from slategym.experiments.study import (
+    Baseline,
     Learner,
     Place,
     Profile,
@@ -46,7 +47,16 @@ STUDY = Study(
         *(Place(name, world, HISTORY) for name, world in WORLDS.items()),
         Place(TWIN, WORLDS[OPEN], {**HISTORY, "static": True}, role="control"),
     ),
-    policies=("random", "myopic", "capped"),
+    policies=(
+        "random",
+        Baseline(
+            "slategym.experiments.studies.sardine_references:more_but_varied_in_topic_rec",
+            "more, but varied",
+            privileged=False,
+        ),
+        "myopic",
+        "capped",
+    ),
     learners=(
         Learner("proto-sac", topic_rec_settings(), cost=2e-3),
         Learner("gems", GEMS, cost=2e-3),
@@ -88,6 +98,9 @@ STUDY = Study(
     notes=(
         "myopic is the paper's short-term oracle; capped shows at most two of its items of a "
         "topic, so that nobody is ever bored of much.",
+        "more, but varied is a rule of two numbers that learns nothing: items along what was "
+        "clicked lately, and hardly two of a topic. What a learner earns above it is what it has "
+        "learned.",
         "gems fits its auto-encoder on a log that is given to it and not counted among its "
         "slates: as in the paper, half of that log's slots come from the short-term oracle, which "
         "sees preferences. The log of `gems, random log` is of random slates and needs no "

@@ -39,7 +39,10 @@ SLOW = {  # what takes seconds each, and the engine treats as it treats the othe
         "hac",
         "thompson",
     ),
-    "topicrec": ("gems", "gems, random log", "hac", "reinforce-topk", *topicrec.OTHERS),
+    "topicrec": (
+        *("more, but varied", "gems", "gems, random log", "hac", "reinforce-topk"),
+        *topicrec.OTHERS,
+    ),
 }
 DIGITS = 6  # after the point, of the file; another processor's last bits do not matter
 PLACE = ["variant", "policy", "trained_in", "seed", "user"]

@@ -37,7 +37,8 @@ def test_every_learner_is_trained_and_read(profile: str) -> None:
             found[spec["place"]] += len(spec["seeds"])
         assert found == seeds
     read = {u.spec["policy"] for u in plan.readings} - {None}
-    assert read == {"random", "myopic", "capped"}
+    names = {baseline.policy: baseline.name for baseline in STUDY.baselines}
+    assert {names[policy] for policy in read} == {"random", "more, but varied", "myopic", "capped"}
 
 
 def test_its_places_are_the_worlds_of_the_paper_and_a_static_twin() -> None:
