@@ -1,7 +1,7 @@
 """What a tag releases: python .ci/release.py v0.1.0 [--out dist] [--build].
 
 Checks that the tag, pyproject.toml, CITATION.cff and the newest dated section of CHANGELOG.md name
-one version; writes that section to OUT/notes.md, the text of the release's page; with --build also
+one version, and that nothing is left under [Unreleased]; writes that section to OUT/notes.md, the text of the release's page; with --build also
 the source archive and the wheel beside it. One line and exit code 1 where they disagree. Run by
 .github/workflows/release.yml, and by hand before a tag is made.
 """
@@ -20,6 +20,9 @@ TAG = re.compile(r"v(\d+\.\d+\.\d+)")
 SECTION = re.compile(
     r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d{2}-\d{2})\n(.*?)(?=^## |\Z)", re.M | re.S
 )
+
+
+UNRELEASED = re.compile(r"^## \[Unreleased\]\n(.*?)(?=^## |\Z)", re.M | re.S)
 
 
 def main() -> int:
@@ -47,7 +50,8 @@ def released(tag: str, root: Path = ROOT) -> str:
     """The changelog's section of that tag.
 
     Raises:
-        ValueError: a file names another version, or the section is missing or empty.
+        ValueError: a file names another version, the section is missing or empty, or changes are
+            still said to be unreleased.
     """
     found = TAG.fullmatch(tag)
     if found is None:
@@ -55,7 +59,8 @@ def released(tag: str, root: Path = ROOT) -> str:
     version = found[1]
     stated = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     cited = re.search(r"^version: *[\"']?([\w.]+)", (root / "CITATION.cff").read_text(), re.M)
-    sections = SECTION.findall((root / "CHANGELOG.md").read_text("utf-8"))
+    log = (root / "CHANGELOG.md").read_text("utf-8")
+    sections = SECTION.findall(log)
     newest, _, text = sections[0] if sections else ("none", "", "")
     for where, other in (
         ("pyproject.toml", stated),
@@ -66,6 +71,8 @@ def released(tag: str, root: Path = ROOT) -> str:
             raise ValueError(f"the tag says {version}, {where} says {other}")
     if not text.strip():
         raise ValueError(f"CHANGELOG.md says nothing of {version}")
+    if any(part.strip() for part in UNRELEASED.findall(log)):
+        raise ValueError(f"CHANGELOG.md has changes under [Unreleased]: move them to [{version}]")
     return str(text).strip() + "\n"
 
 

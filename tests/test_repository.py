@@ -55,6 +55,12 @@ def test_a_tag_releases_the_section_of_the_changelog(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "CITATION.cff", "CHANGELOG.md", ".ci/release.py"):
         shutil.copy(ROOT / name, tmp_path / name)
     version = slategym.__version__
+    log = (tmp_path / "CHANGELOG.md").read_text()
+    head, _, rest = log.partition("## [Unreleased]\n")
+    released = f"{head}## [Unreleased]\n\n## [{rest.partition('## [')[2]}"
+    (tmp_path / "CHANGELOG.md").write_text(f"{head}## [Unreleased]\n\n- New.\n\n{released}")
+    assert "under [Unreleased]: move them" in release_of(tmp_path, f"v{version}").stderr
+    (tmp_path / "CHANGELOG.md").write_text(released)
     assert (done := release_of(tmp_path, f"v{version}")).returncode == 0, done.stderr
     notes = (tmp_path / "out" / "notes.md").read_text()
     assert notes.startswith("### ") and "## [" not in notes
@@ -65,8 +71,7 @@ def test_a_tag_releases_the_section_of_the_changelog(tmp_path: Path) -> None:
     ):
         done = release_of(tmp_path, tag)
         assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
-    log = (tmp_path / "CHANGELOG.md").read_text()
-    (tmp_path / "CHANGELOG.md").write_text(log.replace(f"## [{version}]", "## [99.0.0]"))
+    (tmp_path / "CHANGELOG.md").write_text(released.replace(f"## [{version}]", "## [99.0.0]"))
     assert "CHANGELOG.md says 99.0.0" in release_of(tmp_path, f"v{version}").stderr
 
 
