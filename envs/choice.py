@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from slategym.envs.constants import constant
 from slategym.envs.luck import Luck, purpose
 
 CHOICE, CONTINUE = purpose("choice"), purpose("choice.continue")
@@ -62,7 +63,7 @@ class PositionBased:
         """Click probabilities (B, K) and a sample (B, K) bool."""
         # a table: compiled, decay ** arange would be a power per user and slot
         K = appeal_BK.shape[1]
-        examine_K = appeal_BK.new_tensor([self.decay**k for k in range(K)])
+        examine_K = constant(tuple(self.decay**k for k in range(K)), appeal_BK)
         prob_BK = examine_K * appeal_BK.sigmoid()
         return prob_BK, luck.uniform(CHOICE, K) < prob_BK
 
@@ -81,7 +82,7 @@ class MixedPositionBased:
     def __call__(self, appeal_BK: Tensor, luck: Luck) -> tuple[Tensor, Tensor]:
         """Click probabilities (B, K) and a sample (B, K) bool."""
         K, d = appeal_BK.shape[1], self.decay
-        examine_K = appeal_BK.new_tensor([(d**k + d ** (K - 1 - k)) / 2 for k in range(K)])
+        examine_K = constant(tuple((d**k + d ** (K - 1 - k)) / 2 for k in range(K)), appeal_BK)
         prob_BK = examine_K * appeal_BK.sigmoid()
         return prob_BK, luck.uniform(CHOICE, K) < prob_BK
 
@@ -138,7 +139,7 @@ class UserBrowsing:
         """Click probabilities (B, K) and a sample (B, K) bool."""
         K = appeal_BK.shape[1]
         attract_BK, u_BK = appeal_BK.sigmoid(), luck.uniform(CHOICE, K)
-        decay_K = appeal_BK.new_tensor([self.keep**k for k in range(K)])
+        decay_K = constant(tuple(self.keep**k for k in range(K)), appeal_BK)
         last_BK = torch.ones_like(attract_BK[:, :1])  # column r: P(the last click was in slot r-1)
         seen_B = torch.ones_like(attract_BK[:, 0])  # examination of the next slot, as sampled
         prob, click = [], []

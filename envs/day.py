@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from slategym.envs.constants import constant
 from slategym.envs.context import WEEKDAYS, blank, later, later_by_days
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.types import Arrival, Column, Context
@@ -57,7 +58,7 @@ class Day:
         """Any hour between six and midnight, any day, any weather by its share."""
         hour_B = 6.0 + 18.0 * luck.uniform(HOUR, 1)[:, 0]
         weekday_B = luck.integers(WEEKDAY, 1, 7)[:, 0].contiguous()
-        weather_B = _draw(luck, WEATHER, hour_B.new_tensor(WEATHER_SHARE).expand(len(hour_B), -1))
+        weather_B = _draw(luck, WEATHER, constant(WEATHER_SHARE, hour_B).expand(len(hour_B), -1))
         first = replace(blank(arrival), hour=hour_B, weekday=weekday_B, weather=weather_B)
         return _settle(first, luck)
 
@@ -72,7 +73,7 @@ class Day:
         hour_B, weekday_B = later_by_days(context.hour, context.weekday, away)
         hour_B = torch.where(hour_B < 6.0, hour_B + 6.0, hour_B)  # nobody comes at night
         turns_B = luck.uniform(TURN, 1)[:, 0] < 1.0 - (1.0 - TURN_RATE) ** away
-        share_B3 = hour_B.new_tensor(WEATHER_SHARE).expand(len(hour_B), -1)
+        share_B3 = constant(WEATHER_SHARE, hour_B).expand(len(hour_B), -1)
         weather_B = torch.where(turns_B, _draw(luck, WEATHER, share_B3), context.weather)
         back = _settle(
             replace(context, hour=hour_B, weekday=weekday_B, weather=weather_B, gap=away), luck
@@ -90,8 +91,8 @@ def _settle(context: Context, luck: Luck) -> Context:
     at_work_B = workday_B & (hour_B >= 9.0) & (hour_B < 17.0)
     travels_B = workday_B & (((hour_B >= 7.0) & (hour_B < 9.0)) | ((hour_B - 18.0).abs() <= 1.0))
     kind_B = torch.where(at_work_B, 0, torch.where(travels_B, 1, 2))
-    place_B = _draw(luck, PLACE, hour_B.new_tensor(PLACE_SHARE)[kind_B])
-    device_B = _draw(luck, DEVICE, hour_B.new_tensor(DEVICE_SHARE)[place_B.long()])
+    place_B = _draw(luck, PLACE, constant(PLACE_SHARE, hour_B)[kind_B])
+    device_B = _draw(luck, DEVICE, constant(DEVICE_SHARE, hour_B)[place_B.long()])
     return replace(context, place=place_B, device=device_B)
 
 

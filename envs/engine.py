@@ -12,6 +12,7 @@ from torch import Tensor
 
 from slategym.envs import luck
 from slategym.envs.compiling import plain
+from slategym.envs.constants import constant
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.trees import map_tensors
 from slategym.envs.types import (
@@ -87,7 +88,7 @@ def transition(world: World, session: Session, slate_BK: Tensor) -> tuple[Sessio
     step_B = session.step + 1
     soon = Luck.at(session.key, step_B)
     later = world.context.advance(context, users.away(user), soon)
-    objective_M = feedback_BKM.new_tensor(world.objective)
+    objective_M = constant(tuple(world.objective), feedback_BKM)
     leave_B = users.leave(user)
     after = replace(
         session,

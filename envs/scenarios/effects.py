@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from slategym.envs.constants import constant
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.scenarios.effect import Effect
 from slategym.envs.scenarios.look import Look, Score
@@ -101,7 +102,7 @@ class Habit(Effect[Tensor]):
     def after(self, state: Tensor, look: Look, feedback_BKM: Tensor, luck: Luck) -> Tensor:
         """As above."""
         clicks_BG = look.by_topic(feedback_BKM[..., 0])
-        gain_G = state.new_tensor(self.gain)
+        gain_G = constant(self.gain, state)
         return (state + gain_G * (1.0 - state / self.most) * clicks_BG).clamp(max=self.most)
 
     def loyalty(self, state: Tensor) -> Tensor | None:
@@ -220,7 +221,7 @@ class Needs(Effect[Tensor]):
     def initial(self, arrival: Arrival, num_topics: int, luck: Luck) -> Tensor:
         """Needs now and needs on arrival, (B, 2 G)."""
         draw_BG = luck.uniform(NEED, num_topics)
-        need_BG = (draw_BG < draw_BG.new_tensor(self.likely)).float()
+        need_BG = (draw_BG < constant(self.likely, draw_BG)).float()
         return torch.cat([need_BG, need_BG], 1)
 
     def appeal(self, state: Tensor, look: Look) -> Tensor:
@@ -238,7 +239,9 @@ class Needs(Effect[Tensor]):
         table = [[0.0] * G for _ in range(G)]
         for topic, other, need in self.follows:
             table[topic][other] = need
-        need_BG = state[:, :G] * (1.0 - met_BG).clamp(min=0.0) + met_BG @ state.new_tensor(table)
+        need_BG = state[:, :G] * (1.0 - met_BG).clamp(min=0.0) + met_BG @ constant(
+            tuple(map(tuple, table)), state
+        )
         return torch.cat([need_BG.clamp(max=1.0), state[:, G:]], 1)
 
     def rest(self, state: Tensor, days_B: Tensor, luck: Luck) -> Tensor:
@@ -310,8 +313,8 @@ class Mastery(Effect[Tensor]):
     def _locked(self, state: Tensor, look: Look) -> Tensor:
         """Log-odds that a missing prerequisite takes, (B, K) >= 0."""
         G, comes_before = look.num_topics, dict(self.before)
-        first_G = torch.tensor([comes_before.get(g, g) for g in range(G)], device=state.device)
-        needs_G = state.new_tensor([float(g in comes_before) for g in range(G)])
+        first_G = constant(tuple(comes_before.get(g, g) for g in range(G)), state, torch.int64)
+        needs_G = constant(tuple(float(g in comes_before) for g in range(G)), state)
         missing_BG = (self.enough - state[:, first_G]).clamp(min=0.0) * needs_G
         return self.lock * look.of_topic(missing_BG)
 

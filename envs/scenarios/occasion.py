@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from slategym.envs.constants import constant
 from slategym.envs.context import UNKNOWN
 from slategym.envs.day import Day
 from slategym.envs.luck import Luck, purpose
@@ -68,7 +69,7 @@ class Occasion:
         later = self._day.advance(context, away, luck)
         if self.still or away is None or context.extra is None:
             return later
-        lasts_Z = away.new_tensor([max(one.lasts, 1e-6) for one in self.further])
+        lasts_Z = constant(tuple(max(one.lasts, 1e-6) for one in self.further), away)
         chance_BZ = 1.0 - (-away[:, None] / lasts_Z).exp()
         turns_BZ = luck.uniform(TURNS, len(self.further)) < chance_BZ
         return replace(later, extra=torch.where(turns_BZ, self._draw(luck), context.extra))
@@ -81,6 +82,6 @@ class Occasion:
         """Categories by their numbers, (B, Z) float32."""
         drawn = []
         for z, one in enumerate(self.further):
-            bound_X = torch.tensor(one.share, device=luck.stream.device).cumsum(0)[:-1]
+            bound_X = constant(one.share, luck.stream, torch.float32).cumsum(0)[:-1]
             drawn.append((luck.uniform(DRAWN + z, 1) >= bound_X).sum(1).float())
         return torch.stack(drawn, 1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from slategym.envs.constants import constant
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
 from slategym.envs.types import Arrival, Catalogue, Items, Population
@@ -60,7 +61,7 @@ class Permitted:
         """Items up to the limit of the person's class, (B, N) bool."""
         assert arrival.profile is not None, "the population has no classes"
         value_N = catalogue.attribute(self.rule.column)
-        limit_B = value_N.new_tensor(self.rule.limit)[arrival.profile[:, 0].long()]
+        limit_B = constant(self.rule.limit, value_N)[arrival.profile[:, 0].long()]
         return value_N <= limit_B[:, None]
 
     def renew(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from slategym.envs.constants import constant
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.protocols import UserModel
 from slategym.envs.scenarios.answers import Answer, answer
@@ -66,7 +67,7 @@ class Person(UserModel[PersonState]):
         """Tastes normal around what is usual; every effect as it begins."""
         taste_BG = self.spread * luck.normal(TASTE, self.num_topics)
         if self.usual:
-            taste_BG = taste_BG + taste_BG.new_tensor(self.usual)
+            taste_BG = taste_BG + constant(self.usual, taste_BG)
         states = tuple(one.initial(arrival, self.num_topics, luck) for one in self.effects)
         return PersonState(taste_BG, states, self.visits.initial(arrival.user_id))
 
@@ -83,7 +84,7 @@ class Person(UserModel[PersonState]):
         if not self.visible or appeal_BK.shape[1] != self.num_slots:
             return appeal_BK
         slot_K = torch.arange(self.num_slots, device=appeal_BK.device)
-        visible_B = torch.tensor(self.visible, device=appeal_BK.device)[context.device.long()]
+        visible_B = constant(self.visible, appeal_BK, torch.int64)[context.device.long()]
         return appeal_BK.masked_fill(slot_K >= visible_B[:, None], -torch.inf)
 
     def respond(
@@ -146,8 +147,8 @@ class Person(UserModel[PersonState]):
             if (tired := effect.tired(its)) is not None
         ]
         if self.tempting:
-            tempts = [float(g in self.tempting) for g in range(self.num_topics)]
-            said.append((state.taste.new_tensor(tempts) > 0).expand_as(state.taste))
+            tempts = tuple(float(g in self.tempting) for g in range(self.num_topics))
+            said.append((constant(tempts, state.taste) > 0).expand_as(state.taste))
         return torch.stack(said).any(0) if said else None
 
     def _look(self, state: PersonState, items: Items, context: Context) -> Look:

@@ -8,6 +8,7 @@ from math import pi
 import torch
 from torch import Tensor
 
+from slategym.envs.constants import constant
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.scenarios.effect import Effect
 from slategym.envs.scenarios.look import Look, Score
@@ -49,10 +50,10 @@ class Hours(Effect[None]):
     def appeal(self, state: None, look: Look) -> Tensor:
         """As above, (B, K)."""
         hour_B1 = look.context.hour[:, None]
-        angle_BG = (hour_B1 - hour_B1.new_tensor(self.best)) * (2.0 * pi / 24.0)
+        angle_BG = (hour_B1 - constant(self.best, hour_B1)) * (2.0 * pi / 24.0)
         weekend_B1 = (look.context.weekday >= 5)[:, None]
-        moved_BG = 0.5 * hour_B1.new_tensor(self.swing) * angle_BG.cos()
-        return look.of_topic(moved_BG + weekend_B1 * hour_B1.new_tensor(self.weekend))
+        moved_BG = 0.5 * constant(self.swing, hour_B1) * angle_BG.cos()
+        return look.of_topic(moved_BG + weekend_B1 * constant(self.weekend, hour_B1))
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Circumstance(Effect[None]):
             at_B = look.context.extra[:, int(self.field)].long()
         else:
             at_B = getattr(look.context, self.field).long()
-        return look.of_topic(look.liking_BK.new_tensor(self.table)[at_B])
+        return look.of_topic(constant(self.table, look.liking_BK)[at_B])
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Ageing(Effect[None]):
     def appeal(self, state: None, look: Look) -> Tensor:
         """As above, (B, K)."""
         age_BK = look.column(self.column) + look.day_B[:, None]
-        loss_BK = age_BK.new_tensor(self.per_day)[look.topic_BK]
+        loss_BK = constant(self.per_day, age_BK)[look.topic_BK]
         return -(loss_BK * age_BK).clamp(max=self.most)
 
 

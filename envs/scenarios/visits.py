@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from slategym.envs.constants import constant
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.types import Context
 
@@ -64,7 +65,7 @@ class Visits:
         clicked_B = (feedback_BKM[..., 0] > 0).any(1)
         spent_B = torch.full_like(state.patience, self.spent)
         if self.places:
-            spent_B = spent_B * spent_B.new_tensor(self.places)[context.place.long()]
+            spent_B = spent_B * constant(self.places, spent_B)[context.place.long()]
         spent_B = (spent_B - self.saved * clicked_B).clamp(min=0.05)
         if self.solved is not None:
             spent_B = spent_B + self.ends * (feedback_BKM[..., self.solved] > 0).any(1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from slategym.envs.constants import constant
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.protocols import ChoiceModel, UserModel
 from slategym.envs.types import NOT_DRAWN, Arrival, Catalogue, Context, Items
@@ -178,8 +179,8 @@ def _in_ring(place_BK: Tensor, click_BK: Tensor, size: int) -> Tensor:
     What was not clicked goes to R, the bin.
     """
     if not torch.compiler.is_compiling():
-        ring_x = [size, *(place % size for place in range(2 * size))]  # at 0: the bin
-        table_x = torch.tensor(ring_x, device=place_BK.device)
+        ring_x = (size, *(place % size for place in range(2 * size)))  # at 0: the bin
+        table_x = constant(ring_x, place_BK, torch.int64)
         return table_x.index_select(0, (place_BK * click_BK).flatten()).view(place_BK.shape)
     place_BK = torch.where(place_BK > size, place_BK - size, place_BK) - 1
     return torch.where(click_BK > 0, place_BK, size)

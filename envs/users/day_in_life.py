@@ -8,6 +8,7 @@ from math import pi
 import torch
 from torch import Tensor
 
+from slategym.envs.constants import constant
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.protocols import UserModel
 from slategym.envs.types import CLICK, Arrival, Context, Items, Signal
@@ -97,12 +98,12 @@ class DayInLife(UserModel[DayState]):
             now_BG = now_BG + _circumstances(context)
         embedding_BKD, topic_BK = items.embedding, items.topic.long()
         age_BK = embedding_BKD[..., AGE] + state.day[:, None]
-        fading_BK = state.taste.new_tensor(FADING)[topic_BK] * age_BK
+        fading_BK = constant(FADING, state.taste)[topic_BK] * age_BK
         appeal_BK = now_BG.gather(1, topic_BK) + embedding_BKD[..., LOUD] - fading_BK.clamp(max=3.0)
         if appeal_BK.shape[1] != self.num_slots or not self.swayed:
             return appeal_BK
         slot_K = torch.arange(self.num_slots, device=appeal_BK.device)
-        visible_B = torch.tensor(VISIBLE, device=appeal_BK.device)[context.device.long()]
+        visible_B = constant(VISIBLE, appeal_BK, torch.int64)[context.device.long()]
         return appeal_BK.masked_fill(slot_K >= visible_B[:, None], -torch.inf)
 
     def respond(
@@ -151,7 +152,7 @@ class DayInLife(UserModel[DayState]):
             1, items.topic.long(), click_BK
         )
         place_B = context.place.long() if self.swayed else torch.zeros_like(context.place.long())
-        loss_B = state.patience.new_tensor(IMPATIENCE)[place_B]
+        loss_B = constant(IMPATIENCE, state.patience)[place_B]
         patience_B = state.patience - torch.where(clicked_B, 0.25, loss_B)
         goes_B = patience_B <= 0
         rate_B = _return_rate(satisfaction_B)
@@ -187,14 +188,14 @@ class DayInLife(UserModel[DayState]):
 
 def _circumstances(context: Context) -> Tensor:
     """What hour, weekday, device, place and weather add to each topic, (B, G) log-odds."""
-    table = context.hour.new_tensor
-    angle_BG = (context.hour[:, None] - table(BEST_HOUR)) * (2.0 * pi / 24.0)
+    hour_B = context.hour
+    angle_BG = (hour_B[:, None] - constant(BEST_HOUR, hour_B)) * (2.0 * pi / 24.0)
     return (
-        0.5 * table(HOURLY) * angle_BG.cos()
-        + (context.weekday >= 5)[:, None] * table(WEEKEND)
-        + table(ON_DEVICE)[context.device.long()]
-        + table(AT_PLACE)[context.place.long()]
-        + table(IN_WEATHER)[context.weather.long()]
+        0.5 * constant(HOURLY, hour_B) * angle_BG.cos()
+        + (context.weekday >= 5)[:, None] * constant(WEEKEND, hour_B)
+        + constant(ON_DEVICE, hour_B)[context.device.long()]
+        + constant(AT_PLACE, hour_B)[context.place.long()]
+        + constant(IN_WEATHER, hour_B)[context.weather.long()]
     )
 
 
