@@ -15,6 +15,7 @@ from slategym.envs.exports import exports
 if TYPE_CHECKING:
     from slategym.envs.candidates import FreshDocuments as FreshDocuments
     from slategym.envs.candidates import UnseenCatalogue as UnseenCatalogue
+    from slategym.envs.candidates import UnseenOfMany as UnseenOfMany
     from slategym.envs.candidates import WholeCatalogue as WholeCatalogue
     from slategym.envs.check import ContractError as ContractError
     from slategym.envs.check import check_user_model as check_user_model
@@ -87,7 +88,12 @@ else:
     __getattr__, __dir__, __all__ = exports(
         __name__,
         {
-            "slategym.envs.candidates": ("FreshDocuments", "UnseenCatalogue", "WholeCatalogue"),
+            "slategym.envs.candidates": (
+                "FreshDocuments",
+                "UnseenCatalogue",
+                "UnseenOfMany",
+                "WholeCatalogue",
+            ),
             "slategym.envs.check": ("ContractError", "check_user_model"),
             "slategym.envs.choice": (
                 "Cascade",

@@ -11,6 +11,7 @@ from slategym.envs.luck import Luck, purpose
 from slategym.envs.types import Arrival, Catalogue, Items
 
 OFFER = purpose("candidates.offer")
+BYTES_OF_ID = 4
 
 
 @dataclass(frozen=True)
@@ -116,3 +117,64 @@ class UnseenCatalogue:
     def allowed(self, offer: Tensor) -> Tensor:
         """Not consumed yet, (B, N) bool."""
         return ~offer
+
+
+@dataclass(frozen=True)
+class UnseenOfMany:
+    """`UnseenCatalogue` where items are many and few are consumed: no row of N for a user.
+
+    The offer is what was consumed, (B, most) int32 item ids, N: a place that is still free. Only
+    `allowed` is a row of N, made when it is asked for.
+    """
+
+    num_items: int  # N
+    most: int  # items that anybody can have consumed by the end of a session
+
+    def count(self, catalogue: Catalogue) -> int:
+        """C = N."""
+        return catalogue.num_items
+
+    def initial(self, catalogue: Catalogue, arrival: Arrival, luck: Luck) -> Tensor:
+        """What the user has consumed before, (B, L) int32; L is more than `most` if need be."""
+        N, user_B = self.num_items, arrival.user_id
+        consumed_BW = arrival.history if arrival.consumed is None else arrival.consumed
+        if consumed_BW is None:
+            consumed_BW = user_B.new_zeros(len(user_B), 0)
+        known_BW = torch.where(consumed_BW < 0, N, consumed_BW).int().sort(1).values
+        free = max(0, self.most - known_BW.shape[1])
+        return torch.nn.functional.pad(known_BW, (0, free), value=N)
+
+    def renew(
+        self, offer: Tensor, catalogue: Catalogue, items: Items, feedback_BKM: Tensor, luck: Luck
+    ) -> Tensor:
+        """A clicked item is not offered again. (B, L) int32.
+
+        Raises:
+            RuntimeError: of the scatter, where more than `most` were consumed.
+        """
+        clicked_BK = feedback_BKM[..., 0] > 0
+        filled_B1 = (offer < self.num_items).sum(1, keepdim=True)
+        # place 0 takes what was not clicked, and is cut off
+        place_BK = torch.where(clicked_BK, filled_B1 + clicked_BK.cumsum(1), 0)
+        with_bin_BL = torch.nn.functional.pad(offer, (1, 0))
+        return with_bin_BL.scatter(1, place_BK, items.id.int())[:, 1:].contiguous()
+
+    def ids(self, offer: Tensor) -> None:
+        """A position is an item id."""
+        return None
+
+    def allowed(self, offer: Tensor) -> Tensor:
+        """Not consumed yet, (B, N) bool."""
+        all_BN = torch.ones(len(offer), self.num_items + 1, dtype=torch.bool, device=offer.device)
+        return all_BN.scatter(1, offer.long(), False)[:, :-1].contiguous()
+
+
+def unseen(num_items: int, most: int) -> UnseenCatalogue | UnseenOfMany:
+    """The catalogue without what was consumed, kept in the form that takes fewer bytes.
+
+    Args:
+        num_items: N.
+        most: items that anybody can have consumed by the end of a session.
+    """
+    few = BYTES_OF_ID * most < num_items
+    return UnseenOfMany(num_items, most) if few else UnseenCatalogue()

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.envs.candidates import UnseenCatalogue
+from slategym.envs.candidates import UnseenCatalogue, UnseenOfMany
 from slategym.envs.engine import arrive
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
@@ -110,7 +110,7 @@ def encoder_of(world: World) -> StateEncoder | None:
 
 def masks(world: World) -> bool:
     """Whether what a user took is not offered again, which the events then tell."""
-    return isinstance(world.candidates, UnseenCatalogue)
+    return isinstance(world.candidates, UnseenCatalogue | UnseenOfMany)
 
 
 def replaced(world: World) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from slategym.envs import engine
-from slategym.envs.candidates import UnseenCatalogue, WholeCatalogue
+from slategym.envs.candidates import UnseenCatalogue, UnseenOfMany, WholeCatalogue, unseen
 from slategym.envs.choice import MultinomialLogit
 from slategym.envs.context import Clock, LoggedContext
 from slategym.envs.luck import Luck
@@ -153,6 +153,7 @@ class WorldBuilder:
             users=self._people(settings, bare),
             choice=constants.choice,
             context=self._context(settings.static, settings.device),
+            candidates=self._candidates(bare.population, slate_size, horizon),
             slate_size=slate_size,
             horizon=horizon,
             observer=observer,
@@ -203,9 +204,9 @@ class WorldBuilder:
 
     def _bare(self, party: str, family: str, users: str, starts: int, device: str) -> World:
         """Everything but the people: enough to calibrate on."""
-        log = self.log
         population = map_tensors(lambda x: x.to(device), self.parties.population(users, starts))
         people = LearnedUsers(self._taste(party, family, device), skip=0.0, temperature=1.0)
+        slate_size, horizon = min(self.recipe.rates_slate, self.default_slate), self.pace.horizon
         return World(
             name=party,
             catalogue=self._catalogue(device),
@@ -213,15 +214,23 @@ class WorldBuilder:
             users=people,
             choice=MultinomialLogit(skip=0.0),
             context=self._context(False, device),
-            candidates=WholeCatalogue() if log.repeats else UnseenCatalogue(),
-            slate_size=min(self.recipe.rates_slate, self.default_slate),
-            horizon=self.pace.horizon,
+            candidates=self._candidates(population, slate_size, horizon),
+            slate_size=slate_size,
+            horizon=horizon,
             objective=self.recipe.objective or _declared(people),
             history_size=self.pace.horizon,
             shown_size=min(self.pace.horizon, SHOWN),
             agent_log=self.agent_log,
             keys=self.keys,
         )
+
+    def _candidates(
+        self, population: Population, slate_size: int, horizon: int
+    ) -> WholeCatalogue | UnseenCatalogue | UnseenOfMany:
+        """Everything, or what was not consumed, where nothing is had twice."""
+        if self.log.repeats:
+            return WholeCatalogue()
+        return unseen(self.log.num_items, _most(population) + slate_size * horizon)
 
     def _catalogue(self, device: str) -> Catalogue:
         items, log = self.log.items, self.log

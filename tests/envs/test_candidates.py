@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from slategym.envs import engine
-from slategym.envs.candidates import FreshDocuments, UnseenCatalogue
+from slategym.envs.candidates import FreshDocuments, UnseenCatalogue, UnseenOfMany, unseen
 from slategym.envs.choice import MultinomialLogit
 from slategym.envs.luck import Luck
 from slategym.envs.registry import make_world
@@ -70,3 +71,37 @@ def test_fresh_documents_are_uniform_and_new_each_time():
     counts = torch.bincount(first.offer.flatten(), minlength=20) / first.offer.numel()
     torch.testing.assert_close(counts, torch.full((20,), 0.05), atol=0.005, rtol=0)
     assert (first.offer == after.offer).float().mean() < 0.07
+
+
+def test_rows_of_items_allow_what_a_row_of_all_items_allows():
+    dense = consumer_world()
+    rows = replace(dense, candidates=UnseenOfMany(50, most=3 + 6 * 2))
+    sessions = [begin(world, 20) for world in (dense, rows)]
+    assert sessions[1].offer.shape == (20, 15) and sessions[1].offer.dtype == torch.int32
+    g = torch.Generator().manual_seed(0)
+    for _ in range(6):
+        slate_BK = torch.randint(50, (20, 2), generator=g, dtype=torch.int32)  # some are taken
+        found = [
+            engine.transition(world, session, slate_BK)
+            for world, session in zip((dense, rows), sessions, strict=True)
+        ]
+        sessions = [session for session, _ in found]
+        (_, first), (_, second) = found
+        assert torch.equal(first.feedback, second.feedback)
+        pairs = zip((dense, rows), sessions, strict=True)
+        allowed = [engine.observe(world, session).allowed for world, session in pairs]
+        assert torch.equal(*allowed)
+    assert (~allowed[0]).sum(1).max() > 5  # something was consumed on the way
+
+
+def test_more_than_there_is_room_for_is_not_forgotten_in_silence():
+    world = replace(consumer_world(), candidates=UnseenOfMany(50, most=3))
+    session = begin(world, 2)  # two of three places are taken
+    session, _ = engine.transition(world, session, torch.tensor([[7, 8], [9, 8]]).int())
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        engine.transition(world, session, torch.tensor([[10, 8], [9, 11]]).int())
+
+
+def test_the_form_that_takes_fewer_bytes_is_kept():
+    assert unseen(1_682, most=800) == UnseenCatalogue()
+    assert unseen(100_000, most=800) == UnseenOfMany(100_000, most=800)
