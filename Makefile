@@ -94,6 +94,6 @@ bench-quick: setup
 	$(QUICK)/throughput.py --sizes 1 1024 --eager-only --rounds 3 --seconds 0.2
 	$(QUICK)/training.py --users 32 --rollout 8 --minibatch 64 --rounds 2 --seconds 0.1
 	$(QUICK)/memory.py --steps 2000
-	$(QUICK)/catalogue.py --items 100000 --rounds 3
+	$(QUICK)/catalogue.py --items 100000 --learned 1000 --rounds 3
 	$(QUICK)/large_log.py --events 20000 --users 2000 --items 1000 --steps load
 	$(QUICK)/gpu.py --tiny --worlds InterestEvolution-v0 --out /dev/null
