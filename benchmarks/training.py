@@ -3,11 +3,11 @@
 Both train the same networks (`slategym.agents.policy_gradient.network`) on slates of the same law
 in the same world, with the same number of users, rollout, epochs and minibatch; neither stops its
 epochs early. stable-baselines3 is timed with the law slot by slot over all candidates, and with the
-native learner's one pass lent to it (`agents/slates/plackett_luce.py`). The native one is timed
-alone and with eight seeds side by side, which stable-baselines3 would train one after another. One
-torch thread. A figure is slates learnt from, of all seeds, per second of this process's CPU time;
-all take turns, round after round, so that a busy machine harms all alike: read the ratios, which
-are medians of the rounds' own.
+native learner's one pass lent to it (`agents/slates/plackett_luce.py`). The networks alone are what
+neither does without: nobody is faster. The native one is timed alone and with eight seeds side by
+side, which stable-baselines3 would train one after another. One torch thread. A figure is slates
+learnt from, of all seeds, per second of this process's CPU time; all take turns, round after round,
+so that a busy machine harms all alike: read the ratios, which are medians of the rounds' own.
 
 On a GPU the table is of native PPO alone, against the number of users:
 python benchmarks/training.py --device cuda
@@ -38,6 +38,7 @@ from slategym.agents.sb3.env import SlateVecEnv
 from slategym.agents.slates import plackett_luce as slate_law
 from slategym.agents.slates.plackett_luce import Scores
 from slategym.agents.slates.top import FORBIDDEN
+from slategym.envs import engine
 from slategym.envs.registry import make_world
 from slategym.envs.types import Observation, World
 
@@ -239,6 +240,29 @@ def stable(world: World, settings: PPOSettings, law: Law) -> Callable[[], None]:
     return cycle
 
 
+def networks(world: World, settings: PPOSettings) -> Callable[[], None]:
+    """Both networks alone, as often as a rollout and its epochs ask: what no learner does without.
+
+    Passes of the rollout, passes and gradients of the epochs; no world, slates, loss or optimiser.
+    """
+    face = Whole(world, Inputs(world))
+    policy, value = face.network(), ValueNetwork(face.width)
+    zero_B = torch.zeros(settings.minibatch, dtype=torch.int32)
+    shown = face.show(engine.observe(world, engine.start(world, zero_B, zero_B, zero_B)))
+    updates = settings.epochs * settings.num_users * settings.rollout // settings.minibatch
+
+    def cycle() -> None:
+        few = [shown[name][: settings.num_users] for name in face.reads]
+        with torch.no_grad():
+            for _ in range(settings.rollout):
+                policy(*few)
+        for _ in range(updates):
+            logits_BC, penalty_BG = policy(*(shown[name] for name in face.reads))
+            (logits_BC.sum() + penalty_BG.sum() + value(shown["x"]).sum()).backward()
+
+    return cycle
+
+
 def rate(cycle: Callable[[], None], slates: int, seconds: float, device: str) -> float:
     """Slates learnt from per second, of CPU time or, on a GPU, of wall time."""
     clock = time.process_time if device == "cpu" else time.perf_counter
@@ -259,6 +283,7 @@ def compare(id: str, settings: PPOSettings, rounds: int, seconds: float) -> None
         "stable-baselines3": (stable(world, settings, BY_SLOT), 1),
         "the same, lent the law": (stable(world, settings, LENT), 1),
         "native": (native(world, settings), 1),
+        "networks alone": (networks(world, settings), 1),
         f"native, {SEEDS} seeds": (native(world, settings, SEEDS), SEEDS),
     }
     runs: dict[str, list[float]] = {name: [] for name in field}
