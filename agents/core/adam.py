@@ -18,7 +18,7 @@ class SeedAdam:
     policy has moved far enough) would differ from the same member trained alone.
 
     Args:
-        parameters: (S, ...) each.
+        parameters: (S, ...) each, contiguous.
         eps: added to the root of the second moment.
 
     Source: Kingma and Ba 2015, arXiv:1412.6980, algorithm 1.
@@ -26,10 +26,12 @@ class SeedAdam:
 
     def __init__(self, parameters: Sequence[Tensor], eps: float = 1e-5) -> None:
         self.parameters, self.eps = list(parameters), eps
+        assert all(x.is_contiguous() for x in self.parameters), "the fused kernel asks for it"
         self.mean = [torch.zeros_like(x) for x in self.parameters]
         self.square = [torch.zeros_like(x) for x in self.parameters]
         first = self.parameters[0]
         self.updates_S = torch.zeros(first.shape[0], device=first.device)
+        self.ever_paused = False  # so that counts may differ
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -37,35 +39,43 @@ class SeedAdam:
             x.grad = None
 
     @torch.no_grad()
-    def step(self, rate: float, going_S: Tensor | None = None) -> None:
+    def step(self, rate: float, going: Sequence[bool] | None = None) -> None:
         """Update every member, or those that are still going.
 
         Args:
             rate: of learning.
-            going_S: bool; None: all.
+            going: by member; None: all.
         """
-        if going_S is None:
-            return self._step(rate)
-        live = [*self.parameters, *self.mean, *self.square, self.updates_S]
-        before = [x.clone() for x in live]
-        self._step(rate)
-        for now, then in zip(live, before, strict=True):
-            now.copy_(torch.where(_fit(going_S, now), now, then))
-
-    def _step(self, rate: float) -> None:
-        grads = [x.grad for x in self.parameters if x.grad is not None]
+        grads = [x.grad.contiguous() for x in self.parameters if x.grad is not None]
         assert len(grads) == len(self.parameters), "every parameter takes part in the loss"
-        self.updates_S += 1.0
-        torch._foreach_lerp_(self.mean, grads, 1.0 - MEAN)
-        torch._foreach_mul_(self.square, SQUARE)
-        torch._foreach_addcmul_(self.square, grads, grads, 1.0 - SQUARE)
-        unbias_S = (1.0 - SQUARE**self.updates_S).sqrt()
-        rate_S = rate * unbias_S / (1.0 - MEAN**self.updates_S)
-        root = torch._foreach_sqrt(self.square)
-        torch._foreach_add_(root, [_fit(self.eps * unbias_S, x) for x in root])
-        moves = torch._foreach_div(self.mean, root)
-        torch._foreach_mul_(moves, [_fit(rate_S, x) for x in moves])
-        torch._foreach_sub_(self.parameters, moves)
+        going = [True] * len(self.updates_S) if going is None else going
+        self.ever_paused |= not all(going)
+        state = (self.parameters, grads, self.mean, self.square)
+        if not self.ever_paused:
+            self.updates_S += 1.0
+            return self._move(state, self.updates_S[0], rate)
+        for s in (s for s, goes in enumerate(going) if goes):
+            self.updates_S[s] += 1.0
+            self._move([[x[s] for x in xs] for xs in state], self.updates_S[s], rate)
+
+    def _move(self, state: Sequence[list[Tensor]], updates: Tensor, rate: float) -> None:
+        """One update, the `updates`-th, of parameters by gradients, means and squares."""
+        parameters, grads, mean, square = state
+        torch._fused_adam_(
+            parameters,
+            grads,
+            mean,
+            square,
+            [],
+            [updates] * len(parameters),
+            lr=rate,
+            beta1=MEAN,
+            beta2=SQUARE,
+            weight_decay=0.0,
+            eps=self.eps,
+            amsgrad=False,
+            maximize=False,
+        )
 
     def state(self) -> Any:
         """A tree of live tensors."""
@@ -78,8 +88,4 @@ class SeedAdam:
             for x, y in zip(mine, saved[name], strict=True):
                 x.copy_(y)
         self.updates_S.copy_(saved["updates"])
-
-
-def _fit(x_S: Tensor, like: Tensor) -> Tensor:
-    """A number per member, shaped to meet (S, ...)."""
-    return x_S.view(-1, *[1] * (like.dim() - 1))
+        self.ever_paused = bool((self.updates_S != self.updates_S[0]).any())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -61,11 +62,27 @@ class Ensemble:
             return functional_call(self.skeleton, (weights, constants), (*given, *shared))
 
         stacked = (self.weights, self.constants)
+        if (
+            self.num_seeds == 1
+            and not torch.is_grad_enabled()
+            and not torch.compiler.is_compiling()
+        ):
+            found = self._shared(*(x.squeeze(0) for x in inputs), *shared)
+            return tree_map(lambda x: x[None], found)
         if self.num_seeds == 1:  # without vmap, whose dispatch costs more than a small network
             weights, constants = ({n: x.squeeze(0) for n, x in parts.items()} for parts in stacked)
             found = one(weights, constants, *(x.squeeze(0) for x in inputs))
             return tree_map(lambda x: x[None], found)
         return vmap(one)(*stacked, *inputs)
+
+    @cached_property
+    def _shared(self) -> nn.Module:
+        """The only member as a network that shares its weights: no search of modules in a call."""
+        return self._plain()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without that network: pickle would part its weights from these."""
+        return {name: x for name, x in self.__dict__.items() if name != "_shared"}
 
     def _plain(self) -> nn.Module:
         """The only member as a network of its own: what a recording of torch.jit understands."""
@@ -139,7 +156,7 @@ class Ensemble:
 
 def ready_adam(parameters: Sequence[Tensor], learning_rate: float, eps: float = 1e-8) -> Any:
     """Adam whose moments exist from the start, so that all of its state can be saved."""
-    adam = torch.optim.Adam(list(parameters), lr=learning_rate, eps=eps, foreach=True)
+    adam = torch.optim.Adam(list(parameters), lr=learning_rate, eps=eps, fused=True)
     for x in parameters:
         adam.state[x] = {
             "step": torch.zeros((), dtype=torch.float32),
@@ -166,9 +183,8 @@ def load_adam(adam: torch.optim.Optimizer, saved: Sequence[dict[str, Tensor]]) -
 def clip_each(parameters: Sequence[Tensor], limit: float) -> Tensor:
     """Scale every member's gradient to at most this norm; their norms before, (S,)."""
     grads = [x.grad for x in parameters if x.grad is not None]
-    square_S = torch.stack([g.reshape(len(g), -1).square().sum(1) for g in grads]).sum(0)
-    norm_S = square_S.sqrt()
+    norm_P = [torch.stack(torch._foreach_norm(g.unbind())) for g in grads]
+    norm_S: Tensor = torch.linalg.vector_norm(torch.stack(norm_P), dim=0)
     scale_S = (limit / (norm_S + 1e-6)).clamp(max=1.0)
-    for g in grads:
-        g.mul_(scale_S.view(-1, *[1] * (g.dim() - 1)))
+    torch._foreach_mul_(grads, [scale_S.view(-1, *[1] * (g.dim() - 1)) for g in grads])
     return norm_S

@@ -29,17 +29,20 @@ class Random(Stochastic):
 
     def act(self, observation: Observation, luck: Luck) -> Action:
         """A uniform slate; its log-probabilities are exact, of the whole and of every slot."""
-        allowed_BC = observation.allowed
-        score_BC = luck.uniform(SHUFFLE, self.num_candidates)
-        slate_BK = top_slate(allowed_only(score_BC, allowed_BC), self.num_slots)
+        slate_BK, allowed_BC = self.slate(observation, luck), observation.allowed
         if allowed_BC is None:
-            left_B = torch.full_like(score_BC[:, 0], self.num_candidates)
+            left_B = torch.full(slate_BK.shape[:1], float(self.num_candidates)).to(slate_BK.device)
         else:
             left_B = allowed_BC.sum(1).float()
-        slot_K = torch.arange(self.num_slots, device=score_BC.device)
+        slot_K = torch.arange(self.num_slots, device=slate_BK.device)
         slot_logp_BK = -(left_B[:, None] - slot_K).log()
         position_logp_BK = -left_B.log()[:, None].expand_as(slot_logp_BK)
         return Action(slate_BK, slot_logp_BK.sum(1), slot_logp_BK, position_logp_BK)
+
+    def slate(self, observation: Observation, luck: Luck) -> Tensor:
+        """A uniform slate alone, (B, K) int32."""
+        score_BC = luck.uniform(SHUFFLE, self.num_candidates)
+        return top_slate(allowed_only(score_BC, observation.allowed), self.num_slots)
 
     def law(self, observation: Observation, slate_BK: Tensor) -> Tensor:
         """Even among what the slots before leave."""

@@ -88,11 +88,14 @@ class Replay:
         pairs = min(newest, T - 1) * B
         drawn_Sn = luck_S.integers(DRAW, num, pairs).long()
         round_Sn, lane_Sn = newest - 1 - drawn_Sn // B, drawn_Sn % B
-        return self._rows(round_Sn, lane_Sn), self._rows(round_Sn + 1, lane_Sn)
+        S = len(drawn_Sn)
+        seed_S1 = torch.arange(S, device=drawn_Sn.device)[:, None]
+        row_2Sn = seed_S1 * T * B + torch.stack([round_Sn, round_Sn + 1]) % T * B + lane_Sn
+        row_X = row_2Sn.flatten()
 
-    def _rows(self, round_Sn: Tensor, lane_Sn: Tensor) -> Shown:
-        S, T, B = self.kept.reward.shape
-        seed_S1 = torch.arange(S, device=round_Sn.device)[:, None]
-        row_X = (seed_S1 * T * B + round_Sn % T * B + lane_Sn).flatten()
-        pick = lambda x: x.flatten(0, 2).index_select(0, row_X).view(S, -1, *x.shape[3:])  # noqa: E731
-        return map_tensors(pick, self.kept)
+        def pick(ring: Tensor) -> Tensor:
+            return ring.flatten(0, 2).index_select(0, row_X).view(2, S, num, *ring.shape[3:])
+
+        both = map_tensors(pick, self.kept)
+        now, after = (map_tensors(lambda x, i=i: x[i], both) for i in (0, 1))
+        return now, after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,7 +48,54 @@ class Batch:
             target=rows(self.target, row_SR),
         )
 
+    def parts(self, num: int) -> Iterator[Batch]:
+        """Views of R = num rows of every seed, one after the other."""
+        for begin in range(0, self.value.shape[1], num):
+            here = slice(begin, begin + num)
+            yield Batch(
+                shown={name: x_Sn[:, here] for name, x_Sn in self.shown.items()},
+                slate=self.slate[:, here],
+                logp=self.logp[:, here],
+                advantage=self.advantage[:, here],
+                value=self.value[:, here],
+                target=self.target[:, here],
+            )
+
     def explained_variance(self) -> Tensor:
         """Share of the targets' variance that the value foresaw, mean over seeds."""
         unforeseen_S = (self.target - self.value).var(1)
         return (1.0 - unforeseen_S / self.target.var(1).clamp(min=1e-12)).mean()
+
+
+class Told(NamedTuple):
+    """What one update of every seed, on R slates each, was about."""
+
+    moved: Tensor  # (S, R) log-probability of the slate now, less that when it was drawn, nats
+    change: Tensor  # (S, R, K) of its slots, or (S, R, 1) of the slate: what the ratio is made of
+    gain: Tensor  # (S,) what the policy is to gain
+    error: Tensor  # (S,) of the value, squared
+    entropy: Tensor  # (S,) of the first slot, nats
+    loss: Tensor  # (S,)
+
+    @property
+    def kl(self) -> Tensor:
+        """Divergence of the policy that drew from the one now, (S,), nats a slate."""
+        return (self.moved.exp() - 1.0 - self.moved).mean(-1)
+
+
+def figures_of(told: Sequence[Told], clip: float) -> dict[str, Tensor]:
+    """Means over updates and seeds, by tag.
+
+    Args:
+        told: of every update.
+        clip: of the probability ratio.
+    """
+    every = Told(*(torch.stack(parts) for parts in zip(*told, strict=True)))
+    return {
+        "train/approx_kl": every.kl.mean(),
+        "train/clip_fraction": ((every.change.exp() - 1.0).abs() > clip).float().mean(),
+        "train/policy_gradient_loss": -every.gain.mean(),
+        "train/value_loss": every.error.mean(),
+        "train/entropy_loss": -every.entropy.mean(),
+        "train/loss": every.loss.mean(),
+    }

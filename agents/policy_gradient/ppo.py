@@ -34,7 +34,7 @@ from slategym.agents.core.start import start_chosen
 from slategym.agents.core.stochastic import PointMass
 from slategym.agents.core.supervised import SUPERVISED
 from slategym.agents.core.tuning import Setting
-from slategym.agents.policy_gradient.batch import Batch, Rollout
+from slategym.agents.policy_gradient.batch import Batch, Rollout, Told, figures_of
 from slategym.agents.policy_gradient.network import (
     Face,
     Shortlist,
@@ -262,20 +262,21 @@ class SlatePPO(Agent, Stochastic):
         s, S = self.settings, len(self.seeds)
         batch = self._batch(rollout)
         rate = s.learning_rate * max(LAST_RATE, 1.0 - self.steps / s.num_steps)
-        going_S = torch.ones(S, dtype=torch.bool, device=self.key_S.device)
-        told: list[dict[str, Tensor]] = []
+        going = [True] * S
+        told: list[Told] = []
         for _ in range(s.epochs):
             luck = Luck.at(self.key_S, self.passes.expand(S))
             order_Sn = luck.uniform(SHUFFLE, s.num_users * s.rollout).argsort(dim=1, stable=True)
             self.passes += 1
             # within an epoch the clip pulls back what moved too far; stopping there would keep it
-            for row_SR in order_Sn.view(S, -1, s.minibatch).unbind(1):
-                told.append(self._update(batch.at(row_SR), rate, going_S))
+            for few in batch.at(order_Sn).parts(s.minibatch):
+                told.append(self._update(few, rate, going))
             most = MOST_KL * self.learning_world.slate_size
-            going_S = going_S & (told[-1]["train/approx_kl"] <= most)
-            if not bool(going_S.any()):
+            near = (told[-1].kl <= most).tolist()
+            going = [goes and close for goes, close in zip(going, near, strict=True)]
+            if not any(going):
                 break
-        figures = {name: torch.stack([f[name] for f in told]).mean() for name in told[0]}
+        figures = figures_of(told, CLIP)
         figures["train/explained_variance"] = batch.explained_variance()
         figures["train/n_updates"] = self.adam.updates_S.mean()
         values = torch.stack(list(figures.values())).tolist()
@@ -313,7 +314,7 @@ class SlatePPO(Agent, Stochastic):
             target=target_Sn,
         )
 
-    def _update(self, few: Batch, rate: float, going_S: Tensor) -> dict[str, Tensor]:
+    def _update(self, few: Batch, rate: float, going: Sequence[bool]) -> Told:
         """One step of Adam on a minibatch of every seed that is still going."""
         S = len(self.seeds)
         shown = {name: x.flatten(0, 1) for name, x in few.shown.items()}
@@ -331,17 +332,10 @@ class SlatePPO(Agent, Stochastic):
         loss_S.sum().backward()  # type: ignore[no-untyped-call]
         clip_each(self.policy.parameters(), MAX_NORM)
         clip_each(self.value.parameters(), MAX_NORM)
-        with torch.no_grad():
-            moved_SR = (logp_SRK - few.logp).sum(2)
-            self.adam.step(rate, going_S)
-            return {
-                "train/approx_kl": (moved_SR.exp() - 1.0 - moved_SR).mean(1),
-                "train/clip_fraction": ((change_SRK.exp() - 1.0).abs() > CLIP).float().mean(),
-                "train/policy_gradient_loss": -gain_S.mean(),
-                "train/value_loss": error_S.mean(),
-                "train/entropy_loss": -entropy_S.mean(),
-                "train/loss": loss_S.mean(),
-            }
+        self.adam.step(rate, going)
+        moved_SR = (logp_SRK.detach() - few.logp).sum(2)
+        parts = (change_SRK, gain_S, error_S, entropy_S, loss_S)
+        return Told(moved_SR, *(x.detach() for x in parts))
 
     @torch.no_grad()
     def act(self, observation: Observation, luck: Luck) -> Action:

@@ -151,8 +151,7 @@ class SlateQ(Agent):
         scene = self._scene(observation, S)
         best_LK = self._search(scene, self.settings.serve, self.values).flatten(0, 1).int()
         now = sessions.luck_of(self.sessions)
-        uniform_LK = self.random.act(observation, now).slate
-        slate_LK = torch.where(self._explores(now), uniform_LK, best_LK)
+        slate_LK = torch.where(self._explores(now), self.random.slate(observation, now), best_LK)
         self.sessions, step = sessions.show(self.where, self.turn, self.sessions, slate_LK)
         click_LK = step.outcome.feedback[..., 0] > 0
         slot_L = torch.where(click_LK.any(1), click_LK.int().argmax(1), click_LK.shape[1])

@@ -14,7 +14,10 @@ Source: Ie et al. 2019, SlateQ, arXiv:1905.12767, sections 4.2 (decomposition) a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import lru_cache
+from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -23,6 +26,7 @@ Search = Callable[[Tensor, Tensor, int], Tensor]  # odds (..., C), lead (..., C)
 
 NEVER = float("-inf")  # the lead of what may not be shown
 LOWEST = -1e9  # reward units; where NEVER would enter a sum
+FEW = 256  # slates; up to as many are looked at one by one
 ROUNDS = 9  # of Dinkelbach's iteration; it has mostly settled after 3 or 4
 
 
@@ -72,7 +76,8 @@ def exact_level(odds_BC: Tensor, lead_BC: Tensor, num_slots: int) -> Tensor:
 
     A slate is worth more than some level if and only if its sum of odds * (lead - level) exceeds
     the level. So: take the K items that maximise that sum, set the level to what they are worth,
-    and repeat; the level rises until no slate beats it. Exact for all users at once.
+    and repeat; the level rises until no slate beats it. Exact for all users at once. Where there
+    are few slates, all of them are looked at.
 
     Arguments as `top_k_slate`.
 
@@ -81,6 +86,8 @@ def exact_level(odds_BC: Tensor, lead_BC: Tensor, num_slots: int) -> Tensor:
     """
     # from the better of two simple slates: from zero, unlike odds would take twice the rounds
     starts = (lead_BC, lead_BC * odds_BC / (1.0 + odds_BC))
+    if math.comb(lead_BC.shape[-1], num_slots) <= FEW:
+        return _best_of_all(odds_BC, lead_BC, num_slots)
     level_B1 = torch.maximum(*(_worth_of_top(x_BC, odds_BC, lead_BC, num_slots) for x_BC in starts))
     for _ in range(ROUNDS - 1):
         added_BC = odds_BC * (lead_BC - level_B1)
@@ -88,6 +95,20 @@ def exact_level(odds_BC: Tensor, lead_BC: Tensor, num_slots: int) -> Tensor:
         if _settled(before_B1, level_B1):
             break
     return level_B1
+
+
+def _best_of_all(odds_BC: Tensor, lead_BC: Tensor, num_slots: int) -> Tensor:
+    """The same, from every slate there is, (B, 1)."""
+    holds_CA = _every_slate(lead_BC.shape[-1], num_slots).to(lead_BC)
+    earned_BA = (odds_BC * lead_BC).clamp(min=LOWEST) @ holds_CA
+    return (earned_BA / (1.0 + odds_BC @ holds_CA)).amax(-1, keepdim=True).clamp(min=LOWEST)
+
+
+@lru_cache(maxsize=16)
+def _every_slate(num_candidates: int, num_slots: int) -> Tensor:
+    """Which candidates each of A slates holds, (C, A) float32 of zeros and ones."""
+    every_AK = torch.tensor(list(combinations(range(num_candidates), num_slots)))
+    return torch.zeros(len(every_AK), num_candidates).scatter_(1, every_AK, 1.0).T.contiguous()
 
 
 def _settled(before_B1: Tensor, level_B1: Tensor) -> bool:

@@ -1,5 +1,7 @@
 """Adam side by side, against torch's own."""
 
+from copy import deepcopy
+
 import torch
 
 from slategym.agents.core.adam import SeedAdam
@@ -30,7 +32,21 @@ def test_a_member_that_paused_goes_on_as_if_nothing_had_been():
     weight, alone = start.clone().requires_grad_(), start[:1].clone().requires_grad_()
     adam, single = SeedAdam([weight]), SeedAdam([alone])
     run(adam, weight, grads, steps=range(2))
-    run(adam, weight, grads, torch.tensor([False, True]), steps=range(2, 4))
+    run(adam, weight, grads, [False, True], steps=range(2, 4))
     run(adam, weight, grads, steps=range(4, 6))
     run(single, alone, grads[:, :1], steps=[0, 1, 4, 5])
     assert torch.equal(weight[0], alone[0]) and adam.updates_S.tolist() == [4.0, 6.0]
+
+
+def test_one_loaded_after_a_pause_goes_on_as_the_one_that_was_saved():
+    g = torch.Generator().manual_seed(2)
+    start, grads = torch.randn(2, 3, generator=g), torch.randn(6, 2, 3, generator=g)
+    weight = start.clone().requires_grad_()
+    adam = SeedAdam([weight])
+    run(adam, weight, grads, [False, True], steps=range(2))
+    other = weight.detach().clone().requires_grad_()
+    loaded = SeedAdam([other])
+    loaded.load(deepcopy(adam.state()))
+    for one, its in ((adam, weight), (loaded, other)):
+        run(one, its, grads, steps=range(2, 6))
+    assert torch.equal(weight, other) and loaded.updates_S.tolist() == [4.0, 6.0]
