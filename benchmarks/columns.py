@@ -6,7 +6,9 @@ classic of a column is the best *on these test rows*, which favours it. The stan
 difference, by jackknife over twenty groups of people, the same rows for both.
 
 What was clicked of what was shown, in a log with slates, is told of classics as a figure alone: its
-error is that of our own figure. Prints a line a column, and JSON with `--out`.
+error is that of our own figure. Prints each classic's figures, ours with the calibration's errors,
+then a line a column, and JSON with `--out`. `--closed-forms` leaves out what is trained by
+gradients: asymmetric factors and SASRec.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,17 +26,19 @@ import torch
 
 from slategym.experiments.cli.model_settings import read_model_choices
 from slategym.models import metrics
+from slategym.models.classics.families import FAMILIES
 from slategym.models.classics.figures import classic_figures
-from slategym.models.classics.reading import Reading
+from slategym.models.classics.reading import Reading, popular_negatives
 from slategym.models.data.datasets import load_log
 from slategym.models.data.slates import has_slates
 from slategym.models.data.splits import split_time
 from slategym.models.files import place_of
 from slategym.models.multitask.predict import predict
-from slategym.models.multitask.scores import TOP, heading
+from slategym.models.multitask.scores import TOP, heading, model_figures, platt_of
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.multitask.train import FORMAT, read_about, train_multitask
 from slategym.models.quality.evaluation import recipe_of
+from slategym.models.tasks import head_weights
 from slategym.models.text.vectors import item_text_vectors
 
 GROUPS = 20  # of people, for the jackknife
@@ -49,6 +53,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--trees", action="store_true", help="boosted trees, too")
+    parser.add_argument("--closed-forms", action="store_true", help="of the classics, only these")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -65,13 +70,20 @@ def main() -> None:
     print(f"shares: {read_about(folder)['shares'] or 'all of each part'}")
     if model.prior is not None:
         print(f"fades: {[round(x, 3) for x in model.prior.fade_T.tolist()]}")
-    predicted = predict(model, Sequences.from_log(log), rows)
-    ours = _figures(log, predicted.row_x, _of_network(predicted), model=True)
+    popular_xC = _popular(reading, rows)
+    sequences, asked_xC = Sequences.from_log(log), np.maximum(popular_xC, 0)
+    predicted = predict(model, sequences, rows, others_xC=asked_xC)
+    weights = head_weights(model.tasks, training.weights)
+    _tell("ours", model_figures("ours", predicted, platt_of(model), weights).values)
+    there_xC = np.concatenate([predicted.used_xC[:, 1:], popular_xC >= 0], 1)
+    ours = _figures(log, predicted.row_x, _of_network(predicted), there_xC, model=True)
     best: dict[str, tuple[str, float, Figure]] = {}
     text_ND0 = item_text_vectors(log.items["text"].tolist(), progress=False)
     begun = time.process_time()
-    for classic in classic_figures(reading, text_ND0, trees=asked.trees):
-        figures = _figures(log, rows, classic.rows)
+    families = [name for name, one in FAMILIES.items() if not (asked.closed_forms and one.search)]
+    for classic in classic_figures(reading, text_ND0, trees=asked.trees, families=families):
+        _tell(f"{classic.model} {dict(classic.settings)}", classic.figures)
+        figures = _figures(log, rows, classic.rows, there_xC)
         if has_slates(log) and "click_auc" in classic.figures:
             figures["click_auc"] = partial(_always, classic.figures["click_auc"])
         for name, figure in figures.items():
@@ -99,6 +111,20 @@ def main() -> None:
         asked.out.write_text(json.dumps({"log": log.name, "seed": asked.seed, "columns": found}))
 
 
+def _tell(name: str, figures: Mapping[str, float]) -> None:
+    said = ", ".join(f"{heading(figure)} {value:.4f}" for figure, value in figures.items())
+    print(f"{name}: {said}", flush=True)
+
+
+def _popular(reading: Reading, row_x: np.ndarray) -> np.ndarray:
+    """The very draws of the classics, (x, C); -1: none."""
+    took_x = reading.log.events["click"].to_numpy()[row_x] > 0
+    popular_xC = np.full((len(row_x), reading.negatives), -1)
+    if not has_slates(reading.log):
+        popular_xC[took_x] = popular_negatives(reading, row_x[took_x])
+    return popular_xC
+
+
 def _always(value: float, kept: np.ndarray) -> float:
     return value
 
@@ -111,7 +137,8 @@ def _groups(user_x: np.ndarray) -> np.ndarray:
 
 def _of_network(p: Any) -> dict[str, Any]:
     """What `ClassicFigures.rows` has of a classic."""
-    told = {"rank": p.rank_x, "own": p.click_xC[:, 0], "others": p.click_xC[:, 1:]}
+    others_xC = np.concatenate([p.click_xC[:, 1:], p.other_xC], 1)
+    told = {"rank": p.rank_x, "own": p.click_xC[:, 0], "others": others_xC}
     for m, task in enumerate(p.tasks[1:], start=1):
         output_x, name = p.output_xM[:, m], task.signal.name
         if task.calibrated:
@@ -121,6 +148,20 @@ def _of_network(p: Any) -> dict[str, Any]:
             low, high = task.signal.low, task.signal.high
             told[name] = (output_x * scale).clip(low, high)
     return told
+
+
+def _against(
+    took_x: np.ndarray,
+    own_x: np.ndarray,
+    drawn_xC: np.ndarray,
+    free_xC: np.ndarray,
+    kept: np.ndarray,
+) -> float:
+    """AUC of clicked rows' items against drawn ones."""
+    at = kept & took_x
+    own, others = own_x[at], drawn_xC[at][free_xC[at]]
+    label = np.r_[np.ones(len(own)), np.zeros(len(others))]
+    return metrics.auc(label, np.r_[own, others])
 
 
 def _auc(value_x: np.ndarray, score_x: np.ndarray, kept: np.ndarray) -> float:
@@ -138,8 +179,18 @@ def _rmse(value_x: np.ndarray, said_x: np.ndarray, kept: np.ndarray) -> float:
     return metrics.rmse(value_x[at], said_x[at])
 
 
-def _figures(log: Any, rows: np.ndarray, told: Any, model: bool = False) -> dict[str, Figure]:
-    """Figures of one model as functions of the rows that are kept."""
+def _figures(
+    log: Any, rows: np.ndarray, told: Any, there_xC: np.ndarray, model: bool = False
+) -> dict[str, Figure]:
+    """Figures of one model as functions of the rows that are kept.
+
+    Args:
+        log: the data.
+        rows: of it.
+        told: what the model says of them, as `ClassicFigures.rows` has it.
+        there_xC: bool, which of the items drawn to compare count: uniform ones, then popular ones.
+        model: whether it is our network.
+    """
     events = log.events.iloc[rows]
     user_x, took_x = events["user"].to_numpy(), events["click"].to_numpy() > 0
     found: dict[str, Figure] = {}
@@ -148,15 +199,13 @@ def _figures(log: Any, rows: np.ndarray, told: Any, model: bool = False) -> dict
         found["hr10"] = lambda kept: metrics.hit_rate(rank_x[kept & took_x], TOP)
         found["ndcg10"] = lambda kept: metrics.ndcg(rank_x[kept & took_x], TOP)
         if not has_slates(log):
-            own_x, others_xC = told["own"], told["others"]
-            drawn = others_xC[:, :4]
-
-            def click_auc(kept: np.ndarray) -> float:
-                own, others = own_x[kept & took_x], drawn[kept & took_x].ravel()
-                label = np.r_[np.ones(len(own)), np.zeros(len(others))]
-                return metrics.auc(label, np.r_[own, others])
-
-            found["click_auc"] = click_auc
+            half = there_xC.shape[1] // 2
+            for name, part in (
+                ("click_auc", slice(half)),
+                ("click_auc_popular", slice(half, None)),
+            ):
+                drawn_xC, free_xC = told["others"][:, part], there_xC[:, part]
+                found[name] = partial(_against, took_x, told["own"], drawn_xC, free_xC)
         elif model:  # a row's own score, in the slot in which it was shown
             own_x = told["own"]
             found["click_auc"] = lambda kept: metrics.auc(took_x[kept], own_x[kept])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from torch import Tensor
 
+from slategym.models.classics.families import FAMILIES
 from slategym.models.classics.next_figures import next_item_figures
 from slategym.models.classics.reading import ClassicFigures, Reading
 from slategym.models.classics.value_figures import value_figures
@@ -13,7 +14,11 @@ from slategym.models.closed_form.events import Events
 
 
 def classic_figures(
-    reading: Reading, text_ND0: Tensor | None = None, *, trees: bool = True
+    reading: Reading,
+    text_ND0: Tensor | None = None,
+    *,
+    trees: bool = True,
+    families: Collection[str] = tuple(FAMILIES),
 ) -> Iterator[ClassicFigures]:
     """Choose, fit and read every classic, one after the other.
 
@@ -21,6 +26,7 @@ def classic_figures(
         reading: which rows are for what.
         text_ND0: vectors of the items' texts; None: texts are not read.
         trees: whether to grow boosted trees, which need scikit-learn.
+        families: of the next-item scorers, those to read.
 
     Yields:
         Each classic's figures. A log without a signal beside the click has no value models. Where
@@ -28,5 +34,5 @@ def classic_figures(
     """
     events = Events.from_log(reading.log)
     if not reading.held_out:
-        yield from next_item_figures(reading, events)
+        yield from next_item_figures(reading, events, families)
     yield from value_figures(reading, events, text_ND0, trees=trees)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,15 @@ from slategym.models.data.slates import has_slates
 VALIDATION_ROWS = 4_000  # on which settings are chosen, at most
 
 
-def next_item_figures(reading: Reading, events: Events) -> Iterator[ClassicFigures]:
-    """Choose, fit and read every next-item scorer.
+def next_item_figures(
+    reading: Reading, events: Events, families: Collection[str] = tuple(FAMILIES)
+) -> Iterator[ClassicFigures]:
+    """Choose, fit and read next-item scorers.
 
     Args:
         reading: which rows are for what.
         events: the reading's log.
+        families: by name; one made of others begins at what was chosen for those.
     """
     log = reading.log
     validation_x = np.flatnonzero(reading.validation & events.took_E)
@@ -48,6 +51,8 @@ def next_item_figures(reading: Reading, events: Events) -> Iterator[ClassicFigur
     train, known = Rows(events, reading.train), Rows(events, reading.known)
     chosen: dict[str, Settings] = {}
     for name, family in FAMILIES.items():
+        if name not in families:
+            continue
         begun = time.process_time()
         chosen[name] = family.start
         if family.ladders or family.search:

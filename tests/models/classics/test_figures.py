@@ -102,6 +102,8 @@ def test_a_log_of_clicks_alone_has_no_value_models(reading, quick, tiny_log):
     log = replace(tiny_log, events=events, signals=tiny_log.signals[:1])
     found = list(classic_figures(replace(reading, log=log)))
     assert [f.model for f in found][-1] == "EASE + log transitions"
+    few = classic_figures(replace(reading, log=log), families=("ease", "ease-transitions"))
+    assert [f.model for f in few] == ["EASE", "EASE + log transitions"]
 
 
 def test_a_shop_is_read_on_what_it_logs(quick):
