@@ -1,9 +1,10 @@
 """What a tag releases: python .ci/release.py v0.1.0 [--out dist] [--build].
 
 Checks that the tag, pyproject.toml, CITATION.cff and the newest dated section of CHANGELOG.md name
-one version, and that nothing is left under [Unreleased]; writes that section to OUT/notes.md, the text of the release's page; with --build also
-the source archive and the wheel beside it. One line and exit code 1 where they disagree. Run by
-.github/workflows/release.yml, and by hand before a tag is made.
+one version, and that nothing is left under [Unreleased]; writes that section to OUT/notes.md, the
+text of the release's page; with --build also the source archive and the wheel beside it. One line
+and exit code 1 where they disagree. Run by .github/workflows/release.yml, and by hand before a tag
+is made.
 """
 
 from __future__ import annotations
