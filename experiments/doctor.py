@@ -1,8 +1,11 @@
-"""What is whole in a folder: the cache, a run, a model, a training. Looks only, changes nothing."""
+"""What is whole of what is kept: the cache, a run, a model, a training, an exported policy, a log.
+
+Looks only, changes nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,18 +18,28 @@ from slategym.models.checksums import (
     ASIDE,
     SUFFIX,
     Damaged,
+    check_files,
+    checksum_path,
     read_json,
     sha256_of,
     state_of,
+    stated_in,
 )
 from slategym.models.files import home, is_temporary
 
 State = Literal["whole", "unchecked", "unfinished", "damaged", "left over", "not ours"]
 CONFIG = "config.json"  # of a model; written last
 FIT = "fit.json"  # of a model that is no whole one yet
+POLICY = "policy.json"  # of an exported policy
+LOG_TOML = "log.toml"  # of a log
+OF_A_LOG = (LOG_TOML, "events.csv", "events.parquet", ".slategym-writing")  # by which it is known
 AGAIN = "nothing: it is set aside and made again when it is needed"
 UNCHECKED = "nothing: an earlier version kept no checksum; delete it to have it made again"
 LEFT = "delete it"
+OWN_LOG = "nothing: slategym data check says what it is fit for"
+ANEW = (
+    "call its command again, or take an unaltered copy; if the change is yours, delete its .sha256"
+)
 
 
 @dataclass(frozen=True)
@@ -45,11 +58,15 @@ def examine(folder: Path) -> Iterator[Finding]:
     """Everything in a folder and how it is.
 
     Args:
-        folder: the cache (`SLATEGYM_HOME`), a run's folder, a model's or a trained agent's.
+        folder: the cache (`SLATEGYM_HOME`), a run's folder, a model's, a trained agent's, an
+            exported policy's or a log's; a file, or a folder of files, with a checksum beside it.
 
     Raises:
         UsageError: it is none of these.
     """
+    if folder.is_file() and checksum_path(folder).is_file():
+        yield _written(folder, folder.parent)
+        return
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder")
     if (folder / "units").is_dir():
@@ -60,12 +77,18 @@ def examine(folder: Path) -> Iterator[Finding]:
         yield _model(folder, folder)
     elif (folder / FIT).is_file():
         yield _fit(folder, folder)
+    elif (folder / POLICY).is_file():
+        yield from _policy(folder)
     elif folder.absolute() == home() or any((folder / shelf).is_dir() for shelf in SHELVES):
         yield from _cache(folder)
+    elif any(path for name in OF_A_LOG for path in folder.glob(name)):
+        yield from _log(folder)
+    elif any(folder.glob(f"*{SUFFIX}")):
+        yield from _all_written(folder)
     else:
         raise UsageError(
-            f"{folder} is no cache, run, model or trained agent of slategym; give one of these, or "
-            f"nothing for the cache ({home()})"
+            f"{folder} is no cache, run, model, trained agent, policy or log of slategym; give one "
+            f"of these, or nothing for the cache ({home()})"
         )
 
 
@@ -198,6 +221,97 @@ def _checkpoint(path: Path, root: Path) -> Finding:
     return _finding(path, root, "checkpoint", "whole")
 
 
+def _policy(folder: Path) -> Iterator[Finding]:
+    """What `slategym export` wrote."""
+    again = "call slategym export again, or take an unaltered copy"
+    try:
+        check_files(folder, dict(read_json(folder / POLICY).get("sha256", {})))
+    except (ValueError, TypeError) as error:
+        yield _finding(folder, folder, "policy", "damaged", _short(error, folder), again)
+    else:
+        yield _finding(folder, folder, "policy", "whole")
+
+
+def _log(folder: Path) -> Iterator[Finding]:
+    """A log's tables and `log.toml`, which is for its owner to correct."""
+    from slategym.models.data.folder import CHECKSUMS, FORMS, TABLES, WRITING  # and with it pandas
+
+    if (folder / WRITING).exists():
+        reason, again = "slategym was killed while it wrote it", "write it again"
+        yield _finding(folder, folder, "log", "unfinished", reason, again)
+        return
+    try:
+        stated = stated_in(folder / CHECKSUMS)
+    except Damaged as error:
+        reason = _short(error, folder)
+        yield _finding(folder / CHECKSUMS, folder, "checksum", "damaged", reason, LEFT)
+        return
+    names = (LOG_TOML, *(f"{name}.{form}" for name in TABLES for form in FORMS))
+    there = {name for name in names if (folder / name).is_file()}
+    for name in sorted({*there, *stated}):
+        path, kind = folder / name, "log.toml" if name == LOG_TOML else "table"
+        wrong = None if name in stated else "somebody's own: it has no checksum"
+        if name in stated:
+            wrong = _wrong(folder, {name: stated[name]})
+        if wrong is None:
+            yield _finding(path, folder, kind, "whole")
+        elif name in stated and kind == "table":
+            advice = f"take an unaltered copy; if the change is yours, delete {CHECKSUMS}"
+            yield _finding(path, folder, kind, "damaged", wrong, advice)
+        else:
+            yield _finding(path, folder, kind, "unchecked", wrong, OWN_LOG)
+    yield from (left for path in sorted(folder.glob(".*")) if (left := _left(path, folder)))
+
+
+def _all_written(folder: Path) -> Iterator[Finding]:
+    """Files of a folder that have a checksum beside them, and what is left over."""
+    for path in sorted(folder.iterdir()):
+        if (left := _left(path, folder)) is not None:
+            yield left
+        elif path.suffix == SUFFIX and not path.with_suffix("").exists():
+            yield _finding(path, folder, "checksum", "left over", "of no file", LEFT)
+        elif path.is_file() and checksum_path(path).is_file():
+            yield _written(path, folder)
+
+
+def _written(path: Path, root: Path) -> Finding:
+    """A file with its checksum beside it."""
+    if state_of(path) == "damaged":
+        return _finding(path, root, "file", "damaged", "its checksum is another", ANEW)
+    return _finding(path, root, "file", "whole")
+
+
+def _wrong(folder: Path, stated: Mapping[str, str]) -> str | None:
+    """What is wrong with these files of a folder, in a few words."""
+    try:
+        check_files(folder, stated)
+    except Damaged as error:
+        return _short(error, folder)
+    return None
+
+
+def _results(folder: Path) -> Iterator[Finding]:
+    """What a run wrote when it was done: tables, numbers, pages."""
+    again = "call it again: it is written anew"
+    stated: dict[str, str] = {}
+    for path in sorted(folder.glob("*.json")):
+        if path.name == STATUS:
+            continue
+        try:
+            found = read_json(path)
+            stated |= {one["name"]: one["sha256"] for one in found.get("files", ())}
+        except (Damaged, TypeError, KeyError, AttributeError) as error:
+            yield _finding(path, folder, "result", "damaged", _short(error, folder), again)
+        else:
+            yield _finding(path, folder, "result", "whole")
+    for name, expected in stated.items():
+        wrong = _wrong(folder, {name: expected})
+        state: State = "whole" if wrong is None else "damaged"
+        advice = "" if wrong is None else again
+        yield Finding(name, "result", state, _size(folder / name), wrong or "", advice)
+    yield from _all_written(folder)
+
+
 def _run(folder: Path) -> Iterator[Finding]:
     store, known = Store(folder), set[Path]()
     if (folder / STATUS).is_file():
@@ -227,6 +341,7 @@ def _run(folder: Path) -> Iterator[Finding]:
                 yield _finding(path, folder, "unit", "unchecked", "no checksum", UNCHECKED)
             else:
                 yield _finding(path, folder, "unit", "whole")
+    yield from _results(folder)
     work = folder / "work"
     for path in sorted(work.iterdir()) if work.is_dir() else []:
         if path not in known:

@@ -1,17 +1,18 @@
 """Checksums of what is kept: whether a file is still what was written, and what to do if not.
 
-Beside a file or folder that the cache keeps stands `NAME.sha256`, as the program sha256sum writes
-and checks it; its first line, a comment, says the format and that what it stands for is finished. A
-JSON file that names others holds their checksums and its own. What was written by
-a version that kept none is taken as it is.
+Beside a file or folder that is kept stands `NAME.sha256`, as the program sha256sum writes and
+checks it; its first line, a comment, says the format and that what it stands for is finished. In a
+folder that people add to stands one for those of its files that slategym wrote. A JSON file that
+names others holds their checksums and its own. What has none is taken as it is.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ ASIDE = ".damaged"
 OWN = "checksum"  # key of a JSON file's own checksum
 FORMAT = 1  # of what the cache keeps and of the lines beside it
 FINISHED = f"# slategym format {FORMAT}: finished\n"
+LINE = re.compile(r"([0-9a-f]{64})  ([^/\\]+)")  # of a checksum file: one file of its folder
 LEFT_OUT = ("README.md",)  # of folders: cards are written again when more is known
 
 State = Literal["whole", "damaged", "unchecked", "missing"]
@@ -73,6 +75,64 @@ def state_of(path: Path) -> State:
     if not said.startswith("#"):  # of an earlier version
         said = FINISHED + said
     return "whole" if found == said else "damaged"
+
+
+def check_beside(path: Path) -> None:
+    """Hold a file that people may have touched against what stands beside it, if anything does.
+
+    Raises:
+        Damaged: it is another file than was written; one line with what to do.
+    """
+    if state_of(path) == "damaged":
+        raise Damaged(f"{path} was altered since it was written; {_or_yours(checksum_path(path))}")
+
+
+def some_lines(files: Iterable[Path]) -> str:
+    """The text of a checksum file for some files of its folder, finished."""
+    return FINISHED + "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
+
+
+def stated_in(path: Path) -> dict[str, str]:
+    """What a checksum file says: sha256 by name; nothing if there is none.
+
+    Raises:
+        Damaged: it is no checksum file, or names what lies outside of its folder.
+    """
+    if not path.exists():
+        return {}
+    if wrong := whats_wrong(path, SETTINGS):
+        raise Damaged(f"{path} {wrong}")
+    stated = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("#"):
+            continue
+        found = LINE.fullmatch(line)
+        if found is None:
+            raise Damaged(f"{path} is damaged: {line[:40]!r} is no checksum and name; delete it")
+        inside(path.parent, found[2])
+        stated[found[2]] = found[1]
+    return stated
+
+
+def check_stated(folder: Path, stated: Mapping[str, str], beside: Path) -> None:
+    """As `check_files`, of files that people may have touched.
+
+    Args:
+        folder: where they are.
+        stated: sha256 by name.
+        beside: the checksum file that says so.
+
+    Raises:
+        Damaged: naming the first that is missing or altered, and what to do.
+    """
+    try:
+        check_files(folder, stated)
+    except Damaged as error:
+        raise Damaged(f"{error}; {_or_yours(beside)}") from error
+
+
+def _or_yours(beside: Path) -> str:
+    return f"take an unaltered copy or, if the change is yours, delete {beside.name} beside it"
 
 
 def set_aside(path: Path) -> Path:

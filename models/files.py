@@ -107,6 +107,23 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def checked_path(path: Path) -> Iterator[Path]:
+    """As `atomic_path`, of a file that is read again: its checksum stands beside it.
+
+    A process that is killed between the two leaves the new file without a checksum, never one with
+    another file's.
+
+    Yields, raises: as `atomic_path`.
+    """
+    with atomic_path(path) as temporary:
+        yield temporary
+        lines = checksum_lines(temporary, path.name)
+        checksum_path(path).unlink(missing_ok=True)
+    with atomic_path(checksum_path(path)) as beside:
+        beside.write_text(lines, encoding="utf-8")
+
+
 def to_disk(path: Path) -> None:
     """Wait until a file, or all of a folder, is on the disk: a power cut then leaves it whole."""
     if path.is_dir():

@@ -68,6 +68,35 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, notes
 
 
+def read_weights(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A network's weights, which must be those of such a network and numbers.
+
+    Args:
+        path: safetensors.
+        like: tensors of these names and shapes are wanted; values do not matter.
+
+    Raises:
+        Damaged: the file cannot be read. ValueError: one is missing or too many, of another shape,
+            or NaN.
+    """
+    weights = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            if other := like.keys() ^ set(file.keys()):
+                told = "lacks" if min(other) in like else "holds"
+                raise ValueError(f"{path.name} {told} {min(other)}")
+            for name, mine in like.items():
+                shape = tuple(file.get_slice(name).get_shape())
+                if shape != tuple(mine.shape):
+                    raise ValueError(f"{path.name}: {name} is {shape}, not {tuple(mine.shape)}")
+                weights[name] = file.get_tensor(name)
+                if weights[name].isnan().any():
+                    raise ValueError(f"{path.name}: {name} is not a number throughout (NaN)")
+    except SafetensorError as error:
+        raise Damaged(f"{path} is damaged ({error})") from error
+    return weights
+
+
 def previous(path: Path) -> Path:
     """Where the checkpoint before the last one is."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")

@@ -17,6 +17,7 @@ from slategym.envs.candidates import WholeCatalogue
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
+from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.types import Observation, World
 
 TRY = purpose("test.counting")
@@ -26,10 +27,10 @@ TRY = purpose("test.counting")
 class CountingSettings:
     """How long it counts."""
 
-    num_steps: int = 2_000  # slates of each seed
-    num_users: int = 16  # of each seed, side by side
-    explore_prob: float = 0.05  # that an item is put first, each slate
-    learning_rate: float = 0.1  # share by which an item's value moves to what it brought
+    num_steps: Count = 2_000  # slates of each seed
+    num_users: Count = 16  # of each seed, side by side
+    explore_prob: Rate = 0.05  # that an item is put first, each slate
+    learning_rate: Amount = 0.1  # share by which an item's value moves to what it brought
 
 
 class Counting(Agent):

@@ -44,6 +44,7 @@ from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
+from slategym.envs.settings import Amount, Count
 from slategym.envs.types import Observation, World
 
 DRAW = purpose("thompson.draw")
@@ -78,13 +79,13 @@ def check_shapes(weights: Mapping[str, Tensor], mine: Mapping[str, Tensor]) -> N
 class LinearBanditSettings:
     """How a linear bandit explores and how much it can tell apart."""
 
-    num_steps: int = 60_000  # slates shown in training
-    num_users: int = 64  # side by side
-    slates: int = 4  # of every user between two solutions of the regression
-    exploration: float = 1.0  # standard errors added (LinUCB) or drawn (Thompson), >= 0
-    ridge: float = 1.0  # prior weight on theta = 0, in observations, > 0
-    user_features: int = 24  # at most, besides the constant
-    item_features: int = 24  # at most, besides the constant
+    num_steps: Count = 60_000  # slates shown in training
+    num_users: Count = 64  # side by side
+    slates: Count = 4  # of every user between two solutions of the regression
+    exploration: Amount = 1.0  # standard errors added (LinUCB) or drawn (Thompson), >= 0
+    ridge: Amount = 1.0  # prior weight on theta = 0, in observations, > 0
+    user_features: Count = 24  # at most, besides the constant
+    item_features: Count = 24  # at most, besides the constant
 
     def __post_init__(self) -> None:
         check_counts(self, ("num_steps", "num_users", "slates", "user_features", "item_features"))

@@ -56,6 +56,7 @@ from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck
+from slategym.envs.settings import Amount, Count
 from slategym.envs.types import Observation, World
 
 
@@ -63,11 +64,11 @@ from slategym.envs.types import Observation, World
 class RankedBanditSettings:
     """How the bandit explores."""
 
-    num_steps: int = 307_200  # slates shown in training
-    num_users: int = 256  # side by side
-    rollout: int = 4  # slates of every user between two solutions of the regression
-    exploration: float = 1.0  # standard errors added while it learns, >= 0
-    ridge: float = 1.0  # prior weight on theta = 0, in observations, > 0
+    num_steps: Count = 307_200  # slates shown in training
+    num_users: Count = 256  # side by side
+    rollout: Count = 4  # slates of every user between two solutions of the regression
+    exploration: Amount = 1.0  # standard errors added while it learns, >= 0
+    ridge: Amount = 1.0  # prior weight on theta = 0, in observations, > 0
 
     def __post_init__(self) -> None:
         check_counts(self, ("num_steps", "num_users", "rollout"))

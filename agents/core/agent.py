@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from slategym.agents.core.files import ABOUT, CHECKPOINT, FORMAT, WEIGHTS, check_weights, read_about
@@ -41,7 +40,7 @@ from slategym.models.checksums import Damaged, sha256_of, with_checksum
 from slategym.models.ending import told_to_end
 from slategym.models.files import atomic_path
 from slategym.models.hashes import hash_of
-from slategym.models.tensor_files import remove_checkpoints
+from slategym.models.tensor_files import read_weights, remove_checkpoints
 
 A = TypeVar("A", bound="Agent")
 
@@ -396,8 +395,8 @@ class Agent(ABC):
                 f"{folder / ABOUT} describes an agent that cannot be made here: {reason}"
             ) from error
         try:
-            agent.load_weights(load_file(folder / WEIGHTS))
-        except (KeyError, RuntimeError, ValueError, SafetensorError) as error:
+            agent.load_weights(read_weights(folder / WEIGHTS, agent.weights()))
+        except (KeyError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise UsageError(f"{folder} does not fit {world.name}: {reason}") from error
         agent.steps = kept["steps"]

@@ -22,10 +22,12 @@ from slategym.agents.core.earned import earned
 from slategym.agents.core.step_back import BATCH, LUCK
 from slategym.envs.names import UsageError
 from slategym.envs.types import World
+from slategym.models.checksums import with_checksum
 from slategym.models.files import atomic_path
 
 SESSIONS = 200
 POINTS = "evaluations.json"  # beside the best model
+FORMAT = 1  # of it; raise it when what is written changes
 Tell = Callable[[int, Mapping[str, float]], None]  # slates so far, figures by tag
 
 
@@ -113,7 +115,9 @@ class Evaluation:
             if point.best:
                 self.agent.save(self.folder, self.about)
             with atomic_path(self.folder / POINTS) as path:
-                path.write_text(json.dumps([asdict(p) for p in self.points], indent=1) + "\n")
+                points = [asdict(point) for point in self.points]
+                told = {"format": FORMAT, "status": "finished", "points": points}
+                path.write_text(json.dumps(with_checksum(told), indent=1) + "\n")
         if self.tell is not None:
             figures = {
                 "eval/mean_reward": point.value,

@@ -42,6 +42,7 @@ from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
+from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.types import Observation, World
 
 EXPLORE, KEEP, FILL, CODE = (purpose(f"gems.{n}") for n in ("explore", "keep", "fill", "code"))
@@ -55,18 +56,18 @@ VAE_BATCH = 256  # slates, as published
 class GemsSettings:
     """Twelve numbers. The auto-encoder's are the paper's but for the log's size."""
 
-    num_steps: int = 60_000  # slates that SAC shows, of each seed
-    num_users: int = 100  # training users side by side, of each seed
+    num_steps: Count = 60_000  # slates that SAC shows, of each seed
+    num_users: Count = 100  # training users side by side, of each seed
     logging: str = "myopic"  # policy of half the log's slots; "random": of all of them
-    num_logged: int = 40_000  # slates of the log, of each seed
-    epochs: int = 5  # of the auto-encoder, on the log
-    latent_width: int = 32  # Z
-    click_weight: float = 0.5  # lambda, of the clicks' cross-entropy, >= 0
-    divergence_weight: float = 1.0  # beta, of the Kullback-Leibler divergence, >= 0
-    gamma: float = 0.8  # discount per slate, in [0, 1)
-    updates: int = 10  # of SAC, each time that all training users have seen a slate
-    warm_up: int = 2_000  # slates of random latent points before SAC learns
-    buffer: int = 100_000  # slates of each seed that SAC draws from
+    num_logged: Count = 40_000  # slates of the log, of each seed
+    epochs: Count = 5  # of the auto-encoder, on the log
+    latent_width: Count = 32  # Z
+    click_weight: Amount = 0.5  # lambda, of the clicks' cross-entropy, >= 0
+    divergence_weight: Amount = 1.0  # beta, of the Kullback-Leibler divergence, >= 0
+    gamma: Rate = 0.8  # discount per slate, in [0, 1)
+    updates: Count = 10  # of SAC, each time that all training users have seen a slate
+    warm_up: Count = 2_000  # slates of random latent points before SAC learns
+    buffer: Count = 100_000  # slates of each seed that SAC draws from
 
 
 class Gems(Agent):

@@ -54,6 +54,7 @@ from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
+from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.types import Observation, World
 
 NOISE, UPDATE = purpose("hac.noise"), purpose("hac.update")
@@ -66,18 +67,18 @@ HEADS_SHARE = 0.5  # of a label, where `heads` is not given
 class HacSettings:
     """Twelve numbers."""
 
-    num_steps: int = 30_000  # slates, of each seed
-    num_users: int = 100  # training users side by side, of each seed
-    width: int | None = None  # E, of the hyper-action; None: of the item vectors, at most 32
-    noise: float = 0.2  # standard deviation of each coordinate, for the boldest training user
-    align: float = 0.3  # weight of the alignment of Z with what it shows, >= 0
-    behaviour_rate: float = 1e-5  # Adam's, of the behaviour loss, >= 0; the actor's is 3e-4
-    heads: float | None = None  # share of the heads in a label, in [0, 1]; None: half if any
-    gamma: float = 0.8  # discount per slate, in [0, 1)
-    batch: int = 128  # transitions of each seed
-    updates: int = 10  # each time that all training users have seen a slate
-    warm_up: int = 2_000  # slates of random hyper-actions before it learns
-    buffer: int = 100_000  # slates of each seed that it draws from
+    num_steps: Count = 30_000  # slates, of each seed
+    num_users: Count = 100  # training users side by side, of each seed
+    width: Count | None = None  # E, of the hyper-action; None: of the item vectors, at most 32
+    noise: Amount = 0.2  # standard deviation of each coordinate, for the boldest training user
+    align: Amount = 0.3  # weight of the alignment of Z with what it shows, >= 0
+    behaviour_rate: Amount = 1e-5  # Adam's, of the behaviour loss, >= 0; the actor's is 3e-4
+    heads: Rate | None = None  # share of the heads in a label, in [0, 1]; None: half if any
+    gamma: Rate = 0.8  # discount per slate, in [0, 1)
+    batch: Count = 128  # transitions of each seed
+    updates: Count = 10  # each time that all training users have seen a slate
+    warm_up: Count = 2_000  # slates of random hyper-actions before it learns
+    buffer: Count = 100_000  # slates of each seed that it draws from
 
 
 class Hac(Agent):

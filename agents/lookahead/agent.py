@@ -47,6 +47,7 @@ from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
+from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.types import Observation, World
 
 SLOT, SHUFFLE = purpose("lookahead.slot"), purpose("lookahead.shuffle")
@@ -63,15 +64,15 @@ Shown = dict[str, Tensor]  # what a request shows, by name, (B, ...) each
 class LookaheadSettings:
     """How choice and value are learnt."""
 
-    num_steps: int = 102_400  # slates of each seed, in all
-    num_users: int = 256  # B, side by side, of each seed
-    rollout: int = 16  # slates of every user between updates
-    epochs: int = 6  # passes over a rollout
-    minibatch: int = 480  # slates, about
-    learning_rate: float = 3e-3  # Adam's, falling linearly to a tenth
-    gamma: float = 0.95  # discount per slate, in [0, 1]
-    td_lambda: float = 0.9  # in [0, 1]; 1: plain returns
-    shortlist: int = 100  # best of `supervised`, from which slates are filled
+    num_steps: Count = 102_400  # slates of each seed, in all
+    num_users: Count = 256  # B, side by side, of each seed
+    rollout: Count = 16  # slates of every user between updates
+    epochs: Count = 6  # passes over a rollout
+    minibatch: Count = 480  # slates, about
+    learning_rate: Amount = 3e-3  # Adam's, falling linearly to a tenth
+    gamma: Rate = 0.95  # discount per slate, in [0, 1]
+    td_lambda: Rate = 0.9  # in [0, 1]; 1: plain returns
+    shortlist: Count = 100  # best of `supervised`, from which slates are filled
 
 
 class Lookahead(Agent):

@@ -57,6 +57,7 @@ from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
+from slategym.envs.settings import Amount, Count, Length, Rate
 from slategym.envs.types import Observation, World
 
 SLOT, SHUFFLE = purpose("plackett_luce_ppo.slot"), purpose("plackett_luce_ppo.shuffle")
@@ -74,16 +75,16 @@ PRICE_RATE = 0.2  # of limits, per rollout: of a usual return per unit of cost a
 class PPOSettings:
     """How a slate policy is trained by PPO."""
 
-    num_steps: int = 300_000  # slates of each seed, in all
-    num_users: int = 256  # B, side by side, of each seed
-    rollout: int = 15  # slates of every user between updates
-    epochs: int = 3  # passes over a rollout
-    minibatch: int = 960  # slates; divides num_users * rollout
-    learning_rate: float = 1e-3  # Adam's, falling linearly to a tenth
-    gamma: float = 0.95  # discount per slate, in [0, 1]
-    entropy: float = 0.001  # reward per nat of the first slot's entropy
+    num_steps: Count = 300_000  # slates of each seed, in all
+    num_users: Count = 256  # B, side by side, of each seed
+    rollout: Count = 15  # slates of every user between updates
+    epochs: Count = 3  # passes over a rollout
+    minibatch: Count = 960  # slates; divides num_users * rollout
+    learning_rate: Amount = 1e-3  # Adam's, falling linearly to a tenth
+    gamma: Rate = 0.95  # discount per slate, in [0, 1]
+    entropy: Amount = 0.001  # reward per nat of the first slot's entropy
     credit: Literal["slate", "item"] = "slate"  # item: a slot is not credited with others' reward
-    shortlist: int | None = None  # best of `supervised`; 0: all items; None: 100 if it is there
+    shortlist: Length | None = None  # best of `supervised`; 0: all items; None: 100 if it is there
     bootstrap: bool = False  # False: for the learner, a session that is cut off has ended
     serve: Literal["mode", "draw", "sharp"] = "mode"  # likeliest slate; drawn as learnt; sharper
 

@@ -55,6 +55,7 @@ from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.types import Observation, World
 
 DRAW, PICK = purpose("reinforce_topk.draw"), purpose("reinforce_topk.pick")
@@ -74,18 +75,18 @@ DRAWS = {
 class ReinforceSettings:
     """How a softmax policy learns from logged slates."""
 
-    num_steps: int = 300_000  # slates of each seed, in all
-    num_users: int = 64  # B, side by side, of each seed
-    rollout: int = 25  # slates of every user between updates
-    updates: int = 8  # minibatches after each rollout
-    remembered: int = 4  # rollouts to learn from; 1: the newest alone
-    uniform_prob: float = 0.1  # of a uniform draw while learning, for each slot
-    learning_rate: float = 3e-4  # Adam's, falling linearly to a tenth
-    gamma: float = 0.95  # discount per slate, in [0, 1]
-    entropy: float = 0.001  # reward per nat of the policy's entropy
-    td_lambda: float = 1.0  # of what follows a slate; 1: what did follow, below: what is expected
+    num_steps: Count = 300_000  # slates of each seed, in all
+    num_users: Count = 64  # B, side by side, of each seed
+    rollout: Count = 25  # slates of every user between updates
+    updates: Count = 8  # minibatches after each rollout
+    remembered: Count = 4  # rollouts to learn from; 1: the newest alone
+    uniform_prob: Rate = 0.1  # of a uniform draw while learning, for each slot
+    learning_rate: Amount = 3e-4  # Adam's, falling linearly to a tenth
+    gamma: Rate = 0.95  # discount per slate, in [0, 1]
+    entropy: Amount = 0.001  # reward per nat of the policy's entropy
+    td_lambda: Rate = 1.0  # of what follows a slate; 1: what did follow, below: what is expected
     draws: str = "top-k"  # how slates are drawn, in DRAWS
-    sharpness: float | None = None  # of distinct draws that are served; None: the likeliest
+    sharpness: Amount | None = None  # of distinct draws that are served; None: the likeliest
 
     def __post_init__(self) -> None:
         lookup("way to draw slates", self.draws, DRAWS)

@@ -46,6 +46,7 @@ from slategym.envs import engine
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
+from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.trees import map_tensors
 from slategym.envs.types import Observation, World
 from slategym.models.conditional_logit import nothing_for
@@ -61,15 +62,15 @@ RATES = (0.01, 0.99)  # of clicked slates, between which it is sought
 class RefitSettings:
     """How the supervised model is trained further."""
 
-    num_steps: int = 307_200  # slates shown in training
-    num_users: int = 256  # side by side
-    rollout: int = 16  # slates of every user between fits
-    epochs: int = 6  # times that a slate is learnt from while it is new
-    minibatch: int = 1_024  # slates
-    learning_rate: float = 3e-3  # Adam's, falling linearly to a tenth
-    exploration: float = 0.5  # share of slates that are drawn around the best one
-    sharpness: float = 3.0  # nats of a draw's log-weights per nat of score
-    memory: int = 153_600  # slates kept to learn from, the newest
+    num_steps: Count = 307_200  # slates shown in training
+    num_users: Count = 256  # side by side
+    rollout: Count = 16  # slates of every user between fits
+    epochs: Count = 6  # times that a slate is learnt from while it is new
+    minibatch: Count = 1_024  # slates
+    learning_rate: Amount = 3e-3  # Adam's, falling linearly to a tenth
+    exploration: Rate = 0.5  # share of slates that are drawn around the best one
+    sharpness: Amount = 3.0  # nats of a draw's log-weights per nat of score
+    memory: Count = 153_600  # slates kept to learn from, the newest
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "num_users", "rollout", "epochs", "minibatch", "memory"):

@@ -32,6 +32,7 @@ from slategym.agents.rollout.traces import nothing_yet, took_by_topic
 from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.luck import Luck
+from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.trees import map_tensors
 from slategym.envs.types import Observation, World
 
@@ -47,17 +48,17 @@ LUCK = (
 class AdaptiveTraceSettings:
     """How people are learned, and how the rule is sought."""
 
-    num_steps: int = 307_200  # slates, in all
-    num_users: int = 512  # side by side
-    rollout: int = 20  # slates of every user between fits
-    updates: int = 400  # of the model, after each
-    minibatch: int = 1_600  # slates, about: those of some users, all of them so far
-    learning_rate: float = 1e-2  # Adam's, falling linearly to a tenth
-    kinds: int = 3  # of people
-    noise: float = 0.5  # spread of what is added to scores while people are learned
-    shortlist: int = 100  # best of the ranker, from which slates are filled
-    gamma: float = 1.0  # discount per slate, in [0, 1]; 1: the whole session counts
-    pairs: int = 8  # of mirrored perturbations, in a generation
+    num_steps: Count = 307_200  # slates, in all
+    num_users: Count = 512  # side by side
+    rollout: Count = 20  # slates of every user between fits
+    updates: Count = 400  # of the model, after each
+    minibatch: Count = 1_600  # slates, about: those of some users, all of them so far
+    learning_rate: Amount = 1e-2  # Adam's, falling linearly to a tenth
+    kinds: Count = 3  # of people
+    noise: Amount = 0.5  # spread of what is added to scores while people are learned
+    shortlist: Count = 100  # best of the ranker, from which slates are filled
+    gamma: Rate = 1.0  # discount per slate, in [0, 1]; 1: the whole session counts
+    pairs: Count = 8  # of mirrored perturbations, in a generation
 
 
 class AdaptiveTrace(RuleFirst):

@@ -26,6 +26,7 @@ from slategym.agents.rollout.rule_first import RuleFirst
 from slategym.agents.rollout.traces import Traces
 from slategym.agents.types import Action
 from slategym.envs.luck import Luck
+from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.types import Observation, World
 
 LUCK = 1_004  # seed of imagined futures
@@ -35,18 +36,18 @@ LUCK = 1_004  # seed of imagined futures
 class RolloutSettings:
     """How people are learned, and how far ahead is played."""
 
-    num_steps: int = 51_200  # slates, in all
-    num_users: int = 256  # B, side by side
-    rollout: int = 20  # slates of every user between fits
-    updates: int = 200  # of the model, after each
-    minibatch: int = 1_600  # slates, about: those of some users, all of them so far
-    learning_rate: float = 1e-2  # Adam's, falling linearly to a tenth
-    kinds: int = 3  # of people
-    noise: float = 0.5  # spread of what is added to scores while it learns
-    gamma: float = 0.99  # discount per slate, in [0, 1]; 0: this slate alone
-    depth: int = 16  # slates that are played
-    futures: int = 6  # of each rule
-    shortlist: int = 100  # best of the ranker, from which slates are filled
+    num_steps: Count = 51_200  # slates, in all
+    num_users: Count = 256  # B, side by side
+    rollout: Count = 20  # slates of every user between fits
+    updates: Count = 200  # of the model, after each
+    minibatch: Count = 1_600  # slates, about: those of some users, all of them so far
+    learning_rate: Amount = 1e-2  # Adam's, falling linearly to a tenth
+    kinds: Count = 3  # of people
+    noise: Amount = 0.5  # spread of what is added to scores while it learns
+    gamma: Rate = 0.99  # discount per slate, in [0, 1]; 0: this slate alone
+    depth: Count = 16  # slates that are played
+    futures: Count = 6  # of each rule
+    shortlist: Count = 100  # best of the ranker, from which slates are filled
 
 
 class Rollout(RuleFirst):

@@ -18,6 +18,7 @@ from stable_baselines3.common.noise import NormalActionNoise
 from torch import Tensor
 
 from slategym.agents.sb3.env import SlateVecEnv
+from slategym.envs.settings import Amount, Count, Rate
 
 POLICY = "MultiInputPolicy"  # observations are dictionaries
 
@@ -112,17 +113,17 @@ class StableSAC:
     Source: Haarnoja et al. 2018, arXiv:1812.05905.
     """
 
-    num_steps: int = 100_000  # slates shown in training
-    num_users: int = 100  # side by side
-    updates: int = 10  # gradient steps after every slate of all users
-    batch: int = 256  # transitions per gradient step
-    buffer: int = 100_000  # transitions kept, rounded down to whole rounds of all users
-    warm_up: int = 2_000  # slates under random actions before the first update
-    learning_rate: float = 3e-4  # Adam's, of all networks
-    gamma: float = 0.9  # discount per slate, in [0, 1]
-    tau: float = 0.01  # share by which the target critics follow, in (0, 1]
-    hidden: tuple[int, ...] = (256, 256)  # widths of the layers of every network
-    entropy: float | None = None  # reward per nat; None: tuned to minus the action's width, nats
+    num_steps: Count = 100_000  # slates shown in training
+    num_users: Count = 100  # side by side
+    updates: Count = 10  # gradient steps after every slate of all users
+    batch: Count = 256  # transitions per gradient step
+    buffer: Count = 100_000  # transitions kept, rounded down to whole rounds of all users
+    warm_up: Count = 2_000  # slates under random actions before the first update
+    learning_rate: Amount = 3e-4  # Adam's, of all networks
+    gamma: Rate = 0.9  # discount per slate, in [0, 1]
+    tau: Rate = 0.01  # share by which the target critics follow, in (0, 1]
+    hidden: tuple[Count, ...] = (256, 256)  # widths of the layers of every network
+    entropy: Amount | None = None  # reward per nat; None: tuned to minus the action's width, nats
 
     def make(self, env: SlateVecEnv, seed: int) -> OffPolicy:
         """The algorithm on this environment."""
@@ -137,17 +138,17 @@ class StableTD3:
     Source: Fujimoto et al. 2018, arXiv:1802.09477.
     """
 
-    num_steps: int = 100_000  # slates shown in training
-    num_users: int = 100  # side by side
-    updates: int = 10  # gradient steps after every slate of all users
-    batch: int = 256  # transitions per gradient step
-    buffer: int = 100_000  # transitions kept, rounded down to whole rounds of all users
-    warm_up: int = 2_000  # slates under random actions before the first update
-    learning_rate: float = 3e-4  # Adam's, of all networks
-    gamma: float = 0.9  # discount per slate, in [0, 1]
-    tau: float = 0.01  # share by which the targets follow, in (0, 1]
-    hidden: tuple[int, ...] = (256, 256)  # widths of the layers of every network
-    noise: float = 0.2  # standard deviation of exploration, of actions in [-1, 1]
+    num_steps: Count = 100_000  # slates shown in training
+    num_users: Count = 100  # side by side
+    updates: Count = 10  # gradient steps after every slate of all users
+    batch: Count = 256  # transitions per gradient step
+    buffer: Count = 100_000  # transitions kept, rounded down to whole rounds of all users
+    warm_up: Count = 2_000  # slates under random actions before the first update
+    learning_rate: Amount = 3e-4  # Adam's, of all networks
+    gamma: Rate = 0.9  # discount per slate, in [0, 1]
+    tau: Rate = 0.01  # share by which the targets follow, in (0, 1]
+    hidden: tuple[Count, ...] = (256, 256)  # widths of the layers of every network
+    noise: Amount = 0.2  # standard deviation of exploration, of actions in [-1, 1]
 
     def make(self, env: SlateVecEnv, seed: int) -> OffPolicy:
         """The algorithm on this environment."""
@@ -182,17 +183,17 @@ class StablePPO:
     Source: Schulman et al. 2017, arXiv:1707.06347.
     """
 
-    num_steps: int = 200_000  # slates shown in training
-    num_users: int = 64  # side by side
-    rollout: int = 32  # slates of every user before each update
-    batch: int = 64  # slates per gradient step
-    epochs: int = 10  # over each collection
-    learning_rate: float = 3e-4  # Adam's
-    gamma: float = 0.99  # discount per slate, in [0, 1]
-    gae_lambda: float = 0.95  # bias against variance of advantages, in [0, 1]
-    clip: float = 0.2  # of the ratio of new to old probability, around 1
-    entropy: float = 0.0  # weight of the entropy, reward per nat
-    hidden: tuple[int, ...] = (64, 64)  # widths of the layers, of actor and critic each
+    num_steps: Count = 200_000  # slates shown in training
+    num_users: Count = 64  # side by side
+    rollout: Count = 32  # slates of every user before each update
+    batch: Count = 64  # slates per gradient step
+    epochs: Count = 10  # over each collection
+    learning_rate: Amount = 3e-4  # Adam's
+    gamma: Rate = 0.99  # discount per slate, in [0, 1]
+    gae_lambda: Rate = 0.95  # bias against variance of advantages, in [0, 1]
+    clip: Amount = 0.2  # of the ratio of new to old probability, around 1
+    entropy: Amount = 0.0  # weight of the entropy, reward per nat
+    hidden: tuple[Count, ...] = (64, 64)  # widths of the layers, of actor and critic each
 
     def make(self, env: SlateVecEnv, seed: int) -> OnPolicy:
         """The algorithm on this environment."""

@@ -36,6 +36,7 @@ from slategym.envs import engine, luck
 from slategym.envs.gym import turn_of
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.settings import Amount, Count, Length, Rate
 from slategym.envs.trees import map_tensors
 from slategym.envs.types import Observation, World
 
@@ -56,18 +57,18 @@ How = Literal["ts", "gs", "os"]  # top-k, greedy, exact: see agents/slates/one_c
 class SlateQSettings:
     """How item values are learnt, and which slates are made of them."""
 
-    num_steps: int = 299_008  # slates of each seed: 146 cycles, within the paper's 300,000
-    num_users: int = 64  # side by side, of each seed; one update per slate of all of them
+    num_steps: Count = 299_008  # slates of each seed: 146 cycles, within the paper's 300,000
+    num_users: Count = 64  # side by side, of each seed; one update per slate of all of them
     target: Literal["sarsa", "ts", "gs", "os"] = "os"  # the next slate that a target counts on
     serve: How = "os"  # how slates are found, in training and after
     null: Literal["zero", "clicks", "learned"] = "learned"  # value of no click
     choice: Literal["given", "learned"] = "learned"  # click odds: the world's true ones, or fitted
-    batch: int = 256  # events per update
-    learning_rate: float = 1e-3  # Adam's, falling linearly to a twentieth
-    tau: float = 0.02  # share by which the target network follows at each update
-    gamma: float = 1.0  # discount per slate, in [0, 1]
-    scale: float = 100.0  # reward units: the size of a state's value
-    prior: int | None = None  # column of the inputs that is, times scale, a first guess of it
+    batch: Count = 256  # events per update
+    learning_rate: Amount = 1e-3  # Adam's, falling linearly to a twentieth
+    tau: Rate = 0.02  # share by which the target network follows at each update
+    gamma: Rate = 1.0  # discount per slate, in [0, 1]
+    scale: Amount = 100.0  # reward units: the size of a state's value
+    prior: Length | None = None  # column of the inputs that is, times scale, a first guess of it
 
 
 class SlateQ(Agent):

@@ -14,8 +14,6 @@ from slategym.experiments.cli.declared import kinds_of, settings_of
 from slategym.experiments.cli.pairs import read_pairs
 
 OPTION = "--agent-set"
-SHARES = ("gamma", "lambda", "tau", "_rate", "_prob", "_share")  # in [0, 1] by what they are
-SPEEDS = ("learning_rate",)  # rates by name that are none
 
 
 def read_agent_settings(agent: str, pairs: Sequence[str], num_steps: int | None = None) -> Any:
@@ -36,7 +34,7 @@ def read_agent_settings(agent: str, pairs: Sequence[str], num_steps: int | None 
             raise UsageError(f"--steps and {OPTION} num_steps are the same; give one of them")
         given["num_steps"] = num_steps
     declared = settings_of(agent)
-    known = {parameter.name: parameter.default for parameter in declared}
+    known = kinds_of(declared)
     for name in given:
         if name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0.4)
@@ -44,20 +42,5 @@ def read_agent_settings(agent: str, pairs: Sequence[str], num_steps: int | None 
             raise UsageError(f"{agent} has no setting {name!r}{hint} It has: {', '.join(known)}")
         if name in (decided := dict(find_learner(agent).fixed)):
             raise UsageError(f"{agent} has {name} = {decided[name]:g} by its name; leave it out")
-    values = check_kinds(agent, given, kinds_of(declared))
-    for name, value in values.items():
-        _check_range(agent, name, value, known[name])
+    values = check_kinds(agent, given, known)
     return replace(find_agent(agent).default_settings(), **values)
-
-
-def _check_range(agent: str, name: str, value: Any, default: Any) -> None:
-    """What a number's name and its default say of its range; the rest is for the settings."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return
-    least = min(default, 1) if isinstance(default, int) and not isinstance(default, bool) else None
-    if least is not None and value < least:
-        raise UsageError(f"{agent}: {name} must be at least {least}, got {value}")
-    if isinstance(default, float) and default > 0 and value < 0:
-        raise UsageError(f"{agent}: {name} must not be negative, got {value}")
-    if name.endswith(SHARES) and not name.endswith(SPEEDS) and not 0 <= value <= 1:
-        raise UsageError(f"{agent}: {name} must be in [0, 1], got {value}")

@@ -13,6 +13,7 @@ import pyarrow.parquet
 from slategym.envs.context import UNKNOWN
 from slategym.envs.types import Column, World
 from slategym.experiments.measure.slate_log import ABOUT
+from slategym.models.checksums import check_beside
 from slategym.models.data.description import ColumnEntry, Description, SignalEntry
 from slategym.models.data.folder import TABLES, check_replaceable, written_whole
 from slategym.models.files import atomic_path
@@ -35,8 +36,10 @@ def write_log_folder(world: World, slates: Path, folder: Path) -> Path:
 
     Raises:
         OSError: nothing can be written there. UsageError: it holds a log of somebody's own.
+        Damaged: the slates were altered.
     """
     check_replaceable(folder)
+    check_beside(slates)
     names = set(pyarrow.parquet.read_schema(slates).names)
     kept = [name for name in _columns(world) if name in names]
     table = pyarrow.parquet.read_table(slates, columns=kept)

@@ -29,6 +29,7 @@ from slategym.envs.observation import read
 from slategym.envs.registry import make_world
 from slategym.envs.types import World
 from slategym.experiments.measure.slate_log import ABOUT, FORMAT, SEEN, SEEN_LAST
+from slategym.models.checksums import check_beside
 from slategym.models.plain_file import check_file
 
 Array = NDArray[Any]
@@ -80,11 +81,13 @@ def read_slates(path: Path | str) -> LoggedSlates:
 
     Raises:
         UsageError: it is no such log, or of another format.
+        Damaged: it was altered since it was written.
         FileNotFoundError: it is not there.
     """
     path = Path(path)
+    check_beside(check_file(path))
     try:
-        table = pyarrow.parquet.read_table(check_file(path))
+        table = pyarrow.parquet.read_table(path)
         about = json.loads((table.schema.metadata or {}).get(ABOUT, b"{}"))
     except (pyarrow.ArrowInvalid, ValueError) as error:
         raise UsageError(f"{path} is no log of slates: {error}") from error

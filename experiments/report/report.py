@@ -43,7 +43,7 @@ from slategym.experiments.runs.store import write_json, write_parquet
 from slategym.experiments.statistics.attribution import Attribution
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.models.checksums import sha256_of
-from slategym.models.files import atomic_path
+from slategym.models.files import atomic_path, checked_path
 from slategym.models.hashes import as_json
 
 PACKAGES = (
@@ -103,7 +103,7 @@ def write_report(result: Result, folder: Path) -> Report:
         (docs / f"{result.study.name}.md", page_text),
         (docs / f"{result.study.name}-readme.md", readme_block(result, numbers)),
     ):
-        with atomic_path(place) as temporary:
+        with (checked_path if place == path else atomic_path)(place) as temporary:
             temporary.write_text(text, encoding="utf-8")
     write_json(_summary(result, numbers, ledger, files, environment), folder / SUMMARY)
     return Report(path, numbers)

@@ -8,23 +8,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from slategym.models.files import atomic_path
+from slategym.models.files import checked_path
 
 
 @contextmanager
 def unnamed_file(path: Path) -> Iterator[BinaryIO | Path]:
-    """Write a file that appears when it is whole; of a killed process nothing is left.
+    """Write a file that appears when it is whole, with its checksum; a kill leaves nothing of it.
 
     Args:
         path: whose place it takes; the folder is there.
 
     Yields:
-        An open file or, where the system has no files without a name, what `atomic_path` yields:
+        An open file or, where the system has no files without a name, what `checked_path` yields:
         then a kill that cannot be caught leaves a hidden part.
     """
     handle = _open(path.parent)
     if handle is None:
-        with atomic_path(path) as temporary:
+        with checked_path(path) as temporary:
             yield temporary
         return
     try:
@@ -33,7 +33,7 @@ def unnamed_file(path: Path) -> Iterator[BinaryIO | Path]:
             file.flush()
             root = os.open("/", os.O_RDONLY)  # any folder: given one, Python follows the link
             try:
-                with atomic_path(path) as temporary:
+                with checked_path(path) as temporary:
                     os.link(f"/proc/self/fd/{handle}", temporary, src_dir_fd=root)
             finally:
                 os.close(root)

@@ -32,7 +32,7 @@ from slategym.experiments.truth.claims import (
     summary,
 )
 from slategym.experiments.truth.units import DEPTH, FUTURES, HANDOVER, WRITER
-from slategym.models.files import atomic_path
+from slategym.models.files import atomic_path, checked_path
 
 if TYPE_CHECKING:
     from slategym.experiments.truth.run import Grid
@@ -87,7 +87,7 @@ def write_page(grid: Grid, folder: Path) -> Path:
         (path, text),
         (folder / "docs" / "truth.md", markdown_of(grid, pictures)),
     ):
-        with atomic_path(place) as temporary:
+        with (checked_path if place == path else atomic_path)(place) as temporary:
             temporary.write_text(what, encoding="utf-8")
     return path
 

@@ -15,6 +15,7 @@ from slategym.experiments.runs.store import Store, open_store, write_json, write
 from slategym.experiments.truth.claims import judged
 from slategym.experiments.truth.grid import Asked, Size, log_of, part_of
 from slategym.models.console import plain_console
+from slategym.models.files import checked_path
 
 TABLES = ("claims", "comparisons", "policies", "watched")  # files in the run folder, .parquet
 
@@ -74,7 +75,8 @@ def run_truth(asked: Asked, screen: Console | None = None, progress: Console | N
     )
     grid = grid_of(asked, store)
     for name in TABLES:
-        write_parquet(getattr(grid, name), store.folder / f"{name}.parquet")
+        with checked_path(store.folder / f"{name}.parquet") as place:
+            write_parquet(getattr(grid, name), place)
     write_json(
         {"command": grid.command, "claims": grid.claims.to_dict("records")},
         store.folder / "summary.json",

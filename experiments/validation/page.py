@@ -15,7 +15,7 @@ from slategym.experiments.report.page import page, section
 from slategym.experiments.report.report import figure_of
 from slategym.experiments.validation.lines import STATUSES, Line
 from slategym.experiments.validation.validate import Validation
-from slategym.models.files import atomic_path
+from slategym.models.files import checked_path
 
 LOG_COLOUR, WORLD_COLOUR = "#0072B2", "#D55E00"
 MOST_PANELS, BARS, BINS = 9, 12, 24
@@ -57,7 +57,7 @@ def write_validation(found: Validation, world: str, log: str, folder: Path, repe
     ]
     contents = [("checks", "Checks"), ("sides", "Side by side"), ("repeat", "Repeat it")]
     path = folder / "validation.html"
-    with atomic_path(path) as temporary:
+    with checked_path(path) as temporary:
         temporary.write_text(page(title, header, contents, sections), encoding="utf-8")
     return path
 

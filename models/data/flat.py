@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from warnings import catch_warnings, simplefilter
 
 import pandas as pd
+from pandas.errors import ParserWarning
 
 from slategym.envs.names import UsageError
 from slategym.models.data.describe import DEEDS, OPINIONS
-from slategym.models.data.folder import guarded
+from slategym.models.data.folder import guarded, table_names
 from slategym.models.files import atomic_path, make_folder
 
 NAMES: dict[str, tuple[str, ...]] = {  # what people call the columns that a log must have
@@ -31,6 +32,8 @@ NAMES: dict[str, tuple[str, ...]] = {  # what people call the columns that a log
     ),
 }
 EVENTS_OWN = {*DEEDS, *OPINIONS, "click", "like", "clicked", "liked", "slate_id", "position"}
+MARKS = (",", ";", "\t", "|")  # between cells
+LINE = 1_000_000  # characters of a first line that are looked at
 ROWS_EACH = 2  # mean rows of an item or user below which nothing is known to be its own
 
 
@@ -55,12 +58,25 @@ def read_flat(path: Path) -> pd.DataFrame:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)
         if path.suffix.lower() in (".csv", ".tsv", ".txt"):
-            return pd.read_csv(
-                path, dtype=str, keep_default_na=False, sep=None, engine="python", encoding="utf-8"
-            )
-    except (ValueError, OSError, csv.Error) as error:
+            return _read_text(path)
+    except UsageError:
+        raise
+    except (ValueError, OSError, ParserWarning) as error:
         raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     raise UsageError(f"{path} ends in {path.suffix or 'nothing'}; give .csv, .tsv or .parquet")
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    """Its cells are parted by that of `MARKS` which its first line has most of."""
+    with path.open(encoding="utf-8-sig") as file:
+        first = file.readline(LINE)
+    form = {"sep": max(MARKS, key=first.count), "dtype": str, "keep_default_na": False}
+    form |= {"encoding": "utf-8-sig", "index_col": False}
+    head = pd.read_csv(path, header=None, nrows=1, **form)
+    names = table_names(head.iloc[0], path.name)
+    with catch_warnings():
+        simplefilter("error", ParserWarning)  # longer lines than the header
+        return pd.read_csv(path, header=0, names=names, **form)
 
 
 def part(table: pd.DataFrame, named: Mapping[str, str | None]) -> Parted:

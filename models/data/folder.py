@@ -18,7 +18,14 @@ import pandas as pd
 
 from slategym.envs.names import UsageError
 from slategym.envs.types import Column
-from slategym.models.checksums import FINISHED
+from slategym.models.checksums import (
+    FINISHED,
+    Damaged,
+    check_files,
+    check_stated,
+    some_lines,
+    stated_in,
+)
 from slategym.models.data.description import (
     FILE,
     UNDESCRIBED,
@@ -38,6 +45,7 @@ logger = logging.getLogger(__name__)
 LISTED = 8  # columns of a table that are named where nothing reads them
 TABLES = ("events", "items", "users")
 FORMS = ("csv", "parquet")
+CHECKSUMS = "log.sha256"  # of the files that slategym wrote there; a log of one's own has none
 WRITING = ".slategym-writing"  # stands in a log's folder while it is written
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet would compute, guarded before or not
 GUARDED = re.compile(r"^'('*[=+\-@\t\r])")  # the same with a ' before it
@@ -55,6 +63,7 @@ def load_folder(folder: str | Path) -> Log:
 
     Raises:
         FileNotFoundError: if a table is missing.
+        Damaged: if slategym wrote one and it was altered.
         ValueError: if one breaks the schema; one line with file, line, column and fix.
     """
     folder = Path(folder)
@@ -203,27 +212,47 @@ def check_replaceable(folder: Path) -> None:
     """Refuse a folder with a log that slategym did not write: nothing of people's own is lost.
 
     Raises:
-        UsageError: it has tables or a `log.toml` that are not slategym's.
+        UsageError: it has tables or a `log.toml` that are not slategym's, or are as they were
+            changed since.
     """
     names = (FILE, *(f"{name}.{form}" for name in TABLES for form in FORMS))
     there = [name for name in names if (folder / name).exists()]
     if not there or (folder / WRITING).exists():
         return
-    told = check_file(folder / FILE)
+    told, why = check_file(folder / FILE), "which slategym did not write"
     with told.open("rb") if told.exists() else BytesIO() as file:
         if file.read(len(_OURS)) == _OURS:
-            return
-    raise UsageError(
-        f"{folder} holds {', '.join(there)}, which slategym did not write; nothing is written over "
-        "it: choose another folder"
-    )
+            there, why = changed(folder, there), "changed since slategym wrote the log"
+    if there:
+        raise UsageError(
+            f"{folder} holds {', '.join(there)}, {why}; nothing is written over it: choose another "
+            "folder"
+        )
+
+
+def changed(folder: Path, names: Iterable[str]) -> list[str]:
+    """Of files of a log that slategym wrote, those that are others than it wrote.
+
+    Raises:
+        Damaged: what it says of them cannot be read.
+    """
+    stated = stated_in(folder / CHECKSUMS)
+    found = []
+    for name in names if stated else ():
+        try:
+            check_files(folder, {name: stated[name]})
+        except (Damaged, KeyError):
+            found.append(name)
+    return found
 
 
 @contextmanager
 def written_whole(folder: Path, description: Description) -> Iterator[None]:
     """While the tables of a log are written: `log.toml` is there before and after, or not at all.
 
-    What was left by one that was killed may be written again.
+    Beside them `CHECKSUMS` is written, which `read_tables` holds the tables against: `log.toml` is
+    for its owner to correct, and no longer replaced once it was. What was left by one that was
+    killed may be written again.
 
     Raises:
         OSError: nothing can be written there. UsageError: it holds a log of somebody's own.
@@ -231,10 +260,14 @@ def written_whole(folder: Path, description: Description) -> Iterator[None]:
     check_replaceable(folder)
     make_folder(folder)
     (folder / WRITING).touch()
-    (folder / FILE).unlink(missing_ok=True)
+    for name in (FILE, CHECKSUMS):
+        (folder / name).unlink(missing_ok=True)
     yield
     with atomic_path(folder / FILE) as path:
         path.write_text(FINISHED + to_toml(description), "utf-8")
+    tables = (folder / f"{name}.{form}" for name in TABLES for form in FORMS)
+    with atomic_path(folder / CHECKSUMS) as path:
+        path.write_text(some_lines([folder / FILE, *filter(Path.is_file, tables)]), "utf-8")
     (folder / WRITING).unlink()
 
 
@@ -248,15 +281,18 @@ def _read(folder: Path, name: str, labels: list[str]) -> Table | None:
     text, parquet = folder / f"{name}.csv", folder / f"{name}.parquet"
     if text.exists() and parquet.exists():
         raise UsageError(f"{folder}: both {text.name} and {parquet.name} are there; remove one")
-    for path in (text, parquet):
-        check_file(path)
+    there = [path.name for path in (text, parquet) if check_file(path).exists()]
+    stated = stated_in(folder / CHECKSUMS)
+    written = {path.name: stated[path.name] for path in (text, parquet) if path.name in stated}
+    if not there or written.keys() <= set(there):  # else: another's table instead of it
+        check_stated(folder, written, folder / CHECKSUMS)
     if parquet.exists():
         try:
             frame = pd.read_parquet(parquet)
         except (OSError, ValueError) as error:
             line = str(error).strip().splitlines()[0]
             raise UsageError(f"{parquet.name}: not a Parquet file ({line})") from error
-        columns = _names(frame.columns, parquet.name)
+        columns = table_names(frame.columns, parquet.name)
         return Table(frame.set_axis(columns, axis="columns"), parquet.name)
     if not text.exists():
         return None
@@ -264,7 +300,7 @@ def _read(folder: Path, name: str, labels: list[str]) -> Table | None:
     form = {"skipinitialspace": True, "encoding": "utf-8-sig", "index_col": False}
     try:
         head = pd.read_csv(text, header=None, nrows=1, dtype=str, keep_default_na=False, **form)
-        columns = _names(head.iloc[0], text.name)
+        columns = table_names(head.iloc[0], text.name)
         # "NA" is somebody's item id, and Null somebody's surname: only an empty cell is empty.
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # longer lines than the header
@@ -299,7 +335,7 @@ def guarded(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
 
 
-def _names(head: Iterable[object], name: str) -> list[str]:
+def table_names(head: Iterable[object], name: str) -> list[str]:
     """The names of a table's columns, without blanks around them.
 
     Raises:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slategym.envs.names import UsageError
-from slategym.models.data.folder import load_folder, write_folder
+from slategym.models.data.folder import CHECKSUMS, load_folder, write_folder
 from slategym.models.data.log import Log
 from slategym.models.files import atomic_path, make_folder
 
@@ -43,6 +43,7 @@ def from_datasets(
             f"a log is made of events, items and, if any, users; got {', '.join(tables)}"
         )
     place = make_folder(Path(folder))
+    (place / CHECKSUMS).unlink(missing_ok=True)  # of tables that are replaced
     for name, table in tables.items():
         with atomic_path(place / f"{name}.parquet") as path:
             table.to_parquet(str(path))

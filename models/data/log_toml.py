@@ -52,7 +52,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from slategym.envs.names import UsageError
+from slategym.envs.names import UsageError, plain
 from slategym.models.data.description import (
     FILE,
     PLAIN,
@@ -134,7 +134,7 @@ def to_toml(description: Description, comments: Mapping[str, str] | None = None)
 
     def line(key: str, value: object, path: str) -> str:
         text = f"{key} = {_toml(value)}"
-        note = " ".join(said.get(path, "").split())
+        note = _note(said.get(path, ""))
         return f"{text}  # {note}" if note else text
 
     top = ["like_from", "pause", "slate_size", "repeats", "notes"]
@@ -164,8 +164,13 @@ def to_toml(description: Description, comments: Mapping[str, str] | None = None)
 
 
 def _head(table: str, said: Mapping[str, str], path: str | None = None) -> str:
-    note = " ".join(said.get(path or table, "").split())
+    note = _note(said.get(path or table, ""))
     return f"[{table}]  # {note}" if note else f"[{table}]"
+
+
+def _note(text: str) -> str:
+    """A comment, in which TOML has no control characters: they are spelled out."""
+    return plain(" ".join(text.split()))
 
 
 def _key(name: str) -> str:

@@ -20,7 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slategym.envs.types import Column
+from slategym.envs.names import UsageError
+from slategym.envs.settings import Count, Length, check_kinds
+from slategym.envs.types import CLICK, Column
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.heads import QueryHeads
 from slategym.models.multitask.item_extras import ItemExtras
@@ -33,6 +35,12 @@ from slategym.models.multitask.wide import Prior, WideSizes, WideValues
 from slategym.models.tasks import NEXT, Task, from_json, head_names, to_json
 from slategym.models.taste import Outputs
 
+SIZES = {  # of a kept configuration, beside the tasks and the settings
+    "num_items": Count,
+    "profile_sizes": tuple[Count, ...],
+    "num_slots": Length,
+    "text_width": Length,
+}
 _UNTOLD = (
     "this model reads {} of users beside their state; make the query with `StateEncoder.query`, or "
     "with `requests` for rows of a log"
@@ -293,7 +301,10 @@ class MultiTaskBert(nn.Module):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> MultiTaskBert:
         """A model of that architecture whose weights are about to be loaded."""
+        check_kinds("the model", config, SIZES)
         num_items, tasks = config["num_items"], from_json(config["tasks"])
+        if not tasks or tasks[0].signal.name != CLICK.name:
+            raise UsageError("a model's first signal is click")
         settings = MultiTaskSettings.from_json(config["settings"])
         return cls(
             settings,

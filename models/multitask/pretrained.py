@@ -15,7 +15,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors.torch import save_file
 
 from slategym.envs.names import UsageError
 from slategym.models.checksums import Damaged, check_files, read_json, sha256_of, with_checksum
@@ -24,10 +25,13 @@ from slategym.models.hub import HubApi, fetched, is_repository, upload
 from slategym.models.multitask.card import card_text
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.vocabulary import Vocabulary
+from slategym.models.tensor_files import read_weights
 
 CLASS, FORMAT = "MultiTaskBert", 7  # of the folder; raise it when what is written changes
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 VOCABULARY = "vocabulary.json"
+# what a configuration of other values can cause where a network is made of it
+UNFIT = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError)
 PUBLISHED = (CONFIG, WEIGHTS, CARD, VOCABULARY)  # what goes to the hub
 
 
@@ -85,16 +89,20 @@ def read_model(source: str | Path, *, revision: str | None = None) -> MultiTaskB
     config = read_config(folder)
     check_model_files(folder, config)
     try:
+        with torch.device("meta"):  # sizes that a stranger wrote take no memory here
+            twin = MultiTaskBert.from_config(config)
+        weights = read_weights(folder / WEIGHTS, twin.state_dict())
         model = MultiTaskBert.from_config(config)
-    except (KeyError, TypeError) as error:
+        model.load_state_dict(weights)
+        if VOCABULARY in config["sha256"]:
+            text = (folder / VOCABULARY).read_text(encoding="utf-8")
+            model.vocabulary = Vocabulary.from_json(text)
+    except UNFIT as error:
+        reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
         raise UsageError(
-            f"{folder / CONFIG} does not describe a model that this slategym makes ({error}); "
+            f"{folder / CONFIG} does not describe a model that this slategym makes ({reason}); "
             "train it again"
         ) from error
-    model.load_state_dict(load_file(folder / WEIGHTS))
-    if VOCABULARY in config["sha256"]:
-        text = (folder / VOCABULARY).read_text(encoding="utf-8")
-        model.vocabulary = Vocabulary.from_json(text)
     model.about = config.get("about")
     return model.eval()
 

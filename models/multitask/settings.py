@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.settings import Count, Range, check_kinds, kinds_of_function
 from slategym.models.multitask.chains import CHAINS
 from slategym.models.multitask.sharing import SHARINGS
 from slategym.models.text.settings import EncoderSettings
@@ -40,6 +41,7 @@ class ItemSettings:
     mix: str = "sum"  # in MIXES
 
     def __post_init__(self) -> None:
+        check_kinds("items", vars(self), kinds_of_function(type(self)))
         lookup("residual", self.residual, RESIDUALS)
         lookup("graph", self.graph, GRAPHS)
         lookup("mix", self.mix, MIXES)
@@ -67,11 +69,11 @@ PRIORS: Mapping[str, str] = {
 class MultiTaskSettings:
     """The architecture, and nothing else."""
 
-    width: int = 64  # D
-    num_layers: int = 2
-    num_heads: int = 2
-    feedforward: int = 128  # width of the layers' inner activations
-    max_history: int = 45  # H, events the model can see
+    width: Count = 64  # D
+    num_layers: Annotated[int, Range(1, 1_000)] = 2
+    num_heads: Count = 2
+    feedforward: Count = 128  # width of the layers' inner activations
+    max_history: Count = 45  # H, events the model can see
     dropout: float = 0.2  # probability
     wide: str = "regression"  # what values are read by beside the sequence; in WIDE
     prior: str = "cooccurrence"  # what clicks and next items are read by beside it; in PRIORS
@@ -88,6 +90,7 @@ class MultiTaskSettings:
         return MultiTaskSettings(**{**values, **parts})
 
     def __post_init__(self) -> None:
+        check_kinds("the model", vars(self), kinds_of_function(type(self)))
         lookup("sequence", self.sequence, SEQUENCES)
         lookup("sharing", self.sharing, SHARINGS)
         lookup("chain", self.chain, CHAINS)
@@ -100,5 +103,3 @@ class MultiTaskSettings:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is a probability in [0, 1), got {self.dropout}")
-        if self.max_history < 1:
-            raise ValueError(f"max_history must be at least 1 event, got {self.max_history}")

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from slategym.models.checksums import with_checksum
 from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
 from slategym.models.files import atomic_path
@@ -68,6 +69,6 @@ def refit(
     report = drift_report(log, done, seed=seed)
     with atomic_path(Path(folder) / REPORT) as path:
         told = {"format": FORMAT, "status": "finished", **report.to_json()}
-        text = json.dumps(told, indent=2, allow_nan=False)
+        text = json.dumps(with_checksum(told), indent=2, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
     return Refit(done.model, report)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from slategym.envs.names import lookup
+from slategym.envs.settings import check_kinds, kinds_of_function
 from slategym.envs.types import Signal
 from slategym.models.tasks.binary import Binary
 from slategym.models.tasks.count import Count
@@ -142,11 +143,22 @@ def to_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:
 
 
 def from_json(rows: Sequence[Mapping[str, Any]]) -> tuple[Task, ...]:
-    """What `to_json` wrote."""
-    tasks = []
+    """What `to_json` wrote, checked: a model's file may be a stranger's.
+
+    Raises:
+        ValueError, TypeError, KeyError: a value is of another kind than it is declared to be.
+    """
+    tasks, kinds = [], kinds_of_function(Signal)
     for row in rows:
-        task: Any = task_of(Signal(*row["signal"]))
-        tasks.append(replace(task, **row["fitted"]))
+        signal, fitted = Signal(*row["signal"]), row["fitted"]
+        ends = (signal.low, signal.high)  # which may be infinite
+        check_kinds("a signal", signal._replace(low=0.0, high=0.0)._asdict(), kinds)
+        if any(type(end) not in (int, float) for end in ends) or not signal.low <= signal.high:
+            raise ValueError(f"signal {signal.name!r} has values from {ends[0]!r} to {ends[1]!r}")
+        task: Any = task_of(signal)
+        check_kinds("what was fitted", fitted, kinds_of_function(type(task)))
+        tasks.append(replace(task, **fitted))
+    tasks_of([task.signal for task in tasks])  # their names differ
     return tuple(tasks)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slategym.envs.names import UsageError, lookup
+from slategym.envs.settings import check_kinds, kinds_of_function
 
 DEFAULT_ENCODER = "all-minilm-l6-v2"  # an asset
 HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"  # the same on the hub
@@ -43,6 +44,7 @@ class EncoderSettings:
     masked_epochs: int = 0  # over the item texts, of masked-language adaptation before all else
 
     def __post_init__(self) -> None:
+        check_kinds("text", vars(self), kinds_of_function(type(self)))
         lookup("pooling", self.pooling, POOLINGS)
         lookup("tuning", self.tuning, TUNINGS)
         if self.layers is not None and self.tuning in ("frozen", "full"):

@@ -15,13 +15,21 @@ from small_worlds import loud_bert
 
 from slategym.agents.core.files import BEGUN, WEIGHTS
 from slategym.agents.entries import POLICIES, PolicyEntry
+from slategym.agents.registry import make_policy
 from slategym.envs.names import UsageError
+from slategym.envs.registry import make_world
+from slategym.experiments.cli.export_files import write_export
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.doctor import Finding, examine
-from slategym.experiments.measure.training import Training
-from slategym.experiments.runs.store import open_store
+from slategym.experiments.measure.log_folder import write_log_folder
+from slategym.experiments.measure.play import play
+from slategym.experiments.measure.slate_log import writing
+from slategym.experiments.measure.training import Home, Training
+from slategym.experiments.runs.store import open_store, write_json, write_parquet
 from slategym.experiments.runs.units import Unit
-from slategym.models.files import home, kept, kept_path
+from slategym.models.checksums import sha256_of
+from slategym.models.data.folder import CHECKSUMS, WRITING
+from slategym.models.files import checked_path, home, kept, kept_path
 from slategym.models.status import write_status
 from slategym.models.tensor_files import save_checkpoint
 
@@ -137,6 +145,72 @@ def test_a_fit(tmp_path: Path) -> None:
     assert json.loads((folder / "config.json").read_text())["status"] == "finished"
 
 
+def test_what_a_run_wrote_when_it_was_done() -> None:
+    store = open_store(home().parent / "out")
+    for name in ("rows.parquet", "curves.parquet"):
+        write_parquet(pd.DataFrame({"x": np.arange(9)}), store.folder / name)
+    files = [
+        {"name": name, "sha256": sha256_of(store.folder / name)}
+        for name in ("rows.parquet", "curves.parquet")
+    ]
+    write_json({"places": []}, store.folder / "study.json")
+    write_json({"files": files}, store.folder / "summary.json")
+    with checked_path(store.folder / "report.html") as page:
+        page.write_text("<p>28.0</p>")
+    store.status("finished")
+    found = states(store.folder)
+    names = ("status.json", "study.json", "summary.json", "rows.parquet", "curves.parquet")
+    assert found == dict.fromkeys((*names, "report.html"), "whole")
+    for name in ("rows.parquet", "report.html"):
+        flip(store.folder / name)
+    (store.folder / "study.json").write_text("{")
+    (store.folder / "curves.parquet").unlink()
+    assert {name for name, state in states(store.folder).items() if state == "damaged"} == {
+        *("rows.parquet", "curves.parquet", "report.html", "study.json")
+    }
+
+
+def test_a_log_its_slates_and_somebodys_own(tmp_path: Path) -> None:
+    world = make_world("Workbench-v0", num_items=8, slate_size=2, horizon=3)
+    slates, log = tmp_path / "slates" / "slates.parquet", tmp_path / "log"
+    with writing(world, slates, {"world": world.name}) as file:
+        play(world, make_policy("random", world), torch.arange(4), seed=0, on_slate=file.add)
+    write_log_folder(world, slates, log)
+    tables = ("events.parquet", "items.parquet", "users.parquet", "log.toml")
+    assert states(log) == dict.fromkeys(tables, "whole")
+    assert states(slates.parent) == {"slates.parquet": "whole"}
+    assert [one.state for one in examine(slates)] == ["whole"]
+    flip(log / "events.parquet")
+    flip(slates)
+    (log / "users.parquet").unlink()
+    with (log / "log.toml").open("a") as file:
+        file.write("# mine\n")
+    assert states(log) == {
+        "events.parquet": "damaged",
+        "items.parquet": "whole",
+        "users.parquet": "damaged",
+        "log.toml": "unchecked",  # for its owner to correct
+    }
+    assert states(slates.parent) == {"slates.parquet": "damaged"}
+    (log / CHECKSUMS).write_text("../x\n")
+    assert states(log) == {CHECKSUMS: "damaged"}
+    (log / CHECKSUMS).unlink()
+    assert set(states(log).values()) == {"unchecked"}
+    (log / WRITING).touch()
+    assert states(log) == {".": "unfinished"}
+
+
+def test_an_exported_policy(tmp_path: Path) -> None:
+    where = Home("Workbench-v0", {"num_items": 8, "slate_size": 2})
+    write_export("popularity", tmp_path / "policy", home=where)
+    assert states(tmp_path / "policy") == {".": "whole"}
+    flip(tmp_path / "policy" / "policy.pt")
+    assert states(tmp_path / "policy") == {".": "damaged"}
+    write_export("popularity", tmp_path / "policy", home=where)
+    (tmp_path / "policy" / "policy.json").write_text("[]")
+    assert states(tmp_path / "policy") == {".": "damaged"}
+
+
 def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     model = tmp_path / "model[red]"
     loud_bert(12).save_pretrained(model)
@@ -151,4 +225,4 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     (found,) = json.loads(capsys.readouterr().out)["found"]
     assert Finding(**found).state == "damaged"
     assert answer(build, ["doctor", str(tmp_path)]) == 2
-    assert "is no cache, run, model or trained agent" in capsys.readouterr().err
+    assert "is no cache, run, model, trained agent, policy or log" in capsys.readouterr().err

@@ -8,9 +8,12 @@ import shutil
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from small_agents import Counting, CountingSettings
 from small_worlds import loud_bert
 
@@ -237,3 +240,112 @@ def test_the_hubs_own_cache_is_read_and_no_further(tmp_path: Path) -> None:
         load_agent(snapshot, world)
     with pytest.raises(Damaged, match="lies outside"):
         inside(snapshot, f"../../blobs/{WEIGHTS}")
+
+
+class Stranger:
+    """A model's folder whose writer keeps its checksums right."""
+
+    def __init__(self, folder: Path) -> None:
+        loud_bert(12).save_pretrained(folder)
+        self.folder = folder
+        self.config = json.loads((folder / "config.json").read_text())
+        self.weights = load_file(folder / "model.safetensors")
+
+    def write(
+        self,
+        where: tuple[str | int, ...] = (),
+        value: object = None,
+        **weights: torch.Tensor | None,
+    ) -> None:
+        """With another value in config.json, and other tensors; None: without it."""
+        config = json.loads(json.dumps(self.config))
+        if where:
+            node: Any = config
+            for name in where[:-1]:
+                node = node[name]
+            node[where[-1]] = value
+        found = {n: x for n, x in {**self.weights, **weights}.items() if x is not None}
+        save_file(found, self.folder / "model.safetensors", metadata={"format": "pt"})
+        config["sha256"]["model.safetensors"] = sha256_of(self.folder / "model.safetensors")
+        (self.folder / "config.json").write_text(json.dumps(with_checksum(config)))
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(ValueError) as caught:
+        MultiTaskBert.from_pretrained(folder)
+    said = str(caught.value)
+    assert isinstance(caught.value, UsageError | Damaged), repr(caught.value)
+    assert "\n" not in said and len(said) < 500 and str(folder) in said, said
+    return said
+
+
+def test_weights_of_a_stranger_are_numbers_of_this_network(tmp_path: Path) -> None:
+    stranger = Stranger(tmp_path / "model")
+    MultiTaskBert.from_pretrained(stranger.folder)
+    for name, value in stranger.weights.items():
+        if value.is_floating_point():
+            changed = value.clone()
+            changed.view(-1)[-1] = float("nan")
+            stranger.write(**{name: changed})
+            assert f"{name} is not a number" in refused(stranger.folder)
+    name = "item_bias_YN"
+    stranger.write(**{name: None})
+    assert f"lacks {name}" in refused(stranger.folder)
+    stranger.write(zz=torch.ones(1))
+    assert "holds zz" in refused(stranger.folder)
+    stranger.write(**{name: torch.ones(1)})
+    assert f"{name} is (1,), not (4, 12)" in refused(stranger.folder)
+
+
+@pytest.mark.parametrize(
+    ("where", "values"),
+    [
+        (("tasks",), ([], None, 5, [{}], [{"signal": ["click"], "fitted": {}}])),
+        (("tasks", 0, "signal", 0), (7, None, [], "other")),  # the first is called click
+        (("tasks", 1, "signal", 0), (7, None, "click")),
+        (("tasks", 1, "signal", 1), (7, None, "x")),
+        (("tasks", 1, "signal", 2), (7, None)),
+        (("tasks", 1, "signal", 3), ("x", None, float("nan"), 10**9)),
+        (("tasks", 1, "signal", 6), ("x", None, float("nan"))),
+        (("tasks", 1, "fitted"), (None, {"zz": 1}, {"given": 7})),
+        (("settings",), (None, [], {"depth": 2}, {"items": {"media": 5}}, {"text": {"rank": "x"}})),
+        (("settings", "width"), (10**9, 2**70, -2, 0, "x", None, 2.5)),
+        (("settings", "num_layers"), (10**9, -1, "x", None, [])),
+        (("settings", "num_heads"), (10**9, 0, "x")),
+        (("settings", "max_history"), (10**9, 0, "x")),
+        (("settings", "dropout"), (float("nan"), -1, "x")),
+        (("num_items",), (10**12, 2**70, -1, "x", None, 2.5)),
+        (("num_slots",), (10**12, -1, "x", None)),
+        (("profile_sizes",), ([10**12], [-1], "x", None, 5, [[]])),
+        (("context",), ([["hour"]], [[5, [], "", 0, 1]], "x", 5)),
+        (("text_width",), (10**12, -1, "x", None)),
+        (("extra_widths",), ([10**12], 5, "x")),
+        (("wide",), (5, {"blocks": 3}, "x")),
+    ],
+    ids=lambda x: ".".join(map(str, x)) if x and isinstance(x[0], str) else "",
+)
+def test_a_models_config_of_a_stranger_is_one_line(
+    tmp_path: Path, where: tuple[str | int, ...], values: tuple[object, ...]
+) -> None:
+    """Whatever it says of sizes and kinds: refused before it takes memory, naming the folder."""
+    stranger = Stranger(tmp_path / "model")
+    for value in values:
+        stranger.write(where, value)
+        refused(stranger.folder)
+
+
+def test_weights_of_a_strangers_agent_are_numbers_of_its_shapes(tmp_path: Path) -> None:
+    trained(tmp_path / "run")
+    world = make_world(WORLD, num_items=50)
+    weights = load_file(tmp_path / "run" / WEIGHTS)
+    ((name, value),) = weights.items()
+    about = json.loads((tmp_path / "run" / "agent.json").read_text())
+    nan = value.clone()
+    nan.view(-1)[0] = float("nan")
+    for changed in ({name: nan}, {name: value[:, :1]}, {name: value, "zz": value.clone()}, {}):
+        save_file({n: x.contiguous() for n, x in changed.items()}, tmp_path / "run" / WEIGHTS)
+        about["sha256"] = {WEIGHTS: sha256_of(tmp_path / "run" / WEIGHTS)}
+        (tmp_path / "run" / "agent.json").write_text(json.dumps(with_checksum(about)))
+        with pytest.raises(UsageError, match="does not fit") as caught:
+            load_agent(tmp_path / "run", world)
+        assert "\n" not in str(caught.value)

@@ -1,6 +1,7 @@
 """Settings are checked by kind and range at the door, from Python as from the command line."""
 
 import inspect
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -235,6 +236,24 @@ def test_learners_too(settings, seeds, message):
 @pytest.mark.parametrize("entry", LEARNERS)
 def test_what_learners_have_by_default_is_of_its_kind(entry):
     check_settings(entry, find_agent(entry).default_settings())
+
+
+@pytest.mark.parametrize("entry", LEARNERS)
+def test_every_number_of_a_learner_has_its_range(entry):
+    """Declared, so that Python is told as the command line is."""
+    default, checked = find_agent(entry).default_settings(), 0
+    for setting in fields(default):
+        value = getattr(default, setting.name)
+        if isinstance(value, bool | str):
+            continue
+        bad = (-1,) if isinstance(value, tuple) else -1
+        with pytest.raises(ValueError, match=setting.name):
+            check_settings(entry, replace(default, **{setting.name: bad}))
+        checked += 1
+    for setting in {"gamma", "tau", "td_lambda", "gae_lambda"} & {f.name for f in fields(default)}:
+        with pytest.raises(ValueError, match=rf"{setting} must be in \[0, 1\], got 1.5"):
+            check_settings(entry, replace(default, **{setting: 1.5}))
+    assert checked > 2
 
 
 def test_actions_of_another_number_of_users():

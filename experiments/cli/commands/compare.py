@@ -93,6 +93,7 @@ def compare(
 
     from slategym.experiments.measure import compare as comparing
     from slategym.experiments.runs.store import check_place, write_parquet
+    from slategym.models.files import checked_path
 
     if out is not None:
         check_place(out)
@@ -112,7 +113,8 @@ def compare(
     )
     about = {"world": id, "settings": given, "policies": names, "users": users, "seed": seed}
     if out is not None:
-        write_parquet(found.rows, out, about)
+        with checked_path(out) as whole:
+            write_parquet(found.rows, whole, about)
     if as_json:
         typer.echo(json.dumps({**about, **_document(found)}, allow_nan=False))
         return

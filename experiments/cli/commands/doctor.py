@@ -23,11 +23,15 @@ EPILOG = r"""
 `slategym doctor runs/movielens-quick`\
 `slategym doctor runs/slateq-InterestEvolution-v0-seed0 --json`
 
+**A log, and slates, that slategym wrote**\
+`slategym doctor my-log`\
+`slategym doctor slates.parquet`
+
 Exit code 0: nothing is damaged. 1: something is.
 """
 SUMMED = {  # states of which only the number is told, and a remark
     "whole": "",
-    "unchecked": ": an earlier version kept no checksum; taken as they are, and listed by --json",
+    "unchecked": ": there is no checksum of these; taken as they are, and listed by --json",
 }
 
 
@@ -39,7 +43,9 @@ def register(app: typer.Typer) -> None:
 def doctor(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="A run's, a model's or a trained agent's; by default the cache."),
+        typer.Argument(
+            help="A run's, a model's, an agent's, a policy's or a log's; by default the cache."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -49,7 +49,7 @@ def test_it_is_read_as_it_learns_and_its_best_is_kept(tmp_path: Path) -> None:
     assert best is not None and best.value == max(point.value for point in watched.points)
     kept = Counting.load(tmp_path, world)
     assert kept.steps == best.steps
-    found = json.loads((tmp_path / "evaluations.json").read_text())
+    found = json.loads((tmp_path / "evaluations.json").read_text())["points"]
     assert [point["steps"] for point in found] == steps
     assert set(kept.value_SN[0].topk(2).indices.tolist()) == BEST
 

@@ -24,8 +24,11 @@ from slategym.envs.observation import show
 from slategym.envs.registry import make_world
 from slategym.envs.types import Items, Outcome, Session, World
 from slategym.experiments.measure import slate_log
+from slategym.experiments.measure.log_folder import write_log_folder
+from slategym.experiments.measure.offline import read_slates
 from slategym.experiments.measure.play import play
 from slategym.experiments.measure.slate_log import writing
+from slategym.models.checksums import Damaged, check_beside
 from slategym.models.data.description import Description
 from slategym.models.data.schema import inspect
 from slategym.models.data.tables import Table, Tables
@@ -180,7 +183,8 @@ def test_the_whole_file_or_none(
     seen.clear()
     with pytest.raises(KeyboardInterrupt), writing(world, path) as log:
         fail(log)
-    assert [p.name for p in path.parent.iterdir()] == ["log.parquet"]
+    assert {p.name for p in path.parent.iterdir()} == {"log.parquet", "log.parquet.sha256"}
+    check_beside(path)
     pd.testing.assert_frame_equal(pd.read_parquet(path), whole)
 
 
@@ -257,7 +261,9 @@ def test_without_unnamed_files_it_is_written_all_the_same(
     monkeypatch.setattr(os, "open", refuses)
     named, _ = logged(world, tmp_path / "named.parquet")
     pd.testing.assert_frame_equal(named, whole)
-    assert {file.name for file in tmp_path.iterdir()} == {"whole.parquet", "named.parquet"}
+    names = {"whole.parquet", "named.parquet"}
+    assert {file.name for file in tmp_path.iterdir()} == names | {f"{n}.sha256" for n in names}
+    check_beside(tmp_path / "named.parquet")
 
 
 def test_what_offline_learners_need(world: World, tmp_path: Path) -> None:
@@ -292,3 +298,21 @@ def test_whose_slates_they_are(world: World, tmp_path: Path) -> None:
         **{"signals": ["click", "like", "rating"], "objective": [1.0, 1.0, 0.0]},
         **{"slots": K, "candidates": 40},
     }
+
+
+def test_altered_slates_are_refused(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "slates.parquet"
+    logged(world, path)
+    read_slates(path)
+    table = pyarrow.parquet.read_table(path)
+    half = pyarrow.array(table["propensity"].to_numpy() / 2)
+    changed = table.set_column(table.column_names.index("propensity"), "propensity", half)
+    pyarrow.parquet.write_table(changed, path)
+    with pytest.raises(
+        Damaged, match=r"slates\.parquet was altered.*delete slates\.parquet\.sha256"
+    ):
+        read_slates(path)
+    with pytest.raises(Damaged, match="was altered"):
+        write_log_folder(world, path, tmp_path / "log")
+    path.with_name(path.name + ".sha256").unlink()  # the change was mine
+    read_slates(path)

@@ -102,6 +102,7 @@ def test_everything_is_written(written: Report) -> None:
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert names == {
         "report.html",
+        "report.html.sha256",
         "summary.json",
         "rows.parquet",
         "curves.parquet",

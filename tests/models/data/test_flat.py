@@ -106,3 +106,45 @@ def test_what_is_no_table_is_one_line(
     assert answer(build, call) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and len(said) < 500 and not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_what_parts_cells_is_read_off_the_first_line(tmp_path: Path, mark: str) -> None:
+    """As spreadsheets write it, with a byte order mark; a letter never parts anything."""
+    path = tmp_path / "orders.csv"
+    lines = [["user", "item", "ts", "bought"], ["7", "susus", "3", "1"], ["7", "a b", "4", "0"]]
+    path.write_text("\ufeff" + "".join(mark.join(line) + "\n" for line in lines))
+    assert read_flat(path).to_numpy().tolist() == lines[1:]
+    assert list(read_flat(path)) == lines[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("user,item,time,x\n1,2,3,4,5,6\n1,2,3,4\n", "cannot be read"),  # else: shifted by two
+        ("user,user,item,time\n1,2,3,4\n", "two columns are called 'user'"),
+        ("user\n1\n", "which column is the item"),
+        ("", "cannot be read"),
+    ],
+)
+def test_no_cell_is_taken_for_anothers(
+    tmp_path: Path, text: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "orders.csv"
+    path.write_text(text)
+    assert answer(build, ["data", "from-table", str(path), "--out", str(tmp_path / "log")]) == 2
+    err = capsys.readouterr().err
+    assert said in " ".join(err.split()) and err.count("\n") == 1
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_columns_name_that_acts_on_terminals_is_spelled_out(tmp_path: Path) -> None:
+    """In the comments of log.toml too, which TOML would else refuse to read."""
+    path, out = tmp_path / "orders.csv", tmp_path / "log"
+    rows = "".join(f"{n % 3},{n % 4},{n},1\n" for n in range(12))
+    path.write_text("user,item,time,\x1b]0;owned\x07\n" + rows)
+    assert answer(build, ["data", "from-table", str(path), "--out", str(out)]) == 0
+    assert answer(build, ["data", "describe", str(out), "--write"]) == 0
+    text = (out / "log.toml").read_text()
+    assert "owned" in text and "\x1b" not in text
+    read_folder(out)

@@ -1,4 +1,5 @@
 import re
+import subprocess
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,14 @@ from small_worlds import small_log
 
 from slategym.envs.names import UsageError
 from slategym.envs.types import Column
-from slategym.models.data.folder import _say_unused, load_folder, read_folder, write_folder
+from slategym.models.checksums import Damaged
+from slategym.models.data.folder import (
+    CHECKSUMS,
+    _say_unused,
+    load_folder,
+    read_folder,
+    write_folder,
+)
 from slategym.models.data.schema import unused_columns
 
 EVENTS = """user,item,time,rating
@@ -292,7 +300,7 @@ def test_a_table_written_again_replaces_the_other_form(tmp_path: Path) -> None:
     write_folder(log, tmp_path, "csv")
     write_folder(log, tmp_path, "parquet")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "events.parquet", "items.parquet", "log.toml", "users.parquet",
+        "events.parquet", "items.parquet", "log.sha256", "log.toml", "users.parquet",
     ]  # fmt: skip
 
 
@@ -375,3 +383,49 @@ def test_what_a_killed_writer_left_is_written_again(
     write_folder(small_log(12, 20), tmp_path)
     assert load_folder(tmp_path).num_items == 20
     assert not list(tmp_path.glob(".*"))
+
+
+def test_what_slategym_wrote_is_held_against_its_checksums(tmp_path: Path) -> None:
+    folder = write_folder(small_log(12, 20), tmp_path / "log")
+    load_folder(folder)
+    stated = (folder / CHECKSUMS).read_text()
+    path = folder / "events.parquet"
+    content = path.read_bytes()
+    table = pd.read_parquet(path)
+    table["click"] = 1 - table["click"]  # as good a table as the other
+    table.to_parquet(path, index=False)
+    with pytest.raises(Damaged, match=r"events\.parquet was altered.*delete log\.sha256"):
+        load_folder(folder)
+    (folder / CHECKSUMS).unlink()  # the change was mine
+    load_folder(folder)
+    path.write_bytes(content)
+    (folder / CHECKSUMS).write_text(stated)
+    (folder / "users.parquet").unlink()
+    with pytest.raises(Damaged, match=r"users\.parquet is missing"):
+        load_folder(folder)
+    (folder / CHECKSUMS).write_text("nonsense\n")
+    with pytest.raises(Damaged, match="no checksum and name"):
+        load_folder(folder)
+    (folder / CHECKSUMS).write_text("0" * 64 + "  ..\n")
+    with pytest.raises(Damaged, match="outside"):
+        load_folder(folder)
+
+
+def test_a_log_toml_is_for_its_owner_and_no_longer_written_over(tmp_path: Path) -> None:
+    folder = write_folder(small_log(12, 20), tmp_path / "log")
+    write_folder(small_log(12, 20), folder, "csv")
+    with (folder / "log.toml").open("a") as file:
+        file.write("# mine\n")
+    load_folder(folder)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UsageError, match=r"log\.toml, changed since slategym wrote the log"):
+        write_folder(small_log(12, 20), folder)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_the_program_sha256sum_reads_them(tmp_path: Path) -> None:
+    folder = write_folder(small_log(12, 20), tmp_path / "log")
+    found = subprocess.run(
+        ["sha256sum", "-c", CHECKSUMS], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0 and found.stdout.count(": OK") == 4, found
