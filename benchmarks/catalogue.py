@@ -33,7 +33,7 @@ from slategym.envs.registry import make_world
 from slategym.envs.trees import map_tensors
 
 WORLD, USERS, WIDTH, COUNT = "slategym/Sardine-SlateTopK-Bored-v0", 1_024, 64, 100
-IN_SESSION, SLOTS, HORIZON, BEFORE = 64, 5, 20, 6  # learned people; BEFORE: items had on arrival
+IN_SESSION, SLOTS, HORIZON, BEFORE, SOME = 64, 5, 20, 6, 100  # learned people
 
 
 def held(value: object) -> int:
@@ -79,10 +79,13 @@ def people(num_items: int, rounds: int) -> dict[str, float]:
 def learned(number: int, rounds: int) -> dict[str, float]:
     """So many learned people before so many items."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from small_worlds import learned_world
+    from small_worlds import learned_world, random_population
 
     begin = time.process_time()
-    world = learned_world(number, SLOTS, HORIZON, number)
+    few = random_population(number, SOME, BEFORE)  # it draws a table of users and items
+    assert few.history is not None
+    people = replace(few, history=few.history * (number // SOME))
+    world = learned_world(number, SLOTS, HORIZON, population=people)
     world = replace(world, candidates=unseen(number, BEFORE + SLOTS * HORIZON))
     envs = SlateVectorEnv(world, IN_SESSION)
     envs.reset(seed=0)

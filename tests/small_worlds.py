@@ -163,9 +163,10 @@ def learned_world(
     horizon: int = 6,
     num_users: int = 20,
     shown_size: int = 4,
+    population: Population | None = None,
 ) -> World:
     """People of one random network before another's eyes, who tire of genres and lose patience."""
-    population = random_population(num_users, num_items, 6)
+    population = population or random_population(num_users, num_items, 6)
     observer = StateEncoder(loud_bert(num_items, seed=2), seconds_per_event=GAP)
     taste = StateEncoder(loud_bert(num_items, seed=1), seconds_per_event=GAP)
     topic_N = torch.arange(num_items, dtype=torch.int32) % len(GENRES)
