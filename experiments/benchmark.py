@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, is_dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,8 @@ from slategym.experiments.report.report import write_report
 from slategym.experiments.report.results import Artefact, Constant, Result
 from slategym.experiments.report.terminal import print_report
 from slategym.experiments.report.words import fewer_seeds
-from slategym.experiments.runs.run import run_units
+from slategym.experiments.runs.backends.here import Here
+from slategym.experiments.runs.run import backend_of, run_units
 from slategym.experiments.runs.store import Store, open_store, write_json
 from slategym.experiments.statistics.words import per_cent
 from slategym.experiments.study import Request, Study
@@ -56,8 +58,6 @@ def run_study(
     compute = partial(
         run_units,
         store=store,
-        workers=request.workers,
-        ray=request.ray,
         settings={
             "device": request.device,
             "tensorboard": str((store.folder / "tensorboard").absolute()),
@@ -66,13 +66,10 @@ def run_study(
     )
     # without models to fit there is nothing for which starting processes would pay
     alone = not plan.preparation
-    before = compute(
-        plan.before_learning,
-        workers=0 if alone else request.workers,
-        ray=None if alone else request.ray,
-    )
-    write_json(fixed(plan, store), store.folder / FIXED)  # before anything is learned
-    after = compute(plan.units)
+    with closing(backend_of(request.workers, request.ray)) as where:
+        before = compute(plan.before_learning, where=Here() if alone else where)
+        write_json(fixed(plan, store), store.folder / FIXED)  # before anything is learned
+        after = compute(plan.units, where=where)
     if not before.computed + after.computed:
         progress.print(f"nothing to compute: all {after.reused} results are there", highlight=False)
     result = result_of(plan, store, time.monotonic() - began)

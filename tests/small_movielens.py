@@ -22,9 +22,11 @@ from slategym.models.data.datasets import DATASETS, DataSet
 from slategym.models.data.log import Log
 from slategym.models.simulator import builder
 from slategym.models.simulator import movielens as movielens_world
+from slategym.models.text import vectors
 from slategym.models.text.settings import DEFAULT_ENCODER
 
 NUM_USERS, NUM_ITEMS = 90, 160
+STATED = ASSETS[DEFAULT_ENCODER]  # as every process knows it
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "film"]
 
 
@@ -51,6 +53,21 @@ def small_home(home: Path) -> Iterator[None]:
         patch.setitem(ASSETS, DEFAULT_ENCODER, _encoder(home / "assets" / DEFAULT_ENCODER))
         yield
     forget()
+
+
+def know_texts(home: Path, log: Log, patch: pytest.MonkeyPatch) -> None:
+    """Encode the item texts under the stated encoder's name: no process needs it from now on.
+
+    Args:
+        home: a `small_home`.
+        log: whose texts.
+        patch: for as long as the name is to stand for what every other process knows.
+    """
+    patch.setitem(ASSETS, DEFAULT_ENCODER, STATED)
+    encoder = home / "assets" / DEFAULT_ENCODER
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(vectors, "find_encoder", lambda *_, **__: encoder)
+        vectors.item_text_vectors(log.items["text"].tolist(), progress=False)
 
 
 def films() -> builder.WorldBuilder:

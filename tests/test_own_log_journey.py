@@ -20,14 +20,11 @@ import pandas as pd
 import pytest
 import torch
 from shop_log import write_shop_log
-from small_movielens import small_home
+from small_movielens import know_texts, small_home
 
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.studies import log as log_study
-from slategym.models.assets.registry import ASSETS
 from slategym.models.data.datasets import load_log
-from slategym.models.text import vectors
-from slategym.models.text.settings import DEFAULT_ENCODER
 
 SHOP_ITEMS = 500
 SIZES = [
@@ -40,7 +37,6 @@ STUDY = ["benchmark", "log", "shop", "--profile", "smoke", "--out", "study"]
 WHOLE = ["--workers", "2"]
 FEW = ["--workers", "0", "--agents", "linear-bandit", "--users", "20"]  # on the small log
 ALIKE = ("supervised-quota", "supervised-mmr", "supervised-dpp", "transitions")  # to the engine
-STATED = ASSETS[DEFAULT_ENCODER]  # as every process knows it
 
 
 @dataclass(frozen=True)
@@ -65,16 +61,8 @@ def shop(
             shorten(patch)
         write_shop_log(Path("shop"), users, items, slates=slates)
         if items == SHOP_ITEMS:
-            know_texts(here / "home" / "assets" / DEFAULT_ENCODER, patch)
+            know_texts(here / "home", load_log("shop"), patch)
         yield Shop(here, items)
-
-
-def know_texts(encoder: Path, patch: pytest.MonkeyPatch) -> None:
-    """Encode the item texts under the stated encoder's name: no process needs it from now on."""
-    patch.setitem(ASSETS, DEFAULT_ENCODER, STATED)
-    with pytest.MonkeyPatch.context() as here:
-        here.setattr(vectors, "find_encoder", lambda *_, **__: encoder)
-        vectors.item_text_vectors(load_log("shop").items["text"].tolist(), progress=False)
 
 
 def cpu() -> float:

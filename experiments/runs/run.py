@@ -6,7 +6,6 @@ one torch thread and gets nothing but its spec and the results it needs.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -43,6 +42,7 @@ def run_units(
     *,
     workers: int = 0,
     ray: str | None = None,
+    where: Backend | None = None,
     settings: Mapping[str, Any] | None = None,
     console: Console | None = None,
 ) -> Summary:
@@ -53,6 +53,7 @@ def run_units(
         store: where results go.
         workers: processes, each with one torch thread; 0: this one.
         ray: the address of a Ray cluster to compute on instead, or "auto"; see `backends/ray`.
+        where: a backend that is open already, instead of `workers` and `ray`; it is left open.
         settings: handed to every unit; picklable; may not change a result (device, log folder).
         console: for progress; standard error if None.
 
@@ -63,7 +64,7 @@ def run_units(
             finished is, and the next call goes on from there.
         RuntimeError: if another run is writing into the same folder.
     """
-    where = _backend(workers, ray)
+    found = backend_of(workers, ray) if where is None else where
     console = console or plain_console(stderr=True)
     asked = {unit.id: unit for unit in units}
     began = time.monotonic()
@@ -73,8 +74,12 @@ def run_units(
         with View(todo, reused, console) as view:
             for unit in damaged:
                 view.say(f"{unit.label}: its file is damaged or foreign; computing it again")
-            if todo:
-                where.run(Queue(todo), store, settings or {}, view)
+            try:
+                if todo:
+                    found.run(Queue(todo), store, settings or {}, view)
+            finally:
+                if where is None:
+                    found.close()
     summary = Summary(len(todo), reused, time.monotonic() - began)
     if todo:
         took = duration(summary.seconds)
@@ -101,8 +106,12 @@ def check_where(workers: int | None, ray: str | None) -> None:
     check_answers(ray)
 
 
-def _backend(workers: int, ray: str | None) -> Backend:
-    """Where to compute."""
+def backend_of(workers: int, ray: str | None) -> Backend:
+    """Where to compute; see `run_units`. What it starts ends with its `close`.
+
+    Raises:
+        UsageError: workers is negative.
+    """
     if workers < 0:
         raise UsageError(f"workers must be 0 or more; got {workers}")
     if ray is not None:
@@ -124,10 +133,3 @@ def _told(store: Store) -> Iterator[None]:
             store.status("killed" if ended else "failed", describe(error))
         raise
     store.status("finished")
-
-
-def default_workers() -> int:
-    """Processors that this process is allowed to run on."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

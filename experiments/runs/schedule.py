@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit, closure
+
+BUILT_IN = 3.0  # seconds in which a world is built, roughly: worth as much as a longer way
 
 
 class Queue:
@@ -16,12 +18,25 @@ class Queue:
         self.undone = set(self.waiting)
         self.way = _way(units)
 
-    def next(self) -> Unit | None:
-        """Take a unit whose needs are done; None: there is none now."""
+    def next(self, world: str = "", elsewhere: Collection[str] = ()) -> Unit | None:
+        """Take a unit whose needs are done; None: there is none now.
+
+        Of units whose ways are about as long, who asks is given one of the world that is there
+        already, then one whose world nobody else has.
+
+        Args:
+            world: that who asks has ready; "": none.
+            elsewhere: those that others have.
+        """
         ready = [u for u in self.waiting.values() if not self.undone & {n.id for n in u.needs}]
         if not ready:
             return None
-        return self.waiting.pop(max(ready, key=lambda unit: self.way[unit.id]).id)
+        longest = max(self.way[unit.id] for unit in ready)
+        alike = [unit for unit in ready if self.way[unit.id] >= longest - BUILT_IN]
+        here = [unit for unit in alike if unit.world and unit.world == world]
+        free = [unit for unit in alike if unit.world not in elsewhere]
+        chosen = max(here or free or ready, key=lambda unit: self.way[unit.id])
+        return self.waiting.pop(chosen.id)
 
     def done(self, unit: Unit) -> None:
         """What waited for this one may start."""

@@ -79,6 +79,14 @@ class Unit:
         )
 
     @cached_property
+    def world(self) -> str:
+        """Hash of the world that it is about, which a process keeps ready for a while; "": none."""
+        if not isinstance(self.spec, Mapping) or "world" not in self.spec:
+            return ""
+        settings = self.spec.get("world_settings", self.spec.get("settings"))
+        return hash_of([self.spec["world"], settings])
+
+    @cached_property
     def name(self) -> str:
         """File name without suffix: readable, then the id."""
         readable = re.sub(r"[^a-z0-9.]+", "-", self.label.lower()).strip("-.")[:60]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from slategym.experiments.runs.run import run_units
+from slategym.experiments.runs.run import backend_of, run_units
 from slategym.experiments.runs.store import Store, open_store, write_json, write_parquet
 from slategym.experiments.truth.claims import judged
 from slategym.experiments.truth.grid import Asked, Size, log_of, part_of
@@ -54,15 +55,15 @@ def run_truth(asked: Asked, screen: Console | None = None, progress: Console | N
     size, progress = asked.size, progress or plain_console(stderr=True)
     store = open_store(Path(asked.out))
     settings = {"device": "cpu", "tensorboard": str((store.folder / "tensorboard").absolute())}
-    compute = partial(
-        run_units, store=store, workers=asked.workers, settings=settings, console=progress
-    )
+    compute = partial(run_units, store=store, settings=settings, console=progress)
     began = time.monotonic()
     # a log has to be there before it is known which units its study has
     if asked.workers:
-        compute([log_of(cell) for cell in size.cells])
-        parts = [part_of(cell, size, store) for cell in size.cells]
-        compute(list({unit.id: unit for part in parts for unit in part.units}.values()))
+        with closing(backend_of(asked.workers, None)) as where:
+            compute([log_of(cell) for cell in size.cells], where=where)
+            parts = [part_of(cell, size, store) for cell in size.cells]
+            every = {unit.id: unit for part in parts for unit in part.units}
+            compute(list(every.values()), where=where)
     else:  # cell by cell: what a process keeps of a log serves it all, and a killed grid has cells
         for number, cell in enumerate(size.cells, start=1):
             progress.print(f"{number} of {len(size.cells)}: {cell.name}", highlight=False)

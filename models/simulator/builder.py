@@ -49,6 +49,7 @@ from slategym.models.simulator.click_rates import (
     raw_heads,
     solve_slates,
 )
+from slategym.models.simulator.fits import Network, fit_side_by_side
 from slategym.models.simulator.labels import label_of_choice, labels_of_log
 from slategym.models.simulator.pace import Pace, moves_of, pace_of
 from slategym.models.simulator.parties import USUAL, Parties, PartySettings, Split
@@ -131,6 +132,7 @@ class WorldBuilder:
     def world(self, settings: WorldSettings) -> World:
         """The world of these settings, without a place to make choices in."""
         family = settings.people
+        fit_side_by_side(self.parties, self._networks(settings))
         if settings.family is not None and not settings.anyway:
             self.parties.check(family, settings.role)
         bare = self._bare(settings.role, family, settings.users, settings.starts, settings.device)
@@ -165,6 +167,16 @@ class WorldBuilder:
             return world
         others = [self._people(settings, bare, n) for n in range(1, settings.ensemble)]
         return pessimistic(world, others, settings.pessimism)
+
+    def _networks(self, settings: WorldSettings) -> list[Network]:
+        """Networks on which a world rests, the people's first."""
+        found: list[Network] = []
+        if settings.people == BERT:
+            members = settings.ensemble if settings.pessimism else 1
+            found += [Network(settings.role, member) for member in range(members)]
+        if settings.assumptions.impatience and self.pace.visit is not None:
+            found.append(Network("A"))  # before whose people patience is chosen
+        return list(dict.fromkeys([*found, Network("B")]))
 
     @cached_property
     def agent_log(self) -> AgentLog:

@@ -159,8 +159,12 @@ class Parties:
 
     def training(self, party: str) -> TrainingSettings:
         """How a party's model is trained: for fewer epochs where the party has many rows."""
+        return self.settings.training.for_rows(self.rows(party))
+
+    def rows(self, party: str) -> int:
+        """Rows of a party's people."""
         rows_U = np.bincount(self.log.events["user"].to_numpy(), minlength=self.log.num_users)
-        return self.settings.training.for_rows(int(rows_U[self.people[party]].sum()))
+        return int(rows_U[self.people[party]].sum())
 
     @property
     def _history(self) -> int:

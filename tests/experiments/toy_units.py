@@ -50,6 +50,8 @@ def run(work: Work) -> pd.DataFrame:
         time.sleep(120)
     if deed == "weights":
         (work.folder / "weights.bin").write_bytes(b"12345")
+    if deed == "name your process":
+        return pd.DataFrame({"value": [os.getpid()]})
     below = sum(float(work.store.read(unit)["value"].sum()) for unit in work.unit.needs)
     if deed != "torch":
         return pd.DataFrame({"value": [work.spec.seed + below]})

@@ -162,15 +162,15 @@ def benchmark(
         find_log(log)  # before torch is imported, which takes seconds
     from slategym.experiments.benchmark import run_study
     from slategym.experiments.cli.main import resolve_device
-    from slategym.experiments.runs.run import default_workers
     from slategym.experiments.studies.registry import find_study
     from slategym.experiments.study import Request
+    from slategym.models.threads import processors
 
     kind = study.replace(":", ".") if log is None else f"{study}-{Path(log).name}"
     request = Request(
         profile=profile,
         out=out or Path("runs") / f"{kind}-{profile}",
-        workers=default_workers() if workers is None else workers,
+        workers=processors() if workers is None else workers,
         ray=ray,
         device=resolve_device(device),
         seeds=seeds,
@@ -210,15 +210,15 @@ def _truth(
     )
     strong = _listed(strengths, float, "--strengths")
     sizes = _listed(visits, int, "--visits")
-    from slategym.experiments.runs.run import default_workers
     from slategym.experiments.truth.grid import Asked
     from slategym.experiments.truth.run import run_truth
+    from slategym.models.threads import processors
 
     report = run_truth(
         Asked(
             profile=profile,
             out=out or Path("runs") / f"{TRUTH}-{profile}",
-            workers=default_workers() if workers is None else workers,
+            workers=processors() if workers is None else workers,
             scenarios=named,
             strengths=strong,
             visits=sizes,

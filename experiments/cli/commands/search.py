@@ -71,8 +71,9 @@ def search(
     from slategym.envs.registry import find_world
     from slategym.experiments.cli.main import resolve_device
     from slategym.experiments.cli.world_settings import read_settings
-    from slategym.experiments.runs.run import check_where, default_workers, run_units
+    from slategym.experiments.runs.run import check_where, run_units
     from slategym.experiments.runs.store import open_store, write_json
+    from slategym.models.threads import processors
 
     id, _ = find_world(world)
     check_where(workers, ray)
@@ -103,7 +104,7 @@ def search(
     run = partial(
         run_units,
         store=store,
-        workers=default_workers() if workers is None else workers,
+        workers=processors() if workers is None else workers,
         ray=ray,
         settings={"device": on},
         console=plain_console(stderr=True),

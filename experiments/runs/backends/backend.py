@@ -38,6 +38,10 @@ class Backend(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """End what waits for another queue."""
+        ...
+
 
 class Attempt(NamedTuple):
     """How an attempt at a unit ended, in values that cross to another process."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -13,6 +12,7 @@ from slategym.experiments.runs.progress import View
 from slategym.experiments.runs.schedule import Queue
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import compute
+from slategym.models.threads import one_torch_thread
 
 
 class Here:
@@ -21,7 +21,8 @@ class Here:
     def run(self, queue: Queue, store: Store, settings: Mapping[str, Any], view: View) -> None:
         """See `Backend`."""
         with one_torch_thread():
-            while (unit := queue.next()) is not None:
+            world = ""
+            while (unit := queue.next(world)) is not None:
                 view.start(unit)
                 try:
                     compute(unit, store, settings, partial(view.progress, unit))
@@ -31,16 +32,7 @@ class Here:
                     raise UnitError(f"{unit.label}: {describe(error)}") from error
                 view.finish(unit)
                 queue.done(unit)
+                world = unit.world or world
 
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """As on every backend, so that sums are taken in the same order."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    def close(self) -> None:
+        """Nothing waits."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -36,71 +36,95 @@ from slategym.experiments.runs.schedule import Queue
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit
 from slategym.models.ending import FROM_TERMINAL, end_with_parent
+from slategym.models.threads import THREAD_LIMITS
 
 PATIENCE = 3.0  # seconds between asking a process to end and ending it
-THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Processes:
-    """So many processes, each with one torch thread."""
+    """So many processes, each with one torch thread.
+
+    They stay for the next queue, with all that they have imported and read, until `close`.
+    """
 
     workers: int
+    crew: list[Worker] = field(default_factory=list)
 
     def run(self, queue: Queue, store: Store, settings: Mapping[str, Any], view: View) -> None:
         """See `Backend`."""
-        crew: list[Worker] = []
-        again: set[str] = set()  # ids of units whose process died once
+        if any((worker.store, worker.settings) != (store, settings) for worker in self.crew):
+            self.close()
         try:
-            while queue.undone:
-                idle = [worker for worker in crew if worker.unit is None]
-                while (idle or len(crew) < self.workers) and (unit := queue.next()) is not None:
-                    if not idle:
-                        crew.append(Worker(store, settings))
-                        idle = [crew[-1]]
-                    view.start(unit)
-                    idle.pop().give(unit)
-                for worker in _ended(crew, view):
-                    unit = worker.unit
-                    assert unit is not None
-                    try:
-                        ended = worker.take()
-                    except BrokenProcessPool:
-                        died = death(unit, worker.end())
-                        crew.remove(worker)
-                        if unit.id in again:
-                            raise died from None
-                        again.add(unit.id)
-                        view.say(f"{died}; trying once more")
-                        crew.append(Worker(store, settings))
-                        crew[-1].give(unit)
-                        continue
-                    raise_unless_done(unit, ended)
-                    view.finish(unit)
-                    queue.done(unit)
-        finally:
-            for worker in crew:
-                worker.ask_to_end()
-            until = time.monotonic() + PATIENCE
-            for worker in crew:
-                worker.end(until - time.monotonic())
+            self._work_off(queue, store, settings, view)
+        except BaseException:
+            self.close()
+            raise
+
+    def _work_off(
+        self, queue: Queue, store: Store, settings: Mapping[str, Any], view: View
+    ) -> None:
+        crew = self.crew
+        again: set[str] = set()  # ids of units whose process died once
+        while queue.undone:
+            idle = [worker for worker in crew if worker.unit is None]
+            while idle or len(crew) < self.workers:
+                free = idle.pop() if idle else None
+                elsewhere = {worker.world for worker in crew if worker is not free} - {""}
+                found = queue.next("" if free is None else free.world, elsewhere)
+                if found is None:
+                    break
+                if free is None:
+                    free = Worker(store, settings)
+                    crew.append(free)
+                view.start(found)
+                free.give(found)
+            for worker in _ended(crew, view):
+                unit = worker.unit
+                assert unit is not None
+                try:
+                    ended = worker.take()
+                except BrokenProcessPool:
+                    died = death(unit, worker.end())
+                    crew.remove(worker)
+                    if unit.id in again:
+                        raise died from None
+                    again.add(unit.id)
+                    view.say(f"{died}; trying once more")
+                    crew.append(Worker(store, settings))
+                    crew[-1].give(unit)
+                    continue
+                raise_unless_done(unit, ended)
+                view.finish(unit)
+                queue.done(unit)
+
+    def close(self) -> None:
+        """End all of them."""
+        for worker in self.crew:
+            worker.ask_to_end()
+        until = time.monotonic() + PATIENCE
+        for worker in self.crew:
+            worker.end(until - time.monotonic())
+        self.crew.clear()
 
 
 class Worker:
     """A pool of one process, and what it is at."""
 
     def __init__(self, store: Store, settings: Mapping[str, Any]) -> None:
+        self.store, self.settings = store, settings
         context = get_context("spawn")  # a forked torch may hang
         self.progress, self._theirs = context.Pipe(duplex=False)
         given = (self._theirs, store, dict(settings), os.getpid())
         self.pool = ProcessPoolExecutor(1, context, initializer=_begin, initargs=given)
         self.process: BaseProcess | None = None  # from its first unit on
         self.unit: Unit | None = None
+        self.world = ""  # of its last unit that had one
         self.future: Future[Attempt] = Future()
 
     def give(self, unit: Unit) -> None:
         """Compute it; the first one starts the process."""
-        self.unit, sent = unit, pickle.dumps(unit)
+        self.unit, self.world, sent = unit, unit.world or self.world, pickle.dumps(unit)
         try:
             if self.process is not None:
                 self.future = self.pool.submit(_serve, sent)

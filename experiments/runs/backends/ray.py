@@ -34,7 +34,6 @@ from slategym.experiments.runs.backends.backend import (
     death,
     raise_unless_done,
 )
-from slategym.experiments.runs.backends.here import one_torch_thread
 from slategym.experiments.runs.backends.parcels import (
     Parcel,
     home_parcel,
@@ -47,6 +46,7 @@ from slategym.experiments.runs.schedule import Queue
 from slategym.experiments.runs.store import Store, open_store
 from slategym.experiments.runs.units import Unit, closure
 from slategym.models.files import home, make_folder
+from slategym.models.threads import one_torch_thread
 
 LARGEST_HOME = 4 * 2**30  # bytes that still travel to every node
 TRIES = 2  # of a unit whose process or node is lost
@@ -74,6 +74,9 @@ class Ray:
                 run.work_off()
             finally:
                 run.clear_away()
+
+    def close(self) -> None:
+        """Nothing waits: what a queue left on the nodes went with it."""
 
 
 @dataclass(frozen=True)

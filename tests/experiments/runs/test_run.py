@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,7 @@ from toy_units import toy
 from slategym.envs.names import UsageError
 from slategym.experiments.runs.errors import UnitError
 from slategym.experiments.runs.progress import View, duration
-from slategym.experiments.runs.run import Summary, run_units
+from slategym.experiments.runs.run import Summary, backend_of, run_units
 from slategym.experiments.runs.schedule import Queue
 from slategym.experiments.runs.store import Store, open_store
 from slategym.experiments.runs.units import Unit, closure, read_rows
@@ -91,6 +92,44 @@ def test_processes_give_the_same_numbers_in_one_thread_each(bench: Bench, tmp_pa
     pd.testing.assert_frame_equal(read_rows(bench.store, units), read_rows(here.store, units))
     assert set(read_rows(bench.store, units)["threads"]) == {1}
     assert "[4/4] toy torch" in bench.screen.getvalue()
+
+
+def test_processes_stay_for_the_next_queue_until_they_are_closed(bench: Bench) -> None:
+    units = [toy(number, "name your process") for number in range(3)]
+    settings, console = {"marks": str(bench.marks)}, Console(file=bench.screen)
+    with closing(backend_of(1, None)) as where:
+        for unit in units[:2]:
+            run_units([unit], bench.store, where=where, settings=settings, console=console)
+        first, second = (int(bench.store.read(unit)["value"][0]) for unit in units[:2])
+        assert first == second != os.getpid() and alive(first)
+        with pytest.raises(UnitError):
+            broken = toy(9, "fail")
+            run_units([broken], bench.store, where=where, settings=settings, console=console)
+        assert not alive(first)  # of a queue that failed nothing goes on
+        run_units(units[2:], bench.store, where=where, settings=settings, console=console)
+        third = int(bench.store.read(units[2])["value"][0])
+        assert third != first and alive(third)
+    assert not alive(third)
+
+
+def test_a_process_goes_on_in_the_world_that_it_has_built() -> None:
+    def about(world: str, number: int, cost: float = 1.0) -> Unit:
+        spec = {"world": world, "settings": {}, "number": number}
+        return Unit(f"{world} {number}", "toy_units:run", spec, cost=cost)
+
+    units = [about(world, number) for number in range(3) for world in ("a", "b")]
+    long, log = about("a", 9, cost=50.0), toy(1, cost=2.0)
+    queue = Queue([*units, long, log])
+    assert queue.next(units[1].world) is long  # a long way goes first
+    assert queue.next() is log
+    assert [queue.next(units[1].world, {units[0].world}) for _ in range(3)] == units[1::2]
+    assert queue.next("", {units[0].world}) is units[0]  # of no other world is anything left
+    assert [queue.next(), queue.next(), queue.next()] == [units[2], units[4], None]
+    fresh = Queue(units)
+    assert fresh.next() is units[0]
+    assert fresh.next("", {units[0].world}) is units[1]  # a world that nobody has
+    lesson = Unit("l", "learn@1", {"world": "a", "world_settings": {}, "settings": {"steps": 3}})
+    assert lesson.world == units[0].world != toy(1).world == ""
 
 
 def test_what_only_a_completed_unit_needed_is_left_alone(bench: Bench) -> None:
