@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from hashlib import sha256
-from typing import Any, ClassVar, Concatenate, ParamSpec
+from typing import Any, ClassVar, Concatenate, NamedTuple, ParamSpec, TypeVar
 from weakref import ref
 
 import torch
@@ -41,12 +41,15 @@ from slategym.models.files import kept
 Setting = Mapping[str, Any]  # JSON values by name
 Tell = Callable[[int], None]  # of slates so far
 P = ParamSpec("P")
+R = TypeVar("R")
 
 SLATES = 307_200  # shown in all while a policy is tuned, at most: what `plackett-luce` learns from
 LUCK = 1_002  # seed of what happens to them; no training seed is as high
 KEPT = 2  # one of so many settings goes on to the next round
 BATCH = 512  # sessions side by side; changes no result
 KNOWN_BY = (64, 8)  # users and slates by which a world is told from others
+STAY = 5  # of these slates, on a topic
+SHOWN_AT = (0, 3, 7)  # of these slates, before which policies are told apart
 FORMAT = 1  # of the search: a change of its rules is a new one
 
 
@@ -169,17 +172,17 @@ def noted(*notes: str) -> str:
 
 
 def once_per_world(
-    find: Callable[Concatenate[World, P], Tuning],
-) -> Callable[Concatenate[World, P], Tuning]:
-    """Ask no more than once while a world lives: settings follow from it and cost a second each.
+    find: Callable[Concatenate[World, P], R],
+) -> Callable[Concatenate[World, P], R]:
+    """Ask no more than once while a world lives: what follows from it costs a second.
 
     Args:
         find: of a world, names, and budgets, of which the number of slates decides.
     """
-    memory: dict[tuple[Any, ...], tuple[ref[World], Tuning]] = {}
+    memory: dict[tuple[Any, ...], tuple[ref[World], R]] = {}
 
     @wraps(find)
-    def answer(world: World, /, *args: P.args, **named: P.kwargs) -> Tuning:
+    def answer(world: World, /, *args: P.args, **named: P.kwargs) -> R:
         given = (*args, *(named[name] for name in sorted(named)))
         told = tuple(x.total if isinstance(x, Budget) else x for x in given)
         key = (id(world), told, tuple(sorted(named)))
@@ -344,18 +347,52 @@ def _slates(world: World, policies: Sequence[Policy], session: Session, whose_B:
 
 @torch.no_grad()
 def shown_in(world: World, policy: Policy) -> str:
-    """Hash of what the policy shows in this world, and of what comes of it: tells worlds apart."""
+    """Hash of a world, and of what the policy shows in it: tells both from others."""
+    known = _probe(world)
+    digest = sha256(known.digest)
+    for observation, now in known.seen:
+        digest.update(policy.act(observation, now).slate.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+class _Probe(NamedTuple):
+    """What a world does when slates are shown that no policy chose."""
+
+    digest: bytes  # of slates, and of what came of them
+    seen: tuple[tuple[Observation, Luck], ...]  # before some of them
+
+
+@once_per_world
+def _probe(world: World) -> _Probe:
+    """Sessions of a few people whose slates keep to a topic: what bores or tires shows in them."""
     number = min(KNOWN_BY[0], world.population.size)
     user_B = torch.arange(number, dtype=torch.int32, device=world.device)
     session = engine.start(world, torch.full_like(user_B, LUCK), user_B, torch.zeros_like(user_B))
-    digest = sha256()
-    for _ in range(KNOWN_BY[1]):
-        now = Luck.at(session.key, session.step)
-        slate_BK = policy.act(engine.observe(world, session), now).slate
+    digest, seen = sha256(), list[tuple[Observation, Luck]]()
+    for step in range(KNOWN_BY[1]):
+        observation, now = engine.observe(world, session), Luck.at(session.key, session.step)
+        if step in SHOWN_AT:
+            seen.append((observation, now))
+        slate_BK = _of_a_topic(world, observation, step)
         session, outcome = engine.transition(world, session, slate_BK)
-        for x in (slate_BK, _rounded(outcome)):
+        for x in (slate_BK, _rounded(outcome), outcome.left):
             digest.update(x.cpu().numpy().tobytes())
-    return digest.hexdigest()
+    return _Probe(digest.digest(), tuple(seen))
+
+
+def _of_a_topic(world: World, observation: Observation, step: int) -> Tensor:
+    """The most popular items of a topic that may be shown, a while each, (B, K) positions."""
+    catalogue, B = world.catalogue, observation.step.shape[0]
+    liked_N = catalogue.quality if catalogue.popularity is None else catalogue.popularity
+    place_N = liked_N.argsort(stable=True).argsort() / (len(liked_N) + 1)  # in [0, 1)
+    user_B1 = torch.arange(B, device=world.device)[:, None]
+    own_BN = catalogue.topic == (user_B1 + step // STAY) % catalogue.num_topics
+    score_BC = own_BN + place_N
+    if observation.candidates is not None:
+        score_BC = score_BC.gather(1, observation.candidates.long())
+    if observation.allowed is not None:
+        score_BC = score_BC.masked_fill(~observation.allowed, -1.0)
+    return score_BC.topk(world.slate_size, dim=1).indices.int()
 
 
 def _rounded(outcome: Outcome) -> Tensor:

@@ -25,6 +25,7 @@ from slategym.agents.core.tuning import (
     noted,
     once_per_world,
     said,
+    shown_in,
     tune,
 )
 from slategym.agents.registry import make_policy
@@ -32,6 +33,9 @@ from slategym.agents.types import Action
 from slategym.envs.luck import Luck
 from slategym.envs.registry import make_world
 from slategym.envs.types import Observation, Population, World
+from slategym.envs.users.assumed import Assumed
+from slategym.envs.users.patience import Patience
+from slategym.envs.users.satiation import GenreSatiation
 from slategym.experiments.measure.play import play
 from slategym.models.checksums import checksum_lines, checksum_path
 
@@ -143,6 +147,20 @@ def test_it_is_done_once_for_worlds_alike(world: World, home: Path) -> None:
     assert tune(other, "once", settings(0, 1), make, Budget(1_000)).chosen == {"which": 1}
     assert tune(world, "once", settings(0, 1, 2), make, Budget(1_000)).chosen == {"which": 1}
     assert tune(world, "once", settings(0, 1), make, Budget(1_100)).chosen == {"which": 1}
+
+
+def test_worlds_and_policies_that_differ_in_one_thing_are_told_apart() -> None:
+    world = learned_world()
+    assert isinstance(world.users, Assumed) and isinstance(world.users.satiation, GenreSatiation)
+    bored = replace(world.users, satiation=replace(world.users.satiation, penalty=4.1))
+    hasty = replace(world.users, patience=Patience(1.0))
+    others = [replace(world, users=users) for users in (bored, hasty)]
+    others += [replace(world, objective=(1.0, 1.1, 0.0)), replace(world, slate_size=2)]
+    policy = make_policy("supervised-untuned", world)
+    found = {shown_in(where, policy) for where in (world, *others)}
+    assert len(found) == 5
+    assert shown_in(replace(world), policy) in found  # an equal one
+    assert shown_in(world, make_policy("random", world)) not in found
 
 
 def test_selection_people_decide_and_no_others(world: World) -> None:
