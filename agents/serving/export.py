@@ -260,11 +260,12 @@ def _sessions(policy: Policy, world: World, num_users: int) -> Iterator[dict[str
         session = engine.start(world, zero_B, user_B % size, user_B // size)
         events = None if encoder is None else Events.of(world, session)
         for _ in range(world.horizon):
-            seen = show(world, engine.observe(world, session))
+            observation = engine.observe(world, session)
+            seen = show(world, observation)
             if events is not None:
                 seen = _by_events(world, seen, events)
             yield seen
-            slate_BK = _act(policy, world, seen)
+            slate_BK = policy.act(observation, Luck(zero_B)).slate  # by events it would be reread
             items, _ = engine.pick(world, session, slate_BK)
             session, outcome = engine.transition(world, session, slate_BK)
             if events is not None and encoder is not None:
