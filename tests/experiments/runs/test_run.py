@@ -117,19 +117,18 @@ def test_a_process_goes_on_in_the_world_that_it_has_built() -> None:
         spec = {"world": world, "settings": {}, "number": number}
         return Unit(f"{world} {number}", "toy_units:run", spec, cost=cost)
 
-    units = [about(world, number) for number in range(3) for world in ("a", "b")]
+    first = [about("a", number) for number in range(3)]
+    second = [about("b", number) for number in range(3)]
     long, log = about("a", 9, cost=50.0), toy(1, cost=2.0)
-    queue = Queue([*units, long, log])
-    assert queue.next(units[1].world) is long  # a long way goes first
+    queue = Queue([*first, *second, long, log])
+    assert queue.next(second[0].world) is long  # a long way goes first
     assert queue.next() is log
-    assert [queue.next(units[1].world, {units[0].world}) for _ in range(3)] == units[1::2]
-    assert queue.next("", {units[0].world}) is units[0]  # of no other world is anything left
-    assert [queue.next(), queue.next(), queue.next()] == [units[2], units[4], None]
-    fresh = Queue(units)
-    assert fresh.next() is units[0]
-    assert fresh.next("", {units[0].world}) is units[1]  # a world that nobody has
+    assert [queue.next(second[0].world) for _ in range(3)] == second
+    assert queue.next("", {first[0].world}) is first[0]  # of no other world is anything left
+    assert [queue.next(), queue.next(), queue.next()] == [*first[1:], None]
+    assert Queue([*first, *second]).next("", {first[0].world}) is second[0]  # that nobody has
     lesson = Unit("l", "learn@1", {"world": "a", "world_settings": {}, "settings": {"steps": 3}})
-    assert lesson.world == units[0].world != toy(1).world == ""
+    assert lesson.world == first[0].world != toy(1).world == ""
 
 
 def test_what_only_a_completed_unit_needed_is_left_alone(bench: Bench) -> None:
