@@ -2,7 +2,8 @@
 
 Only what the observation holds: what the user model reveals, the agent's own state embedding, the
 context, the profile, how far the session is, and what the remembered clicks say: their fading sum
-of item vectors and, by topic, counts and traces.
+of item vectors and, by topic, counts and traces. Where slates are remembered and no state of the
+agent's own says what is wanted, a regression on them does (`core/wanted.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from slategym.agents.core.features import FAST, SLOW, RecentTopics
+from slategym.agents.core.wanted import wanted
 from slategym.envs import engine
 from slategym.envs.context import field
 from slategym.envs.types import LONG_AGO, Context, Observation, World
@@ -30,7 +32,8 @@ class Remembered(NamedTuple):
 
     topics: slice  # (per_topic, G), flat
     visit: slice  # (per_visit,)
-    taste: slice  # (PER_TASTE, D), flat
+    taste: slice  # (per_taste, D), flat
+    revealed: slice | None  # (G,), what the user model reveals of every topic; None: nothing
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,38 @@ class Inputs:
         first = engine.observe(self.world, engine.start(self.world, zero_1, zero_1, zero_1))
         return self.vector(first).shape[1]
 
+    @property
+    def reads_slates(self) -> bool:
+        """Whether what is wanted is read from the slates remembered."""
+        return bool(self.world.shown_size) and self.world.observer is None
+
+    @property
+    def per_taste(self) -> int:
+        """Directions in the space of items that say what was liked."""
+        return PER_TASTE + self.reads_slates
+
     @cached_property
     def remembered(self) -> Remembered | None:
         """The last entries of the vector; None: nothing is remembered in this world."""
         catalogue = self.world.catalogue
         if not self.world.history_size:
             return None
-        taste = self.width - PER_TASTE * catalogue.embedding.shape[1]
+        taste = self.width - self.per_taste * catalogue.embedding.shape[1]
         visit = taste - self.topics.per_visit
         topics = visit - self.topics.per_topic * catalogue.num_topics
-        return Remembered(slice(topics, visit), slice(visit, taste), slice(taste, self.width))
+        return Remembered(
+            slice(topics, visit),
+            slice(visit, taste),
+            slice(taste, self.width),
+            slice(1, 1 + catalogue.num_topics) if self._reveals_topics else None,
+        )
+
+    @cached_property
+    def _reveals_topics(self) -> bool:
+        zero_1 = torch.zeros(1, dtype=torch.int32, device=self.world.device)
+        first = engine.observe(self.world, engine.start(self.world, zero_1, zero_1, zero_1))
+        revealed = first.revealed
+        return revealed is not None and revealed.shape[1] == self.world.catalogue.num_topics
 
     @cached_property
     def topics(self) -> RecentTopics:
@@ -114,7 +139,10 @@ class Inputs:
         return parts
 
     def _taste(self, observation: Observation) -> Tensor:
-        """Sums of the clicked items' vectors: all remembered alike, and fading slow and fast."""
+        """Sums of the clicked items' vectors: all remembered alike, and fading slow and fast.
+
+        Behind them, where slates are read, what those say is wanted.
+        """
         history = observation.history
         known_BH = (history.id >= 0).float()
         age_BH = (history.age - 1).clamp(max=LONG_AGO).float()
@@ -122,4 +150,8 @@ class Inputs:
             [known_BH / LATELY, known_BH * SLOW**age_BH / 8, known_BH * FAST**age_BH / 3], 1
         )
         clicked_BHD = F.embedding(history.id.clamp(min=0), self.items_ND)
-        return (weight_B3H @ clicked_BHD).flatten(1)
+        sums_BX = (weight_B3H @ clicked_BHD).flatten(1)
+        if not self.reads_slates:
+            return sums_BX
+        assert observation.past is not None, "a world that remembers slates shows them"
+        return torch.cat([sums_BX, wanted(observation.past, self.items_ND)], 1)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slategym.agents.core.inputs import PER_TASTE, Inputs
+from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.ranker import has_ranker
 from slategym.agents.core.start import Start, start_of
 from slategym.agents.policy_gradient.residual import ResidualNetwork, ResidualSettings
@@ -26,8 +26,8 @@ from slategym.envs.types import Observation, World
 HIDDEN = (128, 128)  # units of every trunk
 TOPIC_HIDDEN = 32  # units of the network that all topics share
 LOGIT_SCALE = 10.0  # nats per unit of the policy's last layer, against items of norm one
-FOND = 2.0  # of what was clicked, in the direction at the start, before LOGIT_SCALE
-VARIED = 0.4  # of every topic's penalty at the start, before LOGIT_SCALE
+FOND = 20.0  # nats per unit of an item's match with the sum of what was clicked, at the start
+VARIED = 4.0  # nats per earlier slot of the topic, at the start
 SHORTLIST = 100  # candidates of the ranker, where nothing else is said
 TIMID = 0.01  # first weights of the policy's last layer, relative to the usual
 
@@ -81,31 +81,43 @@ class PolicyNetwork(nn.Module):
     policy wants more of what was clicked, and not too much of one topic: of a thousand items that
     all look alike, none would be learnt of in time.
 
+    Where slates are read (`Inputs.reads_slates`), topics are also told what the user model reveals
+    of them and how much their items are wanted.
+
     Args:
         inputs: of the world.
+        fond: of what was clicked, at the start, nats per unit of match.
+        varied: penalty of every topic at the start, nats per earlier slot.
     """
 
     features_NW: Tensor
+    centre_GD: Tensor
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: Inputs, fond: float = FOND, varied: float = VARIED) -> None:
         super().__init__()
         catalogue, self.where = inputs.world.catalogue, inputs.remembered
         self.num_topics, self.width = catalogue.num_topics, catalogue.embedding.shape[1]
         topic_NG = F.one_hot(catalogue.topic.long(), self.num_topics).float()
         self.register_buffer("features_NW", torch.cat([inputs.items_ND, topic_NG], 1).clone())
-        multiples = PER_TASTE if self.where else 0
+        self.per_taste = inputs.per_taste if self.where else 0
+        multiples = self.per_taste
         self.trunk = trunk(inputs.width)
         self.last = nn.Linear(HIDDEN[-1], self.width + 2 * self.num_topics + multiples)
         recent = inputs.topics
         self.per_topic, self.per_visit = recent.per_topic, recent.per_visit
-        self.by_topic = (
-            None if self.where is None else _topic_network(self.per_topic + self.per_visit)
-        )
+        self.reads_slates = self.where is not None and inputs.reads_slates
+        width = self.per_topic + self.per_visit
+        if self.reads_slates:
+            size_G1 = topic_NG.sum(0).clamp(min=1.0)[:, None]
+            self.register_buffer("centre_GD", topic_NG.T @ inputs.items_ND / size_G1)
+            assert self.where is not None
+            width += 1 + (self.where.revealed is not None)
+        self.by_topic = None if self.where is None else _topic_network(width, varied)
         with torch.no_grad():
             self.last.weight.mul_(TIMID)
             self.last.bias.zero_()
             if multiples:
-                self.last.bias[-multiples] = FOND
+                self.last.bias[-multiples] = fond / LOGIT_SCALE
 
     def forward(self, x_BX: Tensor, id_BC: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logits (B, C) of the items id_BC, or of all, and penalties (B, G)."""
@@ -113,22 +125,27 @@ class PolicyNetwork(nn.Module):
         out_BW = LOGIT_SCALE * self.last(self.trunk(x_BX))
         towards_BD, word_BG2 = out_BW[:, :D], out_BW[:, D : D + 2 * G].reshape(-1, G, 2)
         if self.where is not None and self.by_topic is not None:
-            multiple_B31 = out_BW[:, D + 2 * G :, None]
-            taste_B3D = x_BX[:, self.where.taste].reshape(-1, PER_TASTE, D)
-            towards_BD = towards_BD + (multiple_B31 * taste_B3D).sum(1)
+            multiple_Bn1 = out_BW[:, D + 2 * G :, None]
+            taste_BnD = x_BX[:, self.where.taste].reshape(-1, self.per_taste, D)
+            towards_BD = towards_BD + (multiple_Bn1 * taste_BnD).sum(1)
             recent_BGR = x_BX[:, self.where.topics].reshape(-1, self.per_topic, G).mT
             visit_BGV = x_BX[:, None, self.where.visit].expand(-1, G, -1)
-            word_BG2 = word_BG2 + LOGIT_SCALE * self.by_topic(torch.cat([recent_BGR, visit_BGV], 2))
+            told = [recent_BGR, visit_BGV]
+            if self.reads_slates:
+                told.append((taste_BnD[:, -1] @ self.centre_GD.T)[..., None])
+                if self.where.revealed is not None:
+                    told.append(x_BX[:, self.where.revealed, None])
+            word_BG2 = word_BG2 + LOGIT_SCALE * self.by_topic(torch.cat(told, 2))
         logits_BN = F.linear(torch.cat([towards_BD, word_BG2[..., 0]], 1), self.features_NW)
         return logits_BN if id_BC is None else logits_BN.gather(1, id_BC), word_BG2[..., 1]
 
 
-def _topic_network(width: int) -> nn.Sequential:
+def _topic_network(width: int, varied: float) -> nn.Sequential:
     """A topic's logit and penalty from the recent clicks on it and how the visit goes."""
     last = nn.Linear(TOPIC_HIDDEN, 2)
     with torch.no_grad():
         last.weight.mul_(TIMID)
-        last.bias.copy_(torch.tensor([0.0, VARIED]))
+        last.bias.copy_(torch.tensor([0.0, varied / LOGIT_SCALE]))
     return nn.Sequential(nn.Linear(width, TOPIC_HIDDEN), nn.Tanh(), last)
 
 
@@ -193,6 +210,8 @@ class Whole(ByPosition):
 
     world: World
     inputs: Inputs
+    fond: float = FOND  # of its network at the start
+    varied: float = VARIED
 
     @cached_property
     def reads(self) -> tuple[str, ...]:
@@ -207,8 +226,8 @@ class Whole(ByPosition):
         return self.inputs.width
 
     def network(self) -> nn.Module:
-        """From scratch."""
-        return PolicyNetwork(self.inputs)
+        """From scratch, or from a rule of two numbers."""
+        return PolicyNetwork(self.inputs, self.fond, self.varied)
 
     def show(self, observation: Observation) -> Shown:
         """The input vector and the offer."""
@@ -294,21 +313,31 @@ class Shortlist:
         return whole_BKN.scatter(2, shown["id"].long()[:, None].expand_as(law_BKC), law_BKC)
 
 
-def face_of(world: World, shortlist: int | None) -> Face:
+def face_of(
+    world: World, shortlist: int | None, fond: float = FOND, varied: float = VARIED
+) -> Face:
     """All candidates, or the ranker's best; as many as there are, in a small catalogue.
 
     Args:
         world: where.
         shortlist: how many of its best; 0: all items; None: SHORTLIST where there is a ranker.
+        fond: of a network from scratch, see `PolicyNetwork`.
+        varied: the same.
 
     Raises:
-        UsageError: the world has no ranker; the shortlist is shorter than a slate.
+        UsageError: the world has no ranker; the shortlist is shorter than a slate, or begins as a
+            policy of its own although `fond` or `varied` is set.
     """
     inputs = Inputs(world)
     if shortlist is None:
         shortlist = max(SHORTLIST, world.slate_size) if has_ranker(world) else 0
     if not shortlist:
-        return Whole(world, inputs)
+        return Whole(world, inputs, fond, varied)
+    if (fond, varied) != (FOND, VARIED):
+        raise UsageError(
+            "fond and varied are of a network from scratch, and in "
+            f"{world.name} it begins as the tuned policy; leave them out, or pass shortlist=0"
+        )
     if shortlist < world.slate_size:
         raise UsageError(
             f"shortlist must be 0 or at least {world.slate_size}, the slots of a slate in "

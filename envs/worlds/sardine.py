@@ -68,6 +68,7 @@ def sardine(
     slate_size: Count | None = None,
     original_influence: bool = False,
     history_size: Length = 0,
+    shown_size: Length = 0,
     static: bool = False,
     seed: Seed = 0,
     device: str = "cpu",
@@ -88,7 +89,8 @@ def sardine(
 
     Observation space:
         step; user (10,): clicks of the last five slates by topic, as a share of the boredom
-        threshold, in [0, 1]; with `history_size`, the last clicked items. All else is hidden.
+        threshold, in [0, 1]; with `history_size`, the last clicked items; with
+        `shown_size`, the last slates. All else is hidden.
 
     Action space:
         MultiDiscrete([num_items] * slate_size), item ids. A repeated item is an empty slot; in the
@@ -111,6 +113,7 @@ def sardine(
             items' embeddings, one number for all topics, as the original program does; for
             reproduction only.
         history_size: remembered clicks in the observation.
+        shown_size: remembered slates in the observation, with what was clicked of each.
         static: True: the negative control, without boredom and influence; refused where there is
             neither.
         seed: decides who people and what items are.
@@ -162,6 +165,7 @@ def sardine(
         horizon=v.horizon,
         objective=(1.0,),
         history_size=history_size,
+        shown_size=shown_size,
         seed=seed,
         labels=(("people, items and boredom", "synthetic", "SARDINE's recipe"),),
     )

@@ -32,6 +32,7 @@ def topic_rec(
     num_items: Count = 1000,
     slate_size: Count = 10,
     history_size: Length = 0,
+    shown_size: Length = 0,
     static: bool = False,
     seed: Seed = 0,
     device: str = "cpu",
@@ -48,7 +49,8 @@ def topic_rec(
         three times less. Focused and Diffuse: two draws of the items, by one law.
 
     Observation space:
-        step; with `history_size`, the last clicked items. All else is hidden.
+        step; with `history_size`, the last clicked items; with
+        `shown_size`, the last slates. All else is hidden.
 
     Action space:
         MultiDiscrete([num_items] * slate_size), item ids. A repeated item is an empty slot; in the
@@ -69,6 +71,7 @@ def topic_rec(
         num_items: items in the catalogue.
         slate_size: slots, at most ten.
         history_size: remembered clicks in the observation.
+        shown_size: remembered slates in the observation, with what was clicked of each.
         static: True: the negative control, without boredom and drift.
         seed: decides who people and what items are.
         device: of every tensor.
@@ -121,6 +124,7 @@ def topic_rec(
         horizon=100,
         objective=(1.0,),
         history_size=history_size,
+        shown_size=shown_size,
         seed=seed,
         labels=(("people, items and boredom", "synthetic", "GeMS' recipe"),),
     )

@@ -13,12 +13,17 @@ from slategym.envs.gym import turn_of
 from slategym.envs.observation import read, show
 from slategym.envs.registry import make_world
 
-WORLDS = ["InterestEvolution-v0", "Sardine-SlateTopK-Bored-v0", "DayInLife-v0", "small"]
+WORLDS = [
+    *("InterestEvolution-v0", "Sardine-SlateTopK-Bored-v0", "DayInLife-v0", "small"),
+    "TopicRec-TopDown-Focused-v0",
+]
 
 
 def world_of(id):
     if id == "small":
         return small_worlds.learned_world()
+    if "TopicRec" in id:
+        return make_world(id, history_size=12, shown_size=6)
     return make_world(id, history_size=12) if "Sardine" in id else make_world(id)
 
 

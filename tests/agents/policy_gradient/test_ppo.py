@@ -9,6 +9,7 @@ import torch
 from five_items import BEST, five_items
 from small_worlds import learned_world, ranker_in
 
+from slategym.agents.core.earned import earned
 from slategym.agents.policy_gradient import ppo as plackett_luce_ppo
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings, clipped_gain
 from slategym.agents.serving.export import check, export
@@ -17,6 +18,8 @@ from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
+from slategym.experiments.presets import find_preset, tuned
+from slategym.experiments.studies.sardine_references import MoreButVaried
 
 SHORT = PPOSettings(num_steps=4_096, num_users=32, rollout=8, minibatch=128, gamma=0.0, entropy=0.0)
 TINY = PPOSettings(num_steps=256, num_users=8, rollout=8, minibatch=32, epochs=2)
@@ -193,10 +196,53 @@ def test_settings_that_cannot_be_are_refused(changes, message):
         PlackettLuce(make_world("InterestEvolution-v0"), replace(TINY, **changes))
 
 
+def test_it_begins_near_the_rule_of_two_numbers_that_its_settings_name():
+    """A sharper start keeps nearer to what was clicked, and to one item a topic."""
+    world = make_world("Sardine-SlateTopK-Bored-v0", history_size=20)
+    users = torch.arange(64, dtype=torch.int32)
+    found = {
+        (fond, varied): float(
+            earned(
+                world,
+                PlackettLuce(world, replace(TINY, serve="draw", fond=fond, varied=varied)),
+                users,
+                3,
+            ).mean()
+        )
+        for fond, varied in ((60.0, 20.0), (60.0, 0.0), (0.0, 20.0))
+    }
+    rule = float(earned(world, MoreButVaried(world), users, 3).mean())
+    both, one_kind, anything = found.values()
+    assert both == pytest.approx(rule, rel=0.1)
+    assert max(one_kind, anything) < 0.6 * both
+
+
+def test_a_start_of_ones_own_needs_a_network_from_scratch():
+    with pytest.raises(UsageError, match="fond and varied are of a network from scratch"):
+        PlackettLuce(learned_world(), replace(TINY, fond=60.0))
+    PlackettLuce(learned_world(), replace(TINY, fond=60.0, shortlist=0))
+
+
+@pytest.mark.parametrize("id", WORLDS[1:])
+def test_topics_are_told_what_is_wanted_where_slates_are_remembered(id):
+    """What was passed over changes the slate; without a memory of slates nobody knows of it."""
+    world = make_world(id, history_size=8, shown_size=5)
+    agent = PlackettLuce(world, replace(TINY, credit="item")).learn(world)
+    plain = PlackettLuce(make_world(id, history_size=8), TINY)
+    told, untold = (a.policy.weights["by_topic.0.weight"].shape[2] for a in (agent, plain))
+    read = agent.face.inputs.topics
+    revealed = int("Sardine" in id)
+    assert told == read.per_topic + read.per_visit + 1 + revealed > untold
+    assert (
+        agent.policy.weights["last.bias"].shape[1] == 1 + plain.policy.weights["last.bias"].shape[1]
+    )
+
+
 @pytest.mark.slow
 def test_it_learns_sardine():
-    """20 s: the must-show itself is `slategym benchmark sardine`."""
-    world = make_world("Sardine-SlateTopK-Bored-v0", history_size=20)
-    settings = replace(plackett_luce_ppo.SARDINE, num_steps=64_000)
+    """A minute: what it reaches is in `docs/results/sardine.md`."""
+    preset = find_preset("plackett-luce", "Sardine-SlateTopK-Bored-v0")
+    world = make_world(preset.world, **preset.world_settings)
+    settings = replace(tuned(preset.agent, preset.world), num_steps=64_000)
     agent = PlackettLuce(world, settings).learn(world)
     assert agent.curve[-1].return_mean > 110  # random 43
