@@ -122,7 +122,12 @@ def _waterfall(panel: Axes, one: Attribution, names: list[str]) -> None:
 def attribution_section(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | None]:
     """Every part of every learner's return in every place."""
     study = result.study
-    found = [a for a in numbers.attributions if a.steps]
+    found = [
+        a
+        for a in numbers.attributions
+        # of one step, in a study without a ranker, nothing tells the parts of a lead apart
+        if len(a.steps) > 1 or (a.steps and study.log is not None)
+    ]
     if not found:
         return []
     body = [

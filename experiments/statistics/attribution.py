@@ -142,8 +142,6 @@ def _attribution(
         path.append((INTERACTION, REFIT))
     if best is not None and best != REFIT:
         path.append((TRIAL if by_fit or begun else INTERACTION, best))
-    if not path:  # nothing was read that would tell the parts of its lead apart
-        return None
     path.append((PLANNING if best is not None else "all that is learned", agent))
     start = untuned if tuned else opponent
     steps = tuple(_steps(study, rows, place, start, path))
