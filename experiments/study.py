@@ -26,7 +26,7 @@ computes them and writes one report, whose sections appear where there are rows 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +37,7 @@ from slategym.agents.registry import find_agent, find_learner, policies
 from slategym.envs.names import UsageError, lookup
 from slategym.models.data.log import Words
 
-Role = Literal["open", "judge", "control", "selection", "sweep"]
+Role = Literal["open", "judge", "control", "selection", "sweep", "assumed"]
 """What a place is for.
 
 open: looking ahead may pay; learners are trained and everybody is read.
@@ -45,6 +45,7 @@ judge: other people, or people of another make; what was learned in an open plac
 control: nothing changes people, so that looking ahead is worth nothing; trained and read.
 selection: people on whom something is chosen, and on whom nothing is claimed.
 sweep: an open place or a judge with an assumption made stronger or weaker; read only.
+assumed: an open place under other assumptions; what was learned in the open place is read.
 """
 MAIN = ("open", "judge", "control")  # roles of the places that stand in the first table
 # seeds of what happens to people; no training has one as high, and none of these is met by a choice
@@ -434,6 +435,7 @@ class Study:
         """The same study under assumptions of these names; the first stand in its own places.
 
         Further ones have places of their own, NAME-ASSUMPTIONS, with the same people and luck.
+        Where the study reads what it learned under other assumptions, it does so in all of them.
 
         Args:
             names: of assumptions, perhaps with numbers: "lasting:duration=8".
@@ -452,14 +454,19 @@ class Study:
             raise UsageError(f"assumptions are given twice: {', '.join(names)}; name each once")
         first, *further = names
         places = self.places
+        others = {p.settings["assumptions"]: p.policies for p in self.of_role("assumed")}
+        if others:
+            others |= {first: next(iter(others.values()))}
         if first != self.assumptions:
-            places = tuple(_assuming(p, first) for p in places if p.role != "sweep")
+            kept = [_assuming(p, first) for p in places if p.role not in ("sweep", "assumed")]
+            places = (*kept, *_read_under(kept, others))
         own = tuple(place.name for place in self.main)
         there = {
             name: tuple(_elsewhere(_assuming(place, name), name, own) for place in self.places
                         if place.role in ("open", "judge", "selection"))
             for name in further
         }  # fmt: skip
+        there = {name: (*found, *_read_under(found, others)) for name, found in there.items()}
         every = (*places, *(place for found in there.values() for place in found))
         found = []
         for learner in self.learners:
@@ -487,9 +494,44 @@ def _assuming(place: Place, name: str) -> Place:
     return replace(place, settings={**settings, "assumptions": name}, strength=None)
 
 
+def under_others(place: Place, name: str, policies: tuple[str, ...] | None) -> Place:
+    """An open place whose people are assumed to be otherwise.
+
+    Args:
+        place: in which learners are trained.
+        name: of the other assumptions.
+        policies: read there beside them; None: all of the study's.
+    """
+    return replace(
+        _assuming(place, name),
+        name=f"{place.name}-under-{_base(name)}",
+        title=f"{place.heading}, under {name}",
+        role="assumed",
+        of=place.name,
+        policies=policies,
+    )
+
+
+def _read_under(
+    places: Sequence[Place], others: Mapping[str, tuple[str, ...] | None]
+) -> tuple[Place, ...]:
+    """The open ones under others' assumptions than their own."""
+    return tuple(
+        under_others(place, name, policies)
+        for place in places
+        for name, policies in others.items()
+        if place.role == "open" and place.settings["assumptions"] != name
+    )
+
+
+def _base(name: str) -> str:
+    """Of assumptions, for the name of a place."""
+    return name.replace(":", "-").replace("=", "")
+
+
 def _elsewhere(place: Place, name: str, own: tuple[str, ...]) -> Place:
     """The place by another name, beside the study's own."""
-    base = name.replace(":", "-").replace("=", "")
+    base = _base(name)
     return replace(
         place,
         name=f"{place.name}-{base}",

@@ -35,6 +35,7 @@ PARTIES = {"A": 40.0, "B": 40.0, "J": 12.0}  # seconds, roughly
 USUAL_PEOPLE = (("A", "bert"), ("J", "factor"))  # who play the world's people and the judge's
 FIT, ACCURACY = "fit@2", "accuracy@2"
 FAMILY_COST = 20.0  # seconds, roughly
+OTHERWISE = 200  # users before whom policies are read under other assumptions, at most
 STARTS = ("supervised", "history-rule")  # policies at which a learner may begin, by name
 TRAINED = 1  # the one snapshot of a training in a control: what it ends with
 HEADROOM_COST = 0.6  # seconds per user, roughly
@@ -162,6 +163,7 @@ def _plan_in(study: Study, size: Profile, request: Request, split: int) -> Plan:
         for learner, unit in lessons
         for place in study.places
         if place.trained_in == unit.spec["place"] and learner.takes_part_in(place)
+        if place.role != "assumed" or 0 in unit.spec["seeds"]
         for starts in [
             ()
             if _of_training(place, unit)
@@ -341,9 +343,15 @@ def _range(seeds: tuple[int, ...]) -> str:
 
 def _reading(place: Place, size: Profile, baseline: Baseline, needs: tuple[Unit, ...]) -> Unit:
     """A policy that needs no training, before the people of a place."""
-    spec = {**where_of(place, size.users), "policy": baseline.policy, "label": baseline.name}
-    cost = READ_COST * size.users
+    users = _users(place, size)
+    spec = {**where_of(place, users), "policy": baseline.policy, "label": baseline.name}
+    cost = READ_COST * users
     return Unit(f"read {baseline.name}, {said_of(place)}", "read@1", spec, needs, cost=cost)
+
+
+def _users(place: Place, size: Profile) -> int:
+    """On whom policies are read there: fewer under other assumptions, where no effect is tested."""
+    return min(size.users, OTHERWISE) if place.role == "assumed" else size.users
 
 
 def _of_training(place: Place, lesson: Unit) -> bool:
@@ -365,8 +373,9 @@ def _reading_of(
     place: Place, size: Profile, learner: Learner, name: str, trained: Unit, first: tuple[Unit, ...]
 ) -> Unit:
     """A trained policy, as it serves under that name, before the people of a place."""
+    users = _users(place, size)
     spec = {
-        **where_of(place, size.users),
+        **where_of(place, users),
         "policy": None,
         "label": name,
         "serve": learner.served[name],
@@ -377,5 +386,5 @@ def _reading_of(
     own = name if name == learner.name else f"{name} of {learner.name}"
     seeds = trained.spec["seeds"]
     label = f"read {own}, seed {_range(seeds)}, {said_of(place)}"
-    cost = READ_COST * size.users * len(seeds)
+    cost = READ_COST * users * len(seeds)
     return Unit(label, "read@1", spec, (*first, trained), cost=cost)

@@ -151,9 +151,10 @@ def _transfer(d: Difference, ledger: Ledger) -> str:
     if d.transfer is None:
         return ""
     t = d.transfer
+    other = "" if t.assumed is None else f"{t.assumed:.2f} between assumptions "
     source = (
         f"{ROWS}: {d.estimate.source}, give or take {t.half:.2f}: {t.people:.2f} of people, "
-        f"{t.judges:.2f} between judges and {t.model:.2f} of models, in squares"
+        f"{t.judges:.2f} between judges, {other}and {t.model:.2f} of models, in squares"
     )
     return ledger.number(transferred(d), source)
 

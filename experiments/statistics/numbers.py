@@ -25,9 +25,9 @@ from slategym.experiments.statistics.differences import (
     there,
 )
 from slategym.experiments.statistics.exposure import COLUMNS as SHOWN
+from slategym.experiments.statistics.log_world import with_transfer
 from slategym.experiments.statistics.segments import TRAIT, Segment, segments
 from slategym.experiments.statistics.stats import Cell, Estimate, side_of
-from slategym.experiments.statistics.transfer import root_mean_square, transfer_of
 from slategym.experiments.statistics.verdict import Verdict
 from slategym.experiments.study import Place, Study
 
@@ -164,59 +164,15 @@ def _numbers(study: Study, rows: pd.DataFrame, curves: pd.DataFrame, starts: Sta
         selection=_selection(study, rows),
         verdict=Verdict("", "unsure", "", ()),
     )
-    numbers = replace(numbers, differences=_transferred(study, numbers))
+    if study.log is not None:
+        steps = [step.difference for found in numbers.attributions for step in found.steps]
+        allowed = with_transfer(study, rows, differences, (*differences, *steps))
+        numbers = replace(numbers, differences=allowed)
     numbers = replace(numbers, verdict=load_object(study.rule)(study, numbers, rows))
     agent = numbers.speaker
     if agent is None:
         return numbers
     return replace(numbers, segments=segments(study, rows, agent, study.roles.opponent))
-
-
-def _transferred(study: Study, numbers: Numbers) -> tuple[Difference, ...]:
-    """The differences; those of a world learned from a log with their interval for its world."""
-    if study.log is None:
-        return numbers.differences
-    opponent = numbers.of(study.roles.opponent).mean
-    apart = {place.name: _from_judges(study, numbers, place) for place in study.of_role("open")}
-    return tuple(
-        d
-        if d.place not in apart
-        else replace(
-            d,
-            transfer=transfer_of(
-                d.estimate.value,
-                (d.estimate.high - d.estimate.low) / 2.0,
-                apart[d.place] * abs(opponent[d.place].value),
-                opponent[d.place].value,
-            ),
-        )
-        for d in numbers.differences
-    )
-
-
-def _from_judges(study: Study, numbers: Numbers, place: Place) -> float:
-    """How far the place's differences are from its judges', shares of what the opponent earns.
-
-    Of all on which a verdict rests; policies that show the same slates say nothing of it.
-    """
-    earned = numbers.of(study.roles.opponent).mean
-    judges = [p.name for p in study.of_role("judge") if p.of == place.name and p.name in earned]
-    steps = [step.difference for found in numbers.attributions for step in found.steps]
-    share = {
-        (d.agent, d.baseline, d.place): d.estimate.value / abs(earned[d.place].value)
-        for d in (*numbers.differences, *steps)
-        if d.place in (place.name, *judges)
-        and earned[d.place].value
-        and (d.place != place.name or d.estimate.low != d.estimate.high)
-    }
-    return root_mean_square(
-        [
-            value - share[agent, baseline, judge]
-            for (agent, baseline, where), value in share.items()
-            for judge in judges
-            if where == place.name and (agent, baseline, judge) in share
-        ]
-    )
 
 
 def _ladder(study: Study, rows: pd.DataFrame, curves: pd.DataFrame) -> tuple[Standing, ...]:

@@ -31,6 +31,7 @@ from slategym.experiments.study import (
     Roles,
     Study,
     Sweep,
+    under_others,
 )
 from slategym.models.data.log import Log
 from slategym.models.simulator.assumptions import Assumptions, find_assumptions
@@ -42,9 +43,12 @@ HEADROOM_USERS = 200  # on whom the headroom is read
 CLASSICS = ("ease", "transitions")
 STRENGTHS = (0.0, 2.0, 4.0, 8.0)  # of boredom, at which everybody is read, log-odds
 OTHER = "gp"  # family of a second judge
-COMPARED = (
-    *("supervised-untuned", "supervised", "supervised-capped", "history-rule", "ease", "myopic"),
-)
+# whom learners are compared with; a second judge reads who is told the truth of its people as well
+OTHERS = ("supervised-untuned", "supervised", "supervised-capped", "history-rule", "ease")
+COMPARED = (*OTHERS, "myopic")
+# assumptions under which what was learned under others is read as well: what no log can tell is
+# between them, and a difference that hangs on it is not one of the log's world
+OTHERWISE = ("none", "mild")
 TRAINING = {"users": "training", "starts": 4}  # of A's and B's people
 PROFILES = {
     "smoke": Profile(
@@ -112,6 +116,7 @@ def study(request: Request) -> Study:
         places=(
             *_places(where, name, request, boredom),
             *_swept(where, name, request, sweep, capped),
+            *(_otherwise(where, name, request) if topics else ()),
         ),
         policies=_policies(builder, capped, topics, bored),
         learners=_learners(log),
@@ -260,6 +265,14 @@ def _swept(
             world, judge, *_ = _places(where, name, request, strength)
             for place in (world, judge):
                 yield replace(place, role="sweep", of="world", policies=policies)
+
+
+def _otherwise(where: str, assumptions: str, request: Request) -> Iterator[Place]:
+    """The world under other assumptions, in which nobody was trained."""
+    world, *_ = _places(where, assumptions, request, None)
+    for name in OTHERWISE:
+        if name != assumptions:
+            yield under_others(world, name, OTHERS)
 
 
 def _policies(builder: WorldBuilder, capped: bool, topics: bool, bored: bool) -> tuple[str, ...]:

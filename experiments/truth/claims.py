@@ -20,6 +20,7 @@ from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import read_rows
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.differences import Difference, metric_of
+from slategym.experiments.statistics.log_world import shares_elsewhere
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.experiments.statistics.stats import Cell as Rows
 from slategym.experiments.statistics.stats import Estimate
@@ -30,6 +31,7 @@ from slategym.experiments.truth.grid import PRIVILEGED, Part
 WINS = "wins"  # the outcome that claims a win of RL that nothing cheaper has
 GREEDY, PLANNER = "greedy", "planner"  # told the truth of the true world
 CELL = ("scenario", "strength", "visits", "seed", "place")  # columns that say whose verdict it is
+UNDER = "under "  # at the beginning of columns with readings under other assumptions
 NO_HEADROOM = 0.005  # of what greedy earns: less is nothing to plan for
 
 
@@ -101,11 +103,18 @@ def _judged(
     }
     learned, so = _differences(numbers, place), _differences(truth, place)
     judges = [judge for judge in study.of_role("judge") if judge.of == place.name]
+    there = shares_elsewhere(study, rows, tuple(learned), place, "assumed")
+    otherwise = {
+        p.settings["assumptions"]: there[p.name]
+        for p in study.of_role("assumed")
+        if p.name in there
+    }
     comparisons = pd.DataFrame(
         [
             about
             | _compared(d, so[pair], numbers, truth, place, study.roles.opponent)
             | {"judged": _judged_share(pair, numbers, judges, study.roles.opponent)}
+            | {f"{UNDER}{under}": shares.get(pair, np.nan) for under, shares in otherwise.items()}
             for pair, d in learned.items()
             if pair in so
         ]
@@ -375,7 +384,7 @@ def transfers(comparisons: pd.DataFrame) -> pd.DataFrame:
     for scenario in found["scenario"].unique():
         own_n = (found["scenario"] == scenario).to_numpy()
         model = _calibrated(found[~own_n])
-        luck_n = found["people"] ** 2 + found["judges"] ** 2
+        luck_n = found["people"] ** 2 + found["judges"] ** 2 + found["assumed"] ** 2
         half_n[own_n] = np.sqrt(luck_n + model**2)[own_n]
     return found.assign(half=half_n)[np.isfinite(half_n)]
 
@@ -393,16 +402,22 @@ def _calibrated(parts: pd.DataFrame) -> float:
 def _parts(comparisons: pd.DataFrame) -> pd.DataFrame:
     """Differing policies, with what transfer intervals consist of: shares of the opponent's return.
 
-    "people": half of the learned interval. "judges": root mean square distance from the judges over
-    the cell's differences, 0 where none read them. "needed": what models must be allowed for, so
-    that the interval holds the true reading.
+    "people": half of the learned interval. "judges", "assumed": root mean square distance from the
+    judges, and from the same under other assumptions, over the cell's differences; 0 where none
+    read them. "needed": what models must be allowed for, so that the interval holds the true
+    reading.
     """
     found = _differing(comparisons)
-    square = (found["learned"] - found["judged"]) ** 2
-    mean = square.groupby([found[key] for key in CELL]).transform("mean").fillna(0.0)
-    found = found.assign(judges=np.sqrt(mean))
+    under = [name for name in found.columns if name.startswith(UNDER)]
+    apart = {"judges": found[["judged"]], "assumed": found[under]}
+    for name, others in apart.items():
+        square = others.sub(found["learned"], axis=0) ** 2
+        by_cell = square.groupby([found[key] for key in CELL])
+        mean = by_cell.transform("sum").sum(axis=1) / by_cell.transform("count").sum(axis=1)
+        found = found.assign(**{name: np.sqrt(mean.fillna(0.0))})
     people = (found["learned_high"] - found["learned_low"]) / 2.0
-    told = zip(found["learned"], found["true"], people, found["judges"], strict=True)
+    columns = ("learned", "true", people, "judges", "assumed")
+    told = zip(*(found[x] if isinstance(x, str) else x for x in columns), strict=True)
     return found.assign(people=people, needed=[unexplained(*one) for one in told])
 
 

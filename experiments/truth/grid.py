@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,12 +116,12 @@ SIZES = {
         (0.0, 1.0),
         (10_000,),
         seeds=2,
-        users=300,
-        people=300,
+        users=200,
+        people=200,
         planned=24,
-        training=1 / 20,
+        training=1 / 40,
         fit="light",
-        watched_from=1.0,
+        watched_from=math.inf,
     ),
     "full": Size(
         "all 12 scenarios at 3 strengths, 1,000 to 100,000 visits, 5 seeds: for a cluster",
@@ -286,7 +287,7 @@ def study_of(folder: Path, cell: Cell, size: Size, assumed: str) -> Study:
     known = {baseline.name for baseline in found.baselines}
     light = {} if size.fit == "whole" else {"fit": size.fit}
     places = tuple(
-        replace(place, settings={**place.settings, **light})
+        replace(place, settings={**place.settings, **light}, policies=_read_in(place))
         for place in found.places
         if place.role != "sweep" and place.name not in left_out
     )
@@ -310,6 +311,13 @@ def study_of(folder: Path, cell: Cell, size: Size, assumed: str) -> Study:
         headroom=0,
         sweep=None,
     )
+
+
+def _read_in(place: Place) -> tuple[str, ...] | None:
+    """Policies beside learners that a verdict reads there; None: all of them."""
+    if place.role == "judge":
+        return log.OTHERS
+    return ("supervised", "myopic") if place.role == "control" else place.policies
 
 
 def _readings(cell: Cell, size: Size, plan: Plan, place: Place) -> Iterator[Unit]:

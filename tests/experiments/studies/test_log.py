@@ -24,7 +24,7 @@ from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.cli.main import answer, build
-from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.measure.plan import OTHERWISE, plan_of
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.runs.units import closure
@@ -89,7 +89,7 @@ def test_the_study_follows_from_the_log(shop: Path) -> None:
     for place in made.places:
         assert place.settings["objective"] == "click=1,dwell=0.01"
         assert place.settings["log"] == str(shop.resolve())
-    roles = ["open", "judge", "judge", "control", "selection"]
+    roles = ["open", "judge", "judge", "control", "selection", "assumed"]
     assert [place.role for place in made.places if place.role != "sweep"] == roles
     assert not any("categories" in line for line in made.left_out)
 
@@ -99,7 +99,8 @@ def test_by_default_is_assumed_what_the_log_speaks_for(shop: Path, clicks: Path)
     assert said not in ("mild", "lasting")  # nobody in the made shop tires of a category
     made = study(Request(log=str(shop)))
     assert made.assumptions == said
-    assert {place.settings["assumptions"] for place in made.places} == {said}
+    own = [place for place in made.places if place.role != "assumed"]
+    assert {place.settings["assumptions"] for place in own} == {said}
     assert [profile.assumptions for profile in made.profiles.values()] == [{}, {}, {}]
     names = [baseline.name for baseline in made.baselines]
     assert "history-rule" in names and "rule-aware" not in names
@@ -111,6 +112,38 @@ def test_by_default_is_assumed_what_the_log_speaks_for(shop: Path, clicks: Path)
     assert study(Request(log=str(clicks))).assumptions == "mild"  # it cannot tell
     with pytest.raises(UsageError, match="--assumptions supported is for the study log"):
         request.of(replace(made, supported=""))
+
+
+def test_what_was_learned_is_read_under_other_assumptions(shop: Path, clicks: Path) -> None:
+    """Beside every open place; by the first seed alone, before fewer people, not the privileged."""
+    request = Request(log=str(shop), assumptions="mild,lasting", users=300, seeds=2)
+    made = request.of(small(study(request)))
+    found = {(p.name, p.of): p.settings["assumptions"] for p in made.of_role("assumed")}
+    assert found == {
+        ("world-under-none", "world"): "none",
+        ("world-lasting-under-none", "world-lasting"): "none",
+        ("world-lasting-under-mild", "world-lasting"): "mild",
+    }
+    plan = plan_of(small(study(request)), request)
+    read = [u.spec for u in plan.readings if u.spec["place"].endswith("under-none")]
+    assert {spec["num_users"] for spec in read} == {OTHERWISE}
+    assert {spec["settings"]["assumptions"] for spec in read} == {"none"}
+    assert {u.spec["num_users"] for u in plan.readings if u.spec["place"] == "world"} == {300}
+    labels = [spec["label"] for spec in read if spec["place"] == "world-under-none"]
+    assert sorted(labels) == sorted({*labels}) and "myopic" not in labels
+    assert {"linucb", "supervised", "supervised-untuned", "history-rule"} <= {*labels}
+    trained = [u for u in plan.lessons if u.spec["place"] == "world"]
+    assert [u.spec["seeds"] for u in trained] == [(0,), (1,)]
+
+    def under(log: Path, names: str) -> list[str]:
+        request = Request(log=str(log), assumptions=names)
+        return [p.settings["assumptions"] for p in request.of(study(request)).of_role("assumed")]
+
+    assert under(shop, "none") == ["mild"] and under(shop, "lasting") == ["none", "mild"]
+    assert under(shop, "none,mild") == ["mild", "none"]
+    assert under(clicks, "mild") == []  # without topics nothing is assumed of them
+    other = study(Request(log=str(shop), assumptions="mild")).under(("none",), {})
+    assert other.of_role("assumed") == ()  # the one that there was is the study's own now
 
 
 def test_the_strength_of_boredom_is_swept_where_it_is_assumed(shop: Path, clicks: Path) -> None:

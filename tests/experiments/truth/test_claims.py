@@ -98,6 +98,22 @@ def test_transfer_intervals_are_calibrated_on_other_scenarios() -> None:
     assert wide.half == pytest.approx(np.hypot(0.1, 0.6))
 
 
+def test_what_assumptions_explain_is_not_left_to_models() -> None:
+    """A difference of .2 that is -.4 in the true world, and -.3 under other assumptions."""
+    one = compared("Service", (0.2, 0.1, 0.3, 1), -0.4, -1) | {"judged": 0.2}
+    other = compared("News", (0.2, 0.1, 0.3, 1), 0.2, 1) | {"judged": 0.2}
+    blind = pd.DataFrame([one, other])
+    told = blind.assign(**{"under none": [-0.3, 0.2], "under habit": [-0.5, np.nan]})
+    apart = (0.5**2 + 0.7**2) / 2
+    assert model_share(blind) == pytest.approx((0.6**2 - 0.1**2) ** 0.5)
+    assert model_share(told) == pytest.approx(max(0.0, 0.6**2 - 0.1**2 - apart) ** 0.5)
+    assert transfers(blind).set_index("scenario")["half"]["Service"] == pytest.approx(0.1)
+    half = transfers(told).set_index("scenario")["half"]
+    assert half["Service"] == pytest.approx((0.1**2 + apart) ** 0.5)
+    held = summary("all", claims_of(("Service", 1.0, "wins", "loses", 1.0)), told)
+    assert (held.transfer.number, held.transfer.of) == (1, 1)
+
+
 def test_policies_with_the_same_slates_do_not_calibrate() -> None:
     same = compared("Shop", (0.0, 0.0, 0.0, 0), 0.0, 0)
     alone = pd.DataFrame([same, compared("Ads", (0.2, 0.1, 0.3, 1), 0.4, 1)])
