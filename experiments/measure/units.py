@@ -30,7 +30,7 @@ from slategym.models.tensor_files import remove_checkpoints
 CHECKPOINT_EVERY = 30.0  # seconds
 CURVE = ("steps", "seconds", "return_mean")
 READINGS = 8  # of a headroom, roughly: greedy and others, and planners of several depths
-WORLDS = 4  # kept at a time; models and tables of people are large
+WORLDS = 8  # kept at a time, as many as a study of one log has; tables of people are large
 
 
 @lru_cache(maxsize=WORLDS)

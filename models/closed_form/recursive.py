@@ -67,24 +67,26 @@ class Regression:
         item_B = item_B.long()
         told_B = (took_B & value_B.isfinite()).to(self.feature_ND.dtype)
         h_BP = self.design(item_B)
-        seen_BP = torch.bmm(belief.covariance, h_BP[..., None])[..., 0]
+        # from the left, as covariances are symmetric: several times as fast as from the right
+        seen_BP = torch.bmm(h_BP[:, None], belief.covariance)[:, 0]
         variance_B = (seen_BP * h_BP).sum(1) + 1.0 + F.embedding(item_B, self.rest_N[:, None])[:, 0]
         residual_B = (value_B.nan_to_num() - self.level_N[item_B]) / self.scale
         error_B = told_B * (residual_B - (h_BP * belief.mean).sum(1))
         gain_BP = seen_BP * (told_B / variance_B)[:, None]
         mean_BP = belief.mean + gain_BP * error_B[:, None]
-        covariance_BPP = torch.baddbmm(
-            belief.covariance, gain_BP[:, :, None], seen_BP[:, None], alpha=-1.0
+        covariance_BPP = torch.addcmul(
+            belief.covariance, gain_BP[:, :, None], seen_BP[:, None], value=-1.0
         )
         if not self.drift:
             return Belief(mean_BP, covariance_BPP)
         keep = math.exp(-1.0 / self.events)
-        keep_BP = torch.ones_like(h_BP)
         passed_B = took_B.to(h_BP.dtype)
-        keep_BP[:, -1] -= (1.0 - keep) * passed_B
-        covariance_BPP = covariance_BPP * keep_BP[:, :, None] * keep_BP[:, None]
+        keep_B = 1.0 - (1.0 - keep) * passed_B
+        for number_BP in (mean_BP, covariance_BPP, covariance_BPP.mT):  # of the drift, in place
+            last = number_BP[:, -1]
+            last *= keep_B if last.dim() == 1 else keep_B[:, None]
         covariance_BPP[:, -1, -1] += passed_B * ((1.0 - keep**2) * self.drift)
-        return Belief(mean_BP * keep_BP, covariance_BPP)
+        return Belief(mean_BP, covariance_BPP)
 
     def design(self, item_x: Tensor) -> Tensor:
         """What multiplies the coefficients at these items, (..., P)."""

@@ -87,8 +87,8 @@ class Regression:
         return Belief(
             mean=torch.addcmul(belief.mean, scaled_BR, error_B[:, None]),
             drift=keep_B * (belief.drift + drift_gain_B * share_B * error_B),
-            covariance=torch.baddbmm(
-                belief.covariance, scaled_BR[:, :, None], gain_BR[:, None], alpha=-1.0
+            covariance=torch.addcmul(
+                belief.covariance, scaled_BR[:, :, None], gain_BR[:, None], value=-1.0
             ),
             cross=keep_B[:, None] * (belief.cross - scaled_BR * drift_gain_B[:, None]),
             variance=keep_B.square() * variance_B + (1 - keep_B.square()) * self.drift,
@@ -123,9 +123,8 @@ class Regression:
 
     def _gains(self, belief: Belief, feature_BR: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Covariance of the next value with the weights, with the drift, and its variance."""
-        gain_BR = torch.baddbmm(belief.cross[..., None], belief.covariance, feature_BR[..., None])[
-            ..., 0
-        ]
+        # from the left, as covariances are symmetric: several times as fast as from the right
+        gain_BR = belief.cross + torch.bmm(feature_BR[:, None], belief.covariance)[:, 0]
         drift_gain_B = torch.linalg.vecdot(belief.cross, feature_BR) + belief.variance
         total_B = torch.linalg.vecdot(gain_BR, feature_BR) + drift_gain_B
         return gain_BR, drift_gain_B, total_B.clamp(min=0) + 1.0
