@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from slategym.experiments.statistics.differences import Difference
 
 TRANSFER = (  # what its interval is, for captions
-    "for the world that wrote the log, with the judges' disagreement and the error of models, as "
-    "measured in worlds of known truth, allowed for"
+    "for the world that wrote the log, with the disagreement of judges and of assumptions, and the "
+    "error of models as measured in worlds of known truth, allowed for"
 )
 SIDES = {1: "clearly ahead", 0: "no clear difference", -1: "clearly behind"}
 

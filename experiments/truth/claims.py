@@ -394,6 +394,11 @@ def model_share(comparisons: pd.DataFrame) -> float:
     return _calibrated(_parts(comparisons))
 
 
+def unassumed(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Without what was read under other assumptions."""
+    return comparisons[[name for name in comparisons if not name.startswith(UNDER)]]
+
+
 def _calibrated(parts: pd.DataFrame) -> float:
     """By the most that a difference of each scenario needs."""
     return calibrated(parts.groupby("scenario")["needed"].max().to_numpy())

@@ -20,7 +20,7 @@ from slategym.experiments.report.page import page, section
 from slategym.experiments.report.report import figure_of, made_with
 from slategym.experiments.report.terminal import LOOK
 from slategym.experiments.runs.progress import duration
-from slategym.experiments.statistics.transfer import MODEL
+from slategym.experiments.statistics.transfer import MODEL, MODEL_ALONE
 from slategym.experiments.statistics.words import share, signed
 from slategym.experiments.truth.claims import (
     PLANNER,
@@ -30,6 +30,7 @@ from slategym.experiments.truth.claims import (
     power,
     summaries,
     summary,
+    unassumed,
 )
 from slategym.experiments.truth.units import DEPTH, FUTURES, HANDOVER, WRITER
 from slategym.models.files import atomic_path, checked_path
@@ -55,9 +56,10 @@ MEANS = (
     "clear the other way in the true one. Intervals: how many of those differences, as shares of "
     "what the tuned ranker earns in the same world, lie in the true world within the interval of "
     "the learned one, which is over people; those of policies that show the same slates are left "
-    "out. Transfer intervals: the same where people, the judges' disagreement and the error of "
-    "models are allowed for, the last as measured on the other scenarios of this table; clear by "
-    "them: whole on one side of zero; half width: mean, as a share of what the ranker earns. "
+    "out. Transfer intervals: the same where people, the disagreement of judges and of "
+    "assumptions, and the error of models are allowed for, the last as measured on the other "
+    "scenarios of this table; clear by them: whole on one side of zero; half width: mean, as a "
+    "share of what the ranker earns. "
     "Kendall's tau: of all policies' returns, learned and true, mean over cells. Regret: what is "
     "lost in the true world by taking the policy that is best in the learned one, as a share of "
     "the best one's return. Intervals of shares: 95 %, Clopper and Pearson."
@@ -110,11 +112,12 @@ def sentences(grid: Grid) -> Iterator[str]:
         f"truth {whole.coverage} over people alone, {whole.transfer} as transfer intervals, "
         "calibrated on other scenarios."
     )
-    model = model_share(grid.comparisons)
+    model, alone = model_share(grid.comparisons), model_share(unassumed(grid.comparisons))
     if math.isfinite(model):
         yield (
             f"Over all these cells transfer intervals have to allow {100 * model:.0f} % of what "
-            f"the ranker earns for models; reports of logs allow {100 * MODEL:.0f} %."
+            f"the ranker earns for models, {100 * alone:.0f} % where nobody is read under other "
+            f"assumptions; reports of logs allow {100 * MODEL:.0f} and {100 * MODEL_ALONE:.0f} %."
         )
     yield (
         f"Rankings: Kendall's tau {whole.tau:.2f} between learned and true world; the policy that "
