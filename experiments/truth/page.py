@@ -22,6 +22,7 @@ from slategym.experiments.report.terminal import LOOK
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.transfer import MODEL, MODEL_ALONE
 from slategym.experiments.statistics.words import share, signed
+from slategym.experiments.study import SUPPORTED
 from slategym.experiments.truth.claims import (
     PLANNER,
     WINS,
@@ -119,6 +120,7 @@ def sentences(grid: Grid) -> Iterator[str]:
             f"the ranker earns for models, {100 * alone:.0f} % where nobody is read under other "
             f"assumptions; reports of logs allow {100 * MODEL:.0f} and {100 * MODEL_ALONE:.0f} %."
         )
+    yield from _spoken(grid)
     yield (
         f"Rankings: Kendall's tau {whole.tau:.2f} between learned and true world; the policy that "
         f"the learned world likes best loses {100 * whole.regret:.1f} % of the best one's true "
@@ -129,6 +131,17 @@ def sentences(grid: Grid) -> Iterator[str]:
         f"Power: told the truth, a planner is clearly ahead of greedy in {able.of} of "
         f"{whole.cells} cells, and of these verdicts say “RL wins” in {able}."
     )
+
+
+def _spoken(grid: Grid) -> Iterator[str]:
+    """How often logs themselves speak of boredom, which worlds learned from them then assume."""
+    if grid.size.assumptions != (SUPPORTED,):
+        return
+    counts = [
+        f"{int((mine['assumptions'] == 'mild').sum())} of {len(mine)} at strength {strength:g}"
+        for strength, mine in grid.claims.groupby("strength")
+    ]
+    yield f"Logs that speak of boredom, as slategym diagnose reads them: {', '.join(counts)}."
 
 
 def _line(found: Summary) -> list[str]:

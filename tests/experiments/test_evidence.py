@@ -118,9 +118,11 @@ def test_the_command_reads_a_log_and_says_what_is_next(
     assert said.startswith("Yes: what was shown lately")
     assert "--assumptions none,mild,lasting" in said
     assert "so worlds learned from it assume: mild" in said
+    assert f"how often that is right: {traces.error_rates()}" in said
     assert answer(build, ["diagnose", str(folder), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["something"] is True and len(document["traces"]) == len(traces.NAMES)
+    assert [x["strength"] for x in document["of_known_truth"]] == [0.0, 1.0]
     for words, why in (
         (["diagnose", str(folder), "--set", "static=true"], "--set is for worlds"),
         (["diagnose", "TopicRec-v0", "--assumptions", "mild"], "--assumptions is for logs"),
@@ -128,3 +130,11 @@ def test_the_command_reads_a_log_and_says_what_is_next(
     ):
         assert answer(build, words) == 2
         assert why in capsys.readouterr().err
+
+
+def test_error_rates_are_those_of_the_published_table() -> None:
+    """One line of docs/results/truth.md counts the logs of the grid that speak of boredom."""
+    page = (Path(__file__).parents[2] / "docs/results/truth.md").read_text(encoding="utf-8")
+    (wrong, silent), (found, loud) = traces.SPOKEN[0.0], traces.SPOKEN[1.0]
+    said = f"{wrong} of {silent} at strength 0, {found} of {loud} at strength 1"
+    assert f"Logs that speak of boredom, as slategym diagnose reads them: {said}." in page

@@ -151,7 +151,7 @@ def diagnose_log(
 ) -> None:
     """Say what a log shows, and what looking ahead is worth in the worlds learned from it."""
     from slategym.experiments.runs.store import write_json
-    from slategym.experiments.validation.evidence import evidence, supported_by
+    from slategym.experiments.validation.evidence import SPOKEN, error_rates, evidence, supported_by
     from slategym.models.data.datasets import load_log
     from slategym.models.simulator.assumptions import find_assumptions
 
@@ -160,6 +160,10 @@ def diagnose_log(
     found = evidence(load_log(name), seed)
     said = supported_by(found)
     document = {"log": name, "seed": seed, **found.to_json(), "supported": said}
+    document["of_known_truth"] = [
+        {"strength": strength, "spoke_of_boredom": number, "logs": of}
+        for strength, (number, of) in SPOKEN.items()
+    ]
     if assumptions:
         document["headroom"] = _headroom_of(name, assumptions, users, seed, rollouts)
     if out is not None:
@@ -175,6 +179,7 @@ def diagnose_log(
         if trace.wanted:
             typer.echo(f"  {'':11}  to know: {trace.wanted}")
     typer.echo(f"so worlds learned from it assume: {said}")
+    typer.echo(f"how often that is right: {error_rates()}; docs/results/truth.md")
     for assumed, read in document.get("headroom", {}).items():
         typer.echo(f"  {assumed}: {read['sentence']}")
     if not assumptions:
