@@ -458,8 +458,8 @@ class Study:
         if others:
             others |= {first: next(iter(others.values()))}
         if first != self.assumptions:
-            kept = [_assuming(p, first) for p in places if p.role not in ("sweep", "assumed")]
-            places = (*kept, *_read_under(kept, others))
+            own_places = [_assuming(p, first) for p in places if p.role not in ("sweep", "assumed")]
+            places = (*own_places, *_read_under(own_places, others))
         own = tuple(place.name for place in self.main)
         there = {
             name: tuple(_elsewhere(_assuming(place, name), name, own) for place in self.places

@@ -90,9 +90,9 @@ def _shares(
     metric, level = metric_of(rows), _level(study, rows, place)
     found = {}
     for pair in pairs if level else ():
-        both = [cell(study, policy, place) for policy in pair]
-        if there(rows, *both):
-            difference_SU = stats.paired_table(rows, *both, metric).value_SU
+        ours, theirs = (cell(study, policy, place) for policy in pair)
+        if there(rows, ours, theirs):
+            difference_SU = stats.paired_table(rows, ours, theirs, metric).value_SU
             found[pair] = float(difference_SU.mean()) / level
     return found
 
