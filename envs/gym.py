@@ -16,6 +16,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from slategym.envs import engine, seating
+from slategym.envs.candidates import UnseenOfMany
 from slategym.envs.compiling import compiled
 from slategym.envs.identity import identity
 from slategym.envs.memory import check_users
@@ -406,7 +407,11 @@ def cut(world: World, max_episode_steps: int | None) -> World:
         raise UsageError(
             f"max_episode_steps must be positive, a whole number; got {max_episode_steps!r}"
         )
-    return replace(world, horizon=max_episode_steps)
+    candidates = world.candidates
+    if isinstance(candidates, UnseenOfMany):  # room for what longer sessions consume
+        more = world.slate_size * max(0, max_episode_steps - world.horizon)
+        candidates = replace(candidates, most=candidates.most + more)
+    return replace(world, horizon=max_episode_steps, candidates=candidates)
 
 
 def divide(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -8,6 +8,7 @@ import torch
 from slategym.envs import engine
 from slategym.envs.candidates import FreshDocuments, UnseenCatalogue, UnseenOfMany, unseen
 from slategym.envs.choice import MultinomialLogit
+from slategym.envs.gym import SlateVectorEnv
 from slategym.envs.luck import Luck
 from slategym.envs.registry import make_world
 from slategym.envs.types import Items, Population
@@ -100,6 +101,18 @@ def test_more_than_there_is_room_for_is_not_forgotten_in_silence():
     session, _ = engine.transition(world, session, torch.tensor([[7, 8], [9, 8]]).int())
     with pytest.raises(RuntimeError, match="out of bounds"):
         engine.transition(world, session, torch.tensor([[10, 8], [9, 11]]).int())
+
+
+def test_a_longer_session_has_room_for_what_it_consumes():
+    world = replace(consumer_world(), candidates=UnseenOfMany(50, most=2 + 2 * 2), horizon=2)
+    env = SlateVectorEnv(world, num_envs=2, max_episode_steps=6)
+    env.reset(seed=0)
+    for step in range(5):
+        new = 20 + 4 * step  # nobody's history holds items 20 to 48
+        env.step(torch.tensor([[new, new + 1], [new + 2, new + 3]]).int())
+    session = env.session
+    assert session is not None
+    assert session.offer.shape == (2, 2 + 2 * 6)
 
 
 def test_the_form_that_takes_fewer_bytes_is_kept():
