@@ -72,7 +72,8 @@ class ItemVectors(nn.Module):
             values_NZ = torch.zeros(num_items, len(columns)) if extra_NZ is None else extra_NZ
             self.register_buffer("extra_NZ", values_NZ.detach().clone().float())
             self.columns = ColumnInputs(columns, width)
-            self.columns.set_scale(self.extra_NZ)
+            if extra_NZ is not None:  # else the weights to be loaded hold it
+                self.columns.set_scale(self.extra_NZ)
             parts += 1
         self.graph_projection = self.media_projection = None
         if extras.graph_NG is not None:
