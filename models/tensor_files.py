@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -68,12 +68,15 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, notes
 
 
-def read_weights(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def read_weights(
+    path: Path, like: Mapping[str, Tensor], sparse: Collection[str] = ()
+) -> dict[str, Tensor]:
     """A network's weights, which must be those of such a network and numbers.
 
     Args:
         path: safetensors.
         like: tensors of these names and shapes are wanted; values do not matter.
+        sparse: names of tables in which NaN stands for a value that is not known.
 
     Raises:
         Damaged: the file cannot be read. ValueError: one is missing or too many, of another shape,
@@ -90,7 +93,7 @@ def read_weights(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 if shape != tuple(mine.shape):
                     raise ValueError(f"{path.name}: {name} is {shape}, not {tuple(mine.shape)}")
                 weights[name] = file.get_tensor(name)
-                if weights[name].isnan().any():
+                if name not in sparse and weights[name].isnan().any():
                     raise ValueError(f"{path.name}: {name} is not a number throughout (NaN)")
     except SafetensorError as error:
         raise Damaged(f"{path} is damaged ({error})") from error

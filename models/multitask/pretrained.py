@@ -32,6 +32,7 @@ CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 VOCABULARY = "vocabulary.json"
 # what a configuration of other values can cause where a network is made of it
 UNFIT = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError)
+SPARSE = ("vectors.extra_NZ", "vectors.media_NV")  # NaN where an item has no such value
 PUBLISHED = (CONFIG, WEIGHTS, CARD, VOCABULARY)  # what goes to the hub
 
 
@@ -91,7 +92,7 @@ def read_model(source: str | Path, *, revision: str | None = None) -> MultiTaskB
     try:
         with torch.device("meta"):  # sizes that a stranger wrote take no memory here
             twin = MultiTaskBert.from_config(config)
-        weights = read_weights(folder / WEIGHTS, twin.state_dict())
+        weights = read_weights(folder / WEIGHTS, twin.state_dict(), SPARSE)
         model = MultiTaskBert.from_config(config)
         model.load_state_dict(weights)
         if VOCABULARY in config["sha256"]:
