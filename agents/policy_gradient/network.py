@@ -86,14 +86,12 @@ class PolicyNetwork(nn.Module):
 
     Args:
         inputs: of the world.
-        fond: of what was clicked, at the start, nats per unit of match.
-        varied: penalty of every topic at the start, nats per earlier slot.
     """
 
     features_NW: Tensor
     centre_GD: Tensor
 
-    def __init__(self, inputs: Inputs, fond: float = FOND, varied: float = VARIED) -> None:
+    def __init__(self, inputs: Inputs) -> None:
         super().__init__()
         catalogue, self.where = inputs.world.catalogue, inputs.remembered
         self.num_topics, self.width = catalogue.num_topics, catalogue.embedding.shape[1]
@@ -112,12 +110,12 @@ class PolicyNetwork(nn.Module):
             self.register_buffer("centre_GD", topic_NG.T @ inputs.items_ND / size_G1)
             assert self.where is not None
             width += 1 + (self.where.revealed is not None)
-        self.by_topic = None if self.where is None else _topic_network(width, varied)
+        self.by_topic = None if self.where is None else _topic_network(width)
         with torch.no_grad():
             self.last.weight.mul_(TIMID)
             self.last.bias.zero_()
             if multiples:
-                self.last.bias[-multiples] = fond / LOGIT_SCALE
+                self.last.bias[-multiples] = FOND / LOGIT_SCALE
 
     def forward(self, x_BX: Tensor, id_BC: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logits (B, C) of the items id_BC, or of all, and penalties (B, G)."""
@@ -140,12 +138,12 @@ class PolicyNetwork(nn.Module):
         return logits_BN if id_BC is None else logits_BN.gather(1, id_BC), word_BG2[..., 1]
 
 
-def _topic_network(width: int, varied: float) -> nn.Sequential:
+def _topic_network(width: int) -> nn.Sequential:
     """A topic's logit and penalty from the recent clicks on it and how the visit goes."""
     last = nn.Linear(TOPIC_HIDDEN, 2)
     with torch.no_grad():
         last.weight.mul_(TIMID)
-        last.bias.copy_(torch.tensor([0.0, varied / LOGIT_SCALE]))
+        last.bias.copy_(torch.tensor([0.0, VARIED / LOGIT_SCALE]))
     return nn.Sequential(nn.Linear(width, TOPIC_HIDDEN), nn.Tanh(), last)
 
 
@@ -210,8 +208,6 @@ class Whole(ByPosition):
 
     world: World
     inputs: Inputs
-    fond: float = FOND  # of its network at the start
-    varied: float = VARIED
 
     @cached_property
     def reads(self) -> tuple[str, ...]:
@@ -226,8 +222,8 @@ class Whole(ByPosition):
         return self.inputs.width
 
     def network(self) -> nn.Module:
-        """From scratch, or from a rule of two numbers."""
-        return PolicyNetwork(self.inputs, self.fond, self.varied)
+        """From scratch."""
+        return PolicyNetwork(self.inputs)
 
     def show(self, observation: Observation) -> Shown:
         """The input vector and the offer."""
@@ -313,31 +309,21 @@ class Shortlist:
         return whole_BKN.scatter(2, shown["id"].long()[:, None].expand_as(law_BKC), law_BKC)
 
 
-def face_of(
-    world: World, shortlist: int | None, fond: float = FOND, varied: float = VARIED
-) -> Face:
+def face_of(world: World, shortlist: int | None) -> Face:
     """All candidates, or the ranker's best; as many as there are, in a small catalogue.
 
     Args:
         world: where.
         shortlist: how many of its best; 0: all items; None: SHORTLIST where there is a ranker.
-        fond: of a network from scratch, see `PolicyNetwork`.
-        varied: the same.
 
     Raises:
-        UsageError: the world has no ranker; the shortlist is shorter than a slate, or begins as a
-            policy of its own although `fond` or `varied` is set.
+        UsageError: the world has no ranker; the shortlist is shorter than a slate.
     """
     inputs = Inputs(world)
     if shortlist is None:
         shortlist = max(SHORTLIST, world.slate_size) if has_ranker(world) else 0
     if not shortlist:
-        return Whole(world, inputs, fond, varied)
-    if (fond, varied) != (FOND, VARIED):
-        raise UsageError(
-            "fond and varied are of a network from scratch, and in "
-            f"{world.name} it begins as the tuned policy; leave them out, or pass shortlist=0"
-        )
+        return Whole(world, inputs)
     if shortlist < world.slate_size:
         raise UsageError(
             f"shortlist must be 0 or at least {world.slate_size}, the slots of a slate in "

@@ -36,8 +36,6 @@ from slategym.agents.core.supervised import SUPERVISED
 from slategym.agents.core.tuning import Setting
 from slategym.agents.policy_gradient.batch import Batch, Rollout, Told, figures_of
 from slategym.agents.policy_gradient.network import (
-    FOND,
-    VARIED,
     Face,
     Shortlist,
     Shown,
@@ -89,8 +87,6 @@ class PPOSettings:
     shortlist: Length | None = None  # best of `supervised`; 0: all items; None: 100 if it is there
     bootstrap: bool = False  # False: for the learner, a session that is cut off has ended
     serve: Literal["mode", "draw", "sharp"] = "mode"  # likeliest slate; drawn as learnt; sharper
-    fond: Amount = FOND  # from scratch, at the start: nats per unit of match with what was clicked
-    varied: Amount = VARIED  # the same: nats per earlier slot of the topic
 
 
 def clipped_gain(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
@@ -425,5 +421,4 @@ class PlackettLuce(SlatePPO):
 
     def face_in(self, world: World) -> Face:
         """The candidates that its settings name."""
-        s = self.settings
-        return face_of(world, s.shortlist, s.fond, s.varied)
+        return face_of(world, self.settings.shortlist)

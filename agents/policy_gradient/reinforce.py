@@ -37,7 +37,7 @@ from slategym.agents.core.returns import advantages, discounted, normalised
 from slategym.agents.core.rollout import RolloutBuffer, rows
 from slategym.agents.core.sessions import TrainingSessions, harvest, luck_of, seat, show
 from slategym.agents.core.tree import leaves
-from slategym.agents.policy_gradient.network import FOND, VARIED, Shown, ValueNetwork, Whole
+from slategym.agents.policy_gradient.network import Shown, ValueNetwork, Whole
 from slategym.agents.policy_gradient.replayed_log import replayed
 from slategym.agents.slates.off_policy import importance, multiplier
 from slategym.agents.slates.plackett_luce import (
@@ -87,8 +87,6 @@ class ReinforceSettings:
     td_lambda: Rate = 1.0  # of what follows a slate; 1: what did follow, below: what is expected
     draws: str = "top-k"  # how slates are drawn, in DRAWS
     sharpness: Amount | None = None  # of distinct draws that are served; None: the likeliest
-    fond: Amount = FOND  # at the start: nats per unit of match with what was clicked
-    varied: Amount = VARIED  # the same: nats per earlier slot of the topic, of distinct draws
 
     def __post_init__(self) -> None:
         lookup("way to draw slates", self.draws, DRAWS)
@@ -143,7 +141,7 @@ class ReinforceTopK(Agent):
         if not 0.0 <= s.uniform_prob <= 1.0:
             raise UsageError(f"uniform_prob must be in [0, 1], got {s.uniform_prob}")
         inputs, device = Inputs(self.world), self.world.device
-        self.face = Whole(self.world, inputs, s.fond, s.varied)
+        self.face = Whole(self.world, inputs)
         self.policy = Ensemble(self.face.network, self.seeds, device)
         self.value = Ensemble(lambda: ValueNetwork(inputs.width), self.seeds, device)
         self.adam_policy = SeedAdam(self.policy.parameters())

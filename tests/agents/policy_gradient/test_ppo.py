@@ -9,7 +9,6 @@ import torch
 from five_items import BEST, five_items
 from small_worlds import learned_world, ranker_in
 
-from slategym.agents.core.earned import earned
 from slategym.agents.policy_gradient import ppo as plackett_luce_ppo
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings, clipped_gain
 from slategym.agents.serving.export import check, export
@@ -19,7 +18,6 @@ from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.experiments.presets import find_preset, tuned
-from slategym.experiments.studies.sardine_references import MoreButVaried
 
 SHORT = PPOSettings(num_steps=4_096, num_users=32, rollout=8, minibatch=128, gamma=0.0, entropy=0.0)
 TINY = PPOSettings(num_steps=256, num_users=8, rollout=8, minibatch=32, epochs=2)
@@ -194,33 +192,6 @@ def test_what_is_served_may_be_drawn_more_sharply_than_in_training():
 def test_settings_that_cannot_be_are_refused(changes, message):
     with pytest.raises(UsageError, match=message):
         PlackettLuce(make_world("InterestEvolution-v0"), replace(TINY, **changes))
-
-
-def test_it_begins_near_the_rule_of_two_numbers_that_its_settings_name():
-    """A sharper start keeps nearer to what was clicked, and to one item a topic."""
-    world = make_world("Sardine-SlateTopK-Bored-v0", history_size=20)
-    users = torch.arange(64, dtype=torch.int32)
-    found = {
-        (fond, varied): float(
-            earned(
-                world,
-                PlackettLuce(world, replace(TINY, serve="draw", fond=fond, varied=varied)),
-                users,
-                3,
-            ).mean()
-        )
-        for fond, varied in ((60.0, 20.0), (60.0, 0.0), (0.0, 20.0))
-    }
-    rule = float(earned(world, MoreButVaried(world), users, 3).mean())
-    both, one_kind, anything = found.values()
-    assert both == pytest.approx(rule, rel=0.1)
-    assert max(one_kind, anything) < 0.6 * both
-
-
-def test_a_start_of_ones_own_needs_a_network_from_scratch():
-    with pytest.raises(UsageError, match="fond and varied are of a network from scratch"):
-        PlackettLuce(learned_world(), replace(TINY, fond=60.0))
-    PlackettLuce(learned_world(), replace(TINY, fond=60.0, shortlist=0))
 
 
 @pytest.mark.parametrize("id", WORLDS[1:])
