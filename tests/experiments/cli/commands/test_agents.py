@@ -51,7 +51,7 @@ def test_each_has_a_page(name: str, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("name", [name for name, entry in POLICIES.items() if entry.agent])
 def test_the_settings_shown_are_those_with_which_it_trains(name: str) -> None:
     default = find_agent(name).default_settings()
-    kinds = get_type_hints(type(default))
+    kinds = get_type_hints(type(default), include_extras=True)
     assert {s.name: (s.default, s.kind) for s in settings_of(name)} == {
         field.name: (getattr(default, field.name), kinds[field.name]) for field in fields(default)
     }
