@@ -44,6 +44,7 @@ def test_a_grown_log_makes_the_next_model_and_says_what_moved(
     assert MultiTaskBert.from_pretrained(folder).vocabulary is not None
     kept = json.loads((folder / "drift.json").read_text())
     assert (kept.pop("status"), kept.pop("format")) == ("finished", 1)
+    assert len(kept.pop("checksum")) == 64
     assert kept["summary"] and all(" ".join(line.split()) in out for line in kept["summary"])
     assert {"old", "new"} <= set(kept["rows"]) and {r["rows"] for r in kept["readings"]}
     assert answer(build, [*words, "--json"]) == 0
