@@ -245,11 +245,6 @@ def test_a_state_of_another_size_is_refused():
 @pytest.mark.skipif(
     not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile needs a C++ compiler"
 )
-@pytest.mark.xfail(
-    not torch.backends.cpu.get_cpu_capability().startswith("AVX512"),
-    reason="a defect: on a processor without AVX-512 compiled sessions after the first draw others",
-    strict=False,
-)
 def test_compiling_changes_no_result_in_one_small_world():
     """One of all the worlds that the slow tests compile."""
     settings = {"num_envs": 4, "max_episode_steps": 3}
