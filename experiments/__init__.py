@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from slategym.experiments.measure.training import Training as Training
     from slategym.experiments.ope.evaluation import OffPolicyEvaluation as OffPolicyEvaluation
     from slategym.experiments.ope.offline import evaluate_offline as evaluate_offline
+    from slategym.experiments.places import Place as Place
     from slategym.experiments.statistics.stats import Estimate as Estimate
     from slategym.experiments.studies.registry import find_study as find_study
     from slategym.experiments.studies.registry import register_study as register_study
     from slategym.experiments.studies.run import run_study as run_study
     from slategym.experiments.study import Baseline as Baseline
     from slategym.experiments.study import Learner as Learner
-    from slategym.experiments.study import Place as Place
     from slategym.experiments.study import Profile as Profile
     from slategym.experiments.study import Published as Published
     from slategym.experiments.study import Request as Request
@@ -58,13 +58,13 @@ else:
             "slategym.experiments.measure.training": ("Training",),
             "slategym.experiments.ope.evaluation": ("OffPolicyEvaluation",),
             "slategym.experiments.ope.offline": ("evaluate_offline",),
+            "slategym.experiments.places": ("Place",),
             "slategym.experiments.statistics.stats": ("Estimate",),
             "slategym.experiments.studies.registry": ("find_study", "register_study"),
             "slategym.experiments.studies.run": ("run_study",),
             "slategym.experiments.study": (
                 "Baseline",
                 "Learner",
-                "Place",
                 "Profile",
                 "Published",
                 "Request",

@@ -26,33 +26,26 @@ computes them and writes one report, whose sections appear where there are rows 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from slategym.agents.entries import PRESENT
 from slategym.agents.registry import find_agent, find_learner, policies
 from slategym.envs.names import UsageError, lookup
+from slategym.experiments.places import (
+    FIRST_USER,
+    MAIN,
+    Place,
+    Role,
+    assuming,
+    elsewhere,
+    read_under,
+)
 from slategym.models.data.log import Words
 
-Role = Literal["open", "judge", "control", "selection", "sweep", "assumed"]
-"""What a place is for.
-
-open: looking ahead may pay; learners are trained and everybody is read.
-judge: other people, or people of another make; what was learned in an open place is read.
-control: nothing changes people, so that looking ahead is worth nothing; trained and read.
-selection: people on whom something is chosen, and on whom nothing is claimed.
-sweep: an open place or a judge with an assumption made stronger or weaker; read only.
-assumed: an open place under other assumptions; what was learned in the open place is read.
-"""
-MAIN = ("open", "judge", "control")  # roles of the places that stand in the first table
-# seeds of what happens to people; no training has one as high, and none of these is met by a choice
-# but that of selection people (on whom policies are tuned on yet another, `agents/core/tuning.py`)
-EVALUATION_LUCK, CONTROL_LUCK, SELECTION_LUCK = 1_001, 1_005, 1_004
-LUCK = 3  # of studies whose people are made up: their users are out of any training's reach
-FIRST_USER = 600_000  # of the evaluation users, on whom nothing was trained and no setting chosen
 MOST_SEEDS = 100
 SUPPORTED = "supported"  # as a name of assumptions: those that the log itself speaks for
 WORDS = Words()
@@ -62,40 +55,6 @@ CALLED = {
     "linear-bandit": "a linear bandit",
 }
 MOST_SLOTS = 50  # K of a study whose slates may be chosen
-
-
-@dataclass(frozen=True)
-class Place:
-    """A world, and what it is for."""
-
-    name: str  # as in tables; a selection or sweep has the name of the place that it varies
-    world: str  # id of a registered world
-    settings: Mapping[str, Any] = field(default_factory=dict)  # of its builder
-    role: Role = "open"
-    title: str = ""  # in headings; "": the name
-    training: Mapping[str, Any] = field(default_factory=dict)  # settings that differ in training
-    of: str = ""  # the place whose learners are read here; "": they are trained here
-    group: str = "evaluation"  # of people
-    strength: float | None = None  # of the assumption that the study sweeps over
-    policies: tuple[str, ...] | None = None  # read here; None: all of the study's
-    people: tuple[str, str] | None = None  # party and family that play them; None: the usual ones
-    luck: int = LUCK
-    first_user: int = FIRST_USER  # row of the population; of a small table of people, the last
-
-    @property
-    def heading(self) -> str:
-        """Its title."""
-        return self.title or self.name
-
-    @property
-    def split(self) -> int:
-        """Of the people into parties, of places in worlds of a log."""
-        return int(self.settings.get("split", 0))
-
-    @property
-    def trained_in(self) -> str:
-        """The place in which the learners that are read here were trained."""
-        return self.of or self.name
 
 
 @dataclass(frozen=True)
@@ -458,15 +417,15 @@ class Study:
         if others:
             others |= {first: next(iter(others.values()))}
         if first != self.assumptions:
-            own_places = [_assuming(p, first) for p in places if p.role not in ("sweep", "assumed")]
-            places = (*own_places, *_read_under(own_places, others))
+            own_places = [assuming(p, first) for p in places if p.role not in ("sweep", "assumed")]
+            places = (*own_places, *read_under(own_places, others))
         own = tuple(place.name for place in self.main)
         there = {
-            name: tuple(_elsewhere(_assuming(place, name), name, own) for place in self.places
+            name: tuple(elsewhere(assuming(place, name), name, own) for place in self.places
                         if place.role in ("open", "judge", "selection"))
             for name in further
         }  # fmt: skip
-        there = {name: (*found, *_read_under(found, others)) for name, found in there.items()}
+        there = {name: (*found, *read_under(found, others)) for name, found in there.items()}
         every = (*places, *(place for found in there.values() for place in found))
         found = []
         for learner in self.learners:
@@ -486,58 +445,6 @@ class Study:
             assumptions=first,
             sweep=self.sweep if first == self.assumptions else None,
         )
-
-
-def _assuming(place: Place, name: str) -> Place:
-    """The place under other assumptions; its strength goes with the old ones."""
-    settings = {key: value for key, value in place.settings.items() if key != "boredom"}
-    return replace(place, settings={**settings, "assumptions": name}, strength=None)
-
-
-def under_others(place: Place, name: str, policies: tuple[str, ...] | None) -> Place:
-    """An open place whose people are assumed to be otherwise.
-
-    Args:
-        place: in which learners are trained.
-        name: of the other assumptions.
-        policies: read there beside them; None: all of the study's.
-    """
-    return replace(
-        _assuming(place, name),
-        name=f"{place.name}-under-{_base(name)}",
-        title=f"{place.heading}, under {name}",
-        role="assumed",
-        of=place.name,
-        policies=policies,
-    )
-
-
-def _read_under(
-    places: Sequence[Place], others: Mapping[str, tuple[str, ...] | None]
-) -> tuple[Place, ...]:
-    """The open ones under others' assumptions than their own."""
-    return tuple(
-        under_others(place, name, policies)
-        for place in places
-        for name, policies in others.items()
-        if place.role == "open" and place.settings["assumptions"] != name
-    )
-
-
-def _base(name: str) -> str:
-    """Of assumptions, for the name of a place."""
-    return name.replace(":", "-").replace("=", "")
-
-
-def _elsewhere(place: Place, name: str, own: tuple[str, ...]) -> Place:
-    """The place by another name, beside the study's own."""
-    base = _base(name)
-    return replace(
-        place,
-        name=f"{place.name}-{base}",
-        title=f"{place.heading}, {name}",
-        of=f"{place.of}-{base}" if place.of in own else place.of,
-    )
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from slategym.experiments.measure.where import said_of, where_of
+from slategym.experiments.places import Place
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit
-from slategym.experiments.study import Place, Profile, Study
+from slategym.experiments.study import Profile, Study
 
 SHOWN_IN = 2  # open places, the study's first
 PEOPLE = 33  # whose sessions are kept, at as many quantiles

@@ -9,8 +9,9 @@ from slategym.agents.entries import POLICIES, STATE
 from slategym.agents.registry import find_learner, policies
 from slategym.envs.registry import find_world
 from slategym.experiments.measure.where import in_split
+from slategym.experiments.places import Place
 from slategym.experiments.runs.units import Unit
-from slategym.experiments.study import Baseline, Place, Profile, Study
+from slategym.experiments.study import Baseline, Profile, Study
 
 TUNE_COST = 40.0  # seconds, roughly
 RANKER = POLICIES["supervised"].tuning  # of the supervised ranker, on which others rest

@@ -8,8 +8,9 @@ from dataclasses import replace
 from slategym.experiments.measure.goodhart import SNAPSHOTS, STOPPED, WATCHED
 from slategym.experiments.measure.tunings import Tunings, ranker_of, tunings_there
 from slategym.experiments.measure.where import where_of
+from slategym.experiments.places import SELECTION_LUCK, Place
 from slategym.experiments.runs.units import Unit
-from slategym.experiments.study import SELECTION_LUCK, Place, Profile, Study
+from slategym.experiments.study import Profile, Study
 
 READ_COST = 1 / 100  # seconds per session, roughly
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slategym.envs.registry import find_world
-from slategym.experiments.study import Place
+from slategym.experiments.places import Place
 
 GROUPING = 2  # of J's people; 1 had the control's among those for evaluation
 

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from slategym.experiments.places import Place
 from slategym.experiments.report.figures import (
     AGENT_COLOURS,
     GRID,
@@ -27,7 +28,6 @@ from slategym.experiments.report.figures import (
 from slategym.experiments.report.results import Result
 from slategym.experiments.statistics.numbers import TRAINING, Numbers
 from slategym.experiments.statistics.words import listed
-from slategym.experiments.study import Place
 
 POINTS = 40  # points of a curve that is averaged over seeds
 SMOOTH = 5  # of these, a running mean

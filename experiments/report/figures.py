@@ -14,11 +14,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from slategym.experiments.places import Place
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.svg import drawn
 from slategym.experiments.statistics.numbers import Numbers, Standing
 from slategym.experiments.statistics.stats import Estimate
-from slategym.experiments.study import Place, Study
+from slategym.experiments.study import Study
 from slategym.models.files import atomic_path
 
 WIDTH, DPI = 8.0, 150  # inches, dots per inch: 1,200 pixels

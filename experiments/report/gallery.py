@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from slategym.experiments.places import Place
 from slategym.experiments.report.ledger import ROWS, Ledger
 from slategym.experiments.report.markup import Html, element, join
 from slategym.experiments.report.results import Result
@@ -19,7 +20,6 @@ from slategym.experiments.statistics.differences import metric_of
 from slategym.experiments.statistics.segments import TRAIT
 from slategym.experiments.statistics.slates import MOMENT, OPPONENT, OTHER, RL
 from slategym.experiments.statistics.words import listed, per_cent, signed_number
-from slategym.experiments.study import Place
 
 SLATES = "slates.parquet"
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the paired difference, at which people are shown

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from slategym.experiments.places import Place
 from slategym.experiments.report.figures import Picture, panels_of, save_picture
 from slategym.experiments.report.ledger import Ledger
 from slategym.experiments.report.markup import Html, element, table
@@ -14,7 +15,7 @@ from slategym.experiments.report.results import Result
 from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.sentences import under
 from slategym.experiments.statistics.words import level_values, share, signed_values
-from slategym.experiments.study import Place, Study
+from slategym.experiments.study import Study
 
 LINES = {"random": ":", "supervised": "-.", "greedy, told": "--", "rule, told": "-"}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from slategym.envs.names import in_markdown
+from slategym.experiments.places import Place
 from slategym.experiments.report.figures import Picture
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import (
@@ -23,7 +24,6 @@ from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers, Standing
 from slategym.experiments.statistics.stats import RESAMPLES, Estimate
 from slategym.experiments.statistics.words import TRANSFER, level, transferred
-from slategym.experiments.study import Place
 
 
 def markdown(

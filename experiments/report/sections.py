@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from slategym.experiments.places import Place
 from slategym.experiments.report import background
 from slategym.experiments.report.attribution import attribution_section
 from slategym.experiments.report.comparisons import (
@@ -39,7 +40,7 @@ from slategym.experiments.statistics.numbers import Numbers, Standing, one_of
 from slategym.experiments.statistics.verdict import Part as VerdictPart
 from slategym.experiments.statistics.verdict import Verdict
 from slategym.experiments.statistics.words import listed, signed_number
-from slategym.experiments.study import Place, Study
+from slategym.experiments.study import Study
 
 IN_SHORT = ("short", "headroom", "verdict", "attribution", "slates", "segments", "cost")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from slategym.experiments.places import Place
 from slategym.experiments.report.ledger import SUMMARY, Ledger
 from slategym.experiments.report.markup import Html, element, join, table
 from slategym.experiments.report.results import Result
@@ -13,7 +14,7 @@ from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.sentences import under
 from slategym.experiments.statistics.words import AS_MUCH, SIDES, more_or_less, share, shown
-from slategym.experiments.study import Place, Study
+from slategym.experiments.study import Study
 
 
 def short_section(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html | None]:

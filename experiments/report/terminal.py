@@ -11,13 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from slategym.envs.names import plain
+from slategym.experiments.places import Place
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import p_text
 from slategym.experiments.statistics.attribution import Attribution, names_of
 from slategym.experiments.statistics.numbers import Numbers, one_of
 from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.statistics.words import TRANSFER, level, signed_number, transferred
-from slategym.experiments.study import Place
 
 LOOK: dict[str, Any] = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
 MOST_PLACES = 4  # in one table

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from slategym.experiments.places import Place
 from slategym.experiments.statistics.numbers import Standing
-from slategym.experiments.study import Place, Profile, Study
+from slategym.experiments.study import Profile, Study
 
 ABBREVIATIONS = {
     **{name: name.upper() for name in ("auc", "rmse", "ece")},

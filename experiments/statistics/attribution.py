@@ -25,6 +25,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from slategym.agents.entries import PRESENT
+from slategym.experiments.places import Place
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.differences import (
     Difference,
@@ -33,7 +34,7 @@ from slategym.experiments.statistics.differences import (
     metric_of,
     there,
 )
-from slategym.experiments.study import REFIT, Place, Study
+from slategym.experiments.study import REFIT, Study
 
 UNTUNED = "-untuned"  # at the end of the opponent's name: the same with nothing tuned
 TUNING, START, INTERACTION, TRIAL, PLANNING = (

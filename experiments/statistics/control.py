@@ -25,6 +25,7 @@ from typing import Literal
 
 import pandas as pd
 
+from slategym.experiments.places import Place
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.attribution import best_present
 from slategym.experiments.statistics.differences import (
@@ -34,7 +35,7 @@ from slategym.experiments.statistics.differences import (
     metric_of,
 )
 from slategym.experiments.statistics.stats import Estimate, side_of
-from slategym.experiments.study import Place, Study
+from slategym.experiments.study import Study
 
 MARGIN, MARGIN_SHARE = 0.25, 0.01  # of reward, and of what the baseline earns; the larger counts
 Standing = Literal["better", "equivalent", "worse", "not ahead", "cannot tell"]

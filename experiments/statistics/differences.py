@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from slategym.experiments.places import Place
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.stats import Cell, Estimate, side_of
 from slategym.experiments.statistics.transfer import Transfer
 from slategym.experiments.statistics.variance import FEW_SEEDS, Interval, t_interval
-from slategym.experiments.study import Place, Study
+from slategym.experiments.study import Study
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from dataclasses import replace
 
 import pandas as pd
 
+from slategym.experiments.places import Place, Role
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.differences import Difference, cell, metric_of, there
 from slategym.experiments.statistics.transfer import Transfer, root_mean_square, transfer_of
-from slategym.experiments.study import Place, Role, Study
+from slategym.experiments.study import Study
 
 Pair = tuple[str, str]  # a policy, and the one that it is compared with
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from slategym.envs.names import load_object
+from slategym.experiments.places import Place
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.attribution import (
     NOWHERE,
@@ -29,7 +30,7 @@ from slategym.experiments.statistics.log_world import with_transfer
 from slategym.experiments.statistics.segments import TRAIT, Segment, segments
 from slategym.experiments.statistics.stats import Cell, Estimate, side_of
 from slategym.experiments.statistics.verdict import Verdict
-from slategym.experiments.study import Place, Study
+from slategym.experiments.study import Study
 
 KEYS = (  # columns of the rows that say whose they are, and the return
     *("world", "variant", "strength", "policy", "trained_in", "seed", "user", "person", "group"),

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from slategym.experiments.places import Place
 from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.statistics.verdict import TAGS, Verdict, one_part
 from slategym.experiments.statistics.words import level, listed
-from slategym.experiments.study import Place, Study
+from slategym.experiments.study import Study
 
 if TYPE_CHECKING:
     from slategym.experiments.statistics.numbers import Numbers, Standing

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from slategym.experiments.places import Place
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.differences import cell, metric_of, there
 from slategym.experiments.statistics.stats import Estimate, holm, side_of
-from slategym.experiments.study import Place, Study
+from slategym.experiments.study import Study
 
 TRAIT = "trait_"  # before a trait's name, as columns of the rows
 LEAST = 20  # people of one kind, of whom anything is said

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from slategym.experiments.places import Place
 from slategym.experiments.statistics.attribution import (
     INTERACTION,
     PLANNING,
@@ -17,7 +18,7 @@ from slategym.experiments.statistics.attribution import (
     Attribution,
 )
 from slategym.experiments.statistics.words import SIDES, TRANSFER, listed, said, shown, transferred
-from slategym.experiments.study import REFIT, Place, Study
+from slategym.experiments.study import REFIT, Study
 
 if TYPE_CHECKING:
     from slategym.experiments.statistics.differences import Difference

@@ -17,22 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from slategym.envs.names import UsageError
-from slategym.experiments.presets import tuned
-from slategym.experiments.studies.ladder import SLOW, ladder
-from slategym.experiments.study import (
+from slategym.experiments.places import (
     CONTROL_LUCK,
     EVALUATION_LUCK,
     SELECTION_LUCK,
-    SUPPORTED,
-    Learner,
     Place,
-    Profile,
-    Request,
-    Roles,
-    Study,
-    Sweep,
     under_others,
 )
+from slategym.experiments.presets import tuned
+from slategym.experiments.studies.ladder import SLOW, ladder
+from slategym.experiments.study import SUPPORTED, Learner, Profile, Request, Roles, Study, Sweep
 from slategym.models.data.log import Log
 from slategym.models.simulator.assumptions import Assumptions, find_assumptions
 from slategym.models.simulator.builder import WorldBuilder, builder_of

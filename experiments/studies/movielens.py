@@ -14,19 +14,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from slategym.experiments.places import CONTROL_LUCK, EVALUATION_LUCK, SELECTION_LUCK, Place
 from slategym.experiments.presets import tuned
 from slategym.experiments.studies.ladder import SLOW, ladder
-from slategym.experiments.study import (
-    CONTROL_LUCK,
-    EVALUATION_LUCK,
-    SELECTION_LUCK,
-    Learner,
-    Place,
-    Profile,
-    Roles,
-    Study,
-    Sweep,
-)
+from slategym.experiments.study import Learner, Profile, Roles, Study, Sweep
 from slategym.models.data.log import Words
 from slategym.models.simulator.movielens import BOREDOM, DATASET
 

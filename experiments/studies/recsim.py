@@ -12,8 +12,9 @@ these worlds in figures without numbers, and the program prints none, so that no
 from __future__ import annotations
 
 from slategym.agents.bandits.linear import LinearBanditSettings
+from slategym.experiments.places import Place
 from slategym.experiments.presets import tuned
-from slategym.experiments.study import Baseline, Learner, Place, Profile, Roles, Study
+from slategym.experiments.study import Baseline, Learner, Profile, Roles, Study
 
 EXPLORE, TASTY, LASTING = "InterestExploration", "LongTermSatisfaction", "LTS, sensitivity .1"
 LTS = "LongTermSatisfaction-v0"

@@ -14,16 +14,9 @@ from __future__ import annotations
 from slategym.agents.bandits.linear import LinearBanditSettings
 from slategym.agents.latent.hac import HacSettings
 from slategym.agents.sb3.algorithms import StablePPO, StableSAC
+from slategym.experiments.places import Place
 from slategym.experiments.presets import tuned
-from slategym.experiments.study import (
-    Baseline,
-    Learner,
-    Place,
-    Profile,
-    Published,
-    Roles,
-    Study,
-)
+from slategym.experiments.study import Baseline, Learner, Profile, Published, Roles, Study
 
 BORED = "Sardine-SlateTopK-Bored-v0"
 HISTORY = 20  # clicks that everybody remembers; boredom looks back on ten

@@ -19,6 +19,7 @@ from dataclasses import replace
 import pandas as pd
 
 from slategym.agents.slateq.agent import SlateQSettings
+from slategym.experiments.places import Place
 from slategym.experiments.presets import tuned
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.differences import Difference, cell, metric_of
@@ -26,16 +27,7 @@ from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.stats import Estimate, side_of
 from slategym.experiments.statistics.verdict import Verdict, one_part
 from slategym.experiments.statistics.words import per_cent, signed_number
-from slategym.experiments.study import (
-    Baseline,
-    Learner,
-    Place,
-    Profile,
-    Published,
-    Roles,
-    Study,
-    Weighted,
-)
+from slategym.experiments.study import Baseline, Learner, Profile, Published, Roles, Study, Weighted
 
 WORLD = "slategym/InterestEvolution-v0"
 LUCK = 1  # seed of what happens to the evaluation users

@@ -14,16 +14,9 @@ from dataclasses import replace
 from slategym.agents.latent.gems import GemsSettings
 from slategym.agents.latent.hac import HacSettings
 from slategym.agents.sb3.proto import topic_rec_settings
+from slategym.experiments.places import Place
 from slategym.experiments.presets import tuned
-from slategym.experiments.study import (
-    Baseline,
-    Learner,
-    Place,
-    Profile,
-    Published,
-    Roles,
-    Study,
-)
+from slategym.experiments.study import Baseline, Learner, Profile, Published, Roles, Study
 
 WORLDS = {
     f"{click}-{items}": f"TopicRec-{click}-{items}-{version}"

@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.stats import beta
 
 from slategym.experiments.benchmark import result_of
+from slategym.experiments.places import Place
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import read_rows
 from slategym.experiments.statistics import stats
@@ -25,7 +26,7 @@ from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.experiments.statistics.stats import Cell as Rows
 from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.statistics.transfer import calibrated, unexplained
-from slategym.experiments.study import Place, Study
+from slategym.experiments.study import Study
 from slategym.experiments.truth.grid import PRIVILEGED, Part
 
 WINS = "wins"  # the outcome that claims a win of RL that nothing cheaper has

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from slategym.experiments.places import Place
 from slategym.experiments.report.results import Constant, Result
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
-from slategym.experiments.study import Learner, Place, Profile, Roles, Study, Sweep
+from slategym.experiments.study import Learner, Profile, Roles, Study, Sweep
 
 WORLD = "slategym/MovieLens-v0"
 AGENTS = ("plackett-luce", "proto-sac")

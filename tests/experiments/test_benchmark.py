@@ -18,22 +18,13 @@ from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.envs.names import UsageError
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.places import FIRST_USER, LUCK, Place
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.numbers import compute_numbers
 from slategym.experiments.statistics.stats import Cell
-from slategym.experiments.study import (
-    FIRST_USER,
-    LUCK,
-    Learner,
-    Place,
-    Profile,
-    Published,
-    Request,
-    Roles,
-    Study,
-)
+from slategym.experiments.study import Learner, Profile, Published, Request, Roles, Study
 
 WORLD = "Sardine-SlateTopK-Bored-v0"
 SHORT = CountingSettings(num_steps=3200, num_users=32)

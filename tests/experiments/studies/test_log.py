@@ -25,12 +25,13 @@ from slategym.envs.registry import make_world
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.measure.plan import OTHERWISE, plan_of
+from slategym.experiments.places import SELECTION_LUCK
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.runs.units import closure
 from slategym.experiments.studies import log as log_study
 from slategym.experiments.studies.log import STRENGTHS, study
-from slategym.experiments.study import SELECTION_LUCK, Learner, Request, Study
+from slategym.experiments.study import Learner, Request, Study
 from slategym.experiments.validation.evidence import supported
 from slategym.models.data.datasets import load_log
 from slategym.models.simulator.assumptions import find_assumptions

@@ -28,6 +28,7 @@ from slategym.experiments.benchmark import fixed, result_of, run_study
 from slategym.experiments.measure import tunings as tunings_module
 from slategym.experiments.measure import units
 from slategym.experiments.measure.plan import Plan, plan_of
+from slategym.experiments.places import CONTROL_LUCK, EVALUATION_LUCK, SELECTION_LUCK
 from slategym.experiments.report.results import Result
 from slategym.experiments.runs.store import Store, open_store
 from slategym.experiments.runs.units import Unit, Work, closure
@@ -38,13 +39,7 @@ from slategym.experiments.studies.movielens import (
     MOST_USERS,
     STUDY,
 )
-from slategym.experiments.study import (
-    CONTROL_LUCK,
-    EVALUATION_LUCK,
-    SELECTION_LUCK,
-    Learner,
-    Request,
-)
+from slategym.experiments.study import Learner, Request
 from slategym.models.simulator.movielens import BOREDOM
 
 AGENTS = ("supervised-refit", "linear-bandit", "plackett-luce", "plackett-luce-gamma0")

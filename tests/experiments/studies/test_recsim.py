@@ -9,9 +9,9 @@ from slategym.agents.core.earned import earned
 from slategym.agents.references.myopic import Myopic
 from slategym.agents.registry import find_agent
 from slategym.envs.registry import make_world
+from slategym.experiments.places import Place
 from slategym.experiments.studies.recsim import STUDY
 from slategym.experiments.studies.recsim_references import Kale, Optimal, optimal
-from slategym.experiments.study import Place
 
 LTS = "LongTermSatisfaction-v0"
 USERS = torch.arange(600_000, 600_200, dtype=torch.int32)

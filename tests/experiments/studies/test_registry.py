@@ -11,15 +11,10 @@ from slategym.agents.references import planner
 from slategym.envs.names import UsageError
 from slategym.experiments.measure import headroom, twins
 from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.places import CONTROL_LUCK, EVALUATION_LUCK, SELECTION_LUCK
 from slategym.experiments.runs.units import FUNCTIONS, Unit
 from slategym.experiments.studies.registry import STUDIES, find_study, studies
-from slategym.experiments.study import (
-    CONTROL_LUCK,
-    EVALUATION_LUCK,
-    MOST_SEEDS,
-    SELECTION_LUCK,
-    Request,
-)
+from slategym.experiments.study import MOST_SEEDS, Request
 
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
     "movielens": (214, "6d0fe6b86c65"),

@@ -11,9 +11,10 @@ from slategym.agents.references.myopic import Myopic
 from slategym.agents.registry import find_agent
 from slategym.envs.registry import make_world
 from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.places import Place
 from slategym.experiments.studies.sardine import STUDY
 from slategym.experiments.studies.sardine_references import MoreButVaried, OneDirection
-from slategym.experiments.study import Place, Request
+from slategym.experiments.study import Request
 
 
 @pytest.mark.parametrize("place", STUDY.places, ids=lambda place: place.name)

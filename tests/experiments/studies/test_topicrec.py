@@ -14,9 +14,10 @@ from slategym.agents.latent.hac import HacSettings
 from slategym.envs.registry import make_world
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.places import Place
 from slategym.experiments.studies.registry import find_study
 from slategym.experiments.studies.topicrec import OPEN, STUDY, TWIN, WORLDS
-from slategym.experiments.study import Learner, Place, Profile, Request
+from slategym.experiments.study import Learner, Profile, Request
 
 
 @pytest.mark.parametrize("profile", STUDY.profiles)
