@@ -18,10 +18,10 @@ from slategym.experiments.study import MOST_SEEDS, Request
 
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
     "movielens": (214, "6d0fe6b86c65"),
-    "slateq": (46, "50eca2d362e3"),
-    "sardine": (88, "1a0f8bb3bb58"),
-    "topicrec": (33, "daa90fb60e3f"),
-    "recsim": (51, "70cae770ed42"),
+    "slateq": (56, "2c2ce1634566"),
+    "sardine": (112, "38235a6fc11f"),
+    "topicrec": (41, "7d0b24b3eb05"),
+    "recsim": (61, "ef94579c6344"),
 }
 
 

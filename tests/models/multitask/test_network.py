@@ -146,7 +146,7 @@ def test_no_word_embeddings(model):
     [
         ({"num_heads": 3}, "multiple of num_heads"),
         ({"dropout": 1.0}, "probability"),
-        ({"max_history": 0}, "at least 1"),
+        ({"max_history": 0}, r"max_history must be in \[1, 2\^31\), got 0"),
     ],
 )
 def test_impossible_settings_are_refused(change, message):
