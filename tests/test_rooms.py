@@ -48,11 +48,12 @@ STOREYS = {
     ),
     "experiments": Storey(
         core={
-            "study": (),
+            "places": (),
+            "study": ("places",),
             "runs": (),
-            "statistics": ("study",),
-            "measure": ("runs", "statistics", "study"),
-            "report": ("runs", "statistics", "study"),
+            "statistics": ("places", "study"),
+            "measure": ("places", "runs", "statistics", "study"),
+            "report": ("places", "runs", "statistics", "study"),
         },
         top=("benchmark", "doctor", "studies", "truth", "cli"),
     ),
