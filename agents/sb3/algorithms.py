@@ -7,6 +7,7 @@ test holds the driven training against `learn` itself, bit for bit.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -107,47 +108,64 @@ class OnPolicy:
 
 
 @dataclass(frozen=True)
-class StableSAC:
+class _StableOffPolicy(ABC):
+    """What settings of SAC and TD3 share."""
+
+    num_steps: Count = 100_000  # slates shown in training
+    num_users: Count = 100  # side by side
+    updates: Count = 10  # gradient steps after every slate of all users
+    batch: Count = 256  # transitions per gradient step
+    buffer: Count = 100_000  # transitions kept, rounded down to whole rounds of all users
+    warm_up: Count = 2_000  # slates under random actions before the first update
+    learning_rate: Amount = 3e-4  # Adam's, of all networks
+    gamma: Rate = 0.9  # discount per slate, in [0, 1]
+    tau: Rate = 0.01  # share by which the target networks follow, in (0, 1]
+    hidden: tuple[Count, ...] = (256, 256)  # widths of the layers of every network
+
+    @abstractmethod
+    def make(self, env: SlateVecEnv, seed: int) -> OffPolicy:
+        """The algorithm on this environment."""
+
+    def _shared(self, env: SlateVecEnv, seed: int) -> dict[str, Any]:
+        """Under stable-baselines3's names."""
+        return {
+            "learning_rate": self.learning_rate,
+            "buffer_size": self.buffer,
+            "learning_starts": self.warm_up,
+            "batch_size": self.batch,
+            "tau": self.tau,
+            "gamma": self.gamma,
+            "train_freq": 1,
+            "gradient_steps": self.updates,
+            "policy_kwargs": {"net_arch": list(self.hidden)},
+            "stats_window_size": max(100, self.num_users),
+            "seed": seed,
+            "device": env.world.device,
+        }
+
+
+@dataclass(frozen=True)
+class StableSAC(_StableOffPolicy):
     """Settings of stable-baselines3's SAC.
 
     Source: Haarnoja et al. 2018, arXiv:1812.05905.
     """
 
-    num_steps: Count = 100_000  # slates shown in training
-    num_users: Count = 100  # side by side
-    updates: Count = 10  # gradient steps after every slate of all users
-    batch: Count = 256  # transitions per gradient step
-    buffer: Count = 100_000  # transitions kept, rounded down to whole rounds of all users
-    warm_up: Count = 2_000  # slates under random actions before the first update
-    learning_rate: Amount = 3e-4  # Adam's, of all networks
-    gamma: Rate = 0.9  # discount per slate, in [0, 1]
-    tau: Rate = 0.01  # share by which the target critics follow, in (0, 1]
-    hidden: tuple[Count, ...] = (256, 256)  # widths of the layers of every network
     entropy: Amount | None = None  # reward per nat; None: tuned to minus the action's width, nats
 
     def make(self, env: SlateVecEnv, seed: int) -> OffPolicy:
         """The algorithm on this environment."""
         entropy = "auto_0.1" if self.entropy is None else self.entropy
-        return OffPolicy(SAC(POLICY, env, ent_coef=entropy, **_off_policy(self, env, seed)))
+        return OffPolicy(SAC(POLICY, env, ent_coef=entropy, **self._shared(env, seed)))
 
 
 @dataclass(frozen=True)
-class StableTD3:
+class StableTD3(_StableOffPolicy):
     """Settings of stable-baselines3's TD3.
 
     Source: Fujimoto et al. 2018, arXiv:1802.09477.
     """
 
-    num_steps: Count = 100_000  # slates shown in training
-    num_users: Count = 100  # side by side
-    updates: Count = 10  # gradient steps after every slate of all users
-    batch: Count = 256  # transitions per gradient step
-    buffer: Count = 100_000  # transitions kept, rounded down to whole rounds of all users
-    warm_up: Count = 2_000  # slates under random actions before the first update
-    learning_rate: Amount = 3e-4  # Adam's, of all networks
-    gamma: Rate = 0.9  # discount per slate, in [0, 1]
-    tau: Rate = 0.01  # share by which the targets follow, in (0, 1]
-    hidden: tuple[Count, ...] = (256, 256)  # widths of the layers of every network
     noise: Amount = 0.2  # standard deviation of exploration, of actions in [-1, 1]
 
     def make(self, env: SlateVecEnv, seed: int) -> OffPolicy:
@@ -155,25 +173,7 @@ class StableTD3:
         assert env.action_space.shape is not None
         (width,) = env.action_space.shape
         noise = NormalActionNoise(np.zeros(width), np.full(width, self.noise))
-        return OffPolicy(TD3(POLICY, env, action_noise=noise, **_off_policy(self, env, seed)))
-
-
-def _off_policy(settings: StableSAC | StableTD3, env: SlateVecEnv, seed: int) -> dict[str, Any]:
-    """What SAC and TD3 take alike, under stable-baselines3's names."""
-    return {
-        "learning_rate": settings.learning_rate,
-        "buffer_size": settings.buffer,
-        "learning_starts": settings.warm_up,
-        "batch_size": settings.batch,
-        "tau": settings.tau,
-        "gamma": settings.gamma,
-        "train_freq": 1,
-        "gradient_steps": settings.updates,
-        "policy_kwargs": {"net_arch": list(settings.hidden)},
-        "stats_window_size": max(100, settings.num_users),
-        "seed": seed,
-        "device": env.world.device,
-    }
+        return OffPolicy(TD3(POLICY, env, action_noise=noise, **self._shared(env, seed)))
 
 
 @dataclass(frozen=True)

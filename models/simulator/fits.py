@@ -3,6 +3,9 @@
 A fit takes one thread, and a learned world needs two of them at least: the people's and the
 agents'. Weights are those that one fit after the other gives. Whatever happens to a process beside
 this one, nothing is lost: a fit that it did not finish is taken up where it stopped, here.
+
+A process beside is a fresh interpreter with a program of its own: those of `multiprocessing` import
+the caller's main module, and a script without `if __name__ == "__main__"` would run again in each.
 """
 
 from __future__ import annotations
