@@ -14,7 +14,7 @@ from torch import Tensor
 
 from slategym.envs import engine
 from slategym.envs.gym import Turn
-from slategym.envs.luck import Luck
+from slategym.envs.luck import Luck, seed_words
 from slategym.envs.trees import map_tensors
 from slategym.envs.types import Observation, Outcome, Session, World
 
@@ -49,8 +49,7 @@ def seat(world: World, seeds: Sequence[int], num_users: int) -> TrainingSessions
     """
     lane_B = torch.arange(num_users, dtype=torch.int32, device=world.device)
     lane_L = lane_B.repeat(len(seeds))
-    seed_S = torch.tensor([seed & 0x7FFFFFFF for seed in seeds], dtype=torch.int32)
-    seed_L = seed_S.to(world.device).repeat_interleave(num_users)
+    seed_L = seed_words(seeds, world.device).repeat_interleave(num_users)
     size = world.population.size
     return TrainingSessions(
         session=engine.start(world, seed_L, lane_L % size, lane_L // size),

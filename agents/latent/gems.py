@@ -40,7 +40,7 @@ from slategym.agents.slates.top import allowed_only, top_slate
 from slategym.agents.types import Action, Policy
 from slategym.envs import engine
 from slategym.envs.gym import turn_of
-from slategym.envs.luck import Luck, purpose
+from slategym.envs.luck import Luck, purpose, seed_words
 from slategym.envs.names import UsageError
 from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.types import Observation, World
@@ -102,8 +102,7 @@ class Gems(Agent):
         none_K = torch.zeros(K, device=device)
         self.log = Replay(S, asked.num_logged, {"slate": none_K.int(), "click": none_K})
         self.replay = Replay(S, asked.buffer, self._blank())
-        keys = [seed & 0x7FFFFFFF for seed in self.seeds]
-        self.key_S = torch.tensor(keys, dtype=torch.int32, device=device)
+        self.key_S = seed_words(self.seeds, device)
         self.sessions: TrainingSessions | None = None
 
     def begin(self, world: World) -> None:

@@ -52,7 +52,7 @@ from slategym.agents.slates.top import allowed_only, top_slate
 from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.gym import turn_of
-from slategym.envs.luck import Luck, purpose
+from slategym.envs.luck import Luck, purpose, seed_words
 from slategym.envs.names import UsageError
 from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.types import Observation, World
@@ -114,8 +114,7 @@ class Hac(Agent):
         blank = {"seen": zero.expand(X), "next": zero.expand(X), "reward": zero, "alive": zero}
         exposed = {"id": zero.int().expand(K), "shown": zero.expand(K), "label": zero.expand(K)}
         self.replay = Replay(S, asked.buffer, {**blank, **exposed})
-        keys = [seed & 0x7FFFFFFF for seed in self.seeds]
-        self.key_S = torch.tensor(keys, dtype=torch.int32, device=device)
+        self.key_S = seed_words(self.seeds, device)
         self.sessions: TrainingSessions | None = None
 
     def begin(self, world: World) -> None:

@@ -45,7 +45,7 @@ from slategym.agents.slates.top import FORBIDDEN
 from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.gym import turn_of
-from slategym.envs.luck import Luck, purpose
+from slategym.envs.luck import Luck, purpose, seed_words
 from slategym.envs.names import UsageError
 from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.types import Observation, World
@@ -113,8 +113,7 @@ class Lookahead(Agent):
         self.first = self.network.frozen_copy()
         self.served_network = self.network
         self.adam = SeedAdam(self.network.parameters())
-        key_S = torch.tensor([seed & 0x7FFFFFFF for seed in self.seeds], dtype=torch.int32)
-        self.key_S = key_S.to(world.device)
+        self.key_S = seed_words(self.seeds, world.device)
         self.passes = torch.zeros((), dtype=torch.int32, device=world.device)
         self.scale_S = torch.zeros(len(self.seeds), device=world.device)  # reward per unit of value
 

@@ -55,7 +55,7 @@ from slategym.agents.slates.plackett_luce import (
 from slategym.agents.types import Action, Stochastic
 from slategym.envs import engine
 from slategym.envs.gym import turn_of
-from slategym.envs.luck import Luck, purpose
+from slategym.envs.luck import Luck, purpose, seed_words
 from slategym.envs.names import UsageError
 from slategym.envs.settings import Amount, Count, Length, Rate
 from slategym.envs.types import Observation, World
@@ -124,8 +124,7 @@ class SlatePPO(Agent, Stochastic):
         self.served_policy = self.policy
         self.value = Ensemble(lambda: ValueNetwork(width), self.seeds, device)
         self.adam = SeedAdam([*self.policy.parameters(), *self.value.parameters()])
-        key_S = torch.tensor([seed & 0x7FFFFFFF for seed in self.seeds], dtype=torch.int32)
-        self.key_S = key_S.to(device)
+        self.key_S = seed_words(self.seeds, device)
         self.passes = torch.zeros((), dtype=torch.int32, device=device)  # epochs begun, ever
         self.scale_S = torch.zeros(len(self.seeds), device=device)  # reward per unit of value
         self.price_SL = torch.zeros(len(self.seeds), 0, device=device)  # of limits, reward per cost

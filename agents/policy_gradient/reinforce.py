@@ -53,7 +53,7 @@ from slategym.agents.slates.top import allowed_only, top_slate
 from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.gym import turn_of
-from slategym.envs.luck import Luck, purpose
+from slategym.envs.luck import Luck, purpose, seed_words
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.types import Observation, World
@@ -146,8 +146,7 @@ class ReinforceTopK(Agent):
         self.value = Ensemble(lambda: ValueNetwork(inputs.width), self.seeds, device)
         self.adam_policy = SeedAdam(self.policy.parameters())
         self.adam_value = SeedAdam(self.value.parameters())
-        key_S = torch.tensor([seed & 0x7FFFFFFF for seed in self.seeds], dtype=torch.int32)
-        self.key_S = key_S.to(device)
+        self.key_S = seed_words(self.seeds, device)
         self.picks = torch.zeros((), dtype=torch.int32, device=device)  # minibatches, ever
         self.scale_S = torch.zeros(len(self.seeds), device=device)  # reward per unit of value
 

@@ -44,7 +44,7 @@ from slategym.agents.slates.top import FORBIDDEN
 from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.gym import turn_of
-from slategym.envs.luck import Luck, purpose
+from slategym.envs.luck import Luck, purpose, seed_words
 from slategym.envs.names import UsageError
 from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.trees import map_tensors
@@ -120,8 +120,7 @@ class SupervisedRefit(Agent):
             self.offers.width, items_ND, world.slate_size, nothing, seed
         ).to(world.device)
         self.adam = ready_adam(list(self.correction.parameters()), self.settings.learning_rate)
-        key = torch.tensor([seed & 0x7FFFFFFF], dtype=torch.int32, device=world.device)
-        self.key_1 = key
+        self.key_1 = seed_words(self.seeds, world.device)
         self.updates = torch.zeros((), dtype=torch.int64)
         self.back = torch.zeros((), dtype=torch.bool)  # whether the start is served all the same
 

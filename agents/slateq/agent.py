@@ -34,7 +34,7 @@ from slategym.agents.slates.one_choice import NEVER, SEARCHES, slate_lead
 from slategym.agents.types import Action
 from slategym.envs import engine, luck
 from slategym.envs.gym import turn_of
-from slategym.envs.luck import Luck, purpose
+from slategym.envs.luck import Luck, purpose, seed_words
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.settings import Amount, Count, Length, Rate
 from slategym.envs.trees import map_tensors
@@ -99,8 +99,7 @@ class SlateQ(Agent):
         self.values = Ensemble(make, self.seeds, world.device)
         self.target = self.values.frozen_copy()
         self.adam = ready_adam(self.values.parameters(), s.learning_rate, eps=1e-5)
-        seed_S = torch.tensor([seed & 0x7FFFFFFF for seed in self.seeds], dtype=torch.int32)
-        seed_S = seed_S.to(world.device)
+        seed_S = seed_words(self.seeds, world.device)
         self.key_S = luck.key(seed_S, torch.zeros_like(seed_S), torch.zeros_like(seed_S))
         self.random = Random(world.num_candidates, world.slate_size)
         self.round = 0  # slates shown to every user
