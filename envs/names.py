@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar, final
 V = TypeVar("V")
 
 LISTED = 12  # names in a message, at most
-SHOWN = 80  # letters of a name that is none, at most
+SHOWN = 80  # letters of a wrong name or value, at most
 
 
 IMPORTED = re.compile(r"[\w.]+:[\w.]+")  # what names code; nothing else is ever imported
@@ -58,8 +58,8 @@ def lookup(kind: str, name: str, table: Mapping[str, V]) -> V:
     if len(known) > LISTED:
         listed = near or known[:LISTED]
         known = [*listed, f"... ({len(known)} in all)"]
-    shown = name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
-    raise UsageError(f"unknown {kind} {shown!r}{hint} Known: {', '.join(known)}")
+    short = name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
+    raise UsageError(f"unknown {kind} {short!r}{hint} Known: {', '.join(known)}")
 
 
 def load_object(path: str) -> Any:
@@ -254,6 +254,16 @@ def origin(point: EntryPoint) -> str:
 def _parents(module: str) -> list[str]:
     parts = module.split(".")
     return [".".join(parts[:n]) for n in range(1, len(parts))]
+
+
+def shown(value: object) -> str:
+    r"""A wrong value as a message shows it: on one line, and not long.
+
+    >>> print(shown("a\n"), len(shown("a" * 1000)))
+    'a\n' 84
+    """
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
 
 
 def plain(text: str) -> str:

@@ -13,7 +13,14 @@ from difflib import get_close_matches
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from slategym.envs.names import Registry, UnknownSettingError, UsageError, load_object, path_of
+from slategym.envs.names import (
+    Registry,
+    UnknownSettingError,
+    UsageError,
+    load_object,
+    path_of,
+    shown,
+)
 from slategym.envs.scenarios.pages import PAGES
 from slategym.envs.settings import check_kinds, kinds_of_function
 
@@ -381,6 +388,6 @@ def _refusal(world: str, setting: str, allowed: list[str], fixed: dict[str, Any]
     hint = f"; did you mean {near[0]!r}?" if near else "."
     known = ", ".join(allowed) or "none"
     return (
-        f"{world} got an unexpected keyword argument {setting!r}: it has no setting {setting!r}"
-        f"{hint} It has: {known}"
+        f"{world} got an unexpected keyword argument {shown(setting)}: it has no setting "
+        f"{shown(setting)}{hint} It has: {known}"
     )

@@ -7,6 +7,7 @@ command line, `make_world` and the pages read it; nothing is checked twice by ha
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from types import NoneType, UnionType
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import numpy as np
 
-from slategym.envs.names import UsageError
+from slategym.envs.names import UsageError, shown
 
 LARGEST = 2**31 - 1  # of what tensors of int32 count
 
@@ -61,11 +62,11 @@ def check_kinds(owner: str, given: Mapping[str, Any], kinds: Mapping[str, Any]) 
     for name, value in plain.items():
         if name in kinds and not fits(value, kinds[name]):
             if found := _range(value, kinds[name]):
-                raise UsageError(f"{owner}: {name} must be in {found}, got {value!r}")
+                raise UsageError(f"{owner}: {name} must be in {found}, got {shown(value)}")
             words = list(dict.fromkeys(_words(kinds[name])))
             near = get_close_matches(value, words, n=1) if isinstance(value, str) else []
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"{owner}: {name} is {' or '.join(words)}, got {value!r}{hint}")
+            raise UsageError(f"{owner}: {name} is {' or '.join(words)}, got {shown(value)}{hint}")
     return plain
 
 
@@ -91,7 +92,7 @@ def fits(value: Any, kind: Any) -> bool:
     if origin is tuple:
         return isinstance(value, tuple) and all(fits(x, get_args(kind)[0]) for x in value)
     if kind is float:
-        return type(value) in (int, float) and math.isfinite(value)
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max  # no NaN
     return type(value) is kind if kind in KINDS else True
 
 

@@ -47,6 +47,17 @@ def _own_home(tmp_path_factory):
         os.environ["SLATEGYM_HOME"] = before
 
 
+@pytest.fixture(autouse=True)
+def _registries_as_before():
+    """What a test registers goes with it: tests that start programs list what is registered."""
+    from slategym.agents.entries import POLICIES
+    from slategym.envs.registry import WORLDS
+
+    before = dict(POLICIES), dict(WORLDS)
+    yield
+    assert before == (POLICIES, WORLDS), "a test left something in a registry"
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     """Small tensors: more threads than cores only get in each other's way."""

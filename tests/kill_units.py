@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -24,12 +25,16 @@ def learn(work: Work) -> pd.DataFrame:
     """Train, with a checkpoint after every cycle."""
     from small_agents import CountingSettings
 
-    POLICIES["counting"] = PolicyEntry("learner", "counts", None, "small_agents:Counting")
     seed, num_steps = work.spec
     settings = CountingSettings(num_steps=num_steps, num_users=4)
-    agent = Training("counting", WORLD, {"num_items": 50}, settings, (seed,)).run(
-        work.folder, checkpoint_every=0.0, callback=lambda now: work.progress(now.steps, now.total)
-    )
+    lesson = Training("counting", WORLD, {"num_items": 50}, settings, (seed,))
+    entry = PolicyEntry("learner", "counts", None, "small_agents:Counting")
+    with patch.dict(POLICIES, counting=entry):
+        agent = lesson.run(
+            work.folder,
+            checkpoint_every=0.0,
+            callback=lambda now: work.progress(now.steps, now.total),
+        )
     points = [(point.steps, point.return_mean) for point in agent.curve]
     return pd.DataFrame(points, columns=["steps", "return_mean"])
 

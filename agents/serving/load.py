@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ import numpy as np
 from slategym.agents.serving.serve import Policy
 from slategym.agents.serving.service import listen, server, service
 from slategym.envs.names import UsageError
+from slategym.models.plain_file import SETTINGS, check_file
 
+EXAMPLES = "examples.json"  # of an exported folder
 LOOPBACK = "127.0.0.1"
 CLIENTS = 8  # at once, each with a request at a time
 WARM_UP = 20  # requests that are not timed
@@ -67,6 +70,23 @@ class _Tally:
                 self.failed += 1
             else:
                 self.times.append(seconds)
+
+
+def read_examples(folder: Path) -> list[Any]:
+    """The requests that an exported folder has to try.
+
+    Raises:
+        UsageError: they are missing, or no list of requests.
+    """
+    path = check_file(folder / EXAMPLES, SETTINGS)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise UsageError(f"{path} cannot be read ({reason}); export the policy again") from error
+    if not isinstance(found, list) or not found:
+        raise UsageError(f"{path} is no list of requests; export the policy again")
+    return found
 
 
 def run_load(

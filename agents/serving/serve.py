@@ -28,18 +28,20 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import file_digest, sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 LONG_AGO = 10_000  # age of an event before this visit, slates
 MOST = 10_000  # entries of a list in a request
 LATEST = 1e11  # unix seconds
+FILE = 100_000_000  # bytes of policy.json, and numbers of an input of one user, at most
 FIELDS = ("user", "events", "visit", "now", "slates", "shown", "earlier")
 ABOUT = "policy.json"
 RUNTIMES = {"torch": "policy.pt", "onnxruntime": "policy.onnx"}
+DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64")
 Request = Mapping[str, Any]
 Row = dict[str, Any]  # one user's inputs by name, nested lists
 
@@ -59,17 +61,17 @@ class Policy:
         """
         folder = Path(folder)
         self.about = _about(folder)
-        try:
-            _check_programs(folder, self.about.get("sha256", {}))
-            self.inputs = {x["name"]: x for x in self.about["inputs"]}
-            log = self.about["log"]
-            self._reader = _Plain(self.about) if log is None else _Keys(log, self.inputs)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"{folder / ABOUT} describes no policy ({error!r}); export it again"
-            ) from error
+        _check(self.about, folder / ABOUT)
+        self.inputs = {x["name"]: x for x in self.about["inputs"]}
+        log = self.about["log"]
+        self._reader = _Plain(self.about) if log is None else _Keys(log, self.inputs)
         self.runtime = _runtime(folder) if runtime is None else runtime
-        self._run = _program(folder, self.runtime, self.inputs)
+        if self.runtime not in RUNTIMES or not (folder / RUNTIMES[self.runtime]).is_file():
+            raise ValueError(
+                f"{folder} has no program for {_said(self.runtime)}; export the policy again"
+            )
+        _check_programs(folder, self.about["sha256"], RUNTIMES[self.runtime])
+        self._run = _program(folder / RUNTIMES[self.runtime], self.runtime, self.inputs)
 
     def __call__(self, requests: Sequence[Request]) -> list[list[Any]]:
         """Items, best first, a slate per request: keys where there is a log, else numbers.
@@ -132,6 +134,13 @@ class _Plain:
 
 class _Keys:
     """Raw events under a log's own names."""
+
+    AXES: ClassVar[Mapping[str, int]] = {  # of inputs; each context column has one besides
+        "step": 2, "event_item": 2, "event_feedback": 3, "event_gap": 2, "event_age": 2,
+        "arrival": 2, "earlier_item": 2, "history_item": 2, "history_feedback": 3,
+        "history_age": 2, "shown_item": 3, "shown_taken": 3, "context": 2, "profile": 2,
+        "action_mask": 2,
+    }  # fmt: skip
 
     def __init__(self, log: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Any]]) -> None:
         self.inputs = inputs
@@ -239,8 +248,9 @@ class _Keys:
         for signal in self.signals:
             name, rule = signal["name"], signal["at_least"]
             value = event.get(name, 1.0 if name == "click" else None)
-            if value is None and rule is not None and event.get(rule["signal"]) is not None:
-                value = float(event[rule["signal"]] >= rule["value"])
+            other = None if rule is None else event.get(rule["signal"])
+            if value is None and rule is not None and other is not None:
+                value = float(_number(other, rule["signal"], -1e30, 1e30) >= rule["value"])
             high = math.inf if signal["high"] is None else signal["high"]
             known = value is not None and value == value
             values.append(_number(value, name, signal["low"], high) if known else math.nan)
@@ -250,6 +260,8 @@ class _Keys:
 def _about(folder: Path) -> dict[str, Any]:
     """What `policy.json` says."""
     path = folder / ABOUT
+    if path.is_file() and path.stat().st_size > FILE:
+        raise ValueError(f"{path} has more than {FILE:,} bytes; export the policy again")
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except (ValueError, RecursionError) as error:
@@ -265,15 +277,78 @@ def _about(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _check_programs(folder: Path, stated: Mapping[str, str]) -> None:
+def _check(about: Mapping[str, Any], where: Path) -> None:
+    """Hold `policy.json` against `_rules`: whatever a request needs of it is there.
+
+    Raises:
+        ValueError: one line, what is wrong and what to do.
+    """
+    broken: object = None
+    try:
+        for holds, rule in _rules(about):
+            if not holds:
+                broken = rule
+                break
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        broken = _said(error)
+    if broken is not None:
+        raise ValueError(f"{where} describes no policy ({broken}); export it again")
+
+
+def _rules(about: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    """Whether each holds, and what it says; each may take it that those before it hold."""
+    items, inputs, log = about["num_items"], about["inputs"], about["log"]
+    yield all(isinstance(about[name], str) for name in ("agent", "world")), "names are words"
+    yield type(items) is int and 0 < items < 2**31, "num_items is a whole number below 2^31"
+    yield isinstance(about["sha256"], dict), "sha256 is an object"
+    names = [one["name"] for one in inputs]
+    yield _are_words(names) and 0 < len({*names}) == len(names), "inputs have a name each"
+    for name, shape, dtype in ((one["name"], one["shape"], one["dtype"]) for one in inputs):
+        free, *sizes = shape
+        right = free == "B" and all(type(size) is int and size >= 0 for size in sizes)
+        yield right and len(sizes) > 0, f"the shape of {_said(name)} is [B, ...]"
+        yield math.prod(sizes) <= FILE, f"{_said(name)} has at most {FILE:,} numbers"
+        yield dtype in DTYPES, f"the dtype of {_said(name)} is one of {', '.join(DTYPES)}"
+    slots = about["output"]["shape"][1]
+    yield type(slots) is int and 0 < slots <= FILE, "output.shape is [B, slots]"
+    if log is None:
+        return
+    yield _are_words(log["items"]) and len(log["items"]) == items, f"log.items are {items} keys"
+    parts = [log[name] for name in ("signals", "profile", "context")]
+    yield all(isinstance(part, list) for part in parts), "columns are lists"
+    further = [*log["profile"], *log["context"]]
+    yield _are_words([one["name"] for one in (*log["signals"], *further)]), "columns have names"
+    yield all(_are_words(one["categories"]) for one in further), "categories are words"
+    numbers = [one["unknown"] for one in log["context"]]
+    for one in log["signals"]:
+        rule = one["at_least"] or {"signal": "", "value": 0.0}
+        yield isinstance(rule["signal"], str), "at_least names a signal"
+        numbers += [one["low"], 0.0 if one["high"] is None else one["high"], rule["value"]]
+    right = all(type(x) in (int, float) and math.isfinite(x) for x in numbers)
+    yield right, "bounds and what is unknown are numbers"
+    known = {**_Keys.AXES, **{f"context_{one['name']}": 2 for one in log["context"]}}
+    for one in inputs:
+        yield known.get(one["name"]) == len(one["shape"]), f"{_said(one['name'])} is no input here"
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _check_programs(folder: Path, stated: Mapping[str, Any], program: str) -> None:
     """Hold the programs against what `policy.json` says; nothing is read that is no file."""
+    if program not in stated:
+        raise ValueError(
+            f"{folder / ABOUT} holds no sha256 of {program}: nobody knows whether it was altered; "
+            "export the policy again"
+        )
     for name, expected in stated.items():
         path = folder / Path(name).name
         if not path.is_file():
             raise ValueError(f"{path} is missing; export the policy again")
         with path.open("rb") as file:
             if file_digest(file, "sha256").hexdigest() != expected:
-                raise ValueError(f"{folder}: {name} was altered; export the policy again")
+                raise ValueError(f"{folder}: {_said(name)} was altered; export the policy again")
 
 
 def _runtime(folder: Path) -> str:
@@ -282,42 +357,63 @@ def _runtime(folder: Path) -> str:
     for name in there:
         if find_spec(name):
             return name
-    raise ValueError(f"{folder} asks for {' or '.join(there) or 'a program'}: not installed")
+    if not there:
+        files = " nor ".join(RUNTIMES.values())
+        raise ValueError(f"{folder} holds neither {files}; export the policy again")
+    raise ValueError(f"{folder} asks for {' or '.join(there)}, which is not installed")
 
 
 def _program(
-    folder: Path, runtime: str, inputs: Mapping[str, Mapping[str, Any]]
+    path: Path, runtime: str, inputs: Mapping[str, Mapping[str, Any]]
 ) -> Callable[[Mapping[str, list[Any]]], list[list[int]]]:
     """From inputs by name, a list of users' each, to slates of numbers."""
-    if runtime not in RUNTIMES or not (folder / RUNTIMES[runtime]).is_file():
-        raise ValueError(f"{folder} has no program for {runtime!r}")
-    path = str(folder / RUNTIMES[runtime])
-    if runtime == "torch":
-        import torch
+    try:
+        if runtime == "torch":
+            return _torch_program(str(path), inputs)
+        return _onnx_program(str(path), inputs)
+    except ImportError:
+        raise
+    except Exception as error:  # each runtime has kinds of its own, and their C++ lines
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = (lines or [type(error).__name__])[0][:200]
+        raise ValueError(
+            f"{path} is no program for {runtime} ({reason}); export the policy again"
+        ) from error
 
-        program = torch.jit.load(path)  # type: ignore[no-untyped-call]
 
-        def with_torch(batch: Mapping[str, list[Any]]) -> list[list[int]]:
-            given = [
-                torch.tensor(x, dtype=getattr(torch, inputs[name]["dtype"]))
-                for name, x in batch.items()
-            ]
-            with torch.no_grad():
-                slates: list[list[int]] = program(*given).tolist()
-            return slates
+def _torch_program(
+    path: str, inputs: Mapping[str, Mapping[str, Any]]
+) -> Callable[[Mapping[str, list[Any]]], list[list[int]]]:
+    import torch
 
-        return with_torch
+    program = torch.jit.load(path)  # type: ignore[no-untyped-call]
+
+    def run(batch: Mapping[str, list[Any]]) -> list[list[int]]:
+        given = [
+            torch.tensor(x, dtype=getattr(torch, inputs[name]["dtype"]))
+            for name, x in batch.items()
+        ]
+        with torch.no_grad():
+            slates: list[list[int]] = program(*given).tolist()
+        return slates
+
+    return run
+
+
+def _onnx_program(
+    path: str, inputs: Mapping[str, Mapping[str, Any]]
+) -> Callable[[Mapping[str, list[Any]]], list[list[int]]]:
     import numpy as np
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
-    def with_onnxruntime(batch: Mapping[str, list[Any]]) -> list[list[int]]:
+    def run(batch: Mapping[str, list[Any]]) -> list[list[int]]:
         given = {name: np.array(x, inputs[name]["dtype"]) for name, x in batch.items()}
         slates: list[list[int]] = session.run(None, given)[0].tolist()
         return slates
 
-    return with_onnxruntime
+    return run
 
 
 def _last(values: list[Any], room: int, nothing: Any) -> list[Any]:

@@ -25,6 +25,7 @@ TOGETHER = 64  # requests in one call of the program
 WAITING = 1_024  # requests that may wait; beyond, the service is busy
 IN_BODY = 256  # requests in one body
 BYTES = 2_000_000  # of one body
+SECONDS = 10.0  # in which a body is sent
 NEEDED = ("fastapi", "uvicorn")
 LOGGER = logging.getLogger(__name__)
 
@@ -197,13 +198,17 @@ def read_body(policy: Policy, body: bytes) -> list[Row]:
 
 
 async def _body(request: Any) -> bytes:
-    """Of a request, no more than BYTES of it."""
+    """Of a request, no more than BYTES of it in no more than SECONDS."""
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > BYTES:
-            raise ValueError(f"the body holds more than {BYTES:,} bytes; ask in several")
-        parts.append(part)
+    try:
+        async with asyncio.timeout(SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > BYTES:
+                    raise ValueError(f"the body holds more than {BYTES:,} bytes; ask in several")
+                parts.append(part)
+    except TimeoutError as error:
+        raise ValueError(f"the body was not sent within {SECONDS:g} s; send it at once") from error
     return b"".join(parts)
 
 

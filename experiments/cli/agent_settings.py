@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from slategym.agents.registry import find_agent, find_learner
-from slategym.envs.names import UsageError
+from slategym.envs.names import UsageError, shown
 from slategym.envs.settings import check_kinds
 from slategym.experiments.cli.declared import kinds_of, settings_of
 from slategym.experiments.cli.pairs import read_pairs
@@ -39,7 +39,9 @@ def read_agent_settings(agent: str, pairs: Sequence[str], num_steps: int | None 
         if name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0.4)
             hint = f"; did you mean {near[0]!r}?" if near else "."
-            raise UsageError(f"{agent} has no setting {name!r}{hint} It has: {', '.join(known)}")
+            raise UsageError(
+                f"{agent} has no setting {shown(name)}{hint} It has: {', '.join(known)}"
+            )
         if name in (decided := dict(find_learner(agent).fixed)):
             raise UsageError(f"{agent} has {name} = {decided[name]:g} by its name; leave it out")
     values = check_kinds(agent, given, known)

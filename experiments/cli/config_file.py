@@ -24,9 +24,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from slategym.envs.names import UsageError, check_registered
+from slategym.envs.names import UsageError, check_registered, shown
+from slategym.envs.settings import Count, Range, Seed, check_kinds
+from slategym.experiments.cli.options import MOST_SEEDS
 from slategym.experiments.presets import FOR_PEOPLE
 
 BYTES = 1_000_000  # of a file
@@ -40,6 +42,7 @@ KINDS: dict[str, type] = {
     "agent_settings": dict,
     "world_settings": dict,
 }
+RANGES = {"steps": Count, "seed": Seed, "seeds": Annotated[int, Range(1, MOST_SEEDS)]}
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,18 @@ def read_config(path: Path, *, trust: bool = False) -> Config:
         if name not in KINDS:
             near = get_close_matches(str(name), KINDS, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}?" if near else f"it may have {', '.join(KINDS)}"
-            raise UsageError(f"{path} has {str(name)!r}; {hint}")
+            raise UsageError(f"{path} has {shown(str(name))}; {hint}")
         if not isinstance(value, KINDS[name]) or isinstance(value, bool):
-            got = repr(value)
-            got = got if len(got) <= 80 else f"{got[:80]} ..."
-            raise UsageError(f"{path}: {name} is a {KINDS[name].__name__}, got {got}")
+            raise UsageError(f"{path}: {name} is a {KINDS[name].__name__}, got {shown(value)}")
         if isinstance(value, dict):
             for setting, given in value.items():
-                _check_plain(f"{path}: {name}.{setting}", given)
+                if not str(setting).isidentifier():  # it would be read as another one's value
+                    raise UsageError(
+                        f"{path}: {name} has {shown(setting)}; a setting's name is made of "
+                        "letters, digits and _"
+                    )
+                _check_plain(f"{path}: {name}.{shown(setting)[1:-1]}", given)
+    check_kinds(str(path), said, RANGES)
     if not trust:
         check_registered(path, said)
     return Config(**said)

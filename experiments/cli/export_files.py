@@ -12,6 +12,7 @@ from slategym.agents.core.agent import Agent
 from slategym.agents.registry import find_policy, folder_and_seed, load_agent, make_policy
 from slategym.agents.serving.export import CHECKED, Exported, export
 from slategym.agents.serving.keys import keys_of, made_up_requests, write_program
+from slategym.agents.serving.load import EXAMPLES
 from slategym.agents.types import Policy
 from slategym.envs.names import UsageError, in_markdown
 from slategym.envs.observation import COLUMN
@@ -24,7 +25,6 @@ from slategym.models.checksums import sha256_of
 from slategym.models.files import atomic_path
 
 FORMAT = 2  # of policy.json; 1 did not have num_items
-EXAMPLES = "examples.json"
 FILES = {"torchscript": "policy.pt", "onnx": "policy.onnx"}  # by format
 MEANINGS = {
     "step": "slates that the user has seen in this session",

@@ -25,6 +25,7 @@ def place(text: str) -> Path:
         raise typer.BadParameter(str(error)) from error
 
 
+MOST_SEEDS = 1_000  # of a training, side by side
 Users = Annotated[int, typer.Option(help="Simulated users, one session each.")]
 Luck = Annotated[
     int, typer.Option(min=0, max=2**31 - 1, help="Decides what happens, not who the users are.")

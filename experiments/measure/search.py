@@ -27,7 +27,8 @@ from slategym.agents.core.supervised import (
 )
 from slategym.agents.core.tuning import halve
 from slategym.agents.registry import find_agent, find_learner, make_policy, policies
-from slategym.envs.names import UsageError
+from slategym.envs.names import UsageError, shown
+from slategym.envs.settings import Count, fits
 from slategym.envs.types import World
 from slategym.experiments.measure.training import Training
 from slategym.experiments.measure.units import world_of
@@ -114,7 +115,7 @@ def search(asked: Search, store: Store, run: Run) -> list[Trial]:
         run: computes units on whatever backend.
 
     Raises:
-        UsageError: Optuna is not installed.
+        UsageError: Optuna is not installed; a kept trial is none.
     """
     check_installed()
     import optuna
@@ -131,10 +132,28 @@ def search(asked: Search, store: Store, run: Run) -> list[Trial]:
         units = [asked.unit(len(found) + at, setting) for at, setting in enumerate(settings)]
         run(units)
         for trial, setting, unit in zip(trials, settings, units, strict=True):
-            read = store.read(unit)
-            study.tell(trial, read["mean"])
-            found.append(Trial(setting, read["mean"], read["sessions"]))
+            mean, sessions = earned_in(store, unit)
+            study.tell(trial, mean)
+            found.append(Trial(setting, mean, sessions))
     return found
+
+
+def earned_in(store: Store, unit: Unit) -> tuple[float, int]:
+    """What a trial's result says it earned a session, and in how many.
+
+    Raises:
+        UsageError: the file says neither; one line that names it.
+    """
+    read = store.read(unit)
+    found: dict[str, Any] = read if isinstance(read, dict) else {}
+    mean: Any = found.get("mean")
+    sessions: Any = found.get("sessions")
+    if not (fits(mean, float) and fits(sessions, Count)):
+        raise UsageError(
+            f"{store.path(unit)} is no trial's result: mean is a number and sessions are counted, "
+            f"got {shown(mean)} and {shown(sessions)}; delete it, and the search reads it anew"
+        )
+    return float(mean), sessions
 
 
 def best(trials: list[Trial]) -> Trial:

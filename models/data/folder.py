@@ -116,9 +116,18 @@ def read_tables(
     description: Description = UNDESCRIBED,
     unreadable: dict[str, str] | None = None,
 ) -> Tables:
-    """The tables alone; see `read_folder`."""
+    """The tables alone; see `read_folder`.
+
+    Raises:
+        Damaged: slategym is writing there, or was killed at it: tables of two logs may stand there.
+    """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
+    if (folder / WRITING).exists():
+        raise Damaged(
+            f"{folder} is half a log: slategym is writing it, or was killed at it ({WRITING} is "
+            "there); write it again"
+        )
     further = [*description.context, *description.item_columns, *(description.traits or ())]
     labels = [entry.name for entry in further if entry.kind == "category" and not entry.brackets]
     found: dict[str, Table | None] = {}

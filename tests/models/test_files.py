@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from slategym.models.checksums import checksum_path
-from slategym.models.files import home, kept, kept_path, place_of
+from slategym.models.checksums import checksum_path, state_of
+from slategym.models.files import checked_path, home, kept, kept_path, place_of
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,26 @@ def test_damage_is_named_set_aside_and_mended(
     (said,) = caplog.messages
     assert said.startswith(str(path)) and f"set aside as {path.name}.damaged" in said
     assert path.with_name(f"{path.name}.damaged").is_file() and checksum_path(path).is_file()
+
+
+def test_killed_before_its_checksum_a_file_has_none_and_not_anothers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "report.html"
+    with checked_path(path) as temporary:
+        temporary.write_text("1")
+    assert state_of(path) == "whole"
+    replace = os.replace
+
+    def ended(old: Path, new: Path) -> None:
+        if new == checksum_path(path):
+            raise KeyboardInterrupt
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", ended)
+    with pytest.raises(KeyboardInterrupt), checked_path(path) as temporary:
+        temporary.write_text("2")
+    assert path.read_text() == "2" and state_of(path) == "unchecked"
 
 
 def test_of_several_processes_one_computes(tmp_path: Path) -> None:

@@ -165,9 +165,15 @@ def test_what_a_run_wrote_when_it_was_done() -> None:
         flip(store.folder / name)
     (store.folder / "study.json").write_text("{")
     (store.folder / "curves.parquet").unlink()
-    assert {name for name, state in states(store.folder).items() if state == "damaged"} == {
+    (store.folder / "gone.html.sha256").write_text("of no file")
+    after = states(store.folder)
+    assert {name for name, state in after.items() if state == "damaged"} == {
         *("rows.parquet", "curves.parquet", "report.html", "study.json")
     }
+    assert after["gone.html.sha256"] == "left over"
+    for files in (5, [5], [{}], {"name": "x"}):  # checksums of a stranger's numbers are right
+        write_json({"files": files}, store.folder / "summary.json")
+        assert states(store.folder)["summary.json"] == "damaged"
 
 
 def test_a_log_its_slates_and_somebodys_own(tmp_path: Path) -> None:
@@ -207,8 +213,9 @@ def test_an_exported_policy(tmp_path: Path) -> None:
     flip(tmp_path / "policy" / "policy.pt")
     assert states(tmp_path / "policy") == {".": "damaged"}
     write_export("popularity", tmp_path / "policy", home=where)
-    (tmp_path / "policy" / "policy.json").write_text("[]")
-    assert states(tmp_path / "policy") == {".": "damaged"}
+    for text in ("[]", '{"sha256": 5}', '{"sha256": "x"}'):
+        (tmp_path / "policy" / "policy.json").write_text(text)
+        assert states(tmp_path / "policy") == {".": "damaged"}
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from slategym.envs.settings import Count, Range, Rate, check_kinds, fits, kinds_
 from slategym.envs.single import make_env
 from slategym.envs.users.boredom import Boredom
 from slategym.envs.worlds.workbench import workbench
+from slategym.experiments.cli.agent_settings import read_agent_settings
 from slategym.experiments.cli.pairs import read_pairs
 from slategym.experiments.measure.play import play
 from slategym.models.simulator.world import learned_world
@@ -238,6 +239,15 @@ def test_what_learners_have_by_default_is_of_its_kind(entry):
     check_settings(entry, find_agent(entry).default_settings())
 
 
+def test_a_whole_number_that_no_float_holds():
+    with pytest.raises(UsageError, match=r"slateq: gamma must be in \[0, 1\], got 1000|a number"):
+        read_agent_settings("slateq", [f"gamma=1{'0' * 400}"])
+
+
+SHARES = {"gamma", "tau", "td_lambda", "gae_lambda", "heads", "uniform_prob", "explore_prob"}
+NONE_OF = {"shortlist", "prior"}  # whole numbers of which 0 means none
+
+
 @pytest.mark.parametrize("entry", LEARNERS)
 def test_every_number_of_a_learner_has_its_range(entry):
     """Declared, so that Python is told as the command line is."""
@@ -249,8 +259,12 @@ def test_every_number_of_a_learner_has_its_range(entry):
         bad = (-1,) if isinstance(value, tuple) else -1
         with pytest.raises(ValueError, match=setting.name):
             check_settings(entry, replace(default, **{setting.name: bad}))
+        if isinstance(value, int | tuple) and setting.name not in NONE_OF:
+            bad = (0,) if isinstance(value, tuple) else 0
+            with pytest.raises(ValueError, match=setting.name):
+                check_settings(entry, replace(default, **{setting.name: bad}))
         checked += 1
-    for setting in {"gamma", "tau", "td_lambda", "gae_lambda"} & {f.name for f in fields(default)}:
+    for setting in SHARES & {f.name for f in fields(default)}:
         with pytest.raises(ValueError, match=rf"{setting} must be in \[0, 1\], got 1.5"):
             check_settings(entry, replace(default, **{setting: 1.5}))
     assert checked > 2

@@ -173,6 +173,13 @@ UNREADABLE = {
     "deep.toml": ("a = " + DEEP, "cannot be read"),
     "big.json": (" " * 1_000_001, "more than 1,000,000 bytes"),
     "bytes.toml": (b"\xff\xfe", "cannot be read"),
+    "code.json": ('{"world_settings": {"users=evil:pwn": 1}}', "made of letters, digits and _"),
+    "nameless.json": ('{"agent_settings": {"": 1}}', "made of letters, digits and _"),
+    "names.json": (f'{{"{"x" * 9_000}": 1}}', "it may have agent"),
+    "none.toml": ("seeds = 0", r"seeds must be in \[1, 1000\], got 0"),
+    "many.toml": ("seeds = 100_000_000", r"seeds must be in \[1, 1000\], got 100000000"),
+    "seed.toml": (f"seed = 1{'0' * 4_000}", r"seed must be in \[0, 2\^31\), got 1000"),
+    "steps.toml": ("steps = 0", r"steps must be in \[1, 2\^31\), got 0"),
 }
 
 
@@ -184,6 +191,16 @@ def test_a_hostile_trainings_file_is_one_short_line(folder, name):
     with pytest.raises(UsageError, match=message) as caught:
         read_config(file)
     assert len(str(caught.value)) < 500 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["agent_settings", "world_settings"])
+def test_a_long_name_of_a_setting_is_cut(folder, where, monkeypatch, capsys):
+    file = folder / "training.json"
+    file.write_text(json.dumps(TRAINING | {where: {"x" * 9_000: 1}}))
+    monkeypatch.setattr(sys, "argv", ["slategym", "train", "--config", str(file)])
+    assert main() == 2
+    said = capsys.readouterr().err
+    assert "has no setting 'xxx" in said and len(said) < 700 and said.count("\n") == 1
 
 
 def test_a_title_in_csv_is_no_formula(tmp_path):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slategym.envs.names import lookup
+from slategym.envs.names import lookup, plain
 from slategym.experiments.cli.options import Trust, WorldSettings, place
 from slategym.experiments.cli.world_settings import home_of
 from slategym.models.console import plain_console
@@ -107,13 +106,13 @@ def serve(
     torch.set_num_threads(1)
     policy = read_policy(folder, runtime or None)
     if load:
-        from slategym.agents.serving.load import run_load
+        from slategym.agents.serving.load import read_examples, run_load
 
-        requests = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
-        typer.echo(str(run_load(policy, requests, load)))
+        typer.echo(str(run_load(policy, read_examples(folder), load)))
         return
+    agent = plain(policy.about["agent"])
     with listen(host, port) as opened:
-        typer.echo(f"http://{host}:{opened.getsockname()[1]}/recommend: {policy.about['agent']}")
+        typer.echo(f"http://{host}:{opened.getsockname()[1]}/recommend: {agent}")
         screen.print(f"requests to try: {folder / 'examples.json'}; Ctrl-C ends it")
         server(application(policy, batch)).run(sockets=[opened])
 

@@ -11,6 +11,7 @@ import typer
 
 from slategym.envs.names import UsageError, lookup
 from slategym.experiments.cli.options import (
+    MOST_SEEDS,
     AgentSettings,
     Device,
     Trust,
@@ -71,7 +72,9 @@ def train(
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Train seeds 0, 1, ... side by side, as one model."),
+        typer.Option(
+            min=1, max=MOST_SEEDS, help="Train seeds 0, 1, ... side by side, as one model."
+        ),
     ] = None,
     device: Device = "",
     config: Annotated[

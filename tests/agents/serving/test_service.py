@@ -11,95 +11,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from small_programs import asked, made
 
-from slategym.agents.serving.keys import made_up_requests
+from slategym.agents.serving import service as serving
 from slategym.agents.serving.serve import Policy, Row
 from slategym.agents.serving.service import IN_BODY, Batches, Busy, read_body
 from slategym.envs.names import UsageError
 
-KEYS: dict[str, Any] = {  # as policy.json says of a log
-    "items": [f"p{n}" for n in range(9)],
-    "signals": [
-        {"name": "click", "low": 0.0, "high": 1.0, "at_least": None},
-        {"name": "dwell", "low": 0.0, "high": None, "at_least": None},
-        {"name": "like", "low": 0.0, "high": 1.0, "at_least": {"signal": "dwell", "value": 5.0}},
-    ],
-    "profile": [{"name": "member", "categories": ["yes", "no"]}],
-    "context": [
-        {"name": "device", "categories": ["phone", "tv"], "unknown": -1.0},
-        {"name": "load", "categories": [], "unknown": 0.5},
-    ],
-}
-SHAPES = {  # of a program that reads events
-    "step": ([1], "int32"),
-    "event_item": ([4], "int32"),
-    "event_feedback": ([4, 3], "float32"),
-    "event_gap": ([4], "float32"),
-    "event_age": ([4], "int32"),
-    "arrival": ([4], "float32"),
-    "earlier_item": ([2], "int32"),
-    "context_device": ([1], "int32"),
-    "shown_item": ([2, 3], "int32"),
-    "shown_taken": ([2, 3], "int8"),
-    "profile": ([1], "int32"),
-}
-PLAIN = {
-    "step": ([1], "int32"),
-    "history_item": ([2], "int32"),
-    "history_feedback": ([2, 1], "float32"),
-    "action_mask": ([9], "int8"),
-}
-
 
 @pytest.fixture(scope="module", params=["keys", "plain"])
 def policy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Policy:
-    """A recorded program of two lines: the three items behind the step and the last taken."""
     return made(request.param, tmp_path_factory.mktemp("exported"))
-
-
-def made(kind: str, folder: Path) -> Policy:
-    import torch
-    from torch import Tensor, nn
-
-    shapes = SHAPES if kind == "keys" else PLAIN
-    last = list(shapes).index("event_item" if kind == "keys" else "history_item")
-
-    class Behind(nn.Module):
-        def forward(self, *given: Tensor) -> Tensor:
-            first_B1 = given[0] + given[last][:, -1:].clamp(min=0)
-            return ((first_B1 + torch.arange(3)) % 9).int()
-
-    given = tuple(
-        torch.zeros(2, *shape, dtype=getattr(torch, dtype)) for shape, dtype in shapes.values()
-    )
-    torch.jit.trace(Behind(), given, check_trace=False).save(str(folder / "policy.pt"))
-    about = {
-        "agent": "behind",
-        "world": "slategym/Made-v0",
-        "num_items": 9,
-        "inputs": [
-            {"name": name, "shape": ["B", *shape], "dtype": dtype}
-            for name, (shape, dtype) in shapes.items()
-        ],
-        "output": {"shape": ["B", 3], "dtype": "int32"},
-        "log": KEYS if kind == "keys" else None,
-    }
-    (folder / "policy.json").write_text(json.dumps(about))
-    return Policy(folder)
-
-
-def asked(policy: Policy) -> list[dict[str, Any]]:
-    if policy.about["log"] is not None:
-        return made_up_requests(KEYS, 8)
-    return [
-        {
-            "step": [n],
-            "history_item": [-1, n],
-            "history_feedback": [[0.0], [1.0]],
-            "action_mask": [1] * 9,
-        }
-        for n in range(8)
-    ]
 
 
 def test_made_up_requests_are_requests(policy: Policy) -> None:
@@ -128,6 +50,7 @@ WRONG_KEYS: list[tuple[Any, str]] = [
     ({"events": [{"item": "p99", "time": 1}]}, "the policy knows no item 'p99'"),
     ({"events": [{"item": ["p1"], "time": 1}]}, "the policy knows no item ['p1']"),
     ({"events": [{"item": "p1", "time": 1, "dwell": -1}]}, "dwell is a number in [0, inf], got -1"),
+    ({"events": [{"item": "p1", "time": 1, "dwell": "x"}]}, "dwell is a number in [-1e+30, 1e+30]"),
     ({"events": [{"item": "p1", "time": 1, "click": 2}]}, "click is a number in [0, 1], got 2"),
     ({"events": [{"item": "p1", "time": 1, "slate": 1}]}, "a whole number in [0, 0], got 1"),
     ({"slates": -1}, "slates is a whole number in [0, 10,000], got -1"),
@@ -271,13 +194,22 @@ def test_slates_over_http_are_the_policys_own(policy: Policy, served: int) -> No
     assert health["slates"] >= len(requests) and health["waiting"] == 0
 
 
-def test_what_cannot_be_read_has_status_422_and_a_line(policy: Policy, served: int) -> None:
+def test_what_cannot_be_read_has_status_422_and_a_line(
+    policy: Policy, served: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrong = {**asked(policy)[0], "nothing": 1}
     body = json.dumps({"requests": [wrong]}).encode()
     status, answer = call(served, "POST", "/recommend", body)
     assert status == 422 and answer["error"].startswith("requests[0]: ")
     status, answer = call(served, "POST", "/recommend", b" " * 2_000_001)
     assert status == 422 and "more than 2,000,000 bytes" in answer["error"]
+    monkeypatch.setattr(serving, "SECONDS", 0.05)
+    dripping = HTTPConnection("127.0.0.1", served, timeout=10)
+    dripping.putrequest("POST", "/recommend")
+    dripping.putheader("Content-Length", "9")
+    dripping.endheaders(b"{")
+    assert b"the body was not sent within 0.05 s" in dripping.getresponse().read()
+    dripping.close()
     assert call(served, "GET", "/recommend")[0] == 405
     assert call(served, "GET", "/docs")[0] == 404  # a page that would ask other hosts
 

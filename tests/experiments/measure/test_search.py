@@ -17,6 +17,7 @@ from slategym.experiments.measure.search import (
     Words,
     best,
     chosen_of,
+    earned_in,
     search,
     space_of,
 )
@@ -88,6 +89,24 @@ def test_equal_budgets_resumed_and_the_best_is_taken(tmp_path: Path) -> None:
     told.clear()
     assert [search(each, store, run) for each in asked] == found
     assert sum(summary.computed for summary in told) == 0
+
+
+@pytest.mark.parametrize(
+    "result",
+    [{}, [], {"mean": "1", "sessions": 9}, {"mean": 10**400, "sessions": 9}, {"mean": 1.0}],
+    ids=repr,
+)
+def test_a_trial_of_a_stranger_that_is_none_is_one_line(tmp_path: Path, result: object) -> None:
+    """Its checksum is right, so that it counts as done."""
+    store, asked = open_store(tmp_path / "out"), Search(SUPERVISED, WORLD, {}, {}, 1, 400)
+    unit = asked.unit(0, {"click": 1.0})
+    store.write(unit, result, 0.0)
+    with pytest.raises(UsageError, match=r"is no trial's result.*delete it") as caught:
+        earned_in(store, unit)
+    said = str(caught.value)
+    assert str(store.path(unit)) in said and "\n" not in said and len(said) < 600
+    store.write(unit, {"mean": 2, "sessions": 9}, 0.0)
+    assert earned_in(store, unit) == (2.0, 9)
 
 
 def test_of_equals_the_first_is_best() -> None:

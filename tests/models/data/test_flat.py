@@ -122,7 +122,7 @@ def test_what_parts_cells_is_read_off_the_first_line(tmp_path: Path, mark: str) 
     ("text", "said"),
     [
         ("user,item,time,x\n1,2,3,4,5,6\n1,2,3,4\n", "cannot be read"),  # else: shifted by two
-        ("user,user,item,time\n1,2,3,4\n", "two columns are called 'user'"),
+        ("user,user,item,time\n1,2,3,4\n", "error: orders.csv: two columns are called 'user'"),
         ("user\n1\n", "which column is the item"),
         ("", "cannot be read"),
     ],

@@ -1,7 +1,7 @@
 import re
 import subprocess
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from slategym.models.data.folder import (
     read_folder,
     write_folder,
 )
+from slategym.models.data.hugging_face import from_datasets
 from slategym.models.data.schema import unused_columns
 
 EVENTS = """user,item,time,rating
@@ -380,6 +381,8 @@ def test_what_a_killed_writer_left_is_written_again(
         patch.setattr(pd.DataFrame, "to_parquet", ended)
         write_folder(small_log(12, 20), tmp_path)
     assert not (tmp_path / "log.toml").exists()
+    with pytest.raises(Damaged, match=r"is half a log: .* write it again"):
+        load_folder(tmp_path)
     write_folder(small_log(12, 20), tmp_path)
     assert load_folder(tmp_path).num_items == 20
     assert not list(tmp_path.glob(".*"))
@@ -429,3 +432,21 @@ def test_the_program_sha256sum_reads_them(tmp_path: Path) -> None:
         ["sha256sum", "-c", CHECKSUMS], cwd=folder, capture_output=True, text=True, check=False
     )
     assert found.returncode == 0 and found.stdout.count(": OK") == 4, found
+
+
+def test_a_table_of_ones_own_in_the_other_form_is_read_and_kept(tmp_path: Path) -> None:
+    folder = write_folder(small_log(12, 20), tmp_path / "log")
+    users = pd.read_parquet(folder / "users.parquet")
+    users.to_csv(folder / "users.csv", index=False)
+    with pytest.raises(UsageError, match=r"users\.csv, changed since slategym wrote the log"):
+        write_folder(small_log(12, 20), folder)  # which would delete it
+    (folder / "users.parquet").unlink()
+    assert list(load_folder(folder).users["key"]) == list(users["user"])
+
+
+def test_tables_of_datasets_have_no_checksum_of_those_before(tmp_path: Path) -> None:
+    folder = write_folder(small_log(12, 20), tmp_path / "log")
+    names = ("events", "items", "users")
+    other = write_folder(small_log(9, 20), tmp_path / "other")
+    tables: Any = {name: pd.read_parquet(other / f"{name}.parquet") for name in names}
+    assert len(from_datasets(tables, folder).users) == 9  # a table of datasets writes itself alike

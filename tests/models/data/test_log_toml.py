@@ -9,9 +9,14 @@ import pytest
 from small_log import write_shop
 
 from slategym.models.data.check import check_folder
-from slategym.models.data.description import Words
+from slategym.models.data.description import Description, Words
 from slategym.models.data.folder import load_folder
-from slategym.models.data.log_toml import DescriptionError, parse_description
+from slategym.models.data.log_toml import (
+    DescriptionError,
+    parse_description,
+    read_description,
+    to_toml,
+)
 
 WRONG = """paus = 60
 like_from = "high"
@@ -187,3 +192,11 @@ def test_what_is_no_toml_says_nothing_of_the_tables(tmp_path: Path) -> None:
 def test_what_is_nested_without_end_is_one_line() -> None:
     with pytest.raises(DescriptionError, match=r"log\.toml: nested too deeply"):
         parse_description("a = " + "[" * 100_000)
+
+
+def test_a_comment_acts_on_no_terminal_and_is_read_again(tmp_path: Path) -> None:
+    """TOML has no control characters, in comments neither."""
+    path = tmp_path / "log.toml"
+    path.write_text(to_toml(Description(pause=60.0), {"pause": "a\x1b]0;owned\x07\nb"}))
+    assert "\x1b" not in path.read_text() and "owned" in path.read_text()
+    assert read_description(tmp_path).pause == 60.0
