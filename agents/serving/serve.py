@@ -348,7 +348,8 @@ def _check_programs(folder: Path, stated: Mapping[str, Any], program: str) -> No
             raise ValueError(f"{path} is missing; export the policy again")
         with path.open("rb") as file:
             if file_digest(file, "sha256").hexdigest() != expected:
-                raise ValueError(f"{folder}: {_said(name)} was altered; export the policy again")
+                shown = _said(name)[1:-1]
+                raise ValueError(f"{folder}: {shown} was altered; export the policy again")
 
 
 def _runtime(folder: Path) -> str:
