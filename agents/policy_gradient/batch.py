@@ -30,12 +30,13 @@ class Rollout(NamedTuple):
 class Batch:
     """Slates to learn from, n of every seed."""
 
-    shown: Shown  # (S, n, ...) each
+    shown: Shown  # (S, n, ...) each; "slots" too, where a critic reads them
     slate: Tensor  # (S, n, K) int64, places among the candidates
     logp: Tensor  # (S, n, K) of every slot's choice when it was drawn, nats
-    advantage: Tensor  # (S, n, K) credit by item, or (S, n, 1) by slate; zero mean, unit spread
+    advantage: Tensor  # (S, n, K) of each slot, or (S, n, 1) of the slate; zero mean, unit spread
     value: Tensor  # (S, n) before the updates, in units of the value
     target: Tensor  # (S, n) of the value
+    future: Tensor  # (S, n) advantage of the slate less its reward, in units of the value
 
     def at(self, row_SR: Tensor) -> Batch:
         """These R rows of every seed."""
@@ -46,6 +47,7 @@ class Batch:
             advantage=rows(self.advantage, row_SR),
             value=rows(self.value, row_SR),
             target=rows(self.target, row_SR),
+            future=rows(self.future, row_SR),
         )
 
     def parts(self, num: int) -> Iterator[Batch]:
@@ -59,6 +61,7 @@ class Batch:
                 advantage=self.advantage[:, here],
                 value=self.value[:, here],
                 target=self.target[:, here],
+                future=self.future[:, here],
             )
 
     def explained_variance(self) -> Tensor:

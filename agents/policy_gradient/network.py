@@ -28,6 +28,8 @@ TOPIC_HIDDEN = 32  # units of the network that all topics share
 LOGIT_SCALE = 10.0  # nats per unit of the policy's last layer, against items of norm one
 FOND = 20.0  # nats per unit of an item's match with the sum of what was clicked, at the start
 VARIED = 4.0  # nats per earlier slot of the topic, at the start
+WANTED = 30.0  # nats per unit of an item's match with what slates say is wanted, at the start
+VARIED_THEN = 8.0  # nats per earlier slot of the topic, at the start where slates are read
 SHORTLIST = 100  # candidates of the ranker, where nothing else is said
 TIMID = 0.01  # first weights of the policy's last layer, relative to the usual
 
@@ -40,6 +42,11 @@ class Face(Protocol):
     @property
     def reads(self) -> tuple[str, ...]:
         """Entries of `show` that the policy network takes, in order."""
+        ...
+
+    @property
+    def inputs(self) -> Inputs:
+        """What its vectors are made by."""
         ...
 
     @property
@@ -81,8 +88,8 @@ class PolicyNetwork(nn.Module):
     policy wants more of what was clicked, and not too much of one topic: of a thousand items that
     all look alike, none would be learnt of in time.
 
-    Where slates are read (`Inputs.reads_slates`), topics are also told what the user model reveals
-    of them and how much their items are wanted.
+    Where slates are read (`Inputs.reads_slates`), it wants at first what these say is wanted, and
+    topics are also told what the user model reveals of them and how much their items are wanted.
 
     Args:
         inputs: of the world.
@@ -110,11 +117,14 @@ class PolicyNetwork(nn.Module):
             self.register_buffer("centre_GD", topic_NG.T @ inputs.items_ND / size_G1)
             assert self.where is not None
             width += 1 + (self.where.revealed is not None)
-        self.by_topic = None if self.where is None else _topic_network(width)
+        varied = VARIED_THEN if self.reads_slates else VARIED
+        self.by_topic = None if self.where is None else _topic_network(width, varied)
         with torch.no_grad():
             self.last.weight.mul_(TIMID)
             self.last.bias.zero_()
-            if multiples:
+            if self.reads_slates:
+                self.last.bias[-1] = WANTED / LOGIT_SCALE
+            elif multiples:
                 self.last.bias[-multiples] = FOND / LOGIT_SCALE
 
     def forward(self, x_BX: Tensor, id_BC: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -138,12 +148,12 @@ class PolicyNetwork(nn.Module):
         return logits_BN if id_BC is None else logits_BN.gather(1, id_BC), word_BG2[..., 1]
 
 
-def _topic_network(width: int) -> nn.Sequential:
+def _topic_network(width: int, varied: float) -> nn.Sequential:
     """A topic's logit and penalty from the recent clicks on it and how the visit goes."""
     last = nn.Linear(TOPIC_HIDDEN, 2)
     with torch.no_grad():
         last.weight.mul_(TIMID)
-        last.bias.copy_(torch.tensor([0.0, VARIED / LOGIT_SCALE]))
+        last.bias.copy_(torch.tensor([0.0, varied / LOGIT_SCALE]))
     return nn.Sequential(nn.Linear(width, TOPIC_HIDDEN), nn.Tanh(), last)
 
 

@@ -8,7 +8,7 @@ weights, luck and minibatches never meet.
 
 Source: Schulman et al. 2017, arXiv:1707.06347 (PPO); Schulman et al. 2016, arXiv:1506.02438 (GAE);
 Kool et al. 2019, arXiv:1903.06059 (slates without replacement); Wang et al. 2024, arXiv:2401.16108
-(credit by item).
+(credit by item). Credit by a critic: `slot_critic.py`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ from slategym.agents.policy_gradient.network import (
     ValueNetwork,
     face_of,
 )
+from slategym.agents.policy_gradient.slot_critic import (
+    SlotCritic,
+    slot_advantages,
+    slot_reader,
+)
 from slategym.agents.slates.plackett_luce import (
     Scores,
     draw,
@@ -63,8 +68,8 @@ from slategym.envs.types import Observation, World
 SLOT, SHUFFLE = purpose("plackett_luce_ppo.slot"), purpose("plackett_luce_ppo.shuffle")
 CLIP = 0.2  # of the probability ratio
 GAE_LAMBDA = 0.8  # of advantages; 1: plain returns
-VALUE_WEIGHT = 0.5  # of the value's loss
-MAX_NORM = 0.5  # of the gradient, of policy and value each
+VALUE_WEIGHT = 0.5  # of the value's loss, and of the critic's
+MAX_NORM = 0.5  # of the gradient, of policy, value and critic each
 MOST_KL = 0.03  # nats per slot; a seed whose policy has moved further begins no further epoch
 SHARPER = 1.6  # of logits and penalties, where draws are served sharper than those of training
 LAST_RATE = 0.1  # of the learning rate, to which it falls linearly
@@ -83,7 +88,8 @@ class PPOSettings:
     learning_rate: Amount = 1e-3  # Adam's, falling linearly to a tenth
     gamma: Rate = 0.95  # discount per slate, in [0, 1]
     entropy: Amount = 0.001  # reward per nat of the first slot's entropy
-    credit: Literal["slate", "item"] = "slate"  # item: a slot is not credited with others' reward
+    # item: a slot is not credited with others' reward; critic: nor with what that leads to
+    credit: Literal["slate", "item", "critic"] = "slate"
     shortlist: Length | None = None  # best of `supervised`; 0: all items; None: 100 if it is there
     bootstrap: bool = False  # False: for the learner, a session that is cut off has ended
     serve: Literal["mode", "draw", "sharp"] = "mode"  # likeliest slate; drawn as learnt; sharper
@@ -123,11 +129,22 @@ class SlatePPO(Agent, Stochastic):
         self.first = self.policy.frozen_copy()  # served instead where training did not pay
         self.served_policy = self.policy
         self.value = Ensemble(lambda: ValueNetwork(width), self.seeds, device)
-        self.adam = SeedAdam([*self.policy.parameters(), *self.value.parameters()])
+        self.slots = self.critic = None
+        if s.credit == "critic":
+            slots = self.slots = slot_reader(self.world, self.face.inputs)
+            per_slot = slots.width
+            self.critic = Ensemble(lambda: SlotCritic(width, per_slot), self.seeds, device)
+        self.adam = SeedAdam([x for part in self._parts for x in part.parameters()])
         self.key_S = seed_words(self.seeds, device)
         self.passes = torch.zeros((), dtype=torch.int32, device=device)  # epochs begun, ever
         self.scale_S = torch.zeros(len(self.seeds), device=device)  # reward per unit of value
         self.price_SL = torch.zeros(len(self.seeds), 0, device=device)  # of limits, reward per cost
+
+    @property
+    def _parts(self) -> list[Ensemble]:
+        """What is learned."""
+        parts = [self.policy, self.value]
+        return parts if self.critic is None else [*parts, self.critic]
 
     def within(self, *limits: Limit) -> Self:
         """The same learner, before it learns, with limits that its slates keep on average.
@@ -302,17 +319,38 @@ class SlatePPO(Agent, Stochastic):
         )
         target_Sn = value_Sn + advantage_STB.flatten(1)
         advantage_SnK = advantage_STB.flatten(1)[..., None]
-        if s.credit == "item":
-            reward_SnK = rollout.reward.flatten(1, 2) / scale_S11
+        reward_SnK = rollout.reward.flatten(1, 2) / scale_S11
+        future_Sn = advantage_STB.flatten(1) - reward_SnK.sum(2)
+        shown = {name: x.flatten(1, 2) for name, x in rollout.shown.items()}
+        slate_SnK = rollout.slate.flatten(1, 2)
+        if self.critic is not None:
+            shown["slots"] = self._slots(shown, slate_SnK)
+            _, effect_SnK = self.critic(shown["x"], shown["slots"])
+            advantage_SnK = slot_advantages(reward_SnK, effect_SnK)
+        elif s.credit == "item":
             advantage_SnK = advantage_SnK - (reward_SnK.sum(2, keepdim=True) - reward_SnK)
         return Batch(
-            shown={name: x.flatten(1, 2) for name, x in rollout.shown.items()},
-            slate=rollout.slate.flatten(1, 2),
+            shown=shown,
+            slate=slate_SnK,
             logp=rollout.logp.flatten(1, 2),
             advantage=normalised(advantage_SnK),
             value=value_Sn,
             target=target_Sn,
+            future=future_Sn,
         )
+
+    def _slots(self, shown: Shown, slate_SnK: Tensor) -> Tensor:
+        """What the critic reads of slots, (S, n, K, E)."""
+        assert self.slots is not None
+        every = {name: x_Sn.flatten(0, 1) for name, x_Sn in shown.items()}
+        return self.slots(every, slate_SnK.flatten(0, 1)).view(*slate_SnK.shape, -1)
+
+    def _unexplained(self, few: Batch) -> Tensor:
+        """Mean squared error of what the critic foresees, (S,)."""
+        assert self.critic is not None
+        base_SR, effect_SRK = self.critic(few.shown["x"], few.shown["slots"])
+        missed_SR: Tensor = base_SR + effect_SRK.sum(2) - few.future
+        return missed_SR.square().mean(1)
 
     def _update(self, few: Batch, rate: float, going: Sequence[bool]) -> Told:
         """One step of Adam on a minibatch of every seed that is still going."""
@@ -327,11 +365,13 @@ class SlatePPO(Agent, Stochastic):
         entropy_S = entropy(scores).view(S, -1).mean(1)
         error_S = (self.value(few.shown["x"]) - few.target).square().mean(1)
         loss_S = VALUE_WEIGHT * error_S - gain_S - self.settings.entropy * entropy_S
+        if self.critic is not None:
+            loss_S = loss_S + VALUE_WEIGHT * self._unexplained(few)
 
         self.adam.zero_grad()
         loss_S.sum().backward()  # type: ignore[no-untyped-call]
-        clip_each(self.policy.parameters(), MAX_NORM)
-        clip_each(self.value.parameters(), MAX_NORM)
+        for part in self._parts:
+            clip_each(part.parameters(), MAX_NORM)
         self.adam.step(rate, going)
         moved_SR = (logp_SRK.detach() - few.logp).sum(2)
         parts = (change_SRK, gain_S, error_S, entropy_S, loss_S)
@@ -388,6 +428,7 @@ class SlatePPO(Agent, Stochastic):
         return {
             "policy": self.policy.weights,
             "value": self.value.weights,
+            **({} if self.critic is None else {"critic": self.critic.weights}),
             "adam": self.adam.state(),
             "sessions": self.sessions,
             "passes": self.passes,
@@ -399,6 +440,8 @@ class SlatePPO(Agent, Stochastic):
         """Take over such a tree."""
         self.policy.load(state["policy"])
         self.value.load(state["value"])
+        if self.critic is not None:
+            self.critic.load(state["critic"])
         self.adam.load(state["adam"])
         self.sessions, self.passes, self.scale_S = (
             state["sessions"],

@@ -19,7 +19,7 @@ from slategym.experiments.presets import tuned
 from slategym.experiments.study import Baseline, Learner, Profile, Published, Roles, Study
 
 BORED = "Sardine-SlateTopK-Bored-v0"
-HISTORY = 20  # clicks that everybody remembers; boredom looks back on ten
+SEEN = {"history_size": 20, "shown_size": 20}  # clicks and slates; boredom looks back on ten clicks
 MEASURED = "the authors' program, measured"
 
 STUDY = Study(
@@ -31,14 +31,9 @@ STUDY = Study(
         "preferences, earn more than a greedy one that sees them?"
     ),
     places=(
-        Place("Bored", BORED, {"history_size": HISTORY}),
-        Place("BoredInf", "Sardine-SlateTopK-BoredInf-v0", {"history_size": HISTORY}),
-        Place(
-            "static twin",
-            BORED,
-            {"history_size": HISTORY, "static": True},
-            role="control",
-        ),
+        Place("Bored", BORED, SEEN),
+        Place("BoredInf", "Sardine-SlateTopK-BoredInf-v0", SEEN),
+        Place("static twin", BORED, {**SEEN, "static": True}, role="control"),
     ),
     policies=(
         "random",
@@ -51,6 +46,11 @@ STUDY = Study(
         Baseline(
             "slategym.experiments.studies.sardine_references:MoreButVaried",
             "more, but varied",
+            privileged=False,
+        ),
+        Baseline(
+            "slategym.experiments.studies.sardine_references:FromSlates",
+            "from slates",
             privileged=False,
         ),
         "myopic",
@@ -100,15 +100,19 @@ STUDY = Study(
     notes=(
         "myopic is SARDINE's greedy oracle; capped shows at most two of its items of a topic, as "
         "a person who plans by hand would. Both see what people like; the learners see the last "
-        "clicks and how near each topic is to boring, as in the paper.",
+        "clicks and slates and how near each topic is to boring.",
         "one direction is the slate of a proto-action that is told what people like: the ten items "
         "furthest along all liked topics alike, the best of seven such directions (133 to 171 "
         "clicks in Bored). Items along one direction are of one kind, and bore: proto-sac and hac, "
         "whose slates are such, stay low here for what they can show, not only for how they learn.",
         "more, but varied is a rule of two numbers that learns nothing: items along what was "
-        "clicked lately, and hardly two of a topic. The networks of plackett-luce and "
-        "reinforce-topk are a softer form of it before training; what they earn above it is what "
-        "they have learned. Its numbers were chosen among fifteen on people who are in no table.",
+        "clicked lately, and hardly two of a topic. Its numbers were "
+        "chosen among fifteen on people who are in no table.",
+        "from slates is a rule of four numbers that learns nothing and reads what learners read: "
+        "what was clicked against what was passed over above it, clicks on a topic lately, and how "
+        "near it is to boring. The networks of plackett-luce and reinforce-topk begin as a softer "
+        "form of it without the last two. Its numbers were chosen among eight in Bored, on people "
+        "who are in no table: it is the opponent that a learner has to beat here.",
         "linucb and thompson learn what people like and do not look ahead: the control for the "
         "question whether planning is needed. ppo-multidiscrete is stable-baselines3 as most "
         "people would try it, on a position per slot.",

@@ -1,6 +1,7 @@
-"""What in SARDINE needs no learning: one direction a slate, told the truth; a rule of two numbers.
+"""What in SARDINE needs no learning: one direction a slate, told the truth; two rules.
 
-The first bounds proto-actions. The second is what every learner has to beat.
+The first bounds proto-actions. The rules are what every learner has to beat: one sees clicks alone,
+the other all that learners see.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from slategym.envs.types import Observation, World
 from slategym.envs.users.boredom import BoredomState
 
 SLOT = purpose("sardine.more_but_varied.slot")
+SLATES_SLOT = purpose("sardine.from_slates.slot")
+BY_CLICK_SCALE = 3.0  # makes a sum of `RecentTopics`' trace that fades with every click
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,45 @@ class MoreButVaried:
         topic_BN = catalogue.topic.long().expand(len(logits_BN), -1)
         scores = scores_of(logits_BN, penalty_BG, topic_BN, observation.allowed)
         slate_BK, logp_BK = draw(scores, luck.uniform(SLOT, self.world.slate_size))
+        return Action(slate_BK.int(), logp_BK.sum(1), logp_BK)
+
+
+@dataclass(frozen=True)
+class FromSlates:
+    """What slates say is wanted, less what is wearing out: a law with four numbers, unlearnt.
+
+    It reads what `plackett-luce` reads where slates are remembered, whose network begins as this
+    law at `fond` 30 and `varied` 8 with the other two 0. Clicks in Bored of 150 people who are in
+    no table, +- 7 to 10, by fond, varied, worn and near:
+
+        30   8  2   0    330        60  16  4  20    372        90  20  6  30    350
+        30   8  2  10    363        60  16  4  35    350        90  20  8  20    353
+        45  12  3  15    373        60  20  6  20    353
+    """
+
+    world: World
+    fond: float = 45.0  # nats per unit of match with what is wanted (`core/wanted.py`)
+    varied: float = 12.0  # nats per earlier slot of the topic
+    worn: float = 3.0  # nats per click on the topic, fading by .8 with every click since
+    near: float = 15.0  # nats at the threshold of boredom, which the user model reveals
+    name: ClassVar[str] = "from slates"
+    privileged: ClassVar[bool] = False
+
+    def act(self, observation: Observation, luck: Luck) -> Action:
+        """A slate that is drawn, and its log-probability."""
+        inputs, catalogue = Inputs(self.world), self.world.catalogue
+        where, G = inputs.remembered, catalogue.num_topics
+        assert where is not None and inputs.reads_slates  # the study's worlds remember both
+        assert where.revealed is not None
+        x_BX, D = inputs.vector(observation), catalogue.embedding.shape[1]
+        wanted_BD = x_BX[:, where.taste][:, -D:]
+        trace_BG = BY_CLICK_SCALE * x_BX[:, where.topics][:, 3 * G : 4 * G]
+        worn_BG = self.worn * trace_BG + self.near * x_BX[:, where.revealed]
+        topic_BN = catalogue.topic.long().expand(len(x_BX), -1)
+        logits_BN = self.fond * wanted_BD @ inputs.items_ND.T - worn_BG.gather(1, topic_BN)
+        penalty_BG = torch.full_like(worn_BG, self.varied)
+        scores = scores_of(logits_BN, penalty_BG, topic_BN, observation.allowed)
+        slate_BK, logp_BK = draw(scores, luck.uniform(SLATES_SLOT, self.world.slate_size))
         return Action(slate_BK.int(), logp_BK.sum(1), logp_BK)
 
 

@@ -183,7 +183,7 @@ def test_what_is_served_may_be_drawn_more_sharply_than_in_training():
     ("changes", "message"),
     [
         ({"minibatch": 100}, r"minibatch must divide num_users \* rollout = 64, got 100"),
-        ({"credit": "topic"}, "credit is slate or item, got 'topic'"),
+        ({"credit": "topic"}, "credit is slate or item or critic, got 'topic'"),
         ({"serve": "best"}, "serve is mode or draw or sharp, got 'best'"),
         ({"shortlist": 2}, "shortlist must be 0 or at least 3"),
         ({"shortlist": 5}, "has no supervised model"),

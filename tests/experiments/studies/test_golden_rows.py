@@ -32,6 +32,7 @@ SLOW = {  # what takes seconds each, and the engine treats as it treats the othe
     "sardine": (
         "one direction",
         "more, but varied",
+        "from slates",
         "planner",
         "ppo-multidiscrete",
         "reinforce-topk",

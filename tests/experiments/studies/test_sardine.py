@@ -13,7 +13,11 @@ from slategym.envs.registry import make_world
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.places import Place
 from slategym.experiments.studies.sardine import STUDY
-from slategym.experiments.studies.sardine_references import MoreButVaried, OneDirection
+from slategym.experiments.studies.sardine_references import (
+    FromSlates,
+    MoreButVaried,
+    OneDirection,
+)
 from slategym.experiments.study import Request
 
 
@@ -31,10 +35,10 @@ def test_roles_are_played_by_policies_of_the_registry() -> None:
     assert (
         {STUDY.roles.random, STUDY.roles.reference, STUDY.roles.truth}
         <= {baseline.name for baseline in STUDY.baselines}
-        <= {*POLICIES, OneDirection.name, MoreButVaried.name}
+        <= {*POLICIES, OneDirection.name, MoreButVaried.name, FromSlates.name}
     )
     assert {STUDY.kind_of(p) for p in ("myopic", "capped", "one direction")} == {"privileged"}
-    assert STUDY.kind_of("more, but varied") == "baseline"
+    assert {STUDY.kind_of(p) for p in ("more, but varied", "from slates")} == {"baseline"}
     assert STUDY.kind_of("plackett-luce") == "learns" and STUDY.kind_of("random") == "baseline"
 
 
@@ -69,7 +73,7 @@ def test_a_rule_of_two_numbers_that_sees_clicks_alone_earns_more_than_greedy_tol
     None
 ):
     """What every learner has to beat here; each of its two numbers is needed."""
-    world = make_world(STUDY.places[0].world, **STUDY.places[0].settings)
+    world = make_world(STUDY.places[0].world, history_size=20)
     users = torch.arange(600_000, 600_040, dtype=torch.int32)
     rules = [MoreButVaried(world), MoreButVaried(world, fond=0.0), MoreButVaried(world, varied=0.0)]
     rule, any_item, one_kind, greedy = (
@@ -77,3 +81,12 @@ def test_a_rule_of_two_numbers_that_sees_clicks_alone_earns_more_than_greedy_tol
     )
     assert rule > 1.6 * greedy
     assert max(any_item, one_kind) < 0.6 * rule
+
+
+def test_a_rule_of_four_numbers_that_reads_slates_earns_more_still() -> None:
+    """The opponent of whoever reads slates: what wears out, or is near to boring, counts."""
+    world = make_world(STUDY.places[0].world, **STUDY.places[0].settings)
+    users = torch.arange(600_000, 600_012, dtype=torch.int32)
+    rules = [FromSlates(world), FromSlates(world, worn=0.0, near=0.0), MoreButVaried(world)]
+    rule, fresh, clicks = (float(earned(world, policy, users, 3).mean()) for policy in rules)
+    assert rule > 1.15 * max(fresh, clicks)
