@@ -17,7 +17,7 @@ from torch import Tensor
 
 from slategym.envs import engine, seating
 from slategym.envs.candidates import UnseenOfMany
-from slategym.envs.compiling import compiled
+from slategym.envs.compiling import SELDOM, compiled
 from slategym.envs.identity import identity
 from slategym.envs.memory import check_users
 from slategym.envs.names import UsageError, lookup
@@ -342,7 +342,7 @@ class Beginning:
             return engine.start(world, seed_B, user_B, visit_B)
 
         self._made_of = (world, compile)
-        self._run = compiled(start) if compile else start
+        self._run = compiled(start, SELDOM) if compile else start
 
     def __call__(self, seed_B: Tensor, user_B: Tensor, visit_B: Tensor) -> Session:
         """Sessions of these users, (B,) int32 each, at their first request."""
