@@ -86,3 +86,22 @@ def _little_timing():
         patch.setattr(latency, "WARM_UP", 2)
         patch.setattr(latency, "CALLS", 5)
         yield
+
+
+@pytest.fixture(scope="module")
+def blank_pictures():
+    """Reports of this file get empty pictures: drawing takes half of their time.
+
+    What is in a picture is tested in `experiments/report/test_report.py` and where it is drawn.
+    """
+    from matplotlib.figure import Figure
+
+    def blank(_, file, *, format="png", **__):
+        if format == "svg":
+            file.write('<svg viewBox="0 0 1 1"></svg>')
+        else:
+            Path(file).touch()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", blank)
+        yield

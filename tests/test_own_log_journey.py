@@ -58,6 +58,7 @@ def shop(
     with small_home(here / "home"), pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
         if items != SHOP_ITEMS:
+            request.getfixturevalue("blank_pictures")
             shorten(patch)
         write_shop_log(Path("shop"), users, items, slates=slates)
         if items == SHOP_ITEMS:

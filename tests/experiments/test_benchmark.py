@@ -26,6 +26,8 @@ from slategym.experiments.statistics.numbers import compute_numbers
 from slategym.experiments.statistics.stats import Cell
 from slategym.experiments.study import Learner, Profile, Published, Request, Roles, Study
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 WORLD = "Sardine-SlateTopK-Bored-v0"
 SHORT = CountingSettings(num_steps=3200, num_users=32)
 TINY = Study(

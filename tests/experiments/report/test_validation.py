@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from made_up import result
 
 from slategym.experiments.report.report import numbers_of, write_report
 from slategym.experiments.statistics.verdict import Verdict, objected
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 
 def validation(*status: str) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from slategym.experiments.report.report import write_report
 from slategym.experiments.report.terminal import print_report
 from slategym.experiments.statistics.numbers import compute_numbers
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 EXPERIMENTS = Path(words.__file__).parents[1]
 SAYING = (  # of a number with a sign, and of an interval in brackets
     re.compile(r"\{[^{}]*:\+"),

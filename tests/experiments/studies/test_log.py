@@ -36,6 +36,8 @@ from slategym.experiments.validation.evidence import supported
 from slategym.models.data.datasets import load_log
 from slategym.models.simulator.assumptions import find_assumptions
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 ALIKE = ("supervised-quota", "supervised-mmr", "supervised-dpp", "transitions")  # to the engine
 LEARNERS = (Learner("linucb", LinearBanditSettings(num_steps=64, num_users=4)),)
 

@@ -40,7 +40,10 @@ from slategym.experiments.studies.movielens import (
     STUDY,
 )
 from slategym.experiments.study import Learner, Request
+from slategym.models.simulator import movielens as recipes
 from slategym.models.simulator.movielens import BOREDOM
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 AGENTS = ("supervised-refit", "linear-bandit", "plackett-luce", "plackett-luce-gamma0")
 TINY_AGENTS = (*AGENTS, "proto-sac", "LinUCB")
@@ -48,6 +51,7 @@ TUNED = {
     *("ease", "transitions", "supervised", "supervised-untuned", "supervised-capped"),
     *("supervised-quota", "supervised-mmr", "supervised-dpp", "history-rule", "rule-aware"),
 }
+SESSION = 10  # slates, of 30: as many readings of a third of the time
 LADDER = tuple(baseline.name for baseline in STUDY.baselines)
 MINE = "slategym.agents.bandits.linear:LinUCB"  # by its place, as somebody else's is
 TINY_PPO = Learner(
@@ -360,6 +364,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     folder = tmp_path_factory.mktemp("study")
     with small_movielens(folder / "home"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(tunings_module, "SLATES", 1_500)
+        patch.setattr(recipes, "MOVIELENS", replace(recipes.MOVIELENS, horizon=SESSION))
         yield Ran(folder)
 
 
@@ -417,7 +422,7 @@ def test_rows_are_of_the_same_people_for_every_policy(ran: Ran) -> None:
 def test_the_static_twin_knows_no_boredom_and_ends_with_the_horizon(ran: Ran) -> None:
     rows = ran.found.rows
     static = rows[rows["variant"] == "static"]
-    assert (static["length"] == 30).all() and static["bored_share"].isna().all()
+    assert (static["length"] == SESSION).all() and static["bored_share"].isna().all()
     world = rows[(rows["variant"] == "world") & (rows["strength"] == BOREDOM)]
     assert world["bored_share"].max() > 0 and world["length"].min() < 30
     assert set(static["trained_in"]) == {"", "static"} and "static" not in set(world["trained_in"])

@@ -27,6 +27,8 @@ from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.experiments.studies.slateq import FIRST_USER, HERE, PUBLISHED, STUDY, WORLD
 from slategym.experiments.study import Request
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 TINY = replace(
     STUDY, profiles={"quick": replace(STUDY.profiles["quick"], training=2_048 / HERE.num_steps)}
 )
