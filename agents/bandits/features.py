@@ -18,6 +18,7 @@ from torch import Tensor
 
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.random_slates import Random
+from slategym.agents.core.tuning import once_per_world
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.types import Observation, World
@@ -79,12 +80,9 @@ class PairFeatures:
             user_features: at most, besides the constant.
             item_features: at most, besides the constant.
         """
-        inputs = Inputs(world)
-        wide = inputs.width > user_features
-        seen_RX = _watch(world, inputs) if wide else torch.zeros(1, inputs.width)
         return PairFeatures(
             world,
-            principal(seen_RX.to(world.device), user_features),
+            _user_axes(world, user_features),
             principal(_vectors(world), item_features),
         )
 
@@ -107,6 +105,15 @@ def _vectors(world: World) -> Tensor:
     embedding_ND = world.catalogue.embedding
     norm_N: Tensor = torch.linalg.vector_norm(embedding_ND, dim=1)
     return embedding_ND / norm_N.mean()
+
+
+@once_per_world
+def _user_axes(world: World, most: int) -> Axes:
+    """The directions in which people under random slates vary most."""
+    inputs = Inputs(world)
+    wide = inputs.width > most
+    seen_RX = _watch(world, inputs) if wide else torch.zeros(1, inputs.width)
+    return principal(seen_RX.to(world.device), most)
 
 
 @torch.no_grad()
