@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -59,7 +60,8 @@ def test_curves_before_selection_people_are_of_all_seeds_and_the_flat_are_named(
     ]
     found = result(watched=pd.concat([first, *further], ignore_index=True))
     numbers = compute_numbers(found.study, found.rows, found.curves)
-    caption = draw_curves(found, numbers, tmp_path).caption
+    unsure = replace(found, watched=found.watched.assign(error=5.0))  # of people; seeds agree
+    caption = draw_curves(unsure, numbers, tmp_path).caption
     assert f"Not clearly above their first point at the end: {AGENTS[1]} in world." in caption
     (told,) = warnings(found)  # the judge has the first seed alone, and is held against it
     assert "(+2.00 [+1.80, +2.20])" in told

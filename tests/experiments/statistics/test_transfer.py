@@ -55,12 +55,18 @@ def test_other_assumptions_that_disagree_make_it_wider() -> None:
     here &= (rows["group"] == "evaluation") & (rows["seed"] == 0)
     there = rows[here].assign(variant="world-under-none", strength=float("nan"))
     away = paid(there, there["policy"] == AGENTS[0], -6.0)
+    learned = there["policy"] == AGENTS[0]
+    control = paid(there.assign(variant="static-under-none"), learned, -20.0)  # no concern of it
+    control.loc[learned, "trained_in"] = "static"
     found = {}
     for name, read in (("alike", there), ("away", away)):
         made = replace(study(AGENTS[:1]), log="log")
         assumed = replace(made.places[0], name="world-under-none", of="world", role="assumed")
-        made = replace(made, places=(*made.places, replace(assumed, strength=None)))
-        numbers = compute_numbers(made, pd.concat([rows, read]), pd.DataFrame())
+        assumed = replace(assumed, strength=None)
+        other = replace(assumed, name="static-under-none", of="static")
+        made = replace(made, places=(*made.places, assumed, other))
+        assert assumed not in made.main and other not in made.main
+        numbers = compute_numbers(made, pd.concat([rows, read, control]), pd.DataFrame())
         found[name] = numbers.differences[0].transfer
         first = numbers.find(AGENTS[0], "supervised", "world-under-none")
         assert first is None and "under-none" not in numbers.verdict.sentence  # no place of its own
