@@ -388,6 +388,9 @@ def _torch_program(
     import torch
 
     program = torch.jit.load(path)  # type: ignore[no-untyped-call]
+    takes = len(program.forward.schema.arguments) - 1
+    if takes != len(inputs):
+        raise ValueError(f"it takes {takes} inputs, {ABOUT} names {len(inputs)}")
 
     def run(batch: Mapping[str, list[Any]]) -> list[list[int]]:
         given = [
@@ -408,9 +411,12 @@ def _onnx_program(
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    takes = [one.name for one in session.get_inputs()]
+    if not {*takes} <= {*inputs}:  # what no slate depends on is left out of the program
+        raise ValueError(f"it takes {', '.join(takes)}, {ABOUT} names {', '.join(inputs)}")
 
     def run(batch: Mapping[str, list[Any]]) -> list[list[int]]:
-        given = {name: np.array(x, inputs[name]["dtype"]) for name, x in batch.items()}
+        given = {name: np.array(batch[name], inputs[name]["dtype"]) for name in takes}
         slates: list[list[int]] = session.run(None, given)[0].tolist()
         return slates
 

@@ -111,6 +111,8 @@ def test_a_program_that_is_altered_or_none(tmp_path: Path) -> None:
     (tmp_path / PROGRAM).write_bytes(program)
     rewrite(tmp_path, "sha256", PROGRAM, value=sha256_of(tmp_path / PROGRAM))
     assert Policy(tmp_path)(asked(policy)) == slates
+    rewrite(tmp_path, "inputs", 3, value=...)
+    assert f"it takes {len(policy.inputs)} inputs, policy.json names 3" in said(tmp_path)
     rewrite(tmp_path, "sha256", "../../x", value="0")  # is looked for here and nowhere else
     assert f"{tmp_path / 'x'} is missing" in said(tmp_path)
 
