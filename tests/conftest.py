@@ -8,6 +8,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `import small_worlds`
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a process that tests start would compile all anew
+sys.dont_write_bytecode = False
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 TESTS = Path(__file__).parent
 LONGEST = (  # files that take longest, the longest first
