@@ -79,7 +79,7 @@ def test_presets_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == find_preset("plackett-luce", WORLD).path.read_text()
     assert answer(build, ["presets", WORLD]) == 0
     out = capsys.readouterr().out
-    assert "reinforce-topk" in out and "128,000" in out and "MovieLens" not in out
+    assert "reinforce-topk" in out and "64,000" in out and "MovieLens" not in out
     assert answer(build, ["presets", "Workbench-v0"]) == 2
     assert answer(build, ["worlds", WORLD]) == 0
     assert f"slategym train plackett-luce --world {WORLD} --preset" in capsys.readouterr().out
