@@ -10,6 +10,7 @@ Axis letters beyond the legend of `envs/types.py`: T kinds of tables, x rows, L 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -34,7 +35,13 @@ def reach(fade_T: Tensor) -> int:
 
 
 def with_fades(
-    tables: Tables, events: Events, keep_E: Bools, fold_U: Ints, *, repeats: bool
+    tables: Tables,
+    events: Events,
+    keep_E: Bools,
+    fold_U: Ints,
+    *,
+    repeats: bool,
+    num_kinds: int | None = None,
 ) -> Tables:
     """The same tables, their sums fading as serves these rows.
 
@@ -44,33 +51,58 @@ def with_fades(
         keep_E: the rows that they were fitted on.
         fold_U: of each user, the last set for those in none.
         repeats: whether an item may be taken up again.
+        num_kinds: how many of the kinds, from the first; the others keep their rate. None: all.
     """
-    row_x, history_xH = _asked(events, keep_E)
+    row_x, history_xH = asked_rows(events, keep_E)
     if len(np.unique(events.user_E[row_x])) < 2:
         return tables
+    num_kinds = tables.weight.shape[2] if num_kinds is None else num_kinds
     usual = [float(fade) for fade in tables.fade_T]
     item_x, user_x = events.item_E[row_x], events.user_E[row_x]
+    first = _first(tables, num_kinds)
     gain: dict[float, Floats] = {}
-    for fade in {*LADDER, *usual}:
-        read = replace(tables, fade_T=torch.full_like(tables.fade_T, fade))
+    for fade in {*LADDER, *usual[:num_kinds]}:
+        read = replace(first, fade_T=torch.full_like(first.fade_T, fade))
         gain[fade] = _gains(read, fold_U[user_x], history_xH, item_x, repeats)
-    chosen = []
-    for t, fade in enumerate(usual):
-        mean = {rate: float(gain_Tx[t].mean()) for rate, gain_Tx in gain.items()}
-        best = max(mean, key=mean.__getitem__)
-        more_x = gain[best][t] - gain[fade][t]
-        chosen.append(best if more_x.mean() > _error(more_x, user_x) else fade)
-    return replace(tables, fade_T=torch.tensor(chosen))
+    for t, fade in enumerate(usual[:num_kinds]):
+        usual[t] = best_of({rate: gain_Tx[t] for rate, gain_Tx in gain.items()}, fade, user_x)
+    return replace(tables, fade_T=torch.tensor(usual))
 
 
-def _asked(events: Events, keep_E: Bools) -> tuple[Ints, Ints]:
-    """Rows that are ranked, and the items of the clicks before them, -1 where there is none."""
+def _first(tables: Tables, num_kinds: int) -> Tables:
+    """Tables of the first kinds alone."""
+    id_FNTP = None if tables.id is None else tables.id[:, :, :num_kinds].contiguous()
+    weight_FNTP = tables.weight[:, :, :num_kinds].contiguous()
+    return Tables(weight_FNTP, id_FNTP, tables.fade_T[:num_kinds])
+
+
+def best_of(gain: Mapping[float, Floats], usual: float, user_x: Ints) -> float:
+    """The value that gains most over rows, where it clearly gains more than the usual one.
+
+    Args:
+        gain: of each value, a number for every row.
+        usual: one of the values, left only for one ahead by more than a standard error of people.
+        user_x: whose rows these are.
+    """
+    best = max(gain, key=lambda value: float(gain[value].mean()))
+    more_x = gain[best] - gain[usual]
+    return best if more_x.mean() > error_of(more_x, user_x) else usual
+
+
+def asked_rows(events: Events, keep_E: Bools, most: int = ROWS) -> tuple[Ints, Ints]:
+    """Rows that are ranked, and the items of the clicks before them, -1 where there is none.
+
+    Args:
+        events: the log.
+        keep_E: rows that may be read.
+        most: rows that are ranked.
+    """
     rows = np.flatnonzero(keep_E & events.took_E)
     user_x = events.user_E[rows]
     first_x = np.searchsorted(user_x, user_x)
     before_x = np.arange(len(rows)) - first_x
     at_x = np.flatnonzero(before_x >= FEWEST)
-    at_x = at_x[np.linspace(0, len(at_x) - 1, min(ROWS, len(at_x))).astype(np.int64)]
+    at_x = at_x[np.linspace(0, len(at_x) - 1, min(most, len(at_x))).astype(np.int64)]
     at_x = at_x[np.argsort(before_x[at_x], kind="stable")]  # histories of like length together
     longest = min(LONGEST, int(before_x[at_x].max(initial=0)))
     place_xH = at_x[:, None] - longest + np.arange(longest)
@@ -89,20 +121,32 @@ def _gains(tables: Tables, fold_x: Ints, history_xH: Ints, item_x: Ints, repeats
         history_BH = history_BH[:, (history_BH >= 0).any(0)]
         item_B = torch.as_tensor(item_x[part])
         sum_BTN = tables.read(torch.as_tensor(fold_x[part]), history_BH, N)
-        own_BT1 = sum_BTN.gather(2, item_B[:, None, None].expand(-1, sum_BTN.shape[1], 1))
-        if not repeats:
-            line_BH = torch.arange(len(item_B))[:, None].expand_as(history_BH)
-            met = history_BH >= 0
-            sum_BTN[line_BH[met], :, history_BH[met]] = -torch.inf
-        ahead_BT = (sum_BTN > own_BT1).sum(2)
-        level_BT = (sum_BTN == own_BT1).sum(2)
-        rank_BT = ahead_BT + (level_BT - 1).clamp(min=0) / 2
-        found.append(1.0 / torch.log2(2.0 + rank_BT))
-    gain_Tx: Floats = torch.cat(found).T.double().numpy()
-    return gain_Tx
+        found.append(gains_of(sum_BTN, history_BH, item_B, repeats))
+    return np.concatenate(found, 1)
 
 
-def _error(more_x: Floats, user_x: Ints) -> float:
+def gains_of(sum_BTN: Tensor, history_BH: Tensor, item_B: Tensor, repeats: bool) -> Floats:
+    """1 / log2(2 + rank) of each row's item by each kind of sums, (T, B); the sums are altered.
+
+    Args:
+        sum_BTN: of all items.
+        history_BH: items of the clicks before, -1 where there is none.
+        item_B: whose rank is asked.
+        repeats: whether items of the history are ranked, too.
+    """
+    own_BT1 = sum_BTN.gather(2, item_B[:, None, None].expand(-1, sum_BTN.shape[1], 1))
+    if not repeats:
+        line_BH = torch.arange(len(item_B))[:, None].expand_as(history_BH)
+        met = history_BH >= 0
+        sum_BTN[line_BH[met], :, history_BH[met]] = -torch.inf
+    ahead_BT = (sum_BTN > own_BT1).sum(2)
+    level_BT = (sum_BTN == own_BT1).sum(2)
+    rank_BT = ahead_BT + (level_BT - 1).clamp(min=0) / 2
+    gain_TB: Floats = (1.0 / torch.log2(2.0 + rank_BT)).T.double().numpy()
+    return gain_TB
+
+
+def error_of(more_x: Floats, user_x: Ints) -> float:
     """Standard error of a mean over rows, by people."""
     place_x = np.unique(user_x, return_inverse=True)[1]
     left_x = more_x - more_x.mean()

@@ -2,7 +2,8 @@
 
 Users with training rows are put into folds. While the network trains, a user is described by
 statistics of the other folds' rows; everybody else, and everybody once the model is trained, by
-those of all training rows.
+those of all training rows. What is chosen once for a log, how fast sums fade and the ridge of EASE,
+is a number each and chosen on all training rows.
 
 Axis letters beyond the legend of `envs/types.py`: x rows, V signals given a click, X features.
 """
@@ -34,6 +35,7 @@ from slategym.models.closed_form.readings import (
     ReadingSettings,
     fit_statistics,
 )
+from slategym.models.closed_form.ridges import with_ease_for
 from slategym.models.closed_form.sides import Sides
 from slategym.models.data.log import Log
 from slategym.models.multitask.network import MultiTaskBert
@@ -158,9 +160,11 @@ def cross_fit(
         kinds, kept = KINDS[: sizes.kinds], sizes.kept
     if kinds:
         how = CooccurrenceSettings()
+        if "ease" in kinds:
+            how = with_ease_for(events, train_E, how, repeats=log.repeats)
         tables = fit_tables(events, train_E, fold_U, folds, how, kinds, kept)
         of_U = np.where(fold_U < 0, folds, fold_U)
-        tables = with_fades(tables, events, train_E, of_U, repeats=log.repeats)
+        tables = with_fades(tables, events, train_E, of_U, repeats=log.repeats, num_kinds=1)
     sizes = WideSizes(
         about=statistics[-1].about_NI.shape[1] if statistics else 0,
         blocks=blocks,

@@ -60,6 +60,15 @@ def test_where_tastes_move_old_clicks_do_not() -> None:
     assert transitions < 0.85
 
 
+def test_kinds_that_are_not_asked_for_keep_their_rate() -> None:
+    events, tables, fold_U = made(moving=False)
+    everything = np.ones(events.num_rows, bool)
+    found = with_fades(tables, events, everything, fold_U, repeats=True, num_kinds=1)
+    both = with_fades(tables, events, everything, fold_U, repeats=True)
+    assert found.fade_T[0] == both.fade_T[0]
+    assert found.fade_T[1] == tables.fade_T[1] != both.fade_T[1]
+
+
 def test_a_rate_that_is_not_clearly_better_is_not_taken() -> None:
     events, tables, fold_U = made(moving=False)
     one = np.zeros(events.num_rows, bool)
