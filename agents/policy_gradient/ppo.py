@@ -74,6 +74,7 @@ MOST_KL = 0.03  # nats per slot; a seed whose policy has moved further begins no
 SHARPER = 1.6  # of logits and penalties, where draws are served sharper than those of training
 LAST_RATE = 0.1  # of the learning rate, to which it falls linearly
 PRICE_RATE = 0.2  # of limits, per rollout: of a usual return per unit of cost and unit of excess
+Credit = Literal["slate", "item", "critic"]
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,7 @@ class PPOSettings:
     learning_rate: Amount = 1e-3  # Adam's, falling linearly to a tenth
     gamma: Rate = 0.95  # discount per slate, in [0, 1]
     entropy: Amount = 0.001  # reward per nat of the first slot's entropy
-    # item: a slot is not credited with others' reward; critic: nor with what that leads to
-    credit: Literal["slate", "item", "critic"] = "slate"
+    credit: Credit = "slate"  # of a slot; item: less others' reward; critic: and what that leads to
     shortlist: Length | None = None  # best of `supervised`; 0: all items; None: 100 if it is there
     bootstrap: bool = False  # False: for the learner, a session that is cut off has ended
     serve: Literal["mode", "draw", "sharp"] = "mode"  # likeliest slate; drawn as learnt; sharper
