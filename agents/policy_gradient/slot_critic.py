@@ -9,7 +9,7 @@ slots' items did to the user. An item is known by what was clicked of its topic 
 with what is wanted, and by how many earlier slots hold its topic: what is learnt of one topic holds
 for the others.
 
-Source: Sunehag et al. 2018, AAMAS, arXiv:1706.05296, section 3 (a value as the sum of its parts');
+Source: Sunehag et al. 2018, AAMAS, arXiv:1706.05296, section 3 (a value as the sum of its parts);
 Foerster et al. 2018, AAAI, arXiv:1705.08926, section 4 (each part's advantage by a critic).
 """
 

@@ -3,6 +3,7 @@
 import torch
 from small_worlds import learned_world
 
+from slategym.agents.bandits import features as module
 from slategym.agents.bandits.features import PairFeatures, principal
 from slategym.envs import engine
 from slategym.envs.registry import make_world
@@ -38,3 +39,10 @@ def test_both_sides_of_a_world_have_their_widths():
     assert features.items_NP.shape == (40, 8)
     few = PairFeatures.of(make_world("InterestEvolution-v0"), 24, 24)
     assert torch.equal(few.items_NP[:, 1:], torch.eye(20))
+
+
+def test_a_world_is_watched_once_for_each_width(monkeypatch):
+    world, watch, seen = learned_world(), module._watch, []
+    monkeypatch.setattr(module, "_watch", lambda *given: seen.append(1) or watch(*given))
+    found = [PairFeatures.of(world, width, 7).user_axes for width in (5, 5, 4)]
+    assert len(seen) == 2 and found[0] is found[1] and found[2].width == 5
