@@ -5,6 +5,8 @@ A column is read whole: every row that breaks its rule is found at once, not the
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +20,9 @@ from slategym.envs.types import Signal
 YEAR_2100 = 4_102_444_800  # unix seconds; every time in milliseconds since 1970-02-17 is later
 OFFSET = r"\d:\d{2}\S*([+-]\d{2}):?(\d{2})$"  # the zone that an ISO time ends with
 EPOCH = pd.Timestamp(0, tz="UTC")
+EXACT = 2**53  # whole numbers from here on lose digits as floating point
+PRINTED_NAME = r"""'([^']*)'|"([^"]*)\""""  # in a list of texts as Python or NumPy prints it
+PRINTED = re.compile(rf"\[\s*(?:(?:{PRINTED_NAME})\s*(?:,\s*)?)*\]")
 
 Bad = NDArray[np.bool_]  # (rows,) True where the rule is broken
 
@@ -85,11 +90,26 @@ def _within(values_E: NDArray[np.float64], rule: Rule) -> Bad:
     return good
 
 
+def rounded(column: pd.Series) -> Bad:
+    """Which cells are whole numbers so large that floating point has lost digits of them."""
+    if not pd.api.types.is_float_dtype(column.dtype):
+        return np.zeros(len(column), bool)
+    values = column.to_numpy(np.float64, na_value=np.nan)
+    found: Bad = np.isfinite(values) & (np.abs(values) >= EXACT)
+    return found
+
+
+def is_empty(cell: object) -> bool:
+    """Whether nothing stands in a cell that holds no list."""
+    missing: bool = pd.api.types.is_scalar(cell) and bool(pd.isna(cell))
+    return missing or not str(cell).strip()
+
+
 def texts(column: pd.Series) -> pd.Series:
     """Cells as text without blanks around it; NaN where nothing is left. 7.0 is "7"."""
     if pd.api.types.is_float_dtype(column.dtype):
         values = column.to_numpy(np.float64, na_value=np.nan)
-        whole = np.isfinite(values) & (np.abs(values) < 2**53) & (values == np.rint(values))
+        whole = np.isfinite(values) & (np.abs(values) < EXACT) & (values == np.rint(values))
         if whole.sum() == np.isfinite(values).sum():
             column = pd.Series(pd.array(np.where(whole, values, 0), dtype="Int64")).mask(~whole)
     empty = column.isna().to_numpy()
@@ -135,19 +155,40 @@ def offsets(column: pd.Series) -> NDArray[np.float64] | None:
 
 
 def _topics(column: pd.Series) -> tuple[pd.Series, Bad]:
-    """Lists of names, from lists or from "Comedy|Drama"; a row with an empty name is bad."""
+    """Lists of names, from lists, printed ones too, or from "Comedy|Drama".
+
+    A row with an empty name is bad.
+    """
     lists: list[list[str] | None] = []
     bad = np.zeros(len(column), bool)
     for row, cell in enumerate(column):
         if isinstance(cell, list | tuple | np.ndarray):
-            names = ["" if name is None or name != name else str(name).strip() for name in cell]
-        elif cell is None or cell != cell or not str(cell).strip():
+            names = ["" if is_empty(name) else str(name).strip() for name in cell]
+        elif is_empty(cell):
             names = []
         else:
-            names = [name.strip() for name in str(cell).split("|")]
+            printed = _printed(str(cell))
+            parts = str(cell).split("|") if printed is None else printed
+            names = [name.strip() for name in parts]
         bad[row] = "" in names
         lists.append(list(dict.fromkeys(names)) or None)
     return pd.Series(lists, dtype=object), bad
+
+
+def _printed(text: str) -> list[str] | None:
+    """What a list of texts or numbers holds that Python, NumPy or JSON printed; None: no list."""
+    text = text.strip()
+    if not text.startswith("["):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, list) and all(isinstance(name, str | int) for name in found):
+        return [str(name) for name in found]
+    if PRINTED.fullmatch(text):
+        return [one or other for one, other in re.findall(PRINTED_NAME, text)]
+    return None
 
 
 def signal_rule(signal: Signal, hint: str = "") -> Rule:

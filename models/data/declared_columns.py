@@ -14,6 +14,7 @@ from slategym.models.data.problems import Inspection
 from slategym.models.data.tables import Table
 
 MAX_CATEGORIES = 1_000  # of one column; more is an identifier, not an attribute
+UNKNOWN = "unknown"  # category of a trait whose cell is empty
 
 
 def column_rules(entries: tuple[ColumnEntry, ...], where: str) -> dict[str, Rule]:
@@ -72,11 +73,12 @@ def categories_of(column: pd.Series, entry: ColumnEntry) -> tuple[str, ...]:
 
 
 def bracketed(values: pd.Series, ends: tuple[float, ...]) -> tuple[pd.Series, tuple[str, ...]]:
-    """Numbers as names of brackets, and all names, lowest first."""
+    """Numbers as names of brackets, NaN where there is none; and all names, lowest first."""
     between = [f"{low:g} to {high:g}" for low, high in pairwise(ends)]
     names = (f"under {ends[0]:g}", *between, f"{ends[-1]:g} and over")
     place = np.searchsorted(np.array(ends), values.to_numpy(), side="right")
-    return pd.Series(np.array(names, dtype=object)[place], dtype="str"), names
+    bracket = pd.Series(np.array(names, dtype=object)[place], dtype="str")
+    return bracket.mask(values.isna().to_numpy()), names
 
 
 def too_many(table: Table, column: str, size: int, what: str, inspection: Inspection) -> None:

@@ -342,7 +342,7 @@ def _traits(table: Table | None, found: Guess) -> tuple[ColumnEntry, ...] | None
     entries, as_they_are = [], True
     for name, column in _further(table, ("user",), found):
         values = _finite(column)
-        if values.notna().all() and values.nunique() > 20:
+        if values.notna().sum() == texts(column).notna().sum() and values.nunique() > 20:
             cuts = np.unique(np.round(values.quantile([0.2, 0.4, 0.6, 0.8]).to_numpy()))
             entries.append(ColumnEntry(name, brackets=tuple(float(cut) for cut in cuts)))
             found.comments[f"traits.{name}.brackets"] = "lower ends, at fifths of the users"

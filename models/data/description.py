@@ -23,6 +23,22 @@ TAKEN = {  # names in `Log` that no declared column can have
     "item_columns": ("item", "key", "title", "text", "year", "topic", "topics"),
     "traits": ("user", "key"),
 }
+NAMES: dict[str, tuple[str, ...]] = {  # what people call the columns that a log must have
+    "user": (
+        *("user", "user_id", "userid", "uid", "customer", "customer_id", "member", "member_id"),
+        *("visitor", "visitor_id", "visitorid", "account", "account_id", "reader", "client_id"),
+        *("person", "session_id"),
+    ),
+    "item": (
+        *("item", "item_id", "itemid", "product", "product_id", "sku", "asin", "article"),
+        *("article_id", "movie", "movie_id", "movieid", "film", "video", "video_id", "track"),
+        *("track_id", "song_id", "ad_id", "content_id", "stock_code", "stockcode"),
+    ),
+    "time": (
+        *("time", "timestamp", "ts", "datetime", "date", "event_time", "created_at", "unix_time"),
+        *("invoicedate", "invoice_date", "order_date", "purchased_at", "viewed_at"),
+    ),
+}
 DEFAULT_WEIGHTS = {"click": 1.0, "like": 1.0}  # reward per unit; of any other signal 0
 
 ColumnKind = Literal["category", "number"]

@@ -137,7 +137,7 @@ def _runs(
 
     The order within a block is arbitrary in the log, so it is shuffled in all three.
     """
-    if len(log.topic_names) < 2:
+    if len(log.topic_names) < 2 or not len(user_E):
         return None, None, None
     topic_E = log.items["topic"].to_numpy()[item_E].astype(np.int64)
     rng = np.random.default_rng(0)
@@ -152,7 +152,7 @@ def _runs(
     found: list[list[float]] = [[], [], []]
     for _ in range(SHUFFLES):
         tie_E = rng.random(len(user_E))
-        block_key_E = rng.random(int(block_E[-1]) + 1 if len(block_E) else 0)[block_E]
+        block_key_E = rng.random(int(block_E[-1]) + 1)[block_E]
         orders = (
             np.lexsort((tie_E, block_E)),
             np.lexsort((tie_E, user_E)),

@@ -226,6 +226,12 @@ def warnings(log: Log, found: Facts) -> list[str]:
     met = log.events["item"].nunique()
     if met < log.num_items / 2:
         said.append(f"{log.num_items - met:,} of {log.num_items:,} items are in no event")
+    commas = [name for name in log.topic_names if "," in name]
+    if len(commas) > len(log.topic_names) / 2:
+        said.append(
+            f"{len(commas)} of {len(log.topic_names)} {log.words.topics} have a comma in their "
+            f"name, as {commas[0]!r}: names are parted by |"
+        )
     if (again := int(log.items["title"].duplicated().sum())) > log.num_items / 10:
         said.append(f"{again:,} items have the title of another")
     return said

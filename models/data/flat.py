@@ -12,25 +12,10 @@ from pandas.errors import ParserWarning
 
 from slategym.envs.names import UsageError
 from slategym.models.data.describe import DEEDS, OPINIONS
+from slategym.models.data.description import NAMES
 from slategym.models.data.folder import guarded, table_names
 from slategym.models.files import atomic_path, make_folder
 
-NAMES: dict[str, tuple[str, ...]] = {  # what people call the columns that a log must have
-    "user": (
-        *("user", "user_id", "userid", "uid", "customer", "customer_id", "member", "member_id"),
-        *("visitor", "visitor_id", "visitorid", "account", "account_id", "reader", "client_id"),
-        *("person", "session_id"),
-    ),
-    "item": (
-        *("item", "item_id", "itemid", "product", "product_id", "sku", "asin", "article"),
-        *("article_id", "movie", "movie_id", "movieid", "film", "video", "video_id", "track"),
-        *("track_id", "song_id", "ad_id", "content_id", "stock_code", "stockcode"),
-    ),
-    "time": (
-        *("time", "timestamp", "ts", "datetime", "date", "event_time", "created_at", "unix_time"),
-        *("invoicedate", "invoice_date", "order_date", "purchased_at", "viewed_at"),
-    ),
-}
 EVENTS_OWN = {*DEEDS, *OPINIONS, "click", "like", "clicked", "liked", "slate_id", "position"}
 MARKS = (",", ";", "\t", "|")  # between cells
 LINE = 1_000_000  # characters of a first line that are looked at

@@ -135,7 +135,10 @@ def read_tables(
         try:
             table = _read(folder, name, labels)
             if table is None and name != "users":
-                raise FileNotFoundError(f"{folder}: neither {name}.csv nor {name}.parquet is there")
+                raise FileNotFoundError(
+                    f"{folder}: neither {name}.csv nor {name}.parquet is there; slategym data "
+                    "from-table makes a log of one table of events"
+                )
         except (OSError, ValueError) as error:
             if unreadable is None:
                 raise

@@ -300,7 +300,7 @@ def _describe_items(
     for row, listed in enumerate(topics):
         item_topics_NG[row, [column[name] for name in listed]] = 1.0
     title = items["title"] if "title" in items else items["item"]
-    year = items["year"].astype(np.int32) if "year" in items else np.int32(0)
+    year = items["year"].fillna(0).astype(np.int32) if "year" in items else np.int32(0)
     described = pd.DataFrame({"key": items["item"], "title": title})
     described["year"] = pd.Series(year, index=described.index, dtype=np.int32)
     described["topics"] = topics

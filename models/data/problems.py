@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from slategym.models.data.columns import Bad, Rule, settle
+from slategym.models.data.columns import Bad, Rule, is_empty, rounded, settle
+from slategym.models.data.description import NAMES
 from slategym.models.data.tables import Table
 
 LISTED = 5  # rows named per column and rule
@@ -71,16 +72,31 @@ class Inspection:
                 values, bad_E = settle(table.frame[name], rule)
                 if bad_E.any():
                     self.rows(table, name, bad_E, rule.fix)
+                if rule.kind == "key" and (lost_E := rounded(table.frame[name])).any():
+                    says = ", of whose digits floating point keeps 15"
+                    self.rows(table, name, lost_E, "write ids as texts or whole numbers", says)
                 settled[name] = values
             elif rule.required:
-                self.say(table, " is missing", f"{rule.fix} (found: {found})", name)
+                self.say(
+                    table,
+                    " is missing",
+                    f"{_renamed(name, table)}{rule.fix} (found: {found})",
+                    name,
+                )
         return pd.DataFrame(settled)
+
+
+def _renamed(name: str, table: Table) -> str:
+    """What to rename where a column that is missing stands there by a name that people give it."""
+    known = {name, *NAMES.get(name, ())}
+    called = [str(column) for column in table.frame.columns if str(column).lower() in known]
+    return f"rename {called[0]!r} if it is that: " if called else ""
 
 
 def readable(held: object) -> str:
     """A cell for people: numbers as they are, texts in quotes; nothing where it is empty."""
     if isinstance(held, list | tuple | np.ndarray):
         return repr([str(part) for part in held])
-    if held is None or held is pd.NaT or held != held or not str(held).strip():
+    if is_empty(held):
         return ""
     return f"{held:.15g}" if pd.api.types.is_number(held) else repr(str(held))

@@ -11,7 +11,7 @@ events: user, item, time (unix seconds in UTC, or ISO dates and times); hour*, w
     not observed.
 items: item, title* (else the item's id); text*, year*, topics* ("Comedy|Drama", or lists), and
     item columns that are declared.
-users*: user, and a column for each categorical trait.
+users*: user, and a column for each categorical trait; an empty cell is unknown.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from slategym.models.data.columns import (
 )
 from slategym.models.data.declared_columns import (
     MAX_CATEGORIES,
+    UNKNOWN,
     bracketed,
     categories_of,
     column_rules,
@@ -106,7 +107,14 @@ _ITEM_RULES = {
     "item": Rule("key", "every item has an id"),
     "title": Rule("text", "every item has a title", required=False),
     "text": Rule("text", "texts are words", required=False, empty=True),
-    "year": Rule("whole", "a year is a whole number, 0 (unknown) to 2100", 0, 2100, required=False),
+    "year": Rule(
+        "whole",
+        "a year is a whole number, 0 or nothing where it is unknown, to 2100",
+        0,
+        2100,
+        required=False,
+        empty=True,
+    ),
     "topics": Rule(
         "topics",
         "an empty topic name; write topics as Comedy|Drama or as a list of names, and nothing for "
@@ -266,18 +274,25 @@ def _users(
         entries = tuple(ColumnEntry(str(name)) for name in table.frame.columns if name != "user")
     rules = {"user": Rule("key", "every user has an id")}
     for entry in entries:
-        fix = f"every user has a {entry.name}; write unknown where it is"
+        fix = f"a {entry.name} is declared in {FILE}; leave unknown ones empty"
         kind: Literal["number", "category"] = "number" if entry.brackets else "category"
-        rules[entry.name] = Rule(kind, fix, categories=entry.categories)
+        rules[entry.name] = Rule(kind, fix, empty=True, categories=entry.categories)
     settled = inspection.settle(table, rules)
     traits = []
     for entry in entries:
         if entry.name not in settled:
             continue
+        values = settled[entry.name]
+        if len(values) and values.isna().all():
+            inspection.say(table, " is known in no row", "drop the column", entry.name)
+            continue
         if entry.brackets:
-            values, found = bracketed(settled[entry.name], entry.brackets)
+            values, found = bracketed(values, entry.brackets)
         else:
-            values, found = settled[entry.name], categories_of(table.frame[entry.name], entry)
+            found = categories_of(table.frame[entry.name], entry)
+        if values.isna().any():
+            found = found if UNKNOWN in found else (*found, UNKNOWN)
+            values = values.fillna(UNKNOWN)
         if len(found) > MAX_CATEGORIES:
             too_many(table, entry.name, len(found), "a trait", inspection)
             continue
@@ -328,6 +343,9 @@ def _known_keys(
     unknown_E &= events[column].notna().to_numpy()
     if unknown_E.any():
         fix = f"add it there or drop such rows ({int(unknown_E.sum())} of {len(unknown_E)})"
+        whole = events.loc[unknown_E, column].str.removesuffix(".0")
+        if whole.isin(known[column]).all():
+            fix = f"write {column}s as whole numbers: beside empty cells they became decimal ones"
         inspection.rows(table, column, unknown_E, fix, f", which is not in {where.name}")
 
 

@@ -159,13 +159,14 @@ def test_ages_become_brackets_and_post_codes_no_trait(tmp_path: Path) -> None:
     write_shop(tmp_path)
     users = pd.read_csv(tmp_path / "users.csv")
     rng = np.random.default_rng(0)
-    users["years"] = rng.integers(10, 90, len(users))
+    users["years"] = rng.integers(10, 90, len(users)).astype(float)
+    users.loc[0, "years"] = np.nan
     users["post_code"] = [f"z{n}" for n in range(len(users))]
     users.to_csv(tmp_path / "users.csv", index=False)
     (tmp_path / FILE).write_text(guess(read_tables(tmp_path)).toml(), "utf-8")
     log = load_folder(tmp_path)
     assert log.profile_names == ("age", "years")
-    assert log.profile_sizes == (2, 5)
+    assert log.profile_sizes == (2, 6)  # five brackets, and unknown
     assert [signal.name for signal in log.signals] == ["click", "dwell"]
     assert [column.name for column in log.context] == ["device"]
     assert [column.name for column in log.item_columns] == ["price", "brand"]

@@ -143,6 +143,39 @@ def test_topics_may_be_lists(folder: Path) -> None:
     refuse(folder, "items.parquet, row 0: column 'topics' holds ['Comedy', '']; an empty topic")
 
 
+@pytest.mark.parametrize(
+    ("cell", "topics"),
+    [
+        ("['War', \"Children's\"]", ["War", "Children's"]),
+        ("['War' 'Two words']", ["War", "Two words"]),
+        ('["War", "\\u00e7a"]', ["War", "ça"]),
+        ("[1, 2]", ["1", "2"]),
+        ("[]", ["unknown"]),
+        ("[War]", ["[War]"]),
+        ("['War', '']", None),
+    ],
+)
+def test_topics_may_be_printed_lists(folder: Path, cell: str, topics: list[str] | None) -> None:
+    """As pandas and JSON write a column of lists into a CSV."""
+    pd.DataFrame({"item": ["NA", "x"], "topics": [cell, "Drama"]}).to_csv(
+        folder / "items.csv", index=False
+    )
+    if topics is None:
+        refuse(folder, "items.csv, line 2: column 'topics' holds")
+    else:
+        assert load_folder(folder).items["topics"][0] == topics
+
+
+def test_an_empty_topic_in_parquet_is_a_missing_value_of_any_kind(folder: Path) -> None:
+    (folder / "items.csv").unlink()
+    topics = pd.array(["War", pd.NA], dtype="string")
+    items = pd.DataFrame({"item": ["NA", "x"], "topics": topics, "year": [pd.NA, 1.5]})
+    items.astype({"year": "Float64"}).to_parquet(folder / "items.parquet")
+    refuse(folder, "items.parquet, row 1: column 'year' holds 1.5; a year is a whole number")
+    items[["item", "topics"]].to_parquet(folder / "items.parquet")
+    assert load_folder(folder).items["topics"].tolist() == [["War"], ["unknown"]]
+
+
 def test_a_list_is_no_key_and_no_title(folder: Path) -> None:
     """Its printed form would be a key that nobody wrote."""
     (folder / "items.csv").unlink()
@@ -338,7 +371,7 @@ def test_what_log_toml_cannot_say(described: Path, old: str, new: str, message: 
 
 def test_a_table_is_missing(folder: Path) -> None:
     (folder / "items.csv").unlink()
-    refuse(folder, "neither items.csv nor items.parquet is there")
+    refuse(folder, "neither items.csv nor items.parquet is there; slategym data from-table")
 
 
 def test_a_table_is_there_twice(folder: Path) -> None:

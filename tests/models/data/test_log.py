@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slategym.models.data.description import UNDESCRIBED, Description, SignalEntry
+from slategym.models.data.description import (
+    UNDESCRIBED,
+    ColumnEntry,
+    Description,
+    SignalEntry,
+)
 from slategym.models.data.fitness import left_out
 from slategym.models.data.log import Log, build_log
 from slategym.models.data.tables import Table, Tables
@@ -275,9 +280,23 @@ BAD: dict[str, tuple[Callable[[], Log], str]] = {
         lambda: build(items=ITEMS.assign(title=["X", None])),
         "items.csv, line 3: column 'title' is empty; every item has a title",
     ),
-    "user without a trait": (
-        lambda: build(users=USERS.assign(plan=["free", None, "paid"])),
-        "users.csv, line 3: column 'plan' is empty; every user has a plan",
+    "a trait of nobody": (
+        lambda: build(users=USERS.assign(plan=[None, None, None])),
+        "users.csv: column 'plan' is known in no row; drop the column",
+    ),
+    "an id that was rounded": (
+        lambda: build(EVENTS.assign(user=[2.0**60, 1.0, 2.0, 3.0]), users=None),
+        "events.csv, line 2: column 'user' holds 1.15292150460685e+18, of whose digits floating "
+        "point keeps 15; write ids as texts or whole numbers",
+    ),
+    "an id that became decimal": (
+        lambda: build(EVENTS.assign(item=["1.0", "2.0"] * 2), ITEMS.assign(item=["1", "2"])),
+        "events.csv, line 2: column 'item' holds '1.0', which is not in items.csv; write items as "
+        "whole numbers",
+    ),
+    "a column by another name": (
+        lambda: build(EVENTS.rename(columns={"user": "User_ID"})),
+        "events.csv: column 'user' is missing; rename 'User_ID' if it is that",
     ),
 }
 
@@ -288,6 +307,21 @@ def test_a_bad_log_is_one_line_with_place_and_fix(fault: str) -> None:
     with pytest.raises(ValueError, match=re.escape(expected)) as caught:
         attempt()
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_known_of_a_user_or_an_item_is_left_empty() -> None:
+    items = ITEMS.assign(year=pd.array([1999, None], dtype="Int64"))
+    users = USERS.assign(plan=["free", None, "paid"], age=[31.0, np.nan, 70.0])
+    traits = (ColumnEntry("plan", categories=("paid", "free")), ColumnEntry("age", brackets=(40,)))
+    log = build(items=items, users=users, description=Description(traits=traits))
+    assert [column.categories for column in log.traits] == [
+        ("paid", "free", "unknown"),
+        ("under 40", "40 and over", "unknown"),
+    ]
+    assert log.users[["plan", "age"]].to_numpy().tolist() == [[1, 0], [2, 2], [0, 1]]
+    assert log.items["year"].tolist() == [1999, 0]
+    as_found = build(users=users[["user", "plan"]])
+    assert as_found.traits[0].categories == ("free", "paid", "unknown")
 
 
 def test_a_trait_with_thousands_of_values_is_refused() -> None:

@@ -132,7 +132,7 @@ def test_a_catalogue_that_is_used_up_is_fit_for_no_world(tmp_path: Path) -> None
 
 def test_without_any_click_nothing_can_be_learned(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text("user,item,time,click\na,x,1,0\na,y,2,0\nb,x,3,0\n")
-    (tmp_path / "items.csv").write_text("item,title\nx,A\ny,B\n")
+    (tmp_path / "items.csv").write_text("item,title,topics\nx,A,red\ny,B,blue\n")
     code, output = run("check", str(tmp_path))
     assert code == 0 and "nothing can be learned from it" in output
     assert "no click is 1" in output and "next: more rows" in output
@@ -180,7 +180,7 @@ def test_check_lists_every_problem_at_once(
         "items.csv, line 2: column 'title' is empty; every item has a title",
         "items.csv, line 2: column 'topics' holds 'A||B'; an empty topic name",
         "items.csv, line 3: column 'item': item 'x' stands already in line 2",
-        "users.csv, line 2: column 'age' is empty; every user has a age",
+        "users.csv: column 'age' is known in no row; drop the column",
     ):
         assert sum(line.startswith(start) for line in lines) == 1, start
     ratings = [line for line in lines if "'rating'" in line]
