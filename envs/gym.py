@@ -25,7 +25,7 @@ from slategym.envs.observation import action_space, observation_space, show
 from slategym.envs.registry import make_world
 from slategym.envs.render import RENDER_FPS, RENDER_MODES, Film
 from slategym.envs.slates import check_slates
-from slategym.envs.trees import map_tensors
+from slategym.envs.trees import map_tensors, where
 from slategym.envs.types import Observation, Outcome, Session, World
 
 INFOS = ("feedback", "expected", "expected_reward")  # what every step tells beside the rest
@@ -58,11 +58,11 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
     Auto-reset: SAME_STEP: every row is a real response, and infos["final_obs"] holds the last
         observations of ended sessions; NEXT_STEP, which Gymnasium's vector wrappers of
         observations ask for: the step after an end ignores its action; DISABLED: call
-        reset(options={"reset_mask": ended_B}).
+        reset(options={"reset_mask": ended_B}) before the next step.
     Infos: feedback (B, K, M) and its mean given the hidden state, expected (B, K, M);
         expected_reward (B,).
 
-    Arrays and tensors returned may be views of the simulator's own: do not write into them.
+    Arrays are the caller's own. Tensors may be views of the simulator's: do not write into them.
 
     Args:
         world: a World, or the id of a registered one.
@@ -204,36 +204,38 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
 
         Raises:
             ValueError: the slates have a wrong shape, type, device or range.
-            gymnasium.error.ResetNeeded: before the first reset.
+            gymnasium.error.ResetNeeded: before the first reset, and where sessions that have ended
+                were not reset (DISABLED).
         """
         seating.check_open(self.closed)
         before, skipped_B = self._the_session(), self._ended_B
+        if self.autoreset_mode is AutoresetMode.DISABLED:
+            seating.check_going_on(skipped_B)
         slate_BK = check_slates(self.world, actions, self.num_envs)
         self._session, outcome, observation, ended_B = self._turn(before, slate_BK)
         self._shown = show(self.world, observation)
-        terminated_B, truncated_B, reward_B = outcome.left, outcome.cut, outcome.reward
         for film in self._films:
             film.record(before, slate_BK, outcome, self._session)
+        told = self._told
+        if self.autoreset_mode is AutoresetMode.NEXT_STEP and bool(skipped_B.any()):
+            self._seat_next(skipped_B.nonzero()[:, 0])  # these begin anew instead
+            outcome = where(skipped_B, map_tensors(torch.zeros_like, outcome), outcome)
+            ended_B = ended_B & ~skipped_B
+            told = dict.fromkeys(told, (~skipped_B).numpy(force=True))
 
         infos = {
             "feedback": self._face(outcome.feedback),
             "expected": self._face(outcome.expected),
             "expected_reward": self._face(outcome.expected_reward),
-            **self._told,
+            **told,
         }
-        if self.autoreset_mode is AutoresetMode.NEXT_STEP and bool(skipped_B.any()):
-            self._seat_next(skipped_B.nonzero()[:, 0])  # these begin anew instead
-            reward_B = reward_B.masked_fill(skipped_B, 0.0)
-            terminated_B, truncated_B, ended_B = (
-                x & ~skipped_B for x in (terminated_B, truncated_B, ended_B)
-            )
         if self.autoreset_mode is AutoresetMode.SAME_STEP and bool(self._face(ended_B).any()):
             infos["final_obs"] = self._final(ended_B)
             infos["final_info"] = dict(infos)
             infos["_final_obs"] = infos["_final_info"] = self._face(ended_B)
             self._seat_next(ended_B.nonzero()[:, 0])
         self._ended_B = ended_B
-        results = (reward_B, terminated_B, truncated_B)
+        results = (outcome.reward, outcome.left, outcome.cut)
         return self._faces(self._shown), *(self._face(x) for x in results), infos
 
     def get_state(self) -> Snapshot:
@@ -303,11 +305,10 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         if self.as_tensor:
             return self._shown
         final_B = np.full(self.num_envs, None, dtype=object)
-        row_R = self._face(ended_B.nonzero()[:, 0])
-        arrays = self._faces(self._shown)
-        rows = zip(*(arrays[name][row_R] for name in arrays), strict=True)
-        for user, parts in zip(row_R.tolist(), rows, strict=True):
-            final_B[user] = dict(zip(arrays, parts, strict=True))
+        row_R = ended_B.nonzero()[:, 0]
+        last = {name: self._face(x.index_select(0, row_R)) for name, x in self._shown.items()}
+        for user, parts in zip(row_R.tolist(), zip(*last.values(), strict=True), strict=True):
+            final_B[user] = dict(zip(last, parts, strict=True))
         return final_B
 
     def _the_session(self) -> Session:
@@ -316,7 +317,10 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         return self._session
 
     def _faces(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
-        return {name: self._face(x) for name, x in tensors.items()}
+        """Arrays that nothing here reads again, or the tensors themselves."""
+        if self.as_tensor or not self._plain:
+            return {name: self._face(x) for name, x in tensors.items()}
+        return {name: x.numpy().copy() for name, x in tensors.items()}
 
     def _face(self, x: Tensor) -> Any:
         if self.as_tensor:

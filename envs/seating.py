@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from slategym.envs import engine
-from slategym.envs.names import UsageError, lookup
+from slategym.envs.names import UsageError, lookup, shown
 from slategym.envs.types import Session, World
 
 MASK, USER = "reset_mask", "user"  # options of a reset
@@ -203,6 +203,21 @@ def check_open(closed: bool) -> None:
     if closed:
         raise gymnasium.error.ClosedEnvironmentError(
             "this environment is closed; make another, or close it later"
+        )
+
+
+def check_going_on(ended_B: Tensor) -> None:
+    """Refuse a step of sessions that have ended.
+
+    Raises:
+        gymnasium.error.ResetNeeded: naming the rows.
+    """
+    if bool(ended_B.any()):
+        if len(ended_B) == 1:
+            raise gymnasium.error.ResetNeeded("the session has ended; call reset() before step()")
+        raise gymnasium.error.ResetNeeded(
+            f"sessions have ended in rows {shown(ended_B.nonzero()[:, 0].tolist())}; call "
+            'reset(options={"reset_mask": ended_B}) before step()'
         )
 
 

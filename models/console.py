@@ -6,6 +6,8 @@ terminal would act upon is spelled out.
 
 from __future__ import annotations
 
+import io
+import sys
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
@@ -63,3 +65,10 @@ def plain_console(
     )
     console.push_render_hook(Spelling())
     return console
+
+
+def spell_what_cannot_be_printed() -> None:
+    """From now on what the terminal's encoding lacks is spelled out, and ends no command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not closed, and no notebook's own
+            stream.reconfigure(errors="backslashreplace")

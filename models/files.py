@@ -28,10 +28,25 @@ TEMPORARY = re.compile(r"\..*-[0-9a-f]{12}(\.[^.]*)?")  # what `atomic_path` cal
 
 
 def home() -> Path:
-    """The folder of everything that is fetched or trained: `SLATEGYM_HOME`, or the user's cache."""
-    if own := os.environ.get("SLATEGYM_HOME"):
+    """The folder of everything that is fetched or trained: `SLATEGYM_HOME`, or the user's cache.
+
+    Raises:
+        UsageError: it is named as the home of somebody whom this machine does not know.
+    """
+    own, cache = os.environ.get("SLATEGYM_HOME"), os.environ.get("XDG_CACHE_HOME")
+    try:
+        return _named(own, cache)
+    except RuntimeError as error:  # of Path, which does not say whose home it looked for
+        looked = own or cache or "the home of whoever runs this"
+        raise UsageError(
+            f"{looked}: no such home here; set SLATEGYM_HOME to a folder that you may write to"
+        ) from error
+
+
+def _named(own: str | None, cache: str | None) -> Path:
+    if own:
         return Path(own).expanduser().absolute()
-    if cache := os.environ.get("XDG_CACHE_HOME"):
+    if cache:
         return Path(cache).expanduser().absolute() / "slategym"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "slategym"

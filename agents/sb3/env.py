@@ -141,7 +141,6 @@ class SlateVecEnv(VecEnv):
         self._session: Session | None = None
         self._shown: dict[str, Tensor] = {}
         self._slate_BK = torch.zeros(0)
-        self._nothing: dict[str, Any] = {}
         self._return_B = np.zeros(num_envs)
         self._length_B = np.zeros(num_envs, dtype=np.int64)
         self._began = time.time()
@@ -215,7 +214,7 @@ class SlateVecEnv(VecEnv):
         reward_B, done_B = outcome.reward.cpu().numpy(), ended_B.cpu().numpy()
         self._return_B += reward_B
         self._length_B += 1
-        infos = [self._nothing] * self.num_envs
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if done_B.any():
             row_R = ended_B.nonzero()[:, 0]
             only_cut_B = (outcome.cut & ~outcome.left).cpu().numpy()
@@ -248,10 +247,10 @@ class SlateVecEnv(VecEnv):
             self._return_B[user], self._length_B[user] = 0.0, 0
 
     def _face(self, shown: dict[str, Tensor]) -> Any:
-        """As arrays: those entries that the space has, or the only one."""
+        """As arrays of the caller's own: those entries that the space has, or the only one."""
         if isinstance(self.observation_space, spaces.Dict):
-            return {name: shown[name].cpu().numpy() for name in self.observation_space.spaces}
-        return next(iter(shown.values())).cpu().numpy()
+            return {name: _own(shown[name]) for name in self.observation_space.spaces}
+        return _own(next(iter(shown.values())))
 
     @cached_property
     def identity(self) -> str:
@@ -277,7 +276,7 @@ class SlateVecEnv(VecEnv):
         if (saved := state.earned.shape[0]) != self.num_envs:
             raise UsageError(f"this state holds {saved} users, this environment {self.num_envs}")
         copy = map_tensors(torch.clone, state)
-        self._session, self._shown = copy.session, dict(state.shown)
+        self._session, self._shown = copy.session, {n: x.clone() for n, x in state.shown.items()}
         self._return_B, self._length_B = copy.earned.cpu().numpy(), copy.slates.cpu().numpy()
         return self._face(self._shown)
 
@@ -340,3 +339,7 @@ class SlateVecEnv(VecEnv):
             shape = self.num_envs, self.world.slate_size * self.world.num_candidates
             return np.ones(shape, dtype=np.bool_)
         return np.tile(allowed_BC.cpu().numpy(), (1, self.world.slate_size))
+
+
+def _own(x: Tensor) -> NDArray[Any]:
+    return np.array(x.numpy(force=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from slategym.envs.names import UsageError, lookup
 from slategym.experiments.runs.errors import DEFECTS, describe
 from slategym.experiments.runs.memory import keep_freed_memory
 from slategym.models.checksums import Damaged
-from slategym.models.console import plain_console
+from slategym.models.console import plain_console, spell_what_cannot_be_printed
 from slategym.models.ending import Ended, raise_when_told_to_end
 from slategym.models.plain_file import is_of_paths
 
@@ -137,7 +138,17 @@ def main() -> int:
     """Run the command that this process was started with; return its exit code."""
     keep_freed_memory()
     raise_when_told_to_end()
-    return answer(build, sys.argv[1:])
+    spell_what_cannot_be_printed()
+    return answer(_build_here, sys.argv[1:])
+
+
+def _build_here() -> typer.Typer:
+    """The app, in a folder that is there: libraries that look for their files end without one."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UsageError("the folder that this was started in is gone; go to another") from error
+    return build()
 
 
 def answer(make_app: Callable[[], typer.Typer], arguments: Sequence[str]) -> int:

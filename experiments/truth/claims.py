@@ -21,7 +21,7 @@ from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import read_rows
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.differences import Difference, metric_of
-from slategym.experiments.statistics.log_world import shares_elsewhere
+from slategym.experiments.statistics.log_world import Pair, shares_elsewhere
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.experiments.statistics.stats import Cell as Rows
 from slategym.experiments.statistics.stats import Estimate
@@ -104,12 +104,7 @@ def _judged(
     }
     learned, so = _differences(numbers, place), _differences(truth, place)
     judges = [judge for judge in study.of_role("judge") if judge.of == place.name]
-    there = shares_elsewhere(study, rows, tuple(learned), place, "assumed")
-    otherwise = {
-        p.settings["assumptions"]: there[p.name]
-        for p in study.of_role("assumed")
-        if p.name in there
-    }
+    otherwise = _under_others(study, rows, tuple(learned), place)
     comparisons = pd.DataFrame(
         [
             about
@@ -226,6 +221,15 @@ def _judged_share(
         if d is not None
     ]
     return float(np.mean(found)) if found else float("nan")
+
+
+def _under_others(
+    study: Study, rows: pd.DataFrame, pairs: Sequence[Pair], place: Place
+) -> dict[str, dict[Pair, float]]:
+    """The differences as read under other assumptions than the place's own, by assumptions."""
+    there = shares_elsewhere(study, rows, pairs, place, "assumed")
+    assumed = [p for p in study.of_role("assumed") if p.of == place.name]
+    return {p.settings["assumptions"]: there[p.name] for p in assumed}
 
 
 def _policies(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from small_agents import Counting, CountingSettings
 from slategym.agents.core.files import ABOUT
 from slategym.agents.entries import POLICIES, PolicyEntry
 from slategym.agents.registry import load_agent
+from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.measure.training import Training
@@ -59,6 +61,28 @@ def test_a_home_that_is_a_file_is_one_line(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OSError, match="set SLATEGYM_HOME to a folder that you may write to"):
         kept("constants/choice", 1, lambda: 5)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_home_of_nobody_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLATEGYM_HOME", "")
+    for name in ("XDG_CACHE_HOME", "SLATEGYM_HOME"):
+        monkeypatch.setenv(name, "~nobody-of-this-name/cache")
+        with pytest.raises(UsageError, match=r"^~nobody-of-this-name/cache: no such home here"):
+            home()
+
+
+def test_a_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    """Where a process stands: the libraries that it loads would end it without a word."""
+    (tmp_path / "gone").mkdir()
+    program = (
+        "import os, sys; os.rmdir(os.getcwd()); from slategym.experiments.cli.main import main"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", f"{program}; sys.exit(main())"],
+        cwd=tmp_path / "gone", capture_output=True, text=True,
+    )  # fmt: skip
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == "error: the folder that this was started in is gone; go to another\n"
 
 
 def test_links_and_folders_in_place_of_results(tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +56,16 @@ def test_whatever_is_printed_is_text(thing: Any) -> None:
     assert not set(shown) & {"\x1b", "\x07", "\x9b", "\r"}
     for part in ("[/b]x[red]y[link=http://evil]z[/link]", r"\x1b[31m", "](http://evil)"):
         assert part in shown
+
+
+def test_what_an_encoding_lacks_is_spelled_out() -> None:
+    """A terminal of ASCII alone; the word for more would have ended the command."""
+    ascii_only = {"PYTHONIOENCODING": "ascii", "COLUMNS": "40"}
+    told = subprocess.run(
+        [sys.executable, "-c", "from slategym.experiments.cli.main import main; main()", "worlds"],
+        env={**os.environ, **ascii_only}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert told.stderr == "" and r"\u2026" in told.stdout and "InterestEvo" in told.stdout
 
 
 def test_the_view_of_a_study() -> None:

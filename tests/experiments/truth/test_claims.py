@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import AGENTS, episode_rows, numbers_of, study
+from made_up import AGENTS, episode_rows, numbers_of, paid, study
 
 from slategym.experiments.statistics.differences import metric_of
 from slategym.experiments.truth.claims import (
     Count,
     _judged_share,
+    _under_others,
     binomial_interval,
     kendall,
     model_share,
@@ -132,6 +135,28 @@ def test_what_a_judge_says_is_a_share_of_what_the_other_earns_there() -> None:
     assert found == pytest.approx(mean["plackett-luce"] / mean["supervised"] - 1.0)
     assert found != pytest.approx(0.0)
     assert np.isnan(_judged_share(("plackett-luce", "nobody"), numbers, judges, "supervised"))
+
+
+def test_other_assumptions_are_read_in_their_own_places() -> None:
+    """A lead of 1.8 before the supervised ranker, of 4 under "none"; judges read another."""
+    rows = episode_rows(gains={k: {AGENTS[0]: 1.8} for k in ("world", "judge", "static")})
+    here = (rows["variant"] == "world") & (rows["strength"] == 4.0)
+    here &= rows["group"] == "evaluation"
+    there = rows[here].assign(variant="world-under-none", strength=float("nan"))
+    away = paid(there, there["policy"] == AGENTS[0], 2.2)
+    made = study(AGENTS[:1])
+    world = made.places[0]
+    other = replace(
+        world, name="world-under-none", of="world", role="assumed", strength=None,
+        settings={"assumptions": "none"},
+    )  # fmt: skip
+    elsewhere = replace(other, name="static-under-none", of="static")
+    made = replace(made, places=(*made.places, other, elsewhere))
+    pair = (AGENTS[0], "supervised")
+    found = _under_others(made, pd.concat([rows, away]), (pair,), world)
+    earned = there[there["policy"] == "supervised"]["return"].mean()
+    assert found == {"none": {pair: pytest.approx(4.0 / earned, abs=0.3 / earned)}}
+    assert _under_others(study(AGENTS[:1]), rows, (pair,), world) == {}
 
 
 def test_power_is_of_cells_with_something_to_plan_for() -> None:
