@@ -49,6 +49,19 @@ envs.close()
 print("done")
 """
 
+COMPILER = """
+from torch._inductor.async_compile import AsyncCompile
+
+def compiles():
+    found = AsyncCompile.submit(lambda: 5)  # itself where there is one core
+    return found if isinstance(found, int) else found.result(60)
+
+assert compiles() == 5
+with multiprocessing.Pool(1) as pool:
+    assert pool.apply(compiles) == 5
+print("done")
+"""
+
 COMPILED = """
 env = gym.make_vec(WORLD, num_envs=64, compile=True)
 env.reset(seed=0)
@@ -79,7 +92,7 @@ def runs(program: str, seconds: float) -> None:
     assert run.stdout.endswith("done\n"), run.stderr
 
 
-@pytest.mark.parametrize("program", [POOL, ASYNC], ids=["pool", "async"])
+@pytest.mark.parametrize("program", [POOL, ASYNC, COMPILER], ids=["pool", "async", "compiler"])
 def test_children_run(program: str) -> None:
     runs(program, 240)
 
