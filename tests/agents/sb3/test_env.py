@@ -71,7 +71,7 @@ def test_it_tells_gymnasiums_story():
     assert ended > 3
 
 
-def test_only_finished_sessions_have_infos_and_the_rest_share_one():
+def test_only_finished_sessions_have_infos_and_each_has_its_own():
     env = SlateVecEnv("InterestEvolution-v0", 16)
     env.reset()
     totals_B, counts_B, finished = np.zeros(16), np.zeros(16), 0
@@ -87,7 +87,7 @@ def test_only_finished_sessions_have_infos_and_the_rest_share_one():
                 assert info["episode"]["l"] == counts_B[lane]
                 assert info["TimeLimit.truncated"] is False  # they left
                 totals_B[lane] = counts_B[lane] = 0
-        assert len({id(info) for info, done in zip(infos, done_B, strict=True) if not done}) <= 1
+        assert len({id(info) for info in infos}) == 16  # who writes into one writes into no other
     assert finished >= 8
 
 
