@@ -284,7 +284,7 @@ POLICIES: dict[str, PolicyEntry] = {
     ),
     "adaptive-trace": PolicyEntry(
         "learner",
-        "a history rule as strong as suits the person, by evolution on the return of sessions",
+        "a history rule as strong as suits the person, the best of some by what sessions return",
         None,
         "slategym.agents.rollout.adaptive:AdaptiveTrace",
         needs=STATE,

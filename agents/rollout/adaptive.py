@@ -1,22 +1,21 @@
-"""A history rule that adapts to the person, its few numbers found by evolution on the return.
+"""A history rule that adapts to the person, the best of some rules by what whole sessions return.
 
 First a model of people is learned from slates (`people.py`): of which kind somebody is shows in
-what they take and pass over. Then a rule is sought whose strength follows that belief
-(`adaptive_rule.py`): in every generation some perturbed rules meet the same training people with
-the same luck, and the numbers move towards those that earned most in whole sessions. With a
-discount below 1 perturbations are held for 1 / (1 - gamma) slates instead of the session, and are
-credited with what is earned while they are held: with gamma = 0, one slate. What is served is the
-mean of the numbers over the second half of the search.
+what they take and pass over. Imagined sessions of each kind say which strength of the history rule
+suits it best. Between the tuned history rule and those strengths lie some rules that follow the
+belief more or less (`adaptive_rule.py`); they meet the same training people with the same luck, and
+the better half goes on, until one is left. With a discount below 1 the rules take turns, each held
+for 1 / (1 - gamma) slates and credited with what is earned meanwhile; with gamma = 0, one slate.
 
 It begins as the tuned history rule, which is served unless training pays.
 
-Source: Hansen and Ostermeier 2001 (weighted recombination); Salimans et al. 2017, arXiv:1703.03864
-(mirrored perturbations); Ng and Jordan 2000 (PEGASUS: policies compared with the same luck); Polyak
-and Juditsky 1992 (averaging).
+Source: Karnin, Koren and Somekh 2013 (successive halving); Ng and Jordan 2000 (PEGASUS: policies
+compared with the same luck).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -25,23 +24,22 @@ import torch
 from torch import Tensor
 
 from slategym.agents.rollout.adaptive_rule import AdaptiveRule
-from slategym.agents.rollout.imagined import rules_of
+from slategym.agents.rollout.imagined import STRENGTHS, Rule, rules_of, worth
 from slategym.agents.rollout.people import Learning, People
 from slategym.agents.rollout.rule_first import RuleFirst
-from slategym.agents.rollout.traces import nothing_yet, took_by_topic
+from slategym.agents.rollout.traces import BY_SLATE, nothing_yet, took_by_topic
 from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.trees import map_tensors
-from slategym.envs.types import Observation, World
+from slategym.envs.types import Observation, Session, World
 
 LEARNED = 1 / 6  # of all slates, from which the model of people is learned; the rest is the search
-NARROWEST = 0.2  # of the first spread, to which perturbations fall linearly
-AVERAGED = 0.5  # of the search, its last part, over which the numbers are averaged
-LUCK = (
-    2**30
-)  # offset of what happens to people while rules are sought: nobody is read at one as high
+IMAGINED = 128  # people for whom it is imagined what suits a kind
+FUTURES, DEPTH = 4, 24  # of each of them; slates, after which a session goes on as so far
+# offset of what happens to people while rules are sought: nobody is read at one as high
+LUCK = 2**30
 
 
 @dataclass(frozen=True)
@@ -58,11 +56,10 @@ class AdaptiveTraceSettings:
     noise: Amount = 0.5  # spread of what is added to scores while people are learned
     shortlist: Count = 100  # best of the ranker, from which slates are filled
     gamma: Rate = 1.0  # discount per slate, in [0, 1]; 1: the whole session counts
-    pairs: Count = 8  # of mirrored perturbations, in a generation
 
 
 class AdaptiveTrace(RuleFirst):
-    """Strengths of a history rule by what somebody took and passed over, found by evolution."""
+    """A history rule as strong as suits whoever this may be, by what was taken and passed over."""
 
     name: ClassVar[str] = "adaptive-trace"
     settings: AdaptiveTraceSettings
@@ -81,9 +78,13 @@ class AdaptiveTrace(RuleFirst):
         rules = rules_of(self.rule.strength, self.rule.fading)
         self.people = People(world, learning, ranker, rules, self.seeds[0])
         self.adaptive = AdaptiveRule(s.kinds, self.rule.fading)
-        self.numbers_D = self.adaptive.start(self.rule.strength).to(world.device)
-        self.mean_D = self.numbers_D.clone()  # of the search's second half: what is served
-        self.averaged = torch.zeros((), dtype=torch.int64)  # generations in it
+        P = self.adaptive.compared
+        self.served_D = self.adaptive.start(self.rule.strength).to(world.device)
+        self.numbers_PD = self.served_D.repeat(P, 1)  # of the rules that are compared
+        self.earned_P = torch.zeros(P, device=world.device)  # so far
+        self.holds_P = torch.zeros(P, device=world.device)  # for which it was earned
+        self.going_P = torch.zeros(P, dtype=torch.bool, device=world.device)  # not yet behind
+        self.met = torch.zeros((), dtype=torch.int64)  # people whom every rule going met
         self.generations = torch.zeros((), dtype=torch.int64)
 
     def begin(self, world: World) -> None:
@@ -92,50 +93,101 @@ class AdaptiveTrace(RuleFirst):
         self.people.seat(world)
 
     def cycle(self) -> tuple[int, dict[str, float]]:
-        """More of people, at first; then a generation of rules."""
+        """More of people, at first; then the rules that are left meet some people."""
         if self.steps < self.learned:
             return self.people.cycle(self.steps)
+        if not self.generations:
+            self._set_out()
         return self._generation()
 
+    def _set_out(self) -> None:
+        """Rules to compare, each once, by what suits each kind of people in imagined sessions."""
+        best = [STRENGTHS[int(at)] for at in self._suits().argmax(1)]
+        self.numbers_PD = self.adaptive.candidates(self.rule.strength, best).to(self.world.device)
+        rows = [tuple(row) for row in self.numbers_PD.tolist()]
+        once = [rows.index(row) == at for at, row in enumerate(rows)]
+        self.going_P = torch.tensor(once, device=self.world.device)
+
     @torch.no_grad()
+    def _suits(self) -> Tensor:
+        """What a history rule of each strength earns with each kind, imagined, (Z, R)."""
+        s, world, people = self.settings, self.learning_world, self.people
+        number = min(IMAGINED, world.population.size)
+        user_B = torch.arange(number, dtype=torch.int32, device=world.device)
+        session = self._start(user_B, 0 * user_B)
+        _, few = people.candidates(engine.observe(world, session))
+        trace = BY_SLATE.index(self.rule.fading)
+        rules = tuple(Rule(trace, strength) for strength in STRENGTHS)
+        generator = torch.Generator().manual_seed(self.seeds[0])
+        luck_MT = torch.rand(FUTURES, (DEPTH if s.gamma else 1) + 1, generator=generator)
+        left_B = torch.full_like(user_B, world.horizon)
+        found = []
+        for kind_Z in torch.eye(s.kinds, device=world.device):
+            worth_BR = worth(
+                people.response,
+                few,
+                nothing_yet(number, people.num_topics, world.device),
+                kind_Z.expand(number, -1),
+                rules,
+                left_B,
+                luck_MT.to(world.device).expand(number, -1, -1),
+                s.gamma,
+                world.slate_size,
+            )
+            found.append(worth_BR.mean(0))
+        return torch.stack(found)
+
     def _generation(self) -> tuple[int, dict[str, float]]:
-        """Perturbed rules meet the same people; the numbers move towards the better half."""
-        s, rule, device = self.settings, self.adaptive, self.world.device
-        generator = torch.Generator().manual_seed((self.seeds[0] << 24) + int(self.generations))
-        left = 1.0 - (self.steps - self.learned) / max(1, s.num_steps - self.learned)
-        way_pD = torch.randn(s.pairs, rule.width, generator=generator)
-        spread_D = max(NARROWEST, left) * rule.spread
-        way_PD = torch.cat([way_pD, -way_pD])
-        numbers_PD = self.numbers_D + (spread_D * way_PD).to(device)
-        earned_P, shown, ended = self._play(numbers_PD)
-        self.generations += 1
-        better_p = earned_P.argsort(descending=True, stable=True)[: s.pairs]
-        weight_p = torch.log(torch.tensor(s.pairs + 0.5)) - torch.arange(1.0, s.pairs + 1).log()
-        weight_p = (weight_p / weight_p.sum()).to(device)
-        self.numbers_D = (weight_p[:, None] * numbers_PD[better_p]).sum(0)
-        one = torch.ones_like(self.averaged)
-        self.averaged = self.averaged + 1 if left <= AVERAGED else one
-        self.mean_D = self.mean_D + (self.numbers_D - self.mean_D) / self.averaged
+        """The rules that are left meet the same people; the better of them stay."""
+        which_p = self.going_P.nonzero()[:, 0]
+        earned_p, holds_p, shown, told = self._play(self.numbers_PD[which_p])
+        self.earned_P = self.earned_P.index_add(0, which_p, earned_p)
+        self.holds_P = self.holds_P.index_add(0, which_p, holds_p)
+        self.generations = self.generations + 1
+        mean_P = (self.earned_P / self.holds_P.clamp(min=1.0)).masked_fill(
+            ~self.going_P, -torch.inf
+        )
+        best_P = mean_P.argsort(descending=True, stable=True)
+        self.going_P = torch.zeros_like(self.going_P)
+        self.going_P[best_P[: self._left(self.steps + shown)]] = True
+        self.served_D = self.numbers_PD[best_P[0]].clone()
         return shown, {
-            "rollout/ep_rew_mean": ended["return"],
-            "rollout/ep_len_mean": ended["slates"],
+            "rollout/ep_rew_mean": told["return"],
+            "rollout/ep_len_mean": told["slates"],
             "train/n_updates": float(self.generations),
         }
 
-    def _play(self, numbers_PD: Tensor) -> tuple[Tensor, int, dict[str, float]]:
-        """What each of these rules earned while it was held, (P,); slates shown; of sessions."""
+    def _left(self, steps: int) -> int:
+        """How many rules go on after so many slates: half as many each time."""
+        P = len(torch.unique(self.numbers_PD, dim=0))
+        rounds = math.ceil(math.log2(P))
+        share = (steps - self.learned) / max(1, self.settings.num_steps - self.learned)
+        return math.ceil(P / (1 << min(rounds - 1, int(share * rounds))))
+
+    def _start(self, user_B: Tensor, visit_B: Tensor) -> Session:
+        """Sessions of these training users, with luck that nobody else is read with."""
+        seed_B = torch.full_like(user_B, LUCK + (self.seeds[0] & (LUCK - 1)))
+        return engine.start(self.learning_world, seed_B, user_B, visit_B)
+
+    @torch.no_grad()
+    def _play(self, numbers_PD: Tensor) -> tuple[Tensor, Tensor, int, dict[str, float]]:
+        """Each of these rules meets the same people, whom none has met.
+
+        Returns:
+            what was earned while each was held, (P,); how often each was, (P,); slates shown; means
+            of the sessions.
+        """
         s, world, people = self.settings, self.learning_world, self.people
         P = len(numbers_PD)
         n, size, device = max(1, s.num_users // P), world.population.size, world.device
-        first = int(self.generations) * n
+        first = int(self.met)
+        self.met = self.met + n
         row_n = torch.arange(first, first + n, dtype=torch.int32, device=device)
-        user_B, visit_B = (row_n % size).repeat(P), (row_n // size).repeat(P)
-        seed_B = torch.full_like(user_B, LUCK + (self.seeds[0] & (LUCK - 1)))
-        session = engine.start(world, seed_B, user_B, visit_B)
+        session = self._start((row_n % size).repeat(P), (row_n // size).repeat(P))
         rule_B = torch.arange(P, device=device).repeat_interleave(n)
         held = world.horizon if s.gamma == 1 else max(1, round(1.0 / (1.0 - s.gamma)))
         earned_P, begun_P = torch.zeros(P, device=device), torch.zeros(P, device=device)
-        traces = nothing_yet(len(user_B), people.num_topics, device)
+        traces = nothing_yet(len(rule_B), people.num_topics, device)
         effects = list[Tensor]()  # (Z, B, K) of every slate so far
         shown, step = 0, 0
         while len(rule_B):
@@ -159,7 +211,7 @@ class AdaptiveTrace(RuleFirst):
             effects = [effect_ZBK[:, going_B] for effect_ZBK in effects]
         sessions = float(n * P)
         told = {"return": float(earned_P.sum()) / sessions, "slates": shown / sessions}
-        return earned_P / begun_P.clamp(min=1.0), shown, told
+        return earned_P, begun_P, shown, told
 
     @torch.no_grad()
     def act(self, observation: Observation, luck: Luck) -> Action:
@@ -168,34 +220,39 @@ class AdaptiveTrace(RuleFirst):
             return self.rule.act(observation, luck)
         best, few = self.people.candidates(observation)
         belief_BZ, traces = self.people.belief(observation)
-        score_BC = self.adaptive.scores(self.mean_D[None], few, traces, belief_BZ)
+        score_BC = self.adaptive.scores(self.served_D[None], few, traces, belief_BZ)
         at_BK = score_BC.topk(self.world.slate_size, dim=1).indices
         return Action(best.id.gather(1, at_BK).int())
 
     def weights(self) -> dict[str, Tensor]:
         """The model of people, the rule's numbers, and whether it adapts."""
-        own = {"numbers": self.mean_D, "trained": torch.tensor(self.trained)}
+        own = {"numbers": self.served_D, "trained": torch.tensor(self.trained)}
         return {**self.people.response.state_dict(), **own}
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Take over such weights."""
         kept = dict(weights)
         self.trained = bool(kept.pop("trained"))
-        self.mean_D = kept.pop("numbers").to(self.world.device)
+        self.served_D = kept.pop("numbers").to(self.world.device)
         self.people.response.load_state_dict(kept)
 
     def state(self) -> Any:
         """Of people, and how far the search is."""
         return {
             "people": self.people.state(),
-            "numbers": self.numbers_D,
-            "mean": self.mean_D,
-            "averaged": self.averaged,
+            "rules": self.numbers_PD,
+            "served": self.served_D,
+            "earned": self.earned_P,
+            "holds": self.holds_P,
+            "going": self.going_P,
+            "met": self.met,
             "generations": self.generations,
         }
 
     def restore(self, state: Any) -> None:
         """Take over such a tree."""
         self.people.restore(state["people"])
-        self.numbers_D, self.mean_D = state["numbers"], state["mean"]
-        self.averaged, self.generations = state["averaged"], state["generations"]
+        self.numbers_PD, self.served_D = state["rules"], state["served"]
+        self.earned_P, self.holds_P = state["earned"], state["holds"]
+        self.going_P, self.met = state["going"], state["met"]
+        self.generations = state["generations"]

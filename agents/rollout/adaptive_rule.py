@@ -1,24 +1,27 @@
 """A history rule whose strength is the person's own: few numbers, weighed by who this may be.
 
-    score of an item = the ranker's - sum over kinds z and terms f of w_z * S_zf * x_f(its topic)
+    score of an item = the ranker's - sum over kinds z of w_z * S_z * trace of clicks on its topic
     w = softmax(sharpness * log P(z | what was taken and passed over) + prior)
 
-x_f are the topic's trace of clicks and its square, so that the second click on a topic may weigh
-more, or less, than the first. With the same strengths for every kind it is the history rule.
+With the same strength for every kind it is the history rule.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
 
-from slategym.agents.rollout.imagined import Candidates
+from slategym.agents.rollout.imagined import STRENGTHS, Candidates
 from slategym.agents.rollout.traces import BY_SLATE, Traces
 
-POWERS = (1, 2)  # of the trace, each a term
-SPREADS = (1.0, 0.5, 1.0, 0.3)  # of first perturbations: strengths, priors, log sharpness
+WAYS = (0.5, 1.0)  # from the history rule's strength to what suits a kind best
+CAUTIONS = (0.0, 1.0, 2.0)  # nats by which whoever takes the strongest rule is taken for likelier
+SHARPNESSES = (1.0, 0.5)  # of the belief
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class AdaptiveRule:
 
     @property
     def width(self) -> int:
-        """How many numbers, D."""
-        return self.kinds * (len(POWERS) + 1) + 1
+        """How many numbers, D: strengths, priors, the logarithm of the sharpness."""
+        return 2 * self.kinds + 1
 
     def start(self, strength: float) -> Tensor:
         """The history rule of this strength, (D,)."""
@@ -39,33 +42,45 @@ class AdaptiveRule:
         numbers_D[: self.kinds] = strength
         return numbers_D
 
+    def candidates(self, strength: float, best: Sequence[float]) -> Tensor:
+        """Rules to compare, (P, D), some of which may be the same: the history rule comes first.
+
+        Then it with other strengths for everybody, and rules between it and what suits each kind.
+
+        Args:
+            strength: of the history rule.
+            best: strength that suits each kind best.
+        """
+        found = [self.start(x) for x in (strength, *STRENGTHS)]
+        best_Z = torch.tensor(best)
+        strongest_Z = (best_Z == best_Z.max()).float()
+        for way, caution, sharpness in product(WAYS, CAUTIONS, SHARPNESSES):
+            strength_Z = strength + way * (best_Z - strength)
+            log_sharpness = best_Z.new_tensor([math.log(sharpness)])
+            found.append(torch.cat([strength_Z, caution * strongest_Z, log_sharpness]))
+        return torch.stack(found)
+
     @property
-    def spread(self) -> Tensor:
-        """Of perturbations at first, (D,)."""
-        *of_kinds, sharpness = SPREADS
-        each = torch.tensor(of_kinds).repeat_interleave(self.kinds)
-        return torch.cat([each, torch.tensor([sharpness])])
+    def compared(self) -> int:
+        """How many rules, P."""
+        return 1 + len(STRENGTHS) + len(WAYS) * len(CAUTIONS) * len(SHARPNESSES)
 
     def strengths(self, numbers_BD: Tensor, belief_BZ: Tensor) -> Tensor:
-        """Of every term at these beliefs, (B, F).
+        """At these beliefs, (B,).
 
         Args:
             numbers_BD: of each request, its own; or one for all, (1, D).
             belief_BZ: log-probabilities of kinds.
         """
-        of_terms_BX = numbers_BD[:, : self.kinds * len(POWERS)]
-        strength_BFZ = of_terms_BX.reshape(-1, len(POWERS), self.kinds)
-        prior_BZ = numbers_BD[:, self.kinds * len(POWERS) : -1]
+        strength_BZ, prior_BZ = numbers_BD[:, :-1].chunk(2, 1)
         weight_BZ = (numbers_BD[:, -1:].exp() * belief_BZ + prior_BZ).softmax(1)
-        found_BF: Tensor = (strength_BFZ * weight_BZ[:, None]).sum(2)
-        return found_BF
+        found_B: Tensor = (strength_BZ * weight_BZ).sum(1)
+        return found_B
 
     def scores(
         self, numbers_BD: Tensor, few: Candidates, traces: Traces, belief_BZ: Tensor
     ) -> Tensor:
         """Of the candidates, (B, C)."""
-        strength_BF = self.strengths(numbers_BD, belief_BZ)
+        strength_B1 = self.strengths(numbers_BD, belief_BZ)[:, None]
         trace_BG = traces.topic[:, BY_SLATE.index(self.fading)]
-        cost_BG = sum(strength_BF[:, [f]] * trace_BG**power for f, power in enumerate(POWERS))
-        assert isinstance(cost_BG, Tensor)
-        return few.score - cost_BG.gather(1, few.topic)
+        return few.score - (strength_B1 * trace_BG).gather(1, few.topic)

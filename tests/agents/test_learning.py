@@ -182,10 +182,10 @@ def test_rollout_plans_when_a_topic_bores() -> None:
 
 
 def test_a_rule_that_adapts_finds_how_strong_to_be_when_a_topic_bores() -> None:
-    """As above: evolution on the return finds what a rule that never turns lacks."""
+    """As above: what imagined sessions say suits people is what a rule that never turns lacks."""
     world, best = never_turning(bored()), best_schedule(bored())
     settings = AdaptiveTraceSettings(2_560, num_users=64, rollout=10, updates=30, minibatch=320)
-    agent = AdaptiveTrace(world, replace(settings, pairs=4))
+    agent = AdaptiveTrace(world, settings)
     assert expected_return(world, agent) < 0.5 * best
     assert 0.9 * best < expected_return(world, agent.learn(world)) <= best * (1 + 1e-5)
 

@@ -1,4 +1,4 @@
-"""The adaptive rule: what its numbers mean, who it takes somebody for, and that evolution finds."""
+"""The adaptive rule: what its numbers mean, who it takes somebody for, and which rule is kept."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from torch import Tensor
 from slategym.agents.policies import history_rule_tuned
 from slategym.agents.rollout.adaptive import AdaptiveTrace, AdaptiveTraceSettings
 from slategym.agents.rollout.adaptive_rule import AdaptiveRule
-from slategym.agents.rollout.imagined import Candidates
+from slategym.agents.rollout.imagined import STRENGTHS, Candidates
 from slategym.agents.rollout.traces import nothing_yet, took_by_topic
 from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.types import World
 
-TINY = AdaptiveTraceSettings(
-    num_steps=160, num_users=8, rollout=5, updates=2, minibatch=40, pairs=2
-)
+TINY = AdaptiveTraceSettings(num_steps=160, num_users=8, rollout=5, updates=2, minibatch=40)
 CHOSEN = {
     "ranker": {"heads": {"click": 0.3, "like": 0.1}, "nothing": 1.0},
     "history-rule": {"strength": 1.0, "fading": 0.7},
@@ -43,6 +41,7 @@ def test_before_it_learns_it_is_the_history_rule_and_can_go_back_to_it() -> None
         assert torch.equal(fresh.act(seen, now).slate, theirs)
         session, _ = engine.transition(where, session, theirs)
     trained = AdaptiveTrace(where, TINY).learn(where)
+    trained.served_D = trained.adaptive.start(-1.0)  # whatever is best after eight people
     assert not torch.equal(trained.act(seen, now).slate, theirs)
     trained.serve([False])
     assert torch.equal(trained.act(seen, now).slate, theirs)
@@ -55,18 +54,37 @@ def test_the_strength_is_that_of_whom_somebody_is_taken_for() -> None:
         traces = traces.after(took_by_topic(torch.tensor([[1], [1]]), torch.ones(2, 1) > 0, 3))
     zero_BC = torch.zeros(2, 3)
     few = Candidates(zero_BC, zero_BC, zero_BC, torch.tensor([[0, 1, 2]] * 2))
-    # strengths 2 and -1 of the trace, .5 and 0 of its square, even priors, sharpness 1
-    numbers_D = torch.tensor([2.0, -1.0, 0.5, 0.0, 0.0, 0.0, 0.0])
+    # strengths 2 and -1, even priors, sharpness 1
+    numbers_D = torch.tensor([2.0, -1.0, 0.0, 0.0, 0.0])
     sure_BZ = torch.tensor([[0.0, -30.0], [-30.0, 0.0]])
     found_BC = rule.scores(numbers_D.expand(2, -1), few, traces, sure_BZ)
     trace = 1.0 + 0.7
-    want_BC = torch.tensor([[0.0, -2.0 * trace - 0.5 * trace**2, 0.0], [0.0, trace, 0.0]])
+    want_BC = torch.tensor([[0.0, -2.0 * trace, 0.0], [0.0, trace, 0.0]])
     torch.testing.assert_close(found_BC, want_BC)
     # a prior of log 3 for the second kind: nobody knows, so it weighs three in four
-    numbers_D[5] = torch.tensor(3.0).log()
+    numbers_D[3] = torch.tensor(3.0).log()
     even_BZ = torch.full((1, 2), 0.5).log()
-    strength_BF = rule.strengths(numbers_D[None], even_BZ)
-    torch.testing.assert_close(strength_BF, torch.tensor([[0.25 * 2.0 - 0.75, 0.125]]))
+    strength_B = rule.strengths(numbers_D[None], even_BZ)
+    torch.testing.assert_close(strength_B, torch.tensor([0.25 * 2.0 - 0.75]))
+    # half as sharp, a belief of 9 to 1 is one of 3 to 1
+    numbers_D[3], numbers_D[4] = 0.0, torch.tensor(0.5).log()
+    sure_BZ = torch.tensor([[0.9, 0.1]]).log()
+    torch.testing.assert_close(
+        rule.strengths(numbers_D[None], sure_BZ), torch.tensor([0.75 * 2.0 - 0.25])
+    )
+
+
+def test_rules_lie_between_the_history_rule_and_what_suits_each_kind() -> None:
+    rule = AdaptiveRule(kinds=3, fading=0.7)
+    numbers_PD = rule.candidates(1.0, (-1.0, 4.0, 4.0))
+    alike = torch.stack([rule.start(x) for x in (1.0, *STRENGTHS)])
+    assert torch.equal(numbers_PD[:6], alike)
+    assert len(numbers_PD) == rule.compared
+    assert len(torch.unique(numbers_PD, dim=0)) == 5 + 12  # 1 is among the strengths
+    assert {tuple(x) for x in numbers_PD[6:, :3].tolist()} == {(0.0, 2.5, 2.5), (-1.0, 4.0, 4.0)}
+    assert {tuple(x) for x in numbers_PD[6:, 3:6].tolist()} == {
+        (0.0, c, c) for c in (0.0, 1.0, 2.0)
+    }
 
 
 def test_what_is_known_of_somebody_is_the_same_on_the_way_and_in_hindsight() -> None:
@@ -100,9 +118,9 @@ def test_rules_are_credited_with_what_is_earned_while_they_are_held(
     where = replace(learned_world(shown_size=6), chosen=CHOSEN)
     agent = AdaptiveTrace(where, replace(TINY, gamma=gamma))
     agent.begin(where)
-    numbers_PD = agent.numbers_D.expand(4, -1)
-    earned_P, shown, told = agent._play(numbers_PD)
+    earned_P, holds_P, shown, told = agent._play(agent.served_D.expand(4, -1))
     assert shown == pytest.approx(8 * told["slates"])
+    earned_P = earned_P / holds_P
     if gamma == 1.0:
         assert float(earned_P.mean()) == pytest.approx(told["return"])
     else:  # four equal rules take turns: what a hold earns is a hold's share of a session's
@@ -116,7 +134,7 @@ def test_perturbed_rules_take_turns_as_soon_as_a_hold_is_over(
     where = replace(learned_world(shown_size=6), chosen=CHOSEN)
     agent = AdaptiveTrace(where, replace(TINY, gamma=0.5, num_users=4))  # a hold is two slates
     agent.begin(where)
-    numbers_PD = agent.numbers_D.repeat(4, 1)
+    numbers_PD = agent.served_D.repeat(4, 1)
     numbers_PD[:, -1] = torch.arange(4.0) / 1_000  # tells them apart
     scores, met = AdaptiveRule.scores, list[list[int]]()
 
@@ -129,20 +147,41 @@ def test_perturbed_rules_take_turns_as_soon_as_a_hold_is_over(
     assert met[:4] == [[0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 3, 0], [1, 2, 3, 0]]
 
 
-def test_the_search_moves_towards_what_earns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_better_half_goes_on_until_the_best_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     agent = AdaptiveTrace(world(), TINY)
+    suits = torch.tensor(
+        [[0.0, 1.0, 2.0, 3.0, 4.0], [9.0, 1.0, 2.0, 3.0, 4.0], [0.0, 9.0, 0, 0, 0]]
+    )
+    monkeypatch.setattr(AdaptiveTrace, "_suits", lambda agent: suits)
+    met = list[int]()
 
-    def first_number_earns(
+    def more_for_the_first_kind_and_caution_earn(
         agent: AdaptiveTrace, numbers_PD: Tensor
-    ) -> tuple[Tensor, int, dict[str, float]]:
-        return numbers_PD[:, 0].clone(), 8, {"return": 0.0, "slates": 1.0}
+    ) -> tuple[Tensor, Tensor, int, dict[str, float]]:
+        met.append(len(numbers_PD))
+        worth_P = 0.5 * numbers_PD[:, 5] - numbers_PD[:, 0]
+        return 3.0 * worth_P, torch.full_like(worth_P, 3.0), 27, {"return": 0.0, "slates": 1.0}
 
-    monkeypatch.setattr(AdaptiveTrace, "_play", first_number_earns)
-    begun = float(agent.numbers_D[0])
-    for _ in range(3):
-        agent._generation()
-        assert float(agent.numbers_D[0]) > begun
-        begun = float(agent.numbers_D[0])
+    monkeypatch.setattr(AdaptiveTrace, "_play", more_for_the_first_kind_and_caution_earn)
+    agent.steps = agent.learned
+    while agent.steps < TINY.num_steps:
+        agent.steps += agent.cycle()[0]
+    assert met == [17, 9, 5, 3, 2]
+    assert agent.served_D[:6].tolist() == [-1.0, 0.0, 1.0, 0.0, 0.0, 2.0]
+
+
+def test_what_suits_a_kind_is_imagined_with_its_own_answers() -> None:
+    """One kind is put off by a topic that it took last, the other drawn to it."""
+    agent = AdaptiveTrace(world(), replace(TINY, kinds=2))
+    agent.begin(agent.world)
+    response = agent.people.response
+    with torch.no_grad():
+        response.inner.zero_(), response.bias.zero_(), response.outer.zero_()
+        response.inner[:, 0, 0], response.outer[0, 0], response.outer[1, 0] = 1.0, -6.0, 6.0
+        response.level.fill_(0.0)
+    bored_R, fond_R = agent._suits()
+    strengths = torch.tensor(STRENGTHS)
+    assert strengths[bored_R.argmax()] >= 2 and strengths[fond_R.argmax()] <= 0
 
 
 def test_no_rule_is_sought_with_luck_that_somebody_is_read_with(
