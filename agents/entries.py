@@ -284,7 +284,7 @@ POLICIES: dict[str, PolicyEntry] = {
     ),
     "adaptive-trace": PolicyEntry(
         "learner",
-        "a history rule as strong as suits the person, the best of some by what sessions return",
+        "a history rule that allows for how this person answers, the best of some by the return",
         None,
         "slategym.agents.rollout.adaptive:AdaptiveTrace",
         needs=STATE,

@@ -1,11 +1,13 @@
 """A history rule that adapts to the person, the best of some rules by what whole sessions return.
 
-First a model of people is learned from slates (`people.py`): of which kind somebody is shows in
-what they take and pass over. Imagined sessions of each kind say which strength of the history rule
-suits it best. Between the tuned history rule and those strengths lie some rules that follow the
-belief more or less (`adaptive_rule.py`); they meet the same training people with the same luck, and
-the better half goes on, until one is left. With a discount below 1 the rules take turns, each held
-for 1 / (1 - gamma) slates and credited with what is earned meanwhile; with gamma = 0, one slate.
+First a model of people is learned from slates (`people.py`): what the session has shown does to
+topics, for kinds of people that nobody names; of which kind somebody is shows in what they take and
+pass over. Then rules are compared that allow for it: for what a topic has gained or lost so far,
+and for what one more click on it would do to the next slate, each as whoever this may be would
+answer (`adaptive_rule.py`). They meet the same training people with the same luck, and the better
+half goes on, until two are left, of which the better is served. With a discount below 1 the rules
+take turns, each held for 1 / (1 - gamma) slates and credited with what is earned meanwhile; with
+gamma = 0, one slate.
 
 It begins as the tuned history rule, which is served unless training pays.
 
@@ -35,7 +37,7 @@ from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.trees import map_tensors
 from slategym.envs.types import Observation, Session, World
 
-LEARNED = 1 / 6  # of all slates, from which the model of people is learned; the rest is the search
+LEARNED = 1 / 2  # of all slates, from which the model of people is learned; the rest is the search
 IMAGINED = 128  # people for whom it is imagined what suits a kind
 FUTURES, DEPTH = 4, 24  # of each of them; slates, after which a session goes on as so far
 # offset of what happens to people while rules are sought: nobody is read at one as high
@@ -59,7 +61,7 @@ class AdaptiveTraceSettings:
 
 
 class AdaptiveTrace(RuleFirst):
-    """A history rule as strong as suits whoever this may be, by what was taken and passed over."""
+    """A history rule that allows for how whoever this may be answers."""
 
     name: ClassVar[str] = "adaptive-trace"
     settings: AdaptiveTraceSettings
@@ -195,7 +197,8 @@ class AdaptiveTrace(RuleFirst):
             observation = engine.observe(world, session)
             best, few = people.candidates(observation)
             belief_BZ = people.so_far(observation, effects)
-            score_BC = self.adaptive.scores(numbers_PD[now_B], few, traces, belief_BZ)
+            answers = people.answers(few, traces)
+            score_BC = self.adaptive.scores(numbers_PD[now_B], few, traces, belief_BZ, answers)
             at_BK = score_BC.topk(world.slate_size, dim=1).indices
             session, outcome = engine.transition(world, session, best.id.gather(1, at_BK).int())
             taken_BK, topic_BK = outcome.feedback[..., 0] > 0, few.topic.gather(1, at_BK)
@@ -215,12 +218,13 @@ class AdaptiveTrace(RuleFirst):
 
     @torch.no_grad()
     def act(self, observation: Observation, luck: Luck) -> Action:
-        """The best candidates after the rule, as strong as suits whoever this may be."""
+        """The best candidates after the rule, as whoever this may be would answer."""
         if not self.trained:
             return self.rule.act(observation, luck)
         best, few = self.people.candidates(observation)
         belief_BZ, traces = self.people.belief(observation)
-        score_BC = self.adaptive.scores(self.served_D[None], few, traces, belief_BZ)
+        answers = self.people.answers(few, traces)
+        score_BC = self.adaptive.scores(self.served_D[None], few, traces, belief_BZ, answers)
         at_BK = score_BC.topk(self.world.slate_size, dim=1).indices
         return Action(best.id.gather(1, at_BK).int())
 

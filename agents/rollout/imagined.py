@@ -49,6 +49,14 @@ class Candidates:
         return Candidates(*(x[row_R] for x in (self.score, self.utility, self.reward, self.topic)))
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What a session does to topics, by kind of people, log-odds."""
+
+    now: Tensor  # (Z, B, C), of each candidate's topic, so far
+    later: Tensor  # (Z, B, C), at the next slate, to those that come first, were it taken
+
+
 def scored(
     score_BC: Tensor, topic_BC: Tensor, traces: Traces, trace_B: Tensor, strength_B: Tensor
 ) -> Tensor:

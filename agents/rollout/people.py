@@ -18,7 +18,7 @@ from slategym.agents.core.adam import SeedAdam
 from slategym.agents.core.ensemble import clip_each
 from slategym.agents.core.ranker import Ranker, Retrieved, stated_ranker
 from slategym.agents.core.sessions import TrainingSessions, harvest, seat, show
-from slategym.agents.rollout.imagined import Candidates, Rule, scored
+from slategym.agents.rollout.imagined import Answers, Candidates, Rule, scored
 from slategym.agents.rollout.response import Response, surprise
 from slategym.agents.rollout.traces import (
     OF_VISIT,
@@ -241,6 +241,20 @@ class People:
         clip_each(self.adam.parameters, MAX_NORM)
         self.adam.step(rate)
         return loss.detach()
+
+    def answers(self, few: Candidates, traces: Traces) -> Answers:
+        """What the session does to the candidates' topics, by kind of people."""
+        first_BK, (B, C), G = few.topic[:, : self.slots], few.topic.shape, self.num_topics
+        if G >= C:
+            return Answers(
+                self.response.effect_of(traces, few.topic),
+                self.response.effect_after(traces, few.topic, first_BK),
+            )
+        every_BG = torch.arange(G, device=few.topic.device).expand(B, -1)
+        now_ZBG = self.response.effect_of(traces, every_BG)
+        later_ZBG = self.response.effect_after(traces, every_BG, first_BK)
+        at_ZBC = few.topic.expand(len(now_ZBG), -1, -1)
+        return Answers(now_ZBG.gather(2, at_ZBC), later_ZBG.gather(2, at_ZBC))
 
     @torch.no_grad()
     def belief(self, observation: Observation) -> tuple[Tensor, Traces]:

@@ -61,6 +61,18 @@ class Response(nn.Module):
         features_nKX = torch.cat([own_nKR, shared_nX[:, None].expand(-1, K, -1)], 2)
         return self.effect(features_nKX.reshape(n * K, -1)).view(-1, n, K)
 
+    def effect_after(self, traces: Traces, taken_BX: Tensor, of_BK: Tensor) -> Tensor:
+        """What would have been done to items of these topics at the next slate, (Z, B, X).
+
+        Args:
+            traces: now.
+            taken_BX: topics of which an item is taken now, each on its own.
+            of_BK: topics over whose items the effect is averaged.
+        """
+        features_BXKW = traces.features_after(taken_BX, of_BK)
+        effect_Zn = self.effect(features_BXKW.flatten(0, 2))
+        return effect_Zn.view(-1, *features_BXKW.shape[:3]).mean(3)
+
     def log_prob(self, utility_XK: Tensor, effect_ZXK: Tensor, taken_XK: Tensor) -> Tensor:
         """Of what was taken, or of nothing, for each kind, (Z, ...); X stands for any axes."""
         scale_Z = self.scale.exp().view(-1, *(1 for _ in utility_XK.shape))

@@ -59,6 +59,30 @@ class Traces(NamedTuple):
         shared_BX = torch.cat([most_BR, self.visit], 1)[:, None]
         return torch.cat([own_BGR, shared_BX.expand(-1, own_BGR.shape[1], -1)], 2)
 
+    def features_after(self, taken_BX: Tensor, of_BK: Tensor) -> Tensor:
+        """Of these topics one slate on, were an item of each of those taken, (B, X, K, WIDTH).
+
+        Args:
+            taken_BX: topics of which one is taken, each on its own.
+            of_BK: topics whose features they are.
+        """
+        slate_R1, click_R1 = _keeps(self.topic)
+        keep_R1 = torch.cat([slate_R1, click_R1])
+        adds_R1 = torch.cat([torch.ones_like(slate_R1), 1.0 - click_R1])
+        kept_BRG = keep_R1 * self.topic
+        R = len(keep_R1)
+        own_BRX = kept_BRG.gather(2, taken_BX[:, None].expand(-1, R, -1)) + adds_R1
+        most_BRX = torch.maximum(kept_BRG.amax(2, keepdim=True), own_BRX)
+        of_BRK = kept_BRG.gather(2, of_BK[:, None].expand(-1, R, -1))
+        same_BXK = (taken_BX[:, :, None] == of_BK[:, None]).float()
+        own_BRXK = of_BRK[:, :, None] + adds_R1[:, :, None] * same_BXK[:, None]
+        keep_R = self.visit.new_tensor(REFUSED)
+        visit_BV = torch.cat([keep_R * self.visit[:, :-1], 0.0 * self.visit[:, -1:]], 1)
+        X, K = taken_BX.shape[1], of_BK.shape[1]
+        most_BXKR = most_BRX.permute(0, 2, 1)[:, :, None].expand(-1, -1, K, -1)
+        visit_BXKV = visit_BV[:, None, None].expand(-1, X, K, -1)
+        return torch.cat([own_BRXK.permute(0, 2, 3, 1), most_BXKR, visit_BXKV], 3)
+
     def at(self, row_R: Tensor) -> Traces:
         """Of these sessions."""
         return Traces(self.topic[row_R], self.visit[row_R])

@@ -12,7 +12,8 @@ from torch import Tensor
 from slategym.agents.policies import history_rule_tuned
 from slategym.agents.rollout.adaptive import AdaptiveTrace, AdaptiveTraceSettings
 from slategym.agents.rollout.adaptive_rule import AdaptiveRule
-from slategym.agents.rollout.imagined import STRENGTHS, Candidates
+from slategym.agents.rollout.imagined import STRENGTHS, Answers, Candidates
+from slategym.agents.rollout.response import Response
 from slategym.agents.rollout.traces import nothing_yet, took_by_topic
 from slategym.envs import engine
 from slategym.envs.luck import Luck
@@ -47,44 +48,78 @@ def test_before_it_learns_it_is_the_history_rule_and_can_go_back_to_it() -> None
     assert torch.equal(trained.act(seen, now).slate, theirs)
 
 
-def test_the_strength_is_that_of_whom_somebody_is_taken_for() -> None:
+def test_what_somebody_would_answer_counts_as_likely_as_it_is_they() -> None:
     rule = AdaptiveRule(kinds=2, fading=0.7)
     traces = nothing_yet(2, 3, "cpu")
     for _ in range(2):
         traces = traces.after(took_by_topic(torch.tensor([[1], [1]]), torch.ones(2, 1) > 0, 3))
     zero_BC = torch.zeros(2, 3)
     few = Candidates(zero_BC, zero_BC, zero_BC, torch.tensor([[0, 1, 2]] * 2))
-    # strengths 2 and -1, even priors, sharpness 1
-    numbers_D = torch.tensor([2.0, -1.0, 0.0, 0.0, 0.0])
-    sure_BZ = torch.tensor([[0.0, -30.0], [-30.0, 0.0]])
-    found_BC = rule.scores(numbers_D.expand(2, -1), few, traces, sure_BZ)
+    now_ZBC = torch.tensor([[1.0, 2.0, 3.0], [0.0, -4.0, 0.0]])[:, None].expand(-1, 2, -1)
+    later_ZBC = torch.tensor([[0.0, 0.5, 0.0], [1.0, 1.0, -1.0]])[:, None].expand(-1, 2, -1)
+    answers = Answers(now_ZBC, later_ZBC)
+
+    def scores(numbers: list[float], belief: list[list[float]]) -> Tensor:
+        belief_BZ = torch.tensor(belief).log()
+        return rule.scores(torch.tensor([numbers]), few, traces, belief_BZ, answers)
+
+    sure = [[1.0, 1e-12], [1e-12, 1.0]]
     trace = 1.0 + 0.7
-    want_BC = torch.tensor([[0.0, -2.0 * trace, 0.0], [0.0, trace, 0.0]])
-    torch.testing.assert_close(found_BC, want_BC)
+    want_BC = torch.tensor([[0.0, -2.0 * trace, 0.0]] * 2)
+    torch.testing.assert_close(scores([2.0, 0.0, 0.0, 0.0, 0.0], sure), want_BC)
+    want_BC = torch.tensor([[1.0, 2.0 + 3 * 0.5, 3.0], [3.0, -4.0 + 3.0, -3.0]])
+    torch.testing.assert_close(scores([0.0, 1.0, 3.0, 0.0, 0.0], sure), want_BC)
     # a prior of log 3 for the second kind: nobody knows, so it weighs three in four
-    numbers_D[3] = torch.tensor(3.0).log()
-    even_BZ = torch.full((1, 2), 0.5).log()
-    strength_B = rule.strengths(numbers_D[None], even_BZ)
-    torch.testing.assert_close(strength_B, torch.tensor([0.25 * 2.0 - 0.75]))
-    # half as sharp, a belief of 9 to 1 is one of 3 to 1
-    numbers_D[3], numbers_D[4] = 0.0, torch.tensor(0.5).log()
-    sure_BZ = torch.tensor([[0.9, 0.1]]).log()
-    torch.testing.assert_close(
-        rule.strengths(numbers_D[None], sure_BZ), torch.tensor([0.75 * 2.0 - 0.25])
-    )
+    want_BC = torch.tensor([[0.25, 0.25 * 2.0 - 3.0, 0.75]] * 2)
+    three = float(torch.tensor(3.0).log())
+    torch.testing.assert_close(scores([0.0, 1.0, 0.0, 0.0, three], [[0.5, 0.5]] * 2), want_BC)
 
 
-def test_rules_lie_between_the_history_rule_and_what_suits_each_kind() -> None:
+def test_rules_allow_for_answers_with_and_without_the_history_rule() -> None:
     rule = AdaptiveRule(kinds=3, fading=0.7)
     numbers_PD = rule.candidates(1.0, (-1.0, 4.0, 4.0))
     alike = torch.stack([rule.start(x) for x in (1.0, *STRENGTHS)])
     assert torch.equal(numbers_PD[:6], alike)
     assert len(numbers_PD) == rule.compared
     assert len(torch.unique(numbers_PD, dim=0)) == 5 + 12  # 1 is among the strengths
-    assert {tuple(x) for x in numbers_PD[6:, :3].tolist()} == {(0.0, 2.5, 2.5), (-1.0, 4.0, 4.0)}
-    assert {tuple(x) for x in numbers_PD[6:, 3:6].tolist()} == {
-        (0.0, c, c) for c in (0.0, 1.0, 2.0)
-    }
+    assert {tuple(x) for x in numbers_PD[6:, :2].tolist()} == {(0.0, 1.0), (1.0, 1.0)}
+    assert {tuple(x) for x in numbers_PD[6:, 3:].tolist()} == {(0.0, c, c) for c in (0.0, 1.0)}
+
+
+def test_what_a_click_would_do_is_what_it_does() -> None:
+    generator = torch.Generator().manual_seed(0)
+    response, G = Response(2), 4
+    traces = nothing_yet(3, G, "cpu")
+    for _ in range(5):
+        topic_BK = torch.randint(G, (3, 2), generator=generator)
+        taken_BK = torch.tensor([[True, False], [False, False], [False, True]])
+        traces = traces.after(took_by_topic(topic_BK, taken_BK, G))
+    taken_BX = torch.randint(G, (3, 5), generator=generator)
+    of_BK = torch.randint(G, (3, 2), generator=generator)
+    found_BXKW = traces.features_after(taken_BX, of_BK)
+    later_ZBX = response.effect_after(traces, taken_BX, of_BK)
+    for x in range(5):
+        sure_B1 = torch.ones(3, 1, dtype=torch.bool)
+        after = traces.after(took_by_topic(taken_BX[:, [x]], sure_B1, G))
+        at_BKW = of_BK[:, :, None].expand(-1, -1, found_BXKW.shape[3])
+        torch.testing.assert_close(found_BXKW[:, x], after.features.gather(1, at_BKW))
+        torch.testing.assert_close(later_ZBX[:, :, x], response.effect_of(after, of_BK).mean(2))
+
+
+def test_candidates_of_many_topics_and_of_few_are_answered_alike() -> None:
+    people = AdaptiveTrace(world(), TINY).people
+    topic_BC = torch.tensor([[0, 1, 1, 0], [1, 0, 1, 1]])
+    zero_BC = torch.zeros(2, 4)
+    few = Candidates(zero_BC, zero_BC, zero_BC, topic_BC)
+    traces = nothing_yet(2, people.num_topics, "cpu")
+    traces = traces.after(took_by_topic(topic_BC[:, :1], torch.ones(2, 1) > 0, people.num_topics))
+    by_candidate = people.answers(few, traces)
+    more = Candidates(
+        *(x.repeat(1, people.num_topics) for x in (zero_BC, zero_BC, zero_BC, topic_BC))
+    )
+    by_topic = people.answers(more, traces)
+    torch.testing.assert_close(by_topic.now[:, :, :4], by_candidate.now)
+    torch.testing.assert_close(by_topic.later[:, :, :4], by_candidate.later)
 
 
 def test_what_is_known_of_somebody_is_the_same_on_the_way_and_in_hindsight() -> None:
@@ -155,19 +190,20 @@ def test_the_better_half_goes_on_until_the_best_is_served(monkeypatch: pytest.Mo
     monkeypatch.setattr(AdaptiveTrace, "_suits", lambda agent: suits)
     met = list[int]()
 
-    def more_for_the_first_kind_and_caution_earn(
+    def answers_and_caution_earn(
         agent: AdaptiveTrace, numbers_PD: Tensor
     ) -> tuple[Tensor, Tensor, int, dict[str, float]]:
         met.append(len(numbers_PD))
-        worth_P = 0.5 * numbers_PD[:, 5] - numbers_PD[:, 0]
-        return 3.0 * worth_P, torch.full_like(worth_P, 3.0), 27, {"return": 0.0, "slates": 1.0}
+        worth_P = numbers_PD[:, 2] + 0.5 * numbers_PD[:, 5] - numbers_PD[:, 0]
+        return 3.0 * worth_P, torch.full_like(worth_P, 3.0), 17, {"return": 0.0, "slates": 1.0}
 
-    monkeypatch.setattr(AdaptiveTrace, "_play", more_for_the_first_kind_and_caution_earn)
+    monkeypatch.setattr(AdaptiveTrace, "_play", answers_and_caution_earn)
     agent.steps = agent.learned
     while agent.steps < TINY.num_steps:
         agent.steps += agent.cycle()[0]
     assert met == [17, 9, 5, 3, 2]
-    assert agent.served_D[:6].tolist() == [-1.0, 0.0, 1.0, 0.0, 0.0, 2.0]
+    # the third kind's best strength of 1 is the greatest: the one to be careful of
+    assert agent.served_D.tolist() == [0.0, 1.0, 4.0, 0.0, 0.0, 1.0]
 
 
 def test_what_suits_a_kind_is_imagined_with_its_own_answers() -> None:
