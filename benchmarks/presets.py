@@ -26,7 +26,7 @@ from slategym.envs.names import UsageError
 from slategym.envs.types import World
 from slategym.experiments.measure.training import Training
 from slategym.experiments.presets import Preset, all_presets, find_preset, path_of, tuned
-from slategym.experiments.report.origin import origin
+from slategym.experiments.runs.origin import origin
 
 BESIDE = ("random", "popularity", "supervised", "history-rule", "myopic")
 POINTS = 8

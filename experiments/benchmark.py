@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, is_dataclass
@@ -15,12 +16,12 @@ from rich.console import Console
 
 from slategym.agents.core.files import ABOUT, read_about
 from slategym.experiments.measure.plan import ACCURACY, FIT, Plan, plan_of
-from slategym.experiments.report.origin import origin
 from slategym.experiments.report.report import write_report
 from slategym.experiments.report.results import Artefact, Constant, Result
 from slategym.experiments.report.terminal import print_report
 from slategym.experiments.report.words import fewer_seeds
 from slategym.experiments.runs.backends.here import Here
+from slategym.experiments.runs.origin import origin
 from slategym.experiments.runs.run import backend_of, run_units
 from slategym.experiments.runs.store import Store, open_store, write_json
 from slategym.experiments.statistics.words import per_cent
@@ -29,6 +30,7 @@ from slategym.models.console import plain_console
 from slategym.models.hashes import as_json
 
 FIXED = "study.json"  # everything that was decided before a learner learned
+ORIGIN = ("date", "version", "commit", "machine")
 
 
 def run_study(
@@ -123,6 +125,7 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
         slates=plan.slate_rows(store),
         signals=_signals(plan, store),
         made=origin(),
+        computed=_computed(plan, store),
         serving=next((store.read(unit) for unit in plan.serving), {}),
         met={name: (met, of) for name, (met, of) in accuracy.get("met", {}).items()},
         model_metrics=tuple(accuracy.get("metrics", [])),
@@ -241,6 +244,15 @@ def _trained(plan: Plan) -> list[tuple[str, str]]:
         text = ", ".join(f"{key}={value}" for key, value in parts.items())
         found.append((unit.spec["policy"], text))
     return found
+
+
+def _computed(plan: Plan, store: Store) -> tuple[dict[str, str], ...]:
+    """By which code, when and where the units were computed, each once, with how many."""
+    found: Counter[tuple[tuple[str, str], ...]] = Counter()
+    for unit in plan.units:
+        stamp = store.stamp(unit)
+        found[tuple((n, stamp[n]) for n in ORIGIN if n in stamp)] += 1
+    return tuple({**dict(made), "units": f"{count}"} for made, count in found.most_common())
 
 
 def _timings(plan: Plan, store: Store, seconds: float) -> tuple[tuple[str, float], ...]:

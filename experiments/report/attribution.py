@@ -99,6 +99,8 @@ def _waterfall(panel: Axes, one: Attribution, names: list[str]) -> None:
     )
     panel.set_yticks([-y for y in range(len(names) + 1)], ["from", *names], fontsize=8)
     panel.use_sticky_edges = False
+    for name in {*names} - {step.name for step in one.steps}:
+        panel.annotate("no such step", (level, -1 - names.index(name)), fontsize=6, va="center")
     for step in one.steps:
         y, estimate = -1 - names.index(step.name), step.difference.estimate
         colour = COLOURS.get(step.name, REST)

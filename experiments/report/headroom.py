@@ -18,6 +18,7 @@ from slategym.experiments.statistics.words import level_values, share, signed_va
 from slategym.experiments.study import Study
 
 LINES = {"random": ":", "supervised": "-.", "greedy, told": "--", "rule, told": "-"}
+FLOOR = "random"  # of no decision: the axis need not reach down to it
 
 
 def draw_depths(found: Mapping[str, Any], folder: Path, name: str, title: str = "") -> Picture:
@@ -37,10 +38,19 @@ def draw_depths(found: Mapping[str, Any], folder: Path, name: str, title: str = 
         [d["high"] - d["value"] for d in found["depths"]],
     ]
     panel.errorbar(depths, values, yerr=spread, marker="o", color="C0", label="planner, told")
-    for who, dash in LINES.items():
-        if who in found["returns"]:
-            level = found["returns"][who]["value"]
-            panel.axhline(level, linestyle=dash, color="0.35", linewidth=1.2, label=who)
+    levels = {who: found["returns"][who]["value"] for who in LINES if who in found["returns"]}
+    fit = [*(d["low"] for d in found["depths"]), *(d["high"] for d in found["depths"])]
+    fit += [level for who, level in levels.items() if who != FLOOR]
+    room = 0.12 * (max(fit) - min(fit) or 1.0)
+    low, high = min(fit) - room, max(fit) + room
+    for who, level in levels.items():
+        if low <= level <= high:
+            panel.axhline(level, linestyle=LINES[who], color="0.35", linewidth=1.2, label=who)
+        else:  # it would press together what the figure is about
+            arrow, at = ("\u2193", 0.02) if level < low else ("\u2191", 0.93)
+            text = f"{arrow} {who} {level:,.1f}"
+            panel.text(0.01, at, text, transform=panel.transAxes, fontsize=8, color="0.35")
+    panel.set_ylim(low, high)
     panel.set_xscale("log", base=2)
     panel.set_xticks(depths, [str(depth) for depth in depths])
     panel.set_xlabel("slates looked ahead")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from slategym.envs.names import in_markdown
 from slategym.experiments.places import Place
 from slategym.experiments.report.figures import Picture
+from slategym.experiments.report.origin import computed_by
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import (
     best_first,
@@ -56,6 +57,7 @@ def markdown(
         "by person. Policies with * are told hidden truths.",
         "",
         f"Written by `{result.command}` on {datetime.now(UTC):%Y-%m-%d} with {made}.",
+        *([earlier] if (earlier := computed_by(result.made, result.computed)) else []),
     ]
     return "\n".join(lines) + "\n"
 

@@ -129,7 +129,8 @@ def _learns(result: Result) -> bool:
 
 
 def _document(result: Result, parts: list[Part]) -> str:
-    header = join([element("h1", result.study.title), origin_line(result.made, result.command)])
+    made = origin_line(result.made, result.command, result.computed)
+    header = join([element("h1", result.study.title), made])
     parts = sections.divided(parts)
     contents = [(part.name, part.title) for part in parts]
     return page(result.study.title, header, contents, [part.html for part in parts])
@@ -252,5 +253,6 @@ def _summary(
         "timings": dict(result.timings),
         "environment": dict(environment),
         "made": dict(result.made),
+        "computed": [dict(one) for one in result.computed],
         "files": [file._asdict() for file in files],
     }

@@ -89,6 +89,8 @@ class Result:
     signals: tuple[tuple[str, str, str], ...] = ()  # name, kind and unit of each, click first
     serving: Mapping[str, Any] = field(default_factory=dict)  # of `measure/latency.serving`
     made: Mapping[str, str] = field(default_factory=dict)  # date, version, commit, machine
+    # the same of what it was computed by, each once, with how many "units"
+    computed: tuple[Mapping[str, str], ...] = ()
     model_metrics: tuple[Mapping[str, Any], ...] = ()  # one a model: "model", numbers, "protocol"
     served: tuple[Mapping[str, Any], ...] = ()  # of every training: what selection people decided
     # by judge, as "model" of its metrics: of the people before whom policies are read, how many its

@@ -12,8 +12,15 @@ from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import capital, known_as
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers
-from slategym.experiments.statistics.sentences import under
-from slategym.experiments.statistics.words import AS_MUCH, SIDES, more_or_less, share, shown
+from slategym.experiments.statistics.sentences import CARRIES, under
+from slategym.experiments.statistics.words import (
+    AS_MUCH,
+    SIDES,
+    more_or_less,
+    share,
+    shown,
+    transferred,
+)
 from slategym.experiments.study import Study
 
 
@@ -43,6 +50,7 @@ def short_section(result: Result, numbers: Numbers, ledger: Ledger) -> list[Html
     cost = _cost(result, agent, ledger)
     every = [
         *lines,
+        *_of_the_log(study, read, ledger),
         *([] if cost is None else [cost]),
         *_assumed(study, [place for place, _ in read]),
         _read_on(study, read),
@@ -130,6 +138,26 @@ def _line(
             f", {SIDES[nearest.side]}",
         ]
     return join([*parts, "."])
+
+
+def _of_the_log(
+    study: Study, read: Sequence[tuple[Place, Difference]], ledger: Ledger
+) -> Iterator[Html]:
+    """What is shown for those who wrote the log, of whom the world is a model."""
+    told = [(place, d, d.transfer) for place, d in read if d.transfer is not None]
+    if not told:
+        return
+    parts: list[Html | str] = [
+        element("strong", "For the people who wrote the log: "),
+        f"RL minus {study.roles.say(study.roles.opponent)} is in ",
+    ]
+    for n, (place, d, transfer) in enumerate(told):
+        where = f" {under(study, place)}" if len(told) > 1 else ""
+        source = f"{d.estimate.source}, widened as the table of differences says under transfer"
+        said = ledger.number(transferred(d), source)
+        parts += ["; " if n else "", said, where, f", {CARRIES[transfer.side]}"]
+    parts.append(" (judges, assumptions and the error of models allowed for).")
+    yield join(parts)
 
 
 def _assumed(study: Study, places: Sequence[Place]) -> Iterator[Html]:

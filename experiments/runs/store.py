@@ -157,7 +157,7 @@ class Store:
         Raises:
             ValueError: if the result is not what the unit's kind promises.
         """
-        from slategym import __version__
+        from slategym.experiments.runs.origin import origin
 
         own = self.folder / "work" / unit.name
         kept = sorted(path for path in own.rglob("*") if _is_result(path)) if own.is_dir() else []
@@ -166,7 +166,7 @@ class Store:
             "label": unit.label,
             "function": unit.function,
             "spec": as_json(unit.spec),
-            "version": __version__,
+            **origin(),
             "seconds": seconds,
             "format": FORMAT,
             "status": "finished",

@@ -14,13 +14,18 @@ from made_up import numbers_of, result, slate_rows, traits_told, with_people
 from slategym.experiments.report.curves import fit_axis, flat_curves
 from slategym.experiments.report.figures import panels_of
 from slategym.experiments.report.gallery import QUANTILES, gallery_section
+from slategym.experiments.report.headroom import draw_depths
 from slategym.experiments.report.ledger import Ledger
 from slategym.experiments.report.markup import prose
-from slategym.experiments.report.origin import origin, origin_line
+from slategym.experiments.report.origin import computed_by, origin_line
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.short import _compared, cost_section, short_section
 from slategym.experiments.report.svg import drawn, in_page, palette, variable
 from slategym.experiments.report.words import known_as, told_columns
+from slategym.experiments.runs.origin import origin
+from slategym.experiments.statistics.numbers import compute_numbers
+from slategym.experiments.statistics.sentences import CARRIES
+from slategym.experiments.statistics.words import transferred
 from slategym.models.simulator.assumptions import SAYS
 
 
@@ -99,6 +104,18 @@ def test_what_is_assumed_and_on_whom_it_was_read_stands_there(found: Result) -> 
     of_a_log = replace(found, study=replace(found.study, log="made-up", assumptions="lasting"))
     said = " ".join(text_of(short_section(of_a_log, numbers, Ledger())).split())
     assert f"Assumed of people, not found: lasting: {SAYS['lasting']}." in said
+
+
+def test_what_is_shown_of_the_logs_people_stands_there(found: Result) -> None:
+    of_a_log = replace(found, study=replace(found.study, log="made-up"))
+    numbers = compute_numbers(of_a_log.study, traits_told(found.rows), pd.DataFrame())
+    lead = numbers.find("plackett-luce", "supervised", "world")
+    assert lead is not None and lead.transfer is not None and lead.side == 1
+    said = " ".join(text_of(short_section(of_a_log, numbers, Ledger())).split())
+    told = f"RL minus the supervised ranker is in {transferred(lead)} , {CARRIES[0]}"
+    assert lead.transfer.side == 0 and f"For the people who wrote the log: {told}" in said
+    of_no_log = short_section(found, numbers_of(traits_told(found.rows)), Ledger())
+    assert "who wrote the log" not in text_of(of_no_log)
 
 
 def test_who_serves_anothers_slates_is_said_to_have_learned_nothing(found: Result) -> None:
@@ -180,3 +197,29 @@ def test_where_it_was_made_is_said(found: Result, tmp_path: Path) -> None:
     line = origin_line(found.made, "slategym benchmark x")
     assert line is not None and "2026-11-29" in line and "commit abc1234" in line
     assert origin_line({}, "x") is None
+
+
+def test_a_report_drawn_by_other_code_says_what_computed_it(found: Result) -> None:
+    same = {**found.made, "units": "7", "date": "2026-11-28"}
+    assert computed_by(found.made, ()) == computed_by(found.made, (same,)) == ""
+    assert "Computed" not in str(origin_line(found.made, "x", (same,)))
+    earlier = {**same, "commit": "0000aaa"}
+    said = str(origin_line(found.made, "x", (earlier, same)))
+    assert "7 on 2026-11-28 by slategym 1.0, commit 0000aaa on Linux" in said
+    assert said.index("Computed, in units") < said.index("Drawn 2026-11-29")
+    unkept = {"version": "0.1.0", "units": "3"}
+    assert "3 by slategym 0.1.0, of which the commit was not kept" in computed_by(
+        found.made, (unkept,)
+    )
+
+
+def test_the_axis_of_headroom_fits_what_decides(tmp_path: Path) -> None:
+    returns = {"random": 1.0, "supervised": 29.9, "greedy, told": 34.0}
+    told = {
+        "depths": [{"slates": n, "value": 34.0, "low": 31.0, "high": 37.0} for n in (1, 2)],
+        "returns": {who: {"value": value} for who, value in returns.items()},
+        **{"world": "w", "users": 9, "people": 9, "sentence": "Nothing."},
+    }
+    text = re.sub(r"<[^>]+>", " ", draw_depths(told, tmp_path, "one").svg)
+    assert "random 1.0" in text and "\u2193" in text  # beyond the axis, with its value
+    assert "supervised" in text and "supervised 29.9" not in text  # a line within it

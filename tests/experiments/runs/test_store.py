@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from toy_units import toy
 
+from slategym.experiments.runs.origin import origin
 from slategym.experiments.runs.store import Store, open_store, read_parquet, write_json
 from slategym.experiments.runs.units import Unit
 from slategym.models.checksums import Damaged, read_json, sha256_of, with_checksum
@@ -41,6 +42,13 @@ def test_a_table_comes_back_as_it_was(store: Store) -> None:
     assert store.completed(unit) and store.seconds(unit) == 1.5
     stamp = read_parquet(store.path(unit))[1]
     assert stamp["spec"] == {"seed": 1, "deed": "work"}
+
+
+def test_the_stamp_says_which_code_computed_it_and_when(store: Store) -> None:
+    store.write(METRICS, {"auc": 0.5}, 1.0)
+    store.write(toy(1), FRAME, 1.0)
+    for unit in (METRICS, toy(1)):
+        assert origin().items() <= store.stamp(unit).items()
 
 
 def test_values_come_back_as_they_were(store: Store) -> None:
