@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class Picture:
     alt: str  # the same for those who cannot see it
     path: Path  # of the PNG
     svg: str  # the same for a page, see `svg`
+    cuts: tuple[float, ...] = ()  # between rows of panels, shares of the height from above
 
 
 def draw_all(result: Result, numbers: Numbers, folder: Path) -> tuple[Picture, ...]:
@@ -372,7 +374,29 @@ def save_picture(
     with atomic_path(path) as temporary:
         figure.savefig(temporary, metadata={"Software": None, "Title": title, "Description": alt})
     figure.set_layout_engine("none")  # it is laid out; once is enough
-    return Picture(name, title, caption, alt, path, drawn(figure, name))
+    return Picture(name, title, caption, alt, path, drawn(figure, name), row_cuts(figure))
+
+
+def row_cuts(figure: Figure) -> tuple[float, ...]:
+    """Where a figure may be cut between its rows of panels, shares of its height from above.
+
+    Rows whose panels reach into each other are not parted.
+    """
+    height = figure.bbox.height
+    rows: dict[int, list[tuple[float, float]]] = {}
+    for panel in figure.axes:
+        place, box = panel.get_subplotspec(), panel.get_tightbbox()
+        if place is not None and box is not None and panel.get_visible():
+            rows.setdefault(place.rowspan.start, []).append((box.y0 / height, box.y1 / height))
+    ends = [
+        (min(low for low, _ in row), max(high for _, high in row))
+        for _, row in sorted(rows.items())
+    ]
+    return tuple(
+        1.0 - (above + below) / 2
+        for (above, _), (_, below) in itertools.pairwise(ends)
+        if below <= above
+    )
 
 
 def thousands(value: float, position: int) -> str:

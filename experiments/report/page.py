@@ -73,7 +73,8 @@ figure { margin: 1.1rem 0; }
   border: 1px solid var(--line); padding: .5rem; }
 figure img, .drawing { display: block; width: 100%; min-width: 34rem; height: auto; }
 figure img { background: #fff; }
-.drawing * { stroke-linejoin: round; stroke-linecap: butt; } .drawing text { fill: var(--ink); }
+.drawing { stroke-linejoin: round; stroke-linecap: butt; }
+text { fill: var(--ink); }  /* of drawings; an ancestor in it would be unknown to <use> */
 figcaption { margin-top: .4rem; max-width: 46rem; }
 code, pre { font: .8125rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { background: var(--shade); padding: .7rem .9rem; border-radius: .3rem; overflow-x: auto; }
@@ -123,9 +124,10 @@ h3 { font-size: 1.0625rem; margin: 1.6rem 0 .5rem; }
   body { font-size: 10pt; } nav, .skip { display: none; }
   .layout { display: block; max-width: none; padding: 0; }
   tr, .slate li { break-inside: avoid; } h2, h3, h4, .caption { break-after: avoid; }
-  figure { break-inside: avoid; margin: .5rem 0; }
+  figure { margin: .5rem 0; } .drawing { break-inside: avoid; }  /* between rows it may part */
+  figcaption { break-before: avoid; }
   .table, .frame { overflow: visible; background: none; border: 0; padding: 0; }
-  figure img, .drawing { min-width: 0; width: auto; max-width: 100%; max-height: 8.5cm; }
+  figure img, .drawing { min-width: 0; width: auto; max-width: 100%; max-height: 10cm; }
   #verdict details::details-content { content-visibility: visible; }  /* open on paper */
   .listing { display: none; } .slates { grid-template-columns: repeat(3, 1fr); gap: .4rem; }
   .slate p, .slate li { font-size: 8.5pt; }

@@ -141,7 +141,7 @@ def figure_of(picture: Picture) -> Html:
     title = picture.title
     stop = " " if title.endswith("?") else ". "
     text = element("figcaption", element("strong", title + stop), picture.caption)
-    drawing = in_page(picture.svg, picture.alt)
+    drawing = in_page(picture.svg, picture.alt, picture.name, picture.cuts)
     frame = element("div", drawing, class_="frame", tabindex="0", role="region", aria_label=title)
     return element("figure", frame, text)
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import colorsys
 import io
+import itertools
 import re
+from collections.abc import Sequence
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from slategym.experiments.report.markup import Html, element
+from slategym.experiments.report.markup import Html, element, join
 
 FONTS = ["DejaVu Sans", "Verdana", "sans-serif"]  # as wide as those that the layout reckons with
 LIKE_PAPER, LIKE_LINE, LIKE_SOFT = 0.97, 0.78, 0.28  # lightness of greys, from which on
-LEGIBLE = 0.66  # lightness that a colour has at least on dark paper
+LEGIBLE = 0.4  # lightness that black would have on dark paper; white stays white
 METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 
@@ -46,8 +48,15 @@ def _own_ids(text: str, name: str) -> str:
     return re.sub(r'(url\(|href=")#([^)"]+)', rf"\1#{name}-\2", text)
 
 
-def in_page(svg: str, alt: str) -> Html:
-    """The same with the page's colours, and with words for those who cannot see it."""
+def in_page(svg: str, alt: str, name: str = "", cuts: Sequence[float] = ()) -> Html:
+    """The same with the page's colours, and with words for those who cannot see it.
+
+    Args:
+        svg: as `drawn` makes it.
+        alt: the words.
+        name: of the figure, which its ids begin with; needed for cuts.
+        cuts: shares of the height from above at which paper may part it; nothing shows on a screen.
+    """
     opening, rest = svg.split(">", 1)
     box = re.search(r'viewBox="([^"]*)"', opening)
     assert box is not None
@@ -55,7 +64,24 @@ def in_page(svg: str, alt: str) -> Html:
     rest = re.sub(r"<defs>\s*<style[^>]*>.*?</style>\s*</defs>", "", rest, flags=re.DOTALL)
     rest = re.sub(r">\s+<", "><", rest)
     rest = COLOUR.sub(lambda found: variable(found[0]), rest)
-    return element("svg", Html(rest), viewBox=box[1], role="img", aria_label=alt, class_="drawing")
+    if not cuts:
+        return _drawing(Html(rest), box[1], role="img", aria_label=alt)
+    left, top, width, height = map(float, box[1].split())
+    ends = [0.0, *cuts, 1.0]
+    whole = element("g", Html(rest), id=f"{name}-whole")
+    parts = [
+        _drawing(
+            whole if number == 0 else element("use", href=f"#{name}-whole"),
+            f"{left:g} {top + height * start:.2f} {width:g} {height * (end - start):.2f}",
+            **({"role": "img", "aria_label": alt} if number == 0 else {"aria_hidden": "true"}),
+        )
+        for number, (start, end) in enumerate(itertools.pairwise(ends))
+    ]
+    return join(parts)
+
+
+def _drawing(content: Html, box: str, **words: str) -> Html:
+    return element("svg", content, viewBox=box, class_="drawing", **words)
 
 
 def variable(colour: str) -> str:
@@ -77,14 +103,14 @@ def variable(colour: str) -> str:
 
 
 def dark(colour: str) -> str:
-    """The same hue, light enough for dark paper.
+    """The same hue, light enough for dark paper; of two, the lighter stays the lighter.
 
     >>> dark("#882255")
-    '#dc74a8'
+    '#d65c99'
     """
     red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
     hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
-    parts = colorsys.hls_to_rgb(hue, max(lightness, LEGIBLE), min(saturation, 0.8))
+    parts = colorsys.hls_to_rgb(hue, LEGIBLE + (1.0 - LEGIBLE) * lightness, saturation)
     return "#" + "".join(f"{round(255 * part):02x}" for part in parts)
 
 

@@ -11,16 +11,18 @@ import pandas as pd
 import pytest
 from made_up import numbers_of, result, slate_rows, traits_told, with_people
 
+from slategym.experiments.report.attribution import COLOURS
 from slategym.experiments.report.curves import fit_axis, flat_curves
-from slategym.experiments.report.figures import panels_of
+from slategym.experiments.report.figures import AGENT_COLOURS, grid_of, panels_of, save_picture
 from slategym.experiments.report.gallery import QUANTILES, gallery_section
 from slategym.experiments.report.headroom import draw_depths
 from slategym.experiments.report.ledger import Ledger
 from slategym.experiments.report.markup import prose
 from slategym.experiments.report.origin import computed_by, origin_line
+from slategym.experiments.report.page import CSS
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.short import _compared, cost_section, short_section
-from slategym.experiments.report.svg import drawn, in_page, palette, variable
+from slategym.experiments.report.svg import dark, drawn, in_page, palette, variable
 from slategym.experiments.report.words import known_as, told_columns
 from slategym.experiments.runs.origin import origin
 from slategym.experiments.statistics.numbers import compute_numbers
@@ -188,6 +190,36 @@ def test_a_figure_takes_the_colours_of_the_page() -> None:
     assert light == "#0072b2" and int(dark[1:3], 16) > int(light[1:3], 16)
     assert variable("#000000").startswith("var(--ink")
     assert drawn(figure, "one") == drawn(figure, "one")
+
+
+def test_a_figure_of_two_rows_may_part_between_them_on_paper(tmp_path: Path) -> None:
+    figure, panels = grid_of(3, 2.0, most=2)
+    for panel in panels:
+        panel.plot([0, 1], [1, 2])
+        panel.set_xlabel("x")
+    picture = save_picture(figure, tmp_path, "two", "Two", "rows", "a line")
+    (cut,) = picture.cuts
+    assert 0.4 < cut < 0.65
+    html = in_page(picture.svg, picture.alt, picture.name, picture.cuts)
+    assert html.count("<svg") == 2 and html.count('role="img"') == 1
+    assert html.count('href="#two-whole"') == 1 == html.count('id="two-whole"')
+    tops, heights = zip(*re.findall(r'viewBox="0 ([\d.]+) \S+ ([\d.]+)"', html), strict=True)
+    assert float(tops[1]) == pytest.approx(float(heights[0]), abs=0.02)
+    alone, _ = grid_of(2, 2.0)
+    assert save_picture(alone, tmp_path, "one", "One", "row", "a line").cuts == ()
+
+
+def test_colours_that_stand_side_by_side_stay_apart_in_the_dark() -> None:
+    for colours in (AGENT_COLOURS[:-1], tuple(COLOURS.values())):  # black is the page's ink
+        seen = [[int(dark(c)[at : at + 2], 16) for at in (1, 3, 5)] for c in colours]
+        for n, one in enumerate(seen):
+            for other in seen[:n]:
+                assert np.linalg.norm(np.subtract(one, other)) > 40, (colours[n], one, other)
+
+
+def test_styles_of_drawings_reach_what_is_used_again() -> None:
+    assert re.findall(r"\.drawing [^{,]+\{", CSS) == []  # an ancestor is not seen from <use>
+    assert re.search(r"^text \{ fill: var\(--ink\)", CSS, re.MULTILINE)
 
 
 def test_where_it_was_made_is_said(found: Result, tmp_path: Path) -> None:
