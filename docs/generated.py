@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import tomllib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         **studies(),
         **data_sets(),
         **house(),
+        **extensions(),
         **api(),
     }.items():
         files.append(File.generated(config, path, content=text))
@@ -245,15 +247,52 @@ def agents() -> dict[str, str]:
 
 
 def studies() -> dict[str, str]:
-    """One page of all studies."""
+    """One page of all studies: what each asks, where, of whom, and how much."""
+    from slategym.envs.names import load_object
     from slategym.experiments.studies.registry import studies as registry
+    from slategym.experiments.study import Study
 
-    rows = [
-        f"| `slategym benchmark {name}` | {_cell(e.one_line)} |"
-        for name, e in registry.all().items()
-    ]
+    rows, parts = [], []
+    for name, entry in registry.all().items():
+        if not entry.where.startswith("slategym."):
+            continue
+        rows.append(f"| [`slategym benchmark {name}`](#{name}) | {_cell(entry.one_line)} |")
+        found = load_object(entry.where)
+        parts += [f"## {name}", *_told(inspect.getdoc(import_module(entry.where.split(":")[0])))]
+        if isinstance(found, Study):
+            parts += _study(found)
     head = "# Studies\n\n| command | what it asks |\n|---|---|\n"
-    return {"studies.md": head + "\n".join(rows) + "\n"}
+    return {"studies.md": head + "\n".join(rows) + "\n\n" + "\n\n".join(parts) + "\n"}
+
+
+def _told(doc: str | None) -> list[str]:
+    """A docstring's sections, one storey below a page's."""
+    return [part.replace("## ", "### ", 1) for part in _sections(doc or "")]
+
+
+def _study(study: Any) -> list[str]:
+    """Question, places, policies, learners and profiles of a study."""
+    places = "".join(
+        dict.fromkeys(  # a sweep has the same place several times
+            f"\n| {_cell(p.heading)} | {p.role} | [{bare}](worlds/{bare}.md) |"
+            for p in study.places
+            if (bare := p.world.removeprefix("slategym/"))
+        )
+    )
+    who = ", ".join(f"`{baseline.name}`" for baseline in study.baselines)
+    learners = ", ".join(f"`{learner.name}`" for learner in study.learners)
+    profiles = "".join(
+        f"\n- `--profile {name}`: {_text(profile.one_line)}"
+        for name, profile in study.profiles.items()
+    )
+    return [
+        f"*{_text(study.question)}* Returns in {study.unit}.",
+        f"| place | for | world |\n|---|---|---|{places}",
+        f"Policies: {who}.",
+        f"Learners: {learners}.",
+        f"How much of it:\n{profiles}",
+        f"```\nslategym benchmark {study.name} --profile {next(iter(study.profiles))}\n```",
+    ]
 
 
 def data_sets() -> dict[str, str]:
@@ -280,6 +319,88 @@ def data_sets() -> dict[str, str]:
         "| name | what | licence | how it is had |\n|---|---|---|---|\n"
     )
     return {"data_sets.md": head + "\n".join(rows) + "\n\n" + "\n\n".join(parts) + "\n"}
+
+
+COFFEE = ROOT / "examples" / "coffee_bar"
+KINDS = {  # page: title, entry-point group, file of the example, what it is, how it is tried
+    "world": (
+        "A world of your own",
+        "slategym.worlds",
+        "world.py",
+        "A function of settings to a `slategym.World`: catalogue, population, user model, choice "
+        "model, context, candidates. Its docstring is its page; every world has the settings "
+        "`seed` and `device`; `static` is the control in which nothing shown changes anybody.",
+        "slategym worlds CoffeeBar-v0\n"
+        "slategym simulate CoffeeBar-v0 --policy random --users 100\n"
+        "slategym compare CoffeeBar-v0 --policies usual,random --users 200",
+    ),
+    "policy": (
+        "A policy of your own",
+        "slategym.policies",
+        "policy.py",
+        "A function or class of a world to a `slategym.Policy`, which has a name and answers an "
+        "observation with slates. It says the log-probability of its slate if it draws slates; one "
+        "that reads hidden truths says `privileged`.",
+        "slategym check usual\nslategym compare CoffeeBar-v0 --policies usual,random --users 200",
+    ),
+    "learner": (
+        "A learner of your own",
+        "slategym.agents",
+        "agent.py",
+        "A class derived from `slategym.Agent`, which has the loop, the progress bar, the event "
+        "files, saving and going on. What is left is one cycle of playing and learning, the "
+        "choice, and the tensors that it consists of.",
+        "slategym check bartender\n"
+        "slategym train bartender --world CoffeeBar-v0 --out runs/bartender\n"
+        "slategym compare CoffeeBar-v0 --policies runs/bartender,usual,random\n"
+        "slategym export runs/bartender",
+    ),
+    "study": (
+        "A study of your own",
+        "slategym.studies",
+        "study.py",
+        "A value, `slategym.experiments.Study`, or a function of a `Request` to one: places and "
+        "what each is for, policies and learners by name, who is the opponent, how much of "
+        "everything. Trainings, readings, statistics and the report follow from it.",
+        "slategym benchmark coffee-bar --profile quick\nslategym report runs/coffee-bar-quick",
+    ),
+    "data_set": (
+        "A data set by name",
+        "slategym.data_sets",
+        "orders.py",
+        "A function without arguments to a `slategym.models.Log`. A log of your own that needs no "
+        "name needs no file at all: [from log to verdict](../recipes/own_log.md).",
+        "slategym data check bar-orders\nslategym data describe bar-orders",
+    ),
+}
+
+
+def extensions() -> dict[str, str]:
+    """A page for each kind of thing of one's own: what it is, its file, how to try it."""
+    groups = tomllib.loads((COFFEE / "pyproject.toml").read_text("utf-8"))["project"]
+    made = {}
+    for kind, (title, group, file, about, tried) in KINDS.items():
+        source = (COFFEE / "coffee_bar" / file).read_text("utf-8")
+        ((name, place),) = groups["entry-points"][group].items()
+        lines = sum(bool(line.strip()) for line in source.splitlines()) + 1
+        made[f"extend/{kind}.md"] = "\n\n".join(
+            [
+                f"# {title}",
+                about,
+                f"The whole of it, {lines} lines with its entry point: "
+                f"`examples/coffee_bar/coffee_bar/{file}`.",
+                f"```python\n{source.strip()}\n```",
+                "In the package's `pyproject.toml`:",
+                f'```toml\n[project.entry-points."{group}"]\n"{name}" = "{place}"\n```',
+                "Once the package is installed (`pip install -e .` in `examples/coffee_bar`):",
+                f"```\n{tried}\n```",
+                f"Without a package the place is a name too, `{place}`, wherever a command or a "
+                "function takes one. `slategym init` writes a package to start from. What goes "
+                "into slategym itself instead: [contributing](../contributing.md). The other "
+                "kinds: [things of your own](../extending.md).",
+            ]
+        )
+    return made
 
 
 STOREYS = {  # top to bottom: each may import those below it

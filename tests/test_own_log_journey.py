@@ -7,9 +7,11 @@ study in two processes, and prints what each part took: less than three minutes 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -26,6 +28,7 @@ from slategym.experiments.cli.main import answer, build
 from slategym.experiments.studies import log as log_study
 from slategym.models.data.datasets import load_log
 
+ROOT = Path(__file__).parents[1]
 SHOP_ITEMS = 500
 SIZES = [
     pytest.param((100, 50, 12), id="small"),
@@ -161,6 +164,32 @@ def test_a_study_ends_in_a_report_in_the_logs_words(
     say(capsys, "export", str(trained[0]))
     exported = next(trained[0].rglob("*.pt"))
     assert torch.jit.load(str(exported)) is not None
+
+
+def test_the_same_in_python_and_its_verdict_read(
+    shop: Shop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scripts of the pages; the study is there already, so that nothing is computed."""
+    if shop.num_items == SHOP_ITEMS:
+        pytest.skip("read on the small log")
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "journey"))
+    own_log, read = (importlib.import_module(n) for n in ("own_log", "read_a_verdict"))
+    before = {path: path.stat().st_mtime_ns for path in Path("study/units").iterdir()}
+    out = Path("study")
+    assert own_log.main("shop", out, agents=["linear-bandit"], users=20) == out / "report.html"
+    assert {path: path.stat().st_mtime_ns for path in Path("study/units").iterdir()} == before
+    told = json.loads((out / "summary.json").read_text())
+    table = read.main(out)
+    printed = capsys.readouterr().out
+    assert f"{100:,} users" in printed and "dwell: nonnegative" in printed
+    assert told["verdict"] in printed and "planning" in printed
+    means = told["means"]["world"]
+    for row in table.itertuples():
+        apart = means[told["agent"]] - means[row.minus]
+        assert row.place == "world" and row.difference == pytest.approx(apart, abs=1e-5)
+    assert set(table["minus"]) == set(means) - {told["agent"]}
+    for name in ("own_log", "read_a_verdict"):
+        del sys.modules[name]
 
 
 def test_all_of_it_is_soon_done(shop: Shop) -> None:

@@ -19,6 +19,7 @@ from browser import Browser, axe_source, chromium
 import slategym as sg
 from slategym.agents.registry import policies
 from slategym.envs.registry import NAMESPACE, worlds
+from slategym.experiments.studies.registry import studies
 from slategym.models.data.datasets import DATASETS
 
 READ = (  # pages of each kind, in light and dark, wide and narrow
@@ -61,6 +62,28 @@ def test_every_world_policy_and_export_has_a_page() -> None:
     assert "## PlackettLuce" in text and "**Args**" in text and "'World'" not in text
     assert all(f"## {name}" in api["api/slategym.md"] for name in ("make_world", "compare"))
     assert sg.__all__
+
+
+def test_every_kind_of_extension_has_a_page_with_its_file_and_its_lines() -> None:
+    pages = generated()
+    table = (ROOT / "docs" / "extending.md").read_text("utf-8")
+    made = pages.extensions()
+    assert set(made) == {f"extend/{kind}.md" for kind in pages.KINDS}
+    for path, page in made.items():
+        ((lines, file),) = re.findall(r"(\d+) lines with .*: `(examples/[/\w]+\.py)`", page)
+        assert (ROOT / file).read_text("utf-8").strip() in page
+        assert f"| `{file}` | {lines} |" in table
+        assert f"({path})" in table
+
+
+def test_every_study_says_what_it_asks_where_and_of_whom() -> None:
+    [page] = generated().studies().values()
+    for name, entry in studies.all().items():
+        if entry.where.startswith("slategym."):
+            section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+            assert entry.one_line in page and len(section.split()) > 60, name
+            if name != "log":  # it follows from the log
+                assert "](worlds/" in section and "Learners: `" in section, name
 
 
 def test_every_data_set_is_listed_with_its_licence() -> None:
