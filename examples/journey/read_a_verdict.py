@@ -33,8 +33,9 @@ def main(run: Path) -> pd.DataFrame:
         for other in sorted(set(rows["policy"]) - {learner}):
             apart = (mine - returns(rows, places[name], other)).dropna()
             if len(apart):
-                half = 1.96 * apart.std() / len(apart) ** 0.5
-                again.append((name, other, apart.mean(), half, len(apart)))
+                of_person = (apart - apart.mean()).groupby("person").sum()  # arrivals go together
+                half = 1.96 * (of_person**2).sum() ** 0.5 / len(apart)
+                again.append((name, other, apart.mean(), half, len(of_person)))
     table = pd.DataFrame(again, columns=["place", "minus", "difference", "half", "people"])
     table = table.sort_values(["place", "difference"]).reset_index(drop=True)
     print(table.to_string(index=False, float_format="{:+.2f}".format))  # hardest opponents first
@@ -52,12 +53,12 @@ def main(run: Path) -> pd.DataFrame:
 
 
 def returns(rows: pd.DataFrame, place: dict[str, Any], policy: str) -> pd.Series:
-    """Expected return of each person in a place, mean over their sessions and training seeds."""
+    """Expected return of each arrival of a person in a place, mean over training seeds."""
     here = (rows["variant"] == place["name"]) & (rows["group"] == "evaluation")
     if place["strength"] is not None:  # a study may sweep over it under one name
         here &= rows["strength"] == place["strength"]
     here &= (rows["policy"] == policy) & rows["trained_in"].isin(["", place["name"]])
-    return rows[here].groupby("person")["expected_return"].mean()
+    return rows[here].groupby(["person", "user"])["expected_return"].mean()
 
 
 if __name__ == "__main__":

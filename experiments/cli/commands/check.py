@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def _check_users(model: str) -> None:
     torch.set_num_threads(1)
     check_user_model(make_user_model(model))
     _say(CHECKED_USERS, f"{model} keeps the contract of a user model")
+    say_next(f"slategym simulate Workbench-v0 --set users={quoted(model)} --policy random")
 
 
 def _check_agent(model: str, world: str | None, settings: list[str], pairs: list[str]) -> None:
@@ -148,6 +150,12 @@ def _check_agent(model: str, world: str | None, settings: list[str], pairs: list
     _say(
         CHECKED_POLICY + (CHECKED_LEARNER if learns else ()),
         f"{model} keeps the contract of a {what} in {found.name}",
+    )
+    bare = found.name.removeprefix("slategym/")
+    say_next(
+        f"slategym train {quoted(model)} --world {bare}"
+        if learns
+        else f"slategym compare {bare} --policies {quoted(model)},random"
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import (
     AsJson,
     Batch,
@@ -121,6 +122,7 @@ def compare(
     typer.echo(str(found))
     if out is not None:
         typer.echo(f"rows: {out}")
+    say_next(f"slategym diagnose {quoted(world)}", f"slategym app {quoted(world)}")
 
 
 def _document(found: Comparison) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slategym.envs.names import UsageError, plain
+from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import ListAsJson, Quiet, place
 from slategym.experiments.runs.store import check_folder
 from slategym.models.console import plain_console
@@ -162,6 +163,10 @@ def fetch(
     from slategym.models.assets import registry as assets
 
     typer.echo(assets.fetch(name, progress=not quiet, source=source))
+    from slategym.models.data.datasets import DATASETS
+
+    if name in DATASETS:
+        say_next(f"slategym data check {name}", to_person=True)
 
 
 @data.command(epilog=CHECK_EPILOG)
@@ -287,6 +292,7 @@ def describe(
     with atomic_path(path) as temporary:
         temporary.write_text(found, "utf-8")
     typer.echo(path)
+    say_next(f"slategym data check {quoted(folder)}", to_person=True)
 
 
 def _next(checked: Checked, log: str) -> str | None:

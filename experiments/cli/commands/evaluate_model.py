@@ -12,6 +12,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import AsJson, Device, Encoder, ModelSettings, Quiet
 from slategym.experiments.runs.store import check_place
 from slategym.models.console import plain_console
@@ -232,6 +233,12 @@ def evaluate_model(
         console.print(_cosine_table(cosines))
     if report is not None:
         print_groups(console, report)
+    say_next(
+        f"slategym fit {quoted(log)}",
+        "slategym benchmark movielens"
+        if log == "movielens-100k"
+        else f"slategym benchmark log {quoted(log)}",
+    )
 
 
 def use_one_thread() -> None:

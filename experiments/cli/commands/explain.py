@@ -9,6 +9,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import AsJson, Quiet
 from slategym.models.console import plain_console
 
@@ -90,6 +91,7 @@ def explain(
         console.print(_table(one))
     sentence = "no deletion test was asked for" if test is None else test.sentence()
     console.print(sentence, soft_wrap=True)
+    say_next(f"slategym evaluate-model {quoted(log)} --groups")
 
 
 def _table(one: Explanation) -> Table:

@@ -11,6 +11,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import AsJson, Device, Quiet, Seed, place
 from slategym.experiments.runs.store import check_folder
 from slategym.models.console import plain_console
@@ -111,6 +112,7 @@ def refit(
     for line in done.drift.summary():
         console.print(line)
     console.print(f"model: {folder} (README.md is its card); figure: {picture.path}")
+    say_next(f"slategym explain {quoted(folder, log)} --user USER")
 
 
 def _seconds(moment: str) -> int:

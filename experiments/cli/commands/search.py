@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import (
     AsJson,
     Device,
@@ -116,6 +117,19 @@ def search(
         typer.echo(json.dumps(documents, allow_nan=False))
         return
     _print(documents, built.selection is not None)
+    say_next(*(_served(found, world, settings or []) for found in documents))
+
+
+def _served(found: Mapping[str, Any], world: str, settings: Sequence[str]) -> str:
+    """How a learner is trained with what was found, or what stands beside a policy's own."""
+    from slategym.agents.registry import policies
+
+    where = [word for pair in settings for word in ("--set", pair)]
+    if not policies.find(found["policy"]).agent:  # nothing to train
+        among = f"{found['policy']},random"
+        return quoted("slategym", "compare", world, *where, "--policies", among)
+    own = [word for n, x in found["setting"].items() for word in ("--agent-set", f"{n}={x}")]
+    return quoted("slategym", "train", found["policy"], "--world", world, *where, *own)
 
 
 def _document(asked: Search, best: Trial, tried: list[Trial]) -> dict[str, Any]:

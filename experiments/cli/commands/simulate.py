@@ -11,6 +11,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import (
     AsJson,
     Batch,
@@ -350,4 +351,7 @@ def _print(summary: dict[str, Any], out: Path | None, log: Path | None) -> None:
     if out is not None:
         console.print(f"slates: {out}")
     if log is not None:
-        console.print(f"log: {log}; next: slategym data check {log}")
+        console.print(f"log: {log}")
+        return say_next(f"slategym data check {quoted(log)}")
+    world = str(summary["world"]).removeprefix("slategym/")
+    say_next(f"slategym compare {world} --policies {quoted(summary['policy'])},random")

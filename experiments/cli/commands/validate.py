@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import AsJson, Users, WorldSettings, place
 from slategym.experiments.runs.store import check_folder
 from slategym.models.console import plain_console
@@ -114,5 +115,6 @@ def validate(
             typer.echo(f"page: {page}")
         else:
             typer.echo("figures: the same with --out FOLDER")
+        say_next(f"slategym diagnose {quoted(log)}", f"slategym benchmark log {quoted(log)}")
     if found.of("fail"):
         raise typer.Exit(1)

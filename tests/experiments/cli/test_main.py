@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ import typer
 
 from slategym import __version__
 from slategym.envs.names import UsageError
+from slategym.experiments.cli import commands
 from slategym.experiments.cli import main as cli
 from slategym.experiments.cli.main import answer, build, resolve_device
 from slategym.experiments.runs.errors import UnitError
@@ -144,6 +147,14 @@ def test_every_help_page_teaches_by_example(capsys: pytest.CaptureFixture[str]) 
         assert f"slategym {' '.join(words)}" in usage
         assert f"slategym {' '.join(words)}" in examples, words
         assert "[bold]" not in page and "**" not in page and "`" not in page
+
+
+def test_every_command_ends_in_what_to_run_next() -> None:
+    """By its source; the two that run until they are ended have no end to print it at."""
+    said = r'say_next\(|"[Nn]ext: |"To \w+[^"]*: slategym|f\.advice|next_step'
+    for name in set(cli.COMMANDS) - {"app", "serve"}:
+        text = (Path(commands.__file__).parent / f"{name}.py").read_text("utf-8")
+        assert re.search(said, text), name
 
 
 def test_devices() -> None:

@@ -55,7 +55,9 @@ def test_a_good_model_is_told_what_was_checked(capsys, name):
     code, out, err = run(capsys, name)
     assert code == 0 and err == ""
     assert out.count("checked: ") >= 5
-    assert out.splitlines()[-1] == f"OK: {name} keeps the contract of a user model"
+    verdict, further = out.splitlines()[-2:]
+    assert verdict == f"OK: {name} keeps the contract of a user model"
+    assert further.startswith(f"next: slategym simulate Workbench-v0 --set users={name}")
 
 
 @pytest.mark.parametrize(
