@@ -56,6 +56,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     up = "../" * page.file.src_uri.count("/")
     for name, copy in COPIES.items():
         markdown = markdown.replace(f"](../{up}{name}", f"]({up}{copy}")
+    for kind, (_, _, file, _, _) in KINDS.items():  # a file of the example has a page here
+        there = f"](../{up}examples/coffee_bar/coffee_bar/{file}"
+        markdown = markdown.replace(there, f"]({up}extend/{kind}.md")
     return markdown
 
 

@@ -73,7 +73,7 @@ def test_every_kind_of_extension_has_a_page_with_its_file_and_its_lines() -> Non
         ((lines, file),) = re.findall(r"(\d+) lines with .*: `(examples/[/\w]+\.py)`", page)
         assert (ROOT / file).read_text("utf-8").strip() in page
         assert f"| `{file}` | {lines} |" in table
-        assert f"({path})" in table
+        assert f"](../{file})" in table and path.startswith("extend/")
 
 
 def test_every_study_says_what_it_asks_where_and_of_whom() -> None:
