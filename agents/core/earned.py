@@ -35,6 +35,7 @@ def earned(world: World, policy: Policy, user_B: Tensor, seed: int) -> Tensor:
         session, outcome = engine.transition(world, session, policy.act(observation, now).slate)
         return_B[lane_B] += outcome.expected_reward
         going_B = ~(outcome.left | outcome.cut)
-        session = map_tensors(lambda x, keep_B=going_B: x[keep_B], session)
-        lane_B = lane_B[going_B]
+        if not going_B.all():
+            session = map_tensors(lambda x, keep_B=going_B: x[keep_B], session)
+            lane_B = lane_B[going_B]
     return return_B

@@ -326,8 +326,9 @@ def _returns(
         return_P.index_add_(0, whose_B, outcome.expected_reward.double())
         shown += len(whose_B)
         going_B = ~(outcome.left | outcome.cut)
-        session = map_tensors(lambda x, keep_B=going_B: x[keep_B], session)
-        whose_B = whose_B[going_B]
+        if not going_B.all():
+            session = map_tensors(lambda x, keep_B=going_B: x[keep_B], session)
+            whose_B = whose_B[going_B]
     return [float(x) for x in return_P], shown
 
 
