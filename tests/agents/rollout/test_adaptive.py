@@ -106,20 +106,36 @@ def test_what_a_click_would_do_is_what_it_does() -> None:
         torch.testing.assert_close(later_ZBX[:, :, x], response.effect_of(after, of_BK).mean(2))
 
 
-def test_candidates_of_many_topics_and_of_few_are_answered_alike() -> None:
+def test_candidates_are_answered_alike_whether_topics_are_fewer_or_more() -> None:
     people = AdaptiveTrace(world(), TINY).people
-    topic_BC = torch.tensor([[0, 1, 1, 0], [1, 0, 1, 1]])
-    zero_BC = torch.zeros(2, 4)
-    few = Candidates(zero_BC, zero_BC, zero_BC, topic_BC)
-    traces = nothing_yet(2, people.num_topics, "cpu")
-    traces = traces.after(took_by_topic(topic_BC[:, :1], torch.ones(2, 1) > 0, people.num_topics))
-    by_candidate = people.answers(few, traces)
-    more = Candidates(
-        *(x.repeat(1, people.num_topics) for x in (zero_BC, zero_BC, zero_BC, topic_BC))
-    )
-    by_topic = people.answers(more, traces)
-    torch.testing.assert_close(by_topic.now[:, :, :4], by_candidate.now)
-    torch.testing.assert_close(by_topic.later[:, :, :4], by_candidate.later)
+    G = people.num_topics
+    topic_BC = torch.stack([torch.arange(G), torch.arange(G).flip(0)])
+    traces = nothing_yet(2, G, "cpu")
+    traces = traces.after(took_by_topic(topic_BC[:, :1], torch.ones(2, 1) > 0, G))
+
+    def answers(topic_BC: Tensor) -> Answers:
+        zero_BC = torch.zeros(topic_BC.shape)
+        return people.answers(Candidates(zero_BC, zero_BC, zero_BC, topic_BC), traces)
+
+    by_candidate, by_topic = answers(topic_BC), answers(topic_BC.repeat(1, 2))
+    torch.testing.assert_close(by_topic.now, by_candidate.now.repeat(1, 1, 2))
+    torch.testing.assert_close(by_topic.later, by_candidate.later.repeat(1, 1, 2))
+    assert not by_topic.later.allclose(by_topic.now)
+
+
+def test_every_generation_meets_other_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = AdaptiveTrace(world(), TINY)
+    agent.begin(agent.world)
+    start, met = AdaptiveTrace._start, list[list[int]]()
+
+    def seen(agent: AdaptiveTrace, user_B: Tensor, visit_B: Tensor) -> object:
+        met.append(user_B.tolist())
+        return start(agent, user_B, visit_B)
+
+    monkeypatch.setattr(AdaptiveTrace, "_start", seen)
+    for _ in range(2):
+        agent._play(agent.numbers_PD[:4])
+    assert met == [[0, 1] * 4, [2, 3] * 4]
 
 
 def test_what_is_known_of_somebody_is_the_same_on_the_way_and_in_hindsight() -> None:
