@@ -97,7 +97,7 @@ def fixed(plan: Plan, store: Store) -> dict[str, Any]:
         "tunings": {name: store.read(unit) for name, unit in plan.tunings.items()},
         "validation": {name: store.read(unit) for name, unit in plan.validations.items()},
         "headroom": {name: store.read(unit) for name, unit in plan.headroom.items()},
-        "trainings": [as_json(unit.spec) for unit in plan.lessons],
+        "trainings": [as_json(unit.spec) for unit in plan.trainings],
     }
 
 
@@ -218,7 +218,7 @@ def _settings(plan: Plan, store: Store) -> tuple[tuple[str, str], ...]:
 
 def _served(plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
     """By training and seed: whether selection people had what it made served, or its start."""
-    for unit in plan.lessons:
+    for unit in plan.trainings:
         about = store.folder_of(unit) / ABOUT
         kept = read_about(about.parent) if about.is_file() else {}
         decided = kept.get("served", ())
@@ -238,7 +238,7 @@ def _served(plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
 def _trained(plan: Plan) -> list[tuple[str, str]]:
     """Settings of every learner, as text."""
     found = []
-    for unit in plan.lessons:
+    for unit in plan.trainings:
         settings = unit.spec["settings"]
         parts = asdict(settings) if is_dataclass(settings) else dict(settings)  # type: ignore[arg-type]
         text = ", ".join(f"{key}={value}" for key, value in parts.items())
@@ -256,10 +256,10 @@ def _computed(plan: Plan, store: Store) -> tuple[dict[str, str], ...]:
 
 
 def _timings(plan: Plan, store: Store, seconds: float) -> tuple[tuple[str, float], ...]:
-    lessons: dict[str, float] = {}
-    for unit in plan.lessons:
+    trainings: dict[str, float] = {}
+    for unit in plan.trainings:
         name = unit.spec["policy"]
-        lessons[name] = lessons.get(name, 0.0) + store.seconds(unit)
+        trainings[name] = trainings.get(name, 0.0) + store.seconds(unit)
     models = [unit for unit in plan.preparation.values() if unit.function == FIT]
     fitting = sum(store.seconds(unit) for unit in models)
     tunings = {unit.id: unit for unit in plan.tunings.values()}
@@ -267,7 +267,7 @@ def _timings(plan: Plan, store: Store, seconds: float) -> tuple[tuple[str, float
     return (
         ("this call, wall clock", seconds),
         *((("fitting the models", fitting),) if models else ()),
-        *((f"training {name}, all runs", total) for name, total in lessons.items()),
+        *((f"training {name}, all runs", total) for name, total in trainings.items()),
         *((("tuning policies", tuning),) if plan.tunings else ()),
         *((f"headroom, {name}", store.seconds(unit)) for name, unit in plan.headroom.items()),
         ("reading policies, all runs", sum(store.seconds(unit) for unit in plan.readings)),

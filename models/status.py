@@ -31,7 +31,7 @@ def write_status(path: Path, about: Mapping[str, Any], status: Status, reason: s
 
 
 @contextmanager
-def telling(tell: Callable[[Status, str], None]) -> Iterator[None]:
+def status_kept(tell: Callable[[Status, str], None]) -> Iterator[None]:
     """Within, a training runs; if the block ends by an error, its status is told.
 
     Args:

@@ -27,10 +27,10 @@ def learn(work: Work) -> pd.DataFrame:
 
     seed, num_steps = work.spec
     settings = CountingSettings(num_steps=num_steps, num_users=4)
-    lesson = Training("counting", WORLD, {"num_items": 50}, settings, (seed,))
+    training = Training("counting", WORLD, {"num_items": 50}, settings, (seed,))
     entry = PolicyEntry("learner", "counts", None, "small_agents:Counting")
     with patch.dict(POLICIES, counting=entry):
-        agent = lesson.run(
+        agent = training.run(
             work.folder,
             checkpoint_every=0.0,
             callback=lambda now: work.progress(now.steps, now.total),
@@ -50,8 +50,8 @@ def read(work: Work) -> pd.DataFrame:
 
 def units(num_steps: int) -> list[Unit]:
     """Four trainings, each read."""
-    lessons = [Unit(f"learn {n}", f"{NAMES}:learn", (n, num_steps)) for n in range(4)]
-    return [Unit(f"read {u.label}", f"{NAMES}:read", {}, (u,)) for u in lessons] + lessons
+    trainings = [Unit(f"learn {n}", f"{NAMES}:learn", (n, num_steps)) for n in range(4)]
+    return [Unit(f"read {u.label}", f"{NAMES}:read", {}, (u,)) for u in trainings] + trainings
 
 
 def train(folder: Path, num_steps: int) -> Any:

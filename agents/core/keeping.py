@@ -16,7 +16,7 @@ from slategym.agents.core.files import ABOUT, BEGUN, CHECKPOINT, FORMAT, WEIGHTS
 from slategym.envs.names import UsageError
 from slategym.models.checksums import read_json
 from slategym.models.files import sweep
-from slategym.models.status import Status, telling, write_status
+from slategym.models.status import Status, status_kept, write_status
 from slategym.models.tensor_files import load_checkpoint, save_checkpoint
 
 UNTOLD = (
@@ -97,7 +97,7 @@ class Keeping:
     @contextmanager
     def told(self) -> Iterator[None]:
         """Within, the training runs; however the block ends, its status is written down."""
-        with telling(self.status):
+        with status_kept(self.status):
             yield
 
 

@@ -47,10 +47,10 @@ def watch(work: Work) -> pd.DataFrame:
         where (the place's name), gain (mean of paired differences) and its standard error over
         people.
     """
-    spec, lesson = work.spec, work.need("learn@1").spec
+    spec, training = work.spec, work.need("learn@1").spec
     folder, device = work.needed_folder("learn@1"), work.settings.get("device", "cpu")
-    kind, rows = find_agent(lesson["agent"]), list[dict[str, Any]]()
-    total = len(spec["places"]) * (1 + spec["snapshots"] * len(lesson["seeds"]))
+    kind, rows = find_agent(training["agent"]), list[dict[str, Any]]()
+    total = len(spec["places"]) * (1 + spec["snapshots"] * len(training["seeds"]))
     for place in spec["places"]:
         world = world_of(place["world"], place["settings"], device)
         user_U = users_of(world, place["first_user"], place["num_users"])
@@ -66,10 +66,10 @@ def watch(work: Work) -> pd.DataFrame:
             if not (snapshot(folder, number) / ABOUT).is_file():
                 continue  # of a training so short that one cycle passes several
             agent = kind.load(snapshot(folder, number), world)
-            for seed in lesson["seeds"]:
+            for seed in training["seeds"]:
                 gain_U = read(agent.of_seed(seed)) - theirs_U
                 error = float(gain_U.std(unbiased=True)) / len(gain_U) ** 0.5
-                values = (lesson["policy"], lesson["place"], seed, agent.steps)
+                values = (training["policy"], training["place"], seed, agent.steps)
                 found = (*values, place["place"], float(gain_U.mean()), error)
                 rows.append(dict(zip(COLUMNS, found, strict=True)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -84,7 +84,7 @@ def stop(work: Work) -> pd.DataFrame:
         expected return, on evaluation people) and its standard error over sessions; nothing but
         zeros where the last is the best.
     """
-    spec, lesson = work.spec, work.need("learn@1").spec
+    spec, training = work.spec, work.need("learn@1").spec
     watched = work.needed("watch@1")
     seen = watched[watched["where"] == spec["judge"]].reset_index(drop=True)
     if seen.empty:
@@ -92,10 +92,10 @@ def stop(work: Work) -> pd.DataFrame:
     best = int(seen["gain"][::-1].idxmax())  # of equals, the last
     folder, device = work.needed_folder("learn@1"), work.settings.get("device", "cpu")
     taken = [
-        n for n in range(1, lesson["snapshots"] + 1) if (snapshot(folder, n) / ABOUT).is_file()
+        n for n in range(1, training["snapshots"] + 1) if (snapshot(folder, n) / ABOUT).is_file()
     ]
-    kind, rows = find_agent(lesson["agent"]), list[dict[str, Any]]()
-    whose = (lesson["policy"], lesson["place"], lesson["seeds"][0], spec["judge"])
+    kind, rows = find_agent(training["agent"]), list[dict[str, Any]]()
+    whose = (training["policy"], training["place"], training["seeds"][0], spec["judge"])
     steps = (int(seen["steps"][best]), int(seen["steps"].iloc[-1]))
     for done, place in enumerate(spec["places"]):
         work.progress(done, len(spec["places"]))

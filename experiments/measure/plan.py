@@ -50,7 +50,7 @@ class Plan:
     tunings: Mapping[str, Unit]  # by name of the policy whose settings are tuned
     headroom: Mapping[str, Unit]  # of open places, by name
     validations: Mapping[str, Unit]  # of open places learned from a log, by name
-    lessons: tuple[Unit, ...]
+    trainings: tuple[Unit, ...]
     watches: tuple[Unit, ...]  # of a learner in its world and before the judge, while it trained
     stops: tuple[Unit, ...]  # what it would be worth to stop where the judge's readings are best
     readings: tuple[Unit, ...]
@@ -68,7 +68,7 @@ class Plan:
     @property
     def units(self) -> list[Unit]:
         """All that must be there in the end."""
-        after = (*self.lessons, *self.watches, *self.stops, *self.readings)
+        after = (*self.trainings, *self.watches, *self.stops, *self.readings)
         shown = (*self.traits, *self.slates, *self.serving)
         return [*self.before_learning, *after, *shown]
 
@@ -88,7 +88,9 @@ class Plan:
     def curves(self, store: Store) -> pd.DataFrame:
         """Learning curves, one row per point, with the CPU seconds of the whole training."""
         return (
-            _with_splits(store, self.lessons, "world_settings") if self.lessons else pd.DataFrame()
+            _with_splits(store, self.trainings, "world_settings")
+            if self.trainings
+            else pd.DataFrame()
         )
 
     def watched(self, store: Store) -> pd.DataFrame:
@@ -117,7 +119,7 @@ def plan_of(study: Study, request: Request) -> Plan:
         study=study,
         preparation=_joined([part.preparation for part in parts]),
         tunings=_joined([part.tunings for part in parts]),
-        lessons=tuple(unit for part in parts for unit in part.lessons),
+        trainings=tuple(unit for part in parts for unit in part.trainings),
         readings=tuple(unit for part in parts for unit in part.readings),
         traits=tuple(unit for part in parts for unit in part.traits),
     )
@@ -142,8 +144,8 @@ def _plan_in(study: Study, size: Profile, request: Request, split: int) -> Plan:
         for place in study.main
     }
     tunings = tunings_of(study, size, first)
-    lessons = tuple(_lessons(study, size, first, tunings))
-    watches = tuple(watches_of(study, [unit for _, unit in lessons], first, tunings))
+    trainings = tuple(_trainings(study, size, first, tunings))
+    watches = tuple(watches_of(study, [unit for _, unit in trainings], first, tunings))
     readings = [
         _reading(
             place, size, baseline, (*first, *tunings_for(baseline, tunings_there(tunings, place)))
@@ -154,7 +156,7 @@ def _plan_in(study: Study, size: Profile, request: Request, split: int) -> Plan:
     ]
     readings += [
         _reading_of(place, size, learner, name, unit, (*first, *starts))
-        for learner, unit in lessons
+        for learner, unit in trainings
         for place in study.places
         if place.trained_in == unit.spec["place"] and learner.takes_part_in(place)
         if place.role != "assumed" or 0 in unit.spec["seeds"]
@@ -183,7 +185,7 @@ def _plan_in(study: Study, size: Profile, request: Request, split: int) -> Plan:
             for place in _with_headroom(study)
         },
         {} if split else {p.name: unit for p, unit in _validations(study, size, preparation)},
-        tuple(unit for _, unit in lessons),
+        tuple(unit for _, unit in trainings),
         watches,
         tuple(stops_of(study, size, watches, first)),
         tuple(readings),
@@ -296,7 +298,7 @@ def _preparation(study: Study, split: int) -> dict[str, Unit]:
     }
 
 
-def _lessons(
+def _trainings(
     study: Study, size: Profile, first: tuple[Unit, ...], tunings: Tunings
 ) -> Iterator[tuple[Learner, Unit]]:
     """Every training, with the learner that it is of."""
@@ -348,9 +350,9 @@ def _users(place: Place, size: Profile) -> int:
     return min(size.users, OTHERWISE) if place.role == "assumed" else size.users
 
 
-def _of_training(place: Place, lesson: Unit) -> bool:
+def _of_training(place: Place, training: Unit) -> bool:
     """Whether what training made is read, whatever would be served: in a control."""
-    return place.role == "control" and "snapshots" in lesson.spec
+    return place.role == "control" and "snapshots" in training.spec
 
 
 def _starts(study: Study, place: Place, size: Profile, tunings: Mapping[str, Unit],

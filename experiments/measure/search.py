@@ -243,10 +243,10 @@ def trial(work: Work) -> dict[str, Any]:
         settings = replace(
             find_agent(spec["policy"]).default_settings(), num_steps=trained, **setting
         )
-        lesson = Training(
+        training = Training(
             spec["policy"], spec["world"], spec["settings"], settings, (spec["seed"],)
         )
-        policy = lesson.run(
+        policy = training.run(
             work.folder,
             world=world,
             callback=lambda now: work.progress(now.steps, slates, "training"),

@@ -143,8 +143,8 @@ def _seeds(units: Sequence[Unit]) -> list[int]:
     """Of training, lowest first; 0 of what is not trained."""
     found = [0]
     if units[0].spec["policy"] is None:
-        lessons = [n for unit in units for n in unit.needs if n.function == "learn@1"]
-        found = sorted(seed for lesson in lessons for seed in lesson.spec["seeds"])
+        trainings = [n for unit in units for n in unit.needs if n.function == "learn@1"]
+        found = sorted(seed for training in trainings for seed in training.spec["seeds"])
     return found
 
 

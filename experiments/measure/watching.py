@@ -35,24 +35,24 @@ def watched_in(study: Study, place: Place) -> tuple[Place, ...]:
 
 
 def watches_of(
-    study: Study, lessons: Sequence[Unit], first: tuple[Unit, ...], tunings: Tunings
+    study: Study, trainings: Sequence[Unit], first: tuple[Unit, ...], tunings: Tunings
 ) -> Iterator[Unit]:
     """Every training that keeps snapshots, read at them; first seeds before the judge as well."""
     opponent = next(b.policy for b in study.baselines if b.name == study.roles.opponent)
-    for lesson in lessons:
-        place = study.place(lesson.spec["place"])
-        if place.role == "control" or "snapshots" not in lesson.spec:
+    for training in trainings:
+        place = study.place(training.spec["place"])
+        if place.role == "control" or "snapshots" not in training.spec:
             continue
         both = watched_in(study, place)
-        where = [where_of(p, WATCHED) for p in (both if 0 in lesson.spec["seeds"] else both[:1])]
+        where = [where_of(p, WATCHED) for p in (both if 0 in training.spec["seeds"] else both[:1])]
         spec = {
             "places": where,
             "opponent": opponent,
-            "snapshots": lesson.spec["snapshots"],
+            "snapshots": training.spec["snapshots"],
         }
-        needs = (*first, *ranker_of(tunings_there(tunings, place)), lesson)
-        cost = READ_COST * WATCHED * len(where) * (1 + SNAPSHOTS * len(lesson.spec["seeds"]))
-        yield Unit(f"watch {lesson.label}", "watch@1", spec, needs, cost=cost)
+        needs = (*first, *ranker_of(tunings_there(tunings, place)), training)
+        cost = READ_COST * WATCHED * len(where) * (1 + SNAPSHOTS * len(training.spec["seeds"]))
+        yield Unit(f"watch {training.label}", "watch@1", spec, needs, cost=cost)
 
 
 def stops_of(
@@ -61,10 +61,10 @@ def stops_of(
     """Of learners that look ahead: the best snapshot before the judge, against the last."""
     users = min(size.users, STOPPED)
     for watch in watches:
-        (lesson,) = (unit for unit in watch.needs if unit.function == "learn@1")
-        if lesson.spec["policy"] not in study.ahead or 0 not in lesson.spec["seeds"]:
+        (training,) = (unit for unit in watch.needs if unit.function == "learn@1")
+        if training.spec["policy"] not in study.ahead or 0 not in training.spec["seeds"]:
             continue
-        home = study.place(lesson.spec["place"])
+        home = study.place(training.spec["place"])
         judges = [p for p in study.of_role("judge") if p.of == home.name]
         if not judges:
             continue
@@ -73,4 +73,4 @@ def stops_of(
             "judge": judges[0].name,
         }
         cost = 2 * READ_COST * users * len(spec["places"])
-        yield Unit(f"stop {lesson.label}", "stop@1", spec, (*first, lesson, watch), cost=cost)
+        yield Unit(f"stop {training.label}", "stop@1", spec, (*first, training, watch), cost=cost)

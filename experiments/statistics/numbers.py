@@ -197,12 +197,12 @@ def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -
     told = (*KEYS, *SHOWN)
     columns = [n for n in rows.columns if n not in told and not n.startswith(TRAIT)]
     trained = study.trainings.get(policy, ())
-    lessons = {
+    trainings = {
         place: curves[curves["policy"].isin(trained) & (curves["trained_in"] == place)]
         for place in cells
         if trained and not curves.empty
     }
-    lessons = {place: lesson for place, lesson in lessons.items() if len(lesson)}
+    trainings = {place: training for place, training in trainings.items() if len(training)}
     return Standing(
         policy,
         study.kind_of(policy),
@@ -214,10 +214,10 @@ def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -
             for p, c in cells.items()
         },
         {place: _side(study, rows, own, columns) for place, own in cells.items()},
-        {place: float(lesson["steps"].max()) for place, lesson in lessons.items()},
+        {place: float(training["steps"].max()) for place, training in trainings.items()},
         {
-            place: float(lesson.groupby(TRAINING)["cpu_seconds"].max().mean())
-            for place, lesson in lessons.items()
+            place: float(training.groupby(TRAINING)["cpu_seconds"].max().mean())
+            for place, training in trainings.items()
         },
     )
 

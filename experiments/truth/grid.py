@@ -249,7 +249,7 @@ def part_of(cell: Cell, size: Size, store: Store) -> Part:
     # nor what is shown of people, slates and cost
     kept = {name: unit for name, unit in plan.preparation.items() if name != "accuracy"}
     watched = plan.watches if cell.strength >= size.watched_from else ()
-    ahead = [u for u in watched if _lesson_of(u).spec["policy"] in plan.study.ahead]
+    ahead = [u for u in watched if _training_of(u).spec["policy"] in plan.study.ahead]
     unshown = replace(plan, traits=(), slates=(), serving=())
     plan = replace(unshown, preparation=kept, watches=tuple(ahead), stops=())
     opens = plan.study.of_role("open")
@@ -257,18 +257,18 @@ def part_of(cell: Cell, size: Size, store: Store) -> Part:
     watches = tuple(
         unit
         for place in opens
-        for lesson in plan.lessons
+        for training in plan.trainings
         if cell.strength >= size.watched_from
-        and lesson.spec["place"] == place.name
-        and lesson.spec["policy"] in plan.study.ahead
-        for unit in [_watch(cell, size, plan, place, lesson)]
+        and training.spec["place"] == place.name
+        and training.spec["policy"] in plan.study.ahead
+        for unit in [_watch(cell, size, plan, place, training)]
     )
     return Part(cell, plan, told_of(cell, size), truths, watches)
 
 
-def _lesson_of(watch: Unit) -> Unit:
-    (lesson,) = (unit for unit in watch.needs if unit.function == "learn@1")
-    return lesson
+def _training_of(watch: Unit) -> Unit:
+    (training,) = (unit for unit in watch.needs if unit.function == "learn@1")
+    return training
 
 
 def study_of(folder: Path, cell: Cell, size: Size, assumed: str) -> Study:
@@ -334,10 +334,10 @@ def _readings(cell: Cell, size: Size, plan: Plan, place: Place) -> Iterator[Unit
             continue
         needs = (*first, *tunings_for(baseline, tunings))
         yield _reading(cell, size, place, baseline.policy, baseline.name, needs)
-    for lesson in plan.lessons:
-        if lesson.spec["place"] == place.name:
-            needs = (*first, lesson)
-            yield _reading(cell, size, place, None, lesson.spec["policy"], needs)
+    for training in plan.trainings:
+        if training.spec["place"] == place.name:
+            needs = (*first, training)
+            yield _reading(cell, size, place, None, training.spec["policy"], needs)
 
 
 def _reading(
@@ -356,7 +356,7 @@ def _reading(
     return Unit(name, "read-truth@1", spec, needs, cost=cost)
 
 
-def _watch(cell: Cell, size: Size, plan: Plan, place: Place, lesson: Unit) -> Unit:
+def _watch(cell: Cell, size: Size, plan: Plan, place: Place, training: Unit) -> Unit:
     tunings = {n: u for n, u in plan.tunings.items() if u.spec["settings"] == place.settings}
     spec = {
         "true": _true(cell, size),
@@ -365,6 +365,6 @@ def _watch(cell: Cell, size: Size, plan: Plan, place: Place, lesson: Unit) -> Un
         "opponent": plan.study.roles.opponent,
         "snapshots": SNAPSHOTS,
     }
-    needs = (plan.preparation["constants"], *ranker_of(tunings), lesson)
-    name = f"watch {lesson.spec['policy']} in the truth of {cell.name}, {place.name}"
+    needs = (plan.preparation["constants"], *ranker_of(tunings), training)
+    name = f"watch {training.spec['policy']} in the truth of {cell.name}, {place.name}"
     return Unit(name, "watch-truth@1", spec, needs, cost=size.people / 25)

@@ -151,13 +151,13 @@ def watch(work: Work) -> pd.DataFrame:
     Returns:
         a row per snapshot, in the columns of `measure/goodhart`, where "truth".
     """
-    spec, lesson = work.spec, work.need("learn@1").spec
+    spec, training = work.spec, work.need("learn@1").spec
     learned = world_of(spec["world"], spec["settings"], "cpu")
     here = _before_agents(spec, learned)
     user_U = torch.arange(here.population.size, dtype=torch.int32)
     opponent = make_policy(spec["opponent"], replace(learned, chosen=chosen_by(work)))
     theirs_U = earned(here, opponent, user_U, TRUTH_LUCK).double()
-    folder, kind = work.needed_folder("learn@1"), find_agent(lesson["agent"])
+    folder, kind = work.needed_folder("learn@1"), find_agent(training["agent"])
     rows = list[dict[str, Any]]()
     for number in range(1, spec["snapshots"] + 1):
         work.progress(number - 1, spec["snapshots"])
@@ -167,7 +167,7 @@ def watch(work: Work) -> pd.DataFrame:
         agent = kind.load(place, learned)
         gain_U = earned(here, agent, user_U, TRUTH_LUCK).double() - theirs_U
         error = float(gain_U.std(unbiased=True)) / len(gain_U) ** 0.5
-        values = (lesson["policy"], lesson["place"], lesson["seeds"][0], agent.steps)
+        values = (training["policy"], training["place"], training["seeds"][0], agent.steps)
         found = (*values, "truth", float(gain_U.mean()), error)
         rows.append(dict(zip(COLUMNS, found, strict=True)))
     return pd.DataFrame(rows, columns=list(COLUMNS))

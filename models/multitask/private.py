@@ -69,7 +69,7 @@ from slategym.models.multitask.train import (
 )
 from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
-from slategym.models.status import telling, write_status
+from slategym.models.status import status_kept, write_status
 from slategym.models.tasks import head_weights, tasks_of, to_json
 from slategym.models.text.settings import DEFAULT_ENCODER, HUB_NAME
 
@@ -284,7 +284,7 @@ def train_private(
         ).to(device)
         fit = PrivateFit(model, sequences, np.sort(people), training, privacy, spent)
         stands = partial(write_status, folder / BEGUN, {"format": FORMAT, "spec": about["spec"]})
-        with telling(stands), EpochBar(label, training.epochs, progress) as bar:
+        with status_kept(stands), EpochBar(label, training.epochs, progress) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         rows = np.flatnonzero(held_E)
         rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), JUDGED_ROWS)).astype(np.int64)]

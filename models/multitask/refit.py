@@ -31,7 +31,7 @@ from slategym.models.multitask.sequences import Bools, Replay, Sequences
 from slategym.models.multitask.train import BEGUN, CHECKPOINT, describe, is_complete, write
 from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
-from slategym.models.status import telling, write_status
+from slategym.models.status import status_kept, write_status
 from slategym.models.tasks import to_json
 
 HELD_SHARE = 0.1  # of the people who came since, as of those of the first fit
@@ -246,7 +246,7 @@ def refit_multitask(
         )
         told = open_reporters(report_to, folder, label, about["training"])
         stands = partial(write_status, folder / BEGUN, {"format": FORMAT, "spec": about["spec"]})
-        with telling(stands), EpochBar(label, training.epochs, progress, told) as bar:
+        with status_kept(stands), EpochBar(label, training.epochs, progress, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         judgement = fit.judge() if watched_E is not None else _as_before(new, before)
         about |= {

@@ -46,7 +46,7 @@ from slategym.models.multitask.shares import serve_shares
 from slategym.models.multitask.team import Team
 from slategym.models.multitask.training_settings import TrainingSettings as TrainingSettings
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
-from slategym.models.status import telling, write_status
+from slategym.models.status import status_kept, write_status
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
 from slategym.models.tensor_files import remove_checkpoints
 from slategym.models.text.encoder import encoder_version, find_encoder
@@ -227,8 +227,8 @@ def train_multitask(
         names = report_to if team.first else ()
         told = open_reporters(names, folder, label, about["training"])
         stands = partial(write_status, folder / BEGUN, {"format": FORMAT, "spec": about["spec"]})
-        telling_first = telling(stands) if team.first else nullcontext()
-        with telling_first, EpochBar(label, training.epochs, progress and team.first, told) as bar:
+        status_first = status_kept(stands) if team.first else nullcontext()
+        with status_first, EpochBar(label, training.epochs, progress and team.first, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         if judgement is None:
             judgement = fit.judge()

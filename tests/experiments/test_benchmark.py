@@ -60,14 +60,14 @@ def counting() -> Iterator[None]:
 
 def test_the_plan_trains_and_reads_everybody_everywhere() -> None:
     plan = plan_of(TINY, Request())
-    lessons = [(u.spec["policy"], u.spec["place"], u.spec["seeds"]) for u in plan.lessons]
-    assert lessons == [
+    trainings = [(u.spec["policy"], u.spec["place"], u.spec["seeds"]) for u in plan.trainings]
+    assert trainings == [
         (name, place, (seed,))
         for name in ("counting", "again")
         for place, seeds in (("Bored", (0, 1)), ("twin", (0,)))
         for seed in seeds
     ]
-    assert len(plan.readings) == 2 * 3 + len(lessons)
+    assert len(plan.readings) == 2 * 3 + len(trainings)
     read = {(u.spec["first_user"], u.spec["num_users"], u.spec["luck"]) for u in plan.readings}
     assert read == {(FIRST_USER, 12, LUCK)}
     assert len({unit.id for unit in plan.units}) == len(plan.units)
@@ -75,10 +75,10 @@ def test_the_plan_trains_and_reads_everybody_everywhere() -> None:
 
 def test_more_users_train_nothing_anew_and_a_profile_scales_the_training() -> None:
     quick, more = plan_of(TINY, Request()), plan_of(TINY, Request(users=40))
-    assert [u.id for u in quick.lessons] == [u.id for u in more.lessons]
+    assert [u.id for u in quick.trainings] == [u.id for u in more.trainings]
     assert not {u.id for u in quick.readings} & {u.id for u in more.readings}
     full = plan_of(TINY, Request("full"))
-    assert {u.spec["settings"].num_steps for u in full.lessons} == {6400}
+    assert {u.spec["settings"].num_steps for u in full.trainings} == {6400}
     assert (
         Request("full", seeds=2).command(TINY) == "slategym benchmark tiny --profile full --seeds 2"
     )
@@ -225,11 +225,11 @@ def test_the_report_asks_nothing_of_the_network_and_the_page_has_its_figures(
 def test_a_profile_may_leave_some_out() -> None:
     short = replace(TINY.profiles["quick"], left_out=("again", "capped"))
     plan = plan_of(replace(TINY, profiles={"quick": short}), Request())
-    assert {u.spec["policy"] for u in plan.lessons} == {"counting"}
+    assert {u.spec["policy"] for u in plan.trainings} == {"counting"}
     assert [b.name for b in plan.study.baselines] == ["random", "myopic"]
     assert len(plan.readings) == 2 * 2 + 3
 
 
 def test_a_learner_that_takes_part_in_some_places_only() -> None:
     some = replace(TINY, learners=(Learner("counting", SHORT, places=("Bored",)),))
-    assert {u.spec["place"] for u in plan_of(some, Request()).lessons} == {"Bored"}
+    assert {u.spec["place"] for u in plan_of(some, Request()).trainings} == {"Bored"}

@@ -21,7 +21,7 @@ def test_what_a_learner_begins_from_is_tuned_first() -> None:
     """Under each set of assumptions by itself; the twin reads what the first place has."""
     asked = Request(assumptions="mild,lasting")
     plan = plan_of(asked.of(find_study("movielens", asked)), asked)
-    trained = {unit.label: unit for unit in plan.lessons}
+    trained = {unit.label: unit for unit in plan.trainings}
     used = {}
     for place in ("world", "world-lasting", "static"):
         for name in ("plackett-luce", "plackett-luce-gamma0"):
@@ -41,5 +41,5 @@ def test_where_nothing_is_ranked_no_start_is_tuned(name: str) -> None:
     asked = Request("smoke")
     study = find_study(name, asked)
     plan = plan_of(replace(study), asked)
-    assert any(unit.label.startswith("plackett-luce") for unit in plan.lessons)
+    assert any(unit.label.startswith("plackett-luce") for unit in plan.trainings)
     assert not plan.tunings

@@ -127,8 +127,8 @@ def test_a_process_goes_on_in_the_world_that_it_has_built() -> None:
     assert queue.next("", {first[0].world}) is first[0]  # of no other world is anything left
     assert [queue.next(), queue.next(), queue.next()] == [*first[1:], None]
     assert Queue([*first, *second]).next("", {first[0].world}) is second[0]  # that nobody has
-    lesson = Unit("l", "learn@1", {"world": "a", "world_settings": {}, "settings": {"steps": 3}})
-    assert lesson.world == first[0].world != toy(1).world == ""
+    training = Unit("l", "learn@1", {"world": "a", "world_settings": {}, "settings": {"steps": 3}})
+    assert training.world == first[0].world != toy(1).world == ""
 
 
 def test_what_only_a_completed_unit_needed_is_left_alone(bench: Bench) -> None:

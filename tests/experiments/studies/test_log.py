@@ -135,7 +135,7 @@ def test_what_was_learned_is_read_under_other_assumptions(shop: Path, clicks: Pa
     labels = [spec["label"] for spec in read if spec["place"] == "world-under-none"]
     assert sorted(labels) == sorted({*labels}) and "myopic" not in labels
     assert {"linucb", "supervised", "supervised-untuned", "history-rule"} <= {*labels}
-    trained = [u for u in plan.lessons if u.spec["place"] == "world"]
+    trained = [u for u in plan.trainings if u.spec["place"] == "world"]
     assert [u.spec["seeds"] for u in trained] == [(0,), (1,)]
 
     def under(log: Path, names: str) -> list[str]:
@@ -263,7 +263,7 @@ def test_in_another_split_all_is_done_again_and_the_first_is_taken_up(
     assert read[0] == read[1]
     people = [set(rows[rows["split"] == split]["person"]) for split in (0, 1)]
     assert people[0].isdisjoint(people[1])
-    for unit in both.plan.lessons:
+    for unit in both.plan.trainings:
         fits = {u.label for u in closure([unit]) if u.function == "fit@2"}
         split = unit.spec["world_settings"].get("split", 0)
         assert {label.endswith("split 1") for label in fits} == {split == 1}
@@ -339,9 +339,9 @@ def test_a_learner_may_train_where_disagreement_costs(shop: Path, tmp_path: Path
     )
     asked = replace(request, agents=(wary.name,))  # small profiles leave it out
     plan = plan_of(replace(study(request), learners=(wary,)), asked)
-    (lesson,) = plan.lessons  # nowhere but where it takes part
-    assert lesson.spec["world_settings"]["pessimism"] == 1.0
-    reading = next(u for u in plan.readings if lesson in u.needs and u.spec["place"] == "world")
+    (training,) = plan.trainings  # nowhere but where it takes part
+    assert training.spec["world_settings"]["pessimism"] == 1.0
+    reading = next(u for u in plan.readings if training in u.needs and u.spec["place"] == "world")
     assert "pessimism" not in reading.spec["settings"]
     store = open_store(tmp_path)
     run_units([reading], store, console=Console(quiet=True))
@@ -358,7 +358,7 @@ def test_rows_have_a_column_for_each_of_the_logs_signals(ran: Ran) -> None:
 
 def test_a_trained_policy_serves_in_the_world_of_its_log(ran: Ran, shop: Path) -> None:
     store = open_store(ran.report.parent)
-    folder = store.folder_of(ran.plan.lessons[0])
+    folder = store.folder_of(ran.plan.trainings[0])
     about = json.loads((folder / "agent.json").read_text())["about"]
     assert about["world"] == "slategym/Log-v0"
     assert about["world_settings"]["log"] == str(shop.resolve())

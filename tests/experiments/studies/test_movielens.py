@@ -94,7 +94,7 @@ def test_a_learner_told_to_look_at_the_present_only_is_the_same_in_all_else() ->
     names = ("plackett-luce", "plackett-luce-gamma0")
     plan = quick(agents=names, seeds=1)
     specs = {
-        unit.spec["agent"]: unit.spec for unit in plan.lessons if unit.spec["place"] == "world"
+        unit.spec["agent"]: unit.spec for unit in plan.trainings if unit.spec["place"] == "world"
     }
     assert tuple(specs) == names == plan.study.learned
     ahead, present = (specs[name]["settings"] for name in names)
@@ -121,7 +121,7 @@ def test_under_further_assumptions_the_same_people_are_read_and_chosen_on() -> N
         ("evaluation", "evaluation", EVALUATION_LUCK, plan.size.users),
         ("selection", "selection", SELECTION_LUCK, plan.size.users),
     }
-    trained = {(unit.spec["policy"], unit.spec["place"]) for unit in plan.lessons}
+    trained = {(unit.spec["policy"], unit.spec["place"]) for unit in plan.trainings}
     assert {(agent, name) for agent in AGENTS} < trained
     # numbers are tuned in the world that they are read in
     tuned = plan.tunings[f"history-rule, {name}"]
@@ -137,7 +137,7 @@ def test_the_profile_says_what_is_done_under_lasting() -> None:
     """All of it; each set of assumptions with its own headroom, judges and trainings."""
     for profile in ("quick", "full"):
         plan = plan_of(STUDY, Request(profile))
-        trained = {(unit.spec["policy"], unit.spec["place"]) for unit in plan.lessons}
+        trained = {(unit.spec["policy"], unit.spec["place"]) for unit in plan.trainings}
         assert {(agent, "world-lasting") for agent in AGENTS} < trained
         assert set(plan.headroom) == {"world", "world-lasting"}
         assert {p.name for p in plan.study.of_role("judge") if p.of == "world-lasting"} == {
@@ -160,12 +160,12 @@ def test_the_profile_says_what_is_done_under_lasting() -> None:
 
 def test_what_is_fixed_before_learning_needs_no_learning() -> None:
     plan = quick()
-    lessons = set(ids(list(plan.lessons)))
-    assert not lessons & set(ids(closure(plan.before_learning)))
+    trainings = set(ids(list(plan.trainings)))
+    assert not trainings & set(ids(closure(plan.before_learning)))
     everything = set(ids(closure(plan.units)))
-    assert lessons < everything and set(ids(plan.before_learning)) < everything
-    for lesson in plan.lessons:
-        assert plan.preparation["constants"].id in ids(list(lesson.needs))
+    assert trainings < everything and set(ids(plan.before_learning)) < everything
+    for training in plan.trainings:
+        assert plan.preparation["constants"].id in ids(list(training.needs))
 
 
 def test_who_is_read_is_never_who_was_chosen_on() -> None:
@@ -178,7 +178,7 @@ def test_who_is_read_is_never_who_was_chosen_on() -> None:
     assert not any(unit.spec["settings"]["static"] for unit in tuned)
     for unit in (
         *plan.readings,
-        *plan.lessons,
+        *plan.trainings,
     ):  # nobody chooses for themselves where they are read
         needed = [need.id for need in unit.needs if need.function == "tune@1"]
         if unit.function == "learn@1" or unit.spec["label"] in TUNED - {"ease", "transitions"}:
@@ -195,7 +195,7 @@ def test_who_is_read_is_never_who_was_chosen_on() -> None:
     assert not chosen_under & {EVALUATION_LUCK, CONTROL_LUCK}
     assert {u.spec["num_users"] for u in plan.readings} == {plan.size.users}
     assert STUDY.profiles["full"].users == MOST_USERS  # all arrivals
-    assert {u.spec["world_settings"]["users"] for u in plan.lessons} == {"training"}
+    assert {u.spec["world_settings"]["users"] for u in plan.trainings} == {"training"}
 
 
 def test_everybody_is_read_everywhere_that_the_report_compares() -> None:
@@ -206,8 +206,8 @@ def test_everybody_is_read_everywhere_that_the_report_compares() -> None:
         spec = unit.spec
         policy = spec["label"]
         if spec["policy"] is None:
-            (lesson,) = (need.spec for need in unit.needs if need.function == "learn@1")
-            policy = f"{policy} {lesson['place']} {lesson['seeds'][0]}"
+            (training,) = (need.spec for need in unit.needs if need.function == "learn@1")
+            policy = f"{policy} {training['place']} {training['seeds'][0]}"
         found.setdefault((spec["place"], spec["strength"], spec["group"]), []).append(policy)
     learned = [f"{agent} world {seed}" for agent in AGENTS for seed in (0, 1)]
     static = [f"{agent} static {seed}" for agent in AGENTS for seed in (0, 1)]
@@ -233,12 +233,12 @@ def test_everybody_is_read_everywhere_that_the_report_compares() -> None:
 def test_everybody_has_the_same_budget(profile: str) -> None:
     """Slates in training and in tuning, and the people on whom anything is chosen."""
     plan = plan_of(STUDY, Request(profile, assumptions="mild,lasting"))
-    slates = {unit.spec["settings"].num_steps for unit in plan.lessons}
+    slates = {unit.spec["settings"].num_steps for unit in plan.trainings}
     tuned = {unit.spec["slates"] for unit in plan.tunings.values()}
     assert slates == tuned == {round(plan.size.training * SLATES)}
-    assert {unit.spec["policy"] for unit in plan.lessons} == set(AGENTS)
+    assert {unit.spec["policy"] for unit in plan.trainings} == set(AGENTS)
     by_place: dict[str, set[object]] = {}
-    for unit in plan.lessons:
+    for unit in plan.trainings:
         by_place.setdefault(unit.spec["place"], set()).add(str(unit.spec["world_settings"]))
         assert unit.spec["world_settings"]["users"] == "training"
     assert all(len(settings) == 1 for settings in by_place.values())
@@ -260,19 +260,19 @@ def test_names_of_results_stay_as_long_as_what_decides_them() -> None:
     of_all_seeds = {u.id for u in plan.units if u.function in ("slates@1", "serving@1")}
     assert set(ids(plan.units)) - of_all_seeds < set(ids(more.units))
     fewer_users = quick(users=100)
-    assert ids(list(fewer_users.lessons)) == ids(list(plan.lessons))
+    assert ids(list(fewer_users.trainings)) == ids(list(plan.trainings))
     assert not set(ids(list(fewer_users.readings))) & set(ids(list(plan.readings)))
     wide = quick(slate_size=7)
-    assert not set(ids(list(wide.lessons))) & set(ids(list(plan.lessons)))
+    assert not set(ids(list(wide.trainings))) & set(ids(list(plan.trainings)))
     assert wide.preparation["constants"].id == plan.preparation["constants"].id
     assert len({unit.name for unit in more.units}) == len(more.units)
     others = quick(agents=("linear-bandit", "proto-sac", MINE))
-    assert {unit.spec["policy"] for unit in others.lessons} == {
+    assert {unit.spec["policy"] for unit in others.trainings} == {
         "linear-bandit",
         "proto-sac",  # which the quick profile leaves out, unless asked
         "LinUCB",
     }
-    assert set(ids(list(others.lessons))) & set(ids(list(plan.lessons)))
+    assert set(ids(list(others.trainings))) & set(ids(list(plan.trainings)))
 
 
 def test_sizes_and_profiles() -> None:
@@ -282,23 +282,23 @@ def test_sizes_and_profiles() -> None:
     assert (full.size.seeds, full.size.splits, full.size.users) == (5, 3, MOST_USERS)
     every = {*AGENTS, "proto-sac", "proto-sac-gamma0"}
     wary = "plackett-luce-pessimistic"
-    assert {unit.spec["policy"] for unit in full.lessons} == {*every, wary}
+    assert {unit.spec["policy"] for unit in full.trainings} == {*every, wary}
     # the world, its static twin, the world under lasting; who is pessimistic in the first alone
-    assert len(full.lessons) == 3 * 5 * (len(every) * 3 + 1)
-    assert {u.spec["world_settings"].get("pessimism") for u in full.lessons} == {None, 1.0}
-    assert full.lessons[0].spec["settings"].num_steps == 1_382_400
+    assert len(full.trainings) == 3 * 5 * (len(every) * 3 + 1)
+    assert {u.spec["world_settings"].get("pessimism") for u in full.trainings} == {None, 1.0}
+    assert full.trainings[0].spec["settings"].num_steps == 1_382_400
     both = plan_of(STUDY, Request())  # under mild, beside lasting, one seed each
     seeds = {}
-    for unit in both.lessons:
+    for unit in both.trainings:
         seeds.setdefault(unit.spec["place"], set()).update(unit.spec["seeds"])
     assert seeds == {"world": {0}, "world-lasting": {0, 1, 2}, "static": {0}}
     watches: dict[str, list[str]] = {}
     for (
         unit
     ) in both.watches:  # every open training in its world, the first before the judge as well
-        (lesson,) = (need for need in unit.needs if need.function == "learn@1")
+        (training,) = (need for need in unit.needs if need.function == "learn@1")
         seen = [place["place"].partition("-")[0] for place in unit.spec["places"]]
-        watches.setdefault(f"{lesson.spec['place']} {lesson.spec['seeds'][0]}", []).extend(seen)
+        watches.setdefault(f"{training.spec['place']} {training.spec['seeds'][0]}", []).extend(seen)
     learners, twice = len(both.study.learners), ["world", "judge"]
     assert watches == {
         "world 0": twice * learners,
@@ -306,11 +306,11 @@ def test_sizes_and_profiles() -> None:
         **{f"world-lasting {seed}": ["world"] * learners for seed in (1, 2)},
     }
     assert len(both.stops) == 2 * len(
-        {unit.spec["policy"] for unit in both.lessons} & {*both.study.ahead}
+        {unit.spec["policy"] for unit in both.trainings} & {*both.study.ahead}
     )
-    assert {s for unit in quick().lessons for s in unit.spec["seeds"]} == {0, 1, 2}
+    assert {s for unit in quick().trainings for s in unit.spec["seeds"]} == {0, 1, 2}
     asked = plan_of(STUDY, Request(seeds=2))
-    assert {s for u in asked.lessons if u.spec["place"] == "world" for s in u.spec["seeds"]} == {
+    assert {s for u in asked.trainings if u.spec["place"] == "world" for s in u.spec["seeds"]} == {
         0,
         1,
     }
@@ -392,7 +392,7 @@ def test_everything_is_decided_before_an_agent_learns(ran: Ran) -> None:
     steps = ran.about["tunings"]["supervised-capped"]["steps"]
     assert {"ranker-heads", "ranker", "supervised-cap", "supervised"} < {s["name"] for s in steps}
     assert all(step["chosen"] in [row["setting"] for row in step["tried"]] for step in steps)
-    assert len(ran.about["trainings"]) == len(ran.plan.lessons) == 2 * len(TINY_AGENTS)
+    assert len(ran.about["trainings"]) == len(ran.plan.trainings) == 2 * len(TINY_AGENTS)
     # what was written then is what the rest of the run used
     of_the_file = {"checksum", "format", "status"}
     kept = {name: value for name, value in ran.about.items() if name not in of_the_file}
@@ -476,7 +476,7 @@ def test_the_report_has_every_section_and_the_note_on_what_it_does_not_say(ran: 
 
 
 def test_every_trained_policy_is_an_agent_that_says_where_it_was_trained(ran: Ran) -> None:
-    for unit in ran.plan.lessons:
+    for unit in ran.plan.trainings:
         about = json.loads((ran.store.folder_of(unit) / "agent.json").read_text())["about"]
         assert about["world"] == "slategym/MovieLens-v0"
         assert about["world_settings"]["static"] == (unit.spec["place"] == "static")
@@ -493,8 +493,8 @@ def test_another_process_gets_the_same_rows(ran: Ran) -> None:
 def test_who_serves_its_start_has_the_rows_of_that_policy(ran: Ran) -> None:
     copied = 0
     for unit in (unit for unit in ran.plan.readings if unit.spec["policy"] is None):
-        lesson = next(need for need in unit.needs if need.function == "learn@1")
-        if serves_start(read_about(ran.store.folder_of(lesson)), 0) is None or copied == 4:
+        training = next(need for need in unit.needs if need.function == "learn@1")
+        if serves_start(read_about(ran.store.folder_of(training)), 0) is None or copied == 4:
             continue
         alone = tuple(need for need in unit.needs if need.function != "read@1")
         played = units.read(Work(replace(unit, needs=alone), ran.store, {}, print_nothing))

@@ -49,14 +49,14 @@ def test_everybody_learns_in_both_worlds_and_in_the_control(profile: str) -> Non
         seeds = {
             place.name: sum(
                 len(u.spec["seeds"])
-                for u in plan.lessons
+                for u in plan.trainings
                 if u.spec["policy"] == learner.name and u.spec["place"] == place.name
             )
             for place in STUDY.places
         }
         twin = size.control_seeds
         assert seeds == {"Bored": size.seeds, "BoredInf": size.seeds, "static twin": twin}
-    static = {u.spec["world_settings"].get("static", False) for u in plan.lessons}
+    static = {u.spec["world_settings"].get("static", False) for u in plan.trainings}
     assert static == {True, False}
 
 

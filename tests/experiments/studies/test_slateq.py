@@ -65,8 +65,8 @@ def test_its_plan_reads_every_row_of_the_table() -> None:
     static = [label for label, place in found if place == "static"]
     assert set(PUBLISHED) < set(world) and len(set(world)) == len(world) == 21
     assert "true-model myopic" in static and len(set(static)) == len(static) == 8
-    assert {unit.spec["seeds"] for unit in plan().lessons} == {(0, 1)}
-    steps = {unit.spec["policy"]: unit.spec["settings"].num_steps for unit in plan().lessons}
+    assert {unit.spec["seeds"] for unit in plan().trainings} == {(0, 1)}
+    steps = {unit.spec["policy"]: unit.spec["settings"].num_steps for unit in plan().trainings}
     assert steps["QL-OT"] == 2_048 and steps["MYOP"] == steps["QL-OT in the twin"] == 819
 
 
@@ -84,9 +84,9 @@ def test_units_are_trained_read_and_not_computed_twice(tmp_path: Path) -> None:
     assert learned["quality_mean"].abs().max() <= 4 and learned["quality_mean"].any()
     assert "strength" not in learned and "bored_share" not in learned  # nothing of MovieLens
     assert (myopic["length"] == 50).all()
-    lesson = next(u for u in plan().lessons if u.spec["policy"] == "QL-OT, learned null")
-    assert not list(store.folder_of(lesson).glob("checkpoint*"))  # some hundred MB of replay
-    curve = store.read(lesson)
+    training = next(u for u in plan().trainings if u.spec["policy"] == "QL-OT, learned null")
+    assert not list(store.folder_of(training).glob("checkpoint*"))  # some hundred MB of replay
+    curve = store.read(training)
     assert curve["steps"].iloc[-1] == 2_048 and curve["cpu_seconds"].gt(0).all()
 
 
@@ -136,7 +136,7 @@ def made_up(level: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
             seed=0,
             cpu_seconds=10.0,
         )
-        for unit in plan().lessons
+        for unit in plan().trainings
     ]
     return pd.concat(parts, ignore_index=True), pd.concat(curves, ignore_index=True)
 

@@ -32,9 +32,9 @@ def test_every_learner_is_trained_and_read(profile: str) -> None:
             for place in places
             if learner.takes_part_in(place) and learner.name not in size.left_out
         }
-        lessons = [u.spec for u in plan.lessons if u.spec["policy"] == learner.name]
+        trainings = [u.spec for u in plan.trainings if u.spec["policy"] == learner.name]
         found = Counter[str]()
-        for spec in lessons:
+        for spec in trainings:
             found[spec["place"]] += len(spec["seeds"])
         assert found == seeds
     read = {u.spec["policy"] for u in plan.readings} - {None}
