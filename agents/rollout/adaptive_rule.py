@@ -21,7 +21,6 @@ from torch import Tensor
 from slategym.agents.rollout.imagined import STRENGTHS, Answers, Candidates
 from slategym.agents.rollout.traces import BY_SLATE, Traces
 
-# of the answers that a rule allows for, each in turn
 PARTS = (0.0, 1.0)  # of the history rule's strength that is kept
 LATERS = (0.0, 2.0, 4.0)  # slates for which what a click leads to counts
 CAUTIONS = (0.0, 1.0)  # nats by which whoever takes the strongest rule is taken for likelier
