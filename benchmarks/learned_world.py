@@ -10,8 +10,7 @@ For scale, the naive way in the same run: MiniLM, a text BERT of 6 layers, reads
 item" for every user and every item of a slate. Figures are medians of several timings of this
 process's CPU time, taken in turns so that a busy machine harms all alike; read the ratios, not the
 absolute figures. Freed memory is kept for the next tensor, as `slategym train` and `benchmark` keep
-it (glibc). Then the forward calls of every BertModel are counted: steps of the world make
-none.
+it (glibc). Then the forward calls of every BERT are counted: steps of the world make none.
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ from slategym.envs.registry import make_world
 from slategym.envs.types import World
 from slategym.experiments.runs.memory import keep_freed_memory
 from slategym.models.assets.registry import fetch
+from slategym.models.multitask.bert import Bert
 from slategym.models.text.settings import DEFAULT_ENCODER
 
 WORLD, TARGET = "slategym/MovieLens-v0", 10_000  # user-steps/s at B = 1,024 with the observer
@@ -122,14 +122,14 @@ def naive(world: World) -> Callable[[], object]:
 
 
 def bert_calls(contestant: Contestant, num_steps: int) -> int:
-    """Forward calls of any BertModel in so many steps, whoever makes them."""
+    """Forward calls of any BERT, over items or texts, in so many steps, whoever makes them."""
     from transformers import BertModel
 
     calls = 0
 
     def count(module: torch.nn.Module, inputs: Any) -> None:
         nonlocal calls
-        calls += isinstance(module, BertModel)
+        calls += isinstance(module, Bert | BertModel)
 
     handle = register_module_forward_pre_hook(count)
     for _ in range(num_steps):

@@ -23,6 +23,7 @@ from slategym.envs.engine import arrive
 from slategym.envs.names import lookup
 from slategym.envs.trees import map_tensors
 from slategym.envs.types import Arrival, Context, Items, Observation, Population
+from slategym.models.multitask.bert import EPSILON
 from slategym.models.multitask.beside import (
     Beside,
     beside_after,
@@ -243,20 +244,15 @@ class StateEncoder:
     ) -> tuple[Tensor, ...]:
         """The first layer's input and every layer's output, each (B, H + 1, D)."""
         tokens_BPD = self.model.sequence.input_norm(torch.cat([context_BD[:, None], events_BHD], 1))
-        output = self.model.sequence.bert(
-            inputs_embeds=tokens_BPD,
-            attention_mask=F.pad(used_BH.long(), (1, 0), value=1),
-            output_hidden_states=True,
-            use_cache=False,
+        outputs: tuple[Tensor, ...] = self.model.sequence.bert(
+            tokens_BPD, F.pad(used_BH, (1, 0), value=True)
         )
-        return tuple(output.hidden_states)
+        return outputs
 
     def _positioned(self, token_BD: Tensor, at_B: Tensor) -> Tensor:
         """The first layer's input for one token each, at these positions."""
         normed_B1D = self.model.sequence.input_norm(token_BD)[:, None]
-        embedded: Tensor = self.model.sequence.bert.embeddings(
-            inputs_embeds=normed_B1D, position_ids=at_B[:, None]
-        )
+        embedded: Tensor = self.model.sequence.bert.embeddings(normed_B1D, at_B[:, None])
         return embedded[:, 0]
 
     def embed(self, encoded: Encoded, context: Context) -> Tensor:
@@ -409,15 +405,14 @@ def _layer(layer: Layer, x_BD: Tensor, seen_BPD: Tensor, unread_BP: Tensor) -> T
 
 def _folded_layers(model: MultiTaskBert) -> list[Layer]:
     """Every layer of the network, folded."""
-    epsilon: float = model.sequence.bert.config.layer_norm_eps
     return [
-        _folded(dict(layer.named_parameters()), model.settings.num_heads, epsilon)
+        _folded(dict(layer.named_parameters()), model.settings.num_heads)
         for layer in model.sequence.bert.encoder.layer
     ]
 
 
-def _folded(weights: Mapping[str, Tensor], heads: int, epsilon: float) -> Layer:
-    """Fold the weights of a transformers BertLayer, H heads of width E = D / H.
+def _folded(weights: Mapping[str, Tensor], heads: int) -> Layer:
+    """Fold the weights of one of BERT's layers, H heads of width E = D / H.
 
     The key's bias moves all logits of a head alike and drops out.
     """
@@ -442,5 +437,5 @@ def _folded(weights: Mapping[str, Tensor], heads: int, epsilon: float) -> Layer:
         wide=linear("intermediate.dense"),
         narrow=linear("output.dense"),
         last_norm=linear("output.LayerNorm"),
-        epsilon=epsilon,
+        epsilon=EPSILON,
     )

@@ -1,6 +1,6 @@
 """A user's events as a sequence of tokens, and the causal BERT that reads it.
 
-    [context token: profile, context] [event: item + signals + gap] ... -> BertModel -> state
+    [context token: profile, context] [event: item + signals + gap] ... -> Bert -> state
     state + context of this request -> query
 
 The context is hour and weekday, and the further columns of the log's events.
@@ -12,22 +12,17 @@ positions of a sequence (the context token, then H events).
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from copy import copy
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slategym.envs.types import Column
+from slategym.models.multitask.bert import Bert
 from slategym.models.multitask.columns import ColumnInputs
 from slategym.models.multitask.embeddings import embedding
 from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.tasks import Task, observed_only
-
-if TYPE_CHECKING:  # seconds to import, and no page or check of a setting needs it
-    from transformers import BertModel
 
 GAP_BUCKETS = 16  # floor(log1p(seconds)): e^15 seconds are 38 days
 TIME_FEATURES = 9  # sine and cosine of the hour, weekday one-hot
@@ -91,18 +86,12 @@ class EventSequence(nn.Module):
                 dropout=settings.dropout if settings.num_layers > 1 else 0.0,
             )
         else:
-            self.bert = bert_of(settings, causal=self.kind == "causal")
+            self.bert = Bert(settings, causal=self.kind == "causal")
         if self.kind == "cloze":
             self.asked_token = nn.Parameter(torch.randn(width) * TOKEN_STD)
         if columns:
             self.start_columns = ColumnInputs(columns, width)
             self.request_columns = ColumnInputs(columns, width)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For pickle: without the hooks that transformers hangs on, which are local functions."""
-        modules = {**self._modules, "bert": _without_hooks(self.bert)}
-        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
-        return {**state, "_modules": modules}
 
     def context_token(
         self,
@@ -181,15 +170,14 @@ class EventSequence(nn.Module):
             return states_BSD
         mask_BS = None
         if mask_BH is not None:
-            mask_BS = F.pad(mask_BH.long(), (1, 0), value=1)
+            mask_BS = F.pad(mask_BH, (1, 0), value=True)
         if self.kind == "cloze":
             B, S = tokens_BSD.shape[:2]
             length_B = tokens_BSD.new_full((B,), S).long() if mask_BS is None else mask_BS.sum(1)
             if asked_BS is None:  # what comes after the last
                 asked_BS = F.one_hot(length_B - 1, S).bool()
             return self.cloze_states(tokens_BSD, length_B, asked_BS)
-        output = self.bert(inputs_embeds=tokens_BSD, attention_mask=mask_BS, use_cache=False)
-        states_BSD = output.last_hidden_state
+        states_BSD = self.bert(tokens_BSD, mask_BS)[-1]
         return states_BSD
 
     def states_after(self, context_BD: Tensor, events_BHD: Tensor, length_B: Tensor) -> Tensor:
@@ -223,8 +211,7 @@ class EventSequence(nn.Module):
             asked_BQ[..., None], self.asked_token, F.pad(tokens_BPD, (0, 0, 0, 1))
         )
         seen_BQ = (place_P < length_B[:, None]) | asked_BQ
-        output = self.bert(inputs_embeds=tokens_BQD, attention_mask=seen_BQ.long(), use_cache=False)
-        states_BPD: Tensor = output.last_hidden_state[:, 1:]
+        states_BPD: Tensor = self.bert(tokens_BQD, seen_BQ)[-1][:, 1:]
         return states_BPD * asked_BP[..., None]
 
     def query(
@@ -243,36 +230,3 @@ class EventSequence(nn.Module):
             extra_xZ = self.request_columns.unknown(hour_x) if extra_xZ is None else extra_xZ
             query_xD = query_xD + self.request_columns(extra_xZ)
         return query_xD
-
-
-def bert_of(settings: MultiTaskSettings, *, causal: bool) -> BertModel:
-    """BertModel without word embeddings: it is fed vectors, and adds its own positions."""
-    from transformers import BertConfig, BertModel
-
-    bert = BertModel(
-        BertConfig(
-            vocab_size=1,
-            type_vocab_size=1,
-            pad_token_id=0,
-            hidden_size=settings.width,
-            num_hidden_layers=settings.num_layers,
-            num_attention_heads=settings.num_heads,
-            intermediate_size=settings.feedforward,
-            max_position_embeddings=settings.max_history + (1 if causal else 2),
-            hidden_dropout_prob=settings.dropout,
-            attention_probs_dropout_prob=settings.dropout,
-            is_decoder=causal,
-        ),
-        add_pooling_layer=False,
-    )
-    bert.set_input_embeddings(None)  # type: ignore[no-untyped-call]
-    return bert
-
-
-def _without_hooks(module: nn.Module) -> nn.Module:
-    """The same parameters in modules that were never called; the first call hangs its hooks on."""
-    twin = copy(module)
-    parts = {n: None if m is None else _without_hooks(m) for n, m in module._modules.items()}
-    own = {"_modules": parts, "_forward_hooks": OrderedDict()}
-    vars(twin).update(own | {"_output_capturing_hooks_installed": False})
-    return twin

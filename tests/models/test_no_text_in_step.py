@@ -20,6 +20,7 @@ from slategym.envs.types import Catalogue, World
 from slategym.envs.users.assumed import Assumed
 from slategym.envs.users.patience import Patience
 from slategym.models.data.log import Log
+from slategym.models.multitask.bert import Bert
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
@@ -30,12 +31,12 @@ NUM_ITEMS, WARM = 30, 3
 
 
 @contextmanager
-def bert_calls() -> Iterator[list[BertModel]]:
-    """Every BertModel that is called meanwhile, the network over items and any over texts alike."""
-    called: list[BertModel] = []
+def bert_calls() -> Iterator[list[torch.nn.Module]]:
+    """Every BERT that is called meanwhile, the network over items and any over texts alike."""
+    called: list[torch.nn.Module] = []
 
     def note(module: torch.nn.Module, inputs: object) -> None:
-        if isinstance(module, BertModel):
+        if isinstance(module, Bert | BertModel):
             called.append(module)
 
     handle = register_module_forward_pre_hook(note)

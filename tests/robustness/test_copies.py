@@ -64,7 +64,7 @@ def test_the_environment_of_stable_baselines(copied):
 
 
 def test_a_learned_world():
-    """Its networks have run, so that transformers has left hooks, functions of no module."""
+    """Its networks have run, and what they read is copied with them."""
     env = SlateVectorEnv(learned_world(), 2, max_episode_steps=3)
     env.reset(seed=0)
     slates = np.tile(np.arange(3), (2, 1))
