@@ -178,7 +178,7 @@ POLICIES: dict[str, PolicyEntry] = {
     ),
     "history-rule": PolicyEntry(
         "supervised",
-        "the tuned ranker less the trace of topics clicked lately, as strong as serves them best",
+        "the tuned ranker less what topics clicked lately cost, by two numbers that serve best",
         f"{MADE}:history_rule_tuned",
         needs=STATE,
         example=LEARNED,
@@ -352,6 +352,7 @@ FAMILIES: dict[str, tuple[str, tuple[tuple[str, Any], ...], str, type, str]] = {
     r"supervised-mmr(\d+(?:\.\d+)?)": (DIVERSE, (("kind", "mmr"),), "strength", float, STATE),
     r"supervised-dpp(\d+(?:\.\d+)?)": (DIVERSE, (("kind", "dpp"),), "strength", float, STATE),
     r"history-rule(-?\d+(?:\.\d+)?)": (f"{MADE}:history_rule", (), "strength", float, STATE),
+    r"history-rule-cap(\d+of\d+)": (f"{MADE}:history_rule_capped", (), "cap", str, STATE),
     r"ease-cap([1-9]\d*)": (f"{MADE}:ease", (), "cap", int, LOG),
     r"knn-cap([1-9]\d*)": (f"{MADE}:knn", (), "cap", int, LOG),
     r"ease-transitions-cap([1-9]\d*)": (f"{MADE}:ease_transitions", (), "cap", int, LOG),

@@ -127,8 +127,19 @@ def history_rule(world: World, strength: float, fading: float = FADING) -> Histo
     return history_rule_with(world, {"strength": strength, "fading": fading}, ranker_of(world))
 
 
+def history_rule_capped(world: World, cap: str) -> HistoryRule:
+    """The tuned ranker, passing over topics with so many of the last clicks.
+
+    Args:
+        world: where it is to act.
+        cap: "2of4": two of the last four clicks.
+    """
+    most, of = cap.split("of")
+    return history_rule_with(world, {"most": int(most), "of": int(of)}, ranker_of(world))
+
+
 def history_rule_tuned(world: World) -> Policy:
-    """The history rule as strong, and as fading, as serves selection people best."""
+    """The history rule of the form and the numbers that serve selection people best."""
     tuning = tune_history_rule(world)
     inner = history_rule_with(world, tuning.chosen, ranker_of(world))
     return Tuned("history-rule", inner, (tune_ranker(world), tuning))

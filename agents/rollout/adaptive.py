@@ -77,11 +77,11 @@ class AdaptiveTrace(RuleFirst):
         ranker = self.begin_as_rule()
         self.learned = max(1, int(LEARNED * s.num_steps))
         learning = Learning.of(s, self.learned)
-        rules = rules_of(self.rule.strength, self.rule.fading)
+        rules = rules_of(self.trace.strength, self.trace.fading)
         self.people = People(world, learning, ranker, rules, self.seeds[0])
-        self.adaptive = AdaptiveRule(s.kinds, self.rule.fading)
+        self.adaptive = AdaptiveRule(s.kinds, self.trace.fading)
         P = self.adaptive.compared
-        self.served_D = self.adaptive.start(self.rule.strength).to(world.device)
+        self.served_D = self.adaptive.start().to(world.device)
         self.numbers_PD = self.served_D.repeat(P, 1)  # of the rules that are compared
         self.earned_P = torch.zeros(P, device=world.device)  # so far
         self.holds_P = torch.zeros(P, device=world.device)  # for which it was earned
@@ -105,7 +105,7 @@ class AdaptiveTrace(RuleFirst):
     def _set_out(self) -> None:
         """Rules to compare, each once, by what suits each kind of people in imagined sessions."""
         best = [STRENGTHS[int(at)] for at in self._suits().argmax(1)]
-        self.numbers_PD = self.adaptive.candidates(self.rule.strength, best).to(self.world.device)
+        self.numbers_PD = self.adaptive.candidates(best).to(self.world.device)
         rows = [tuple(row) for row in self.numbers_PD.tolist()]
         once = [rows.index(row) == at for at, row in enumerate(rows)]
         self.going_P = torch.tensor(once, device=self.world.device)
@@ -118,7 +118,7 @@ class AdaptiveTrace(RuleFirst):
         user_B = torch.arange(number, dtype=torch.int32, device=world.device)
         session = self._start(user_B, 0 * user_B)
         _, few = people.candidates(engine.observe(world, session))
-        trace = BY_SLATE.index(self.rule.fading)
+        trace = BY_SLATE.index(self.trace.fading)
         rules = tuple(Rule(trace, strength) for strength in STRENGTHS)
         generator = torch.Generator().manual_seed(self.seeds[0])
         luck_MT = torch.rand(FUTURES, (DEPTH if s.gamma else 1) + 1, generator=generator)
@@ -198,7 +198,10 @@ class AdaptiveTrace(RuleFirst):
             best, few = people.candidates(observation)
             belief_BZ = people.so_far(observation, effects)
             answers = people.answers(few, traces)
-            score_BC = self.adaptive.scores(numbers_PD[now_B], few, traces, belief_BZ, answers)
+            ruled_BC = self.rule.scores(best, observation.history)
+            score_BC = self.adaptive.scores(
+                numbers_PD[now_B], few, ruled_BC, traces, belief_BZ, answers
+            )
             at_BK = score_BC.topk(world.slate_size, dim=1).indices
             session, outcome = engine.transition(world, session, best.id.gather(1, at_BK).int())
             taken_BK, topic_BK = outcome.feedback[..., 0] > 0, few.topic.gather(1, at_BK)
@@ -224,7 +227,10 @@ class AdaptiveTrace(RuleFirst):
         best, few = self.people.candidates(observation)
         belief_BZ, traces = self.people.belief(observation)
         answers = self.people.answers(few, traces)
-        score_BC = self.adaptive.scores(self.served_D[None], few, traces, belief_BZ, answers)
+        ruled_BC = self.rule.scores(best, observation.history)
+        score_BC = self.adaptive.scores(
+            self.served_D[None], few, ruled_BC, traces, belief_BZ, answers
+        )
         at_BK = score_BC.topk(self.world.slate_size, dim=1).indices
         return Action(best.id.gather(1, at_BK).int())
 

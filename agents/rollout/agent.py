@@ -65,7 +65,7 @@ class Rollout(RuleFirst):
         """The model of people."""
         s, world = self.settings, self.world
         ranker = self.begin_as_rule()
-        rules = rules_of(self.rule.strength, self.rule.fading)
+        rules = rules_of(self.trace.strength, self.trace.fading)
         self.people = People(world, Learning.of(s, s.num_steps), ranker, rules, self.seeds[0])
         depth = s.depth if s.gamma else 1
         generator = torch.Generator().manual_seed(LUCK)

@@ -9,6 +9,7 @@ from slategym.agents.core.agent import Agent
 from slategym.agents.core.history_rule import (
     RULE,
     HistoryRule,
+    Trace,
     history_rule_with,
     tune_history_rule,
 )
@@ -18,6 +19,8 @@ from slategym.agents.core.tuning import Setting
 from slategym.agents.rollout.people import check_people
 from slategym.agents.types import Policy
 from slategym.envs.types import World
+
+USUAL = 1.0  # strength of a trace, log-odds per click, where the tuned rule has none
 
 
 class RuleFirst(Agent):
@@ -41,6 +44,11 @@ class RuleFirst(Agent):
         self.rule = history_rule_with(self.world, tune_history_rule(self.world).chosen, ranker)
         self.trained = True
         return ranker
+
+    @property
+    def trace(self) -> Trace:
+        """Of clicks by topic, from which rules are varied: the rule's own, unless it is a cap."""
+        return self.rule.form if isinstance(self.rule.form, Trace) else Trace(USUAL)
 
     def chosen(self) -> Mapping[str, Setting]:
         """The ranker and the rule on which it rests."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +25,7 @@ from slategym.envs.names import UsageError
 from slategym.envs.types import Observation, World
 
 K, B = 4, 20
+TRACE, CAP = {"strength": 3.0, "fading": 0.7}, {"most": 1, "of": 4}
 RANKER = {"heads": {"click": 0.3, "like": 0.1}, "nothing": 1.0}
 DIVERSITIES = [
     ("none", 0.0),
@@ -102,17 +106,21 @@ def test_what_it_began_from_is_kept_with_it(tmp_path) -> None:
     assert again.face.start.policy.diversity.strength == 0.7
 
 
-def with_rule(world: World, strength: float = 3.0) -> World:
-    """Where a history rule of that strength is what learners begin from."""
-    rule = {"history-rule": {"strength": strength, "fading": 0.7}}
-    return replace(world, chosen={**world.chosen, **rule, "start": {"policy": "history-rule"}})
+def with_rule(world: World, rule: Mapping[str, Any] = TRACE) -> World:
+    """Where this history rule is what learners begin from."""
+    return replace(
+        world, chosen={**world.chosen, "history-rule": rule, "start": {"policy": "history-rule"}}
+    )
 
 
-def test_before_it_learns_it_serves_what_the_rule_serves_if_that_is_its_start(tmp_path) -> None:
-    world = with_rule(world_with("cap", 1.0))
+@pytest.mark.parametrize("rule", [TRACE, CAP])
+def test_before_it_learns_it_serves_what_the_rule_serves_if_that_is_its_start(
+    rule: Mapping[str, Any], tmp_path: Path
+) -> None:
+    world = with_rule(world_with("cap", 1.0), rule)
     PlackettLuce(world).save(tmp_path)
     again = PlackettLuce.load(tmp_path, learned_world(slate_size=K))
-    assert again.chosen()["history-rule"] == {"strength": 3.0, "fading": 0.7}
+    assert again.chosen()["history-rule"] == rule
     differ = 0
     for observation, now in requests(world):
         theirs = history_rule_tuned(world).act(observation, now).slate
@@ -126,7 +134,7 @@ def test_before_it_learns_it_serves_what_the_rule_serves_if_that_is_its_start(tm
 def test_who_names_its_start_serves_just_that_before_it_learns(name: str) -> None:
     """So that whoever serves its start need not be read again."""
     plain = world_with("cap", 1.0)
-    for world in (plain, with_rule(plain)):
+    for world in (plain, with_rule(plain), with_rule(plain, CAP)):
         try:
             agent = find_agent(name)(world)
         except UsageError:
