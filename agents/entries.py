@@ -250,6 +250,7 @@ POLICIES: dict[str, PolicyEntry] = {
         "slategym.agents.refit.agent:SupervisedRefit",
         needs=STATE,
         example=LEARNED,
+        tuning=f"{MADE}:tune_start_steps",
     ),
     "slateq": PolicyEntry(
         "learner",
@@ -281,6 +282,7 @@ POLICIES: dict[str, PolicyEntry] = {
         "slategym.agents.rollout.agent:Rollout",
         needs=STATE,
         example=LEARNED,
+        tuning=f"{MADE}:tune_history_rule_steps",
     ),
     "adaptive-trace": PolicyEntry(
         "learner",
@@ -289,6 +291,7 @@ POLICIES: dict[str, PolicyEntry] = {
         "slategym.agents.rollout.adaptive:AdaptiveTrace",
         needs=STATE,
         example=LEARNED,
+        tuning=f"{MADE}:tune_history_rule_steps",
     ),
     "reinforce-topk": PolicyEntry(
         "learner",

@@ -164,8 +164,12 @@ class HistoryRule:
 
     def scores(self, best: Retrieved, history: History) -> Tensor:
         """The ranker's scores of these items after the rule, (B, C)."""
+        return best.score - self.cost(best.id, history)
+
+    def cost(self, id_BC: Tensor, history: History) -> Tensor:
+        """What these items lose, (B, C)."""
         cost_BG = self.form.cost(history, self.topic_N, self.num_topics)
-        return best.score - cost_BG.gather(1, self.topic_N[best.id])
+        return cost_BG.gather(1, self.topic_N[id_BC])
 
 
 def history_rule_with(world: World, setting: Setting, ranker: Ranker) -> HistoryRule:

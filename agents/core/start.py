@@ -24,7 +24,7 @@ from slategym.agents.core.history_rule import (
     history_rule_with,
     tune_history_rule,
 )
-from slategym.agents.core.ranker import Retrieved, has_ranker
+from slategym.agents.core.ranker import Ranker, Retrieved, has_ranker
 from slategym.agents.core.supervised import (
     DIVERSITIES,
     RANKER,
@@ -136,9 +136,7 @@ def start_of(world: World, num_candidates: int, rules: bool = False) -> Start:
         UsageError: the world has no observer that is a multi-task model.
     """
     policy = supervised_with(world, tune_supervised(world).chosen)
-    rule: HistoryRule | None = None
-    if rules and tune_start(world).chosen["policy"] == RULE:
-        rule = history_rule_with(world, tune_history_rule(world).chosen, policy.ranker)
+    rule = rule_of(world, policy.ranker) if rules else None
     user_B = torch.arange(min(PROBED, world.population.size), dtype=torch.int32)
     user_B = user_B.to(world.device)
     first = engine.observe(world, engine.start(world, 0 * user_B, user_B, 0 * user_B))
@@ -152,6 +150,13 @@ def start_of(world: World, num_candidates: int, rules: bool = False) -> Start:
         entropy = float(-(logp_BC.exp() * logp_BC).sum(1).mean())
         low, high = (middle, high) if entropy > wanted else (low, middle)
     return Start(policy, round(high, 3), rule)
+
+
+def rule_of(world: World, ranker: Ranker) -> HistoryRule | None:
+    """The tuned history rule, where it serves selection people better than `supervised`."""
+    if tune_start(world).chosen["policy"] != RULE:
+        return None
+    return history_rule_with(world, tune_history_rule(world).chosen, ranker)
 
 
 def start_chosen(world: World, rules: bool = False) -> dict[str, Setting]:

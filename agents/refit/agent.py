@@ -6,9 +6,11 @@ slates, keeps what was shown and what became of it, and fits corrections to the 
 (`agents/refit/network.py`) to all that is kept: how people chose, by the likelihood of the
 conditional logit, and what a click earned, by squared error. Its slates are the best for this
 request alone, exactly (`agents/slates/one_choice.py`), under the choice model so refitted; while it
-learns, a stated share of them is drawn around the best one. Before its first fit it is the tuned
-`supervised`, diversity included, and it is that for good where what it fitted is not clearly better
-for selection people (`agents/core/step_back.py`): who sees the present alone can lose by it.
+learns, a stated share of them is drawn around the best one. It begins as the best tuned policy
+without learning: `supervised`, diversity included, or the history rule, which then goes on to be
+heeded: what it takes off is taken off the refitted utilities. It is that start before its first
+fit, and for good where what it fitted is not clearly better for selection people
+(`agents/core/step_back.py`): who sees the present alone can lose by it.
 
 A slate that was drawn has no known log-probability, since some are not drawn: actions carry none.
 
@@ -29,9 +31,10 @@ from torch import Tensor
 from slategym.agents.core import sessions
 from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import adam_state, load_adam, ready_adam
+from slategym.agents.core.history_rule import RULE, HistoryRule
 from slategym.agents.core.offer import Offer, Offers, best_slate
 from slategym.agents.core.ranker import stated_ranker
-from slategym.agents.core.start import start_chosen
+from slategym.agents.core.start import rule_of, start_chosen
 from slategym.agents.core.supervised import (
     SUPERVISED,
     Supervised,
@@ -48,7 +51,7 @@ from slategym.envs.luck import Luck, purpose, seed_words
 from slategym.envs.names import UsageError
 from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.trees import map_tensors
-from slategym.envs.types import Observation, World
+from slategym.envs.types import History, Observation, World
 from slategym.models.conditional_logit import nothing_for
 
 WHETHER, NOISE, PICK = (purpose(f"supervised_refit.{x}") for x in ("whether", "noise", "pick"))
@@ -113,6 +116,7 @@ class SupervisedRefit(Agent):
         world = self.world
         self.start = supervised_with(world, tune_supervised(world).chosen)
         self.ranker = ranker = self.start.ranker
+        self.rule = rule_of(world, ranker)
         self.offers = Offers(world, ranker)
         nothing = ranker.choice.nothing if ranker.choice.competes else 0.0
         seed, items_ND = self.seeds[0], ranker.unit_items
@@ -125,17 +129,17 @@ class SupervisedRefit(Agent):
         self.back = torch.zeros((), dtype=torch.bool)  # whether the start is served all the same
 
     def chosen(self) -> Mapping[str, Setting]:
-        """The ranker and the diversity from which it starts."""
-        return start_chosen(self.world)
+        """The tuned policy from which it starts."""
+        return start_chosen(self.world, rules=True)
 
-    def at_start(self) -> Supervised:
-        """`supervised`, diversity included."""
-        return self.start
+    def at_start(self) -> Supervised | HistoryRule:
+        """`supervised`, diversity included, or the history rule."""
+        return self.start if self.rule is None else self.rule
 
     @property
     def start_name(self) -> str:
-        """`supervised`."""
-        return SUPERVISED
+        """Of these, by name."""
+        return SUPERVISED if self.rule is None else RULE
 
     def serve(self, trained: Sequence[bool]) -> None:
         """What was fitted, or the start."""
@@ -166,7 +170,7 @@ class SupervisedRefit(Agent):
         observation = engine.observe(world, self.sessions.session)
         for t in range(s.rollout):
             offer, luck = self.where_offers(observation), sessions.luck_of(self.sessions)
-            shown = offer.at(self._drawn(offer, luck))
+            shown = offer.at(self._drawn(offer, observation.history, luck))
             self.sessions, step = sessions.show(world, self.turn, self.sessions, shown.id.int())
             feedback_BKM = step.outcome.feedback
             earned_BK = (feedback_BKM * objective_M).sum(2)
@@ -257,17 +261,18 @@ class SupervisedRefit(Agent):
         self.adam.step()
         return torch.stack([loss, choice, reward]).detach()
 
-    def _scores(self, offer: Offer) -> Tensor:
+    def _scores(self, offer: Offer, history: History) -> Tensor:
         """Whose K greatest are the slate, (B, C)."""
-        if not int(self.updates):
-            nothing = self.ranker.choice.nothing
-            return best_slate(offer, offer.utility, offer.reward, nothing, self.ranker)
-        utility_BC, reward_BC = self.correction(offer)
-        return best_slate(offer, utility_BC, reward_BC, 0.0, self.ranker)
+        utility_BC, reward_BC, nothing = offer.utility, offer.reward, self.ranker.choice.nothing
+        if int(self.updates):
+            (utility_BC, reward_BC), nothing = self.correction(offer), 0.0
+        if self.rule is not None:
+            utility_BC = utility_BC - self.rule.cost(offer.id, history)
+        return best_slate(offer, utility_BC, reward_BC, nothing, self.ranker)
 
-    def _drawn(self, offer: Offer, luck: Luck) -> Tensor:
+    def _drawn(self, offer: Offer, history: History, luck: Luck) -> Tensor:
         """Places of the best slate, or of one drawn around it, (B, K)."""
-        s, score_BC = self.settings, self._scores(offer)
+        s, score_BC = self.settings, self._scores(offer, history)
         noise_BC = luck.gumbel(NOISE, score_BC.shape[1]) / s.sharpness
         drawn_B1 = luck.uniform(WHETHER, 1) < s.exploration
         score_BC = torch.where(drawn_B1 & offer.allowed, score_BC + noise_BC, score_BC)
@@ -275,18 +280,21 @@ class SupervisedRefit(Agent):
 
     @torch.no_grad()
     def act(self, observation: Observation, luck: Luck) -> Action:
-        """The best slate for this request; the tuned supervised one before anything was fitted."""
+        """The best slate for this request; the start's before anything was fitted."""
         if not int(self.updates) or bool(self.back):
-            return self.start.act(observation, luck)
+            return self.at_start().act(observation, luck)
         offer = self.offers(observation)
-        slot_BK = self._scores(offer).topk(self.world.slate_size, dim=1).indices
+        slot_BK = (
+            self._scores(offer, observation.history).topk(self.world.slate_size, dim=1).indices
+        )
         return Action(offer.id.gather(1, slot_BK).int())
 
     @torch.no_grad()
     def explore(self, observation: Observation, luck: Luck) -> Action:
         """As it learns; without a log-probability, see the top of this file."""
         offer = self.offers(observation)
-        return Action(offer.id.gather(1, self._drawn(offer, luck)).int())
+        at_BK = self._drawn(offer, observation.history, luck)
+        return Action(offer.id.gather(1, at_BK).int())
 
     def weights(self) -> dict[str, Tensor]:
         """The corrections, whether there are any, and whether they are served."""

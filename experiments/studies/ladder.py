@@ -20,9 +20,16 @@ plackett-luce has."""
 
 WARY = "-pessimistic"  # at the end of a learner's name: trained where models that disagree cost
 PENALTY = 1.0  # reward that a click loses there per unit of disagreement
-SLOW = ("proto-sac", "proto-sac-gamma0", f"plackett-luce{WARY}")
-"""Left out where time is short: updates of stable-baselines3 are not batched over users, and who is
-wary needs two more models of the world's people."""
+ADAPTIVE = Learner("adaptive-trace", cost=1.1e-3)
+"""Compares rules that allow for how somebody answers, with its own defaults."""
+
+SLOW = (
+    *("proto-sac", "proto-sac-gamma0", "adaptive-trace", "adaptive-trace-gamma0"),
+    f"plackett-luce{WARY}",
+)
+"""Left out where time is short: updates of stable-baselines3 are not batched over users, a quarter
+of the slates is too few to learn a model of people and to compare rules, and who is wary needs two
+more models of the world's people."""
 
 
 def ladder(*learners: Learner) -> tuple[Learner, ...]:

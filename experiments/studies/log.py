@@ -25,7 +25,7 @@ from slategym.experiments.places import (
     under_others,
 )
 from slategym.experiments.presets import tuned
-from slategym.experiments.studies.ladder import SLOW, ladder
+from slategym.experiments.studies.ladder import ADAPTIVE, SLOW, ladder
 from slategym.experiments.study import SUPPORTED, Learner, Profile, Request, Roles, Study, Sweep
 from slategym.models.data.log import Log
 from slategym.models.simulator.assumptions import Assumptions, find_assumptions
@@ -288,6 +288,7 @@ def _learners(log: Log) -> tuple[Learner, ...]:
     corrected = replace(tuned("plackett-luce", "Log-v0"), shortlist=min(100, log.num_items))
     return ladder(
         Learner("plackett-luce", corrected, cost=2.3e-4),
+        *((ADAPTIVE,) if len(log.topic_names) > 1 else ()),
         Learner("proto-sac", tuned("proto-sac", "Log-v0"), cost=1.3e-3),
     )
 

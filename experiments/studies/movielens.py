@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from slategym.experiments.places import CONTROL_LUCK, EVALUATION_LUCK, SELECTION_LUCK, Place
 from slategym.experiments.presets import tuned
-from slategym.experiments.studies.ladder import SLOW, ladder
+from slategym.experiments.studies.ladder import ADAPTIVE, SLOW, ladder
 from slategym.experiments.study import Learner, Profile, Roles, Study, Sweep
 from slategym.models.data.log import Words
 from slategym.models.simulator.movielens import BOREDOM, DATASET
@@ -114,6 +114,7 @@ STUDY = Study(
     ),
     learners=ladder(
         Learner("plackett-luce", tuned("plackett-luce", "MovieLens-v0"), cost=2.3e-4),
+        ADAPTIVE,
         Learner("proto-sac", tuned("proto-sac", "MovieLens-v0"), cost=1.3e-3),
     ),
     roles=Roles(

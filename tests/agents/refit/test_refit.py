@@ -10,8 +10,10 @@ import pytest
 import torch
 from small_worlds import learned_world
 
+from slategym.agents.core.history_rule import topic_counts
 from slategym.agents.core.offer import Offer
 from slategym.agents.core.supervised import supervised_with, tune_supervised
+from slategym.agents.policies import history_rule_tuned
 from slategym.agents.refit.agent import RefitSettings, SupervisedRefit
 from slategym.agents.refit.network import Correction, choice_loss, reward_loss
 from slategym.envs import engine
@@ -79,6 +81,33 @@ def test_before_its_first_fit_it_is_supervised_diversity_included(
         )
         assert torch.equal(agent.act(*seen).slate, start.act(*seen).slate)
         assert agent.chosen()["supervised"]["kind"] == start.diversity.kind
+
+
+def test_it_heeds_the_history_rule_if_that_is_its_start(world: World) -> None:
+    rule = {"history-rule": {"most": 1, "of": 6}, "start": {"policy": "history-rule"}}
+    where = replace(world, chosen=rule)
+    agent, start = SupervisedRefit(where, SMALL), history_rule_tuned(where)
+    assert agent.start_name == "history-rule" and agent.chosen()["history-rule"]["most"] == 1
+    user_B = torch.arange(60, dtype=torch.int32) % 20
+    session = engine.start(where, user_B, user_B, torch.arange(60, dtype=torch.int32) // 20)
+    for _ in range(4):
+        seen = engine.observe(where, session), Luck.at(session.key, session.step)
+        theirs = start.act(*seen).slate
+        assert torch.equal(agent.act(*seen).slate, theirs)
+        session, _ = engine.transition(where, session, theirs)
+    seen = engine.observe(where, session), Luck.at(session.key, session.step)
+    agent.learn(where).serve([True])
+    plain = SupervisedRefit(replace(world, chosen={"start": {"policy": "supervised"}}), SMALL)
+    plain.load_weights(agent.weights())
+    topic_N, num_topics = where.catalogue.topic.long(), where.catalogue.num_topics
+    clicked_BN = topic_counts(seen[0].history, topic_N, num_topics, 6)[:, topic_N] > 0
+
+    def met(policy: SupervisedRefit) -> int:
+        return int(clicked_BN.gather(1, policy.act(*seen).slate.long()).sum())
+
+    assert met(agent) < met(plain)
+    agent.serve([False])
+    assert torch.equal(agent.act(*seen).slate, start.act(*seen).slate)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
