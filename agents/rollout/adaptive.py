@@ -25,9 +25,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from slategym.agents.core.ranker import Retrieved
 from slategym.agents.rollout.adaptive_rule import AdaptiveRule
-from slategym.agents.rollout.imagined import STRENGTHS, Candidates, Rule, rules_of, worth
+from slategym.agents.rollout.imagined import STRENGTHS, Rule, rules_of, worth
 from slategym.agents.rollout.people import Learning, People
 from slategym.agents.rollout.rule_first import RuleFirst
 from slategym.agents.rollout.traces import BY_SLATE, nothing_yet, took_by_topic
@@ -199,7 +198,7 @@ class AdaptiveTrace(RuleFirst):
             best, few = people.candidates(observation)
             belief_BZ = people.so_far(observation, effects)
             answers = people.answers(few, traces)
-            ruled_BC = self._ruled(best, few, observation)
+            ruled_BC = self.rule.scores(best, observation.history)
             score_BC = self.adaptive.scores(
                 numbers_PD[now_B], few, ruled_BC, traces, belief_BZ, answers
             )
@@ -220,10 +219,6 @@ class AdaptiveTrace(RuleFirst):
         told = {"return": float(earned_P.sum()) / sessions, "slates": shown / sessions}
         return earned_P, begun_P, shown, told
 
-    def _ruled(self, best: Retrieved, few: Candidates, observation: Observation) -> Tensor:
-        """Scores of the candidates after the history rule, (B, C)."""
-        return few.score - (best.score - self.rule.scores(best, observation.history))
-
     @torch.no_grad()
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The best candidates after the rule, as whoever this may be would answer."""
@@ -232,7 +227,7 @@ class AdaptiveTrace(RuleFirst):
         best, few = self.people.candidates(observation)
         belief_BZ, traces = self.people.belief(observation)
         answers = self.people.answers(few, traces)
-        ruled_BC = self._ruled(best, few, observation)
+        ruled_BC = self.rule.scores(best, observation.history)
         score_BC = self.adaptive.scores(
             self.served_D[None], few, ruled_BC, traces, belief_BZ, answers
         )

@@ -7,7 +7,7 @@ every way to treat people is seen whole, and who they are is told by how they an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -36,7 +36,6 @@ from slategym.envs.types import Observation, World
 
 WHICH, SLOT = purpose("rollout.rule"), purpose("rollout.slot")
 MAX_NORM = 1.0  # of the gradient
-ITEM = 10.0  # precision of what an item's utility may lack before anything is seen, 1 / log-odds^2
 LAST_RATE = 0.1  # of the learning rate, to which it falls linearly
 
 
@@ -110,7 +109,7 @@ class People:
         self.num_topics = world.catalogue.num_topics
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.response = Response(learning.kinds, world.catalogue.num_items).to(world.device)
+            self.response = Response(learning.kinds).to(world.device)
         self.adam = SeedAdam([x.detach()[None] for x in self.response.parameters()])
         self.fits = torch.zeros((), dtype=torch.int64)
         runs = -(-learning.num_steps // (learning.num_users * learning.rollout))
@@ -126,7 +125,6 @@ class People:
         shape = (self.kept, number)
         slate, device = (*shape, world.slate_size), world.device
         self.seen = {
-            "item": torch.zeros(slate, dtype=torch.int32, device=device),
             "features": torch.zeros(*slate, WIDTH, device=device),
             "utility": torch.zeros(slate, device=device),
             "taken": torch.zeros(slate, dtype=torch.bool, device=device),
@@ -150,21 +148,10 @@ class People:
         return shown, {**figures, **self._fit(steps)}
 
     def candidates(self, observation: Observation) -> tuple[Retrieved, Candidates]:
-        """The ranker's best, and what the model says of them."""
-        best, ranked = self.ranked(observation)
-        return best, self.corrected(best, ranked)
-
-    def ranked(self, observation: Observation) -> tuple[Retrieved, Candidates]:
-        """The ranker's best, and what it says of them."""
+        """The ranker's best, and what the model reads of them."""
         best = self.ranker.retrieve(observation, self.count)
         utility_BC, reward_BC = self.ranker.parts(observation, best.id)
         return best, Candidates(best.score, utility_BC, reward_BC, self.topic_N[best.id])
-
-    @torch.no_grad()
-    def corrected(self, best: Retrieved, ranked: Candidates) -> Candidates:
-        """With what was learned of the items themselves."""
-        item_BC = self.response.item[best.id]
-        return replace(ranked, score=ranked.score + item_BC, utility=ranked.utility + item_BC)
 
     @torch.no_grad()
     def _play(self) -> dict[str, Tensor]:
@@ -173,8 +160,7 @@ class People:
         observation = engine.observe(world, self.sessions.session)
         for _ in range(self.learning.rollout):
             session = self.sessions.session
-            best, ranked = self.ranked(observation)
-            few = self.corrected(best, ranked)
+            best, few = self.candidates(observation)
             at_BK = self._drawn(few, self.traces, Luck.at(session.key, session.step), session.key)
             topic_BK = few.topic.gather(1, at_BK)
             before = self.traces
@@ -185,9 +171,8 @@ class People:
             at_B1R = topic_BK[:, :, None].expand(-1, -1, before.features.shape[2])
             kept.append(
                 {
-                    "item": slate_BK,
                     "features": before.features.gather(1, at_B1R),
-                    "utility": ranked.utility.gather(1, at_BK),
+                    "utility": few.utility.gather(1, at_BK),
                     "taken": taken_BK,
                     "visit": after.visit,
                     "left": step.outcome.left,
@@ -232,34 +217,25 @@ class People:
             pick_c = torch.randperm(s.num_users, generator=generator)[:users]
             self.fits += 1
             few = {name: x[:length, pick_c] for name, x in self.seen.items()}
-            told.append(self._update(few, rate, length * s.num_users))
+            told.append(self._update(few, rate))
         return {"train/loss": float(torch.stack(told).mean()), "train/learning_rate": rate}
 
-    def _update(self, few: dict[str, Tensor], rate: float, number: int) -> Tensor:
-        """One step of Adam; sessions are whole, so that every kind has its share of people.
-
-        Args:
-            few: all slates so far of some users.
-            rate: Adam's.
-            number: of slates so far, everybody's.
-        """
+    def _update(self, few: dict[str, Tensor], rate: float) -> Tensor:
+        """One step of Adam; sessions are whole, so that every kind has its share of people."""
         T, c = few["left"].shape
         ended_Tc = few["left"] | few["cut"]
         number_Tc = ended_Tc.cumsum(0) - ended_Tc.long()  # of its session among its user's
         session_n = (number_Tc * c + torch.arange(c, device=number_Tc.device)).flatten()
         flat = {name: x.flatten(0, 1) for name, x in few.items()}
-        item_N = self.response.item
-        utility_nK = flat["utility"] + item_N[flat["item"].long()]
         loss = surprise(
-            self.response, flat["features"], utility_nK, flat["taken"], session_n, T * c
+            self.response, flat["features"], flat["utility"], flat["taken"], session_n, T * c
         )
-        prior = ITEM * item_N.square().sum() / (2 * number)
         leave_n = self.response.leave(flat["visit"])
         stayed_n = ~flat["cut"]
         left = F.binary_cross_entropy_with_logits(leave_n[stayed_n], flat["left"][stayed_n].float())
         parameters = list(self.response.parameters())
         for x, grad in zip(
-            self.adam.parameters, torch.autograd.grad(loss + left + prior, parameters), strict=True
+            self.adam.parameters, torch.autograd.grad(loss + left, parameters), strict=True
         ):
             x.grad = grad[None]
         clip_each(self.adam.parameters, MAX_NORM)
@@ -308,10 +284,7 @@ class People:
             return self.response.log_share.expand(len(observation.step), -1)
         id_BPK, taken_BPK = past.id[:, -number:], past.taken[:, -number:]
         known_BP = id_BPK.clamp(min=0).flatten(1)
-        utility_BP = (
-            self.ranker.utility(observation, known_BP) + self.response.item[known_BP.long()]
-        )
-        utility_BPK = utility_BP.view(id_BPK.shape)
+        utility_BPK = self.ranker.utility(observation, known_BP).view(id_BPK.shape)
         effect_ZBPK = torch.stack(list(effects[-number:]), 2)
         logp_ZBP = self.response.log_prob(utility_BPK, effect_ZBPK, taken_BPK)
         found_ZB = (logp_ZBP * (id_BPK >= 0).any(2)).sum(2)

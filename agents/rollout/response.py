@@ -33,12 +33,10 @@ class Response(nn.Module):
 
     Args:
         kinds: Z.
-        num_items: N.
     """
 
-    def __init__(self, kinds: int, num_items: int) -> None:
+    def __init__(self, kinds: int) -> None:
         super().__init__()
-        self.item = nn.Parameter(torch.zeros(num_items))  # what its utility lacks, log-odds
         self.inner = nn.Parameter(torch.randn(kinds, WIDTH, HIDDEN) / WIDTH**0.5)
         self.bias = nn.Parameter(torch.zeros(kinds, 1, HIDDEN))
         self.outer = nn.Parameter(0.1 * torch.randn(kinds, HIDDEN, 1))

@@ -89,7 +89,7 @@ def test_rules_allow_for_answers_with_and_without_the_history_rule() -> None:
 
 def test_what_a_click_would_do_is_what_it_does() -> None:
     generator = torch.Generator().manual_seed(0)
-    response, G = Response(2, 6), 4
+    response, G = Response(2), 4
     traces = nothing_yet(3, G, "cpu")
     for _ in range(5):
         topic_BK = torch.randint(G, (3, 2), generator=generator)

@@ -58,7 +58,7 @@ def test_a_session_adds_up_to_what_a_history_rule_sees() -> None:
 
 def test_who_answers_repeats_by_taking_them_is_known_for_it() -> None:
     """Two kinds with opposite answers to more of the same: Bayes' rule by hand."""
-    response = Response(2, 6)
+    response = Response(2)
     with torch.no_grad():
         for x in (response.inner, response.bias, response.outer, response.scale):
             x.zero_()

@@ -24,14 +24,15 @@ def test_what_a_learner_begins_from_is_tuned_first() -> None:
     trained = {unit.label: unit for unit in plan.trainings}
     used = {}
     for place in ("world", "world-lasting", "static"):
-        for name in ("plackett-luce", "plackett-luce-gamma0"):
+        for name in ("plackett-luce", "plackett-luce-gamma0", "supervised-refit"):
             needs = trained[f"{name}, {place}, seed 0"].needs
             used[name, place] = [unit for unit in needs if unit.spec.get("tuning") == START]
         assert used["plackett-luce", place] == used["plackett-luce-gamma0", place]
+        assert used["plackett-luce", place] == used["supervised-refit", place]
         (unit,) = used["plackett-luce", place]
         assert {need.spec.get("tuning") for need in unit.needs} >= RESTS_ON
-        refit = trained[f"supervised-refit, {place}, seed 0"].needs
-        assert not any(unit.spec.get("tuning") == START for unit in refit)
+        bandit = trained[f"linear-bandit, {place}, seed 0"].needs
+        assert not any(unit.spec.get("tuning") == START for unit in bandit)
     assert used["plackett-luce", "world"] != used["plackett-luce", "world-lasting"]
     assert used["plackett-luce", "world"] == used["plackett-luce", "static"]
 

@@ -170,7 +170,12 @@ def test_what_is_fixed_before_learning_needs_no_learning() -> None:
 
 def test_who_is_read_is_never_who_was_chosen_on() -> None:
     plan = quick()
-    assert set(plan.tunings) == {*TUNED, "plackett-luce", "plackett-luce-gamma0"}
+    assert set(plan.tunings) == {
+        *TUNED,
+        "plackett-luce",
+        "plackett-luce-gamma0",
+        "supervised-refit",
+    }
     tuned = list(plan.tunings.values())
     # the supervised ones and who rests on them, the rule, two classics, where learners begin
     assert len(set(ids(tuned))) == 5
@@ -280,7 +285,8 @@ def test_sizes_and_profiles() -> None:
     assert (size.seeds, size.control_seeds, size.users) == (3, 1, 3 * 105)  # everybody three times
     full = plan_of(STUDY, Request("full"))
     assert (full.size.seeds, full.size.splits, full.size.users) == (5, 3, MOST_USERS)
-    every = {*AGENTS, "proto-sac", "proto-sac-gamma0"}
+    slow = {"adaptive-trace", "adaptive-trace-gamma0", "proto-sac", "proto-sac-gamma0"}
+    every = {*AGENTS, *slow}
     wary = "plackett-luce-pessimistic"
     assert {unit.spec["policy"] for unit in full.trainings} == {*every, wary}
     # the world, its static twin, the world under lasting; who is pessimistic in the first alone

@@ -17,7 +17,7 @@ from slategym.experiments.studies.registry import STUDIES, find_study, studies
 from slategym.experiments.study import MOST_SEEDS, Request
 
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
-    "movielens": (214, "6d0fe6b86c65"),
+    "movielens": (214, "922ae46cbd57"),
     "slateq": (56, "2c2ce1634566"),
     "sardine": (115, "37a6a7b66084"),
     "topicrec": (41, "7d0b24b3eb05"),
