@@ -33,6 +33,7 @@ from slategym.agents.rollout.traces import BY_SLATE, nothing_yet, took_by_topic
 from slategym.agents.types import Action
 from slategym.envs import engine
 from slategym.envs.luck import Luck
+from slategym.envs.names import UsageError
 from slategym.envs.settings import Amount, Count, Rate
 from slategym.envs.trees import map_tensors
 from slategym.envs.types import Observation, Session, World
@@ -243,7 +244,13 @@ class AdaptiveTrace(RuleFirst):
         """Take over such weights."""
         kept = dict(weights)
         self.trained = bool(kept.pop("trained"))
-        self.served_D = kept.pop("numbers").to(self.world.device)
+        numbers_D = kept.pop("numbers")
+        if len(numbers_D) != self.adaptive.width:
+            raise UsageError(
+                f"a rule of {self.adaptive.width} numbers is expected and {len(numbers_D)} are "
+                f"saved, by an earlier {self.name}; train it again"
+            )
+        self.served_D = numbers_D.to(self.world.device)
         self.people.response.load_state_dict(kept)
 
     def state(self) -> Any:

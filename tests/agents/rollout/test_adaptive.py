@@ -17,6 +17,7 @@ from slategym.agents.rollout.response import Response
 from slategym.agents.rollout.traces import nothing_yet, took_by_topic
 from slategym.envs import engine
 from slategym.envs.luck import Luck
+from slategym.envs.names import UsageError
 from slategym.envs.types import World
 
 TINY = AdaptiveTraceSettings(num_steps=160, num_users=8, rollout=5, updates=2, minibatch=40)
@@ -46,6 +47,12 @@ def test_before_it_learns_it_is_the_history_rule_and_can_go_back_to_it() -> None
     assert not torch.equal(trained.act(seen, now).slate, theirs)
     trained.serve([False])
     assert torch.equal(trained.act(seen, now).slate, theirs)
+
+
+def test_an_earlier_rule_is_refused_in_a_line() -> None:
+    agent = AdaptiveTrace(world(), TINY)
+    with pytest.raises(UsageError, match="7 numbers is expected and 6 are saved, by an earlier"):
+        agent.load_weights({**agent.weights(), "numbers": torch.zeros(6)})
 
 
 def test_what_somebody_would_answer_counts_as_likely_as_it_is_they() -> None:
