@@ -21,7 +21,12 @@ from slategym.envs.compiling import SELDOM, compiled
 from slategym.envs.identity import identity
 from slategym.envs.memory import check_users
 from slategym.envs.names import UsageError, lookup
-from slategym.envs.observation import action_space, observation_space, show
+from slategym.envs.observation import (
+    action_space,
+    observation_space,
+    show_ids,
+    with_vectors,
+)
 from slategym.envs.registry import make_world
 from slategym.envs.render import RENDER_FPS, RENDER_MODES, Film
 from slategym.envs.slates import check_slates
@@ -116,7 +121,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         # people of a log are rows of tables, of which there is little to compile
         self.start = Beginning(world, compile and world.population.history is None)
         self._session: Session | None = None
-        self._shown: dict[str, Tensor] = {}
+        self._shown: dict[str, Tensor] = {}  # without vectors of candidates
         self._ended_B = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         all_B = np.ones(num_envs, dtype=np.bool_)
         self._told = {f"_{name}": all_B for name in INFOS}
@@ -180,7 +185,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         Returns:
             what everybody sees now.
         """
-        shown = show(self.world, engine.observe(self.world, fresh))
+        shown = show_ids(self.world, engine.observe(self.world, fresh))
         if row_R is None or self._session is None:
             self._session, self._shown = fresh, shown
             self._ended_B = torch.zeros_like(self._ended_B)
@@ -213,7 +218,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
             seating.check_going_on(skipped_B)
         slate_BK = check_slates(self.world, actions, self.num_envs)
         self._session, outcome, observation, ended_B = self._turn(before, slate_BK)
-        self._shown = show(self.world, observation)
+        self._shown = show_ids(self.world, observation)
         for film in self._films:
             film.record(before, slate_BK, outcome, self._session)
         told = self._told
@@ -262,7 +267,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         check_identity(self.world, self.identity, state.of)
         copy = map_tensors(torch.clone, state)
         self._session, self._ended_B = copy.session, copy.ended
-        self._shown = show(self.world, engine.observe(self.world, copy.session))
+        self._shown = show_ids(self.world, engine.observe(self.world, copy.session))
         for film in self._films:
             film.begin(copy.session)
         return self._faces(self._shown)
@@ -285,7 +290,7 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         self._session, fresh = engine.replace_rows(
             self.world, self._the_session(), row_R, everybody=self.start
         )
-        first = show(self.world, engine.observe(self.world, fresh))
+        first = show_ids(self.world, engine.observe(self.world, fresh))
         if fresh is self._session:
             self._shown = first
         else:
@@ -303,10 +308,11 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
     def _final(self, ended_B: Tensor) -> Any:
         """Last observations: dense as tensors; as Gymnasium has it, one dict per ended session."""
         if self.as_tensor:
-            return self._shown
+            return with_vectors(self.world, self._shown)
         final_B = np.full(self.num_envs, None, dtype=object)
         row_R = ended_B.nonzero()[:, 0]
-        last = {name: self._face(x.index_select(0, row_R)) for name, x in self._shown.items()}
+        ids = {name: x.index_select(0, row_R) for name, x in self._shown.items()}
+        last = {name: self._face(x) for name, x in with_vectors(self.world, ids).items()}
         for user, parts in zip(row_R.tolist(), zip(*last.values(), strict=True), strict=True):
             final_B[user] = dict(zip(last, parts, strict=True))
         return final_B
@@ -317,10 +323,13 @@ class SlateVectorEnv(VectorEnv[dict[str, Any], Any, Any]):
         return self._session
 
     def _faces(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
-        """Arrays that nothing here reads again, or the tensors themselves."""
+        """What everybody sees: arrays that nothing here reads again, or tensors."""
+        shown = with_vectors(self.world, tensors)
         if self.as_tensor or not self._plain:
-            return {name: self._face(x) for name, x in tensors.items()}
-        return {name: x.numpy().copy() for name, x in tensors.items()}
+            return {name: self._face(x) for name, x in shown.items()}
+        return {  # vectors were made for it, the rest may be a view of a session
+            name: x.numpy().copy() if name in tensors else x.numpy() for name, x in shown.items()
+        }
 
     def _face(self, x: Tensor) -> Any:
         if self.as_tensor:

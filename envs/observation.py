@@ -36,6 +36,21 @@ STATE_LIMIT = 1e6  # no embedding comes near; Gymnasium asks for finite bounds
 
 def show(world: World, seen: Observation) -> dict[str, Tensor]:
     """The parts of an observation that this world has, by name; see `observation_space`."""
+    return with_vectors(world, show_ids(world, seen))
+
+
+def with_vectors(world: World, shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What `show_ids` gave, candidates' vectors beside their ids in memory of their own."""
+    every: dict[str, Tensor] = {}
+    for name, x in shown.items():
+        every[name] = x
+        if name == "candidate_item":
+            every["candidate_embedding"] = Items(x, world.catalogue).embedding
+    return every
+
+
+def show_ids(world: World, seen: Observation) -> dict[str, Tensor]:
+    """What `show` gives, without the vectors of candidates, which follow from their ids."""
     shown: dict[str, Tensor] = {"step": seen.step[:, None]}
     if world.history_size:
         shown["history_item"] = seen.history.id
@@ -54,7 +69,6 @@ def show(world: World, seen: Observation) -> dict[str, Tensor]:
         shown["profile"] = seen.profile
     if seen.candidates is not None:
         shown["candidate_item"] = seen.candidates
-        shown["candidate_embedding"] = Items(seen.candidates, world.catalogue).embedding
     if seen.allowed is not None:
         shown["action_mask"] = seen.allowed.to(torch.int8)
     if seen.state is not None:

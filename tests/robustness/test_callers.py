@@ -65,6 +65,18 @@ def test_nor_in_a_learned_world_nor_in_other_faces():
         assert rewards(env, actions, touched=True) == rewards(env, actions, touched=False)
 
 
+def test_rows_that_go_on_show_what_they_showed_whatever_was_written():
+    env = SlateVectorEnv(IE, 3)
+    env.reset(seed=1)
+    given, *_ = env.step(np.tile(np.arange(3), (3, 1)))
+    before = {name: x[1:].copy() for name, x in given.items()}
+    overwrite(given)
+    later, _ = env.reset(options={"reset_mask": np.array([True, False, False])})
+    assert later.keys() == env.observation_space.spaces.keys()
+    for name, x in before.items():
+        np.testing.assert_array_equal(later[name][1:], x)
+
+
 def test_what_is_told_of_one_user_is_not_told_of_another():
     env = SlateVecEnv(IE, 3)
     env.reset()
