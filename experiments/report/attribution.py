@@ -18,7 +18,7 @@ from slategym.experiments.report.figures import (
 from slategym.experiments.report.ledger import ROWS, Ledger
 from slategym.experiments.report.markup import Html, element, table
 from slategym.experiments.report.results import Result
-from slategym.experiments.report.words import p_text
+from slategym.experiments.report.words import known_as, p_text
 from slategym.experiments.statistics.attribution import (
     INTERACTION,
     PLANNING,
@@ -64,9 +64,9 @@ def draw_attribution(result: Result, numbers: Numbers, folder: Path) -> Picture 
         figure,
         folder,
         f"{study.name}-attribution",
-        f"What the return of {agent} consists of",
-        f"From {first.start} to {agent}, step by step, with 95 % intervals of each step. "
-        f"{_meant(names)} Pale steps are not clear.",
+        f"What the return of {known_as(study, agent)} consists of",
+        f"From {known_as(study, first.start)} to {agent}, step by step, with 95 % intervals of "
+        f"each step. {_meant(names)} Pale steps are not clear.",
         f"Waterfall charts in {len(found)} places; in {study.place(first.place).heading}: {said}.",
     )
 

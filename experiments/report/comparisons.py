@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from slategym.experiments.report.ledger import ROWS, Ledger
 from slategym.experiments.report.markup import Html, element, join, table
 from slategym.experiments.report.results import Result
-from slategym.experiments.report.words import p_text
+from slategym.experiments.report.words import name_cell, p_text
 from slategym.experiments.statistics.control import MARGIN, MARGIN_SHARE, SAYS, Controlled
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers
@@ -135,8 +135,10 @@ def difference_cells(result: Result, d: Difference, ledger: Ledger) -> list[str]
             ", " if seeds else "",
             ledger.number(signed_number(value), f"{ROWS}: seed {seed} of the {source}"),
         ]
-    place = result.study.place(d.place).heading.split(" (")[0]
-    return [d.agent, d.baseline, place, ledger.estimate(d.estimate, signed=True), join(seeds)]
+    study = result.study
+    who = [name_cell(study, policy) for policy in (d.agent, d.baseline)]
+    place = study.place(d.place).heading.split(" (")[0]
+    return [*who, place, ledger.estimate(d.estimate, signed=True), join(seeds)]
 
 
 def _student(d: Difference, ledger: Ledger) -> str:

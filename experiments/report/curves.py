@@ -18,6 +18,7 @@ from slategym.experiments.report.figures import (
     AGENT_COLOURS,
     GRID,
     INK,
+    LEGEND,
     TITLE_WIDTH,
     Picture,
     panels_of,
@@ -26,6 +27,7 @@ from slategym.experiments.report.figures import (
     wrapped,
 )
 from slategym.experiments.report.results import Result
+from slategym.experiments.report.words import known_as
 from slategym.experiments.statistics.numbers import TRAINING, Numbers
 from slategym.experiments.statistics.words import listed
 
@@ -53,8 +55,11 @@ def draw_curves(result: Result, numbers: Numbers, folder: Path) -> Picture:
             panels[n].set_visible(n < len(gained))
     for panel, place in zip(panels, gained, strict=False):
         _gains(panel, result, numbers, place, looks)
-    handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    handles = [
+        Line2D([], [], label=wrapped(known_as(study, x), LEGEND), **look)
+        for x, look in looks.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     above = (
         f"Above: expected return minus {study.roles.say(study.roles.opponent)} before selection "
         f"people, {_who(result)}, at points of training: mean over seeds, band from the lowest to "
@@ -202,7 +207,8 @@ def _gains(
         panel.plot(x, found.estimate.value, "D", color=colour, markersize=4.5)
     panel.axvline(end + 0.75 * wide, color=GRID, linewidth=1)
     _labelled(panel, place, end)
-    panel.set_ylabel(f"minus {study.roles.opponent}\n({study.unit})", fontsize=8)
+    opponent = wrapped(f"minus {known_as(study, study.roles.opponent)}", LEGEND)
+    panel.set_ylabel(f"{opponent}\n({study.unit})", fontsize=8)
 
 
 def _training(
@@ -230,7 +236,7 @@ def _training(
             panel.fill_between(step_T, low_T, high_T, color=colour, alpha=0.15, linewidth=0)
         seen += [float(value_ST.min()), float(value_ST.max())]
     levels = [
-        (standing.policy, standing.mean[place.name].value)
+        (study.roles.say(standing.policy), standing.mean[place.name].value)
         for policy in dict.fromkeys((study.roles.random, study.roles.opponent))
         for standing in numbers.ladder
         if standing.policy == policy and place.name in standing.mean

@@ -18,6 +18,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from slategym.experiments.places import Place
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.svg import drawn
+from slategym.experiments.report.words import known_as, tick
 from slategym.experiments.statistics.numbers import Numbers, Standing
 from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.study import Study
@@ -39,6 +40,8 @@ AGENT_COLOURS = (
 ROLE_COLOURS = {"open": "#0072B2", "judge": "#D55E00", "control": "#666666"}
 MOST_LADDERS, TITLE_WIDTH = 4, 15  # panels in a row; characters of a title's line, in each
 MOST_DIFFERENCES = 3
+TICK = 7  # points, of the names of policies
+LEGEND = 40  # characters of a line, of which two stand side by side
 MARKERS = {"privileged": "D", "learns": "o", "baseline": "s"}
 
 
@@ -71,9 +74,11 @@ def draw_ladder(result: Result, numbers: Numbers, folder: Path) -> Picture:
     """Mean return of every policy in every place."""
     standings, study = numbers.ladder, result.study
     places = [p for p in study.main if any(p.name in standing.mean for standing in standings)]
-    figure, panels = grid_of(
-        len(places), 1.0 + 0.3 * len(standings), most=MOST_LADDERS, sharex=True, sharey=True
-    )
+    names = [
+        tick(study, s.policy, s.policy + ("*" if s.kind == "privileged" else "")) for s in standings
+    ]
+    height = 1.0 + row_height(names) * len(standings)
+    figure, panels = grid_of(len(places), height, most=MOST_LADDERS, sharex=True, sharey=True)
     low, high = _span(study, standings, places)
     for panel, place in zip(panels, places, strict=True):
         for y, standing in enumerate(standings):
@@ -94,11 +99,8 @@ def draw_ladder(result: Result, numbers: Numbers, folder: Path) -> Picture:
         panel.set_xlabel(f"return\n({study.unit})")
         panel.set_xlim(low, high)
         panel.set_ylim(-0.7, len(standings) - 0.2)  # room for the numbers
-    names = [
-        standing.policy + ("*" if standing.kind == "privileged" else "") for standing in standings
-    ]
     for panel in panels[::MOST_LADDERS]:  # of each row the first
-        panel.set_yticks(range(len(standings)), names, fontsize=8)
+        panel.set_yticks(range(len(standings)), names, fontsize=TICK)
         for label, standing in zip(panel.get_yticklabels(), standings, strict=True):
             label.set_fontweight("bold" if standing.kind == "learns" else "normal")
     first = places[0].name
@@ -164,8 +166,13 @@ def draw_differences(result: Result, numbers: Numbers, folder: Path) -> Picture:
     baselines = [b for b in wanted if any(d.baseline == b for d in numbers.differences)]
     every = tuple(d for d in every if d.baseline in baselines and d.agent in study.ahead)
     lines = list(dict.fromkeys((d.agent, d.place) for d in every))
+    names = [
+        tick(study, agent, f"{agent} · {study.place(place).heading.split(' (')[0]}")
+        for agent, place in lines
+    ]
+    height = 1.3 + row_height(names) * len(lines)
     figure, panels = grid_of(
-        len(baselines), 1.1 + 0.3 * len(lines), most=MOST_DIFFERENCES, sharex=True, sharey=True
+        len(baselines), height, most=MOST_DIFFERENCES, sharex=True, sharey=True
     )
     for panel, baseline in zip(panels, baselines, strict=True):
         panel.axvline(0, color=INK, linewidth=1)
@@ -175,11 +182,10 @@ def draw_differences(result: Result, numbers: Numbers, folder: Path) -> Picture:
                 seeds = list(d.by_seed.values())
                 panel.plot(seeds, [y - 0.28] * len(seeds), "|", color=colour, markersize=7)
                 draw_interval(panel, d.estimate, y, colour, "o")
-        panel.set_title(wrapped(f"minus {baseline}", TITLE_WIDTH))
+        panel.set_title(f"minus\n{tick(study, baseline, width=24)}", fontsize=8)
         panel.set_xlabel(f"difference\n({wrapped(study.unit, 2 * TITLE_WIDTH)})", fontsize=8)
-    names = [f"{agent} · {study.place(place).heading.split(' (')[0]}" for agent, place in lines]
     for panel in panels[::MOST_DIFFERENCES]:  # of each row the first
-        panel.set_yticks([-y for y in range(len(lines))], names, fontsize=8)
+        panel.set_yticks([-y for y in range(len(lines))], names, fontsize=TICK)
     first = [d for d in numbers.differences if d.baseline == baselines[0]]
     opponent = study.roles.say(study.roles.opponent)
     return save_picture(
@@ -258,13 +264,13 @@ def draw_judge(result: Result, numbers: Numbers, folder: Path) -> Picture:
         for standing in both
         if standing.mean[place.name].value >= min(level) and standing.policy != study.roles.truth
     ]
-    figure, panels = panels_of(1, 2, 4.0)
+    figure, panels = panels_of(1, 2, 3.0 + 0.1 * len(both))  # two columns of names below
     for panel, shown in zip(panels, (both, upper), strict=True):
         for standing in shown:
             x, y = standing.mean[place.name], standing.mean[judge.name]
             colour, shape = style_of(standing.policy, study)
             panel.plot([x.value] * 2, [y.low, y.high], color=colour, linewidth=2)
-            draw_interval(panel, x, y.value, colour, shape, standing.policy)
+            draw_interval(panel, x, y.value, colour, shape, known_as(study, standing.policy))
         panel.set_xlabel(f"return, {place.heading}\n({study.unit})")
     panels[0].set_title("all policies")
     panels[1].set_title(
@@ -272,7 +278,7 @@ def draw_judge(result: Result, numbers: Numbers, folder: Path) -> Picture:
     )
     panels[0].set_ylabel(f"return, {judge.heading}\n({study.unit})")
     handles = panels[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     order = sorted(both, key=lambda standing: standing.mean[judge.name].value)
     return save_picture(
         figure,
@@ -287,6 +293,11 @@ def draw_judge(result: Result, numbers: Numbers, folder: Path) -> Picture:
         )
         + ".",
     )
+
+
+def row_height(names: Sequence[str]) -> float:
+    """Of a row that such a name of several lines stands beside, inches."""
+    return 0.05 + 0.135 * max(2, *(1 + name.count("\n") for name in names), 0)
 
 
 def style_of(policy: str, study: Study) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter
 from slategym.experiments.report.figures import (
     AGENT_COLOURS,
     INK,
+    LEGEND,
     TITLE_WIDTH,
     Picture,
     grid_of,
@@ -23,6 +24,7 @@ from slategym.experiments.report.figures import (
 from slategym.experiments.report.ledger import Ledger
 from slategym.experiments.report.markup import Html, element, table
 from slategym.experiments.report.results import Result
+from slategym.experiments.report.words import known_as
 from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.sentences import under
 from slategym.experiments.statistics.verdict import Part
@@ -105,14 +107,20 @@ def draw_goodhart(result: Result, folder: Path) -> Picture | None:
         panel.set_title(wrapped(study.place(home).heading, 2 * TITLE_WIDTH))
         panel.set_xlabel("slates shown in training")
         panel.xaxis.set_major_formatter(FuncFormatter(thousands))
-    panels[0].set_ylabel(f"minus {study.roles.opponent}\n({study.unit})")
+    opponent = wrapped(f"minus {known_as(study, study.roles.opponent)}", LEGEND)
+    panels[0].set_ylabel(f"{opponent}\n({study.unit})", fontsize=8)
     handles = [
-        Line2D([], [], color=AGENT_COLOURS[n % len(AGENT_COLOURS)], label=name)
+        Line2D(
+            [],
+            [],
+            color=AGENT_COLOURS[n % len(AGENT_COLOURS)],
+            label=wrapped(known_as(study, name), LEGEND),
+        )
         for n, name in enumerate(names)
     ]
     handles.append(Line2D([], [], color=INK, marker="o", label="in its world"))
     handles.append(Line2D([], [], color=INK, linestyle="--", marker="s", label="before the judge"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return save_picture(
         figure,
         folder,

@@ -28,8 +28,8 @@ from slategym.experiments.report.validation import validation_section
 from slategym.experiments.report.words import (
     best_first,
     capital,
-    known_as,
     knows,
+    name_cell,
     name_of,
     told_columns,
     where,
@@ -199,7 +199,7 @@ def _ladder(
     first = places[0]
     body = [
         [
-            join([_name(standing.policy, standing.kind), _known(study, standing.policy)]),
+            name_cell(study, standing.policy, strong=standing.kind == "learns"),
             knows(study, standing),
             *(
                 ledger.estimate(standing.mean[p.name]) if p.name in standing.mean else ""
@@ -285,7 +285,7 @@ def _judge(
             same = (here.estimate.value > 0) == (there.estimate.value > 0)
             body.append(
                 [
-                    agent,
+                    name_cell(study, agent),
                     judge.heading,
                     ledger.estimate(here.estimate, signed=True),
                     ledger.estimate(there.estimate, signed=True),
@@ -318,18 +318,18 @@ def _families(result: Result, numbers: Numbers, ledger: Ledger) -> Html | None:
         sides = [d.side for d in found if d is not None]
         agree = "all ahead" if min(sides) > 0 else "all behind" if max(sides) < 0 else "no"
         cells = [_signed(d, ledger) if d else "" for d in found]
-        body.append([agent, baseline, *cells, agree])
+        body.append([name_cell(study, agent), name_cell(study, baseline), *cells, agree])
     caption = (
-        f"Who is ahead ({study.unit}) by who plays the people: + ahead, − behind, 0 no clear "
-        "difference. A claim holds where all agree."
+        f"Who is ahead ({study.unit}) by who plays the people: clearly ahead, clearly behind, or "
+        "open. A claim holds where all agree."
     )
     head = ["agent", "minus", *(place.heading for place in places), "all families agree"]
     return table(caption, head, body, wide=True)
 
 
 def _signed(d: Difference, ledger: Ledger) -> Html:
-    mark = {1: "+", -1: "−", 0: "0"}[d.side]
-    return join([f"{mark} ", ledger.number(signed_number(d.estimate.value), d.estimate.source)])
+    word = {1: "ahead", -1: "behind", 0: "open"}[d.side]
+    return join([ledger.number(signed_number(d.estimate.value), d.estimate.source), f" {word}"])
 
 
 def _sensitivity(
@@ -347,7 +347,7 @@ def _sensitivity(
         mark = " (the study's)" if strength == sweep.value else ""
         body.append(
             [
-                agent,
+                name_cell(study, agent),
                 study.place(place).heading,
                 f"{strength:g}{mark}",
                 *(ledger.estimate(d.estimate, signed=True) if d else "" for d in cells),
@@ -356,12 +356,6 @@ def _sensitivity(
     head = ["agent", "where", "strength", *(f"minus {baseline}" for baseline in baselines)]
     caption = f"Paired differences ({study.unit}) by strength of {sweep.name} ({sweep.unit})."
     return [pictures["sensitivity"], table(caption, head, body), source_note()]
-
-
-def _known(study: Study, policy: str) -> Html | None:
-    """What people know it as, below its name."""
-    said = known_as(study, policy).removesuffix(f" ({policy})")
-    return None if said == policy else element("span", said, class_="known")
 
 
 def _name(policy: str, kind: str) -> Html:

@@ -15,8 +15,10 @@ from slategym.experiments.report.figures import (
     panels_of,
     save_picture,
     style_of,
+    wrapped,
 )
 from slategym.experiments.report.results import Result
+from slategym.experiments.report.words import known_as
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.words import signed_number
@@ -38,8 +40,10 @@ def draw_sensitivity(result: Result, numbers: Numbers, folder: Path) -> Picture:
         panel.axvline(sweep.value, color=GRID, linewidth=1.5, zorder=0)
         for n, baseline in enumerate((study.roles.opponent, *study.roles.others)):
             colour, dash = style_of(baseline, study)[0], ("-", "--", ":", "-.")[n % 4]
-            _band(panel, grid.get((place, agent, baseline), []), colour, dash, f"minus {baseline}")
-        panel.set_title(f"{agent}, {study.place(place).heading}")
+            label = f"minus {known_as(study, baseline)}"
+            _band(panel, grid.get((place, agent, baseline), []), colour, dash, label)
+        title = f"{known_as(study, agent)}, {study.place(place).heading}"
+        panel.set_title(wrapped(title, 64 // len(agents)))
         panel.set_xlabel(f"strength of {sweep.name} ({sweep.unit})")
         if i % len(agents) == 0:
             panel.set_ylabel(f"difference\n({study.unit})")

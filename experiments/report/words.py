@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from slategym.experiments.places import Place
+from slategym.experiments.report.markup import Html, element, join
 from slategym.experiments.statistics.numbers import Standing
 from slategym.experiments.study import Profile, Study
 
@@ -91,13 +93,38 @@ def best_first(standings: Sequence[Standing], place: Place) -> list[Standing]:
     return sorted(standings, key=lambda standing: -standing.mean[place.name].value)
 
 
-def known_as(study: Study, policy: str) -> str:
-    """What people know it as, with its name on the command line: "RL on slates (plackett-luce)"."""
+def familiar(study: Study, policy: str) -> str:
+    """What people know it as; "" where that is its name on the command line."""
     said = study.roles.say(policy)
     if said == policy:
         agents = {name: x.agent for x in study.learners for name in x.served}
         said = FAMILIAR.get(agents.get(policy, policy), policy)
-    return said if said == policy else f"{said} ({policy})"
+    return "" if said == policy else said
+
+
+def known_as(study: Study, policy: str) -> str:
+    """What people know it as, with its name on the command line: "RL on slates (plackett-luce)"."""
+    said = familiar(study, policy)
+    return f"{said} ({policy})" if said else policy
+
+
+def name_cell(study: Study, policy: str, *, strong: bool = False) -> Html:
+    """The name of a policy in a table, with what people know it as below."""
+    said = familiar(study, policy)
+    below = element("span", said, class_="known") if said else None
+    return join([element("span", policy, class_="strong" if strong else None), below])
+
+
+def tick(study: Study, policy: str, name: str = "", width: int = 32) -> str:
+    """The same in a figure, in lines.
+
+    Args:
+        study: whose policy.
+        policy: which.
+        name: the first line; "": the policy's name.
+        width: of the lines below, characters.
+    """
+    return "\n".join([name or policy, *textwrap.wrap(familiar(study, policy), width)])
 
 
 def told_columns(standings: Sequence[Standing], place: Place) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from made_up import numbers_of, result, slate_rows, traits_told, with_people
 
 from slategym.experiments.report.attribution import COLOURS
+from slategym.experiments.report.comparisons import difference_cells
 from slategym.experiments.report.curves import fit_axis, flat_curves
 from slategym.experiments.report.figures import AGENT_COLOURS, grid_of, panels_of, save_picture
 from slategym.experiments.report.gallery import QUANTILES, gallery_section
@@ -21,9 +22,10 @@ from slategym.experiments.report.markup import prose
 from slategym.experiments.report.origin import computed_by, origin_line
 from slategym.experiments.report.page import CSS
 from slategym.experiments.report.results import Result
+from slategym.experiments.report.sections import _signed
 from slategym.experiments.report.short import _compared, cost_section, short_section
 from slategym.experiments.report.svg import dark, drawn, in_page, palette, variable
-from slategym.experiments.report.words import known_as, told_columns
+from slategym.experiments.report.words import known_as, tick, told_columns
 from slategym.experiments.runs.origin import origin
 from slategym.experiments.statistics.numbers import compute_numbers
 from slategym.experiments.statistics.sentences import CARRIES
@@ -139,6 +141,16 @@ def test_names_that_people_know_stand_beside_the_codes(found: Result) -> None:
     assert known_as(found.study, "plackett-luce") == "RL on slates (plackett-luce)"
     assert known_as(found.study, "supervised") == "the supervised ranker (supervised)"
     assert known_as(found.study, "random") == "random"
+    assert tick(found.study, "plackett-luce") == "plackett-luce\nRL on slates"
+    assert tick(found.study, "random", "random*") == "random*"
+    lead = numbers_of(traits_told(found.rows)).find("plackett-luce", "supervised", "world")
+    assert lead is not None
+    agent, baseline, *_ = difference_cells(found, lead, Ledger())
+    assert text_of([agent]).split() == ["plackett-luce", "RL", "on", "slates"]
+    assert text_of([baseline]).split() == ["supervised", "the", "supervised", "ranker"]
+    for side, low, word in ((1, 0.5, "ahead"), (0, -0.5, "open")):
+        said = replace(lead, estimate=replace(lead.estimate, value=1.0, low=low, high=1.5))
+        assert said.side == side and text_of([_signed(said, Ledger())]).split() == ["+1.00", word]
     assert prose("as `gems` does, <b>") == "as <code>gems</code> does, &lt;b&gt;"
 
 
