@@ -12,11 +12,14 @@ Reading checks every file's sha256 before anything is built from it.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from slategym.envs.names import UsageError
 from slategym.models.checksums import Damaged, check_files, read_json, sha256_of, with_checksum
@@ -90,7 +93,8 @@ def read_model(source: str | Path, *, revision: str | None = None) -> MultiTaskB
     config = read_config(folder)
     check_model_files(folder, config)
     try:
-        with torch.device("meta"):  # sizes that a stranger wrote take no memory here
+        # sizes that a stranger wrote take no memory here
+        with torch.device("meta"), _Undrawn():
             twin = MultiTaskBert.from_config(config)
         weights = read_weights(folder / WEIGHTS, twin.state_dict(), SPARSE)
         model = MultiTaskBert.from_config(config)
@@ -106,6 +110,22 @@ def read_model(source: str | Path, *, revision: str | None = None) -> MultiTaskB
         ) from error
     model.about = config.get("about")
     return model.eval()
+
+
+class _Undrawn(TorchFunctionMode):
+    """Within it nothing is drawn: on "meta", torch imports its compiler to draw a normal number."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (torch.Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
