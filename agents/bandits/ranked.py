@@ -105,7 +105,7 @@ class RankedBandit(Agent):
         """A regression without data."""
         self.start = supervised_with(self.world, tune_supervised(self.world).chosen)
         self.ranker = self.start.ranker
-        self.back_S = torch.zeros(len(self.seeds), dtype=torch.bool)  # whether the start is served
+        self.back = [False] * len(self.seeds)  # whether the start is served
         self.offers = Offers(self.world, self.ranker)
         own = self.offers.own_topic
         self.width = 2 * self.offers.width + 2 + own.stop - own.start
@@ -126,11 +126,11 @@ class RankedBandit(Agent):
 
     def serve(self, trained: Sequence[bool]) -> None:
         """By seed, what was learned or `supervised`."""
-        self.back_S = ~torch.tensor(trained)
+        self.back = [not paid for paid in trained]
 
     def begin(self, world: World) -> None:
         """Seat the training users."""
-        self.back_S = torch.zeros(len(self.seeds), dtype=torch.bool)
+        self.back = [False] * len(self.seeds)
         self.where, self.turn = world, turn_of(world)
         self.where_offers = Offers(world, self.ranker)
         self.sessions = sessions.seat(world, self.seeds, self.settings.num_users)
@@ -168,7 +168,7 @@ class RankedBandit(Agent):
     @torch.no_grad()
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The candidates of greatest estimated reward, or `supervised` where that serves better."""
-        if bool(self.back_S[self.serving]):
+        if self.back[self.serving]:
             return self.start.act(observation, luck)
         pairs = self._pairs(self.offers(observation))
         slot_BK = self._best(pairs, self._worth(self.posterior.of(self.serving), pairs))
@@ -183,7 +183,7 @@ class RankedBandit(Agent):
 
     def weights(self) -> dict[str, Tensor]:
         """The regression's sums, and whether they are served."""
-        return {**self._sums(), "back": self.back_S}
+        return {**self._sums(), "back": torch.tensor(self.back)}
 
     def _sums(self) -> dict[str, Tensor]:
         seen = self.evidence
@@ -197,7 +197,7 @@ class RankedBandit(Agent):
         """
         check_shapes(weights, self.weights())
         sums = dict(weights)
-        self.back_S = sums.pop("back").clone()
+        self.back = sums.pop("back").tolist()
         self._believe(Evidence(**{n: x.to(self.world.device) for n, x in sums.items()}))
 
     def state(self) -> Any:
@@ -206,7 +206,7 @@ class RankedBandit(Agent):
 
     def restore(self, state: Any) -> None:
         """Take over such a tree."""
-        self.load_weights({**state["weights"], "back": self.back_S})
+        self.load_weights({**state["weights"], "back": torch.tensor(self.back)})
         self.sessions = state["sessions"]
 
     def _believe(self, evidence: Evidence) -> None:

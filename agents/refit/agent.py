@@ -8,7 +8,7 @@ conditional logit, and what a click earned, by squared error. Its slates are the
 request alone, exactly (`agents/slates/one_choice.py`), under the choice model so refitted; while it
 learns, a stated share of them is drawn around the best one. It begins as the best tuned policy
 without learning: `supervised`, diversity included, or the history rule, which then goes on to be
-heeded: what it takes off is taken off the refitted utilities. It is that start before its first
+heeded: what it takes off is taken off the refitted scores. It is that start before its first
 fit, and for good where what it fitted is not clearly better for selection people
 (`agents/core/step_back.py`): who sees the present alone can lose by it.
 
@@ -125,8 +125,8 @@ class SupervisedRefit(Agent):
         ).to(world.device)
         self.adam = ready_adam(list(self.correction.parameters()), self.settings.learning_rate)
         self.key_1 = seed_words(self.seeds, world.device)
-        self.updates = torch.zeros((), dtype=torch.int64)
-        self.back = torch.zeros((), dtype=torch.bool)  # whether the start is served all the same
+        self.updates = 0
+        self.back = False  # whether the start is served all the same
 
     def chosen(self) -> Mapping[str, Setting]:
         """The tuned policy from which it starts."""
@@ -143,11 +143,11 @@ class SupervisedRefit(Agent):
 
     def serve(self, trained: Sequence[bool]) -> None:
         """What was fitted, or the start."""
-        self.back = torch.tensor(not trained[0])
+        self.back = not trained[0]
 
     def begin(self, world: World) -> None:
         """Seat the training users."""
-        self.back = torch.zeros((), dtype=torch.bool)
+        self.back = False
         self.where, self.turn = world, turn_of(world)
         self.where_offers = Offers(world, self.ranker)
         self.sessions = sessions.seat(world, self.seeds, self.settings.num_users)
@@ -157,7 +157,7 @@ class SupervisedRefit(Agent):
     def cycle(self) -> tuple[int, dict[str, float]]:
         """Some slates of every user, then updates on what is kept."""
         shown = self._play()
-        if not int(self.updates):
+        if not self.updates:
             self._level(shown)
         self.sessions, figures = sessions.harvest(self.sessions)
         return shown, {**figures, **self._learn(shown)}
@@ -226,7 +226,7 @@ class SupervisedRefit(Agent):
         for group in self.adam.param_groups:
             group["lr"] = rate
         for _ in range(math.ceil(s.epochs * shown / s.minibatch)):
-            luck_1 = Luck.at(self.key_1, self.updates.int().expand(1))
+            luck_1 = Luck.at(self.key_1, torch.full_like(self.key_1, self.updates))
             row_R = luck_1.integers(PICK, s.minibatch, number)[0].long()
             self.updates += 1
             told.append(self._update(self._rows(row_R), number))
@@ -264,11 +264,10 @@ class SupervisedRefit(Agent):
     def _scores(self, offer: Offer, history: History) -> Tensor:
         """Whose K greatest are the slate, (B, C)."""
         utility_BC, reward_BC, nothing = offer.utility, offer.reward, self.ranker.choice.nothing
-        if int(self.updates):
+        if self.updates:
             (utility_BC, reward_BC), nothing = self.correction(offer), 0.0
-        if self.rule is not None:
-            utility_BC = utility_BC - self.rule.cost(offer.id, history)
-        return best_slate(offer, utility_BC, reward_BC, nothing, self.ranker)
+        score_BC = best_slate(offer, utility_BC, reward_BC, nothing, self.ranker)
+        return score_BC if self.rule is None else score_BC - self.rule.cost(offer.id, history)
 
     def _drawn(self, offer: Offer, history: History, luck: Luck) -> Tensor:
         """Places of the best slate, or of one drawn around it, (B, K)."""
@@ -281,7 +280,7 @@ class SupervisedRefit(Agent):
     @torch.no_grad()
     def act(self, observation: Observation, luck: Luck) -> Action:
         """The best slate for this request; the start's before anything was fitted."""
-        if not int(self.updates) or bool(self.back):
+        if not self.updates or self.back:
             return self.at_start().act(observation, luck)
         offer = self.offers(observation)
         slot_BK = (
@@ -298,16 +297,16 @@ class SupervisedRefit(Agent):
 
     def weights(self) -> dict[str, Tensor]:
         """The corrections, whether there are any, and whether they are served."""
-        return {**self._fitted(), "back": self.back}
+        return {**self._fitted(), "back": torch.tensor(self.back)}
 
     def _fitted(self) -> dict[str, Tensor]:
-        return {**self.correction.state_dict(), "updates": self.updates}
+        return {**self.correction.state_dict(), "updates": torch.tensor(self.updates)}
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Take over what `weights` gave."""
         found = dict(weights)
-        self.back = found.pop("back").clone()
-        self.updates = found.pop("updates").clone()
+        self.back = bool(found.pop("back"))
+        self.updates = int(found.pop("updates"))
         self.correction.load_state_dict(found)
 
     def state(self) -> Any:
@@ -321,6 +320,6 @@ class SupervisedRefit(Agent):
 
     def restore(self, state: Any) -> None:
         """Take over such a tree."""
-        self.load_weights({**state["weights"], "back": self.back})
+        self.load_weights({**state["weights"], "back": torch.tensor(self.back)})
         load_adam(self.adam, state["adam"])
         self.sessions, self.kept = state["sessions"], state["kept"]

@@ -6,16 +6,18 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 from small_agents import Counting, CountingSettings
+from small_worlds import learned_world
 from torch.nn import functional as F
 
 from slategym.agents.core.agent import Agent
 from slategym.agents.entries import POLICIES, PolicyEntry
+from slategym.agents.registry import find_agent
 from slategym.agents.serving import onnx_export
 from slategym.agents.serving.export import check
 from slategym.agents.serving.serve import Policy
@@ -126,3 +128,15 @@ def test_every_rule_that_a_ranker_may_be_tuned_to_is_written(name: str) -> None:
     pytest.importorskip("onnxscript", reason="needs the extra onnx")
     world = make_world(WORLD, num_items=50)
     assert len(onnx_export.export_onnx(Ruled(name, world), world).model) > 1_000
+
+
+@pytest.mark.parametrize("name", ["supervised-refit", "linear-bandit"])
+def test_what_learns_for_the_slate_alone_is_written(name: str) -> None:
+    pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    cap = {"history-rule": {"most": 1, "of": 4}, "start": {"policy": "history-rule"}}
+    world = replace(learned_world(slate_size=4), chosen=cap)
+    learner = find_agent(name)
+    tiny = replace(learner.default_settings(), num_steps=64, num_users=8, rollout=4)
+    agent = learner(world, tiny).learn(world)
+    agent.serve([True])
+    assert check(agent, onnx_export.export_onnx(agent, world), world) == 100
