@@ -24,6 +24,12 @@ pytest.importorskip("playwright", reason="needs playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WIDTHS = (1280, 390)
 WAIT = 120_000  # ms; a busy machine makes a world slowly
+# The program has ended, nothing of the page before is left (it is pale), and nothing moves.
+AT_REST = """
+() => document.querySelector('[data-test-script-state="notRunning"]')
+    && !document.querySelector('[data-stale="true"]')
+    && document.getAnimations().every(x => x.effect.getTiming().iterations === Infinity)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +94,15 @@ def test_a_session_by_hand(address: str, browser: Any, width: int, tmp_path: Pat
     page.get_by_role("button", name="Show these slates").click()
     page.get_by_text("slate 1:").nth(1).wait_for(timeout=WAIT)
     assert _other(slates, changed) != changed
+    page.wait_for_function(AT_REST)
     pictures = Path(os.environ.get("REPORT_PICTURES", tmp_path))
     pictures.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=str(pictures / f"app-{width}.png"), full_page=True)
+    # axe takes what Chromium hides in closed details for visible, on what lies below them
+    page.get_by_text("When and where").click()
+    page.get_by_text("Hour", exact=True).wait_for(timeout=WAIT)
+    page.wait_for_function(AT_REST)
+    page.screenshot(path=str(pictures / f"app-{width}-open.png"), full_page=True)
     source = axe_source()
     if source is not None:
         page.evaluate(source + "; undefined")
