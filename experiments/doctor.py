@@ -270,8 +270,12 @@ def _all_written(folder: Path) -> Iterator[Finding]:
             yield left
         elif path.suffix == SUFFIX and not path.with_suffix("").exists():
             yield _finding(path, folder, "checksum", "left over", "of no file", LEFT)
-        elif path.is_file() and checksum_path(path).is_file():
-            yield _written(path, folder)
+        elif path.suffix != SUFFIX and checksum_path(path).exists():
+            if (path.is_file() or path.is_dir()) and checksum_path(path).is_file():
+                yield _written(path, folder)
+            else:  # a pipe or a device is not read
+                reason = "it or its checksum is no file"
+                yield _finding(path, folder, "file", "damaged", reason, ANEW)
 
 
 def _written(path: Path, root: Path) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -233,3 +234,15 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     assert Finding(**found).state == "damaged"
     assert answer(build, ["doctor", str(tmp_path)]) == 2
     assert "is no cache, run, model, trained agent, policy or log" in capsys.readouterr().err
+
+
+def test_what_is_no_file_is_not_whole(tmp_path: Path) -> None:
+    for name in ("numbers.json", "table.json", "page.json"):
+        with checked_path(tmp_path / name) as temporary:
+            temporary.write_text(name)
+    (tmp_path / "table.json").unlink()
+    os.mkfifo(tmp_path / "table.json")
+    (tmp_path / "page.json.sha256").unlink()
+    os.mkfifo(tmp_path / "page.json.sha256")
+    expected = {"numbers.json": "whole", "table.json": "damaged", "page.json": "damaged"}
+    assert states(tmp_path) == expected
