@@ -31,6 +31,7 @@ FAMILIAR = {  # what people know an agent as, by its name on the command line
     "linucb": "a linear bandit with confidence bounds",
     "thompson": "a linear bandit with Thompson sampling",
 }
+NO_MORE = frozenset({"a", "the", "policy"})  # words that tell nobody more than a name does
 KINDS = {"privileged": "hidden truths", "learns": "learns from slates", "baseline": "no training"}
 
 
@@ -94,12 +95,13 @@ def best_first(standings: Sequence[Standing], place: Place) -> list[Standing]:
 
 
 def familiar(study: Study, policy: str) -> str:
-    """What people know it as; "" where that is its name on the command line."""
+    """What people know it as; "" where that says no more than its name on the command line."""
     said = study.roles.say(policy)
     if said == policy:
         agents = {name: x.agent for x in study.learners for name in x.served}
         said = FAMILIAR.get(agents.get(policy, policy), policy)
-    return "" if said == policy else said
+    adds = set(said.split()) - set(policy.split("-")) - NO_MORE
+    return said if adds and said != policy else ""
 
 
 def known_as(study: Study, policy: str) -> str:

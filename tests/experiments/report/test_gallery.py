@@ -143,6 +143,7 @@ def test_names_that_people_know_stand_beside_the_codes(found: Result) -> None:
     assert known_as(found.study, "random") == "random"
     assert tick(found.study, "plackett-luce") == "plackett-luce\nRL on slates"
     assert tick(found.study, "random", "random*") == "random*"
+    assert tick(found.study, "linear-bandit") == "linear-bandit"  # and not "a linear bandit" below
     lead = numbers_of(traits_told(found.rows)).find("plackett-luce", "supervised", "world")
     assert lead is not None
     agent, baseline, *_ = difference_cells(found, lead, Ledger())
