@@ -70,6 +70,8 @@ def state_of(path: Path) -> State:
     stated = checksum_path(path)
     if not stated.is_file():
         return "unchecked"
+    if not (path.is_file() or path.is_dir()):  # a pipe or a device: reading it may never end
+        return "damaged"
     found = checksum_lines(path, path.name)
     said = stated.read_text(encoding="utf-8", errors="replace")
     if not said.startswith("#"):  # of an earlier version

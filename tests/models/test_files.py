@@ -160,3 +160,14 @@ def test_of_several_processes_one_computes(tmp_path: Path) -> None:
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     said = {process.communicate()[0] for process in running}
     assert len(said) == 1 and tally.read_text() == "x"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.timeout(30)
+def test_a_pipe_in_the_place_of_a_kept_file_is_not_read_for_ever() -> None:
+    assert kept("constants/toy", 1, lambda: [1]) == [1]
+    path = place_of("constants/toy.json", 1)
+    path.unlink()
+    os.mkfifo(path)
+    assert state_of(path) == "damaged"
+    assert kept("constants/toy", 1, lambda: [2]) == [2]
