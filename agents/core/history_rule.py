@@ -200,10 +200,18 @@ def tune_history_rule(world: World, budget: Budget = WHOLE) -> Tuning:
         lambda where, setting: history_rule_with(where, setting, ranker),
         budget.share(SHARE),
     )
-    if not found.tried or "most" in found.chosen:
-        return found
-    edges = [
-        at_edge("strength", found.chosen["strength"], STRENGTHS),
-        at_edge("fading", found.chosen["fading"], FADINGS),
+    return replace(found, note=noted(*_edges(found.chosen))) if found.tried else found
+
+
+def _edges(chosen: Setting) -> list[str]:
+    """Where a better rule of the same form may lie beyond those tried."""
+    if "most" not in chosen:
+        return [
+            at_edge("strength", chosen["strength"], STRENGTHS),
+            at_edge("fading", chosen["fading"], FADINGS),
+        ]
+    most, of = chosen["most"], chosen["of"]
+    return [
+        at_edge("clicks on a topic", most, [n for n, _ in CAPS], ends=(1,)),
+        at_edge("last clicks that count", of, [m for n, m in CAPS if n == most]),
     ]
-    return replace(found, note=noted(*edges))

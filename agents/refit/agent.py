@@ -8,9 +8,10 @@ conditional logit, and what a click earned, by squared error. Its slates are the
 request alone, exactly (`agents/slates/one_choice.py`), under the choice model so refitted; while it
 learns, a stated share of them is drawn around the best one. It begins as the best tuned policy
 without learning: `supervised`, diversity included, or the history rule, which then goes on to be
-heeded: what it takes off is taken off the refitted scores. It is that start before its first
-fit, and for good where what it fitted is not clearly better for selection people
-(`agents/core/step_back.py`): who sees the present alone can lose by it.
+heeded: what it takes off is taken off the refitted scores, and the slate is then no longer exactly
+the best one. It is that start before its first fit, and for good where what it fitted is not
+clearly better for selection people (`agents/core/step_back.py`): who sees the present alone can
+lose by it.
 
 A slate that was drawn has no known log-probability, since some are not drawn: actions carry none.
 

@@ -11,6 +11,7 @@ from slategym.agents.core.history_rule import (
     Form,
     HistoryRule,
     Trace,
+    _edges,
     form_with,
     rule_settings,
     topic_counts,
@@ -89,6 +90,20 @@ def test_both_forms_are_tried_and_a_setting_says_which(world: World) -> None:
     assert all(x["of"] <= world.history_size for x in tried if "of" in x)
     assert form_with({"most": 2, "of": 4}) == Cap(2, 4)
     assert form_with({"strength": -1.0, "fading": 0.5}) == Trace(-1.0, 0.5)
+
+
+def test_a_cap_at_the_edge_of_those_tried_is_said() -> None:
+    assert _edges({"most": 2, "of": 6}) == ["", ""]
+    assert _edges({"most": 2, "of": 4})[1] == (
+        "last clicks that count at the edge: 4 is the lowest tried"
+    )
+    most, of = _edges({"most": 3, "of": 10})
+    assert "3 is the highest tried" in most and "10 is the highest tried" in of
+    assert _edges({"most": 1, "of": 4}) == ["", ""]  # fewer than one click is no cap
+    assert _edges({"strength": 4.0, "fading": 0.7}) == [
+        "strength at the edge: 4 is the highest tried",
+        "",
+    ]
 
 
 def test_without_strength_it_is_the_ranker(world: World) -> None:
