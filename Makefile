@@ -82,7 +82,7 @@ fix: setup
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
-	@echo "open site/index.html, or for the search: $(BIN)/python -m http.server --directory site"
+	@echo "open site/index.html"
 
 bench: setup
 	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done

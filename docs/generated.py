@@ -12,6 +12,7 @@ import re
 import tomllib
 from importlib import import_module
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -32,6 +33,7 @@ PACKAGES = (
     "slategym.experiments",
 )
 LISTED = ("Args", "Attributes", "Raises", "Yields")
+FILE = re.compile(r"\[[\w/]+\.md\]\(([\w/.]+\.md)(#[\w-]+)?\)")  # a link that shows a file's name
 FURTHER = re.compile(r"\n(?= {0,4}\S)")
 
 
@@ -52,14 +54,23 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links out of the folder lead to the copies."""
+    """Links out of the folder lead to the copies; a link to a page shows the page's title."""
     up = "../" * page.file.src_uri.count("/")
     for name, copy in COPIES.items():
         markdown = markdown.replace(f"](../{up}{name}", f"]({up}{copy}")
     for kind, (_, _, file, _, _) in KINDS.items():  # a file of the example has a page here
         there = f"](../{up}examples/coffee_bar/coffee_bar/{file}"
         markdown = markdown.replace(there, f"]({up}extend/{kind}.md")
-    return markdown
+    here = (ROOT / "docs" / page.file.src_uri).parent
+    return FILE.sub(lambda link: _titled(here, link[1], link[2] or ""), markdown)
+
+
+def _titled(here: Path, target: str, anchor: str) -> str:
+    """A link to a page by the page's first heading, if the page is no made one."""
+    path = here / target
+    text = path.read_text("utf-8") if path.is_file() else ""
+    title = text.partition("\n")[0].removeprefix("# ").replace("`", "")
+    return f"[{title or path.stem}]({target}{anchor})"
 
 
 def copies() -> dict[str, str]:
@@ -127,13 +138,16 @@ def _presets(world: str) -> list[str]:
         return []
     parts = ["## Settings that suit it", "As `slategym presets` lists them."]
     for each in found:
-        more = f" More: [{each.page}](../{each.page.removeprefix('docs/')})." if each.page else ""
+        page = each.page.removeprefix("docs/")
+        more = f" More: [{page}](../{page})." if page else ""
         parts += [
             f"### {each.agent}",
             f"```\nslategym train {each.agent} --world {world} --preset\n```",
         ]
         if each.reached is None:
-            parts.append(f"{_text(each.chosen)}{more}")
+            why = "depends on the log" if each.of_a_log else "was not measured in this form"
+            parts.append(f"What it reaches {why}.{more}")
+            parts.append(f"How they were chosen:\n\n```text\n{each.chosen}\n```")
             continue
         curve = each.reached
         parts += [
@@ -199,10 +213,7 @@ def _curve(agent: str, curve: Any) -> str:
         f"{curve.mean[-1]:.1f} after {last:,}; "
         + ", ".join(f"{name} {level:.1f}" for name, level in curve.beside.items())
     )
-    return (
-        f'<svg viewBox="0 0 {wide} {high}" role="img" aria-label="{told}" '
-        f'style="width:100%;max-width:640px;height:auto" fill="currentColor">{"".join(drawn)}</svg>'
-    )
+    return _drawing(wide, high, told, drawn)
 
 
 def _label(x: float, y: float, text: str, anchor: str, bold: bool = False) -> str:
@@ -243,7 +254,7 @@ def agents() -> dict[str, str]:
         rows.append(f"| [{name}](policies/{name}.md) | {entry.kind} | {_cell(entry.one_line)} |")
     head = (
         "# Policies and learners\n\nAs `slategym agents` lists them; what they reach is in "
-        "[agents.md](agents.md).\n\n| name | kind | what it does |\n|---|---|---|\n"
+        "[policies and learners](agents.md).\n\n| name | kind | what it does |\n|---|---|---|\n"
     )
     made["policies.md"] = head + "\n".join(rows) + "\n"
     return made
@@ -468,9 +479,15 @@ def _picture(rooms: dict[str, list[str]]) -> str:
         drawn.append(_word(width / 2, top - GAP, "\u2193", "normal", "middle"))
     drawn.pop()  # below the ground floor is nothing
     told = "Storeys from experiments down to envs with their rooms; arrows: imports."
+    return _drawing(width, top - 2 * GAP, told, drawn)
+
+
+def _drawing(width: float, height: float, told: str, drawn: list[str]) -> str:
+    """A picture in the colours of the page; on a narrow one it scrolls, and stays legible."""
     return (
-        f'<svg viewBox="0 0 {width} {top - 2 * GAP}" role="img" aria-label="{told}" '
-        f'style="width:100%;height:auto" fill="currentColor">{"".join(drawn)}</svg>'
+        '<div class="drawing" markdown="0">'
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{told}" '
+        f'fill="currentColor">{"".join(drawn)}</svg></div>'
     )
 
 
@@ -550,13 +567,14 @@ def _sections(doc: str, without: tuple[str, ...] = (), level: int = 2) -> list[s
                 continue
         for paragraph in paragraphs(section.lines):
             code = paragraph.startswith("    ") or paragraph.startswith(">>>")
-            parts.append(f"```\n{paragraph}\n```" if code else _text(paragraph))
+            parts.append(f"```\n{dedent(paragraph)}\n```" if code else _text(paragraph))
     return parts
 
 
 def _text(words: str) -> str:
-    """Prose in which nothing is taken for HTML, a link or a reference."""
-    return re.sub(r"(?<!`)([<\[])", r"\\\1", words)
+    """Prose in which nothing is taken for HTML, a link or a reference; code stays as it is."""
+    instead = {"<": "&lt;", "[": "\\["}
+    return re.sub(r"(`[^`]*`)|([<\[])", lambda found: found[1] or instead[found[2]], words)
 
 
 def _cell(words: str) -> str:

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-SECONDS = 60.0  # for an answer, on a busy machine
+SECONDS = 180.0  # for an answer, on a busy machine
 SCREEN = 1_000  # pixels of height
 
 

@@ -7,14 +7,17 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from browser import Browser, axe_source, chromium
+from PIL import Image
 
 import slategym as sg
 from slategym.agents.registry import policies
@@ -26,9 +29,10 @@ READ = (  # pages of each kind, in light and dark, wide and narrow
     ("index.html", 1280, False),
     ("index.html", 390, True),
     ("commands.html", 1280, True),
-    ("results/movielens.html", 390, False),
+    ("readme.html", 1280, True),
+    ("results/movielens.html", 390, True),
     ("journey/train.html", 1280, False),
-    ("api/slategym.agents.html", 768, False),
+    ("api/slategym.models.html", 768, False),
 )
 KINDS = ("Apache", "MIT", "BSD", "MPL", "PSF", "Python Software Foundation")
 ROOT = Path(__file__).parents[1]
@@ -150,7 +154,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_builds_strictly_and_loads_nothing_from_elsewhere(site: Path) -> None:
     assert len(list(site.rglob("*.html"))) > 70
+    assert not list(site.rglob("__pycache__"))
     for page in site.rglob("*.html"):
+        assert not re.search(r"\\(?:\[|&lt;)", page.read_text("utf-8")), page.name  # escapes
         for pair in LOADED.findall(page.read_text("utf-8")):
             assert not any(url.startswith(("http", "//")) for url in pair), (page.name, pair)
 
@@ -165,8 +171,36 @@ def test_it_can_be_read_in_a_browser(site: Path, tmp_path: Path) -> None:
             page = browser.open((site / name).as_uri(), width=width, dark=dark)
             shown = f"site-{Path(name).stem}-{width}-{'dark' if dark else 'light'}.png"
             page.screenshot(pictures / shown, most=3_000)
+            with Image.open(pictures / shown) as image:
+                grey = np.asarray(image.convert("L"))
+            assert (grey.mean() < 90) if dark else (grey.mean() > 170), shown
+            white = (grey > 250).mean(axis=1)  # a figure that stays white is rows of white
+            assert not dark or white.max() < 0.3, shown
             assert all(url.startswith("file:") for url in page.requests), page.requests
             assert page.errors == [], name
             assert page.ask("document.documentElement.scrollWidth <= innerWidth + 1"), name
             if axe_source() is not None:
                 assert page.axe() == [], name
+
+
+@pytest.mark.skipif(chromium() is None, reason="no Chromium at hand; name it in $CHROMIUM")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_site_read_from_disk_can_be_searched(site: Path, width: int) -> None:
+    with Browser() as browser:
+        page = browser.open((site / "results/movielens.html").as_uri(), width=width)
+        page.ask("""
+            document.querySelector("#__search").click();
+            const asked = document.querySelector(".md-search__input");
+            asked.focus();
+            asked.value = "boredom";
+            asked.dispatchEvent(new KeyboardEvent("keyup", {bubbles: true}));
+            undefined""")
+        for _ in range(100):
+            if found := page.ask("document.querySelectorAll('.md-search-result__item').length"):
+                break
+            time.sleep(0.1)
+        assert found > 3
+        assert page.errors == [] and all(url.startswith("file:") for url in page.requests)
+        assert page.ask("document.querySelector('.md-search__output').checkVisibility()")
+        if width == 390 and axe_source() is not None:
+            assert page.axe() == []
