@@ -6,15 +6,37 @@ exactly as it would be alone (up to the rounding of a batched matrix product).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.utils._pytree import tree_map
+
+
+class Stackable(Protocol):
+    """A network that runs all members at once by itself: vmap costs more than a few layers.
+
+    `forward` has to be the same for one member; a test holds them against each other.
+    """
+
+    def stacked(self, weights: Mapping[str, Tensor], *inputs: Tensor) -> Any:
+        """What `forward` returns, with a leading S.
+
+        Args:
+            weights: parameters and buffers by name, (S, ...) each.
+            *inputs: (S, ...) each.
+        """
+        ...
+
+
+def linear(weights: Mapping[str, Tensor], name: str, x_SBX: Tensor) -> Tensor:
+    """Every member's `nn.Linear` of this name, (S, B, Y)."""
+    product_SBY = torch.bmm(x_SBX, weights[f"{name}.weight"].mT)
+    return product_SBY + weights[f"{name}.bias"][:, None]
 
 
 class Ensemble:
@@ -73,6 +95,9 @@ class Ensemble:
             weights, constants = ({n: x.squeeze(0) for n, x in parts.items()} for parts in stacked)
             found = one(weights, constants, *(x.squeeze(0) for x in inputs))
             return tree_map(lambda x: x[None], found)
+        if hasattr(self.skeleton, "stacked") and not shared:
+            network = cast(Stackable, self.skeleton)
+            return network.stacked({**self.weights, **self.constants}, *inputs)
         return vmap(one)(*stacked, *inputs)
 
     @cached_property

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
+from slategym.agents.core.ensemble import linear
 from slategym.envs.types import Catalogue
 
 HIDDEN = (256, 128)  # units of the two layers that all items share
@@ -43,6 +46,17 @@ class ItemNetwork(nn.Module):
         if not self.by_row:
             item_BN = item_BN @ self.item_DN
         return self.level(hidden_BZ), torch.cat([item_BN, self.nothing(hidden_BZ)], -1)
+
+    def stacked(self, weights: Mapping[str, Tensor], *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of all members at once, see `Stackable`: (S, B, 1) and (S, B, N + 1)."""
+        (hidden_SBX,) = inputs
+        for layer in range(len(HIDDEN)):
+            hidden_SBX = linear(weights, f"trunk.{2 * layer}", hidden_SBX).relu()
+        item_SBN = linear(weights, "item", hidden_SBX)
+        if not self.by_row:
+            item_SBN = item_SBN @ weights["item_DN"]
+        nothing_SB1 = linear(weights, "nothing", hidden_SBX)
+        return linear(weights, "level", hidden_SBX), torch.cat([item_SBN, nothing_SB1], -1)
 
 
 def of_candidates(item_SBN: Tensor, candidate_SBC: Tensor | None) -> Tensor:

@@ -8,6 +8,8 @@ from torch import nn
 from torch.func import functional_call
 
 from slategym.agents.core.ensemble import Ensemble, adam_state, clip_each, load_adam, ready_adam
+from slategym.agents.slateq import network as network_module
+from slategym.envs.types import Catalogue
 
 CPU = torch.device("cpu")
 
@@ -108,3 +110,22 @@ def test_a_cohort_of_one_can_be_recorded():
         warnings.simplefilter("ignore", DeprecationWarning)
         recorded = torch.jit.trace(lambda x: ensemble(x), (x[:, :2],), check_trace=False)
     torch.testing.assert_close(recorded(x), ensemble(x).detach())
+
+
+@pytest.mark.parametrize("rows", [20, 30])
+def test_a_network_that_runs_all_members_at_once_says_what_vmap_says(monkeypatch, rows):
+    """Its items have rows of weights, or vectors with which the state's query is multiplied."""
+    monkeypatch.setattr(network_module, "MOST_ROWS", 25)
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(rows, 6, generator=generator)
+    catalogue = Catalogue(torch.zeros(rows, dtype=torch.int32), vectors, torch.zeros(rows))
+    build = lambda: network_module.ItemNetwork(5, catalogue)  # noqa: E731
+    assert build().by_row == (rows == 20)
+    ensemble, x = Ensemble(build, [4, 9, 2], CPU), torch.randn(3, 7, 5, generator=generator)
+    at_once = ensemble(x)
+    gradients = torch.autograd.grad(sum(y.sin().sum() for y in at_once), ensemble.parameters())
+    monkeypatch.delattr(network_module.ItemNetwork, "stacked")
+    one_by_one = ensemble(x)
+    expected = torch.autograd.grad(sum(y.sin().sum() for y in one_by_one), ensemble.parameters())
+    torch.testing.assert_close(at_once, one_by_one)
+    torch.testing.assert_close(gradients, expected)
