@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -31,7 +32,10 @@ RIDGE = 1e-3  # on squared weights, beside a mean loss: keeps what says nothing 
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows of a batch, and what is known of them before the network."""
+    """Rows of a batch, and what is known of them before the network.
+
+    A search asks of the same rows many times: what follows from them alone is computed once.
+    """
 
     sum_xTA: Tensor  # of co-occurrence tables
     next_A: Tensor  # biases of the next head: log-popularity, where the model is new
@@ -44,15 +48,46 @@ class Sample:
     sampled_A: Tensor | None  # rows of the A in the softmax; None: all
     log_count_A: Tensor | None  # log of how often each of those was expected among the draws
 
-    @property
+    @cached_property
     def asked_xC(self) -> Tensor:
         """The row's item, then those drawn against it, rows of the A."""
         return torch.cat([self.item_x[:, None], self.negative_xC], 1)
 
-    def sums_at(self, id_xC: Tensor) -> Tensor:
-        """Of some of the items, (x, T, C)."""
-        at_xTC = id_xC[:, None].expand(-1, self.sum_xTA.shape[1], -1)
-        return self.sum_xTA.gather(2, at_xTC)
+    @cached_property
+    def told_xTA(self) -> Tensor:
+        """What the tables say of every item, as it enters log-odds."""
+        return evidence(self.sum_xTA)
+
+    @cached_property
+    def told_xTC(self) -> Tensor:
+        """The same of the items asked about."""
+        at_xTC = self.asked_xC[:, None].expand(-1, self.sum_xTA.shape[1], -1)
+        return evidence(self.sum_xTA.gather(2, at_xTC))
+
+    @cached_property
+    def bias_xC(self) -> Tensor:
+        """The click's, of the items asked about."""
+        return self.click_A[self.asked_xC]
+
+    @cached_property
+    def num_clicked(self) -> Tensor:
+        """Rows that were taken up, at least 1."""
+        return self.clicked_x.sum().clamp(min=1.0)
+
+    @cached_property
+    def label_xC(self) -> Tensor:
+        """Which of the items asked about were clicked, 0 or 1."""
+        return F.pad(self.clicked_x[:, None], (0, self.negative_xC.shape[1]))
+
+    @cached_property
+    def used_xC(self) -> Tensor:
+        """Which of them count, bool."""
+        return F.pad(self.free_xC & (self.clicked_x > 0)[:, None], (1, 0), value=True)
+
+    @cached_property
+    def num_used(self) -> Tensor:
+        """How many do, at least 1."""
+        return self.used_xC.sum().clamp(min=1)
 
     @staticmethod
     @torch.no_grad()
@@ -132,7 +167,7 @@ def _scored(evidence_xTA: Tensor, popular: Tensor, weight_W1: Tensor) -> Tensor:
 
 def _next_loss(sample: Sample, weight_W1: Tensor) -> Tensor:
     """Mean surprise at what was taken up next; the level cancels."""
-    return next_loss(sample, _scored(evidence(sample.sum_xTA), sample.next_A, weight_W1))
+    return next_loss(sample, _scored(sample.told_xTA, sample.next_A, weight_W1))
 
 
 def next_loss(sample: Sample, score_xA: Tensor) -> Tensor:
@@ -150,14 +185,12 @@ def next_loss(sample: Sample, score_xA: Tensor) -> Tensor:
     if sample.sampled_A is not None:
         score_xA = torch.cat([own_x1, score_xA], 1)
     surprise_x = score_xA.logsumexp(1) - own_x1[:, 0]
-    return (surprise_x * sample.clicked_x).sum() / sample.clicked_x.sum().clamp(min=1.0)
+    return (surprise_x * sample.clicked_x).sum() / sample.num_clicked
 
 
 def _click_loss(sample: Sample, weight_W1: Tensor) -> Tensor:
     """Mean cross-entropy of what was taken up or not, and of items drawn against it."""
-    id_xC = sample.asked_xC
-    logit_xC = _scored(evidence(sample.sums_at(id_xC)), sample.click_A[id_xC], weight_W1)
-    return click_loss(sample, logit_xC)
+    return click_loss(sample, _scored(sample.told_xTC, sample.bias_xC, weight_W1))
 
 
 def click_loss(sample: Sample, logit_xC: Tensor) -> Tensor:
@@ -167,7 +200,5 @@ def click_loss(sample: Sample, logit_xC: Tensor) -> Tensor:
         sample: the rows.
         logit_xC: log-odds of the row's item, and of those drawn against it.
     """
-    label_xC = F.pad(sample.clicked_x[:, None], (0, sample.negative_xC.shape[1]))
-    used_xC = F.pad(sample.free_xC & (sample.clicked_x > 0)[:, None], (1, 0), value=True)
-    loss_xC = F.binary_cross_entropy_with_logits(logit_xC, label_xC, reduction="none")
-    return (loss_xC * used_xC).sum() / used_xC.sum().clamp(min=1)
+    loss_xC = F.binary_cross_entropy_with_logits(logit_xC, sample.label_xC, reduction="none")
+    return (loss_xC * sample.used_xC).sum() / sample.num_used

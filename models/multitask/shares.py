@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from slategym.models.closed_form.cooccurrence import evidence
 from slategym.models.multitask.losses import Sampled, Targets, batch_targets, items_of
 from slategym.models.multitask.network import ItemTable, MultiTaskBert
 from slategym.models.multitask.prior_start import Sample, click_loss, next_loss
@@ -142,7 +141,7 @@ def _next_loss(weight_1T: Tensor, reads: Sequence[_Choices], share_W: Tensor) ->
     losses = []
     for read in reads:
         table_T1 = (share_W[2:] * weight_1T[0])[:, None]
-        said_xA = (evidence(read.sample.sum_xTA) * table_T1).sum(1)
+        said_xA = (read.sample.told_xTA * table_T1).sum(1)
         said_xA = said_xA + share_W[0] * read.next_xA + share_W[1] * read.sample.next_A
         losses.append(next_loss(read.sample, said_xA))
     return torch.stack(losses).mean()
@@ -153,10 +152,9 @@ def _click_loss(weight_1T: Tensor, reads: Sequence[_Choices], share_W: Tensor) -
     part_W, level = share_W[:-1], share_W[-1]
     losses = []
     for read in reads:
-        id_xC = read.sample.asked_xC
         table_T1 = (part_W[2:] * weight_1T[0])[:, None]
-        said_xC = (evidence(read.sample.sums_at(id_xC)) * table_T1).sum(1)
-        said_xC = said_xC + part_W[0] * read.click_xC + part_W[1] * read.sample.click_A[id_xC]
+        said_xC = (read.sample.told_xTC * table_T1).sum(1)
+        said_xC = said_xC + part_W[0] * read.click_xC + part_W[1] * read.sample.bias_xC
         losses.append(click_loss(read.sample, said_xC + level + read.slot_x1))
     return torch.stack(losses).mean()
 
