@@ -33,6 +33,12 @@ class Axes:
     mean: Tensor  # (X,) float32
     directions: Tensor  # (X, Q - 1) float32, orthonormal columns
 
+    @staticmethod
+    def blank(width: int, most: int, device: torch.device) -> Axes:
+        """Zeros of the shapes that `principal` gives for vectors of this width."""
+        zero_X = torch.zeros(width, device=device)
+        return Axes(zero_X, zero_X.new_zeros(width, min(width, most)))
+
     @property
     def width(self) -> int:
         """Q."""
@@ -84,6 +90,16 @@ class PairFeatures:
             world,
             _user_axes(world, user_features),
             principal(_vectors(world), item_features),
+        )
+
+    @staticmethod
+    def blank(world: World, user_features: int, item_features: int) -> PairFeatures:
+        """Zeros of the same shapes, for which nobody is watched; arguments as of `of`."""
+        device, width = world.device, world.catalogue.embedding.shape[1]
+        return PairFeatures(
+            world,
+            Axes.blank(Inputs(world).width, user_features, device),
+            Axes.blank(width, item_features, device),
         )
 
     @cached_property

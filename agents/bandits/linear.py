@@ -209,11 +209,21 @@ class LinearBandit(Agent):
         """Worth of every item while exploring, (S, B, N); luck of the S * B users."""
 
     def build(self) -> None:
-        """Features and an empty regression."""
+        """An empty regression."""
+        user, item = (axes.width for axes in (self._blank.user_axes, self._blank.item_axes))
+        self._believe(Evidence.none(len(self.seeds), user * item, self.world.device))
+
+    @cached_property
+    def features(self) -> PairFeatures:
+        """Fitted to this world when they are first asked for: who is loaded brings their own."""
         s = self.settings
-        self.features = PairFeatures.of(self.world, s.user_features, s.item_features)
-        width = self.features.user_axes.width * self.features.item_axes.width
-        self._believe(Evidence.none(len(self.seeds), width, self.world.device))
+        return PairFeatures.of(self.world, s.user_features, s.item_features)
+
+    @cached_property
+    def _blank(self) -> PairFeatures:
+        """Of the same shapes."""
+        s = self.settings
+        return PairFeatures.blank(self.world, s.user_features, s.item_features)
 
     def begin(self, world: World) -> None:
         """Seat the training users."""
@@ -267,7 +277,14 @@ class LinearBandit(Agent):
 
     def weights(self) -> dict[str, Tensor]:
         """The regression's sums, and the axes of the features."""
-        user, item, seen = self.features.user_axes, self.features.item_axes, self.evidence
+        return self._told(self.features)
+
+    def blank(self) -> dict[str, Tensor]:
+        """The same of features to which nothing was fitted."""
+        return self._told(self._blank)
+
+    def _told(self, features: PairFeatures) -> dict[str, Tensor]:
+        user, item, seen = features.user_axes, features.item_axes, self.evidence
         return {
             "gram": seen.gram,
             "moment": seen.moment,
@@ -285,7 +302,7 @@ class LinearBandit(Agent):
         Raises:
             ValueError: they are of another width.
         """
-        check_shapes(weights, self.weights())
+        check_shapes(weights, self.blank())
         w = {name: x.to(self.world.device) for name, x in weights.items()}
         self.features = PairFeatures(
             self.world,
@@ -305,7 +322,7 @@ class LinearBandit(Agent):
 
     def _believe(self, evidence: Evidence) -> None:
         self.evidence = evidence
-        width = self.features.user_axes.width
+        width = self._blank.user_axes.width
         self.posterior = Posterior.given(evidence, self.settings.ridge, width)
 
     def _users(self, observation: Observation, num_seeds: int) -> Tensor:

@@ -143,6 +143,10 @@ class Agent(ABC):
     def weights(self) -> dict[str, Tensor]:
         """What serving needs."""
 
+    def blank(self) -> Mapping[str, Tensor]:
+        """Tensors of the names and shapes that `weights` gives; values do not matter."""
+        return self.weights()
+
     @abstractmethod
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Take over what `weights` gave."""
@@ -395,7 +399,7 @@ class Agent(ABC):
                 f"{folder / ABOUT} describes an agent that cannot be made here: {reason}"
             ) from error
         try:
-            agent.load_weights(read_weights(folder / WEIGHTS, agent.weights()))
+            agent.load_weights(read_weights(folder / WEIGHTS, agent.blank()))
         except (KeyError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise UsageError(f"{folder} does not fit {world.name}: {reason}") from error

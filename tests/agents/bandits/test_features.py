@@ -1,10 +1,14 @@
 """Features of users and items: all of few, the principal ones of many."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 from small_worlds import learned_world
 
 from slategym.agents.bandits import features as module
 from slategym.agents.bandits.features import PairFeatures, principal
+from slategym.agents.bandits.linear import LinearBanditSettings, LinUCB
 from slategym.envs import engine
 from slategym.envs.registry import make_world
 
@@ -46,3 +50,11 @@ def test_a_world_is_watched_once_for_each_width(monkeypatch):
     monkeypatch.setattr(module, "_watch", lambda *given: seen.append(1) or watch(*given))
     found = [PairFeatures.of(world, width, 7).user_axes for width in (5, 5, 4)]
     assert len(seen) == 2 and found[0] is found[1] and found[2].width == 5
+
+
+def test_who_is_loaded_brings_its_features_and_watches_nobody(monkeypatch, tmp_path):
+    world, settings = learned_world(), LinearBanditSettings(num_steps=8, num_users=2, slates=2)
+    trained = LinUCB(world, settings).learn(world, folder=tmp_path)
+    monkeypatch.setattr(module, "_watch", lambda *_: pytest.fail("people were watched"))
+    loaded = LinUCB.load(tmp_path, replace(world, seed=5))
+    assert all(torch.equal(x, loaded.weights()[name]) for name, x in trained.weights().items())
