@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from slategym.models.optimizers import LBFGS
+
 SLOT_RIDGE = 1e-4  # of the squared effects of slots: keeps those of rare slots finite
 ROUNDS = 60  # bisections: far below float32 rounding
 
@@ -42,7 +44,7 @@ def fit_choices(feature_SKF: Tensor, shown_SK: Tensor, clicked_SK: Tensor) -> Fi
     centred_SKF = feature - feature[shown_SK].mean(0)
     # logarithm of the first weight, the others, utility of nothing, effects of slots 2 to K
     free = torch.zeros(F + K, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([free], max_iter=200, line_search_fn="strong_wolfe")
+    optimizer = LBFGS([free], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimizer.zero_grad()

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from slategym.models.optimizers import LBFGS
+
 RIDGE = 1e-4  # of the squared weights beside the first, utility per unit
 
 
@@ -40,7 +42,7 @@ def fit_positions(feature_SKF: Tensor, shown_SK: Tensor, clicked_SK: Tensor) -> 
     free = torch.zeros(width + 2, dtype=torch.float64)
     free[width + 1] = 2.0
     free.requires_grad_()
-    optimizer = torch.optim.LBFGS([free], max_iter=200, line_search_fn="strong_wolfe")
+    optimizer = LBFGS([free], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimizer.zero_grad()

@@ -23,7 +23,7 @@ STOREYS = {
     "models": Storey(
         core={
             **{name: () for name in ("hashes", "metrics", "statistics", "hub", "terms")},
-            **{name: () for name in ("console", "ending", "finite", "plain_file")},
+            **{name: () for name in ("console", "ending", "finite", "optimizers", "plain_file")},
             "checksums": ("plain_file",),
             "files": ("checksums", "hashes"),
             "status": ("checksums", "ending", "files"),
@@ -32,7 +32,7 @@ STOREYS = {
             "taste": ("metrics", "statistics", "tasks"),
             "assets": ("checksums", "console", "ending", "files", "hashes", "plain_file"),
             "data": ("assets", "checksums", "files", "hashes", "plain_file"),
-            "text": ("assets", "checksums", "console", "files", "hashes"),
+            "text": ("assets", "checksums", "console", "files", "hashes", "optimizers"),
             # what classics and the wide part of the network both know of a log's rows
             "closed_form": ("data", "statistics"),
         },

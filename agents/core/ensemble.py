@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.utils._pytree import tree_map
 
+from slategym.models.optimizers import Adam
+
 
 class Stackable(Protocol):
     """A network that runs all members at once by itself: vmap costs more than a few layers.
@@ -181,7 +183,7 @@ class Ensemble:
 
 def ready_adam(parameters: Sequence[Tensor], learning_rate: float, eps: float = 1e-8) -> Any:
     """Adam whose moments exist from the start, so that all of its state can be saved."""
-    adam = torch.optim.Adam(list(parameters), lr=learning_rate, eps=eps, fused=True)
+    adam = Adam(list(parameters), lr=learning_rate, eps=eps, fused=True)
     for x in parameters:
         adam.state[x] = {
             "step": torch.zeros((), dtype=torch.float32),

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slategym.models.closed_form.events import Bools, Events
+from slategym.models.optimizers import AdamW
 
 WINDOW = 50  # clicks that are read
 BATCH = 64  # windows of a step at the least; more where they are short
@@ -252,9 +253,7 @@ def train_next(
             return 0
     rng, generator = np.random.default_rng(training.seed), torch.Generator()
     generator.manual_seed(training.seed)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=training.rate, weight_decay=training.decay
-    )
+    optimizer = AdamW(network.parameters(), lr=training.rate, weight_decay=training.decay)
     best, best_epoch, kept = math.inf, training.epochs, None
     begun = time.process_time()
     with torch.random.fork_rng(devices=[]):  # dropout draws from the global stream

@@ -57,6 +57,7 @@ from slategym.models.multitask.shares import HeldOut, Shares, find_shares, serve
 from slategym.models.multitask.team import ALONE, Team
 from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.multitask.values_start import begin_values
+from slategym.models.optimizers import AdamW
 from slategym.models.tasks import Task, head_weights
 from slategym.models.text.tuned import TunedEncoder
 
@@ -440,7 +441,7 @@ class Fit:
             tuned = [parameter for _, parameter in self._of_text]
             peak = self.text.settings.rate
             groups.append({"params": tuned, "weight_decay": training.weight_decay, "peak": peak})
-        return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+        return AdamW(groups, lr=training.learning_rate, fused=True)
 
     def _proposal(self) -> Proposal | None:
         """Where the next-item softmax is sampled, what draws its items."""

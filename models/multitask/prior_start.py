@@ -23,6 +23,7 @@ from slategym.models.closed_form.cooccurrence import evidence
 from slategym.models.multitask.losses import FORBIDDEN, Targets
 from slategym.models.multitask.network import ItemTable, MultiTaskBert
 from slategym.models.multitask.sequences import Sequences
+from slategym.models.optimizers import LBFGS
 from slategym.models.tasks import NEXT
 
 ROWS = 2_000  # on which they are found
@@ -143,7 +144,7 @@ def _least(
     weight_W1 = torch.zeros(number + 2, dtype=torch.float32, device=samples[0].sum_xTA.device)
     weight_W1[number] = 1.0
     weight_W1.requires_grad_()
-    search = torch.optim.LBFGS([weight_W1], max_iter=STEPS, line_search_fn="strong_wolfe")
+    search = LBFGS([weight_W1], max_iter=STEPS, line_search_fn="strong_wolfe")
 
     def total() -> Tensor:
         search.zero_grad()

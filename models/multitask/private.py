@@ -69,6 +69,7 @@ from slategym.models.multitask.train import (
 )
 from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
+from slategym.models.optimizers import AdamW
 from slategym.models.status import status_kept, write_status
 from slategym.models.tasks import head_weights, tasks_of, to_json
 from slategym.models.text.settings import DEFAULT_ENCODER, HUB_NAME
@@ -363,7 +364,7 @@ class PrivateFit:
     ) -> TrainingState:
         """Train from the checkpoint, or from the start."""
         model, training = self.model, self.training
-        optimizer = torch.optim.AdamW(
+        optimizer = AdamW(
             model.parameters(), training.learning_rate, weight_decay=training.weight_decay
         )
         state = read_checkpoint(checkpoint, spec, model, optimizer)

@@ -16,6 +16,7 @@ from torch import Tensor
 from slategym.models.multitask.crossfit import Described
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.multitask.wide import WideValues
+from slategym.models.optimizers import LBFGS
 from slategym.models.tasks import Task
 
 ROWS = 20_000  # on which it is found, at most
@@ -54,7 +55,7 @@ def begin_values(
 def _least(task: Task, own_x: Tensor, told_xV: Tensor, value_x: Tensor) -> Tensor:
     """Weights of the V expectations and, last, a level, with the least mean loss."""
     weight_W = torch.zeros(told_xV.shape[1] + 1, device=told_xV.device).requires_grad_()
-    search = torch.optim.LBFGS([weight_W], max_iter=STEPS, line_search_fn="strong_wolfe")
+    search = LBFGS([weight_W], max_iter=STEPS, line_search_fn="strong_wolfe")
 
     def total() -> Tensor:
         search.zero_grad()

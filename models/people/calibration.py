@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from slategym.models.optimizers import LBFGS
 from slategym.models.tasks import Task
 
 Floats = NDArray[np.float64]
@@ -56,7 +57,7 @@ def fit_mix(
     first_F = start.weight_F.double() * torch.as_tensor(spread_F * told_F)
     shift = start.shift + float(start.weight_F.double() @ torch.as_tensor(centre_F))
     free = torch.cat([first_F, first_F.new_tensor([shift])]).requires_grad_(True)
-    optimizer = torch.optim.LBFGS([free], max_iter=100, line_search_fn="strong_wolfe")
+    optimizer = LBFGS([free], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimizer.zero_grad()

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from slategym.models.console import plain_console
 from slategym.models.files import kept_path
+from slategym.models.optimizers import AdamW
 from slategym.models.text.encoder import (
     Tokens,
     encoder_version,
@@ -94,7 +95,7 @@ def _adapt(model: Any, tokenizer: Any, tokens: Tokens, epochs: int, shown: bool)
     words_WD = model.get_input_embeddings().weight
     guess = _Words(words_WD.shape[1], words_WD.shape[0])
     parameters = [*model.parameters(), *guess.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.01)
+    optimizer = AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.01)
     special = torch.tensor(sorted(tokenizer.all_special_ids))
     model.train()
     losses = []

@@ -124,6 +124,7 @@ import slategym.models.multitask.train, slategym.models.simulator.builder
 from slategym.envs.types import CLICK
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.optimizers import LBFGS, AdamW
 from slategym.models.tasks import tasks_of
 model = MultiTaskBert(
     MultiTaskSettings(width=8),
@@ -135,12 +136,22 @@ model = MultiTaskBert(
 )
 model.save_pretrained(sys.argv[1])
 read = MultiTaskBert.from_pretrained(sys.argv[1])
-read.sequence.bert(torch.zeros(1, 3, 8))
+def loss():
+    optimizer.zero_grad()
+    value = read.sequence.bert(torch.ones(1, 3, 8))[-1].square().sum()
+    value.backward()
+    return value
+for make in (LBFGS, AdamW):
+    optimizer = make(read.parameters(), lr=0.01)
+    optimizer.step(loss)
+    optimizer.load_state_dict(optimizer.state_dict())
 print([name for name in ("transformers", "torch._dynamo") if name in sys.modules])
 """
 
 
-def test_networks_are_made_and_read_without_what_takes_seconds_to_import(tmp_path: Path) -> None:
+def test_networks_are_made_trained_and_read_without_what_takes_seconds_to_import(
+    tmp_path: Path,
+) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path / "m")], capture_output=True, text=True
     )
