@@ -1,8 +1,8 @@
 """What a tag releases: python .ci/release.py v0.1.0 [--out dist] [--build].
 
-Checks that the tag, pyproject.toml, CITATION.cff and the newest dated section of CHANGELOG.md name
-one version, and that nothing is left under [Unreleased]; writes that section to OUT/notes.md, the
-text of the release's page; with --build also the source archive and the wheel beside it. One line
+Checks that the tag, pyproject.toml, slategym/__init__.py, CITATION.cff and the newest dated section
+of CHANGELOG.md name one version, and that nothing is left under [Unreleased]; writes that section
+to OUT/notes.md, the text of the release's page, an entry a line (that page keeps breaks); with --build also the source archive and the wheel beside it. One line
 and exit code 1 where they disagree. Run by .github/workflows/release.yml, and by hand before a tag
 is made.
 """
@@ -59,12 +59,14 @@ def released(tag: str, root: Path = ROOT) -> str:
         raise ValueError(f"a release's tag is vX.Y.Z, got {tag!r}")
     version = found[1]
     stated = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    coded = re.search(r'^__version__ = "(.+)"', (root / "slategym/__init__.py").read_text(), re.M)
     cited = re.search(r"^version: *[\"']?([\w.]+)", (root / "CITATION.cff").read_text(), re.M)
     log = (root / "CHANGELOG.md").read_text("utf-8")
     sections = SECTION.findall(log)
     newest, _, text = sections[0] if sections else ("none", "", "")
     for where, other in (
         ("pyproject.toml", stated),
+        ("slategym/__init__.py", coded[1] if coded else "none"),
         ("CITATION.cff", cited[1] if cited else "none"),
         ("the newest dated section of CHANGELOG.md", newest),
     ):
@@ -74,7 +76,7 @@ def released(tag: str, root: Path = ROOT) -> str:
         raise ValueError(f"CHANGELOG.md says nothing of {version}")
     if any(part.strip() for part in UNRELEASED.findall(log)):
         raise ValueError(f"CHANGELOG.md has changes under [Unreleased]: move them to [{version}]")
-    return str(text).strip() + "\n"
+    return re.sub(r"\n +(?=\S)", " ", str(text).strip()) + "\n"
 
 
 if __name__ == "__main__":

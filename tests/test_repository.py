@@ -52,7 +52,9 @@ def release_of(folder: Path, tag: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_tag_releases_the_section_of_the_changelog(tmp_path: Path) -> None:
     (tmp_path / ".ci").mkdir()
-    for name in ("pyproject.toml", "CITATION.cff", "CHANGELOG.md", ".ci/release.py"):
+    (tmp_path / "slategym").mkdir()
+    coded = "slategym/__init__.py"
+    for name in ("pyproject.toml", "CITATION.cff", "CHANGELOG.md", ".ci/release.py", coded):
         shutil.copy(ROOT / name, tmp_path / name)
     version = slategym.__version__
     log = (tmp_path / "CHANGELOG.md").read_text()
@@ -64,7 +66,9 @@ def test_a_tag_releases_the_section_of_the_changelog(tmp_path: Path) -> None:
     assert (done := release_of(tmp_path, f"v{version}")).returncode == 0, done.stderr
     notes = (tmp_path / "out" / "notes.md").read_text()
     assert notes.startswith("### ") and "## [" not in notes
-    assert notes.strip() in (ROOT / "CHANGELOG.md").read_text().split(f"## [{version}]")[1]
+    section = (ROOT / "CHANGELOG.md").read_text().split(f"## [{version}]")[1]
+    assert " ".join(notes.split()) in " ".join(section.split())
+    assert all(line.startswith(("- ", "#")) for line in notes.splitlines() if line)  # no wraps
     for tag, said in (
         (version, "a release's tag is vX.Y.Z"),
         ("v99.0.0", f"the tag says 99.0.0, pyproject.toml says {version}"),
@@ -73,6 +77,8 @@ def test_a_tag_releases_the_section_of_the_changelog(tmp_path: Path) -> None:
         assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
     (tmp_path / "CHANGELOG.md").write_text(released.replace(f"## [{version}]", "## [99.0.0]"))
     assert "CHANGELOG.md says 99.0.0" in release_of(tmp_path, f"v{version}").stderr
+    (tmp_path / coded).write_text('__version__ = "99.0.0"\n')
+    assert f"{coded} says 99.0.0" in release_of(tmp_path, f"v{version}").stderr
 
 
 def test_a_tag_starts_the_release() -> None:
