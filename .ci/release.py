@@ -2,9 +2,9 @@
 
 Checks that the tag, pyproject.toml, slategym/__init__.py, CITATION.cff and the newest dated section
 of CHANGELOG.md name one version, and that nothing is left under [Unreleased]; writes that section
-to OUT/notes.md, the text of the release's page, an entry a line (that page keeps breaks); with --build also the source archive and the wheel beside it. One line
-and exit code 1 where they disagree. Run by .github/workflows/release.yml, and by hand before a tag
-is made.
+to OUT/notes.md, the text of the release's page, an entry a line (that page keeps breaks); with
+--build also the source archive and the wheel beside it. One line and exit code 1 where they
+disagree. Run by .github/workflows/release.yml, and by hand before a tag is made.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from slategym.experiments.cli.completion import of_policies
 from slategym.experiments.cli.options import ListAsJson
 from slategym.models.console import plain_console
 
@@ -43,7 +44,10 @@ def register(app: typer.Typer) -> None:
 
 def agents(
     agent: Annotated[
-        str | None, typer.Argument(help="Show this one's page instead of the list.")
+        str | None,
+        typer.Argument(
+            autocompletion=of_policies, help="Show this one's page instead of the list."
+        ),
     ] = None,
     as_json: ListAsJson = False,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.completion import of_policies, of_worlds
 from slategym.experiments.cli.options import WorldSettings
 
 EPILOG = r"""
@@ -38,15 +39,24 @@ def app(
     what: Annotated[
         str,
         typer.Argument(
+            autocompletion=of_worlds,
             help="A world, or the folder of a study or a training; a small world by default.",
             metavar="[run|world]",
         ),
     ] = "",
     policies: Annotated[
-        str, typer.Option(metavar="A,B,...", help="To choose from; the first two are shown.")
+        str,
+        typer.Option(
+            autocompletion=of_policies,
+            metavar="A,B,...",
+            help="To choose from; the first two are shown.",
+        ),
     ] = "",
     world: Annotated[
-        str, typer.Option(help="Where a run is shown; by default where it was trained.")
+        str,
+        typer.Option(
+            autocompletion=of_worlds, help="Where a run is shown; by default where it was trained."
+        ),
     ] = "",
     settings: WorldSettings = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="To listen on.")] = 8501,

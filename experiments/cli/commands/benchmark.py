@@ -12,6 +12,7 @@ import typer
 from slategym.agents.entries import PRESENT
 from slategym.agents.registry import find_learner
 from slategym.envs.names import UsageError, lookup
+from slategym.experiments.cli.completion import of_policies, of_studies
 from slategym.experiments.cli.options import Device, RayCluster, Workers, place
 from slategym.experiments.studies.registry import STUDIES, studies
 from slategym.models.console import plain_console
@@ -61,7 +62,12 @@ def register(app: typer.Typer) -> None:
 
 
 def benchmark(
-    study: Annotated[str, typer.Argument(help=f"Which study: {', '.join(STUDIES)}, {TRUTH}.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=of_studies, help=f"Which study: {', '.join(STUDIES)}, {TRUTH}."
+        ),
+    ],
     log: Annotated[
         str | None, typer.Argument(help="Folder or name of the log (study log only).")
     ] = None,
@@ -70,7 +76,10 @@ def benchmark(
     ] = "quick",
     agents: Annotated[
         str | None,
-        typer.Option(help="Learners instead of the study's: names or module:Class, with commas."),
+        typer.Option(
+            autocompletion=of_policies,
+            help="Learners instead of the study's: names or module:Class, with commas.",
+        ),
     ] = None,
     objective: Annotated[
         str | None,

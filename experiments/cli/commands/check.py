@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slategym.experiments.cli.completion import of_worlds
 from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.models.console import plain_console
 
@@ -64,7 +65,10 @@ def check(
     ],
     world: Annotated[
         str | None,
-        typer.Option(help="Where a policy or learner is checked; a small one by default."),
+        typer.Option(
+            autocompletion=of_worlds,
+            help="Where a policy or learner is checked; a small one by default.",
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.completion import of_policies, of_worlds
 from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import (
     AsJson,
@@ -49,11 +50,18 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    world: Annotated[str, typer.Argument(help="A world's name, as slategym worlds lists it.")],
+    world: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=of_worlds, help="A world's name, as slategym worlds lists it."
+        ),
+    ],
     policies: Annotated[
         str,
         typer.Option(
-            metavar="A,B,...", help="Names that slategym agents lists, folders of trained ones."
+            autocompletion=of_policies,
+            metavar="A,B,...",
+            help="Names that slategym agents lists, folders of trained ones.",
         ),
     ],
     users: Users = 1000,

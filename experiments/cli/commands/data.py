@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slategym.envs.names import UsageError, plain
+from slategym.experiments.cli.completion import of_data_sets
 from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import ListAsJson, Quiet, place
 from slategym.experiments.runs.store import check_folder
@@ -144,7 +145,9 @@ def list_assets(
 
 @data.command(epilog=FETCH_EPILOG)
 def fetch(
-    name: Annotated[str, typer.Argument(help="As `slategym data list` shows it.")],
+    name: Annotated[
+        str, typer.Argument(autocompletion=of_data_sets, help="As `slategym data list` shows it.")
+    ],
     source: Annotated[
         Path | None,
         typer.Option(

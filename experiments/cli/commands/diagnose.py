@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.completion import of_worlds
 from slategym.experiments.cli.options import AsJson, Device, Luck, Users, WorldSettings, place
 from slategym.experiments.runs.store import check_place
 from slategym.models.console import plain_console
@@ -52,7 +53,8 @@ def diagnose(
     world: Annotated[
         str,
         typer.Argument(
-            help="A world's name, as slategym worlds lists it; or a log: a folder, a data set."
+            autocompletion=of_worlds,
+            help="A world's name, as slategym worlds lists it; or a log: a folder, a data set.",
         ),
     ],
     settings: WorldSettings = None,

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slategym.envs.names import lookup
+from slategym.experiments.cli.completion import of_policies, of_worlds
 from slategym.experiments.cli.options import Trust, WorldSettings, place
 from slategym.experiments.cli.world_settings import home_of
 from slategym.models.console import plain_console
@@ -53,6 +54,7 @@ def export(
     policy: Annotated[
         str,
         typer.Argument(
+            autocompletion=of_policies,
             help="What slategym train left; FOLDER#3 for seed 3 of several; or a policy's name.",
             metavar="policy",
         ),
@@ -65,7 +67,10 @@ def export(
     ] = None,
     format: Annotated[str, typer.Option(help="torchscript, onnx or all.")] = "torchscript",
     world: Annotated[
-        str, typer.Option(help="Where it acts; by default where it was trained.")
+        str,
+        typer.Option(
+            autocompletion=of_worlds, help="Where it acts; by default where it was trained."
+        ),
     ] = "",
     settings: WorldSettings = None,
     latency: Annotated[

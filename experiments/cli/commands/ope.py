@@ -10,6 +10,7 @@ import typer
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.completion import of_policies
 from slategym.experiments.cli.options import AsJson, Trust, place
 from slategym.experiments.runs.store import check_place
 from slategym.models.console import plain_console
@@ -55,9 +56,10 @@ def ope(
     policy: Annotated[
         str,
         typer.Option(
+            autocompletion=of_policies,
             help="random, popularity, popularity-softmax (drawn in proportion to clicks), or "
             "as:LOG, the policy that showed another log's slates. Of a simulated log: any name "
-            "that slategym agents lists, or the folder of a trained one."
+            "that slategym agents lists, or the folder of a trained one.",
         ),
     ],
     per: Annotated[

@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.completion import of_learners, of_worlds
 from slategym.experiments.cli.options import ListAsJson
 from slategym.models.console import plain_console
 
@@ -32,8 +33,12 @@ def register(app: typer.Typer) -> None:
 
 
 def presets(
-    world: Annotated[str, typer.Argument(help="Only those of this world.")] = "",
-    agent: Annotated[str, typer.Argument(help="Print this learner's, as a file.")] = "",
+    world: Annotated[
+        str, typer.Argument(autocompletion=of_worlds, help="Only those of this world.")
+    ] = "",
+    agent: Annotated[
+        str, typer.Argument(autocompletion=of_learners, help="Print this learner's, as a file.")
+    ] = "",
     as_json: ListAsJson = False,
 ) -> None:
     """List settings that suit a learner in a world, with the return that they reached."""

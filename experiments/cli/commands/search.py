@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.completion import of_policies, of_worlds
 from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import (
     AsJson,
@@ -43,9 +44,15 @@ def register(app: typer.Typer) -> None:
 
 def search(
     policies: Annotated[
-        str, typer.Argument(help="Whose settings: supervised and learners, with commas.")
+        str,
+        typer.Argument(
+            autocompletion=of_policies, help="Whose settings: supervised and learners, with commas."
+        ),
     ],
-    world: Annotated[str, typer.Option(help="Where: a name that slategym worlds lists.")],
+    world: Annotated[
+        str,
+        typer.Option(autocompletion=of_worlds, help="Where: a name that slategym worlds lists."),
+    ],
     settings: WorldSettings = None,
     trials: Annotated[int, typer.Option(min=1, max=10_000, help="Settings tried, of each.")] = 16,
     slates: Annotated[int, typer.Option(min=1, help="Slates of each trial.")] = 20_000,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slategym.envs.names import lookup, plain
+from slategym.experiments.cli.completion import of_worlds
 from slategym.experiments.cli.options import Trust, WorldSettings, place
 from slategym.experiments.cli.world_settings import home_of
 from slategym.models.console import plain_console
@@ -63,7 +64,9 @@ def serve(
     runtime: Annotated[
         str, typer.Option(help="torch or onnxruntime; by default what the folder has.")
     ] = "",
-    world: Annotated[str, typer.Option(help="Where a policy given by its name acts.")] = "",
+    world: Annotated[
+        str, typer.Option(autocompletion=of_worlds, help="Where a policy given by its name acts.")
+    ] = "",
     settings: WorldSettings = None,
     out: Annotated[
         Path | None,

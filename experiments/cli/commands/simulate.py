@@ -11,6 +11,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.completion import of_policies, of_worlds
 from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import (
     AsJson,
@@ -71,10 +72,18 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
-    world: Annotated[str, typer.Argument(help="A world's name, as slategym worlds lists it.")],
+    world: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=of_worlds, help="A world's name, as slategym worlds lists it."
+        ),
+    ],
     policy: Annotated[
         str,
-        typer.Option(help="A name that slategym agents lists, or a trained policy's folder."),
+        typer.Option(
+            autocompletion=of_policies,
+            help="A name that slategym agents lists, or a trained policy's folder.",
+        ),
     ] = "random",
     users: Users = 1000,
     seed: Luck = 0,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slategym.envs.names import UsageError, lookup
+from slategym.experiments.cli.completion import of_learners, of_worlds
 from slategym.experiments.cli.options import (
     MOST_SEEDS,
     AgentSettings,
@@ -59,9 +60,17 @@ def register(app: typer.Typer) -> None:
 
 def train(
     agent: Annotated[
-        str, typer.Argument(help="A learner's name, as slategym agents lists it.", metavar="agent")
+        str,
+        typer.Argument(
+            autocompletion=of_learners,
+            help="A learner's name, as slategym agents lists it.",
+            metavar="agent",
+        ),
     ] = "",
-    world: Annotated[str, typer.Option(help="Where: a name that slategym worlds lists.")] = "",
+    world: Annotated[
+        str,
+        typer.Option(autocompletion=of_worlds, help="Where: a name that slategym worlds lists."),
+    ] = "",
     settings: WorldSettings = None,
     agent_settings: AgentSettings = None,
     steps: Annotated[

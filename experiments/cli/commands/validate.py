@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from slategym.envs.names import UsageError
+from slategym.experiments.cli.completion import of_worlds
 from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import AsJson, Users, WorldSettings, place
 from slategym.experiments.runs.store import check_folder
@@ -40,7 +41,12 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(
-    world: Annotated[str, typer.Argument(help="A world's name, as slategym worlds lists it.")],
+    world: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=of_worlds, help="A world's name, as slategym worlds lists it."
+        ),
+    ],
     log: Annotated[str, typer.Option("--log", help="The log: a folder, or a data set's name.")],
     settings: WorldSettings = None,
     users: Users = 1_000,

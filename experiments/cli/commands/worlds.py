@@ -9,6 +9,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from slategym.experiments.cli.completion import of_worlds
 from slategym.experiments.cli.options import ListAsJson
 from slategym.models.console import plain_console
 
@@ -26,7 +27,10 @@ def register(app: typer.Typer) -> None:
 
 def worlds(
     world: Annotated[
-        str | None, typer.Argument(help="Show this world's page instead of the list.")
+        str | None,
+        typer.Argument(
+            autocompletion=of_worlds, help="Show this world's page instead of the list."
+        ),
     ] = None,
     as_json: ListAsJson = False,
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from slategym.agents.entries import POLICIES
 from slategym.envs.registry import NAMESPACE, WORLDS
+from slategym.experiments.cli import completion
 
 HEAVY = ("torch", "transformers", "pandas", "stable_baselines3", "scipy", "matplotlib")
 CALLS = {  # what is typed, what it answers on standard output or error, exit code
@@ -157,11 +158,17 @@ def test_python_m_slategym_is_the_command_line(tmp_path: Path) -> None:
     assert failed.returncode == 2
 
 
-def test_a_shell_completes_commands_and_options() -> None:
+def test_a_shell_completes_commands_options_and_names() -> None:
     """What a shell asks once `slategym --install-completion` was called."""
     for words, at, answered in (
         ("slategym serv", 1, "serve"),
         ("slategym report --js", 2, "--json"),
+        ("slategym train slateq --world InterestEv", 4, "InterestEvolution-v0"),
+        (
+            "slategym compare Workbench-v0 --policies myopic,popularity-s",
+            4,
+            "myopic,popularity-softmax",
+        ),
     ):
         asked = {"_SLATEGYM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(at)}
         found = subprocess.run(
@@ -171,3 +178,17 @@ def test_a_shell_completes_commands_and_options() -> None:
             text=True,
         )
         assert found.stdout.split() == [answered], found.stderr
+
+
+def test_every_kind_of_name_is_completed() -> None:
+    for of, begun, among in (
+        (completion.of_worlds, "Sardine-SlateTopK-B", "Sardine-SlateTopK-Bored-v0"),
+        (completion.of_learners, "plackett", "plackett-luce"),
+        (completion.of_policies, "random,supervised-", "random,supervised-refit"),
+        (completion.of_studies, "tr", "truth"),
+        (completion.of_data_sets, "movielens-1", "movielens-100k"),
+    ):
+        found = of(begun)
+        assert among in found and all(name.startswith(begun) for name in found)
+        assert of("no such name") == []
+    assert "random" not in completion.of_learners("")
