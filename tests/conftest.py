@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ LONGEST = (  # files that take longest, the longest first
     "agents/serving/test_serve.py",
     "agents/serving/test_events.py",
     "experiments/studies/test_golden_rows.py",
+    "experiments/report/test_browser.py",
+    "test_site.py",
+    "agents/core/test_limits.py",
+    "models/simulator/test_world.py",
+    "models/multitask/test_train.py",
+    "test_packaging.py",
+    "test_examples.py",
 )
 
 
@@ -90,12 +98,33 @@ def _little_timing():
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_power_cut():
+    """Files are written, and the disk is not waited for: none is to outlive the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def blank_pictures():
     """Reports of this file get empty pictures: drawing takes half of their time.
 
     What is in a picture is tested in `experiments/report/test_report.py` and where it is drawn.
     """
+    with _blank():
+        yield
+
+
+@pytest.fixture
+def blank_pictures_here():
+    """The same of one test."""
+    with _blank():
+        yield
+
+
+@contextmanager
+def _blank():
     from matplotlib.figure import Figure
 
     def blank(_, file, *, format="png", **__):

@@ -394,10 +394,13 @@ def row_cuts(figure: Figure) -> tuple[float, ...]:
     Rows whose panels reach into each other are not parted.
     """
     height = figure.bbox.height
+    panels = [(panel, panel.get_subplotspec()) for panel in figure.axes if panel.get_visible()]
+    if len({place.rowspan.start for _, place in panels if place is not None}) < 2:
+        return ()  # measuring panels takes as long as drawing them
     rows: dict[int, list[tuple[float, float]]] = {}
-    for panel in figure.axes:
-        place, box = panel.get_subplotspec(), panel.get_tightbbox()
-        if place is not None and box is not None and panel.get_visible():
+    for panel, place in panels:
+        box = panel.get_tightbbox()
+        if place is not None and box is not None:
             rows.setdefault(place.rowspan.start, []).append((box.y0 / height, box.y1 / height))
     ends = [
         (min(low for low, _ in row), max(high for _, high in row))

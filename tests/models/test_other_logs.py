@@ -39,6 +39,7 @@ from slategym.models.taste import Taste
 SMALL = MultiTaskSettings(width=16, feedforward=32, max_history=8)
 QUICK = TrainingSettings(epochs=1, batch_events=128, warmup_steps=4)
 PLAYED = 64  # people
+SLATES = 8  # shown to each of the shop's people: one visit
 
 
 def with_signals(log: Log, signals: tuple[Signal, ...], **columns: np.ndarray) -> Log:
@@ -128,7 +129,7 @@ LOGS = {
     "either side of zero": lambda: scaled(-10.0, 10.0),
     "unrated row": unrated,
     "bought": bought,
-    "shop": shop_log,
+    "shop": lambda: shop_log(slates=SLATES),
 }
 
 
@@ -391,7 +392,7 @@ def test_without_slates_the_card_says_that_items_were_drawn(tmp_path: Path) -> N
 
 
 def test_context_and_item_columns_start_at_nothing_and_are_learned(tmp_path: Path) -> None:
-    log = shop_log()
+    log = shop_log(slates=SLATES)
     plain = replace(log, context=(), item_columns=())
     training = replace(QUICK, epochs=1, learning_rate=0.0)
     both, neither = (fitted(x, tmp_path / n, training) for n, x in (("a", log), ("b", plain)))

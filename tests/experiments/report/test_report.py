@@ -38,6 +38,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return write_report(result(artefacts=(Artefact(card, "model card"),)), folder)
 
 
+@pytest.mark.usefixtures("blank_pictures_here")
 def test_headroom_stands_before_the_verdict_and_begins_it(tmp_path: Path) -> None:
     number = {"value": 9.0, "low": 8.0, "high": 10.0}
     found = {
@@ -223,6 +224,7 @@ def test_what_people_write_is_escaped_and_the_same_rows_make_the_same_page(tmp_p
     assert again == text
 
 
+@pytest.mark.usefixtures("blank_pictures_here")
 def test_a_control_that_fails_is_said_on_the_page(tmp_path: Path) -> None:
     gains = {
         "world": {"plackett-luce": 1.8, "proto-sac": 0.0},
@@ -303,6 +305,7 @@ def test_places_name_the_cells() -> None:
     assert cell(made, "supervised", world).trained_in == ""
 
 
+@pytest.mark.usefixtures("blank_pictures_here")
 def test_what_was_left_out_is_said_and_why(tmp_path: Path) -> None:
     left = replace(study(boredoms=()), left_out=("a cap per topic: the log has no topics",))
     report = write_report(result(episode_rows(boredoms=()), study=left), tmp_path)
@@ -311,6 +314,7 @@ def test_what_was_left_out_is_said_and_why(tmp_path: Path) -> None:
     assert "Boredom strength" not in page.text  # a sweep without rows has no section
 
 
+@pytest.mark.usefixtures("blank_pictures_here")
 def test_a_constant_that_the_log_is_silent_about_is_no_number(tmp_path: Path) -> None:
     silent = (Constant("stretches on one topic", None, "", "derived"),)
     report = write_report(result(constants=silent), tmp_path)
