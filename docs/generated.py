@@ -34,6 +34,10 @@ PACKAGES = (
 )
 LISTED = ("Args", "Attributes", "Raises", "Yields")
 FILE = re.compile(r"\[[\w/]+\.md\]\(([\w/.]+\.md)(#[\w-]+)?\)")  # a link that shows a file's name
+ROW = re.compile(  # the first cell of a row that holds a name alone
+    r"(?P<cell><tr>\s*<td[^>]*>)(?P<before>(?:<strong>|<code>)*)(?P<name>[a-z][\w-]+)"
+    r"(?P<after>(?:</strong>|</code>|\*)*)</td>"
+)
 FURTHER = re.compile(r"\n(?= {0,4}\S)")
 
 
@@ -71,6 +75,26 @@ def _titled(here: Path, target: str, anchor: str) -> str:
     text = path.read_text("utf-8") if path.is_file() else ""
     title = text.partition("\n")[0].removeprefix("# ").replace("`", "")
     return f"[{title or path.stem}]({target}{anchor})"
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """A policy that begins a row of a table leads to its page, what people know it as below."""
+    from slategym.agents.registry import policies
+    from slategym.experiments.report.words import FAMILIAR
+
+    if page.file.src_uri.startswith(("policies", "api/")):  # made of such names
+        return html
+    up = "../" * page.file.src_uri.count("/")
+
+    def named(found: re.Match[str]) -> str:
+        name = found["name"]
+        if name not in policies.all():
+            return found[0]
+        known = f'<br><small class="known">{FAMILIAR[name]}</small>' if name in FAMILIAR else ""
+        said = f'{found["before"]}<a href="{up}policies/{name}.html">{name}</a>{found["after"]}'
+        return f"{found['cell']}{said}{known}</td>"
+
+    return ROW.sub(named, html)
 
 
 def copies() -> dict[str, str]:

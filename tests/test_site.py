@@ -22,6 +22,7 @@ from PIL import Image
 import slategym as sg
 from slategym.agents.registry import policies
 from slategym.envs.registry import NAMESPACE, worlds
+from slategym.experiments.report.words import FAMILIAR
 from slategym.experiments.studies.registry import studies
 from slategym.models.data.datasets import DATASETS
 
@@ -159,6 +160,16 @@ def test_it_builds_strictly_and_loads_nothing_from_elsewhere(site: Path) -> None
         assert not re.search(r"\\(?:\[|&lt;)", page.read_text("utf-8")), page.name  # escapes
         for pair in LOADED.findall(page.read_text("utf-8")):
             assert not any(url.startswith(("http", "//")) for url in pair), (page.name, pair)
+
+
+def test_names_that_people_know_stand_beside_the_codes(site: Path) -> None:
+    for page, name in (("sardine", "plackett-luce"), ("topicrec", "gems"), ("recsim", "slateq")):
+        html = (site / "results" / f"{page}.html").read_text("utf-8")
+        link, known = f'<a href="../policies/{name}.html">{name}</a>', FAMILIAR[name]
+        assert re.search(rf"{re.escape(link)}[^<]*(?:</\w+>)*\*?<br><small[^>]*>{known}<", html), (
+            page
+        )
+        assert (site / "policies" / f"{name}.html").is_file()
 
 
 @pytest.mark.skipif(chromium() is None, reason="no Chromium at hand; name it in $CHROMIUM")

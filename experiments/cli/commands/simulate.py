@@ -363,4 +363,7 @@ def _print(summary: dict[str, Any], out: Path | None, log: Path | None) -> None:
         console.print(f"log: {log}")
         return say_next(f"slategym data check {quoted(log)}")
     world = str(summary["world"]).removeprefix("slategym/")
-    say_next(f"slategym compare {world} --policies {quoted(summary['policy'])},random")
+    told = {n: x if isinstance(x, str) else json.dumps(x) for n, x in summary["settings"].items()}
+    where = [word for name, value in told.items() for word in ("--set", f"{name}={value}")]
+    policy, other = summary["policy"], "myopic" if summary["policy"] == "random" else "random"
+    say_next(quoted("slategym", "compare", world, *where, "--policies", f"{policy},{other}"))

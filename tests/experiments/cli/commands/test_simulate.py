@@ -130,3 +130,13 @@ def test_a_folder_of_several_seeds_is_read_with_all_of_them(
     assert "none: it was not trained" in capsys.readouterr().err
     assert answer(build, play[:-1]) == 0
     assert "over 12 users and 3 training seeds" in capsys.readouterr().out
+
+
+def test_what_comes_next_is_the_same_world_and_another_policy(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for policy, other in (("random", "myopic"), ("popularity", "random")):
+        call = ["simulate", WORLD, "--policy", policy, "--users", "12", "--set", "num_items=50"]
+        assert answer(build, call) == 0
+        said = f"next: slategym compare {WORLD} --set num_items=50 --policies {policy},{other}\n"
+        assert said in capsys.readouterr().out
