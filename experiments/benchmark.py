@@ -15,6 +15,8 @@ import pandas as pd
 from rich.console import Console
 
 from slategym.agents.core.files import ABOUT, read_about
+from slategym.agents.core.step_back import as_json as served_as_json
+from slategym.agents.core.step_back import from_json
 from slategym.experiments.measure.plan import ACCURACY, FIT, Plan, plan_of
 from slategym.experiments.report.report import write_report
 from slategym.experiments.report.results import Artefact, Constant, Result
@@ -221,7 +223,7 @@ def _served(plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
     for unit in plan.trainings:
         about = store.folder_of(unit) / ABOUT
         kept = read_about(about.parent) if about.is_file() else {}
-        decided = kept.get("served", ())
+        decided = served_as_json(from_json(kept.get("served", ())))
         begun = kept.get("start") or ""
         for seed, one in zip(unit.spec["seeds"], decided, strict=False):
             split = int(unit.spec["world_settings"].get("split", 0))

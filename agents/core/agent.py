@@ -25,7 +25,7 @@ from torch import Tensor
 from slategym.agents.core.files import ABOUT, CHECKPOINT, FORMAT, WEIGHTS, check_weights, read_about
 from slategym.agents.core.keeping import Keeping
 from slategym.agents.core.reporting import bar, events
-from slategym.agents.core.step_back import Served, as_json, decide
+from slategym.agents.core.step_back import Served, as_json, decide, from_json
 from slategym.agents.core.tree import filled, leaves
 from slategym.agents.core.tuning import Setting
 from slategym.agents.types import Action, Policy
@@ -378,7 +378,7 @@ class Agent(ABC):
             raise UsageError(f"{error}; call slategym train again with its settings") from error
         try:
             settings = type(cls.default_settings())(**_tuples(kept["settings"]))
-            served = tuple(Served(**one) for one in kept.get("served", ()))
+            served = from_json(kept.get("served", ()))
         except TypeError as error:
             raise UsageError(
                 f"{folder / ABOUT} has settings that {cls.name} does not take ({error}); train it "

@@ -8,7 +8,8 @@ of every comparison (a bootstrap over people leaves out zero), and the start oth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -43,10 +44,11 @@ class Served:
 
     def __str__(self) -> str:
         why = "" if self.policy == "trained" else ", which is not clear"
+        known = math.isfinite(self.low)  # not of one person
+        interval = f"[{self.low:+.2f}, {self.high:+.2f}]" if known else "without an interval"
         return (
-            f"{self.policy} policy: training gained {self.gain:+.2f} "
-            f"[{self.low:+.2f}, {self.high:+.2f}]{why}; {self.sessions} sessions of "
-            f"{self.people} selection people of {self.where}"
+            f"{self.policy} policy: training gained {self.gain:+.2f} {interval}{why}; "
+            f"{self.sessions} sessions of {self.people} selection people of {self.where}"
         )
 
 
@@ -136,8 +138,19 @@ def paired_interval(gain_x: Tensor, person_x: Tensor) -> tuple[float, float, flo
 
 
 def as_json(served: Sequence[Served]) -> list[dict[str, Any]]:
-    """For agent.json, by training seed."""
-    return [asdict(one) for one in served]
+    """For agent.json, by training seed; ends of an interval that is not finite are None."""
+    ends = ({"low": one.low, "high": one.high} for one in served)
+    told = ({end: x if math.isfinite(x) else None for end, x in both.items()} for both in ends)
+    return [{**asdict(one), **both} for one, both in zip(served, told, strict=True)]
+
+
+def from_json(kept: Iterable[Mapping[str, Any]]) -> tuple[Served, ...]:
+    """What `as_json` gave."""
+    least = {"low": -math.inf, "high": math.inf}
+    return tuple(
+        Served(**{**one, **{end: x for end, x in least.items() if one[end] is None}})
+        for one in kept
+    )
 
 
 def _earned(world: World, policy: Policy, user_x: Tensor) -> Tensor:

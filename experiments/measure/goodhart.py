@@ -67,10 +67,9 @@ def watch(work: Work) -> pd.DataFrame:
                 continue  # of a training so short that one cycle passes several
             agent = kind.load(snapshot(folder, number), world)
             for seed in training["seeds"]:
-                gain_U = read(agent.of_seed(seed)) - theirs_U
-                error = float(gain_U.std(unbiased=True)) / len(gain_U) ** 0.5
+                gain = _mean_and_error(read(agent.of_seed(seed)) - theirs_U)
                 values = (training["policy"], training["place"], seed, agent.steps)
-                found = (*values, place["place"], float(gain_U.mean()), error)
+                found = (*values, place["place"], *gain)
                 rows.append(dict(zip(COLUMNS, found, strict=True)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -107,12 +106,15 @@ def stop(work: Work) -> pd.DataFrame:
                 earned(world, kind.load(snapshot(folder, n), world), user_U, place["luck"]).double()
                 for n in (taken[best], taken[-1])
             )
-            gain_U = chosen_U - last_U
-            gain, error = (
-                float(gain_U.mean()),
-                float(gain_U.std(unbiased=True)) / len(gain_U) ** 0.5,
-            )
+            gain, error = _mean_and_error(chosen_U - last_U)
         rows.append(
             dict(zip(STOP_COLUMNS, (*whose, *steps, place["place"], gain, error), strict=True))
         )
     return pd.DataFrame(rows, columns=list(STOP_COLUMNS))
+
+
+def _mean_and_error(gain_U: torch.Tensor) -> tuple[float, float]:
+    """Mean and its standard error over sessions, which one session alone does not tell: NaN."""
+    number = len(gain_U)
+    error = float(gain_U.std()) / number**0.5 if number > 1 else float("nan")
+    return float(gain_U.mean()), error

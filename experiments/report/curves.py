@@ -137,7 +137,8 @@ def _unrisen(result: Result, places: Sequence[Place]) -> str:
             error = float(np.hypot(*ends))
             if len(every) > 1:
                 error = float(np.std(rise_S, ddof=1)) / len(every) ** 0.5
-            if rise_S.mean() <= max(0.0, FLAT * error):
+            rise = float(rise_S.mean())
+            if not (rise > 0 and rise > FLAT * error):  # nothing is clear beside an unknown error
                 named.append((str(policy), place.name))
     if not named:
         return " All of these end clearly above their first point."

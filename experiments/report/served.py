@@ -12,7 +12,7 @@ from slategym.experiments.report.results import Result
 from slategym.experiments.statistics.numbers import Numbers
 from slategym.experiments.statistics.sentences import under
 from slategym.experiments.statistics.verdict import Part
-from slategym.experiments.statistics.words import listed, signed_values
+from slategym.experiments.statistics.words import listed, signed_number, signed_values
 
 
 def served_section(result: Result, ledger: Ledger) -> list[Html | None]:
@@ -73,7 +73,9 @@ def with_served(result: Result, numbers: Numbers) -> Numbers:
 def _line(result: Result, number: int, ledger: Ledger, splits: bool) -> list[str]:
     one: Mapping[str, Any] = result.served[number]
     place = result.study.place(one["place"])
-    gain = signed_values({"value": one["gain"], "low": one["low"], "high": one["high"]})
+    gain = signed_number(one["gain"])
+    if one["low"] is not None:  # there are two people or more
+        gain = signed_values({"value": one["gain"], "low": one["low"], "high": one["high"]})
     serves = "what was trained" if one["policy"] == "trained" else "its start"
     if place.role == "control":
         serves = f"would serve {serves}; what was trained is read"

@@ -27,6 +27,7 @@ from slategym.experiments.places import (
 from slategym.experiments.presets import tuned
 from slategym.experiments.studies.ladder import ADAPTIVE, SLOW, ladder
 from slategym.experiments.study import SUPPORTED, Learner, Profile, Request, Roles, Study, Sweep
+from slategym.models.data.fitness import FEWEST_STUDIED
 from slategym.models.data.log import Log
 from slategym.models.simulator.assumptions import Assumptions, find_assumptions
 from slategym.models.simulator.builder import WorldBuilder, builder_of
@@ -90,6 +91,7 @@ def study(request: Request) -> Study:
     where = _whole(request.log)
     builder = builder_of(where, LOG)
     log, asked = builder.log, [name.strip() for name in (request.assumptions or "").split(",")]
+    _check_people(log)
     said = _supported(log)
     name = said if asked[0] in ("", SUPPORTED) else asked[0]  # the others: `Request.of`
     assumed = find_assumptions(name)
@@ -178,6 +180,16 @@ def _whole(log: str) -> str:
     """A folder's absolute path, or a data set's name."""
     folder = Path(log).expanduser()
     return str(folder.resolve()) if folder.is_dir() else log
+
+
+def _check_people(log: Log) -> None:
+    number = log.events.loc[log.events["click"] > 0, "user"].nunique()
+    if number < FEWEST_STUDIED:
+        raise UsageError(
+            f"a study reads policies on three groups of a third of the people, and its intervals "
+            f"are over people: {FEWEST_STUDIED} with a click are needed, {log.name} has {number}; "
+            "its model is had by slategym fit, a world by make_world"
+        )
 
 
 def _check_objective(log: Log, request: Request) -> None:

@@ -14,6 +14,7 @@ from slategym.models.data.slates import too_few_left
 LONG_PAST = 10  # clicks with which people arrive in a learned world
 LONG_VISIT = 5  # events in which a topic can come back
 FEWEST_PEOPLE = 15  # with a click: as many as a learned world's parties and groups must have
+FEWEST_STUDIED = 27  # of whom every group that a study reads has two: intervals are over people
 FEW_PEOPLE = 300  # with a click: below, what is read on a sixth of them has wide intervals
 COMMANDS = {  # what a use is had by, the furthest first
     "study: benchmark log": "benchmark log",
@@ -130,8 +131,14 @@ def uses(log: Log, found: Facts) -> list[Use]:
         ),
         Use(
             "study: benchmark log",
-            lacking is None,
-            lacking or f"{found.num_people:,} people for simulator, agents and judge{wide}",
+            lacking is None and found.num_people >= FEWEST_STUDIED,
+            lacking
+            or (
+                f"{found.num_people:,} people for simulator, agents and judge{wide}"
+                if found.num_people >= FEWEST_STUDIED
+                else f"{found.num_people:,} users have a click; {FEWEST_STUDIED} are needed, so "
+                "that intervals are over two people at least"
+            ),
         ),
         Use("off-policy evaluation", *_off_policy(found)),
     ]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_worlds import fixed_world, plain_taste
 
-from slategym.agents.core.step_back import decide, paired_interval
+from slategym.agents.core.step_back import Served, as_json, decide, from_json, paired_interval
 from slategym.agents.policies import supervised
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.types import Action
@@ -117,3 +117,11 @@ def _first(world: World) -> tuple[Observation, Luck]:
     user_B = torch.arange(8, dtype=torch.int32)
     session = engine.start(world, user_B, user_B, 0 * user_B)
     return engine.observe(world, session), Luck.at(session.key, session.step)
+
+
+def test_of_one_person_there_is_no_interval_in_what_is_kept() -> None:
+    one = Served("start", 0.25, -float("inf"), float("inf"), 1, 64, "a world")
+    kept = as_json([one, replace(one, low=-0.5, high=1.0)])
+    assert [(x["low"], x["high"]) for x in kept] == [(None, None), (-0.5, 1.0)]
+    assert from_json(json.loads(json.dumps(kept, allow_nan=False)))[0] == one
+    assert "gained +0.25 without an interval" in str(one)

@@ -404,3 +404,6 @@ def test_a_log_that_is_too_small_is_refused_before_anything_is_computed(tmp_path
     folder = write_shop(tmp_path / "tiny", num_users=4)
     with pytest.raises(UsageError, match="at least 15 people are needed"):
         study(Request(log=str(folder)))
+    folder = write_shop(tmp_path / "small", num_users=26)
+    with pytest.raises(UsageError, match="27 with a click are needed, small has 26"):
+        study(Request(log=str(folder)))

@@ -13,6 +13,7 @@ from slategym.experiments.cli.commands import data
 from slategym.models.assets.registry import ASSETS, Asset
 from slategym.models.assets.sources import Site
 from slategym.models.data import fitness
+from slategym.models.data.datasets import load_log
 from slategym.models.simulator import parties
 
 app = typer.Typer()
@@ -107,7 +108,7 @@ def test_what_comes_next_is_what_the_log_is_fit_for(
 
 
 def test_constant_times_tell_of_no_visits(tmp_path: Path) -> None:
-    rows = [f"u{u},i{i},100,{1 + (u + i) % 5}" for u in range(20) for i in range(9)]
+    rows = [f"u{u},i{i},100,{1 + (u + i) % 5}" for u in range(30) for i in range(9)]
     (tmp_path / "events.csv").write_text("\n".join(["user,item,time,rating", *rows]) + "\n")
     items = [f"i{i},Thing {i},{'ab'[i % 2]}" for i in range(60)]
     (tmp_path / "items.csv").write_text("\n".join(["item,title,topics", *items]) + "\n")
@@ -118,7 +119,7 @@ def test_constant_times_tell_of_no_visits(tmp_path: Path) -> None:
 
 
 def test_a_catalogue_that_is_used_up_is_fit_for_no_world(tmp_path: Path) -> None:
-    rows = [f"u{u},i{i},{9 * u + i},1" for u in range(20) for i in range(9)]
+    rows = [f"u{u},i{i},{9 * u + i},1" for u in range(30) for i in range(9)]
     (tmp_path / "events.csv").write_text("\n".join(["user,item,time,click", *rows]) + "\n")
     items = [f"i{i},Thing {i}" for i in range(12)]
     (tmp_path / "items.csv").write_text("\n".join(["item,title", *items]) + "\n")
@@ -247,6 +248,20 @@ def test_check_warns_of_clicks_without_zeros_and_of_unused_columns(tmp_path: Pat
 
 def test_check_wants_as_many_people_as_a_world_does() -> None:
     assert fitness.FEWEST_PEOPLE == parties.FEWEST_PEOPLE
+
+
+def test_check_wants_two_people_in_every_group_that_a_study_reads(tmp_path: Path) -> None:
+    least = []
+    for number in (fitness.FEWEST_STUDIED - 1, fitness.FEWEST_STUDIED):
+        folder = write_shop(tmp_path / str(number), num_users=number)
+        log = load_log(str(folder))
+        parted = [parties.Parties(log, split=split).people for split in range(3)]
+        groups = ("selection", "evaluation", "control")
+        least.append(min(len(people[group]) for people in parted for group in groups))
+        fit = {use.name: use for use in fitness.uses(log, fitness.facts(log))}
+        assert fit["learned world, Log-v0"].fit
+        assert fit["study: benchmark log"].fit == (least[-1] == 2)
+    assert least == [1, 2]
 
 
 def test_check_takes_a_data_set_by_name(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_epochs_follow_the_rows_unless_they_are_asked_for(
 def test_what_comes_next_is_what_the_log_is_fit_for(
     tmp_path: Path, shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [f"u{u},i{i},100,{(u + i) % 2}" for u in range(20) for i in range(6)]
+    rows = [f"u{u},i{i},100,{(u + i) % 2}" for u in range(30) for i in range(6)]
     (tmp_path / "events.csv").write_text("\n".join(["user,item,time,click", *rows]) + "\n")
     items = [f"i{i},film {i}" for i in range(60)]
     (tmp_path / "items.csv").write_text("\n".join(["item,title", *items]) + "\n")
