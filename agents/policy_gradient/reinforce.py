@@ -10,13 +10,19 @@ from the slate:
 lambda_K is the derivative of alpha = 1 - (1 - pi)^K, the chance that a is in the slate: it falls to
 zero as soon as a is sure to be shown, so that the policy goes on to learn what else should be.
 
+In worlds that answer slot by slot, two things make it fall below what it begins with, each enough
+alone (docs/results/sardine.md): steps of Adam on one rollout that move the policy too far, which
+`most_kl` bounds, and what follows a slate being credited to all its slots, which `credit` critic
+splits among them.
+
 Slates come from the learner itself: draws from a mix of its policy and uniform ones, remembered for
 some rollouts. With one rollout and no uniform draws it learns on-policy. `learn_log` learns from
 the slates of anybody else. In a world that shows slates of distinct items a repeated draw is an
 empty slot while learning; what is served are the K likeliest items.
 
 Source: Chen et al. 2019, WSDM, arXiv:1812.02353: section 4 (weights), 4.3 (lambda_K),
-4.4 (caps).
+4.4 (caps). Bounded steps: Schulman et al. 2015, arXiv:1502.05477, section 5. Credit by a critic:
+`slot_critic.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -39,6 +45,11 @@ from slategym.agents.core.sessions import TrainingSessions, harvest, luck_of, se
 from slategym.agents.core.tree import leaves
 from slategym.agents.policy_gradient.network import Shown, ValueNetwork, Whole
 from slategym.agents.policy_gradient.replayed_log import replayed
+from slategym.agents.policy_gradient.slot_critic import (
+    SlotCritic,
+    slot_advantages,
+    slot_reader,
+)
 from slategym.agents.slates.off_policy import importance, multiplier
 from slategym.agents.slates.plackett_luce import (
     Scores,
@@ -87,6 +98,9 @@ class ReinforceSettings:
     td_lambda: Rate = 1.0  # of what follows a slate; 1: what did follow, below: what is expected
     draws: str = "top-k"  # how slates are drawn, in DRAWS
     sharpness: Amount | None = None  # of distinct draws that are served; None: the likeliest
+    most_kl: Amount | None = None  # nats per slot that a rollout may move the policy; None: any
+    credit: Literal["item", "critic"] = "item"  # of a slot: its reward and all that follows the
+    # slate; or, critic: its reward and the part in what follows that a critic says is its own
 
     def __post_init__(self) -> None:
         lookup("way to draw slates", self.draws, DRAWS)
@@ -144,6 +158,12 @@ class ReinforceTopK(Agent):
         self.face = Whole(self.world, inputs)
         self.policy = Ensemble(self.face.network, self.seeds, device)
         self.value = Ensemble(lambda: ValueNetwork(inputs.width), self.seeds, device)
+        self.slots = self.critic = self.adam_critic = None
+        if s.credit == "critic":
+            slots = self.slots = slot_reader(self.world, inputs)
+            width, per_slot = inputs.width, slots.width
+            self.critic = Ensemble(lambda: SlotCritic(width, per_slot), self.seeds, device)
+            self.adam_critic = SeedAdam(self.critic.parameters())
         self.adam_policy = SeedAdam(self.policy.parameters())
         self.adam_value = SeedAdam(self.value.parameters())
         self.key_S = seed_words(self.seeds, device)
@@ -183,7 +203,8 @@ class ReinforceTopK(Agent):
             reward=self.memory.reward.flatten(1, 3),
             total=self.memory.total.flatten(1, 3),
         )
-        told = [self._update(flat.at(self._pick(known))) for _ in range(s.updates)]
+        drew = self.policy.frozen_copy() if s.most_kl is not None else None
+        told = [self._update(flat.at(self._pick(known)), drew) for _ in range(s.updates)]
         losses = {name: torch.stack([t[name] for t in told]).mean() for name in told[0]}
         values = torch.stack(list(losses.values())).tolist()
         return length, {
@@ -276,23 +297,23 @@ class ReinforceTopK(Agent):
         self.picks += 1
         return luck.integers(PICK, self.settings.minibatch, num_rows).long()
 
-    def _update(self, few: Logged, whole_slates: bool = False) -> dict[str, Tensor]:
+    def _update(
+        self, few: Logged, drew: Ensemble | None = None, whole_slates: bool = False
+    ) -> dict[str, Tensor]:
         """One step of Adam on a minibatch of every seed.
 
         Args:
             few: (S, R, ...).
+            drew: the policy at the last rollout, from which it may not move far; None: no bound.
             whole_slates: True: propensities are known of whole slates alone, which are weighted as
                 wholes.
         """
         s, K = self.settings, few.slate.shape[2]
-        logp_SRK, entropy_S = self._weighed(few)
+        logp_SRK, entropy_S = self._weighed(self.policy, few)
         expected_SR = self.value(few.shown["x"])
         target_SR = few.total / self.scale_S[:, None]
+        gain_SRK, unforeseen_S = self._gains(few, (target_SR - expected_SR).detach())
         with torch.no_grad():
-            others_SRK = (few.reward.sum(2, keepdim=True) - few.reward) / self.scale_S[
-                :, None, None
-            ]
-            gain_SRK = normalised((target_SR - expected_SR)[..., None] - others_SRK)
             now_SRK, then_SRK = logp_SRK, few.logp
             if whole_slates:
                 now_SRK, then_SRK = (x.sum(2, keepdim=True) for x in (now_SRK, then_SRK))
@@ -301,14 +322,19 @@ class ReinforceTopK(Agent):
                 weight_SRK = weight_SRK * multiplier(logp_SRK, K)
         policy_S = -(weight_SRK * gain_SRK * logp_SRK).sum(2).mean(1)
         error_S = (expected_SR - target_SR).square().mean(1)
-        loss_S = policy_S + VALUE_WEIGHT * error_S - s.entropy * entropy_S
+        loss_S = policy_S + VALUE_WEIGHT * (error_S + unforeseen_S) - s.entropy * entropy_S
 
-        for adam in (self.adam_policy, self.adam_value):
+        learnt = [(self.policy, self.adam_policy), (self.value, self.adam_value)]
+        if self.critic is not None and self.adam_critic is not None:
+            learnt.append((self.critic, self.adam_critic))
+        for _, adam in learnt:
             adam.zero_grad()
         loss_S.sum().backward()  # type: ignore[no-untyped-call]
-        for ensemble, adam in ((self.policy, self.adam_policy), (self.value, self.adam_value)):
+        for ensemble, adam in learnt:
             clip_each(ensemble.parameters(), MAX_NORM)
             adam.step(self._rate)
+        if drew is not None:
+            self._stay_near(drew, few)
         return {
             "train/loss": loss_S.detach().mean(),
             "train/policy_gradient_loss": policy_S.detach().mean(),
@@ -317,15 +343,50 @@ class ReinforceTopK(Agent):
             "train/importance_weight": weight_SRK.mean(),
         }
 
-    def _weighed(self, few: Logged) -> tuple[Tensor, Tensor]:
+    def _gains(self, few: Logged, surprise_SR: Tensor) -> tuple[Tensor, Tensor]:
+        """Advantage of every slot's choice, (S, R, K); the critic's mean squared error, (S,).
+
+        Args:
+            few: (S, R, ...).
+            surprise_SR: what the slate brought and led to, beyond what was expected; in units of
+                the value.
+        """
+        reward_SRK = few.reward / self.scale_S[:, None, None]
+        all_SR1 = reward_SRK.sum(2, keepdim=True)
+        if self.critic is None or self.slots is None:
+            gain_SRK = surprise_SR[..., None] - (all_SR1 - reward_SRK)
+            return normalised(gain_SRK), torch.zeros_like(self.scale_S)
+        every = {name: x_SR.flatten(0, 1) for name, x_SR in few.shown.items()}
+        slot_SRKE = self.slots(every, few.slate.flatten(0, 1)).view(*few.slate.shape, -1)
+        base_SR, effect_SRK = self.critic(few.shown["x"], slot_SRKE)
+        missed_SR = base_SR + effect_SRK.sum(2) - (surprise_SR - all_SR1[..., 0])
+        gain_SRK = normalised(slot_advantages(reward_SRK, effect_SRK.detach()))
+        return gain_SRK, missed_SR.square().mean(1)
+
+    @torch.no_grad()
+    def _stay_near(self, drew: Ensemble, few: Logged) -> None:
+        """Take the policy back towards the one that drew, as far as `most_kl` asks.
+
+        Half the mean squared change of the log-probabilities is the divergence to second order,
+        and about quadratic in the way.
+        """
+        assert self.settings.most_kl is not None
+        change_SRK = self._weighed(self.policy, few)[0] - self._weighed(drew, few)[0]
+        kl_S = 0.5 * change_SRK.square().mean((1, 2))
+        share_S = (self.settings.most_kl / kl_S.clamp(min=1e-12)).sqrt().clamp(max=1.0)
+        for name, x in self.policy.weights.items():
+            first = drew.weights[name]
+            x.copy_(torch.lerp(first, x, share_S.view(-1, *[1] * (x.dim() - 1))))
+
+    def _weighed(self, policy: Ensemble, few: Logged) -> tuple[Tensor, Tensor]:
         """Log-probability of every slot's choice, (S, R, K); entropy of one draw, (S,)."""
         shown = {name: x.flatten(0, 1) for name, x in few.shown.items()}
         slate_LK, S = few.slate.flatten(0, 1), len(self.seeds)
         if self.settings.distinct:
-            scores = self._scores(self.policy, shown)
+            scores = self._scores(policy, shown)
             logp_LK, entropy_L = log_prob(scores, slate_LK), entropy(scores)
         else:
-            all_LC = self._logp(self.policy, shown)
+            all_LC = self._logp(policy, shown)
             logp_LK, entropy_L = all_LC.gather(1, slate_LK), -(all_LC.exp() * all_LC).sum(1)
         return logp_LK.view(few.slate.shape), entropy_L.view(S, -1).mean(1)
 
@@ -408,6 +469,7 @@ class ReinforceTopK(Agent):
         return {
             "policy": self.policy.weights,
             "value": self.value.weights,
+            **self._critic_state(),
             "adam_policy": self.adam_policy.state(),
             "adam_value": self.adam_value.state(),
             "sessions": self.sessions,
@@ -416,10 +478,18 @@ class ReinforceTopK(Agent):
             "scale": self.scale_S,
         }
 
+    def _critic_state(self) -> dict[str, Any]:
+        if self.critic is None or self.adam_critic is None:
+            return {}
+        return {"critic": self.critic.weights, "adam_critic": self.adam_critic.state()}
+
     def restore(self, state: Any) -> None:
         """Take over such a tree."""
         self.policy.load(state["policy"])
         self.value.load(state["value"])
+        if self.critic is not None and self.adam_critic is not None:
+            self.critic.load(state["critic"])
+            self.adam_critic.load(state["adam_critic"])
         self.adam_policy.load(state["adam_policy"])
         self.adam_value.load(state["adam_value"])
         self.sessions, self.memory = state["sessions"], state["memory"]
