@@ -10,10 +10,9 @@ from the slate:
 lambda_K is the derivative of alpha = 1 - (1 - pi)^K, the chance that a is in the slate: it falls to
 zero as soon as a is sure to be shown, so that the policy goes on to learn what else should be.
 
-In worlds that answer slot by slot, two things make it fall below what it begins with, each enough
-alone (docs/results/sardine.md): steps of Adam on one rollout that move the policy too far, which
-`most_kl` bounds, and what follows a slate being credited to all its slots, which `credit` critic
-splits among them.
+Steps of Adam on one rollout may move the policy so far that it falls below what it begins with;
+`most_kl` bounds them. Draws "credited" split what follows a slate among its slots, instead of
+crediting all of it to each (docs/results/sardine.md).
 
 Slates come from the learner itself: draws from a mix of its policy and uniform ones, remembered for
 some rollouts. With one rollout and no uniform draws it learns on-policy. `learn_log` learns from
@@ -30,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -74,11 +73,13 @@ VALUE_WEIGHT = 0.5  # of the baseline's loss
 MAX_NORM = 0.5  # of the gradient, of policy and baseline each
 LAST_RATE = 0.1  # of the learning rate, to which it falls linearly
 WEIGHT_CAP = 20.0  # largest pi / beta, about e^3
+TD_LAMBDA = 0.8  # of what follows a slate of distinct draws; 1: what did, below: what is expected
 MINIBATCH = 0.5  # of a rollout's slates
 DRAWS = {
     "top-k": "independent draws, counted by lambda_K",
     "single": "independent draws without lambda_K, as if slates had one slot",
     "distinct": "slot by slot from what is left, which needs no lambda_K",
+    "credited": "the same, each credited with its part of what follows by a critic of slots",
 }
 
 
@@ -95,12 +96,9 @@ class ReinforceSettings:
     learning_rate: Amount = 3e-4  # Adam's, falling linearly to a tenth
     gamma: Rate = 0.95  # discount per slate, in [0, 1]
     entropy: Amount = 0.001  # reward per nat of the policy's entropy
-    td_lambda: Rate = 1.0  # of what follows a slate; 1: what did follow, below: what is expected
     draws: str = "top-k"  # how slates are drawn, in DRAWS
     sharpness: Amount | None = None  # of distinct draws that are served; None: the likeliest
     most_kl: Amount | None = None  # nats per slot that a rollout may move the policy; None: any
-    credit: Literal["item", "critic"] = "item"  # of a slot: its reward and all that follows the
-    # slate; or, critic: its reward and the part in what follows that a critic says is its own
 
     def __post_init__(self) -> None:
         lookup("way to draw slates", self.draws, DRAWS)
@@ -108,7 +106,12 @@ class ReinforceSettings:
     @property
     def distinct(self) -> bool:
         """Whether slates are drawn slot by slot from what is left."""
-        return self.draws == "distinct"
+        return self.draws in ("distinct", "credited")
+
+    @property
+    def td_lambda(self) -> float:
+        """TD_LAMBDA where slates are drawn as the policy draws them; 1 where they are a mix's."""
+        return TD_LAMBDA if self.distinct else 1.0
 
     @property
     def minibatch(self) -> int:
@@ -159,7 +162,7 @@ class ReinforceTopK(Agent):
         self.policy = Ensemble(self.face.network, self.seeds, device)
         self.value = Ensemble(lambda: ValueNetwork(inputs.width), self.seeds, device)
         self.slots = self.critic = self.adam_critic = None
-        if s.credit == "critic":
+        if s.draws == "credited":
             slots = self.slots = slot_reader(self.world, inputs)
             width, per_slot = inputs.width, slots.width
             self.critic = Ensemble(lambda: SlotCritic(width, per_slot), self.seeds, device)

@@ -8,6 +8,7 @@ import torch
 from five_items import BEST, five_items
 
 from slategym.agents.core.random_slates import Random
+from slategym.agents.policy_gradient import reinforce
 from slategym.agents.policy_gradient.reinforce import ReinforceSettings, ReinforceTopK
 from slategym.agents.policy_gradient.replayed_log import replayed
 from slategym.agents.slates.off_policy import chance, importance, multiplier
@@ -102,9 +103,51 @@ def test_distinct_draws_may_be_served_more_sharply(distinct):
     assert seen[0.2] < seen[1.0] - 0.1 and seen[1.0] < seen[5.0]
 
 
-def test_what_follows_a_slate_may_be_what_was_expected():
+def moved(most_kl):
+    """Half the mean squared change of log-probabilities over a rollout's updates, nats a slot."""
+    settings = replace(SHORT, draws="distinct", uniform_prob=0.0, remembered=1)
+    settings = replace(settings, learning_rate=1e-2, most_kl=most_kl)
+    agent = ReinforceTopK(five_items(), settings)
+    agent.begin(agent.world)
+    agent.cycle()
+    shown = {name: x.flatten(0, 3) for name, x in agent.memory.shown.items()}
+    scores = agent._scores(agent.policy, shown)
+    after = log_prob(scores, agent.memory.slate.flatten(0, 3)).detach()
+    return float(0.5 * (after - agent.memory.logp.flatten(0, 3)).square().mean())
+
+
+def test_a_rollout_moves_the_policy_no_further_than_it_may():
+    """Far steps are taken back to less than asked: what they change is less than quadratic."""
+    near, nearer = moved(4e-3), moved(1e-3)
+    assert 2e-4 < near < 6e-3 and 5e-5 < nearer < 1.5e-3
+    assert nearer < 0.5 * near
+    assert moved(None) > 10 * 4e-3
+
+
+def test_a_critic_credits_a_slot_with_its_own_part_of_what_follows():
+    """A slate's surprise beyond its reward reaches a slot through the critic alone."""
+    world = five_items()
+    gains = {}
+    for draws in ("distinct", "credited"):
+        agent = ReinforceTopK(world, replace(SHORT, draws=draws))
+        agent.begin(world)
+        few = agent._play()
+        few = replace(few, shown={n: x.flatten(1, 2) for n, x in few.shown.items()})
+        few = replace(few, slate=few.slate.flatten(1, 2), reward=few.reward.flatten(1, 2))
+        surprise_SR = torch.linspace(0.0, 9.0, few.slate.shape[1])[None]
+        with torch.no_grad():
+            gains[draws], _ = agent._gains(few, surprise_SR)
+            other, missed_S = agent._gains(few, 2.0 * surprise_SR)
+        assert torch.equal(gains[draws], other) == (draws == "credited")
+        assert (missed_S > 0).all() == (draws == "credited")
+    # of two slots, what one is credited with is taken from the other
+    torch.testing.assert_close(gains["credited"].sum(2), torch.zeros_like(surprise_SR))
+
+
+def test_what_follows_a_slate_may_be_what_was_expected(monkeypatch):
     """TD(0): a slate's total is its reward and the discounted value of the next request."""
-    agent = ReinforceTopK(five_items(), replace(SHORT, gamma=0.5, td_lambda=0.0))
+    monkeypatch.setattr(reinforce, "TD_LAMBDA", 0.0)
+    agent = ReinforceTopK(five_items(), replace(SHORT, gamma=0.5, draws="distinct"))
     generator = torch.Generator().manual_seed(0)
     x_STBX = torch.randn(1, 3, 4, agent.value.weights["trunk.0.weight"].shape[2])
     reward_STB = torch.rand(1, 3, 4, generator=generator)

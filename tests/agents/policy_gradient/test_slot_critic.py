@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from slategym.agents.core.ensemble import Ensemble
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
+from slategym.agents.policy_gradient.reinforce import ReinforceSettings, ReinforceTopK
 from slategym.agents.policy_gradient.slot_critic import (
     SlotCritic,
     slot_advantages,
@@ -24,6 +26,11 @@ from slategym.envs.types import World
 TINY = PPOSettings(
     num_steps=256, num_users=8, rollout=8, minibatch=32, epochs=2, credit="critic", gamma=0.9
 )
+
+TINY_REINFORCE = ReinforceSettings(
+    num_steps=256, num_users=8, rollout=8, updates=3, remembered=2, uniform_prob=0.0
+)
+TINY_REINFORCE = replace(TINY_REINFORCE, draws="credited", most_kl=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +109,17 @@ def test_it_finds_which_slot_had_which_effect() -> None:
     assert float(slope[0, 1] / slope[0, 0]) == pytest.approx(-2.0, abs=0.2)
 
 
-def test_seed_3_of_several_is_seed_3_alone_and_goes_on_where_it_stopped(world: World) -> None:
-    together = PlackettLuce(world, TINY, seeds=[1, 3]).learn(world)
-    alone = PlackettLuce(world, TINY, seeds=[3])
+@pytest.mark.parametrize(
+    ("learner", "settings"), [(PlackettLuce, TINY), (ReinforceTopK, TINY_REINFORCE)]
+)
+def test_seed_3_of_several_is_seed_3_alone_and_goes_on_where_it_stopped(
+    world: World, learner: Any, settings: Any
+) -> None:
+    together = learner(world, settings, seeds=[1, 3]).learn(world)
+    alone = learner(world, settings, seeds=[3])
     alone.begin(world)
-    while alone.steps < TINY.num_steps:
-        resumed = PlackettLuce(world, TINY, seeds=[3])
+    while alone.steps < settings.num_steps:
+        resumed = learner(world, settings, seeds=[3])
         resumed.begin(world)
         resumed.restore(alone.state())
         resumed.steps = alone.steps

@@ -19,8 +19,8 @@ from slategym.experiments.study import MOST_SEEDS, Request
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
     "movielens": (214, "922ae46cbd57"),
     "slateq": (56, "2c2ce1634566"),
-    "sardine": (115, "37a6a7b66084"),
-    "topicrec": (41, "7d0b24b3eb05"),
+    "sardine": (115, "5e35439083d8"),
+    "topicrec": (41, "2ce39a6feb1a"),
     "recsim": (61, "ef94579c6344"),
 }
 
