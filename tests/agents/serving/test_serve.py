@@ -55,14 +55,6 @@ SMALL = replace(  # networks that read ten events: a recording of them is short,
     ),
 )
 TINY = PPOSettings(num_steps=24, num_users=4, rollout=3, epochs=1, minibatch=6)
-CHOSEN = {  # by log; what is tuned is another matter
-    log: {
-        "ranker": {"heads": heads, "nothing": 1.0},
-        "supervised": {"kind": "none", "strength": 0.0},
-        "start": {"policy": "supervised"},
-    }
-    for log, heads in (("shop", {"click": 1.0}), ("ratings", {"click": 1.0, "like": 0.5}))
-}
 DERIVED = ("click", "like")  # not said: they follow from the rest, or from the row itself
 
 
@@ -100,8 +92,7 @@ def case(
     settings = {"log": str(log), "slate_size": 3, "fit": fit}
     with small_home(folder / "home"), pytest.MonkeyPatch.context() as patch:
         patch.setitem(FITS, "small", SMALL)
-        training = Training("plackett-luce", "Log-v0", settings, TINY)
-        training.run(run, chosen=CHOSEN[request.param])
+        Training("plackett-luce", "Log-v0", settings, TINY).run(run)
         assert answer(build, ["export", str(run), "--no-latency"]) == 0
         world = learned_world(log, slate_size=3, users="evaluation", fit=fit)
         yield Case(log, run / "export", world, load_agent(run, world))
