@@ -12,6 +12,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a process that tests start would compile all anew
 sys.dont_write_bytecode = False
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")  # threads of the processes side by side wait for each other
 TESTS = Path(__file__).parent
 LONGEST = (  # files that take longest, the longest first
     "test_own_log_journey.py",

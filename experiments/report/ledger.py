@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from slategym.experiments.report.markup import Html, element, join
 from slategym.experiments.statistics.stats import Estimate
-from slategym.experiments.statistics.words import parts
 
 ROWS = "rows.parquet"
 SUMMARY = "summary.json"
@@ -43,14 +42,7 @@ class Ledger:
 
     def estimate(self, estimate: Estimate, *, signed: bool = False, digits: int = 2) -> Html:
         """A value with its interval."""
-        value, ends = parts(
-            estimate.value,
-            estimate.low,
-            estimate.high,
-            sign="+" if signed else "",
-            digits=digits,
-            by_split=estimate.by_split,
-        )
+        value, ends = estimate.parts("+" if signed else "", digits)
         number = self.number(value, f"{ROWS}: {estimate.source}")
         return join([number, " ", element("span", ends, class_="interval")])
 

@@ -24,7 +24,7 @@ from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.differences import Difference
 from slategym.experiments.statistics.numbers import Numbers, Standing
 from slategym.experiments.statistics.stats import RESAMPLES, Estimate
-from slategym.experiments.statistics.words import TRANSFER, level, transferred
+from slategym.experiments.statistics.words import TRANSFER, transferred
 
 
 def markdown(
@@ -116,7 +116,7 @@ def table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _short(estimate: Estimate) -> str:
-    return level(estimate.value, estimate.low, estimate.high, 1)
+    return estimate.rounded(1)
 
 
 def _starred(standing: Standing) -> str:

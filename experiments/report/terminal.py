@@ -17,7 +17,7 @@ from slategym.experiments.report.words import p_text
 from slategym.experiments.statistics.attribution import Attribution, names_of
 from slategym.experiments.statistics.numbers import Numbers, one_of
 from slategym.experiments.statistics.stats import Estimate
-from slategym.experiments.statistics.words import TRANSFER, level, signed_number, transferred
+from slategym.experiments.statistics.words import TRANSFER, signed_number, transferred
 
 LOOK: dict[str, Any] = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
 MOST_PLACES = 4  # in one table
@@ -96,7 +96,7 @@ def _text(words: str, style: str = "") -> Text:
 
 
 def _short(estimate: Estimate) -> str:
-    return level(estimate.value, estimate.low, estimate.high, 2 if abs(estimate.value) < 10 else 1)
+    return estimate.rounded(2 if abs(estimate.value) < 10 else 1)
 
 
 def _differences(result: Result, numbers: Numbers) -> Table:

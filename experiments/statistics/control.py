@@ -64,7 +64,7 @@ class Controlled:
         estimate, margin = self.difference.estimate, self.margin
         if side_of(self.beyond, self.adjusted) > 0:
             return "better"
-        if estimate.high > margin:
+        if estimate.high > margin or not estimate.has_interval:
             return "cannot tell"
         if estimate.low >= -margin:
             return "equivalent"

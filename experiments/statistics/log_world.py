@@ -36,7 +36,9 @@ def with_transfer(
     """
     apart = {p.name: _Apart(study, rows, told, p) for p in study.of_role("open")}
     return tuple(
-        replace(d, transfer=apart[d.place].transfer(d)) if d.place in apart else d
+        replace(d, transfer=apart[d.place].transfer(d))
+        if d.place in apart and d.estimate.has_interval
+        else d
         for d in differences
     )
 

@@ -13,7 +13,7 @@ import pandas as pd
 from slategym.experiments.places import Place
 from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.statistics.verdict import TAGS, Verdict, one_part
-from slategym.experiments.statistics.words import level, listed
+from slategym.experiments.statistics.words import listed
 from slategym.experiments.study import Study
 
 if TYPE_CHECKING:
@@ -91,4 +91,4 @@ def _controlled(study: Study, numbers: Numbers, place: Place) -> str:
 
 
 def _short(estimate: Estimate) -> str:
-    return level(estimate.value, estimate.low, estimate.high, 1)
+    return estimate.rounded(1)

@@ -31,7 +31,7 @@ import pandas as pd
 
 from slategym.experiments.statistics.tables import COVERAGE, Table
 from slategym.experiments.statistics.variance import t_interval
-from slategym.experiments.statistics.words import level, signed
+from slategym.experiments.statistics.words import NO_INTERVAL, parts
 
 RESAMPLES = 10_000  # bootstrap draws; fewer, and no p-value is small after Holm for a long table
 APART = 2**40  # between the numbers of users of one split and the next
@@ -105,9 +105,9 @@ class Estimate:
     """A number, its 95 % interval, and where it comes from."""
 
     value: float
-    low: float
+    low: float  # of one person both ends are the value; see `has_interval`
     high: float
-    p_value: float  # two-sided, of "it is zero"; see `_estimate`
+    p_value: float  # two-sided, of "it is zero", 1 of one person; see `_estimate`
     num_people: int
     num_users: int  # rows per seed
     num_seeds: int
@@ -115,21 +115,37 @@ class Estimate:
     by_split: tuple[float, ...] = ()  # the same of each split of the people; (): there is one
 
     def __str__(self) -> str:
-        return level(self.value, self.low, self.high, by_split=self.by_split)
+        return " ".join(self.parts())
+
+    def rounded(self, digits: int) -> str:
+        """A level and its interval with so many digits after the point, without its splits."""
+        return " ".join(replace(self, by_split=()).parts(digits=digits))
 
     def signed(self, digits: int = 2) -> str:
         """The same with explicit signs, for differences."""
-        return signed(self.value, self.low, self.high, digits, self.by_split)
+        return " ".join(self.parts("+", digits))
+
+    def parts(self, sign: str = "", digits: int = 2) -> tuple[str, str]:
+        """The number and its interval apart; `sign` is "+" for differences."""
+        number, ends = parts(
+            self.value, self.low, self.high, sign=sign, digits=digits, by_split=self.by_split
+        )
+        return number, ends if self.has_interval else NO_INTERVAL
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether it is of two people or more: one says nothing of how people differ."""
+        return self.num_people > 1
 
     @property
     def above_zero(self) -> bool:
-        """The whole interval is positive."""
-        return self.low > 0
+        """There is an interval, and the whole of it is positive."""
+        return self.has_interval and self.low > 0
 
     @property
     def below_zero(self) -> bool:
-        """The whole interval is negative."""
-        return self.high < 0
+        """There is an interval, and the whole of it is negative."""
+        return self.has_interval and self.high < 0
 
 
 def side_of(estimate: Estimate, adjusted: float | None = None) -> int:
@@ -406,11 +422,16 @@ def _as_wide_as_student(draws_R: np.ndarray, value: float, t: Table) -> np.ndarr
 
 
 def _estimate(value: float, draws_R: np.ndarray, t: Table, source: str) -> Estimate:
-    """Percentile interval; p = 2 (1 + draws on the far side of zero) / (1 + draws), at most 1."""
+    """Percentile interval; p = 2 (1 + draws on the far side of zero) / (1 + draws), at most 1.
+
+    Of one person: no interval, p = 1.
+    """
     tail = (1 - COVERAGE) / 2
     low, high = np.quantile(draws_R, [tail, 1 - tail])
     beyond = min((draws_R <= 0).sum(), (draws_R >= 0).sum())
     p_value = min(1.0, 2 * (1 + int(beyond)) / (1 + len(draws_R)))
+    if t.num_people < 2:
+        low, high, p_value = value, value, 1.0
     num_seeds, num_users = t.value_SU.shape
     return Estimate(
         value, float(low), float(high), p_value, t.num_people, num_users, num_seeds, source

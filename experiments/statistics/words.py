@@ -16,6 +16,7 @@ TRANSFER = (  # what its interval is, for captions
     "for the world that wrote the log, with the disagreement of judges and of assumptions, and the "
     "error of models as measured in worlds of known truth, allowed for"
 )
+NO_INTERVAL = "[no interval: one person]"
 SIDES = {1: "clearly ahead", 0: "no clear difference", -1: "clearly behind"}
 
 

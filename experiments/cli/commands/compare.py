@@ -160,5 +160,6 @@ def _document(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _numbers(estimate: Estimate) -> dict[str, float]:
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+def _numbers(estimate: Estimate) -> dict[str, float | None]:
+    ends = (estimate.low, estimate.high) if estimate.has_interval else (None, None)
+    return {"value": estimate.value, "low": ends[0], "high": ends[1]}

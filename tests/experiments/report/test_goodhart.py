@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from made_up import AGENTS, result
 from PIL import Image
 
+from slategym.experiments.measure import goodhart
 from slategym.experiments.report.curves import draw_curves
 from slategym.experiments.report.goodhart import draw_goodhart, warnings, with_warnings
 from slategym.experiments.statistics.numbers import compute_numbers
@@ -65,6 +68,19 @@ def test_curves_before_selection_people_are_of_all_seeds_and_the_flat_are_named(
     assert f"Not clearly above their first point at the end: {AGENTS[1]} in world." in caption
     (told,) = warnings(found)  # the judge has the first seed alone, and is held against it
     assert "(+2.00 [+1.80, +2.20])" in told
+
+
+def test_one_session_tells_no_error_and_nothing_rises_clearly_beside_an_unknown_one(
+    tmp_path: Path,
+) -> None:
+    gain, error = goodhart._mean_and_error(torch.tensor([2.0]))
+    assert gain == 2.0 and math.isnan(error)
+    found = result(watched=watched(0.4).assign(error=error))
+    numbers = compute_numbers(found.study, found.rows, found.curves)
+    caption = draw_curves(found, numbers, tmp_path).caption
+    both = " and ".join(AGENTS)
+    assert f"Not clearly above their first point at the end: {both} in world." in caption
+    assert not list(warnings(found))
 
 
 def test_the_figure_is_drawn_where_there_are_readings(tmp_path: Path) -> None:

@@ -51,6 +51,21 @@ def test_mean_and_paired_difference_by_hand() -> None:
     assert (difference.num_seeds, difference.num_users, difference.num_people) == (2, 4, 4)
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_one_person_has_no_interval_and_makes_nothing_clear(seeds: int) -> None:
+    """However often that person arrives, and however far ahead."""
+    values = {AGENT: [[9, 8, 9]] * seeds, RANKER: [[2, 1, 3]]}
+    one, two = rows_of(values, [7, 7, 7]), rows_of(values, [7, 7, 8])
+    for read in (stats.paired_difference, stats.probability_of_improvement):
+        found = read(one, AGENT, RANKER)
+        assert not found.has_interval and found.p_value == 1 and stats.side_of(found) == 0
+        assert not (found.above_zero or found.below_zero)
+        assert "[no interval: one person]" in found.signed() and "+" in found.signed()
+        assert read(two, AGENT, RANKER).has_interval
+    assert str(stats.mean(one, AGENT)) == "8.67 [no interval: one person]"
+    assert stats.mean(one, AGENT).rounded(1) == "8.7 [no interval: one person]"
+
+
 def test_probability_of_improvement_counts_ties_half() -> None:
     chance = stats.probability_of_improvement(SMALL, AGENT, RANKER)
     assert chance.value == pytest.approx((4 + 0.5) / 8)

@@ -19,6 +19,7 @@ from rich.console import Console
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
+from slategym.experiments.runs.units import closure
 from slategym.experiments.studies import sardine, slateq, topicrec
 from slategym.experiments.study import Profile, Request, Study
 
@@ -54,7 +55,7 @@ def rows_of(study: Study, folder: Path) -> pd.DataFrame:
     size = Profile("rows", seeds=2, users=4, training=0.001, left_out=SLOW[study.name])
     plan = plan_of(replace(study, profiles={"quick": size}), Request())
     store = open_store(folder)
-    run_units(plan.units, store, console=Console(quiet=True))
+    run_units(closure(plan.readings), store, console=Console(quiet=True))
     rows = plan.rows(store).sort_values(PLACE, kind="stable", ignore_index=True)
     first = [*PLACE, "person", "world", "group"]
     return rows[[*first, *sorted(rows.columns.difference(first))]]
