@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from slategym.envs.types import World
 
 PRESENT = "-gamma0"  # ends the name of a learner that looks at the present only
+FROM_REFIT = "-from-refit"  # and, before that, of one that begins at a refitted ranker
 PLAIN_WORLD = "Sardine-SlateTopK-Bored-v0"  # any policy can act in it but for those that say not
 
 
@@ -30,6 +31,7 @@ class PolicyEntry(NamedTuple):
     fixed: tuple[tuple[str, Any], ...] = ()  # settings that the name decides
     example: str = PLAIN_WORLD  # a world that it can act in
     tuning: str | None = None  # "module:function" of a world: what is tuned of it, each a `Tuning`
+    refit_first: bool = False  # whether it begins at a ranker that is refitted first
 
     def make(self, world: World) -> Policy:
         """The policy for this world.
@@ -43,8 +45,18 @@ class PolicyEntry(NamedTuple):
         return policy
 
 
+def plain_name(name: str) -> str:
+    """Of a learner's variant, the learner.
+
+    >>> plain_name("plackett-luce-from-refit-gamma0")
+    'plackett-luce'
+    """
+    return name.removesuffix(PRESENT).removesuffix(FROM_REFIT)
+
+
 MADE = "slategym.agents.policies"
 DIVERSE = f"{MADE}:supervised_diverse"
+START = f"{MADE}:tune_start_steps"  # of what learners begin from
 MYOPIC = "slategym.agents.references.myopic"
 PLANNER = "slategym.agents.references.planner"
 STATE, LEARNED = "a learned state, as MovieLens-v0 has", "MovieLens-v0"
@@ -250,7 +262,7 @@ POLICIES: dict[str, PolicyEntry] = {
         "slategym.agents.refit.agent:SupervisedRefit",
         needs=STATE,
         example=LEARNED,
-        tuning=f"{MADE}:tune_start_steps",
+        tuning=START,
     ),
     "slateq": PolicyEntry(
         "learner",
@@ -265,7 +277,7 @@ POLICIES: dict[str, PolicyEntry] = {
         "PPO on slates drawn without replacement, from scratch or from the best tuned policy on",
         None,
         agent="slategym.agents.policy_gradient.ppo:PlackettLuce",
-        tuning=f"{MADE}:tune_start_steps",
+        tuning=START,
     ),
     "lookahead": PolicyEntry(
         "learner",

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 
 from slategym.agents.core.files import ABOUT, BEGUN, read_about
 from slategym.agents.core.hub import fetch
-from slategym.agents.entries import FAMILIES, LEARNED, POLICIES, PRESENT, PolicyEntry
+from slategym.agents.entries import (
+    FAMILIES,
+    FROM_REFIT,
+    LEARNED,
+    POLICIES,
+    PRESENT,
+    START,
+    STATE,
+    PolicyEntry,
+    plain_name,
+)
 from slategym.envs.names import Registry, UsageError, check_registered, load_object, lookup, path_of
 
 if TYPE_CHECKING:
@@ -81,7 +91,7 @@ def register_agent(name: str, agent: str | type[Agent], one_line: str = "") -> N
 
 
 def find_entry(name: str, called: str = "policy") -> PolicyEntry:
-    """What is registered under that name; by a name such as slateq-gamma0, the learner's variant.
+    """What is registered under that name; of a learner's variants, such as slateq-gamma0, too.
 
     Args:
         name: as `slategym agents` lists it, or "module:Name".
@@ -90,14 +100,21 @@ def find_entry(name: str, called: str = "policy") -> PolicyEntry:
     Raises:
         UsageError: if there is none; the nearest is offered.
     """
-    base = name.removesuffix(PRESENT)
-    if base == name or ":" in name or name in policies.all():
+    if ":" in name or name in policies.all() or plain_name(name) == name:
         return policies.find(name, called)
-    entry = policies.find(base, called)
-    if entry.agent is None:
-        raise UsageError(f"{base} is no learner: it has no discount, so there is no {name}")
-    one_line = f"{base} with gamma = 0: what comes later weighs nothing"
-    return entry._replace(kind="bandit", one_line=one_line, fixed=(("gamma", 0.0),))
+    base = name.removesuffix(PRESENT if name.endswith(PRESENT) else FROM_REFIT)
+    entry = find_entry(base, called)
+    if name.endswith(PRESENT):
+        if entry.agent is None:
+            raise UsageError(f"{base} is no learner: it has no discount, so there is no {name}")
+        one_line = f"{base} with gamma = 0: what comes later weighs nothing"
+        return entry._replace(kind="bandit", one_line=one_line, fixed=(("gamma", 0.0),))
+    if entry.agent is None or entry.refit_first or entry.fixed:
+        raise UsageError(f"{base} begins at no ranker that is refitted, so there is no {name}")
+    one_line = f"{base} that begins at a ranker refitted on a third of its slates"
+    return entry._replace(
+        one_line=one_line, needs=STATE, example=LEARNED, tuning=START, refit_first=True
+    )
 
 
 def find_learner(name: str) -> PolicyEntry:
@@ -108,7 +125,7 @@ def find_learner(name: str) -> PolicyEntry:
     """
     if ":" not in name:
         learners = {name: entry for name, entry in policies.all().items() if entry.agent}
-        lookup("agent", name if name in learners else name.removesuffix(PRESENT), learners)
+        lookup("agent", name if name in learners else plain_name(name), learners)
     entry = find_entry(name)
     if entry.agent is None:
         raise UsageError(f"{name} is no learner: derive it from slategym.agents.Agent")
@@ -125,6 +142,10 @@ def find_agent(name: str) -> type[Agent]:
     entry = find_learner(name)
     assert entry.agent is not None, name
     found: type[Agent] = load_object(entry.agent)
+    if entry.refit_first:
+        from slategym.agents.refit.first import from_refit
+
+        found = from_refit(found, name.removesuffix(PRESENT))
     if not entry.fixed:
         return found
     from slategym.agents.core.decided import with_decided

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from slategym.agents.core.files import ABOUT, CHECKPOINT, FORMAT, WEIGHTS, check_weights, read_about
 from slategym.agents.core.keeping import Keeping
+from slategym.agents.core.ranker import Ranker
 from slategym.agents.core.reporting import bar, events
 from slategym.agents.core.step_back import Served, as_json, decide, from_json
 from slategym.agents.core.tree import filled, leaves
@@ -77,15 +78,25 @@ class Agent(ABC):
         settings: a frozen dataclass; None: the agent's own defaults. `num_steps` among them is the
             length of the whole training, on which schedules depend.
         seeds: of training, side by side where the agent can; each gets networks of its own.
+        ranker: refitted, on whose slates it begins where it begins on a ranker's (`from_ranker`);
+            None: the tuned one.
     """
 
     name: ClassVar[str]
     privileged: ClassVar[bool] = False
     several_seeds: ClassVar[bool] = False  # whether seeds can be trained side by side
     repeats: ClassVar[bool] = False  # whether a slate may hold an item twice, and so an empty slot
+    from_ranker: ClassVar[bool] = False  # whether it can begin at a ranker that is refitted
 
-    def __init__(self, world: World, settings: Any = None, *, seeds: Sequence[int] = (0,)) -> None:
-        self.world = world
+    def __init__(
+        self,
+        world: World,
+        settings: Any = None,
+        *,
+        seeds: Sequence[int] = (0,),
+        ranker: Ranker | None = None,
+    ) -> None:
+        self.world, self.refitted = world, ranker
         self.settings = self.default_settings() if settings is None else settings
         check_settings(self.name, self.settings)
         self.seeds = check_seeds(self.name, seeds)

@@ -13,13 +13,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from slategym.agents.core.choice import independent_score, slate_score
 from slategym.agents.core.choice_fit import further_heads
 from slategym.agents.core.features import RecentTopics
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.ranker import Ranker
 from slategym.agents.slates.top import FORBIDDEN, allowed_only
 from slategym.envs.types import Observation, World
+from slategym.models.multitask.query import Query
 
 LOG_ODDS = 3.0  # makes log-odds of order one
 FARTHEST = 6.0  # log-odds below the best candidate, at which all are as far
@@ -80,25 +80,72 @@ class Offers:
         return N if looked_at is None else min(max(looked_at, self.world.slate_size), N)
 
     @torch.no_grad()
-    def __call__(self, observation: Observation) -> Offer:
+    def __call__(self, observation: Observation, count: int = 0) -> Offer:
         """The ranker's likeliest clicks that may be shown.
+
+        Args:
+            observation: of the requests.
+            count: how many at least, if there are as many.
 
         Raises:
             ValueError: if the observation has no state embedding.
         """
-        ranker = self.ranker
-        query = ranker.encoder.asked(observation)
-        click_BN = allowed_only(ranker.log_odds("click", query, None), observation.allowed)
-        click_BC, id_BC = click_BN.topk(self.num_candidates, dim=1, sorted=False)
+        query = self.ranker.encoder.asked(observation)
+        click_BC, id_BC = self._likeliest(query, observation, count)
         allowed_BC = click_BC > FORBIDDEN / 2
-        click_BC = click_BC.masked_fill(~allowed_BC, 0.0)
-        said = {head: ranker.log_odds(head, query, id_BC) for head in self.heads[1:]}
-        said["click"] = click_BC
-        utility_BC = ranker.choice.click * click_BC
-        for head, weight in ranker.choice.further:
-            utility_BC = utility_BC + weight * said[head]
-        reward_BC = ranker.value(query, id_BC)
+        said = self._said(query, id_BC, click_BC.masked_fill(~allowed_BC, 0.0))
+        utility_BC = self._utility(said)
         best_B1 = utility_BC.masked_fill(~allowed_BC, FORBIDDEN).amax(1, keepdim=True)
+        return self._offer(observation, query, id_BC, allowed_BC, said, best_B1)
+
+    @torch.no_grad()
+    def of(self, observation: Observation, id_BC: Tensor) -> Offer:
+        """Of these items, as if all of them might be shown.
+
+        Raises:
+            ValueError: if the observation has no state embedding.
+        """
+        query = self.ranker.encoder.asked(observation)
+        click_BW, id_BW = self._likeliest(query, observation, 0)
+        allowed_BW = click_BW > FORBIDDEN / 2
+        best_BW = self._utility(self._said(query, id_BW, click_BW))
+        best_B1 = best_BW.masked_fill(~allowed_BW, FORBIDDEN).amax(1, keepdim=True)
+        said = self._said(query, id_BC, self.ranker.log_odds("click", query, id_BC))
+        every_BC = torch.ones_like(id_BC, dtype=torch.bool)
+        return self._offer(observation, query, id_BC, every_BC, said, best_B1)
+
+    def _likeliest(
+        self, query: Query, observation: Observation, count: int
+    ) -> tuple[Tensor, Tensor]:
+        """Log-odds of a click and ids of the candidates, (B, C) each, in no order."""
+        click_BN = self.ranker.log_odds("click", query, None)
+        wide = max(self.num_candidates, min(count, self.world.num_candidates))
+        found = allowed_only(click_BN, observation.allowed).topk(wide, dim=1, sorted=False)
+        return found.values, found.indices
+
+    def _said(self, query: Query, id_BC: Tensor, click_BC: Tensor) -> dict[str, Tensor]:
+        """Log-odds of these items, by head, (B, C) each."""
+        said = {head: self.ranker.log_odds(head, query, id_BC) for head in self.heads[1:]}
+        return {**said, "click": click_BC}
+
+    def _utility(self, said: dict[str, Tensor]) -> Tensor:
+        """As the ranker weighs its heads, (B, C)."""
+        utility_BC = self.ranker.choice.click * said["click"]
+        for head, weight in self.ranker.choice.further:
+            utility_BC = utility_BC + weight * said[head]
+        return utility_BC
+
+    def _offer(
+        self,
+        observation: Observation,
+        query: Query,
+        id_BC: Tensor,
+        allowed_BC: Tensor,
+        said: dict[str, Tensor],
+        best_B1: Tensor,
+    ) -> Offer:
+        """With features; `best_B1` is the utility of the best candidate of each request."""
+        utility_BC, reward_BC = self._utility(said), self.ranker.value(query, id_BC)
         parts = [said[head] / LOG_ODDS for head in self.heads]
         parts += [reward_BC, (utility_BC - best_B1).clamp(min=-FARTHEST) / LOG_ODDS]
         parts.append(self._fame_N[id_BC])
@@ -140,7 +187,4 @@ def best_slate(
         nothing: utility of taking nothing; infinity: clicks are rare.
         ranker: knows how people choose.
     """
-    if nothing < float("inf") and not ranker.one_choice:
-        score_BC = independent_score(utility_BC - nothing, reward_BC)
-        return score_BC.masked_fill(~offer.allowed, FORBIDDEN)
-    return slate_score(utility_BC, reward_BC, offer.allowed, nothing, ranker.num_slots)
+    return ranker.scores(utility_BC, reward_BC, offer.allowed, nothing)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -36,6 +37,27 @@ class Retrieved(NamedTuple):
     score: Tensor  # (B, C) float32
 
 
+class Pairs(NamedTuple):
+    """Candidates of each request in no order, and what is thought of each."""
+
+    id: Tensor  # (B, C) int64
+    allowed: Tensor  # (B, C) bool, may be shown
+    utility: Tensor  # (B, C) log-odds
+    reward: Tensor  # (B, C) mean reward of a click
+
+
+class Corrections(Protocol):
+    """Other utilities and rewards than a ranker's heads say, fitted to slates that were shown."""
+
+    def offered(self, observation: Observation, count: int) -> Pairs:
+        """Of at least `count` of the likeliest clicks; utilities are less that of nothing."""
+        ...
+
+    def of(self, observation: Observation, id_BK: Tensor) -> tuple[Tensor, Tensor]:
+        """Utility and reward of these items, whether or not they may be shown, (B, K) each."""
+        ...
+
+
 @dataclass(frozen=True)
 class Ranker:
     """The slate of most expected reward under the agents' own model of users and of choice.
@@ -53,6 +75,7 @@ class Ranker:
     choice: ConditionalLogit = STATED
     num_slots: int = 1  # K of the slates that are best; read where items compete
     one_choice: bool = True  # whether people choose at most one item of a slate
+    corrections: Corrections | None = None  # None: utilities and rewards are what heads say
 
     def retrieve(self, observation: Observation, count: int) -> Retrieved:
         """The `count` best items of the catalogue that may be shown, or all if there are fewer.
@@ -77,6 +100,8 @@ class Ranker:
         return Retrieved(*(torch.cat(both) for both in zip(*parts, strict=True)))
 
     def _retrieve(self, observation: Observation, count: int) -> Retrieved:
+        if self.corrections is not None:
+            return self._retrieve_corrected(self.corrections, observation, count)[0]
         query = self.encoder.asked(observation)
         with torch.no_grad():
             click_BN = allowed_only(self.log_odds("click", query, None), observation.allowed)
@@ -92,14 +117,51 @@ class Ranker:
 
     def _score(self, query: Query, id_BW: Tensor | None, click_BW: Tensor) -> Tensor:
         """What ranks these items, or all, (B, W), from their click logits."""
-        choice, allowed_BW = self.choice, click_BW > FORBIDDEN / 2
         said = self._said(query, id_BW)
         utility_BW = self._utility(said, click_BW)
         reward_BW = self._value(said, click_BW)
-        if choice.competes and not self.one_choice:
-            score_BW = independent_score(utility_BW - choice.nothing, reward_BW)
+        return self.scores(utility_BW, reward_BW, click_BW > FORBIDDEN / 2, self.choice.nothing)
+
+    def scores(
+        self, utility_BW: Tensor, reward_BW: Tensor, allowed_BW: Tensor, nothing: float
+    ) -> Tensor:
+        """Whose K greatest are the slate of most expected reward, (B, W).
+
+        Args:
+            utility_BW: of each candidate.
+            reward_BW: mean reward of a click on it.
+            allowed_BW: bool; what may not be shown gets FORBIDDEN.
+            nothing: utility of taking nothing; infinity: clicks are rare.
+        """
+        if nothing < math.inf and not self.one_choice:
+            score_BW = independent_score(utility_BW - nothing, reward_BW)
             return score_BW.masked_fill(~allowed_BW, FORBIDDEN)
-        return slate_score(utility_BW, reward_BW, allowed_BW, choice.nothing, self.num_slots)
+        return slate_score(utility_BW, reward_BW, allowed_BW, nothing, self.num_slots)
+
+    @torch.no_grad()
+    def _retrieve_corrected(
+        self, corrections: Corrections, observation: Observation, count: int
+    ) -> tuple[Retrieved, Tensor, Tensor]:
+        """The best by corrected utilities and rewards, and these."""
+        found = corrections.offered(observation, count)
+        # less that of nothing already
+        score_BW = self.scores(found.utility, found.reward, found.allowed, 0.0)
+        score_BC, at_BC = score_BW.topk(min(count, score_BW.shape[1]), dim=1)
+        utility_BC, reward_BC = found.utility.gather(1, at_BC), found.reward.gather(1, at_BC)
+        return Retrieved(found.id.gather(1, at_BC), score_BC), utility_BC, reward_BC
+
+    def retrieve_parts(
+        self, observation: Observation, count: int
+    ) -> tuple[Retrieved, Tensor, Tensor]:
+        """As `retrieve`, with the `parts` of what was retrieved.
+
+        Raises:
+            ValueError: if the observation has no state embedding.
+        """
+        if self.corrections is not None:
+            return self._retrieve_corrected(self.corrections, observation, count)
+        best = self.retrieve(observation, count)
+        return best, *self.parts(observation, best.id)
 
     def parts(self, observation: Observation, id_BK: Tensor) -> tuple[Tensor, Tensor]:
         """Utility and mean reward of a click of these items, (B, K) each.
@@ -107,17 +169,21 @@ class Ranker:
         Raises:
             ValueError: if the observation has no state embedding.
         """
+        if self.corrections is not None:
+            return self.corrections.of(observation, id_BK.long())
         said = self._said(self.encoder.asked(observation), id_BK.long())
         with torch.no_grad():
             click_BK = said("click")
             return self._utility(said, click_BK), self._value(said, click_BK)
 
     def utility(self, observation: Observation, id_BK: Tensor) -> Tensor:
-        """Of each of these items, as `choice` weighs the heads, (B, K), log-odds.
+        """Of each of these items, as `choice` weighs the heads or corrected, (B, K), log-odds.
 
         Raises:
             ValueError: if the observation has no state embedding.
         """
+        if self.corrections is not None:
+            return self.corrections.of(observation, id_BK.long())[0]
         said = self._said(self.encoder.asked(observation), id_BK.long())
         with torch.no_grad():
             return self._utility(said, said("click"))

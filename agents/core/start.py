@@ -27,6 +27,7 @@ from slategym.agents.core.history_rule import (
 from slategym.agents.core.ranker import Ranker, Retrieved, has_ranker
 from slategym.agents.core.supervised import (
     DIVERSITIES,
+    PLAIN,
     RANKER,
     SUPERVISED,
     Supervised,
@@ -56,7 +57,7 @@ DEEPEST = 20.0  # nats below the best at which an item of the slate lies, at mos
 
 @dataclass(frozen=True)
 class Start:
-    """The tuned policy, and how sharply draws keep to it."""
+    """The tuned policy, or a refitted ranker's, and how sharply draws keep to it."""
 
     policy: Supervised
     sharpness: float  # nats per unit of score
@@ -121,7 +122,9 @@ def tune_start(world: World, budget: Budget = WHOLE) -> Tuning:
     return tune(world, START, settings, make, budget.share(SHARE))
 
 
-def start_of(world: World, num_candidates: int, rules: bool = False) -> Start:
+def start_of(
+    world: World, num_candidates: int, rules: bool = False, ranker: Ranker | None = None
+) -> Start:
     """A policy as it serves selection people best, drawn near its slates.
 
     How sharply, follows from its scores, which are in units of their own: so that the first slot
@@ -131,11 +134,13 @@ def start_of(world: World, num_candidates: int, rules: bool = False) -> Start:
         world: where.
         num_candidates: C, that are retrieved.
         rules: whether it may be the history rule (`tune_start`), or is `supervised`.
+        ranker: refitted, whose slates are as they are, or heed the rule; None: the tuned one.
 
     Raises:
         UsageError: the world has no observer that is a multi-task model.
     """
-    policy = supervised_with(world, tune_supervised(world).chosen)
+    setting = PLAIN if ranker is not None else tune_supervised(world).chosen
+    policy = supervised_with(world, setting, ranker)
     rule = rule_of(world, policy.ranker) if rules else None
     user_B = torch.arange(min(PROBED, world.population.size), dtype=torch.int32)
     user_B = user_B.to(world.device)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slategym.agents.core.inputs import Inputs
-from slategym.agents.core.ranker import has_ranker
+from slategym.agents.core.ranker import Ranker, has_ranker
 from slategym.agents.core.start import Start, start_of
 from slategym.agents.policy_gradient.residual import ResidualNetwork, ResidualSettings
 from slategym.agents.slates.top import FORBIDDEN
@@ -319,12 +319,13 @@ class Shortlist:
         return whole_BKN.scatter(2, shown["id"].long()[:, None].expand_as(law_BKC), law_BKC)
 
 
-def face_of(world: World, shortlist: int | None) -> Face:
+def face_of(world: World, shortlist: int | None, ranker: Ranker | None = None) -> Face:
     """All candidates, or the ranker's best; as many as there are, in a small catalogue.
 
     Args:
         world: where.
         shortlist: how many of its best; 0: all items; None: SHORTLIST where there is a ranker.
+        ranker: refitted; None: the tuned one.
 
     Raises:
         UsageError: the world has no ranker; the shortlist is shorter than a slate.
@@ -340,4 +341,5 @@ def face_of(world: World, shortlist: int | None) -> Face:
             f"{world.name}, got {shortlist}"
         )
     count = min(shortlist, world.num_candidates)
-    return Shortlist(start_of(world, count, rules=True), count, world, inputs)
+    start = start_of(world, count, rules=True, ranker=ranker)
+    return Shortlist(start, count, world, inputs)

@@ -108,6 +108,7 @@ class SlatePPO(Agent, Stochastic):
     """PPO on slates drawn without replacement, whatever its network reads. Abstract."""
 
     several_seeds: ClassVar[bool] = True
+    from_ranker: ClassVar[bool] = True
     settings: PPOSettings
     limits: tuple[Limit, ...] = ()  # see `within`
 
@@ -463,4 +464,4 @@ class PlackettLuce(SlatePPO):
 
     def face_in(self, world: World) -> Face:
         """The candidates that its settings name."""
-        return face_of(world, self.settings.shortlist)
+        return face_of(world, self.settings.shortlist, self.refitted)

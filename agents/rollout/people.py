@@ -149,8 +149,7 @@ class People:
 
     def candidates(self, observation: Observation) -> tuple[Retrieved, Candidates]:
         """The ranker's best, and what the model reads of them."""
-        best = self.ranker.retrieve(observation, self.count)
-        utility_BC, reward_BC = self.ranker.parts(observation, best.id)
+        best, utility_BC, reward_BC = self.ranker.retrieve_parts(observation, self.count)
         return best, Candidates(best.score, utility_BC, reward_BC, self.topic_N[best.id])
 
     @torch.no_grad()

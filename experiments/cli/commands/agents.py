@@ -52,7 +52,7 @@ def agents(
     as_json: ListAsJson = False,
 ) -> None:
     """List what can choose slates, by kind, or show one's page: what it does, and its settings."""
-    from slategym.agents.entries import PRESENT
+    from slategym.agents.entries import FROM_REFIT, PRESENT
     from slategym.agents.registry import find_entry, policies
 
     every = policies.all()
@@ -77,6 +77,7 @@ def agents(
         if table.row_count:
             console.print(table)
     console.print(f"A learner told to look at the present only: its name and {PRESENT}")
+    console.print(f"plackett-luce, rollout or adaptive-trace from supervised-refit on: {FROM_REFIT}")
     console.print("One of them, with its settings: slategym agents NAME")
     console.print("To train a learner or a bandit: slategym train NAME --world WORLD")
     console.print("To let one act: slategym simulate WORLD --policy NAME, or its folder")

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from slategym.agents.entries import PRESENT
+from slategym.agents.entries import plain_name
 from slategym.agents.registry import find_learner
 from slategym.envs.names import UsageError, lookup
 from slategym.experiments.cli.completion import of_policies, of_studies
@@ -274,7 +274,7 @@ def _check_words(
         lookup("profile", profile, dict.fromkeys(profiles.keys))
     own = found.texts if found and study in STUDIES else set(agents)  # learners of its own names
     for name in agents:
-        if ":" not in name and name not in own and name.removesuffix(PRESENT) not in own:
+        if ":" not in name and name not in own and plain_name(name) not in own:
             find_learner(name)
 
 

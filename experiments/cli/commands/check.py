@@ -96,7 +96,7 @@ def _is_user_model(name: str) -> bool:
     Raises:
         UsageError: nothing has that name.
     """
-    from slategym.agents.entries import PRESENT
+    from slategym.agents.entries import plain_name
     from slategym.agents.registry import policies
     from slategym.envs.names import load_object, lookup
     from slategym.envs.outline import outline
@@ -104,7 +104,7 @@ def _is_user_model(name: str) -> bool:
 
     if ":" not in name:
         ours, others = user_models.all(), policies.all()
-        base = name if name in ours else name.removesuffix(PRESENT)
+        base = name if name in ours else plain_name(name)
         lookup("user model, policy or learner", base, {**ours, **others})
         return name in ours
     outline(name)  # is it there? Its source says so at once, torch takes seconds to import
