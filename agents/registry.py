@@ -111,7 +111,7 @@ def find_entry(name: str, called: str = "policy") -> PolicyEntry:
         return entry._replace(kind="bandit", one_line=one_line, fixed=(("gamma", 0.0),))
     if entry.agent is None or entry.refit_first or entry.fixed:
         raise UsageError(f"{base} begins at no ranker that is refitted, so there is no {name}")
-    one_line = f"{base} that begins at a ranker refitted on a third of its slates"
+    one_line = f"{base} that begins at a ranker refitted on half of its slates"
     return entry._replace(
         one_line=one_line, needs=STATE, example=LEARNED, tuning=START, refit_first=True
     )

@@ -40,7 +40,8 @@ def page(name: str) -> RenderableType:
         if found is not None:
             parts += [*_described(found.module.doc), *_described(found.doc)]
         parts += ["", Text("Settings", style="bold"), _settings(settings_of(name))]
-        together = found is not None and found.constant("several_seeds") is True
+        several = found is not None and found.constant("several_seeds") is True
+        together = several and not entry.refit_first
         parts += [Text(f"Trains several seeds {'side by side' if together else 'one at a time'}.")]
         examples = [
             f"slategym train {name} --world {entry.example}",

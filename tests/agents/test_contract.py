@@ -19,7 +19,7 @@ from small_worlds import learned_world
 from torch import Tensor
 
 from slategym.agents.core.agent import CHECKPOINT, Agent, Progress
-from slategym.agents.entries import POLICIES, PRESENT
+from slategym.agents.entries import FROM_REFIT, POLICIES, PRESENT
 from slategym.agents.registry import find_agent, find_entry
 from slategym.agents.serving.export import check, export
 from slategym.envs import engine
@@ -29,7 +29,11 @@ from slategym.envs.observation import show
 from slategym.envs.types import Observation, Session, World
 
 LEARNERS = [name for name, entry in POLICIES.items() if entry.agent is not None]
-VARIANT = f"plackett-luce{PRESENT}"  # of a learner, which keeps the contract as the learner does
+VARIANTS = (  # of learners, which keep the contract as the learners do
+    f"plackett-luce{PRESENT}",
+    f"plackett-luce{FROM_REFIT}",
+    f"adaptive-trace{FROM_REFIT}",
+)
 SMALL = {  # settings of those that have them: seconds become milliseconds
     **{"num_steps": 96, "num_users": 4, "rollout": 4, "minibatch": 16, "batch": 16},
     **{"buffer": 400, "warm_up": 40, "updates": 1, "epochs": 1, "num_logged": 200},
@@ -93,7 +97,7 @@ class Trained:
         return session, engine.observe(self.world, session), luck
 
 
-@pytest.fixture(scope="module", params=[*LEARNERS, VARIANT])
+@pytest.fixture(scope="module", params=[*LEARNERS, *VARIANTS])
 def trained(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Trained]:

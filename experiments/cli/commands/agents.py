@@ -77,7 +77,9 @@ def agents(
         if table.row_count:
             console.print(table)
     console.print(f"A learner told to look at the present only: its name and {PRESENT}")
-    console.print(f"plackett-luce, rollout or adaptive-trace from supervised-refit on: {FROM_REFIT}")
+    console.print(
+        f"plackett-luce, rollout or adaptive-trace from supervised-refit on: {FROM_REFIT}"
+    )
     console.print("One of them, with its settings: slategym agents NAME")
     console.print("To train a learner or a bandit: slategym train NAME --world WORLD")
     console.print("To let one act: slategym simulate WORLD --policy NAME, or its folder")

@@ -130,13 +130,18 @@ def test_every_rule_that_a_ranker_may_be_tuned_to_is_written(name: str) -> None:
     assert len(onnx_export.export_onnx(Ruled(name, world), world).model) > 1_000
 
 
-@pytest.mark.parametrize("name", ["supervised-refit", "linear-bandit"])
-def test_what_learns_for_the_slate_alone_is_written(name: str) -> None:
+FROM_REFIT = pytest.param("plackett-luce-from-refit", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", ["supervised-refit", "linear-bandit", FROM_REFIT])
+def test_what_learns_on_a_ranker_is_written(name: str) -> None:
     pytest.importorskip("onnxscript", reason="needs the extra onnx")
     cap = {"history-rule": {"most": 1, "of": 4}, "start": {"policy": "history-rule"}}
     world = replace(learned_world(slate_size=4), chosen=cap)
     learner = find_agent(name)
-    tiny = replace(learner.default_settings(), num_steps=64, num_users=8, rollout=4)
-    agent = learner(world, tiny).learn(world)
+    small = {"num_steps": 96, "num_users": 8, "rollout": 4, "minibatch": 32}
+    default = learner.default_settings()
+    small = {name: x for name, x in small.items() if hasattr(default, name)}
+    agent = learner(world, replace(default, **small)).learn(world)
     agent.serve([True])
     assert check(agent, onnx_export.export_onnx(agent, world), world) == 100

@@ -37,6 +37,27 @@ def test_what_a_learner_begins_from_is_tuned_first() -> None:
     assert used["plackett-luce", "world"] == used["plackett-luce", "static"]
 
 
+def test_whoever_begins_at_refit_is_a_training_of_its_own_and_no_other_changes() -> None:
+    """As many slates as the learner alone; its start is tuned whatever the learner's own is."""
+    name = "adaptive-trace-from-refit"
+    asked = Request(agents=("adaptive-trace",))
+    usual = plan_of(asked.of(find_study("movielens", asked)), asked)
+    asked = Request(agents=("adaptive-trace", name, f"{name}-gamma0"))
+    plan = plan_of(asked.of(find_study("movielens", asked)), asked)
+    assert {unit.id for unit in usual.trainings} <= {unit.id for unit in plan.trainings}
+    trained = {unit.label: unit for unit in plan.trainings}
+    ours = [label for label in trained if label.startswith(f"{name}, ")]
+    for label in ours:
+        alone = trained[label.replace(name, "adaptive-trace")]
+        mine, present = trained[label], trained[label.replace(name, f"{name}-gamma0")]
+        assert mine.spec["settings"] == alone.spec["settings"]
+        assert present.spec["settings"].gamma == 0.0
+        assert len({mine.id, alone.id, present.id}) == 3
+        for unit in (mine, present):
+            assert START in [need.spec.get("tuning") for need in unit.needs]
+    assert len(ours) >= 2 and all("seed" in label for label in ours)
+
+
 @pytest.mark.parametrize("name", ["sardine", "topicrec"])
 def test_where_nothing_is_ranked_no_start_is_tuned(name: str) -> None:
     asked = Request("smoke")
