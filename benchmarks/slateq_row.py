@@ -2,8 +2,9 @@
 
 QL-OT-OS with a learned null value, as in the study (`slategym benchmark slateq`), its seeds side by
 side as there, trained with the settings of the table or, by default, with others that make fewer
-products. The seconds of all are parted among the seeds. Each earns on the table's 5,000 people with
-the table's luck; the analytic value, which is told the truth, earns on the same. One torch thread.
+updates of fewer slates. The seconds of all are parted among the seeds. Each earns on the table's
+5,000 people with the table's luck; the analytic value, which is told the truth, earns on the same.
+One torch thread.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from slategym.experiments.runs.memory import keep_freed_memory
 from slategym.experiments.studies.slateq import FIRST_USER, HERE, LUCK, WORLD
 from slategym.experiments.studies.slateq_references import Analytic
 
-FAST: dict[str, Any] = {"num_users": 128, "batch": 128, "learning_rate": 1.7e-3, "tau": 0.035}
+FAST: dict[str, Any] = {
+    "num_steps": 299_520,  # 39 cycles
+    "num_users": 240,
+    "batch": 128,
+    "learning_rate": 2.4e-3,
+    "tau": 0.07,
+}
 
 
 def main() -> None:
