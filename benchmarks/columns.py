@@ -38,6 +38,7 @@ from slategym.models.multitask.scores import TOP, heading, model_figures, platt_
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.multitask.train import FORMAT, read_about, train_multitask
 from slategym.models.quality.evaluation import recipe_of
+from slategym.models.quality.resampling import dealt
 from slategym.models.tasks import head_weights
 from slategym.models.text.vectors import item_text_vectors
 
@@ -92,7 +93,7 @@ def main() -> None:
             if name not in best or sign * value > sign * best[name][1]:
                 best[name] = (classic.model, value, figure)
     print(f"classics: {time.process_time() - begun:.0f} CPU s")
-    group_x = _groups(log.events["user"].to_numpy()[rows])
+    group_x = dealt(log.events["user"].to_numpy()[rows], GROUPS)
     found = []
     for name, (classic_name, value, figure) in best.items():
         if name not in ours:
@@ -127,12 +128,6 @@ def _popular(reading: Reading, row_x: np.ndarray) -> np.ndarray:
 
 def _always(value: float, kept: np.ndarray) -> float:
     return value
-
-
-def _groups(user_x: np.ndarray) -> np.ndarray:
-    """People dealt into groups, by row."""
-    place_x = np.unique(user_x, return_inverse=True)[1]
-    return np.random.default_rng(0).permutation(place_x.max() + 1)[place_x] % GROUPS
 
 
 def _of_network(p: Any) -> dict[str, Any]:

@@ -55,6 +55,31 @@ def drawn_weights(user_x: Ints, draws: int, seed: int) -> Iterator[Floats]:
         yield count_u[at_x].astype(np.float64)
 
 
+def groups_left_out(user_x: Ints, groups: int) -> Iterator[Floats]:
+    """Weights of rows without each of some groups of people in turn, for a jackknife.
+
+    A figure's standard error is the standard deviation (over groups) of the figures of these
+    weights times the root of groups - 1.
+
+    Args:
+        user_x: whose row each is.
+        groups: into which their people are dealt, always in the same way.
+
+    >>> [weight_x.tolist() for weight_x in groups_left_out(np.array([3, 3, 8]), 2)]
+    [[0.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
+    """
+    group_x = dealt(user_x, groups)
+    for group in range(groups):
+        yield (group_x != group).astype(np.float64)
+
+
+def dealt(user_x: Ints, groups: int) -> Ints:
+    """The group of each row's person, in [0, groups), always the same of the same people."""
+    who, place_x = np.unique(user_x, return_inverse=True)
+    dealt_x: Ints = np.random.default_rng(0).permutation(len(who))[place_x] % groups
+    return dealt_x
+
+
 def intervals(
     statistic: Statistic,
     user_x: Ints,

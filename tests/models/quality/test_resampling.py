@@ -9,7 +9,12 @@ from small_worlds import TASKS
 from slategym.models.multitask.calibrate import Platt
 from slategym.models.multitask.predict import Predictions
 from slategym.models.multitask.scores import model_figures
-from slategym.models.quality.resampling import drawn_weights, intervals, row_figures
+from slategym.models.quality.resampling import (
+    drawn_weights,
+    groups_left_out,
+    intervals,
+    row_figures,
+)
 
 WEIGHTS = {"click": 1.0, "like": 1.0, "rating": 1.0, "next": 1.0}
 PLATT = {"click": Platt(0.7, 0.2), "like": Platt(1.4, -0.1)}
@@ -89,3 +94,18 @@ def test_an_interval_covers_a_mean_as_people_allow():
     assert half.value == pytest.approx(mean_U[:10].mean())
     none = intervals(lambda weight_x: {"m": float("nan")}, user_x)["m"]
     assert np.isnan(none.low) and not none.clear and none.to_json()["value"] is None
+
+
+def test_each_group_of_people_is_left_out_once_and_whole():
+    user_x = np.random.default_rng(4).integers(0, 50, 400)
+    left_gx = np.array(list(groups_left_out(user_x, 20)))
+    assert left_gx.shape == (20, 400)
+    assert ((left_gx == 0).sum(0) == 1).all()  # of every row, one group
+    for user in np.unique(user_x):
+        assert (left_gx[:, user_x == user].std(1) == 0).all()  # people are left out whole
+    people_g = [len(np.unique(user_x[weight_x == 0])) for weight_x in left_gx]
+    assert max(people_g) - min(people_g) <= 1
+    value_x = user_x.astype(float)  # the mean's standard error is that of as many people
+    figure_g = (left_gx * value_x).sum(1) / left_gx.sum(1)
+    error = np.std(figure_g) * np.sqrt(19)
+    assert 0.5 < error / (np.std(np.arange(50)) / np.sqrt(50)) < 2
