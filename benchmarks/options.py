@@ -114,6 +114,7 @@ def main() -> None:
                 continue
             row = measure(log, pairs, seed, label, asked.third)
             about = {"key": key, "name": label, "seed": seed}
+            done.add(json.dumps(key))
             with asked.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({**about, **row}) + "\n")
             del row["left"]
