@@ -23,10 +23,10 @@ def served_section(result: Result, ledger: Ledger) -> list[Html | None]:
     body = [_line(result, number, ledger, splits) for number in range(len(result.served))]
     back = sum(one["policy"] == "start" for one in result.served)
     intro = (
-        f"Whoever begins at the tuned ranker serves what was trained only where selection people "
-        f"are clearly better off with it: {len(body) - back} of {len(body)} trainings; the other "
-        f"{back} serve their start, slate by slate. In the control what was trained is read in "
-        "any case, so that there is something to control."
+        f"Whoever begins at a tuned or refitted policy serves what was trained only where "
+        f"selection people are clearly better off with it: {len(body) - back} of {len(body)} "
+        f"trainings; the other {back} serve their start, slate by slate. In the control what was "
+        "trained is read in any case, so that there is something to control."
     )
     head = ["learner", "trained in", *(["split"] if splits else []), "seed", "serves"]
     return [
