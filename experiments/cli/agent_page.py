@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from slategym.agents.registry import find_entry
+from slategym.agents.registry import find_agent, find_entry
 from slategym.envs.outline import Parameter, outline
 from slategym.experiments.cli.declared import settings_of
 from slategym.experiments.cli.docstring import call, prose, sections
@@ -25,9 +25,12 @@ def page(name: str) -> RenderableType:
         name: as `slategym agents` lists it, or "module:Name".
 
     Raises:
-        UsageError: if there is no such policy; the nearest is offered.
+        UsageError: if there is no such policy; the nearest is offered. If it is a variant that
+            begins at a refitted ranker of a learner that begins at none.
     """
     entry = find_entry(name, "agent")
+    if entry.refit_first:
+        find_agent(name)  # only the class knows whether it begins at a ranker
     parts: list[RenderableType] = [
         Text.assemble((name, "bold"), f"  ({entry.kind}): {entry.one_line}")
     ]

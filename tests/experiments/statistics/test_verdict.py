@@ -195,8 +195,9 @@ def test_the_interval_says_how_a_learner_stands_to_the_margin(
     assert found.standing == standing
     assert found.fails == (standing == "better")
     assert not replace(found, decides=False).fails  # learning from slates explains it
-    one = replace(found, difference=replace(d, estimate=replace(d.estimate, num_people=1)))
-    assert one.standing in ("cannot tell", "better")  # no interval lies within the margin
+    alone = replace(d, estimate=replace(d.estimate, num_people=1))
+    one = replace(found, difference=alone, beyond=replace(found.beyond, num_people=1))
+    assert one.standing == "cannot tell" and not one.fails  # of one person there is no interval
 
 
 def test_the_margin_is_a_quarter_or_one_per_cent() -> None:

@@ -74,6 +74,7 @@ def test_a_learner_that_looks_at_the_present_only_has_a_page_of_its_own(
     ("words", "line"),
     [
         (["agents", f"supervised{PRESENT}"], "supervised is no learner: it has no discount"),
+        (["agents", "slateq-from-refit"], "slateq begins at no ranker that is refitted"),
         (["agents", f"placket{PRESENT}"], "did you mean 'plackett-luce'"),
         (["train", f"linucb{PRESENT}"], "linucb has no gamma, so there is no linucb-gamma0"),
         (
@@ -82,7 +83,7 @@ def test_a_learner_that_looks_at_the_present_only_has_a_page_of_its_own(
         ),
     ],
 )
-def test_what_cannot_look_at_the_present_only_is_refused_at_once(
+def test_variants_that_there_cannot_be_are_refused_at_once(
     words: list[str], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ["--world", "InterestEvolution-v0"] if words[0] == "train" else []
