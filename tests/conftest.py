@@ -135,6 +135,9 @@ def _blank():
         else:
             Path(file).touch()
 
+    from slategym.experiments.report import figures
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", blank)
+        patch.setattr(figures, "row_cuts", lambda figure: ())  # measures every panel
         yield

@@ -3,8 +3,8 @@
 So a tree is D features with a threshold each and 2^D values, and all trees answer at once, whatever
 the device: no row is looped over, as a simulator's step wants it.
 
-Axis letters beyond the legend of `envs/types.py`: x rows, X features, S trees, D levels, V values
-of a tree (2^D), Q bins.
+Axis letters beyond the legend of `envs/types.py`: x rows, X features, Y those of one tree, S trees,
+D levels, V values of a tree (2^D), Q bins, z cells of a leaf and a bin.
 
 Source: Prokhorenkova et al. 2018, "CatBoost: unbiased boosting with categorical features", of
 oblivious trees; Friedman 2001, of the boosting.
@@ -12,6 +12,7 @@ oblivious trees; Friedman 2001, of the boosting.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,12 +37,16 @@ class ObliviousTrees:
         parts = [self._few(part_xX) for part_xX in torch.split(feature_xX, ROWS_AT_ONCE)]
         return torch.cat(parts) if parts else feature_xX.new_zeros(0)
 
-    def first(self, num_trees: int) -> ObliviousTrees:
-        """The sum of the first trees alone."""
-        few = slice(0, num_trees)
-        return ObliviousTrees(self.feature_SD[few], self.threshold_SD[few], self.value_SV[few])
+    def firsts(self, feature_xX: Tensor, numbers: Sequence[int]) -> list[Tensor]:
+        """What the first trees alone say of these rows, (x,) for each of these numbers of trees."""
+        parts = [self._each(part_xX) for part_xX in torch.split(feature_xX, ROWS_AT_ONCE)]
+        return [torch.cat([x_xS[:, :n].contiguous().sum(1) for x_xS in parts]) for n in numbers]
 
     def _few(self, feature_xX: Tensor) -> Tensor:
+        return self._each(feature_xX).sum(1)
+
+    def _each(self, feature_xX: Tensor) -> Tensor:
+        """What each tree says of these rows, (x, S)."""
         S, V = self.value_SV.shape
         leaf_xS = torch.zeros(len(feature_xX), S, dtype=torch.int64, device=feature_xX.device)
         for d, (at_S, above_S) in enumerate(
@@ -50,7 +55,7 @@ class ObliviousTrees:
             right_xS = feature_xX.index_select(1, at_S) > above_S
             leaf_xS += right_xS.long() << d
         leaf_xS += torch.arange(S, device=leaf_xS.device) * V
-        return self.value_SV.flatten()[leaf_xS].sum(1)
+        return self.value_SV.flatten()[leaf_xS]
 
 
 @dataclass(frozen=True)
@@ -79,28 +84,29 @@ def grow(
     """
     rng = np.random.default_rng(seed)
     edge_QX = np.quantile(feature_xX, np.linspace(0, 1, settings.bins + 1)[1:-1], axis=0)
-    bin_xX = np.stack(
+    bin_Xx = np.stack(
         [
             np.searchsorted(edge_Q, x, side="left")
             for edge_Q, x in zip(edge_QX.T, feature_xX.T, strict=True)
-        ],
-        1,
+        ]
     )
-    num_rows, num_features = bin_xX.shape
+    num_features, num_rows = bin_Xx.shape
     left_x = value_x.astype(np.float64).copy()
     few = max(1, round(settings.columns * num_features))
     features, thresholds, values = [], [], []
     for _ in range(settings.most):
         own_x = np.flatnonzero(rng.random(num_rows) < settings.rows)
         columns = np.sort(rng.permutation(num_features)[:few])
+        own_Yx, value_x = bin_Xx[np.ix_(columns, own_x)], left_x[own_x]
         leaf_x = np.zeros(num_rows, np.int64)
         asked: list[tuple[int, int]] = []
         for level in range(settings.depth):
-            at, cut = _best(bin_xX, left_x, leaf_x, own_x, columns, 1 << level, settings)
+            column, cut = _best(own_Yx, value_x, leaf_x[own_x], 1 << level, settings)
+            at = int(columns[column])
             asked.append((at, cut))
-            leaf_x += (bin_xX[:, at] > cut).astype(np.int64) << level
+            leaf_x += (bin_Xx[at] > cut).astype(np.int64) << level
         num_leaves = 1 << settings.depth
-        sum_V = np.bincount(leaf_x[own_x], left_x[own_x], num_leaves)
+        sum_V = np.bincount(leaf_x[own_x], value_x, num_leaves)
         count_V = np.bincount(leaf_x[own_x], minlength=num_leaves)
         value_V = settings.rate * sum_V / (count_V + settings.ridge)
         left_x -= value_V[leaf_x]
@@ -116,27 +122,20 @@ def grow(
 
 
 def _best(
-    bin_xX: Ints,
-    left_x: Floats,
-    leaf_x: Ints,
-    own_x: Ints,
-    columns: Ints,
-    num_leaves: int,
-    settings: Growing,
+    bin_Yx: Ints, left_x: Floats, leaf_x: Ints, num_leaves: int, settings: Growing
 ) -> tuple[int, int]:
-    """The feature and the last bin of those that stay left which lower the squared error most."""
-    Q = settings.bins
-    place_x = leaf_x[own_x] * Q
-    value_x = left_x[own_x]
-    best = (-np.inf, int(columns[0]), 0)
-    for at in columns:
-        place = place_x + bin_xX[own_x, at]
-        sum_VQ = np.bincount(place, value_x, num_leaves * Q).reshape(num_leaves, Q).cumsum(1)
-        count_VQ = np.bincount(place, minlength=num_leaves * Q).reshape(num_leaves, Q).cumsum(1)
-        right_VQ, rest_VQ = sum_VQ[:, -1:] - sum_VQ, count_VQ[:, -1:] - count_VQ
-        gain_VQ = sum_VQ**2 / (count_VQ + settings.ridge) + right_VQ**2 / (rest_VQ + settings.ridge)
-        gain_Q = gain_VQ[:, :-1].sum(0)
-        cut = int(gain_Q.argmax())
-        if gain_Q[cut] > best[0]:
-            best = (float(gain_Q[cut]), int(at), cut)
-    return best[1], best[2]
+    """The column and the last bin of those that stay left which lower the squared error most."""
+    shape, cells = (len(bin_Yx), num_leaves, settings.bins), num_leaves * settings.bins
+    sum_Yz, count_Yz = np.empty((len(bin_Yx), cells)), np.empty((len(bin_Yx), cells))
+    first_x = leaf_x * settings.bins
+    for y, bin_x in enumerate(bin_Yx):
+        cell_x = bin_x + first_x
+        sum_Yz[y] = np.bincount(cell_x, left_x, cells)
+        count_Yz[y] = np.bincount(cell_x, minlength=cells)
+    sum_YVQ, count_YVQ = (x_Yz.reshape(shape).cumsum(2) for x_Yz in (sum_Yz, count_Yz))
+    right_YVQ, rest_YVQ = sum_YVQ[..., -1:] - sum_YVQ, count_YVQ[..., -1:] - count_YVQ
+    gain_YVQ = sum_YVQ**2 / (count_YVQ + settings.ridge)
+    gain_YVQ += right_YVQ**2 / (rest_YVQ + settings.ridge)
+    gain_YQ = gain_YVQ[..., :-1].sum(1)
+    column, cut = np.unravel_index(gain_YQ.argmax(), gain_YQ.shape)
+    return int(column), int(cut)

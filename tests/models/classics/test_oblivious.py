@@ -25,8 +25,9 @@ def test_trees_answer_as_a_loop_over_their_nodes_does() -> None:
     # (right at level 0) + 2 (right at level 1): first tree's leaves 2, 3, 0; second's 0, 2, 1
     feature_xX = torch.tensor([[0.0, 0.0], [1.0, 0.0], [-1.0, 3.0]])
     assert trees(feature_xX).tolist() == [3.0 + 10.0, 4.0 + 30.0, 3.0 + 20.0]
-    assert trees.first(1)(feature_xX).tolist() == [3.0, 4.0, 3.0]
-    assert trees.first(0)(feature_xX).tolist() == [0.0, 0.0, 0.0]
+    none, one, two = trees.firsts(feature_xX, (0, 1, 2))
+    assert one.tolist() == [3.0, 4.0, 3.0] and none.tolist() == [0.0, 0.0, 0.0]
+    assert torch.equal(two, trees(feature_xX))
     assert trees(feature_xX[:0]).shape == (0,)
 
 
