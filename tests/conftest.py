@@ -101,6 +101,27 @@ def _little_timing():
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _as_recorded():
+    """An export is checked here as it was recorded: torch takes seconds to optimise a program.
+
+    Programs that were written are run as everybody runs them, in this process and in others.
+    """
+    import torch
+
+    from slategym.agents.serving.export import Exported
+
+    slate = Exported.slate
+
+    def recorded(exported, shown):
+        with torch.jit.optimized_execution(False):
+            return slate(exported, shown)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Exported, "slate", recorded)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _no_power_cut():
     """Files are written, and the disk is not waited for: none is to outlive the machine."""
     with pytest.MonkeyPatch.context() as patch:

@@ -119,10 +119,12 @@ def shop_tables(
     return pd.DataFrame(rows, columns=columns), items, users
 
 
-def write_shop(folder: Path, num_users: int = 72, num_items: int = 48, *, seed: int = 0) -> Path:
+def write_shop(
+    folder: Path, num_users: int = 72, num_items: int = 48, *, seed: int = 0, slates: int = 24
+) -> Path:
     """The shop as a folder: events.csv, items.csv, users.csv and log.toml."""
     folder.mkdir(parents=True, exist_ok=True)
-    tables = shop_tables(num_users, num_items, seed=seed)
+    tables = shop_tables(num_users, num_items, seed=seed, slates=slates)
     for name, table in zip(("events", "items", "users"), tables, strict=True):
         table.to_csv(folder / f"{name}.csv", index=False)
     (folder / "log.toml").write_text(TOML, encoding="utf-8")

@@ -70,6 +70,7 @@ def test_its_world_policy_and_learner_are_used_by_name(
     assert earned["usual"] > earned["random"]
 
 
+@pytest.mark.usefixtures("blank_pictures_here")
 def test_its_study_runs_to_a_report(coffee_bar: None, tmp_path: Path) -> None:
     report = sg.run_study("coffee-bar", users=20, seeds=1, out=tmp_path / "run")
     text = report.read_text()

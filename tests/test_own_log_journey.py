@@ -24,21 +24,24 @@ import torch
 from shop_log import write_shop_log
 from small_movielens import know_texts, small_home
 
+from slategym.agents.core import tuning
+from slategym.agents.serving import export
 from slategym.experiments.cli.main import answer, build
+from slategym.experiments.measure import training
 from slategym.experiments.studies import log as log_study
 from slategym.models.data.datasets import load_log
 
 ROOT = Path(__file__).parents[1]
 SHOP_ITEMS = 500
 SIZES = [
-    pytest.param((100, 50, 12), id="small"),
+    pytest.param((60, 40, 8), id="small"),
     pytest.param((2_000, SHOP_ITEMS, 20), id="shop", marks=pytest.mark.slow),
 ]
 MOST_SECONDS = 320.0  # of CPU, of 360 that three minutes of two cores have
 pytestmark = pytest.mark.filterwarnings("ignore:.*tokens of the item texts are unknown")
 STUDY = ["benchmark", "log", "shop", "--profile", "smoke", "--out", "study"]
 WHOLE = ["--workers", "2"]
-FEW = ["--workers", "0", "--agents", "linear-bandit", "--users", "20"]  # on the small log
+FEW = ["--workers", "0", "--agents", "linear-bandit", "--users", "8"]  # on the small log
 ALIKE = ("supervised-quota", "supervised-mmr", "supervised-dpp", "transitions")  # to the engine
 
 
@@ -85,9 +88,12 @@ def measured(shop: Shop, request: pytest.FixtureRequest) -> Iterator[None]:
 def shorten(patch: pytest.MonkeyPatch) -> None:
     """Few people and slates of the smoke study, and of policies of a kind one."""
     smoke = log_study.PROFILES["smoke"]
-    smoke = replace(smoke, training=smoke.training / 5, left_out=(*smoke.left_out, *ALIKE))
+    smoke = replace(smoke, training=smoke.training / 20, left_out=(*smoke.left_out, *ALIKE))
     patch.setitem(log_study.PROFILES, "smoke", smoke)
-    patch.setattr(log_study, "HEADROOM_USERS", 20)
+    patch.setattr(log_study, "HEADROOM_USERS", 8)
+    patch.setattr(tuning, "SLATES", 1_000)
+    patch.setattr(training, "LEAST_TUNED", 200)
+    patch.setattr(export, "CHECKED", 40)
 
 
 def say(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -176,12 +182,12 @@ def test_the_same_in_python_and_its_verdict_read(
     own_log, read = (importlib.import_module(n) for n in ("own_log", "read_a_verdict"))
     before = {path: path.stat().st_mtime_ns for path in Path("study/units").iterdir()}
     out = Path("study")
-    assert own_log.main("shop", out, agents=["linear-bandit"], users=20) == out / "report.html"
+    assert own_log.main("shop", out, agents=["linear-bandit"], users=8) == out / "report.html"
     assert {path: path.stat().st_mtime_ns for path in Path("study/units").iterdir()} == before
     told = json.loads((out / "summary.json").read_text())
     table = read.main(out)
     printed = capsys.readouterr().out
-    assert f"{100:,} users" in printed and "dwell: nonnegative" in printed
+    assert f"{60:,} users" in printed and "dwell: nonnegative" in printed
     assert told["verdict"] in printed and "planning" in printed
     means = told["means"]["world"]
     for row in table.itertuples():

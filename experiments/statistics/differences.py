@@ -43,7 +43,7 @@ def metric_of(rows: pd.DataFrame) -> str:
     mean of the return, with less noise.
     """
     name = "expected_return"
-    return name if name in rows and rows[name].notna().all() else "return"
+    return name if stats.is_whole(rows, name) else "return"
 
 
 def cell(study: Study, policy: str, place: Place) -> Cell:

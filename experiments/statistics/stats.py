@@ -47,6 +47,15 @@ class _Found:
     cells: dict[Cell, pd.DataFrame] = field(default_factory=dict)
     shapes: dict[Cell, tuple[Table, np.ndarray]] = field(default_factory=dict)
     tables: dict[tuple[Cell, str], Table] = field(default_factory=dict)
+    masks: dict[tuple[str, str | float], np.ndarray] = field(default_factory=dict)
+    whole: dict[str, bool] = field(default_factory=dict)
+    differences: dict[tuple[Cell, Cell, str], Estimate] = field(default_factory=dict)
+
+    def mask(self, name: str, value: str | float) -> np.ndarray:
+        """The rows whose column has this value."""
+        if (name, value) not in self.masks:
+            self.masks[name, value] = (self.rows[name] == value).to_numpy()
+        return self.masks[name, value]
 
 
 _FOUND: ContextVar[_Found | None] = ContextVar("_FOUND", default=None)
@@ -90,7 +99,8 @@ class Cell:
         if found is None or found.rows is not rows:
             return self._among(rows)
         if self not in found.cells:
-            found.cells[self] = self._among(rows)
+            masks = (found.mask(name, value) for name, value in self._named())
+            found.cells[self] = rows[np.logical_and.reduce([*masks])]
         return found.cells[self]
 
     def _among(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -160,6 +170,16 @@ def side_of(estimate: Estimate, adjusted: float | None = None) -> int:
     if (estimate.p_value if adjusted is None else adjusted) >= LEVEL:
         return 0
     return int(estimate.above_zero) - int(estimate.below_zero)
+
+
+def is_whole(rows: pd.DataFrame, column: str) -> bool:
+    """Whether every row has a value of this column."""
+    found = _FOUND.get()
+    if found is None or found.rows is not rows:
+        return column in rows and bool(rows[column].notna().all())
+    if column not in found.whole:
+        found.whole[column] = column in rows and bool(rows[column].notna().all())
+    return found.whole[column]
 
 
 def table(rows: pd.DataFrame, cell: Cell, metric: str = "return") -> Table:
@@ -249,6 +269,16 @@ def paired_difference(
     Raises:
         ValueError: if the two were not read on the same users (and seeds, if both learn).
     """
+    found = _FOUND.get()
+    if found is None or found.rows is not rows:
+        return _paired_difference(rows, cell, baseline, metric)
+    asked = cell, baseline, metric
+    if asked not in found.differences:
+        found.differences[asked] = _paired_difference(rows, *asked)
+    return found.differences[asked]
+
+
+def _paired_difference(rows: pd.DataFrame, cell: Cell, baseline: Cell, metric: str) -> Estimate:
     source = f"mean of paired {metric} differences: ({cell.query()}) minus ({baseline.query()})"
     return _mean_of(paired_table(rows, cell, baseline, metric), source)
 
@@ -443,8 +473,16 @@ def _bootstrap_mean(t: Table) -> np.ndarray:
     size_P = np.bincount(t.person_U).astype(np.float64)
     sum_SP = np.stack([np.bincount(t.person_U, row) for row in t.value_SU])
     seed_RS, person_RP = _seed_weights(len(sum_SP)), _people_weights(len(size_P))
-    result: np.ndarray = ((person_RP @ sum_SP.T) * seed_RS).sum(1) / (person_RP @ size_P)
+    result: np.ndarray = ((person_RP @ sum_SP.T) * seed_RS).sum(1) / _rows_drawn(size_P.tobytes())
     return result
+
+
+@lru_cache(maxsize=8)
+def _rows_drawn(size_P: bytes) -> np.ndarray:
+    """Rows of the people in each resample, (R,), of people with so many rows each, float64."""
+    each_P = np.frombuffer(size_P)
+    drawn_R: np.ndarray = _people_weights(len(each_P)) @ each_P
+    return drawn_R
 
 
 def _session_weights(t: Table, chunk: int = 250) -> list[np.ndarray]:

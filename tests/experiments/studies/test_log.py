@@ -24,6 +24,7 @@ from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.cli.main import answer, build
+from slategym.experiments.measure import training, tunings
 from slategym.experiments.measure.plan import OTHERWISE, plan_of
 from slategym.experiments.places import SELECTION_LUCK
 from slategym.experiments.runs.run import run_units
@@ -34,6 +35,7 @@ from slategym.experiments.studies.log import STRENGTHS, study
 from slategym.experiments.study import Learner, Request, Study
 from slategym.experiments.validation.evidence import supported
 from slategym.models.data.datasets import load_log
+from slategym.models.simulator import pace
 from slategym.models.simulator.assumptions import find_assumptions
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
@@ -46,7 +48,10 @@ LEARNERS = (Learner("linucb", LinearBanditSettings(num_steps=64, num_users=4)),)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A made-up text encoder in a home of its own; what is fitted is fitted once."""
     with small_movielens(tmp_path_factory.mktemp("home")), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(log_study, "HEADROOM_USERS", 20)
+        patch.setattr(log_study, "HEADROOM_USERS", 8)
+        patch.setattr(tunings, "SLATES", 24_000)
+        patch.setattr(training, "LEAST_TUNED", 300)
+        patch.setattr(pace, "STATED_HORIZON", 10)  # of the log of clicks alone
         yield
 
 

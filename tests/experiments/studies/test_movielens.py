@@ -25,6 +25,7 @@ from slategym.agents.refit.agent import RefitSettings
 from slategym.agents.sb3.algorithms import StableSAC
 from slategym.envs.names import UsageError
 from slategym.experiments.benchmark import fixed, result_of, run_study
+from slategym.experiments.measure import training as training_module
 from slategym.experiments.measure import tunings as tunings_module
 from slategym.experiments.measure import units
 from slategym.experiments.measure.plan import Plan, plan_of
@@ -369,7 +370,8 @@ class Ran:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     folder = tmp_path_factory.mktemp("study")
     with small_movielens(folder / "home"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tunings_module, "SLATES", 1_500)
+        patch.setattr(tunings_module, "SLATES", 400)
+        patch.setattr(training_module, "LEAST_TUNED", 400)
         patch.setattr(recipes, "MOVIELENS", replace(recipes.MOVIELENS, horizon=SESSION))
         yield Ran(folder)
 

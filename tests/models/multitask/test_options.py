@@ -199,23 +199,21 @@ def test_items(items, train_shop, bare, tmp_path):
     holds(tmp_path, train_shop, replace(bare, items=items))
 
 
-def test_an_item_without_training_rows_has_a_residual_of_exactly_zero(
-    train_shop, tiny_settings, tmp_path
-):
-    seen = replace(tiny_settings, items=ItemSettings(residual="seen"))
+def test_an_item_without_training_rows_has_a_residual_of_exactly_zero(train_shop, bare, tmp_path):
+    seen = replace(bare, items=ItemSettings(residual="seen"))
     model = train_shop(tmp_path / "seen", seen)
     residual_ND = model.vectors.residuals()
     assert not residual_ND[25:].any() and residual_ND[:25].any(1).all()
     assert not model.vectors.residual.weight[25:].any()
-    always = train_shop(tmp_path / "always", tiny_settings)
+    always = train_shop(tmp_path / "always", bare)
     assert always.vectors.residuals()[25:].any(1).all()  # what the choice is there for
 
 
-def test_media_enter_where_an_item_has_them(train_shop, tiny_settings, tmp_path):
+def test_media_enter_where_an_item_has_them(train_shop, bare, tmp_path):
     rows = pd.DataFrame({"item": [f"Film {n}" for n in range(20)], "a": range(20), "b": 1.0})
     rows.to_csv(tmp_path / "media.csv", index=False)
     items = ItemSettings(media=str(tmp_path / "media.csv"))
-    model = holds(tmp_path, train_shop, replace(tiny_settings, items=items))
+    model = holds(tmp_path, train_shop, replace(bare, items=items))
     known_N = ~model.vectors.media_NV.isnan().any(1)
     assert known_N[:20].all() and not known_N[20:].any()
     assert model.item_vectors().isfinite().all()
@@ -254,11 +252,11 @@ def test_graph_vectors_put_items_of_equal_attributes_together(shop):
         assert distance_NN[same_NN].max() < 1e-6 < distance_NN[~same_NN].min()
 
 
-def test_unseen_items_left_out_keep_their_biases(train_shop, tiny_settings, tmp_path):
-    left = train_shop(tmp_path / "left", tiny_settings, replace(FAST, unseen="left-out"))
-    drawn = train_shop(tmp_path / "drawn", tiny_settings)
+def test_unseen_items_left_out_keep_their_biases(train_shop, bare, tmp_path):
+    left = train_shop(tmp_path / "left", bare, replace(FAST, unseen="left-out"))
+    drawn = train_shop(tmp_path / "drawn", bare)
     still = replace(FAST, epochs=1, learning_rate=1e-12, unseen="left-out")
-    start = train_shop(tmp_path / "0", tiny_settings, still)
+    start = train_shop(tmp_path / "0", bare, still)
     biases = [model.item_bias_YN[:, 25:] for model in (left, drawn, start)]
     torch.testing.assert_close(biases[0], biases[2], atol=1e-6, rtol=0)
     assert not torch.allclose(biases[1], biases[2], atol=1e-4)

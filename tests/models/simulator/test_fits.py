@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from slategym.models.simulator.fits import Network, fit_side_by_side
 from slategym.models.simulator.parties import Parties, PartySettings
 
 QUICK = PartySettings(
-    model=MultiTaskSettings(width=16, feedforward=16, num_layers=1),
-    training=TrainingSettings(epochs=1, batch_events=64, warmup_steps=2),
+    model=MultiTaskSettings(width=16, feedforward=16, num_layers=1, max_history=8),
+    training=TrainingSettings(epochs=1, batch_events=128, warmup_steps=2),
 )
+DEEP = replace(QUICK, model=replace(QUICK.model, wide="none", prior="none"))  # the soonest fitted
 BOTH = [Network("A"), Network("B")]
-LOG = small_log(60, 40)
+LOG = small_log(30, 40)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_what_was_not_done_beside_is_done_here(
 ) -> None:
     monkeypatch.setattr(fits, "PROGRAM", program)
     with small_home(tmp_path):
-        parties = Parties(LOG, QUICK)
+        parties = Parties(LOG, DEEP)
         fit_side_by_side(parties, BOTH)
         assert fitted_here == ["A"] and not parties.folder("B").exists()
         assert len(weights(parties)) == 2

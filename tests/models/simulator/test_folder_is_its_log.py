@@ -12,6 +12,7 @@ from small_movielens import forget, small_home, small_movielens
 from small_worlds import small_log
 
 from slategym import load_log, make_policy, play
+from slategym.agents.core import tuning
 from slategym.models import write_folder
 from slategym.models.assets.registry import fetch
 from slategym.models.files import home
@@ -26,7 +27,7 @@ NAME = "movielens-100k"
 SMALL = replace(  # the log's own world with small models, each fitted for one epoch
     LOG,
     parties=PartySettings(
-        MultiTaskSettings(width=16, num_layers=1, num_heads=2, feedforward=32),
+        MultiTaskSettings(width=16, num_layers=1, num_heads=2, feedforward=32, max_history=16),
         TrainingSettings(epochs=1),
     ),
 )
@@ -41,8 +42,11 @@ def world_and_rows(log: str) -> tuple[dict[str, torch.Tensor], pd.DataFrame]:
     return weights, play(world, make_policy("supervised", world), users=12, seed=3)
 
 
-def test_weights_and_rows_are_those_of_the_named_log(tmp_path: Path) -> None:
-    made = load_log(write_folder(small_log(90, 160), tmp_path / "made"))
+def test_weights_and_rows_are_those_of_the_named_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "SLATES", 500)
+    made = load_log(write_folder(small_log(60, 160), tmp_path / "made"))
     with small_movielens(tmp_path / "home", made) as log:
         write_folder(log, tmp_path / "folder")
         assert load_log(tmp_path / "folder").sha256 == load_log("movielens-100k").sha256

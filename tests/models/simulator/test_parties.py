@@ -29,8 +29,8 @@ from slategym.models.simulator.parties import (
 )
 
 QUICK = PartySettings(
-    model=MultiTaskSettings(width=16, feedforward=16, num_layers=1),
-    training=TrainingSettings(epochs=2, batch_events=64, warmup_steps=2),
+    model=MultiTaskSettings(width=16, feedforward=16, num_layers=1, max_history=8),
+    training=TrainingSettings(epochs=2, batch_events=128, warmup_steps=2),
 )
 
 

@@ -23,7 +23,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("fit")
     with small_movielens(home / "home"), pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        yield write_shop(home / "shop")
+        yield write_shop(home / "shop", slates=8)
 
 
 def test_a_folder_is_fitted_once_and_its_figures_are_of_its_signals(

@@ -28,6 +28,7 @@ def forgets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             del sys.modules[name]
 
 
+@pytest.mark.usefixtures("blank_pictures_here")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_package_passes_its_own_test(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgets: None

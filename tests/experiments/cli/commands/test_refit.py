@@ -21,8 +21,8 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("refit")
     with small_movielens(home / "home"), pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        write_shop(home / "shop")
-        write_shop(home / "first")
+        for name in ("shop", "first"):
+            write_shop(home / name, slates=12)
         events = pd.read_csv(home / "first" / "events.csv")
         early = events["time"] < events["time"].quantile(0.6)
         events[early].to_csv(home / "first" / "events.csv", index=False)
@@ -86,7 +86,7 @@ def test_a_saved_model_is_read_on_rows_it_was_not_fitted_on(
     assert "click AUC: 0." in out and "age: young" in out and "largest gap:" in out
     events = pd.read_csv("first/events.csv")
     held = fitted / "all-fitted"
-    write_shop(held)
+    write_shop(held, slates=12)
     hashes = MultiTaskBert.from_pretrained("model").vocabulary.held
     from slategym.models.multitask.vocabulary import anonymous
 
