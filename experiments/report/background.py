@@ -12,6 +12,7 @@ from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import metric_name, over
 from slategym.experiments.runs.progress import duration
 from slategym.experiments.statistics.stats import LEVEL, RESAMPLES
+from slategym.experiments.statistics.variance import FEW_PEOPLE
 
 
 class File(NamedTuple):
@@ -118,7 +119,8 @@ def protocol(result: Result, ledger: Ledger) -> list[Html | None]:
         "- 1 of S: Rao and Wu 1988; both at once: Owen 2007). Where there are several seeds or "
         "splits, the interval of a mean is as wide as Student's reaches of people and of seeds "
         "added in squares (Howe 1974; Zou and Donner 2008), and as Student's interval of the means "
-        "of splits. Comparisons are paired: the same user with the same luck under "
+        f"of splits. Means of fewer than {FEW_PEOPLE} people have Student's interval and p-value. "
+        "Comparisons are paired: the same user with the same luck under "
         "both policies. A difference is called clear where its interval leaves out zero and its "
         f"p-value, adjusted by Holm for all comparisons of its table, is below {LEVEL:g}; in "
         "sentences as in tables. Interquartile mean and score as in Agarwal et al. 2021."

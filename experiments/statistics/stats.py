@@ -16,6 +16,10 @@ holds the truth in 93 to 97 of 100 tables, whether seeds differ or not
 (`tests/experiments/statistics/test_variance.py`); not so scaled it was up to 98, and 90 where seeds
 differ much. P-values further out than the interval's level keep the bootstrap's tails, which are
 thinner than Student's of few seeds.
+
+Of fewer than `FEW_PEOPLE` people a bootstrap is too narrow: it knows no more of how people differ
+than those few. There a mean has Student's interval and p-value, whatever the number of seeds, and
+other statistics' draws are widened as much as a mean's would be.
 """
 
 from __future__ import annotations
@@ -30,7 +34,12 @@ import numpy as np
 import pandas as pd
 
 from slategym.experiments.statistics.tables import COVERAGE, Table
-from slategym.experiments.statistics.variance import t_interval
+from slategym.experiments.statistics.variance import (
+    FEW_PEOPLE,
+    t_interval,
+    t_p_value,
+    widening,
+)
 from slategym.experiments.statistics.words import NO_INTERVAL, parts
 
 RESAMPLES = 10_000  # bootstrap draws; fewer, and no p-value is small after Holm for a long table
@@ -435,7 +444,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _mean_of(t: Table, source: str) -> Estimate:
     value = float(t.value_SU.mean())
     found = _estimate(value, _as_wide_as_student(_bootstrap_mean(t), value, t), t, source)
+    if _few_people(t):
+        low, high = t_interval(t)
+        found = replace(found, low=low, high=high, p_value=t_p_value(t))
     return replace(found, by_split=t.by_split)
+
+
+def _few_people(t: Table) -> bool:
+    """Whether a bootstrap of these is too narrow, and Student can be asked."""
+    if t.num_splits == 1:
+        return 1 < t.num_people < FEW_PEOPLE
+    return 1 < min(t.of_split(z).num_people for z in range(t.num_splits)) < FEW_PEOPLE
 
 
 def _as_wide_as_student(draws_R: np.ndarray, value: float, t: Table) -> np.ndarray:
@@ -457,6 +476,8 @@ def _estimate(value: float, draws_R: np.ndarray, t: Table, source: str) -> Estim
     Of one person: no interval, p = 1.
     """
     tail = (1 - COVERAGE) / 2
+    if _few_people(t):
+        draws_R = value + (draws_R - value) * widening(t.num_people, t.num_splits)
     low, high = np.quantile(draws_R, [tail, 1 - tail])
     beyond = min((draws_R <= 0).sum(), (draws_R >= 0).sum())
     p_value = min(1.0, 2 * (1 + int(beyond)) / (1 + len(draws_R)))

@@ -17,11 +17,13 @@ from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit  # scipy.stats takes a second to import
+from scipy.special import ndtri, stdtr, stdtrit  # scipy.stats takes a second to import
 
 from slategym.experiments.statistics.tables import COVERAGE, Table
 
 FEW_SEEDS = 5  # of fewer, but several, Student's interval is shown beside the bootstrap's
+FEW_PEOPLE = 30  # in a split; a bootstrap of 30 holds a normal mean in 93.6 % of tables, 10: 90.2
+_UPPER = (1 + COVERAGE) / 2  # quantile at which an interval ends
 
 
 class Interval(NamedTuple):
@@ -51,7 +53,7 @@ class Components:
 
 
 def t_interval(table: Table) -> Interval:
-    """Of the mean of a table with several seeds or splits, all drawn at random, as people are.
+    """Of the mean of a table; its people, seeds and splits are drawn at random.
 
     What people and seeds each add to the variance of the mean is estimated, and its reach is
     Student's with its own degrees of freedom; the reaches are added in squares. The means of splits
@@ -63,7 +65,7 @@ def t_interval(table: Table) -> Interval:
         table: seeds by users, of differences say.
 
     Raises:
-        ValueError: if there is one seed and one split, or one person in a split.
+        ValueError: if there is one person in a split.
 
     Source: Howe 1974, Journal of the American Statistical Association 69, 789-794; Zou and Donner
     2008, Statistics in Medicine 27, 1693-1702.
@@ -71,8 +73,8 @@ def t_interval(table: Table) -> Interval:
     S, Z = len(table.seed_S), table.num_splits
     parts = [_spread(table.of_split(z)) for z in range(Z)] if Z > 1 else [_spread(table)]
     P = min(part.people for part in parts)
-    if (S < 2 and Z < 2) or P < 2:
-        raise ValueError(f"an interval over seeds and people needs two of each, got {S} and {P}")
+    if P < 2:
+        raise ValueError(f"an interval needs two people or more in each split, got {P}")
     share_Z = np.bincount(table.splits) / len(table.user_U)
     mean = float(table.value_SU.mean())
     of_people = sum(w**2 * part.of_people for w, part in zip(share_Z, parts, strict=True))
@@ -85,9 +87,35 @@ def t_interval(table: Table) -> Interval:
     return Interval(mean - reach, mean + reach)
 
 
+def t_p_value(table: Table) -> float:
+    """Two-sided, of "the mean is zero": 1 - `COVERAGE` where `t_interval` ends at zero.
+
+    It has the tails of Student's distribution with the people's degrees of freedom, and is at least
+    2^(1 - P) of P people: what a test of their signs can show at most, as P people who happen to
+    agree show no spread.
+
+    Raises:
+        ValueError: if there is one person in a split.
+    """
+    mean, freedom = float(table.value_SU.mean()), table.num_people - table.num_splits
+    reach = t_interval(table).high - mean
+    least = 2.0 ** (1 - table.num_people)
+    if reach <= 0:
+        return 1.0 if mean == 0 else least
+    ratio = float(stdtrit(freedom, _UPPER)) * mean / reach
+    return max(least, float(2 * stdtr(freedom, -abs(ratio))))
+
+
+def widening(num_people: int, num_splits: int = 1) -> float:
+    """By how much Student's interval of a mean is wider than a bootstrap's of the same people."""
+    freedom = num_people - num_splits
+    student, normal = (float(q) for q in (stdtrit(freedom, _UPPER), ndtri(_UPPER)))
+    return student / normal * (num_people / freedom) ** 0.5
+
+
 def _reach(square: float, freedom: int) -> float:
     """Student's, of an estimate with that variance."""
-    return float(stdtrit(freedom, (1 + COVERAGE) / 2) * square**0.5)
+    return float(stdtrit(freedom, _UPPER) * square**0.5)
 
 
 class _Spread(NamedTuple):
