@@ -123,8 +123,8 @@ def headroom_section(
             element("h3", place.heading),
             element("p", _sentence(result.study, place, found)),
             table(
-                f"Expected return ({result.study.unit}) with 95 % intervals over people, "
-                f"{found['users']} users.",
+                f"{place.heading}: expected return ({result.study.unit}) with 95 % intervals over "
+                f"people, {found['users']} users.",
                 ["who", "expected return", "CPU time"],
                 body,
             ),

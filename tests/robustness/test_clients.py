@@ -82,11 +82,12 @@ def test_gymnasium_serves_human_rendering():
 
 def test_a_video_is_recorded(tmp_path):
     pytest.importorskip("moviepy")
-    env = gym.wrappers.RecordVideo(gym.make(IE, render_mode="rgb_array"), str(tmp_path))
+    folder = tmp_path / "videos"
+    env = gym.wrappers.RecordVideo(gym.make(IE, render_mode="rgb_array"), str(folder))
     env.reset(seed=0)
     env.step(np.arange(3))
     env.close()
-    assert list(tmp_path.glob("*.mp4"))
+    assert list(folder.glob("*.mp4"))
 
 
 def test_the_horizon_is_in_the_spec():
