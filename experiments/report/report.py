@@ -180,9 +180,7 @@ def _parts(found: Attribution) -> dict[str, Any]:
         "parts": {
             step.name: {
                 "policies": [step.difference.agent, step.difference.baseline],
-                "value": step.difference.estimate.value,
-                "low": step.difference.estimate.low,
-                "high": step.difference.estimate.high,
+                **step.difference.estimate.to_json(),
                 "adjusted_p": step.difference.adjusted,
             }
             for step in found.steps
@@ -240,9 +238,7 @@ def _summary(
                 "place": s.place,
                 "trait": s.trait,
                 "level": s.level,
-                "value": s.estimate.value,
-                "low": s.estimate.low,
-                "high": s.estimate.high,
+                **s.estimate.to_json(),
                 "adjusted_p": s.adjusted,
             }
             for s in numbers.segments

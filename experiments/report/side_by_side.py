@@ -142,10 +142,7 @@ def as_document(runs: Sequence[Finished]) -> list[dict[str, Any]]:
             "metric": run.metric,
             "slategym": run.version,
             "means": {
-                place: {
-                    policy: {"value": x.value, "low": x.low, "high": x.high}
-                    for policy, x in found.items()
-                }
+                place: {policy: x.to_json() for policy, x in found.items()}
                 for place, found in run.means.items()
             },
         }

@@ -151,6 +151,11 @@ class Estimate:
         )
         return number, ends if self.has_interval else NO_INTERVAL
 
+    def to_json(self) -> dict[str, float | None]:
+        """Value, low and high; where there is no interval its ends are None."""
+        low, high = (self.low, self.high) if self.has_interval else (None, None)
+        return {"value": self.value, "low": low, "high": high}
+
     @property
     def has_interval(self) -> bool:
         """Whether it is of two people or more: one says nothing of how people differ."""

@@ -25,7 +25,6 @@ from slategym.models.console import plain_console
 
 if TYPE_CHECKING:
     from slategym.experiments.measure.compare import Comparison
-    from slategym.experiments.statistics.stats import Estimate
 
 EPILOG = r"""
 **Does looking ahead by a rule pay, told the truth?**\
@@ -138,12 +137,12 @@ def _document(found: Comparison) -> dict[str, Any]:
     from slategym.experiments.statistics.exposure import exposure_means
 
     return {
-        "returns": {name: _numbers(estimate) for name, estimate in found.means.items()},
+        "returns": {name: estimate.to_json() for name, estimate in found.means.items()},
         "differences": [
             {
                 "policy": difference.policy,
                 "minus": difference.minus,
-                **_numbers(difference.estimate),
+                **difference.estimate.to_json(),
                 "p": difference.estimate.p_value,
                 "adjusted_p": difference.adjusted_p,
                 "clear": difference.clear,
@@ -158,8 +157,3 @@ def _document(found: Comparison) -> dict[str, Any]:
         "people": next(iter(found.means.values())).num_people,
         "notes": list(found.notes),
     }
-
-
-def _numbers(estimate: Estimate) -> dict[str, float | None]:
-    ends = (estimate.low, estimate.high) if estimate.has_interval else (None, None)
-    return {"value": estimate.value, "low": ends[0], "high": ends[1]}

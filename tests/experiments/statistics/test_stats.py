@@ -63,6 +63,7 @@ def test_one_person_has_no_interval_and_makes_nothing_clear(seeds: int) -> None:
         assert "[no interval: one person]" in found.signed() and "+" in found.signed()
         assert read(two, AGENT, RANKER).has_interval
     assert str(stats.mean(one, AGENT)) == "8.67 [no interval: one person]"
+    assert stats.mean(one, AGENT).to_json()["low"] is None
     assert stats.mean(one, AGENT).rounded(1) == "8.7 [no interval: one person]"
 
 
