@@ -13,6 +13,7 @@ Source: Searle, Casella and McCulloch 1992, Variance Components, chapter 4.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -109,8 +110,8 @@ def t_p_value(table: Table) -> float:
 def widening(num_people: int, num_splits: int = 1) -> float:
     """By how much Student's interval of a mean is wider than a bootstrap's of the same people."""
     freedom = num_people - num_splits
-    student, normal = (float(q) for q in (stdtrit(freedom, _UPPER), ndtri(_UPPER)))
-    return student / normal * (num_people / freedom) ** 0.5
+    student, normal = float(stdtrit(freedom, _UPPER)), float(ndtri(_UPPER))
+    return student / normal * math.sqrt(num_people / freedom)
 
 
 def _reach(square: float, freedom: int) -> float:
