@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,13 +16,17 @@ import torch
 from small_worlds import small_log
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from slategym.experiments.measure import units
+from slategym.experiments.measure import preparation, units
+from slategym.experiments.studies import log as log_study
 from slategym.models.assets.registry import ASSETS, Asset
 from slategym.models.assets.sources import Site
 from slategym.models.data.datasets import DATASETS, DataSet
 from slategym.models.data.log import Log
-from slategym.models.simulator import builder
+from slategym.models.multitask.settings import MultiTaskSettings
+from slategym.models.multitask.training_settings import TrainingSettings
+from slategym.models.simulator import builder, world
 from slategym.models.simulator import movielens as movielens_world
+from slategym.models.simulator.parties import PartySettings
 from slategym.models.text import vectors
 from slategym.models.text.settings import DEFAULT_ENCODER
 
@@ -53,6 +58,20 @@ def small_home(home: Path) -> Iterator[None]:
         patch.setitem(ASSETS, DEFAULT_ENCODER, _encoder(home / "assets" / DEFAULT_ENCODER))
         yield
     forget()
+
+
+SMALL = PartySettings(  # networks that read ten events
+    MultiTaskSettings(width=16, num_layers=1, feedforward=16, max_history=10),
+    TrainingSettings(epochs=2, batch_events=1_472),
+)
+
+
+def small_networks(patch: pytest.MonkeyPatch) -> None:
+    """The networks of a log's worlds, and of its study, are `SMALL`."""
+    small = replace(world.LOG, parties=SMALL)
+    patch.setitem(world.FITS, "whole", small)
+    patch.setitem(preparation.RECIPES, "log", small)
+    patch.setattr(log_study, "LOG", small)
 
 
 def know_texts(home: Path, log: Log, patch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 import torch
 from shop_log import write_shop_log
-from small_movielens import know_texts, small_home
+from small_movielens import know_texts, small_home, small_networks
 
 from slategym.agents.core import tuning
 from slategym.agents.serving import export
@@ -86,7 +86,7 @@ def measured(shop: Shop, request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def shorten(patch: pytest.MonkeyPatch) -> None:
-    """Few people and slates of the smoke study, and of policies of a kind one."""
+    """Few people and slates of the smoke study, small networks, and of policies of a kind one."""
     smoke = log_study.PROFILES["smoke"]
     smoke = replace(smoke, training=smoke.training / 20, left_out=(*smoke.left_out, *ALIKE))
     patch.setitem(log_study.PROFILES, "smoke", smoke)
@@ -94,6 +94,7 @@ def shorten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(tuning, "SLATES", 1_000)
     patch.setattr(training, "LEAST_TUNED", 200)
     patch.setattr(export, "CHECKED", 40)
+    small_networks(patch)
 
 
 def say(capsys: pytest.CaptureFixture[str], *words: str) -> str:

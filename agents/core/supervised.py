@@ -210,7 +210,7 @@ def tune_heads(world: World, budget: Budget = WHOLE) -> Tuning:
         return replace(found, note=choice_note(world))
     (_, click), *others = found.chosen["heads"].items()
     edges = [at_edge("weight of click", click, CLICK_WEIGHTS)]
-    for head, weight in others:
+    for head, weight in others if click else ():  # fitted on slates, that of a click may be 0
         edges.append(at_edge(f"share of {head}", weight / click, FURTHER_SHARES, ends=(0.0,)))
     return replace(found, note=noted(choice_note(world), *edges))
 

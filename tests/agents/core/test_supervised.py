@@ -151,6 +151,14 @@ def test_a_choice_at_the_edge_of_what_was_tried_is_said(world: World) -> None:
     assert "edge" not in str(supervised.tune_heads(pinned, cheap))  # nothing was tried
 
 
+def test_a_click_may_weigh_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does where a model's clicks say nothing of what is chosen from the log's slates."""
+    fitted = [{"heads": {"click": 0.0, "like": x}, "nothing": None} for x in (0.5, 0.6)]
+    monkeypatch.setattr(supervised, "head_settings", lambda where: fitted)
+    found = supervised.tune_heads(world, Budget(200))
+    assert found.chosen in fitted and "edge: 0 is the lowest tried" in found.note
+
+
 def test_without_selection_people_nothing_is_tuned() -> None:
     world = learned_world(slate_size=K)
     assert ranker_of(world) == stated_ranker(world)

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 from small_log import write_shop
-from small_movielens import small_movielens
+from small_movielens import small_movielens, small_networks
 
 from slategym.agents.bandits.linear import LinearBanditSettings
 from slategym.agents.policy_gradient.ppo import PPOSettings
@@ -51,7 +51,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setattr(log_study, "HEADROOM_USERS", 8)
         patch.setattr(tunings, "SLATES", 24_000)
         patch.setattr(training, "LEAST_TUNED", 300)
-        patch.setattr(pace, "STATED_HORIZON", 10)  # of the log of clicks alone
+        small_networks(patch)
+        patch.setattr(pace, "STATED_HORIZON", 6)  # of the log of clicks alone
         yield
 
 
