@@ -11,15 +11,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import ks_2samp, wasserstein_distance
+from scipy.stats import wasserstein_distance
 
 from slategym.experiments.validation.lines import Bounds, Line, left_out
-from slategym.experiments.validation.resampling import noise, ratio_draws, sums_by_user
+from slategym.experiments.validation.resampling import Floats, noise, ratio_draws, sums_by_user
 
 KS, JS, RATES, SHARE = Bounds(0.1, 0.25), Bounds(0.02, 0.1), Bounds(0.1, 0.3), Bounds(0.1, 0.3)
 FEWEST = 30  # values on either side, below which nothing is said
 PART = "marginals"
+Ints = NDArray[np.int64]
 Sides = tuple[pd.DataFrame, pd.DataFrame]  # of the log, and of the world
 
 
@@ -35,7 +37,9 @@ def numbers(check: str, sides: Sides, rng: np.random.Generator, unit: str = "") 
     log, world = (side.dropna(subset="value") for side in sides)
     if min(len(log), len(world)) < FEWEST:
         return left_out(PART, check, _few(log, world))
-    figure, floor = _ks(log, world), noise(log, _ks, rng)
+    value = log["value"].to_numpy()
+    figure = _ks(value, world["value"].to_numpy())
+    floor = noise(log["user"].to_numpy(), lambda a, b: _ks(value[a], value[b]), rng)
     spread = float(log["value"].std()) or 1.0
     moved = wasserstein_distance(log["value"], world["value"]) / spread
     means = (float(log["value"].mean()), float(world["value"].mean()))
@@ -52,7 +56,9 @@ def categories(check: str, sides: Sides, rng: np.random.Generator) -> Line:
     log, world = sides
     if min(len(log), len(world)) < FEWEST:
         return left_out(PART, check, _few(log, world))
-    figure, floor = _js(log, world), noise(log, _js, rng)
+    code, other, known = _codes(log["value"], world["value"])
+    figure = _js(code, other, len(known))
+    floor = noise(log["user"].to_numpy(), lambda a, b: _js(code[a], code[b], len(known)), rng)
     shares = [rows["value"].value_counts(normalize=True) for rows in (log, world)]
     most = (shares[0] - shares[1]).abs().fillna(pd.concat(shares).groupby(level=0).max())
     far = most.idxmax()
@@ -106,16 +112,15 @@ def rates_by(
         said = f"one value in the world, {log[group].nunique()} in the log"
         return Line("calibration", check, "fail", said, 1.0, bounds=RATES)
     mine = world.assign(click=world["expected"])
+    code, other, known = _codes(log[group], mine[group])
+    click, expected = log["click"].to_numpy(), mine["click"].to_numpy()
 
-    def distance(a: pd.DataFrame, b: pd.DataFrame) -> float:
-        """Mean relative difference."""
-        rate_a, rate_b = (x.groupby(group)["click"].mean() for x in (a, b))
-        weight = a[group].value_counts(normalize=True)
-        both = rate_a.index.intersection(rate_b.index)
-        apart = (rate_b[both] - rate_a[both]).abs() / max(float(a["click"].mean()), 1e-9)
-        return float((apart * weight[both]).sum() / weight[both].sum()) if len(both) else np.nan
+    def distance(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+        """Of one half of the log from the other."""
+        return _rates_apart((code[a], click[a]), (code[b], click[b]), len(known))
 
-    figure, floor = distance(log, mine), noise(log, distance, rng)
+    figure = _rates_apart((code, click), (other, expected), len(known))
+    floor = noise(log["user"].to_numpy(), distance, rng)
     rates = [x.groupby(group)["click"].mean() for x in (log, mine)]
     both = rates[0].index.intersection(rates[1].index)
     if not len(both) or not np.isfinite(figure):
@@ -129,17 +134,46 @@ def rates_by(
     return Line("calibration", check, RATES.status(figure - floor), said, figure, bounds=RATES)
 
 
-def _ks(a: pd.DataFrame, b: pd.DataFrame) -> float:
+def _codes(log: pd.Series, world: pd.Series) -> tuple[Ints, Ints, pd.Index]:
+    """Values as numbers in their order, -1 where there is none, and the values."""
+    code, known = pd.factorize(pd.concat([log, world], ignore_index=True), sort=True)
+    return code[: len(log)], code[len(log) :], pd.Index(known)
+
+
+def _ks(a: Floats, b: Floats) -> float:
+    """Kolmogorov-Smirnov distance of two samples; NaN if one is empty."""
     if not len(a) or not len(b):
         return float("nan")
-    return float(ks_2samp(a["value"], b["value"], method="asymp").statistic)
+    both = np.concatenate([a, b])
+    share_a, share_b = (np.searchsorted(np.sort(x), both, side="right") / len(x) for x in (a, b))
+    return float(np.abs(share_a - share_b).max())
 
 
-def _js(a: pd.DataFrame, b: pd.DataFrame) -> float:
-    shares = [x["value"].value_counts(normalize=True) for x in (a, b)]
-    index = shares[0].index.union(shares[1].index)
-    p, q = (share.reindex(index, fill_value=0.0).to_numpy() for share in shares)
+def _js(a: Ints, b: Ints, num: int) -> float:
+    """Jensen-Shannon divergence of two samples of so many codes, bits."""
+    counts = [np.bincount(x[x >= 0], minlength=num) for x in (a, b)]
+    met = (counts[0] + counts[1]) > 0
+    p, q = (count[met] / count.sum() for count in counts)
     return float(jensenshannon(p, q, base=2) ** 2)
+
+
+def _rates_apart(a: tuple[Ints, Floats], b: tuple[Ints, Floats], num: int) -> float:
+    """Mean relative difference of the rates of groups that are in both, weighted as in the first.
+
+    Args:
+        a: group of each row as a code, -1: none, and its clicks.
+        b: the others.
+        num: of groups.
+    """
+    counts = [np.bincount(code[code >= 0], minlength=num) for code, _ in (a, b)]
+    both = (counts[0] > 0) & (counts[1] > 0)
+    if not both.any():
+        return float("nan")
+    sums = [np.bincount(code[code >= 0], click[code >= 0], num) for code, click in (a, b)]
+    rate_a, rate_b = (total[both] / count[both] for total, count in zip(sums, counts, strict=True))
+    apart = np.abs(rate_b - rate_a) / max(float(a[1].mean()), 1e-9)
+    weight = counts[0][both] / counts[0].sum()
+    return float((apart * weight).sum() / weight.sum())
 
 
 def _few(log: pd.DataFrame, world: pd.DataFrame) -> str:

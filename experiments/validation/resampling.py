@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -15,23 +14,33 @@ SPLITS, DRAWS = 40, 200
 def halves(user: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
     """Which rows are of one random half of the people."""
     people, place = np.unique(user, return_inverse=True)
-    half: NDArray[np.bool_] = (rng.permutation(len(people)) < len(people) // 2)[place]
+    return _half(len(people), rng)[place]
+
+
+def _half(people: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    half: NDArray[np.bool_] = rng.permutation(people) < people // 2
     return half
 
 
 def noise(
-    rows: pd.DataFrame,
-    distance: Callable[[pd.DataFrame, pd.DataFrame], float],
+    user: NDArray[np.int64],
+    distance: Callable[[NDArray[np.bool_], NDArray[np.bool_]], float],
     rng: np.random.Generator,
 ) -> float:
-    """The distance that 95 of 100 random halves of the people are within, from each other."""
-    user = rows["user"].to_numpy()
-    if len(np.unique(user)) < 4:
+    """The distance that 95 of 100 random halves of the people are within, from each other.
+
+    Args:
+        user: of each row.
+        distance: of the rows of one half from those of the other, given as masks.
+        rng: of the halves.
+    """
+    people, place = np.unique(user, return_inverse=True)
+    if len(people) < 4:
         return np.inf
     found = []
     for _ in range(SPLITS):
-        half = halves(user, rng)
-        found.append(distance(rows[half], rows[~half]))
+        half = _half(len(people), rng)[place]
+        found.append(distance(half, ~half))
     kept = [x for x in found if np.isfinite(x)]
     return float(np.quantile(kept, 0.95)) if kept else np.inf
 
