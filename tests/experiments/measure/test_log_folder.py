@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 import torch
-from small_movielens import small_home
+from small_movielens import small_home, small_networks
 
 from slategym.agents.registry import make_policy
 from slategym.envs import engine
@@ -32,6 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     here = tmp_path_factory.mktemp("scenario")
     with small_home(here / "home"), pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
+        small_networks(patch)
         yield here
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 from small_log import SLATE, shop_log, write_shop
-from small_movielens import forget, small_home
+from small_movielens import forget, small_home, small_networks
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
 from torch import Tensor
 
@@ -39,7 +39,7 @@ from slategym.models.people.taste import ClassicTaste
 from slategym.models.simulator.assumptions import ASSUMPTIONS, VISITS, Assumptions
 from slategym.models.simulator.builder import builder_of
 from slategym.models.simulator.users import LearnedUsers
-from slategym.models.simulator.world import LOG, learned_world, read_objective
+from slategym.models.simulator.world import FITS, learned_world, read_objective
 
 STEPS = 6
 
@@ -47,7 +47,8 @@ STEPS = 6
 @pytest.fixture(scope="module", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("home")
-    with small_home(folder):
+    with small_home(folder), pytest.MonkeyPatch.context() as patch:
+        small_networks(patch)
         yield folder
 
 
@@ -123,9 +124,9 @@ def test_people_arrive_as_the_log_has_them(shop: Log) -> None:
 
 def test_choice_is_fitted_on_what_was_shown_and_passed_over(shop: Log) -> None:
     world = learned_world(shop, users="calibration", starts=2)
-    constants = builder_of(shop, LOG).click_constants("A")
+    constants = builder_of(shop, FITS["whole"]).click_constants("A")
     slates = shop.events[
-        np.isin(shop.events["user"], builder_of(shop, LOG).parties.people["calibration"])
+        np.isin(shop.events["user"], builder_of(shop, FITS["whole"]).parties.people["calibration"])
     ]
     logged = slates.groupby("slate_id")["click"].max().mean()
     assert constants.slates > 64
@@ -232,7 +233,7 @@ def assert_same(one: object, other: object) -> None:
 
 def test_returns_take_their_pauses_from_the_log_and_context_moves_on(shop: Log) -> None:
     world = learned_world(shop, assumptions="return", users="evaluation", starts=2, state=False)
-    returns, log = world.users.returns, builder_of(shop, LOG).dynamics
+    returns, log = world.users.returns, builder_of(shop, FITS["whole"]).dynamics
     assert log.pauses is not None
     assert returns.pause == pytest.approx(log.pauses[1] / np.log(2.0))
     assert returns.signal is None  # minutes have no upper end: how much it appeals is taken
