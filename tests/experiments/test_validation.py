@@ -22,7 +22,7 @@ from slategym.envs.types import Context, Items, World
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.validation import physics, twosample
 from slategym.experiments.validation.lines import Bounds, Line
-from slategym.experiments.validation.marginals import categories, numbers, ratio
+from slategym.experiments.validation.marginals import categories, numbers, rates_by, ratio
 from slategym.experiments.validation.validate import Validation, validate_world
 from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
@@ -179,6 +179,20 @@ def test_bounds_are_for_what_luck_does_not_explain() -> None:
     assert ratio("x", "part", (rates(0.5), rates(0.5)), rng).status == "pass"
     twice = ratio("x", "part", (rates(0.3), rates(0.6)), rng)
     assert twice.status == "fail" and twice.low is not None and twice.low > 0.3
+
+
+def test_click_rates_by_group_by_hand() -> None:
+    """Of groups that both have: .5 and .1 in the log, .6 and .1 in the world, 3 to 2 in number."""
+    click = np.r_[np.tile([1.0, 0.0], 300), np.tile([1.0] + [0.0] * 9, 40)]
+    groups = np.repeat(["x", "y"], [600, 400])
+    log = pd.DataFrame({"user": np.arange(1000) % 50, "group": groups, "click": click})
+    world = pd.DataFrame({"group": ["x", "y", "z"], "click": 0.0, "expected": [0.6, 0.1, 0.9]})
+    found = rates_by("group", (log, world), np.random.default_rng(0))
+    assert found.figure == pytest.approx(0.6 * 0.1 / 0.34)
+    assert "farthest x: 0.500 in the log, 0.600 in the world" in found.said
+    far = world.assign(expected=[0.95, 0.8, 0.9])
+    assert rates_by("group", (log, far), np.random.default_rng(0)).status == "fail"
+    assert rates_by("group", (log, far[2:]), np.random.default_rng(0)).status == "fail"  # one value
 
 
 def test_runs_of_topics_are_told_from_a_taste_for_them() -> None:
