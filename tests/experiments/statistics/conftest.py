@@ -23,3 +23,4 @@ def _few_draws() -> Iterator[None]:
 def _forget() -> None:
     stats._people_weights.cache_clear()
     stats._seed_weights.cache_clear()
+    stats._rows_drawn.cache_clear()

@@ -157,7 +157,8 @@ def test_the_same_rows_give_the_same_interval_and_leave_global_luck_alone() -> N
     np.random.seed(0)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     first = stats.paired_difference(SMALL, AGENT, RANKER)
-    stats._people_weights.cache_clear()
+    for drawn in (stats._people_weights, stats._rows_drawn):
+        drawn.cache_clear()
     assert stats.paired_difference(SMALL.sample(frac=1.0, random_state=1), AGENT, RANKER) == first
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
 
