@@ -4,11 +4,14 @@ Two kinds of table side by side: transitions (what came soon after what) and EAS
 regressed on all others). A user's sum of each fades with every click and takes in the clicked
 item's row, so a click costs one row however long the history.
 
+Sums enter log-odds by their logarithm. Those of EASE grow with the history, by as much as what is
+forgotten allows: they are counted in units of a user's own root mean square over all items.
+
 Catalogues of more than DENSE items keep the K strongest entries of each row; EASE is left out where
 inverting would cost more than EASE_COST multiplications.
 
 Axis letters beyond the legend of `envs/types.py`: F sets of tables (folds of users), T kinds, P
-entries of a row that are kept (N where all are).
+entries of a row that are kept (N where all are), x any leading axes, A some items.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ KINDS = ("transitions", "ease")
 LEVEL = 0.2  # mean of the transitions that there are
 FLOOR = 0.02  # evidence of transitions that counts as none
 EASE_GAIN = 5.0  # makes EASE's sums of order one
+LEAST = 0.01  # of EASE's sums: a root mean square that counts as none
 
 
 @dataclass(frozen=True)
@@ -104,10 +108,41 @@ class Tables:
         return table.view(F * N, *table.shape[2:]).index_select(0, fold_B * N + item_B)
 
 
-def evidence(sum_xTN: Tensor) -> Tensor:
-    """Sums as they enter log-odds, (x, T, N): 0 where nothing is known."""
-    transitions_xN, *others = sum_xTN.unbind(-2)
-    return torch.stack([(transitions_xN / FLOOR).log1p(), *others], -2)
+@dataclass(frozen=True)
+class Sums:
+    """Users' sums of some items, and the units in which they enter log-odds."""
+
+    value: Tensor  # (x, T, A)
+    unit: Tensor  # (x, T), of all items: FLOOR of transitions, else a root mean square
+
+    @staticmethod
+    def of(value_xTN: Tensor) -> Sums:
+        """Sums of all items."""
+        num_items = value_xTN.shape[-1]
+        size_xT = torch.linalg.vector_norm(value_xTN[..., 1:, :], dim=-1) / num_items**0.5
+        return Sums(value_xTN, functional.pad(size_xT + LEAST, (1, 0), value=FLOOR))
+
+    def at_items(self, at_A: Tensor) -> Sums:
+        """Of these alone, in the same units."""
+        return Sums(self.value.index_select(-1, at_A), self.unit)
+
+    def of_users(self, at_x: Tensor) -> Sums:
+        """Of these alone."""
+        return Sums(self.value[at_x], self.unit[at_x])
+
+    def evidence(self, id_xC: Tensor | None = None) -> Tensor:
+        """Sums as they enter log-odds, (x, T, C): 0 where nothing is known.
+
+        Args:
+            id_xC: places among the A; None: all.
+        """
+        value_xTC = self.value
+        if id_xC is not None:
+            T = value_xTC.shape[-2]
+            at_xTC = id_xC[..., None, :].expand(*id_xC.shape[:-1], T, id_xC.shape[-1])
+            value_xTC = value_xTC.gather(-1, at_xTC)
+        told_xTC = value_xTC / self.unit[..., None]
+        return told_xTC.abs().log1p().copysign(told_xTC)
 
 
 def has_ease(num_users: int, num_items: int) -> bool:

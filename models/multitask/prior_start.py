@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.models.closed_form.cooccurrence import evidence
+from slategym.models.closed_form.cooccurrence import Sums
 from slategym.models.multitask.losses import FORBIDDEN, Targets
 from slategym.models.multitask.network import ItemTable, MultiTaskBert
 from slategym.models.multitask.sequences import Sequences
@@ -38,7 +38,7 @@ class Sample:
     A search asks of the same rows many times: what follows from them alone is computed once.
     """
 
-    sum_xTA: Tensor  # of co-occurrence tables
+    sums: Sums  # of co-occurrence tables, A items
     next_A: Tensor  # biases of the next head: log-popularity, where the model is new
     click_A: Tensor  # the same of the click
     item_x: Tensor  # what was taken up, rows of the A
@@ -57,13 +57,12 @@ class Sample:
     @cached_property
     def told_xTA(self) -> Tensor:
         """What the tables say of every item, as it enters log-odds."""
-        return evidence(self.sum_xTA)
+        return self.sums.evidence()
 
     @cached_property
     def told_xTC(self) -> Tensor:
         """The same of the items asked about."""
-        at_xTC = self.asked_xC[:, None].expand(-1, self.sum_xTA.shape[1], -1)
-        return evidence(self.sum_xTA.gather(2, at_xTC))
+        return self.sums.evidence(self.asked_xC)
 
     @cached_property
     def bias_xC(self) -> Tensor:
@@ -92,18 +91,18 @@ class Sample:
 
     @staticmethod
     @torch.no_grad()
-    def of(table: ItemTable, sum_xTA: Tensor, sequences: Sequences, targets: Targets) -> Sample:
+    def of(table: ItemTable, sums: Sums, sequences: Sequences, targets: Targets) -> Sample:
         """What a batch's targets are compared with.
 
         Args:
             table: of a model; a new one's biases are log-popularity.
-            sum_xTA: of co-occurrence tables, of the table's items.
+            sums: of co-occurrence tables, of the table's items.
             sequences: the log.
             targets: rows of it.
         """
         drawn = targets.sampled
         return Sample(
-            sum_xTA,
+            sums,
             table.bias_YA[-1].clone(),
             table.bias_YA[0].clone(),
             table.local(sequences.item_E[targets.row_x]),
@@ -141,7 +140,7 @@ def _least(
     samples: Sequence[Sample], loss: Callable[[Sample, Tensor], Tensor], number: int
 ) -> Tensor:
     """Weights of T tables, of popularity, and a level, with the least mean loss."""
-    weight_W1 = torch.zeros(number + 2, dtype=torch.float32, device=samples[0].sum_xTA.device)
+    weight_W1 = torch.zeros(number + 2, dtype=torch.float32, device=samples[0].sums.value.device)
     weight_W1[number] = 1.0
     weight_W1.requires_grad_()
     search = LBFGS([weight_W1], max_iter=STEPS, line_search_fn="strong_wolfe")

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from slategym.models.closed_form.cooccurrence import Sums
+
 
 class Values(Protocol):
     """What a wide part says of the values that items would be given."""
@@ -37,10 +39,10 @@ class Query:
     """Users at a request."""
 
     state: Tensor  # (x, D) from `EventSequence.query`
-    sums: Tensor | None = None  # (x, T, N) of co-occurrence tables; None: none are read
+    sums: Sums | None = None  # of co-occurrence tables; None: none are read
     values: Values | None = None  # None: no wide part
     clicked: Query | None = None  # of the rows with a click alone; None: not set apart
 
     def at_items(self, at_A: Tensor) -> Query:
         """The same where items of a table are but these rows of it."""
-        return self if self.sums is None else replace(self, sums=self.sums.index_select(-1, at_A))
+        return self if self.sums is None else replace(self, sums=self.sums.at_items(at_A))

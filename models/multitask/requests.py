@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.models.closed_form.cooccurrence import Tables
+from slategym.models.closed_form.cooccurrence import Sums, Tables
 from slategym.models.closed_form.fades import reach
 from slategym.models.multitask.crossfit import Described, describe
 from slategym.models.multitask.network import ItemTable, MultiTaskBert
@@ -81,7 +81,7 @@ def requests(
         sums = sums_before(known, known.tables, sequences, windows, batch, table.id_A)
     if took_x is None:
         return Query(state_xD, sums, values)
-    few = Query(state_xD[took_x], None if sums is None else sums[took_x], values)
+    few = Query(state_xD[took_x], None if sums is None else sums.of_users(took_x), values)
     return Query(state_xD, sums, clicked=few)
 
 
@@ -129,8 +129,8 @@ def sums_before(
     windows: Windows,
     batch: Batch,
     id_A: Tensor | None,
-) -> Tensor:
-    """Co-occurrence sums before each real row, (x, T, A)."""
+) -> Sums:
+    """Co-occurrence sums before each real row, of these items; None: of all."""
     N, user_B = sequences.num_items, batch.user_B
     fold_B = torch.zeros_like(user_B) if known.fold_U is None else known.fold_U[user_B]
     earlier_BP = sequences.earlier(windows, known.earlier)
@@ -138,17 +138,20 @@ def sums_before(
     place_H = torch.arange(batch.id_BH.shape[1], device=user_B.device)
     if batch.row_BR.shape[1] == 1:  # one row each: nobody asks about the positions before it
         history_BH = torch.where(place_H < batch.at_BR, batch.id_BH, -1)
-        sum_BTN = tables.read(fold_B, torch.cat([earlier_BP, history_BH], 1), N)
-        return sum_BTN if id_A is None else sum_BTN.index_select(2, id_A)
+        sums = Sums.of(tables.read(fold_B, torch.cat([earlier_BP, history_BH], 1), N))
+        return sums if id_A is None else sums.at_items(id_A)
     sum_BTN = tables.read(fold_B, earlier_BP, N)
     everybody_B = torch.ones_like(user_B, dtype=torch.bool)
-    positions = []
+    positions = list[Sums]()
     for item_B in (None, *batch.id_BH.unbind(1)):
         if item_B is not None:
             sum_BTN = tables.after(sum_BTN, fold_B, item_B, everybody_B)
-        positions.append(sum_BTN if id_A is None else sum_BTN.index_select(2, id_A))
+        sums = Sums.of(sum_BTN)
+        positions.append(sums if id_A is None else sums.at_items(id_A))
     line_x = batch.real_BR.nonzero()[:, 0]
     at_x = batch.at_BR[batch.real_BR]
-    S, B = len(positions), len(user_B)
-    flat = torch.stack(positions).view(S * B, *positions[0].shape[1:])
-    return F.embedding(at_x * B + line_x, flat.flatten(1)).view(len(at_x), *flat.shape[1:])
+    place_x = at_x * len(user_B) + line_x
+    value = torch.cat([sums.value for sums in positions])
+    unit = torch.cat([sums.unit for sums in positions])
+    value_xTA = F.embedding(place_x, value.flatten(1)).view(len(at_x), *value.shape[1:])
+    return Sums(value_xTA, unit[place_x])

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slategym.envs.trees import map_tensors
-from slategym.models.closed_form.cooccurrence import Tables, evidence
+from slategym.models.closed_form.cooccurrence import Sums, Tables
 from slategym.models.closed_form.readings import (
     RECENT,
     ItemStatistics,
@@ -298,17 +298,13 @@ class Prior(nn.Module):
         weight = buffers["weight_FNTN" if self.whole else "weight_FNTP"]
         return Tables(weight, buffers.get("id_FNTP"), self.fade_T)
 
-    def logits(self, kind: str, sum_xTN: Tensor, id_xC: Tensor | None) -> Tensor:
+    def logits(self, kind: str, sums: Sums, id_xC: Tensor | None) -> Tensor:
         """What is added to log-odds, (x, C).
 
         Args:
             kind: "click" or "next".
-            sum_xTN: of users.
-            id_xC: rows of the N; None: all.
+            sums: of users.
+            id_xC: places among the sums' items; None: all.
         """
-        if id_xC is not None:
-            T = sum_xTN.shape[-2]
-            at_xTC = id_xC[..., None, :].expand(*id_xC.shape[:-1], T, id_xC.shape[-1])
-            sum_xTN = sum_xTN.gather(-1, at_xTC)
         weight_1T: Tensor = self.weights[kind]
-        return (weight_1T @ evidence(sum_xTN)).squeeze(-2)
+        return (weight_1T @ sums.evidence(id_xC)).squeeze(-2)

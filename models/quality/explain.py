@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from slategym.envs.names import UsageError, lookup
+from slategym.models.closed_form.cooccurrence import Sums
 from slategym.models.data.log import Log
 from slategym.models.multitask.beside import query_beside, read_beside
 from slategym.models.multitask.network import MultiTaskBert
@@ -387,7 +388,8 @@ class Explainer:
         model, B = self.model, len(state_BD)
         T = 0 if model.wide_sizes is None else model.wide_sizes.kinds
         nothing = state_BD.new_zeros(1, 1, 1).expand(B, T, model.num_items)
-        return Query(state_BD, nothing, RowValues(state_BD.new_zeros(B, len(model.tasks) - 1)))
+        sums = Sums(nothing, state_BD.new_ones(B, T))
+        return Query(state_BD, sums, RowValues(state_BD.new_zeros(B, len(model.tasks) - 1)))
 
     def _asked(self, state_BD: Tensor, readers: Readers) -> Query:
         """Of these people, statistics and all."""

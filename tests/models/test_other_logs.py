@@ -17,6 +17,7 @@ from small_worlds import small_log
 from slategym.envs.engine import arrive
 from slategym.envs.luck import Luck
 from slategym.envs.types import CLICK, Catalogue, Column, Context, Items, Signal
+from slategym.models.closed_form.cooccurrence import Sums
 from slategym.models.data.log import Log
 from slategym.models.multitask.columns import ColumnInputs
 from slategym.models.multitask.incremental import StateEncoder
@@ -269,7 +270,7 @@ def test_nothing_is_paid_without_a_purchase(tmp_path: Path) -> None:
         def outputs(self, id_xC: torch.Tensor | None) -> torch.Tensor:
             return torch.arange(30.0).sin().view(3, 5, 2)
 
-    asked = Query(state, torch.zeros(3, 2, log.num_items), Said())
+    asked = Query(state, Sums.of(torch.zeros(3, 2, log.num_items)), Said())
     whole, odds = (model.expected(name, asked, items_ND, id_3C) for name in ("paid", "purchase"))
     output = model.logits("paid", asked, items_ND, id_3C)
     torch.testing.assert_close(whole, odds * model.tasks[2].mean(output, None))
@@ -368,7 +369,7 @@ def test_clicks_are_learned_from_what_was_shown(tmp_path: Path) -> None:
     assert float(effect_S[3]) < float(effect_S[1]) < 0
     with torch.no_grad():
         query_1D = model.sequence.query(torch.zeros(1, 16), torch.tensor([12.0]), torch.tensor([0]))
-        query = Query(query_1D, sums=torch.zeros(1, 2, 20))  # of a user who did nothing yet
+        query = Query(query_1D, sums=Sums.of(torch.zeros(1, 2, 20)))  # of a user who did nothing yet
         click_1N = model.logits("click", query, model.item_vectors(), None)
     assert float(click_1N[0, :10].min()) > float(click_1N[0, 10:].max())
     everything = predict(model, Sequences.from_log(log), np.arange(len(rows)))

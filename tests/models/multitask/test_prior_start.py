@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_worlds import small_log
 
-from slategym.models.closed_form.cooccurrence import evidence
+from slategym.models.closed_form.cooccurrence import Sums
 from slategym.models.multitask import fit
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.prior_start import Sample, begin
@@ -46,18 +46,18 @@ def made(model: MultiTaskBert, sampled: bool) -> Sample:
         return torch.rand(*shape, generator=generator)
 
     N = model.num_items
-    sum_xTN = uniform(ROWS, 2, N) ** 2
+    sums = Sums.of(uniform(ROWS, 2, N) ** 2)
     popular_N = 2.0 * uniform(N) - 1.0
 
     def logits(kind: str) -> torch.Tensor:
         weights, popularity = torch.tensor(TRUE[kind][:2]), TRUE[kind][2]
-        return torch.einsum("xtn,t->xn", evidence(sum_xTN), weights) + popularity * popular_N
+        return torch.einsum("xtn,t->xn", sums.evidence(), weights) + popularity * popular_N
 
     item_x = torch.multinomial(logits("next").softmax(1), 1, generator=generator)[:, 0]
     at_A = torch.arange(N) if sampled else None
     itself_xA = torch.nn.functional.one_hot(item_x, N).bool()
     return Sample(
-        sum_xTN,
+        sums,
         popular_N,
         popular_N,
         item_x,
@@ -91,7 +91,7 @@ def test_the_weights_of_a_click_are_found(model: MultiTaskBert) -> None:
     sample = made(model, False)
     generator = torch.Generator().manual_seed(3)
     item_x = torch.randint(model.num_items, (ROWS,), generator=generator)
-    said_xT = evidence(sample.sum_xTA)[torch.arange(ROWS), :, item_x]
+    said_xT = sample.sums.evidence()[torch.arange(ROWS), :, item_x]
     logit_x = said_xT @ torch.tensor(TRUE["click"][:2])
     logit_x = logit_x + TRUE["click"][2] * sample.click_A[item_x] + LEVEL - 2.0
     clicked_x = torch.bernoulli(logit_x.sigmoid(), generator=generator)

@@ -277,8 +277,8 @@ def test_sums_that_do_not_fade_know_of_clicks_before_the_window(
         batch = sequences.batch(windows)
         tables = known.tables
         assert tables is not None
-        sum_xTN = sums_before(known, tables, sequences, windows, batch, None)
-        for row, sum_TN in zip(windows.row_B, sum_xTN, strict=True):
+        sums = sums_before(known, tables, sequences, windows, batch, None)
+        for row, sum_TN in zip(windows.row_B, sums.value, strict=True):
             first = sequences.first_click_U[sequences.user_E[row]]
             clicks = sequences.click_Q[first : first + sequences.order_E[row]]
             history_BH = sequences.item_E[clicks][None]
