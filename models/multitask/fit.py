@@ -64,7 +64,7 @@ from slategym.models.text.tuned import TunedEncoder
 WATCHED_ROWS = 3000  # validation rows read after each epoch
 LARGE = 5_000  # items above which the next-item softmax is sampled
 SAMPLED = 2_048  # draws of it
-JUDGED_ROWS = 10_000  # validation rows that calibration and figures are taken on
+JUDGED_ROWS = 10_000  # validation rows that shares, calibration and figures are taken on
 SCALES_RATE = 0.05  # learning rate of the few numbers that scale closed forms: they move by units
 WARMUP_SHARE = 0.25  # of all updates, at most, before the learning rate is whole
 MEASURED = 2  # steps of an epoch at which the cosines between heads' gradients are taken
@@ -221,10 +221,10 @@ class Fit:
         tasks, weights = self.model.tasks, self.weights
         if self.held_E is None:
             return Judgement(tasks, [], {}, {})
-        shares = find_shares(self.model, self._held_out(self.held_E), self._shared())
+        held = self._held_out(self.held_E)
+        shares = find_shares(self.model, held, self._shared())
         serve_shares(self.model, shares)
-        rows = _sample(self.held_E, JUDGED_ROWS)
-        judged = predict(self.model, self.sequences, rows, seed=self.seed)
+        judged = predict(self.model, self.sequences, held.row_x, seed=self.seed, known=held.known)
         trained = [task.signal.name for task in tasks if task.calibrated]
         found = [calibrate(judged, head) for head in trained if weights[head]]
         platt = {calibration.head: calibration.platt for calibration in found}
@@ -238,15 +238,16 @@ class Fit:
         )
 
     def _held_out(self, held_E: Bools) -> HeldOut:
-        """The rows on which shares are found."""
-        rows, proposal = _sample(held_E, WATCHED_ROWS), self._proposal()
-        most = self.training.softmax_items or SAMPLED
+        """The rows on which shares are found, and all that is judged."""
+        rows, proposal = _sample(held_E, JUDGED_ROWS), self._proposal()
+        most, num_items = self.training.softmax_items or SAMPLED, self.sequences.num_items
         return HeldOut(
             self.sequences,
             rows,
             Known.of(self.model, self.sequences, rows),
             self.training.negatives,
             lambda generator: None if proposal is None else proposal.draw(most, generator),
+            num_items if proposal is None else min(num_items, 2 * most),
             self.left_N,
             self.seed,
         )

@@ -3,9 +3,9 @@
 A head is a sum: what closed forms say, what the network adds to it, and, for clicks and next items,
 the items' biases. Where rows are few the network adds noise; then a share of it serves better than
 all of it, and none is the closed form alone. Shares are found by the held-out loss, which is convex
-in them; of what the network adds at most all is served. They are kept only if those fitted on half
-of the people lower the loss of the other half, both ways. They are multiplied into the weights:
-serving costs nothing.
+in them; of what the network adds at most all is served. They are kept only if those fitted on the
+other people lower a fold's loss by more than a standard error of the folds (of two folds: both).
+They are multiplied into the weights: serving costs nothing.
 
 Axis letters beyond the legend of `envs/types.py`: x held-out rows, V signals given a click, T kinds
 of co-occurrence tables, A items of a table, W shares of a head.
@@ -36,7 +36,8 @@ from slategym.models.multitask.sequences import Ints, Sequences, windows_before
 from slategym.models.tasks import NEXT, Task
 
 BATCH = 128  # rows read together
-MOST_LOGITS = 2**23  # of items by rows on which shares of click and next item are found: 32 MiB
+MOST_LOGITS = 2**24  # of items by rows on which shares of click and next item are found: 64 MiB
+FOLDS = 4  # of the people held out
 STEPS = 30  # of the search, at most: few parameters, convex
 RIDGE = 1e-3  # on squared distances from where the search starts, beside a mean loss
 
@@ -58,6 +59,7 @@ class HeldOut:
     known: Known  # by statistics of all training rows
     negatives: int  # drawn against each click
     draw: Callable[[torch.Generator], Sampled | None]  # items of a sampled softmax; None: all
+    most_items: int  # of a batch, about: all, or those drawn and as many that its rows ask of
     left_N: Tensor | None  # items that are neither drawn against nor counted as a next
     seed: int
 
@@ -160,15 +162,20 @@ def _click_loss(weight_1T: Tensor, reads: Sequence[_Choices], share_W: Tensor) -
 
 
 def _better(
-    loss: Loss, halves: Sequence[Sequence[Any]], start_W: Tensor, bounds: Sequence[Bound]
+    loss: Loss, folds: Sequence[Sequence[Any]], start_W: Tensor, bounds: Sequence[Bound]
 ) -> Tensor | None:
-    """The likeliest shares; None: found on one half, they do not serve the other better."""
-    if not all(halves):  # all that was kept is of one half
+    """The likeliest shares; None: those found on other people are not clearly better."""
+    told = [fold for fold in folds if fold]
+    if len(told) < 2:  # all that was kept is of one fold
         return None
-    for fitted, judged in (halves, halves[::-1]):
-        if not loss(judged, _least(loss, fitted, start_W, bounds)) < loss(judged, start_W):
-            return None
-    return _least(loss, [*halves[0], *halves[1]], start_W, bounds)
+    gains = []
+    for k, judged in enumerate(told):
+        others = [read for fold in (*told[:k], *told[k + 1 :]) for read in fold]
+        found_W = _least(loss, others, start_W, bounds)
+        gains.append(float(loss(judged, start_W)) - float(loss(judged, found_W)))
+    if not np.mean(gains) > np.std(gains, ddof=1) / np.sqrt(len(gains)):
+        return None
+    return _least(loss, [read for fold in told for read in fold], start_W, bounds)
 
 
 def _least(loss: Loss, reads: Sequence[Any], start_W: Tensor, bounds: Sequence[Bound]) -> Tensor:
@@ -205,41 +212,42 @@ def find_shares(model: MultiTaskBert, held: HeldOut, heads: Sequence[str]) -> Sh
     people, place_x = np.unique(user_x, return_inverse=True)
     if len(people) < 2:
         return {}
-    second_x = place_x % 2 == 1  # every other user
+    fold_x = place_x % FOLDS
     found: dict[str, tuple[float, ...]] = {}
     click = model.heads[0]
 
     def take(
         head: str,
         loss: Loss,
-        halves: Sequence[Sequence[Any]],
+        folds: Sequence[Sequence[Any]],
         start: list[float],
         bounds: list[Bound],
     ) -> None:
-        share_W = _better(loss, halves, torch.tensor(start, device=model.device), bounds)
+        share_W = _better(loss, folds, torch.tensor(start, device=model.device), bounds)
         if share_W is not None:
             found[head] = tuple(round(x, 4) for x in share_W.tolist())
 
     if model.wide is not None:
-        halves = [list(_read(model, held, rows[second_x == h], values=True)) for h in (0, 1)]
+        folds = [list(_read(model, held, rows[fold_x == k], values=True)) for k in range(FOLDS)]
         for v, task in enumerate(model.tasks[1:]):
             if task.signal.name in heads:
                 own = partial(_value_loss, task, v)
-                take(task.signal.name, own, halves, [1.0, 1.0], [ADDED, ADDED])
+                take(task.signal.name, own, folds, [1.0, 1.0], [ADDED, ADDED])
     if model.prior is not None:
         keep_x = np.zeros(len(rows), bool)
-        keep_x[:: 1 + len(rows) * held.sequences.num_items // MOST_LOGITS] = True
-        halves = [
-            list(_read(model, held, rows[(second_x == h) & keep_x], values=False)) for h in (0, 1)
+        keep_x[:: 1 + len(rows) * held.most_items // MOST_LOGITS] = True
+        folds = [
+            list(_read(model, held, rows[(fold_x == k) & keep_x], values=False))
+            for k in range(FOLDS)
         ]
         weights = model.prior.weights
         ones = [1.0] * (2 + weights[NEXT].shape[1])
         bounds = [ADDED] + [KNOWN] * (len(ones) - 1)
         if NEXT in heads:
-            take(NEXT, partial(_next_loss, weights[NEXT].detach()), halves, ones, bounds)
+            take(NEXT, partial(_next_loss, weights[NEXT].detach()), folds, ones, bounds)
         if click in heads:
             loss = partial(_click_loss, weights["click"].detach())
-            take(click, loss, halves, [*ones, 0.0], [*bounds, LEVEL])
+            take(click, loss, folds, [*ones, 0.0], [*bounds, LEVEL])
     return found
 
 
