@@ -55,7 +55,7 @@ def asked(model: MultiTaskBert) -> HeldOut:
     sequences = Sequences.from_log(LOG)
     rows = np.flatnonzero(np.isin(LOG.events["user"], HELD))
     known = Known.of(model, sequences, rows)
-    return HeldOut(sequences, rows, known, 4, lambda generator: None, None, 0)
+    return HeldOut(sequences, rows, known, 4, lambda generator: None, 30, None, 0)
 
 
 def found(model: MultiTaskBert) -> Shares:
@@ -92,17 +92,27 @@ def test_what_serves_people_held_out_stays_whole(model: MultiTaskBert) -> None:
         assert parts == pytest.approx([1.0] * len(parts), abs=0.25), head
 
 
-@pytest.mark.parametrize(("halves", "share"), [((0.3, 0.5), 0.4), ((0.3, 0.9), None)])
-def test_shares_found_on_one_half_must_serve_the_other(
-    halves: tuple[float, float], share: float | None
+@pytest.mark.parametrize(
+    ("best", "share"),
+    [
+        ((0.3, 0.5), 0.4),
+        ((0.3, 0.9), None),  # of two folds both must be served
+        ((0.3, 0.4, 0.3, 0.7), 0.425),  # of more it is enough that they are clearly, on average
+        ((0.3, 0.9, 0.6, 0.8), None),
+        ((0.3, 0.4, None, 0.5), 0.4),  # a fold of which no row is read says nothing
+        ((0.3, None), None),
+    ],
+)
+def test_shares_must_clearly_serve_folds_they_were_not_found_on(
+    best: tuple[float | None, ...], share: float | None
 ) -> None:
     def loss(reads: Sequence[float], share_W: torch.Tensor) -> torch.Tensor:
         """Of each read the share that serves it best is that number."""
         return (share_W - torch.tensor(reads)).square().mean()
 
-    first, second = halves
+    folds = [[] if one is None else [one] for one in best]
     with torch.no_grad():
-        found = _better(loss, ([first], [second]), torch.tensor([0.75]), [ADDED])
+        found = _better(loss, folds, torch.tensor([0.75]), [ADDED])
     assert (found is None) == (share is None)
     if found is not None:
         assert float(found) == pytest.approx(share, abs=0.01)
@@ -149,5 +159,5 @@ def test_one_person_alone_decides_nothing(model: MultiTaskBert) -> None:
     held = asked(model)
     rows = held.row_x[np.flatnonzero(LOG.events["user"].to_numpy()[held.row_x] == 3)]
     known = Known.of(model, held.sequences, rows)
-    alone = HeldOut(held.sequences, rows, known, 4, held.draw, None, 0)
+    alone = HeldOut(held.sequences, rows, known, 4, held.draw, 30, None, 0)
     assert find_shares(model, alone, model.heads) == {}
