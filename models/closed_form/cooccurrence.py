@@ -142,7 +142,7 @@ class Sums:
             at_xTC = id_xC[..., None, :].expand(*id_xC.shape[:-1], T, id_xC.shape[-1])
             value_xTC = value_xTC.gather(-1, at_xTC)
         told_xTC = value_xTC / self.unit[..., None]
-        return told_xTC.abs().log1p().copysign(told_xTC)
+        return told_xTC.abs().log1p_().copysign_(told_xTC)
 
 
 def has_ease(num_users: int, num_items: int) -> bool:

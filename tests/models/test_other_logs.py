@@ -369,7 +369,8 @@ def test_clicks_are_learned_from_what_was_shown(tmp_path: Path) -> None:
     assert float(effect_S[3]) < float(effect_S[1]) < 0
     with torch.no_grad():
         query_1D = model.sequence.query(torch.zeros(1, 16), torch.tensor([12.0]), torch.tensor([0]))
-        query = Query(query_1D, sums=Sums.of(torch.zeros(1, 2, 20)))  # of a user who did nothing yet
+        nothing = Sums.of(torch.zeros(1, 2, 20))  # of a user who did nothing yet
+        query = Query(query_1D, sums=nothing)
         click_1N = model.logits("click", query, model.item_vectors(), None)
     assert float(click_1N[0, :10].min()) > float(click_1N[0, 10:].max())
     everything = predict(model, Sequences.from_log(log), np.arange(len(rows)))
