@@ -57,10 +57,15 @@ class Tables:
     weight: Tensor  # (F, N, T, P) float32
     id: Tensor | None  # (F, N, T, P) int32, which entries these are; None: all N
     fade_T: Tensor
+    fitted: Tensor | None = None  # (), items in the log that they were fitted on; None: all N
 
     def start(self, num_users: int, num_items: int) -> Tensor:
         """Sums of users who did nothing yet, (B, T, N)."""
         return self.weight.new_zeros(num_users, self.weight.shape[2], num_items)
+
+    def told(self, sum_xTN: Tensor) -> Sums:
+        """Sums of all items with their units: items that came later change none of them."""
+        return Sums.of(sum_xTN, self.fitted)
 
     def after(self, sum_BTN: Tensor, fold_B: Tensor, item_B: Tensor, took_B: Tensor) -> Tensor:
         """The sums after one more click each; rows where took_B is False are left as they are."""
@@ -116,10 +121,16 @@ class Sums:
     unit: Tensor  # (x, T), of all items: FLOOR of transitions, else a root mean square
 
     @staticmethod
-    def of(value_xTN: Tensor) -> Sums:
-        """Sums of all items."""
-        num_items = value_xTN.shape[-1]
-        size_xT = torch.linalg.vector_norm(value_xTN[..., 1:, :], dim=-1) / num_items**0.5
+    def of(value_xTN: Tensor, fitted: Tensor | None = None) -> Sums:
+        """Sums of all items.
+
+        Args:
+            value_xTN: the sums.
+            fitted: items of which any can be other than 0; None: all.
+        """
+        number = value_xTN.new_tensor(value_xTN.shape[-1]) if fitted is None else fitted
+        norm_xT = torch.linalg.vector_norm(value_xTN[..., 1:, :], dim=-1)
+        size_xT = norm_xT / number.sqrt()
         return Sums(value_xTN, functional.pad(size_xT + LEAST, (1, 0), value=FLOOR))
 
     def at_items(self, at_A: Tensor) -> Sums:
@@ -188,6 +199,7 @@ def fit_tables(
         weight=torch.stack(weights),
         id=torch.stack(ids) if kept else None,
         fade_T=torch.tensor(settings.fades[: len(kinds)]),
+        fitted=torch.tensor(float(events.num_items)),
     )
 
 

@@ -73,7 +73,7 @@ def _first(tables: Tables, num_kinds: int) -> Tables:
     """Tables of the first kinds alone."""
     id_FNTP = None if tables.id is None else tables.id[:, :, :num_kinds].contiguous()
     weight_FNTP = tables.weight[:, :, :num_kinds].contiguous()
-    return Tables(weight_FNTP, id_FNTP, tables.fade_T[:num_kinds])
+    return Tables(weight_FNTP, id_FNTP, tables.fade_T[:num_kinds], tables.fitted)
 
 
 def best_of(gain: Mapping[float, Floats], usual: float, user_x: Ints) -> float:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from slategym.models.closed_form.cooccurrence import Sums
 from slategym.models.closed_form.readings import Reading
 from slategym.models.multitask.crossfit import evidence_of
 from slategym.models.multitask.network import MultiTaskBert
@@ -92,5 +91,7 @@ def query_beside(
     if model.wide is not None and beside.reading is not None:
         about_BJ = time_features(hour_B, weekday_B)
         values = UserValues(model.wide, beside.reading, about_BJ, model.tasks[1:])
-    sums = None if beside.sums is None else Sums.of(beside.sums)
+    sums = None
+    if model.prior is not None and beside.sums is not None:
+        sums = model.prior.tables.told(beside.sums)
     return Query(state_BD, sums, values)

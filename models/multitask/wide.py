@@ -270,6 +270,7 @@ class Prior(nn.Module):
     """
 
     fade_T: Tensor
+    fitted: Tensor
 
     def __init__(self, num_items: int, sizes: WideSizes) -> None:
         super().__init__()
@@ -279,6 +280,7 @@ class Prior(nn.Module):
         if not self.whole:
             self.register_buffer("id_FNTP", torch.zeros(shape, dtype=torch.int32))
         self.register_buffer("fade_T", torch.ones(sizes.kinds))
+        self.register_buffer("fitted", torch.tensor(float(num_items)))
         self.weights = nn.ParameterDict(
             {k: nn.Parameter(torch.tensor([start[: sizes.kinds]])) for k, start in START.items()}
         )
@@ -288,6 +290,8 @@ class Prior(nn.Module):
         own = self.tables
         own.weight.copy_(tables.weight[-1:])
         own.fade_T.copy_(tables.fade_T)
+        if tables.fitted is not None:
+            self.fitted.copy_(tables.fitted)
         if own.id is not None and tables.id is not None:
             own.id.copy_(tables.id[-1:])
 
@@ -296,7 +300,7 @@ class Prior(nn.Module):
         """One set."""
         buffers = dict(self.named_buffers())
         weight = buffers["weight_FNTN" if self.whole else "weight_FNTP"]
-        return Tables(weight, buffers.get("id_FNTP"), self.fade_T)
+        return Tables(weight, buffers.get("id_FNTP"), self.fade_T, self.fitted)
 
     def logits(self, kind: str, sums: Sums, id_xC: Tensor | None) -> Tensor:
         """What is added to log-odds, (x, C).
