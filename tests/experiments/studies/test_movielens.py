@@ -53,7 +53,6 @@ TUNED = {
     *("supervised-quota", "supervised-mmr", "supervised-dpp", "history-rule", "rule-aware"),
 }
 SESSION = 6  # slates, of 30: as many readings of a fifth of the time
-ALIKE = ("supervised-quota", "supervised-mmr", "supervised-dpp", "transitions")  # to the engine
 LADDER = tuple(baseline.name for baseline in STUDY.baselines)
 MINE = "slategym.agents.bandits.linear:LinUCB"  # by its place, as somebody else's is
 TINY_PPO = Learner(
@@ -65,7 +64,7 @@ TINY = replace(
     places=tuple(p for p in STUDY.places if p.strength in (0.0, BOREDOM)),
     profiles={
         **STUDY.profiles,
-        "quick": replace(STUDY.profiles["quick"], training=1.0, left_out=ALIKE, sweep=True),
+        "quick": replace(STUDY.profiles["quick"], training=1.0, left_out=(), sweep=True),
     },
     learners=(
         Learner("supervised-refit", RefitSettings(48, num_users=4, rollout=6, minibatch=24)),
@@ -427,7 +426,7 @@ def test_rows_are_of_the_same_people_for_every_policy(ran: Ran) -> None:
     assert set(rows["variant"]) == {"world", "static", "judge", "judge-gp"}
     assert set(rows["strength"]) == {0.0, BOREDOM}
     assert rows["world"].str.contains("Judge").eq(rows["variant"].str.startswith("judge")).all()
-    assert set(rows["policy"]) == {*LADDER, *TINY_AGENTS} - {*ALIKE}
+    assert set(rows["policy"]) == {*LADDER, *TINY_AGENTS}
 
 
 def test_the_static_twin_knows_no_boredom_and_ends_with_the_horizon(ran: Ran) -> None:
@@ -435,7 +434,7 @@ def test_the_static_twin_knows_no_boredom_and_ends_with_the_horizon(ran: Ran) ->
     static = rows[rows["variant"] == "static"]
     assert (static["length"] == SESSION).all() and static["bored_share"].isna().all()
     world = rows[(rows["variant"] == "world") & (rows["strength"] == BOREDOM)]
-    assert world["bored_share"].max() > 0 and world["length"].min() < 30
+    assert world["bored_share"].max() > 0 and world["length"].min() < SESSION
     assert set(static["trained_in"]) == {"", "static"} and "static" not in set(world["trained_in"])
 
 
