@@ -76,7 +76,7 @@ else:
         packages=("agents", "envs", "experiments", "models"),
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 register_worlds()
 compute_alone_after_fork()
