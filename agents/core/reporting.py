@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,7 @@ def events(folder: Path | None, steps: int = 0) -> Iterator[Tell]:
         return
     from torch.utils.tensorboard import SummaryWriter
 
+    _wait_for_a_later_name(folder)
     writer = SummaryWriter(str(folder), purge_step=steps + 1 if steps else None)
 
     def tell(steps: int, figures: Mapping[str, float]) -> None:
@@ -68,3 +70,15 @@ def events(folder: Path | None, steps: int = 0) -> Iterator[Tell]:
         yield tell
     finally:
         writer.close()
+
+
+def _wait_for_a_later_name(folder: Path) -> None:
+    """Until a new event file's name comes after those of the folder, at most a second.
+
+    TensorBoard reads files in the order of their names. These begin with whole seconds, and go on
+    with numbers of which 10 comes before 9.
+    """
+    seconds = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*.*")]
+    newest = max((int(second) for second in seconds if second.isdecimal()), default=0)
+    while newest == int(time.time()):
+        time.sleep(0.05)

@@ -124,8 +124,14 @@ def test_stopped_anywhere_it_ends_as_the_unbroken_one(tmp_path: Path) -> None:
     assert training().finished(tmp_path / "broken")
 
 
-def test_what_a_killed_training_told_beyond_its_checkpoint_is_told_once(tmp_path: Path) -> None:
+def test_what_a_killed_training_told_beyond_its_checkpoint_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.summary.writer import event_file_writer
+
+    # the files of one second are numbered 9 and 10, of which the second comes first by name
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(9))
 
     def run(**options: Any) -> None:
         training().run(tmp_path / "a", tensorboard=tmp_path / "events", **options)
