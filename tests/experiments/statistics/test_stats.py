@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import trim_mean
+from scipy.stats import norm, trim_mean
+from scipy.stats import t as student_t
 
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.stats import Cell
@@ -71,6 +72,17 @@ def test_probability_of_improvement_counts_ties_half() -> None:
     chance = stats.probability_of_improvement(SMALL, AGENT, RANKER)
     assert chance.value == pytest.approx((4 + 0.5) / 8)
     assert 0 <= chance.low <= chance.value <= chance.high <= 1
+
+
+def test_few_people_widen_whatever_is_no_mean_as_much_as_a_mean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = rows_of({RANKER: [np.random.default_rng(5).exponential(5, 12).tolist()]})
+    found = stats.interquartile_mean(rows, RANKER)
+    monkeypatch.setattr(stats, "FEW_PEOPLE", 0)  # the bootstrap alone
+    narrow = stats.interquartile_mean(rows, RANKER)
+    student = student_t.ppf(0.975, 11) / norm.ppf(0.975) * (12 / 11) ** 0.5  # of 12 people
+    assert (found.high - found.low) / (narrow.high - narrow.low) == pytest.approx(student)
 
 
 def test_normalised_score_by_hand() -> None:
