@@ -17,9 +17,7 @@ from typing import Any
 
 import torch
 
-from slategym.agents.core.earned import earned
-from slategym.agents.core.evaluation import SESSIONS, Evaluation
-from slategym.agents.core.step_back import LUCK
+from slategym.agents.core.evaluation import Evaluation
 from slategym.agents.registry import make_policy
 from slategym.agents.types import Policy
 from slategym.envs.names import UsageError
@@ -71,12 +69,16 @@ def reached(preset: Preset, seeds: int, share: float = 1.0) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         agent = training.run(folder, world=world, watched=watched, progress=True)
     seconds = time.process_time() - began
-    points, where, user_x = found[0].points, found[0].world, found[0].people
-    last = [value(where, agent.of_seed(seed), user_x) for seed in agent.seeds]
-    beside = {policy.name: value(where, policy, user_x) for policy in others(where)}
+    (watched_as,) = found
+    points = watched_as.points
+    last_SP = torch.stack([watched_as.by_person([agent.of_seed(seed)]) for seed in agent.seeds])
+    beside = {
+        policy.name: float(watched_as.by_person([policy]).mean())
+        for policy in others(watched_as.world)
+    }
     made = origin()
     return {
-        "people": min(SESSIONS, len(user_x)),
+        "people": last_SP.shape[1],
         "seeds": list(agent.seeds),
         "date": made["date"],
         "commit": made["commit"],
@@ -85,7 +87,7 @@ def reached(preset: Preset, seeds: int, share: float = 1.0) -> dict[str, Any]:
         "mean": [round(point.value, 2) for point in points],
         "low": [round(point.low, 2) for point in points],
         "high": [round(point.high, 2) for point in points],
-        "by_seed": [round(x, 2) for x in last],
+        "by_seed": [round(x, 2) for x in last_SP.mean(1).tolist()],
         "beside": {name: round(x, 2) for name, x in beside.items()},
     }
 
@@ -97,12 +99,6 @@ def others(world: World) -> Iterator[Policy]:
             yield make_policy(name, world)
         except UsageError:
             continue
-
-
-def value(world: World, policy: Policy, user_x: torch.Tensor) -> float:
-    """Mean expected return a session."""
-    parts = torch.split(user_x, SESSIONS)  # type: ignore[no-untyped-call]
-    return float(torch.cat([earned(world, policy, few, LUCK) for few in parts]).mean())
 
 
 def write(preset: Preset, figures: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ A callback of `Agent.learn`, for learners as stable-baselines3's `EvalCallback` 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import torch
 from slategym.agents.core.agent import Agent, Progress
 from slategym.agents.core.earned import earned
 from slategym.agents.core.step_back import BATCH, LUCK
+from slategym.agents.types import Policy
 from slategym.envs.names import UsageError
 from slategym.envs.types import World
 from slategym.models.checksums import with_checksum
@@ -128,17 +129,26 @@ class Evaluation:
         since = next(n for n, p in enumerate(reversed(self.points)) if p.best)
         return False if self.patience and since >= self.patience else None
 
-    def _read(self, steps: int) -> Evaluated:
-        seeds = [self.agent.of_seed(seed) for seed in self.agent.seeds]
+    def by_person(self, policies: Sequence[Policy]) -> torch.Tensor:
+        """What policies earn before the people that are read here, with the same luck.
+
+        Returns:
+            Expected return a session, mean over policies, of each person (where luck draws people,
+            of each session), (P,).
+        """
         parts = torch.split(self.people, BATCH)  # type: ignore[no-untyped-call]
         value_x = torch.stack(
-            [torch.cat([earned(self.world, one, few, LUCK) for few in parts]) for one in seeds]
+            [torch.cat([earned(self.world, one, few, LUCK) for few in parts]) for one in policies]
         ).mean(0)
         person_U = self.world.population.person
         if person_U is not None:  # several arrivals of a person are one opinion
             person_x = torch.unique(person_U[self.people.long()], return_inverse=True)[1]  # type: ignore[no-untyped-call]
             count_P = torch.bincount(person_x)
             value_x = torch.bincount(person_x, value_x.double()) / count_P
+        return value_x
+
+    def _read(self, steps: int) -> Evaluated:
+        value_x = self.by_person([self.agent.of_seed(seed) for seed in self.agent.seeds])
         value = float(value_x.mean())
         half = 1.96 * float(value_x.std()) / len(value_x) ** 0.5
         best = all(value > point.value for point in self.points)
