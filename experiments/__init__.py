@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from slategym.experiments.ope.evaluation import OffPolicyEvaluation as OffPolicyEvaluation
     from slategym.experiments.ope.offline import evaluate_offline as evaluate_offline
     from slategym.experiments.places import Place as Place
-    from slategym.experiments.statistics.stats import Estimate as Estimate
+    from slategym.experiments.statistics.estimate import Estimate as Estimate
     from slategym.experiments.studies.registry import find_study as find_study
     from slategym.experiments.studies.registry import register_study as register_study
     from slategym.experiments.studies.run import run_study as run_study
@@ -59,7 +59,7 @@ else:
             "slategym.experiments.ope.evaluation": ("OffPolicyEvaluation",),
             "slategym.experiments.ope.offline": ("evaluate_offline",),
             "slategym.experiments.places": ("Place",),
-            "slategym.experiments.statistics.stats": ("Estimate",),
+            "slategym.experiments.statistics.estimate": ("Estimate",),
             "slategym.experiments.studies.registry": ("find_study", "register_study"),
             "slategym.experiments.studies.run": ("run_study",),
             "slategym.experiments.study": (

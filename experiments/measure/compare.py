@@ -23,15 +23,10 @@ from slategym.envs.types import World
 from slategym.experiments.measure.play import play as play_users
 from slategym.experiments.measure.play import reading
 from slategym.experiments.measure.training import trained_in
+from slategym.experiments.statistics.cells import Cell
+from slategym.experiments.statistics.estimate import Estimate, holm, side_of
 from slategym.experiments.statistics.exposure import NAMES, exposure_means
-from slategym.experiments.statistics.stats import (
-    Cell,
-    Estimate,
-    holm,
-    mean,
-    paired_difference,
-    side_of,
-)
+from slategym.experiments.statistics.stats import mean, paired_difference
 
 Chooses = Policy | str | os.PathLike[str]  # a policy, its name, or the folder of a trained one
 

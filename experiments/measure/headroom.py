@@ -25,13 +25,9 @@ from slategym.agents.types import Policy
 from slategym.envs.names import UsageError
 from slategym.envs.types import World
 from slategym.experiments.measure.play import people
-from slategym.experiments.statistics.stats import (
-    Cell,
-    Estimate,
-    mean,
-    paired_difference,
-    side_of,
-)
+from slategym.experiments.statistics.cells import Cell
+from slategym.experiments.statistics.estimate import Estimate, side_of
+from slategym.experiments.statistics.stats import mean, paired_difference
 from slategym.experiments.statistics.words import share
 from slategym.models.files import kept
 

@@ -73,7 +73,7 @@ class Plan:
         return [*self.before_learning, *after, *shown]
 
     def rows(self, store: Store) -> pd.DataFrame:
-        """One row per session, in the columns that `statistics/stats.py` selects by."""
+        """One row per session, in the columns that `statistics/cells.py` selects by."""
         return _with_splits(store, self.readings, "settings")
 
     def rows_with_traits(self, store: Store) -> pd.DataFrame:

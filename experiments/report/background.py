@@ -11,7 +11,8 @@ from slategym.experiments.report.markup import Html, code_block, element, folded
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import metric_name, over
 from slategym.experiments.runs.progress import duration
-from slategym.experiments.statistics.stats import LEVEL, RESAMPLES
+from slategym.experiments.statistics.bootstrap import RESAMPLES
+from slategym.experiments.statistics.estimate import LEVEL
 from slategym.experiments.statistics.variance import FEW_PEOPLE
 
 

@@ -19,8 +19,8 @@ from slategym.experiments.places import Place
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.svg import drawn
 from slategym.experiments.report.words import known_as, tick
+from slategym.experiments.statistics.estimate import Estimate
 from slategym.experiments.statistics.numbers import Numbers, Standing
-from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.study import Study
 from slategym.models.files import atomic_path
 

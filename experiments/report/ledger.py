@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from slategym.experiments.report.markup import Html, element, join
-from slategym.experiments.statistics.stats import Estimate
+from slategym.experiments.statistics.estimate import Estimate
 
 ROWS = "rows.parquet"
 SUMMARY = "summary.json"

@@ -21,9 +21,10 @@ from slategym.experiments.report.words import (
     where,
 )
 from slategym.experiments.runs.progress import duration
+from slategym.experiments.statistics.bootstrap import RESAMPLES
 from slategym.experiments.statistics.differences import Difference
+from slategym.experiments.statistics.estimate import Estimate
 from slategym.experiments.statistics.numbers import Numbers, Standing
-from slategym.experiments.statistics.stats import RESAMPLES, Estimate
 from slategym.experiments.statistics.words import TRANSFER, transferred
 
 

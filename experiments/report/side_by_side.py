@@ -15,7 +15,9 @@ from rich.text import Text
 
 from slategym.envs.names import UsageError, plain
 from slategym.experiments.runs.store import read_parquet
-from slategym.experiments.statistics.stats import Cell, Estimate, mean
+from slategym.experiments.statistics.cells import Cell
+from slategym.experiments.statistics.estimate import Estimate
+from slategym.experiments.statistics.stats import mean
 from slategym.models.checksums import check_files, read_json
 
 SUMMARY, STUDY, ROWS, REPORT = "summary.json", "study.json", "rows.parquet", "report.html"

@@ -15,8 +15,8 @@ from slategym.experiments.places import Place
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import p_text
 from slategym.experiments.statistics.attribution import Attribution, names_of
+from slategym.experiments.statistics.estimate import Estimate
 from slategym.experiments.statistics.numbers import Numbers, one_of
-from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.statistics.words import TRANSFER, signed_number, transferred
 
 LOOK: dict[str, Any] = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}

@@ -34,6 +34,7 @@ from slategym.experiments.statistics.differences import (
     metric_of,
     there,
 )
+from slategym.experiments.statistics.estimate import holm
 from slategym.experiments.study import REFIT, Study
 
 UNTUNED = "-untuned"  # at the end of the opponent's name: the same with nothing tuned
@@ -108,7 +109,7 @@ def attributions(
     parts = (step.difference for made in found for step in made.steps)
     new = {(d.agent, d.baseline, d.place): d for d in parts}
     new = {name: d for name, d in new.items() if name not in known}
-    adjusted = stats.holm([d.estimate.p_value for d in new.values()])
+    adjusted = holm([d.estimate.p_value for d in new.values()])
     known |= {
         name: replace(d, adjusted=p) for (name, d), p in zip(new.items(), adjusted, strict=True)
     }

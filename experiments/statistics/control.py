@@ -13,7 +13,7 @@ passes. So there is a margin of equivalence, fixed before rows are seen, and the
     not ahead    a lead beyond the margin is out of the question, and so is a clear loss
     cannot tell  the interval reaches beyond the margin: neither shown nor excluded
 
-"Clear" is the one rule of `stats.side_of`: interval and adjusted p-value agree. A 95 % interval
+"Clear" is the one rule of `side_of`: interval and adjusted p-value agree. A 95 % interval
 within the margin is two one-sided tests at 2.5 % each (Schuirmann 1987, Journal of Pharmacokinetics
 and Biopharmaceutics 15, 657-680, who takes 5 %), so the rule errs towards "cannot tell".
 """
@@ -34,7 +34,7 @@ from slategym.experiments.statistics.differences import (
     difference,
     metric_of,
 )
-from slategym.experiments.statistics.stats import Estimate, side_of
+from slategym.experiments.statistics.estimate import Estimate, holm, side_of
 from slategym.experiments.study import Study
 
 MARGIN, MARGIN_SHARE = 0.25, 0.01  # of reward, and of what the baseline earns; the larger counts
@@ -117,8 +117,8 @@ def controls(study: Study, rows: pd.DataFrame) -> tuple[Controlled, ...]:
                 margin = margin_of(stats.mean(rows, theirs, metric).value)
                 beyond = stats.difference_beyond(rows, ours, theirs, margin, metric)
                 found.append(Controlled(d, margin, beyond, beyond.p_value, decides))
-    adjusted = stats.holm([c.difference.estimate.p_value for c in found])
-    further = stats.holm([c.beyond.p_value for c in found])
+    adjusted = holm([c.difference.estimate.p_value for c in found])
+    further = holm([c.beyond.p_value for c in found])
     return tuple(
         replace(c, difference=replace(c.difference, adjusted=p), adjusted=q)
         for c, p, q in zip(found, adjusted, further, strict=True)

@@ -9,7 +9,8 @@ import pandas as pd
 
 from slategym.experiments.places import Place
 from slategym.experiments.statistics import stats
-from slategym.experiments.statistics.stats import Cell, Estimate, side_of
+from slategym.experiments.statistics.cells import Cell, is_whole, paired_table
+from slategym.experiments.statistics.estimate import Estimate, holm, side_of
 from slategym.experiments.statistics.transfer import Transfer
 from slategym.experiments.statistics.variance import FEW_SEEDS, Interval, t_interval
 from slategym.experiments.study import Study
@@ -43,7 +44,7 @@ def metric_of(rows: pd.DataFrame) -> str:
     mean of the return, with less noise.
     """
     name = "expected_return"
-    return name if stats.is_whole(rows, name) else "return"
+    return name if is_whole(rows, name) else "return"
 
 
 def cell(study: Study, policy: str, place: Place) -> Cell:
@@ -68,7 +69,7 @@ def difference(
     if agent == baseline or not there(rows, ours, theirs):
         return None
     metric = metric_of(rows)
-    pairs = stats.paired_table(rows, ours, theirs, metric)
+    pairs = paired_table(rows, ours, theirs, metric)
     several = 1 < len(pairs.seed_S) < FEW_SEEDS or 1 < pairs.num_splits < FEW_SEEDS
     return Difference(
         agent,
@@ -93,5 +94,5 @@ def table_of(
         lines: who, minus whom, where.
     """
     found = [d for line in lines if (d := difference(study, rows, *line))]
-    adjusted = stats.holm([d.estimate.p_value for d in found])
+    adjusted = holm([d.estimate.p_value for d in found])
     return tuple(replace(d, adjusted=p) for d, p in zip(found, adjusted, strict=True))

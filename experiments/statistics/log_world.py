@@ -12,7 +12,7 @@ from dataclasses import replace
 import pandas as pd
 
 from slategym.experiments.places import Place, Role
-from slategym.experiments.statistics import stats
+from slategym.experiments.statistics.cells import paired_table, table
 from slategym.experiments.statistics.differences import Difference, cell, metric_of, there
 from slategym.experiments.statistics.transfer import Transfer, root_mean_square, transfer_of
 from slategym.experiments.study import Study
@@ -95,7 +95,7 @@ def _shares(
     for pair in pairs if level else ():
         ours, theirs = (cell(study, policy, place) for policy in pair)
         if there(rows, ours, theirs):
-            difference_SU = stats.paired_table(rows, ours, theirs, metric).value_SU
+            difference_SU = paired_table(rows, ours, theirs, metric).value_SU
             found[pair] = float(difference_SU.mean()) / level
     return found
 
@@ -105,7 +105,7 @@ def _level(study: Study, rows: pd.DataFrame, place: Place) -> float:
     own = cell(study, study.roles.opponent, place)
     if not there(rows, own):
         return 0.0
-    return abs(float(stats.table(rows, own, metric_of(rows)).value_SU.mean()))
+    return abs(float(table(rows, own, metric_of(rows)).value_SU.mean()))
 
 
 def _distance(here: Mapping[Pair, float], others: Iterable[Mapping[Pair, float]]) -> float | None:

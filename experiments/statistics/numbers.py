@@ -16,6 +16,7 @@ from slategym.experiments.statistics.attribution import (
     Starts,
     attributions,
 )
+from slategym.experiments.statistics.cells import Cell, table, unchanged
 from slategym.experiments.statistics.control import Controlled, controls
 from slategym.experiments.statistics.differences import (
     Difference,
@@ -25,10 +26,10 @@ from slategym.experiments.statistics.differences import (
     table_of,
     there,
 )
+from slategym.experiments.statistics.estimate import Estimate, side_of
 from slategym.experiments.statistics.exposure import COLUMNS as SHOWN
 from slategym.experiments.statistics.log_world import with_transfer
 from slategym.experiments.statistics.segments import TRAIT, Segment, segments
-from slategym.experiments.statistics.stats import Cell, Estimate, side_of
 from slategym.experiments.statistics.verdict import Verdict
 from slategym.experiments.study import Study
 
@@ -126,7 +127,7 @@ def compute_numbers(
         ValueError: if rows that the verdict needs are missing or do not pair.
     """
     rows = rows.astype(dict.fromkeys(WHOSE, "category"))  # each is compared with a hundred times
-    with stats.unchanged(rows):
+    with unchanged(rows):
         return _numbers(study, rows, curves, starts)
 
 
@@ -209,10 +210,7 @@ def _rung(study: Study, policy: str, rows: pd.DataFrame, curves: pd.DataFrame) -
         {place: stats.mean(rows, own, metric) for place, own in cells.items()},
         stats.interquartile_mean(rows, cells[first], metric) if first in cells else None,
         {p: score for p, own in cells.items() if (score := _score(study, rows, own, p))},
-        {
-            p: tuple(stats.table(rows, c, metric).value_SU.mean(1).tolist())
-            for p, c in cells.items()
-        },
+        {p: tuple(table(rows, c, metric).value_SU.mean(1).tolist()) for p, c in cells.items()},
         {place: _side(study, rows, own, columns) for place, own in cells.items()},
         {place: float(training["steps"].max()) for place, training in trainings.items()},
         {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from slategym.experiments.places import Place
-from slategym.experiments.statistics.stats import Estimate
+from slategym.experiments.statistics.estimate import Estimate
 from slategym.experiments.statistics.verdict import TAGS, Verdict, one_part
 from slategym.experiments.statistics.words import listed
 from slategym.experiments.study import Study

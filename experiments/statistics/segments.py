@@ -9,7 +9,7 @@ import pandas as pd
 from slategym.experiments.places import Place
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.differences import cell, metric_of, there
-from slategym.experiments.statistics.stats import Estimate, holm, side_of
+from slategym.experiments.statistics.estimate import Estimate, holm, side_of
 from slategym.experiments.study import Study
 
 TRAIT = "trait_"  # before a trait's name, as columns of the rows

@@ -23,8 +23,8 @@ from slategym.experiments.places import Place
 from slategym.experiments.presets import tuned
 from slategym.experiments.statistics import stats
 from slategym.experiments.statistics.differences import Difference, cell, metric_of
+from slategym.experiments.statistics.estimate import Estimate, side_of
 from slategym.experiments.statistics.numbers import Numbers
-from slategym.experiments.statistics.stats import Estimate, side_of
 from slategym.experiments.statistics.verdict import Verdict, one_part
 from slategym.experiments.statistics.words import per_cent, signed_number
 from slategym.experiments.study import Baseline, Learner, Profile, Published, Roles, Study, Weighted

@@ -20,11 +20,11 @@ from slategym.experiments.places import Place
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import read_rows
 from slategym.experiments.statistics import stats
+from slategym.experiments.statistics.cells import Cell as Rows
 from slategym.experiments.statistics.differences import Difference, metric_of
+from slategym.experiments.statistics.estimate import Estimate
 from slategym.experiments.statistics.log_world import Pair, shares_elsewhere
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
-from slategym.experiments.statistics.stats import Cell as Rows
-from slategym.experiments.statistics.stats import Estimate
 from slategym.experiments.statistics.transfer import calibrated, unexplained
 from slategym.experiments.study import Study
 from slategym.experiments.truth.grid import PRIVILEGED, Part

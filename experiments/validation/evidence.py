@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from slategym.experiments.statistics.stats import holm
+from slategym.experiments.statistics.estimate import holm
 from slategym.experiments.validation.physics import topic_lift
 from slategym.experiments.validation.resampling import DRAWS
 from slategym.experiments.validation.rows import logged_rows

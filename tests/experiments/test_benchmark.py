@@ -21,9 +21,8 @@ from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.places import FIRST_USER, LUCK, Place
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
-from slategym.experiments.statistics import stats
+from slategym.experiments.statistics.cells import Cell, table
 from slategym.experiments.statistics.numbers import compute_numbers
-from slategym.experiments.statistics.stats import Cell
 from slategym.experiments.study import Learner, Profile, Published, Request, Roles, Study
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
@@ -200,7 +199,7 @@ def test_a_learner_that_beats_the_truth_in_the_twin_is_not_believed(
     rows = found.rows.copy()
     won = (rows["policy"] == "counting") & (rows["variant"] == "Bored")
     for metric in ("return", "expected_return"):
-        best = stats.table(rows, Cell("myopic", "Bored"), metric).value_SU[0]
+        best = table(rows, Cell("myopic", "Bored"), metric).value_SU[0]
         rows.loc[won, metric] = [*best + 5.0, *best + 5.0]
     assert compute_numbers(TINY, rows, found.curves).verdict.outcome == "beaten"
 
@@ -218,8 +217,8 @@ def test_the_report_asks_nothing_of_the_network_and_the_page_has_its_figures(
     assert "slategym benchmark tiny --profile quick" in page and page.count("![") == 3
     summary = json.loads((out / "summary.json").read_text())
     assert summary["verdict"] == found.numbers.verdict.sentence
-    for table in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
-        assert len({line.count("|") for line in table.splitlines()}) == 1
+    for lines in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
+        assert len({line.count("|") for line in lines.splitlines()}) == 1
 
 
 def test_a_profile_may_leave_some_out() -> None:

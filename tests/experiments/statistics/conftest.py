@@ -6,21 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from slategym.experiments.statistics import stats
+from slategym.experiments.statistics import bootstrap
 
 
 @pytest.fixture(autouse=True, scope="package")
 def _few_draws() -> Iterator[None]:
     """Enough for p-values that Holm can still call small in short tables."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stats, "RESAMPLES", 2_000)
-        patch.setattr(stats, "OF_SESSIONS", 200)
+        patch.setattr(bootstrap, "RESAMPLES", 2_000)
+        patch.setattr(bootstrap, "OF_SESSIONS", 200)
         _forget()
         yield
     _forget()
 
 
 def _forget() -> None:
-    stats._people_weights.cache_clear()
-    stats._seed_weights.cache_clear()
-    stats._rows_drawn.cache_clear()
+    bootstrap._people_weights.cache_clear()
+    bootstrap._seed_weights.cache_clear()
+    bootstrap._rows_drawn.cache_clear()

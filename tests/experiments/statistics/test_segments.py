@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from made_up import episode_rows, paid, study
 
+from slategym.experiments.statistics.estimate import holm
 from slategym.experiments.statistics.segments import LEAST, TRAIT, segments
-from slategym.experiments.statistics.stats import holm
 
 
 def rows_with_traits(gain: float = 4.0):

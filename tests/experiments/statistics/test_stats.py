@@ -10,8 +10,11 @@ import pytest
 from scipy.stats import norm, trim_mean
 from scipy.stats import t as student_t
 
-from slategym.experiments.statistics import stats
-from slategym.experiments.statistics.stats import Cell
+from slategym.experiments.statistics import bootstrap, stats
+from slategym.experiments.statistics.bootstrap import _people_weights, _rows_drawn, mean_of
+from slategym.experiments.statistics.cells import Cell, unchanged
+from slategym.experiments.statistics.estimate import holm, side_of
+from slategym.experiments.statistics.tables import Table
 
 AGENT = Cell("agent", "world", 4.0, "world")
 RANKER = Cell("ranker", "world", 4.0, "")
@@ -59,7 +62,7 @@ def test_one_person_has_no_interval_and_makes_nothing_clear(seeds: int) -> None:
     one, two = rows_of(values, [7, 7, 7]), rows_of(values, [7, 7, 8])
     for read in (stats.paired_difference, stats.probability_of_improvement):
         found = read(one, AGENT, RANKER)
-        assert not found.has_interval and found.p_value == 1 and stats.side_of(found) == 0
+        assert not found.has_interval and found.p_value == 1 and side_of(found) == 0
         assert not (found.above_zero or found.below_zero)
         assert "[no interval: one person]" in found.signed() and "+" in found.signed()
         assert read(two, AGENT, RANKER).has_interval
@@ -79,7 +82,7 @@ def test_few_people_widen_whatever_is_no_mean_as_much_as_a_mean(
 ) -> None:
     rows = rows_of({RANKER: [np.random.default_rng(5).exponential(5, 12).tolist()]})
     found = stats.interquartile_mean(rows, RANKER)
-    monkeypatch.setattr(stats, "FEW_PEOPLE", 0)  # the bootstrap alone
+    monkeypatch.setattr(bootstrap, "FEW_PEOPLE", 0)  # the bootstrap alone
     narrow = stats.interquartile_mean(rows, RANKER)
     student = student_t.ppf(0.975, 11) / norm.ppf(0.975) * (12 / 11) ** 0.5  # of 12 people
     assert (found.high - found.low) / (narrow.high - narrow.low) == pytest.approx(student)
@@ -148,8 +151,8 @@ def test_intervals_cover_the_truth_as_often_as_they_say(
     for _ in range(studies):
         value_SU = rng.normal(0, session_sd, (num_seeds, 200)) + rng.normal(0, person_sd, 200)
         value_SU += rng.normal(0, seed_sd, (num_seeds, 1))
-        t = stats.Table(value_SU, np.arange(num_seeds), np.arange(200), np.arange(200), True)
-        found = stats._mean_of(t, "")
+        t = Table(value_SU, np.arange(num_seeds), np.arange(200), np.arange(200), True)
+        found = mean_of(t, "")
         covered += found.low <= 0 <= found.high
     assert 0.92 <= covered / studies <= 0.985
 
@@ -157,10 +160,10 @@ def test_intervals_cover_the_truth_as_often_as_they_say(
 def test_p_value_of_nothing_is_uniform_enough() -> None:
     rng = np.random.default_rng(4)
     tables = (
-        stats.Table(rng.normal(0, 1, (1, 200)), np.zeros(1), np.arange(200), np.arange(200), True)
+        Table(rng.normal(0, 1, (1, 200)), np.zeros(1), np.arange(200), np.arange(200), True)
         for _ in range(300)
     )
-    p_values = np.array([stats._mean_of(t, "").p_value for t in tables])
+    p_values = np.array([mean_of(t, "").p_value for t in tables])
     assert abs((p_values < 0.05).mean() - 0.05) < 0.03
     assert abs((p_values < 0.5).mean() - 0.5) < 0.1
 
@@ -169,7 +172,7 @@ def test_the_same_rows_give_the_same_interval_and_leave_global_luck_alone() -> N
     np.random.seed(0)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     first = stats.paired_difference(SMALL, AGENT, RANKER)
-    for drawn in (stats._people_weights, stats._rows_drawn):
+    for drawn in (_people_weights, _rows_drawn):
         drawn.cache_clear()
     assert stats.paired_difference(SMALL.sample(frac=1.0, random_state=1), AGENT, RANKER) == first
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
@@ -190,8 +193,8 @@ def test_drop_between_world_and_judge() -> None:
 
 
 def test_holm_by_hand() -> None:
-    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert stats.holm([0.9, 0.6]) == [1.0, 1.0]
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.6]) == [1.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -218,7 +221,7 @@ def test_a_cell_that_mixes_trainings_is_refused() -> None:
 def test_what_was_looked_up_is_taken_for_the_very_rows_alone() -> None:
     cell = Cell("a", "world")
     low, high = rows_of({cell: [[1.0, 2.0, 3.0]]}), rows_of({cell: [[4.0, 5.0, 6.0]]})
-    with stats.unchanged(low):
+    with unchanged(low):
         for _ in range(2):
             assert stats.mean(low, cell).value == 2.0
             assert stats.mean(high, cell).value == 5.0

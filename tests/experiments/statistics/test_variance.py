@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from slategym.experiments.statistics import stats
+from slategym.experiments.statistics.bootstrap import mean_of
+from slategym.experiments.statistics.estimate import LEVEL
 from slategym.experiments.statistics.tables import Table
 from slategym.experiments.statistics.variance import Components, components, t_interval
 
@@ -84,7 +85,7 @@ def share_right(
 
 def bootstrap(table: Table) -> tuple[float, float]:
     """The interval that tables and sentences have."""
-    found = stats._mean_of(table, "")
+    found = mean_of(table, "")
     return found.low, found.high
 
 
@@ -121,7 +122,7 @@ def test_students_interval_is_that_of_the_text_book_where_only_seeds_differ() ->
 def test_few_people_have_the_text_books_interval_and_p_value(people: int) -> None:
     value_U = np.random.default_rng(people).normal(0.5, 1.0, people)
     table = Table(value_U[None], np.zeros(1), np.arange(people), np.arange(people), False)
-    found, theirs = stats._mean_of(table, ""), ttest_1samp(value_U, 0.0)
+    found, theirs = mean_of(table, ""), ttest_1samp(value_U, 0.0)
     assert (found.low, found.high) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
     assert found.p_value == pytest.approx(max(theirs.pvalue, 2.0 ** (1 - people)))
 
@@ -132,7 +133,7 @@ def test_few_people_who_agree_are_not_clear() -> None:
         table = Table(
             np.ones((3, people)), np.arange(3), np.arange(people), np.arange(people), True
         )
-        assert stats._mean_of(table, "").p_value == 2.0 ** (1 - people) > stats.LEVEL
+        assert mean_of(table, "").p_value == 2.0 ** (1 - people) > LEVEL
 
 
 def test_intervals_of_few_people_hold_what_is_true() -> None:
@@ -203,7 +204,7 @@ def test_splits_are_apart_in_the_interval_and_beside_it() -> None:
     )
     assert wide > 2 * narrow
     alone = drawn(noisy, np.random.default_rng(1), 1, 20, 2, splits=3)
-    assert stats._mean_of(alone, "").by_split == alone.by_split  # of what does not learn, too
+    assert mean_of(alone, "").by_split == alone.by_split  # of what does not learn, too
     assert np.diff(bootstrap(alone))[0] > 2
 
 

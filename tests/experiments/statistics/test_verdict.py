@@ -10,8 +10,8 @@ from made_up import AGENTS, GAINS, episode_rows, numbers_of, paid, study
 
 from slategym.experiments.statistics.control import Controlled, margin_of
 from slategym.experiments.statistics.differences import Difference
+from slategym.experiments.statistics.estimate import LEVEL, Estimate
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
-from slategym.experiments.statistics.stats import LEVEL, Estimate
 
 ONE = ("plackett-luce",)
 
