@@ -29,14 +29,14 @@ from slategym.experiments.studies.ladder import ADAPTIVE, SLOW, ladder
 from slategym.experiments.study import SUPPORTED, Learner, Profile, Request, Roles, Study, Sweep
 from slategym.models.data.fitness import FEWEST_STUDIED
 from slategym.models.data.log import Log
-from slategym.models.simulator.assumptions import Assumptions, find_assumptions
+from slategym.models.simulator.assumptions import MILD, Assumptions, find_assumptions
 from slategym.models.simulator.builder import WorldBuilder, builder_of
 from slategym.models.simulator.world import LOG, read_objective
 
 WORLD, JUDGE = "slategym/Log-v0", "slategym/Log-Judge-v0"
 HEADROOM_USERS = 200  # on whom the headroom is read
 CLASSICS = ("ease", "transitions")
-STRENGTHS = (0.0, 2.0, 4.0, 8.0)  # of boredom, at which everybody is read, log-odds
+STRENGTHS = (0.0, 0.5, 1.0, 2.0)  # of boredom, at which everybody is read, times the study's own
 OTHER = "gp"  # family of a second judge
 # whom learners are compared with; a second judge reads who is told the truth of its people as well
 OTHERS = ("supervised-untuned", "supervised", "supervised-capped", "history-rule", "ease")
@@ -171,8 +171,10 @@ def _assumed_of(name: str, said: str) -> str:
     seen = "see “What it rests on”"
     if name != said:
         return f"{name}, as asked for; the log itself speaks for {said}; {seen}"
-    if said == "mild":
-        return f"{name}: the log speaks of boredom with topics, or cannot tell; {seen}"
+    if said == MILD.name:
+        return f"{name}: the log cannot tell of boredom with topics, or not how much; {seen}"
+    if find_assumptions(said).bores:
+        return f"{name}: the log speaks of boredom with topics, and of so much; {seen}"
     return f"{name}: as far as the log speaks of boredom and impatience, it shows no more; {seen}"
 
 
@@ -265,9 +267,9 @@ def _swept(
     if sweep is None:
         return
     policies = ("supervised", *(["supervised-capped"] if capped else []), "rule-aware")
-    for strength in STRENGTHS:
+    for strength in (sweep.value * times for times in STRENGTHS):
         if strength != sweep.value:
-            name = f"{assumptions}:boredom={strength:g}"
+            name = f"{find_assumptions(assumptions).base}:boredom={strength:g}"
             world, judge, *_ = _places(where, name, request, strength)
             for place in (world, judge):
                 yield replace(place, role="sweep", of="world", policies=policies)
@@ -277,7 +279,7 @@ def _otherwise(where: str, assumptions: str, request: Request) -> Iterator[Place
     """The world under other assumptions, in which nobody was trained."""
     world, *_ = _places(where, assumptions, request, None)
     for name in OTHERWISE:
-        if name != assumptions:
+        if name != find_assumptions(assumptions).base:
             yield under_others(world, name, OTHERS)
 
 

@@ -28,6 +28,7 @@ from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.experiments.statistics.transfer import calibrated, unexplained
 from slategym.experiments.study import Study
 from slategym.experiments.truth.grid import PRIVILEGED, Part
+from slategym.models.simulator.assumptions import find_assumptions
 
 WINS = "wins"  # the outcome that claims a win of RL that nothing cheaper has
 GREEDY, PLANNER = "greedy", "planner"  # told the truth of the true world
@@ -443,10 +444,11 @@ def summaries(claims: pd.DataFrame, comparisons: pd.DataFrame) -> list[Summary]:
         summary(f"strength {strength:g}", mine, comparisons)
         for strength, mine in claims.groupby("strength")
     ]
-    for column, word in (("visits", "{:,} visits"), ("assumptions", "under {}")):
-        if claims[column].nunique() > 1:
+    bases = claims["assumptions"].map(lambda name: find_assumptions(name).base)
+    for value, word in ((claims["visits"], "{:,} visits"), (bases, "under {}")):
+        if value.nunique() > 1:
             found += [
-                summary(word.format(value), mine, comparisons)
-                for value, mine in claims.groupby(column)
+                summary(word.format(shared), mine, comparisons)
+                for shared, mine in claims.groupby(value)
             ]
     return [*found, summary("all", claims, comparisons)]

@@ -20,6 +20,8 @@ from slategym.experiments.runs.units import Unit
 from slategym.experiments.studies import log
 from slategym.experiments.study import SUPPORTED, Learner, Profile, Request, Study
 from slategym.experiments.truth.units import FIRST, FOLDER, HANDOVER, WRITER
+from slategym.experiments.validation.evidence import kept_supported
+from slategym.models.data.datasets import load_log
 
 NAME = "truth"
 STRENGTHS = {"none": 0.0, "mild": 0.4, "strong": 1.0}  # by what tables call them
@@ -239,9 +241,8 @@ class Part:
 
 def part_of(cell: Cell, size: Size, store: Store) -> Part:
     """The cell's study and readings; its log must be written."""
-    written = log_of(cell)
-    folder = store.folder_of(written) / FOLDER / cell.name
-    said = store.read(written)["supported"]
+    folder = store.folder_of(log_of(cell)) / FOLDER / cell.name
+    said = kept_supported(load_log(str(folder)))
     names = tuple(dict.fromkeys(said if x == SUPPORTED else x for x in size.assumptions))
     study = study_of(folder, cell, size, names[0])
     plan = plan_of(study, Request(profile=NAME, assumptions=",".join(names)))

@@ -35,6 +35,7 @@ from slategym.experiments.truth.claims import (
 )
 from slategym.experiments.truth.units import DEPTH, FUTURES, HANDOVER, WRITER
 from slategym.models.files import atomic_path, checked_path
+from slategym.models.simulator.assumptions import find_assumptions
 
 if TYPE_CHECKING:
     from slategym.experiments.truth.run import Grid
@@ -138,10 +139,14 @@ def _spoken(grid: Grid) -> Iterator[str]:
     if grid.size.assumptions != (SUPPORTED,):
         return
     counts = [
-        f"{int((mine['assumptions'] == 'mild').sum())} of {len(mine)} at strength {strength:g}"
+        f"{int(mine['assumptions'].map(_bores).sum())} of {len(mine)} at strength {strength:g}"
         for strength, mine in grid.claims.groupby("strength")
     ]
     yield f"Logs that speak of boredom, as slategym diagnose reads them: {', '.join(counts)}."
+
+
+def _bores(assumptions: str) -> bool:
+    return find_assumptions(assumptions).bores
 
 
 def _line(found: Summary) -> list[str]:

@@ -26,8 +26,6 @@ from slategym.experiments.measure.training import snapshot
 from slategym.experiments.measure.units import chosen_by, policies_of, world_of
 from slategym.experiments.runs.units import Work
 from slategym.experiments.truth.people import Met, after_slates, before_agents, living
-from slategym.experiments.validation.evidence import supported
-from slategym.models.data.datasets import load_log
 
 WRITER = "noisy-greedy-mixed"  # policy that writes the logs: a ranker that errs, a fifth random
 COUNTED = 256  # users by whose visits it is told how many users write a log
@@ -50,7 +48,7 @@ def write(work: Work) -> dict[str, Any]:
     """A log of so many visits, with exact propensities.
 
     Returns:
-        its numbers: users, visits, slates, clicks; "supported", the assumptions that it speaks for.
+        its numbers: users, visits, slates, clicks.
     """
     spec, world = work.spec, true_world(work.spec)
     users = _users_for(world, spec["visits"])
@@ -80,9 +78,9 @@ def write(work: Work) -> dict[str, Any]:
         everybody_U = torch.arange(users, dtype=torch.int32)
         policy = make_policy(WRITER, world)
         play(world, policy, everybody_U, seed=LOG_LUCK, on_slate=count, on_batch=advance)
-    folder = write_log_folder(world, slates, work.folder / FOLDER / spec["name"])
+    write_log_folder(world, slates, work.folder / FOLDER / spec["name"])
     slates.unlink()
-    return {"users": users, **counts, "supported": supported(load_log(str(folder)))}
+    return {"users": users, **counts}
 
 
 def _users_for(world: World, visits: int) -> int:

@@ -6,7 +6,8 @@ where the log's policy answers to moods that the log does not hold, a trace may 
 of slates drawn at random has no such doubt, and where the log holds the chance of every slate,
 what was shown before is weighed as if it had been drawn at random. When people come back, and
 whether a visit ends for want of a click, is said and does not count: season, habit and mood move
-both. Nor do runs of topics count where the log holds no slates.
+both. Nor do runs of topics count where the log holds no slates, nor how often a topic is clicked
+that has most of the last clicks: a mood that lasts raises it.
 
 What a world learned from the log should assume of its people follows from the same traces.
 """
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import logit, ndtr
 
 from slategym.experiments.statistics.estimate import holm
 from slategym.experiments.validation.physics import topic_lift
@@ -28,18 +29,20 @@ from slategym.experiments.validation.rows import logged_rows
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.files import kept
+from slategym.models.simulator.assumptions import MILD, MILD_RULE
 
 LONGEST = 200  # slates of a visit that are read
 MEMORY = 5  # slates back that count as lately
 CLIPPED = 0.999  # quantile of inverse propensities above which all weigh alike
 DRAWN = 100  # slates' worth of weight, below which weighing says nothing
 SPREAD = 1.01  # of propensities, largest over smallest, up to which slates count as drawn alike
+USUAL = 3.0  # slots' worth of a topic's usual clicks that everybody is credited with
 FIRST = 2  # slates whose variety is held against how long the visit then lasts
 SURE, FEWEST = 0.05, 30  # adjusted p; people, below which nothing is said
 # logs that speak of boredom, of how many: by the strength at which scenarios wrote them, 10,000
 # visits each by a ranker that errs, every fifth slate at random; see `benchmark truth`
 SPOKEN = {0.0: (0, 12), 1.0: (11, 12)}
-READING = "supported@1"  # changes where another answer follows from the same log
+READING = "supported@2"  # changes where another answer follows from the same log
 Floats = NDArray[np.float64]
 
 
@@ -122,6 +125,7 @@ def evidence(log: Log, seed: int = 0) -> Evidence:
         _variety(rows, log, rng),
         _coming_back(rows, log, rng),
         _impatience(rows, log, rng),
+        _tiring(rows, log, rng),
     ]
     read = [n for n, trace in enumerate(found) if trace.counts and trace.p is not None]
     adjusted = holm([found[n].p or 0.0 for n in read]) if read else []
@@ -136,22 +140,24 @@ RUNS = "clicks of one topic follow each other, or avoid it"
 VARIETY = "variety at the beginning changes how long a visit lasts"
 BACK = "a better visit brings people back at another time"
 IMPATIENCE = "a slate without a click ends the visit sooner"
-NAMES = (EXPOSURE, WORTH, RUNS, VARIETY, BACK, IMPATIENCE)
+TIRING = f"a topic with {MILD_RULE.threshold} of the last {MILD_RULE.memory} clicks is clicked less"
+NAMES = (EXPOSURE, WORTH, RUNS, VARIETY, BACK, IMPATIENCE, TIRING)
 
 
 def supported(log: Log, seed: int = 0) -> str:
     """The assumptions, by name, that the log itself speaks for.
 
-    Boredom where what was shown lately is clicked less, patience where a slate without a click ends
-    the visit sooner; both where the log cannot tell of boredom.
+    Boredom where what was shown lately is clicked less, as much of it as the clicks show; patience
+    where a slate without a click ends the visit sooner; both where the log cannot tell of boredom.
 
     Args:
         log: from `load_log`.
         seed: of the bootstraps.
 
     Returns:
-        "mild" where the log speaks of boredom, or cannot tell; "impatience" where only visits end
-        for want of clicks; "none" where the log shows neither.
+        "mild" where the log cannot tell of boredom, or not how much there is; "mild:boredom=0.4"
+        where clicks on topics that bore by its rule lose so many log-odds; "impatience" where only
+        visits end for want of clicks; "none" where the log shows neither.
     """
     return supported_by(evidence(log, seed))
 
@@ -159,9 +165,14 @@ def supported(log: Log, seed: int = 0) -> str:
 def supported_by(said: Evidence) -> str:
     """The assumptions that this evidence speaks for, by name."""
     found = {trace.name: trace for trace in said.traces}
-    exposure, impatience = found[EXPOSURE], found[IMPATIENCE]
-    if exposure.figure is None or (exposure.clear and exposure.figure < 0):
-        return "mild"
+    exposure, tiring, impatience = found[EXPOSURE], found[TIRING], found[IMPATIENCE]
+    if exposure.figure is None:
+        return MILD.name
+    if exposure.clear and exposure.figure < 0:
+        if tiring.figure is None or tiring.p is None or tiring.p >= SURE or tiring.figure >= 0:
+            return MILD.name
+        if size := min(round(-tiring.figure, 1), MILD_RULE.penalty):
+            return f"{MILD.name}:boredom={size:g}"
     sooner = impatience.p is not None and impatience.p < SURE and (impatience.figure or 0.0) > 0
     return "impatience" if impatience.figure is None or sooner else "none"
 
@@ -290,6 +301,68 @@ def _impatience(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace
         "{:+.3f} to the chance that the visit ends",
     )
     return replace(found, counts=False)
+
+
+def _tiring(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:
+    """Log-odds of clicks on topics that bore by the rule of `mild`, less the person's usual.
+
+    Usual is what the person clicks of the topic in other visits, slots and topics allowed for: in
+    the same visit what comes before such a state is clicked by the choice of it.
+    """
+    if not has_slates(log) or len(log.topic_names) < 2:
+        out = _out(TIRING, "no slates with topics", "slate_id and position of all that is shown")
+        return replace(out, counts=False)
+    topic, click = rows["topic"].to_numpy(), rows["click"].to_numpy(np.float64)
+    position = rows["position"].to_numpy()
+    level = _means_by(topic * (int(position.max()) + 1) + position, click)
+    pair = rows["user"].to_numpy().astype(np.int64) * len(log.topic_names) + topic
+    by_visit = rows["visit"].to_numpy().astype(np.int64) * len(log.topic_names) + topic
+    elsewhere = [_sums_by(pair, x) - _sums_by(by_visit, x) for x in (click, level)]
+    credit = USUAL * float(level.mean())
+    usual = level * (elsewhere[0] + credit) / (elsewhere[1] + credit)
+    bores = (_clicks_lately(rows, MILD_RULE.memory) >= MILD_RULE.threshold) & (elsewhere[1] > 0)
+    _, place = np.unique(rows["user"].to_numpy()[bores], return_inverse=True)
+    sums_PX = np.stack(
+        [np.bincount(place, x[bores]) for x in (click, usual, np.ones(len(rows)))], axis=1
+    )
+    if len(sums_PX) < FEWEST or not 0 < sums_PX[:, 0].sum() < sums_PX[:, 2].sum():
+        why = f"{len(sums_PX)} people in such a state who came back"
+        return replace(_out(TIRING, why, f"several {log.words.sessions} a person"), counts=False)
+
+    def apart(sums_X: Floats) -> float:
+        clicked, expected = (sums_X[:2] / sums_X[2]).clip(1e-9, 1 - 1e-9)
+        return float(logit(clicked) - logit(expected))
+
+    figure = apart(sums_PX.sum(0))
+    draws = [
+        apart(sums_PX[rng.integers(len(sums_PX), size=len(sums_PX))].sum(0)) for _ in range(DRAWS)
+    ]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    p = float(2 * ndtr(-abs(figure) / error)) if (error := float(np.std(draws))) > 0 else 1.0
+    words = (
+        f"{figure:+.2f} log-odds [{low:+.2f}, {high:+.2f}] beside the person's clicks on it in "
+        f"other {log.words.sessions}; moods that last raise it"
+    )
+    return Trace(TIRING, words, figure, float(low), float(high), p, counts=False)
+
+
+def _clicks_lately(rows: pd.DataFrame, memory: int) -> NDArray[np.int64]:
+    """How many of the visit's last clicks before this slate were on the row's topic."""
+    topic, slate, visit = (rows[name].to_numpy() for name in ("topic", "slate", "visit"))
+    clicked = np.flatnonzero(rows["click"].to_numpy() > 0)
+    before = np.searchsorted(clicked, _begins(slate))  # clicks before the row's slate, of anybody
+    others = np.searchsorted(clicked, _begins(visit))  # of those, in earlier visits
+    found = np.zeros(len(rows), dtype=np.int64)
+    for back in range(1, memory + 1):
+        own = np.flatnonzero(before - back >= others)
+        found[own] += topic[clicked[before[own] - back]] == topic[own]
+    return found
+
+
+def _begins(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first row of each row's group; groups are together."""
+    first = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
+    return np.repeat(first, np.diff(np.r_[first, len(group)]))
 
 
 def _worth(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:
@@ -425,6 +498,13 @@ def _means_by(group: NDArray[np.int64], values: Floats, weight: Floats | None = 
     total, size = np.bincount(place, w * values), np.bincount(place, w)
     means: Floats = np.divide(total, size, out=np.zeros_like(total), where=size > 0)[place]
     return means
+
+
+def _sums_by(group: NDArray[np.int64], values: Floats) -> Floats:
+    """Each row's group's sum."""
+    _, place = np.unique(group, return_inverse=True)
+    sums: Floats = np.bincount(place, values)[place]
+    return sums
 
 
 def _others(group: NDArray[np.int64], values: Floats) -> Floats:

@@ -52,6 +52,11 @@ class Assumptions:
         return self.effect.among(num_topics)
 
     @property
+    def base(self) -> str:
+        """Its name without other numbers: "lasting" of "lasting:duration=8"."""
+        return self.name.partition(":")[0]
+
+    @property
     def parts(self) -> tuple[tuple[float, Effect[Any]], ...]:
         """Every effect with the share of people who have it."""
         return () if self.effect is None else self.effect.parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,25 @@ DRAWN = 0.3  # of the slates at random, the others by the visit's mood, which no
 
 
 def write_log(
-    folder: Path, *, tiring: float = 0.0, leaving: float = 0.0, propensities: bool = True
+    folder: Path,
+    *,
+    tiring: float = 0.0,
+    leaving: float = 0.0,
+    boring: float = 0.0,
+    moods: float = 1.5,
+    propensities: bool = True,
 ) -> Path:
-    """Log-odds that a topic loses that filled the slate before; chance to go without a click."""
+    """Log-odds that a topic loses that filled the slate before; chance to go without a click.
+
+    And log-odds that a topic loses with 3 of the visit's last 5 clicks; spread of visits' moods.
+    """
     rng = np.random.default_rng(1)
     topic_N = np.arange(ITEMS) % TOPICS
     rows = []
     for user in range(USERS):
         for visit in range(VISITS):
-            mood_G, before_G = 1.5 * rng.normal(size=TOPICS), np.zeros(TOPICS)
+            mood_G, before_G = moods * rng.normal(size=TOPICS), np.zeros(TOPICS)
+            last: list[int] = []
             weight_N = np.exp(mood_G[topic_N])
             weight_N /= weight_N.sum()
             for turn in range(SLATES):
@@ -35,9 +46,11 @@ def write_log(
                 by_mood = float(np.prod(weight_N[items] / left))
                 alike = float(np.prod(1.0 / (ITEMS - np.arange(SLOTS))))
                 chance = DRAWN * alike + (1.0 - DRAWN) * by_mood
-                odds_G = mood_G - 1.5 - tiring * before_G
+                bored_G = np.bincount(last, minlength=TOPICS) >= 3
+                odds_G = mood_G - 1.5 - tiring * before_G - boring * bored_G
                 click = rng.random(SLOTS) < 1 / (1 + np.exp(-odds_G[topic_N[items]]))
                 before_G = np.bincount(topic_N[items], minlength=TOPICS) / SLOTS
+                last = [*last, *topic_N[items[click]]][-5:]
                 time = 1_700_000_000 + visit * 3 * 86_400 + turn * 60 + user
                 rows += [
                     (user, items[k], time, f"{user}-{visit}-{turn}", k, int(click[k]), chance)
@@ -80,6 +93,20 @@ def test_logged_chances_tell_a_mood_from_carry_over(tmp_path: Path) -> None:
 )
 def test_a_log_says_what_to_assume(tmp_path: Path, how: dict[str, float], name: str) -> None:
     assert supported(load_log(str(write_log(tmp_path / "log", **how)))) == name
+
+
+def test_as_much_boredom_is_assumed_as_clicks_show(tmp_path: Path) -> None:
+    """Where what was shown lately is clicked less; of 3 log-odds moods that last hide a half."""
+    folder = write_log(tmp_path / "log", boring=3.0, moods=1.0)
+    base, _, size = supported(load_log(str(folder))).partition(":boredom=")
+    assert base == "mild" and 1.2 <= float(size) <= 3.0
+    found = evidence(load_log(str(folder)))
+    [trace] = [x for x in found.traces if x.name == traces.TIRING]
+    assert trace.p is not None and trace.p < traces.SURE and not trace.clear
+    exposed = replace(found, traces=tuple(replace(x, figure=0.0) for x in found.traces))
+    assert (
+        traces.supported_by(exposed) == "none"
+    )  # by itself it says nothing: taste, mood and habit
 
 
 def test_impatience_is_no_reason_to_plan(tmp_path: Path) -> None:
