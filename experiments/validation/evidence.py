@@ -503,7 +503,7 @@ def _means_by(group: NDArray[np.int64], values: Floats, weight: Floats | None = 
 def _sums_by(group: NDArray[np.int64], values: Floats) -> Floats:
     """Each row's group's sum."""
     _, place = np.unique(group, return_inverse=True)
-    sums: Floats = np.bincount(place, values)[place]
+    sums: Floats = np.bincount(place, values)[place].astype(np.float64)
     return sums
 
 

@@ -21,6 +21,7 @@ YEAR_2100 = 4_102_444_800  # unix seconds; every time in milliseconds since 1970
 OFFSET = r"\d:\d{2}\S*([+-]\d{2}):?(\d{2})$"  # the zone that an ISO time ends with
 EPOCH = pd.Timestamp(0, tz="UTC")
 EXACT = 2**53  # whole numbers from here on lose digits as floating point
+SINGLE = 2.0**-24  # relative error of a number kept in single precision
 PRINTED_NAME = r"""'([^']*)'|"([^"]*)\""""  # in a list of texts as Python or NumPy prints it
 PRINTED = re.compile(rf"\[\s*(?:(?:{PRINTED_NAME})\s*(?:,\s*)?)*\]")
 
@@ -55,7 +56,7 @@ def settle(column: pd.Series, rule: Rule) -> tuple[pd.Series, Bad]:
     elif rule.kind in ("key", "text", "category"):
         values = texts(column)
     else:
-        values = numbers(column)
+        values = pd.Series(_at_limits(numbers(column).to_numpy(np.float64), rule))
     empty_E = values.isna().to_numpy()
     said_E = ~texts(column).isna().to_numpy() if empty_E.any() else ~empty_E
     bad_E = empty_E & said_E  # something stands there, and is no number or no time
@@ -76,6 +77,15 @@ def _lists(column: pd.Series) -> Bad:
         return np.zeros(len(column), bool)
     found: Bad = column.map(pd.api.types.is_list_like).to_numpy(bool)
     return found
+
+
+def _at_limits(values_E: NDArray[np.float64], rule: Rule) -> NDArray[np.float64]:
+    """Values that are a limit of the range but for the rounding of single precision are that."""
+    for limit in (rule.low, rule.high):
+        if np.isfinite(limit):
+            near_E = np.abs(values_E - limit) <= SINGLE * abs(limit)
+            values_E = np.where(near_E, limit, values_E)
+    return values_E
 
 
 def _within(values_E: NDArray[np.float64], rule: Rule) -> Bad:

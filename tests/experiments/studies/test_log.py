@@ -150,6 +150,7 @@ def test_what_was_learned_is_read_under_other_assumptions(shop: Path, clicks: Pa
 
     assert under(shop, "none") == ["mild"] and under(shop, "lasting") == ["none", "mild"]
     assert under(shop, "none,mild") == ["mild", "none"]
+    assert under(shop, "mild:boredom=0.3") == ["none"]  # so much and no more was asked for
     assert under(clicks, "mild") == []  # without topics nothing is assumed of them
     other = study(Request(log=str(shop), assumptions="mild")).under(("none",), {})
     assert other.of_role("assumed") == ()  # the one that there was is the study's own now
@@ -158,10 +159,11 @@ def test_what_was_learned_is_read_under_other_assumptions(shop: Path, clicks: Pa
 def test_the_strength_of_boredom_is_swept_where_it_is_assumed(shop: Path, clicks: Path) -> None:
     made = study(Request(log=str(shop), assumptions="mild"))
     own = find_assumptions("mild").boredom
+    assert own == 4.0
     assert made.sweep is not None and made.sweep.value == made.place("world").strength == own
     swept = made.of_role("sweep")
     assert {(p.name, p.strength) for p in swept} == {
-        (name, strength) for name in ("world", "judge") for strength in STRENGTHS if strength != own
+        (name, own * times) for name in ("world", "judge") for times in STRENGTHS if times != 1
     }
     for place in swept:
         found = find_assumptions(place.settings["assumptions"])
@@ -169,6 +171,8 @@ def test_the_strength_of_boredom_is_swept_where_it_is_assumed(shop: Path, clicks
         assert place.policies == ("supervised", "supervised-capped", "rule-aware")
     stronger = study(Request(log=str(shop), assumptions="lasting:boredom=8"))
     assert stronger.sweep is not None and stronger.sweep.value == 8.0
+    named = {p.settings["assumptions"] for p in stronger.of_role("sweep")}
+    assert named == {"lasting:boredom=0", "lasting:boredom=4", "lasting:boredom=16"}
     for request in (
         Request("smoke", log=str(shop), assumptions="mild"),
         Request(log=str(shop), assumptions="habit"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slategym.models.data.columns import Rule, settle
 from slategym.models.data.description import (
     UNDESCRIBED,
     ColumnEntry,
@@ -342,3 +343,11 @@ def test_the_order_of_rows_does_not_matter(order: list[int]) -> None:
 def test_the_hash_sees_every_column(column: str) -> None:
     changed = {"user": "bob", "item": "x", "time": 101, "rating": 2.0}
     assert build(with_cell(2, column, changed[column])).sha256 != build().sha256
+
+
+def test_a_limit_in_single_precision_is_the_limit() -> None:
+    """.02 as a 32-bit float is .0199999996: a table of such numbers is within 0.02 to 3."""
+    rule = Rule("number", "", 0.02, 3.0)
+    values, bad = settle(pd.Series([0.02, 3.0, 1.0], dtype="float32"), rule)
+    assert values.tolist() == [0.02, 3.0, 1.0] and not bad.any()
+    assert settle(pd.Series([0.0199, 3.001]), rule)[1].all()
