@@ -25,7 +25,7 @@ from scipy.special import logit, ndtr
 from slategym.experiments.statistics.estimate import holm
 from slategym.experiments.validation.physics import topic_lift
 from slategym.experiments.validation.resampling import DRAWS
-from slategym.experiments.validation.rows import logged_rows
+from slategym.experiments.validation.rows import clicks_lately, logged_rows
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.files import kept
@@ -320,7 +320,7 @@ def _tiring(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:
     elsewhere = [_sums_by(pair, x) - _sums_by(by_visit, x) for x in (click, level)]
     credit = USUAL * float(level.mean())
     usual = level * (elsewhere[0] + credit) / (elsewhere[1] + credit)
-    bores = (_clicks_lately(rows, MILD_RULE.memory) >= MILD_RULE.threshold) & (elsewhere[1] > 0)
+    bores = (clicks_lately(rows, MILD_RULE.memory) >= MILD_RULE.threshold) & (elsewhere[1] > 0)
     _, place = np.unique(rows["user"].to_numpy()[bores], return_inverse=True)
     sums_PX = np.stack(
         [np.bincount(place, x[bores]) for x in (click, usual, np.ones(len(rows)))], axis=1
@@ -344,25 +344,6 @@ def _tiring(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:
         f"other {log.words.sessions}; moods that last raise it"
     )
     return Trace(TIRING, words, figure, float(low), float(high), p, counts=False)
-
-
-def _clicks_lately(rows: pd.DataFrame, memory: int) -> NDArray[np.int64]:
-    """How many of the visit's last clicks before this slate were on the row's topic."""
-    topic, slate, visit = (rows[name].to_numpy() for name in ("topic", "slate", "visit"))
-    clicked = np.flatnonzero(rows["click"].to_numpy() > 0)
-    before = np.searchsorted(clicked, _begins(slate))  # clicks before the row's slate, of anybody
-    others = np.searchsorted(clicked, _begins(visit))  # of those, in earlier visits
-    found = np.zeros(len(rows), dtype=np.int64)
-    for back in range(1, memory + 1):
-        own = np.flatnonzero(before - back >= others)
-        found[own] += topic[clicked[before[own] - back]] == topic[own]
-    return found
-
-
-def _begins(group: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The first row of each row's group; groups are together."""
-    first = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
-    return np.repeat(first, np.diff(np.r_[first, len(group)]))
 
 
 def _worth(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:

@@ -61,6 +61,30 @@ def logged_rows(log: Log, horizon: int, columns: list[str]) -> pd.DataFrame:
     return rows.loc[rows["turn"] < horizon, keep].reset_index(drop=True)
 
 
+def clicks_lately(rows: pd.DataFrame, memory: int) -> Ints:
+    """How many of the visit's last clicks before its slate were on the row's topic, (rows,).
+
+    Args:
+        rows: with `topic` beside the columns of a table of rows.
+        memory: clicks that count as the last ones.
+    """
+    topic, slate, visit = (rows[name].to_numpy() for name in ("topic", "slate", "visit"))
+    clicked = np.flatnonzero(rows["click"].to_numpy() > 0)
+    before = np.searchsorted(clicked, _begins(slate))  # clicks before the row's slate, of anybody
+    others = np.searchsorted(clicked, _begins(visit))  # of those, in earlier visits
+    found = np.zeros(len(rows), dtype=np.int64)
+    for back in range(1, memory + 1):
+        own = np.flatnonzero(before - back >= others)
+        found[own] += topic[clicked[before[own] - back]] == topic[own]
+    return found
+
+
+def _begins(group: Ints) -> Ints:
+    """The first row of each row's group; groups are together."""
+    first = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
+    return np.repeat(first, np.diff(np.r_[first, len(group)]))
+
+
 def items_of(log: Log, world: World) -> Ints:
     """The world's item of each of the log's, (N,); -1 where it has none.
 

@@ -7,7 +7,7 @@ it. What a log does not hold cannot be checked: it is left out, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from slategym.envs.types import World
 from slategym.experiments.validation import marginals, physics, twosample
 from slategym.experiments.validation.lines import STATUSES, Bounds, Line, Status, left_out
 from slategym.experiments.validation.rows import (
+    clicks_lately,
     items_of,
     log_policy,
     logged_rows,
@@ -30,11 +31,13 @@ from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.multitask.scores import heading
 from slategym.models.people.figures import Quality
+from slategym.models.simulator.assumptions import MILD_RULE
 
 CLOCK = ("hour", "weekday")
 PAGE = ("predictions", "calibration", "marginals", "autocorrelation", "two-sample test", "value")
 ECE = Bounds(0.03, 0.08)
 NO_SLATES = "the log holds no slates: what was passed over is not known"
+SATED = f"click rate of topics with {MILD_RULE.threshold} of the last {MILD_RULE.memory} clicks"
 DAYTIMES = ("night", "morning", "afternoon", "evening")
 Tell = Callable[[str], None]
 Sides = marginals.Sides
@@ -119,6 +122,7 @@ def validate_world(
     lines = [*_predictions(quality), *_calibration(logged, played, columns, taken_only, rng)]
     lines += _marginals(logged, played, columns, signals, log, world, taken_only, rng)
     topic_N = world.catalogue.topic.cpu().numpy().astype(np.int64)
+    lines.insert(_after(lines, "calibration"), _sated((logged, played), topic_N, taken_only, rng))
     lifts = [physics.topic_lift(rows, topic_N, rng) for rows in (logged, played)]
     lines.append(physics.runs(*lifts))
     fame_N = np.bincount(logged["item"][logged["click"] > 0], minlength=world.catalogue.num_items)
@@ -232,6 +236,27 @@ def _calibration(
         named = DAYTIMES if group == "hour" else None
         lines.append(marginals.rates_by(group, sides, rng, named))
     return lines
+
+
+def _after(lines: Sequence[Line], part: str) -> int:
+    """Where the lines of a part end."""
+    return 1 + max(n for n, line in enumerate(lines) if line.part == part)
+
+
+def _sated(
+    sides: Sides, topic_N: NDArray[np.int64], taken_only: bool, rng: np.random.Generator
+) -> Line:
+    """Whether topics that were clicked again and again lately are clicked as seldom as there."""
+    if taken_only or len(np.unique(topic_N)) < 2:
+        why = NO_SLATES if taken_only else "all items are of one topic"
+        return left_out("calibration", SATED, why)
+
+    def such(rows: pd.DataFrame, clicks: str) -> pd.DataFrame:
+        lately = clicks_lately(rows.assign(topic=topic_N[rows["item"]]), MILD_RULE.memory)
+        return rows[lately >= MILD_RULE.threshold].assign(above=lambda x: x[clicks], below=1.0)
+
+    here = such(sides[0], "click"), such(sides[1], "expected")
+    return marginals.ratio(SATED, "calibration", here, rng, marginals.RATES)
 
 
 def _binned(values: pd.Series, as_in: pd.Series) -> NDArray[np.int64]:

@@ -19,11 +19,13 @@ from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.envs.types import Context, Items, World
+from slategym.envs.users.assumed import Assumed
+from slategym.envs.users.satiation import GenreSatiation
 from slategym.experiments.cli.main import answer, build
 from slategym.experiments.validation import physics, twosample
 from slategym.experiments.validation.lines import Bounds, Line
 from slategym.experiments.validation.marginals import categories, numbers, rates_by, ratio
-from slategym.experiments.validation.validate import Validation, validate_world
+from slategym.experiments.validation.validate import SATED, Validation, validate_world
 from slategym.models.data.datasets import load_log
 from slategym.models.data.log import Log
 
@@ -101,6 +103,11 @@ class Shuffled(Broken):
         return appeal_BK
 
 
+def bored(users: Any) -> Assumed:
+    """Nobody of the log tires of a topic; these do."""
+    return Assumed(users, GenreSatiation(day().catalogue.num_topics, penalty=2.0))
+
+
 @dataclass(frozen=True)
 class AlwaysNoon:
     """Context that never is anything else."""
@@ -138,6 +145,7 @@ def test_the_world_that_wrote_the_log_passes(found: Validation) -> None:
         (LevelledDoubleSigmoid, ["click probabilities span the logged range"]),
         (Undirected, ["a click moves interest towards what was clicked"]),
         (Shuffled, ["what is clicked often there is clicked often here"]),
+        (bored, [SATED]),
         (AlwaysNoon, ["hour of a session's beginning", "device of a session's beginning"]),
     ],
 )
