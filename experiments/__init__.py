@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from slategym.experiments.ope.evaluation import OffPolicyEvaluation as OffPolicyEvaluation
     from slategym.experiments.ope.offline import evaluate_offline as evaluate_offline
     from slategym.experiments.places import Place as Place
+    from slategym.experiments.request import Request as Request
     from slategym.experiments.statistics.estimate import Estimate as Estimate
     from slategym.experiments.studies.registry import find_study as find_study
     from slategym.experiments.studies.registry import register_study as register_study
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from slategym.experiments.study import Learner as Learner
     from slategym.experiments.study import Profile as Profile
     from slategym.experiments.study import Published as Published
-    from slategym.experiments.study import Request as Request
     from slategym.experiments.study import Roles as Roles
     from slategym.experiments.study import Study as Study
     from slategym.experiments.study import Sweep as Sweep
@@ -59,6 +59,7 @@ else:
             "slategym.experiments.ope.evaluation": ("OffPolicyEvaluation",),
             "slategym.experiments.ope.offline": ("evaluate_offline",),
             "slategym.experiments.places": ("Place",),
+            "slategym.experiments.request": ("Request",),
             "slategym.experiments.statistics.estimate": ("Estimate",),
             "slategym.experiments.studies.registry": ("find_study", "register_study"),
             "slategym.experiments.studies.run": ("run_study",),
@@ -67,7 +68,6 @@ else:
                 "Learner",
                 "Profile",
                 "Published",
-                "Request",
                 "Roles",
                 "Study",
                 "Sweep",

@@ -22,12 +22,13 @@ from slategym.experiments.report.report import write_report
 from slategym.experiments.report.results import Artefact, Constant, Result
 from slategym.experiments.report.terminal import print_report
 from slategym.experiments.report.words import fewer_seeds
+from slategym.experiments.request import Request
 from slategym.experiments.runs.backends.here import Here
 from slategym.experiments.runs.origin import origin
 from slategym.experiments.runs.run import backend_of, run_units
 from slategym.experiments.runs.store import Store, open_store, write_json
 from slategym.experiments.statistics.words import per_cent
-from slategym.experiments.study import Request, Study
+from slategym.experiments.study import Study
 from slategym.models.console import plain_console
 from slategym.models.hashes import as_json
 

@@ -21,9 +21,10 @@ from slategym.experiments.measure.tunings import (
 from slategym.experiments.measure.watching import READ_COST, stops_of, watched_in, watches_of
 from slategym.experiments.measure.where import grouped, in_split, said_of, where_of
 from slategym.experiments.places import Place
+from slategym.experiments.request import Request
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit, read_rows
-from slategym.experiments.study import Baseline, Learner, Profile, Request, Study
+from slategym.experiments.study import Baseline, Learner, Profile, Study
 
 PARTIES = {"A": 40.0, "B": 40.0, "J": 12.0}  # seconds, roughly
 USUAL_PEOPLE = (("A", "bert"), ("J", "factor"))  # who play the world's people and the judge's

@@ -25,8 +25,9 @@ from slategym.experiments.places import (
     under_others,
 )
 from slategym.experiments.presets import tuned
+from slategym.experiments.request import Request
 from slategym.experiments.studies.ladder import ADAPTIVE, SLOW, ladder
-from slategym.experiments.study import SUPPORTED, Learner, Profile, Request, Roles, Study, Sweep
+from slategym.experiments.study import SUPPORTED, Learner, Profile, Roles, Study, Sweep
 from slategym.models.data.fitness import FEWEST_STUDIED
 from slategym.models.data.log import Log
 from slategym.models.simulator.assumptions import MILD, Assumptions, find_assumptions

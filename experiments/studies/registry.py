@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from slategym.envs.names import Registry, load_object, path_of
 
 if TYPE_CHECKING:
-    from slategym.experiments.study import Request, Study
+    from slategym.experiments.request import Request
+    from slategym.experiments.study import Study
 
 HERE = "slategym.experiments.studies"
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from slategym.envs.names import UsageError
 from slategym.experiments import benchmark
+from slategym.experiments.request import Request
 from slategym.experiments.studies.registry import find_study, studies
-from slategym.experiments.study import Request, Study
+from slategym.experiments.study import Study
 
 
 def run_study(

@@ -15,10 +15,11 @@ from slategym.experiments.measure.plan import Plan, plan_of
 from slategym.experiments.measure.tunings import ranker_of, tunings_for
 from slategym.experiments.places import Place
 from slategym.experiments.presets import tuned
+from slategym.experiments.request import Request
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit
 from slategym.experiments.studies import log
-from slategym.experiments.study import SUPPORTED, Learner, Profile, Request, Study
+from slategym.experiments.study import SUPPORTED, Learner, Profile, Study
 from slategym.experiments.truth.units import FIRST, FOLDER, HANDOVER, WRITER
 from slategym.experiments.validation.evidence import kept_supported
 from slategym.models.data.datasets import load_log

@@ -19,11 +19,12 @@ from slategym.envs.names import UsageError
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.places import FIRST_USER, LUCK, Place
+from slategym.experiments.request import Request
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.statistics.cells import Cell, table
 from slategym.experiments.statistics.numbers import compute_numbers
-from slategym.experiments.study import Learner, Profile, Published, Request, Roles, Study
+from slategym.experiments.study import Learner, Profile, Published, Roles, Study
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 

@@ -171,8 +171,8 @@ def benchmark(
         find_log(log)  # before torch is imported, which takes seconds
     from slategym.experiments.benchmark import run_study
     from slategym.experiments.cli.main import resolve_device
+    from slategym.experiments.request import Request
     from slategym.experiments.studies.registry import find_study
-    from slategym.experiments.study import Request
     from slategym.models.threads import processors
 
     kind = study.replace(":", ".") if log is None else f"{study}-{Path(log).name}"

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.request import Request
 from slategym.experiments.studies.registry import find_study
-from slategym.experiments.study import Request
 
 START = "slategym.agents.policies:tune_start_steps"
 RESTS_ON = {

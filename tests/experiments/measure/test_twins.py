@@ -14,7 +14,8 @@ from slategym.envs.types import World
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.measure.twins import check_twin
 from slategym.experiments.places import Place
-from slategym.experiments.study import Learner, Profile, Request, Roles, Study
+from slategym.experiments.request import Request
+from slategym.experiments.study import Learner, Profile, Roles, Study
 
 WORLD, FEW = "Sardine-SlateTopK-Bored-v0", {"num_items": 60}
 

@@ -17,11 +17,12 @@ import torch
 from rich.console import Console
 
 from slategym.experiments.measure.plan import plan_of
+from slategym.experiments.request import Request
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.runs.units import closure
 from slategym.experiments.studies import sardine, slateq, topicrec
-from slategym.experiments.study import Profile, Request, Study
+from slategym.experiments.study import Profile, Study
 
 GOLDEN = Path(__file__).with_name("golden")
 STUDIES = {study.name: study for study in (slateq.STUDY, sardine.STUDY, topicrec.STUDY)}

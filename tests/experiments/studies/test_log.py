@@ -27,12 +27,13 @@ from slategym.experiments.cli.main import answer, build
 from slategym.experiments.measure import training, tunings
 from slategym.experiments.measure.plan import OTHERWISE, plan_of
 from slategym.experiments.places import SELECTION_LUCK
+from slategym.experiments.request import Request
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.runs.units import closure
 from slategym.experiments.studies import log as log_study
 from slategym.experiments.studies.log import STRENGTHS, study
-from slategym.experiments.study import Learner, Request, Study
+from slategym.experiments.study import Learner, Study
 from slategym.experiments.validation.evidence import supported
 from slategym.models.data.datasets import load_log
 from slategym.models.simulator import pace

@@ -31,6 +31,7 @@ from slategym.experiments.measure import tunings as tunings_module
 from slategym.experiments.measure.plan import Plan, plan_of
 from slategym.experiments.places import CONTROL_LUCK, EVALUATION_LUCK, SELECTION_LUCK
 from slategym.experiments.report.results import Result
+from slategym.experiments.request import Request
 from slategym.experiments.runs.store import Store, open_store
 from slategym.experiments.runs.units import Unit, Work, closure
 from slategym.experiments.studies.movielens import (
@@ -40,7 +41,7 @@ from slategym.experiments.studies.movielens import (
     MOST_USERS,
     STUDY,
 )
-from slategym.experiments.study import Learner, Request
+from slategym.experiments.study import Learner
 from slategym.models.simulator import movielens as recipes
 from slategym.models.simulator.movielens import BOREDOM
 

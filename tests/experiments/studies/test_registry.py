@@ -12,9 +12,9 @@ from slategym.envs.names import UsageError
 from slategym.experiments.measure import headroom, twins
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.places import CONTROL_LUCK, EVALUATION_LUCK, SELECTION_LUCK
+from slategym.experiments.request import MOST_SEEDS, Request
 from slategym.experiments.runs.units import FUNCTIONS, Unit
 from slategym.experiments.studies.registry import STUDIES, find_study, studies
-from slategym.experiments.study import MOST_SEEDS, Request
 
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
     "movielens": (214, "922ae46cbd57"),

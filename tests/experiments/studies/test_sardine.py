@@ -12,13 +12,13 @@ from slategym.agents.registry import find_agent
 from slategym.envs.registry import make_world
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.places import Place
+from slategym.experiments.request import Request
 from slategym.experiments.studies.sardine import STUDY
 from slategym.experiments.studies.sardine_references import (
     FromSlates,
     MoreButVaried,
     OneDirection,
 )
-from slategym.experiments.study import Request
 
 
 @pytest.mark.parametrize("place", STUDY.places, ids=lambda place: place.name)

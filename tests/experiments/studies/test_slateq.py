@@ -21,11 +21,11 @@ from slategym.experiments.measure.play import play
 from slategym.experiments.report.report import Report, write_report
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.terminal import print_report
+from slategym.experiments.request import Request
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.statistics.numbers import Numbers, compute_numbers
 from slategym.experiments.studies.slateq import FIRST_USER, HERE, PUBLISHED, STUDY, WORLD
-from slategym.experiments.study import Request
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 

@@ -15,9 +15,10 @@ from slategym.envs.registry import make_world
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.places import Place
+from slategym.experiments.request import Request
 from slategym.experiments.studies.registry import find_study
 from slategym.experiments.studies.topicrec import OPEN, STUDY, TWIN, WORLDS
-from slategym.experiments.study import Learner, Profile, Request
+from slategym.experiments.study import Learner, Profile
 
 
 @pytest.mark.parametrize("profile", STUDY.profiles)
