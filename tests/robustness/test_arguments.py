@@ -7,12 +7,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
 from slategym.experiments.cli.main import answer, build
 
@@ -155,18 +152,12 @@ def given(base: Path, kind: str) -> Path:
     return put(base / f"[b] {kind}" / name, what).parent
 
 
-@cache
-def program() -> Any:
-    """The command line, built once."""
-    return typer.main.get_command(build())
-
-
 def refused(command: str, kind: str, base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With exit code 2 and one line, that names the path, or the file in it."""
     path = given(base, kind)
     words = [word.replace("{}", str(path)) for word in command.split()]
     with without_rights():
-        code = answer(program, words)
+        code = answer(build, words)
     said = capsys.readouterr().err
     assert code == 2 and said.startswith("error: ") and said.count("\n") == 1, (words, code, said)
     ends = (kind.split()[-1], "x.json", "x.parquet", "pip install")

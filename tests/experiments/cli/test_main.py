@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -134,6 +135,22 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     loaded, seconds = out.stdout.splitlines()[-1].rsplit(" ", 1)
     assert loaded == "[]"
     assert float(seconds) < 1.0  # of the processor
+
+
+def test_the_options_of_no_other_command_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of all take typer 70 ms."""
+    read, one = list[str](), typer.main.get_command_from_info
+
+    def seen(command_info: typer.models.CommandInfo, **given: Any) -> Any:
+        read.append(str(command_info.name))
+        return one(command_info, **given)
+
+    monkeypatch.setattr(typer.main, "get_command_from_info", seen)
+    assert answer(build, ["agents", "slateqq"]) == 2 and read == ["agents"]
+    read.clear()
+    assert answer(build, ["data", "chekc"]) == 2 and "list" in read and "agents" not in read
+    read.clear()
+    assert answer(build, ["agnets"]) == 2 and len(read) > 20  # the nearest of all is offered
 
 
 def test_every_help_page_teaches_by_example(capsys: pytest.CaptureFixture[str]) -> None:
