@@ -50,9 +50,10 @@ STOREYS = {
         core={
             "places": (),
             "study": ("places",),
+            "request": ("study",),
             "runs": (),
             "statistics": ("places", "study"),
-            "measure": ("places", "runs", "statistics", "study"),
+            "measure": ("places", "request", "runs", "statistics", "study"),
             "report": ("places", "runs", "statistics", "study"),
         },
         top=("benchmark", "doctor", "studies", "truth", "cli"),
