@@ -22,7 +22,7 @@ LONGEST = (  # files that take longest, the longest first
     "experiments/studies/test_movielens.py",
     "agents/test_learning.py",
     "test_own_log_journey.py",
-    "envs/test_gym.py",
+    "envs/test_compiled_forms.py",
     "agents/test_contract.py",
     "models/quality/test_evaluation.py",
     "experiments/studies/test_golden_rows.py",
@@ -91,8 +91,64 @@ def _little_tuning():
     from slategym.agents.core import tuning
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning, "SLATES", 4_000)
+        patch.setattr(tuning, "SLATES", 1_000)
         patch.setattr(tuning, "KEPT", 64)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _short_searches():
+    """Settings of classics are chosen of two values each, shares of a network in two steps.
+
+    These searches are most of what tiny models cost. What whole ones find is tested where
+    `whole_searches` stands.
+    """
+    from slategym.models.classics import families, value_figures
+    from slategym.models.classics.search import climb
+    from slategym.models.multitask import shares
+    from slategym.models.people import classic
+
+    def step(ladders, start, loss, *, sweeps=1):
+        short = {
+            name: ladder[ladder.index(start[name]) :][:2] if start[name] in ladder else ladder
+            for name, ladder in ladders.items()
+        }
+        return climb(short, start, loss, sweeps=1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shares, "STEPS", 2)
+        for module in (families, value_figures, classic):
+            patch.setattr(module, "climb", step)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole_searches():
+    """In this file searches are as long as everybody's, and as those of other processes."""
+    from slategym.models.classics import families, value_figures
+    from slategym.models.classics.search import climb
+    from slategym.models.multitask import shares
+    from slategym.models.people import classic
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shares, "STEPS", 30)
+        for module in (families, value_figures, classic):
+            patch.setattr(module, "climb", climb)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _few_draws():
+    """Fewer draws of the bootstrap: rules and sentences are tested, not an interval's last digit.
+
+    Enough for p-values that Holm can still call small; reports say the number that users get.
+    """
+    from slategym.experiments.report import background, markdown  # noqa: F401  they say it
+    from slategym.experiments.statistics import bootstrap
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "RESAMPLES", 2_000)
+        patch.setattr(bootstrap, "OF_SESSIONS", 200)
         yield
 
 

@@ -23,6 +23,8 @@ from slategym.models.quality.anchors import fit_anchors
 from slategym.models.quality.evaluation import leave_one_out, time_split
 from slategym.models.tasks import tasks_of
 
+pytestmark = pytest.mark.usefixtures("whole_searches")
+
 FEW = {
     "popularity": FAMILIES["popularity"],
     "ease": replace(

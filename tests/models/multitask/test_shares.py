@@ -25,6 +25,8 @@ from slategym.models.multitask.shares import (
 from slategym.models.multitask.train import read_about, train_multitask
 from slategym.models.multitask.training_settings import TrainingSettings
 
+pytestmark = pytest.mark.usefixtures("whole_searches")
+
 SMALL = MultiTaskSettings(width=16, feedforward=32, max_history=30)
 HELD = np.arange(20)
 LOG = small_log(60, 30)

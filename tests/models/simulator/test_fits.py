@@ -48,6 +48,7 @@ def weights(parties: Parties) -> list[dict[str, torch.Tensor]]:
     return [parties.bert(party, progress=False).state_dict() for party in "AB"]
 
 
+@pytest.mark.usefixtures("whole_searches")  # as in the process beside
 def test_the_weights_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted_here: list[str]
 ) -> None:

@@ -51,6 +51,8 @@ from slategym.models.simulator.parties import PartySettings
 from slategym.models.simulator.pessimism import Pessimistic
 from slategym.models.simulator.users import LearnedUsers
 
+pytestmark = pytest.mark.usefixtures("whole_searches")  # goldens are of models as users have them
+
 movielens_judge = partial(movielens, "judge")
 BOTH = pytest.mark.parametrize("build", [movielens, movielens_judge])
 
