@@ -46,13 +46,13 @@ SIGNALS = (
 TASKS = tasks_of(SIGNALS, like_from=4.0)
 
 
-def small_log(num_users: int = 24, num_items: int = 40, seed: int = 0) -> Log:
-    """People with 8 to 24 events each, popular items first; whoever is even likes even items."""
+def small_log(num_users: int = 24, num_items: int = 40, seed: int = 0, *, longest: int = 24) -> Log:
+    """People with 8 to `longest` events, popular items first; whoever is even likes even items."""
     rng = np.random.default_rng(seed)
     popularity_N = 1.0 / np.arange(1, num_items + 1)
     parts = []
     for user in range(num_users):
-        count = min(int(rng.integers(8, 25)), num_items)
+        count = min(int(rng.integers(8, longest + 1)), num_items)
         item = rng.choice(num_items, count, replace=False, p=popularity_N / popularity_N.sum())
         rating = np.where((item + user) % 2 == 0, 5, 2) - (rng.random(count) < 0.3)
         pause = np.where(rng.random(count) < 0.9, rng.integers(5, 300, count), 50_000)  # seconds

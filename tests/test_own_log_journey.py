@@ -30,6 +30,8 @@ from slategym.experiments.cli.main import answer, build
 from slategym.experiments.measure import training
 from slategym.experiments.studies import log as log_study
 from slategym.models.data.datasets import load_log
+from slategym.models.quality import evaluation
+from slategym.models.simulator import pace
 
 ROOT = Path(__file__).parents[1]
 SHOP_ITEMS = 500
@@ -86,7 +88,7 @@ def measured(shop: Shop, request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def shorten(patch: pytest.MonkeyPatch) -> None:
-    """Few people and slates of the smoke study, small networks, and of policies of a kind one."""
+    """Few people, slates and epochs, short visits, small networks, of policies of a kind one."""
     smoke = log_study.PROFILES["smoke"]
     smoke = replace(smoke, training=smoke.training / 20, left_out=(*smoke.left_out, *ALIKE))
     patch.setitem(log_study.PROFILES, "smoke", smoke)
@@ -94,6 +96,11 @@ def shorten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(tuning, "SLATES", 1_000)
     patch.setattr(training, "LEAST_TUNED", 200)
     patch.setattr(export, "CHECKED", 40)
+    for bound in ("SHORTEST", "LONGEST"):
+        patch.setattr(pace, bound, 6)  # slates of a visit
+    recipe = evaluation.RECIPES["time"]
+    few = replace(recipe, training=replace(recipe.training, epochs=1))
+    patch.setitem(evaluation.RECIPES, "time", few)
     small_networks(patch)
 
 

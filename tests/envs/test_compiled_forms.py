@@ -1,8 +1,11 @@
 """Operations that are written once for eager torch and once for a compiler: equal, bit for bit."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from gymnasium.utils.env_checker import data_equivalence
 
 from slategym.envs import compiling, engine, luck
 from slategym.envs.gym import SlateVectorEnv
@@ -10,6 +13,9 @@ from slategym.envs.luck import Luck
 from slategym.envs.registry import make_world
 
 WORLDS = ["Sardine-SlateTopK-Bored-v0", "Sardine-SlateTopK-Uncertain-v0"]
+compiler = pytest.mark.skipif(
+    not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile needs a C++ compiler"
+)
 
 
 @pytest.mark.parametrize("world_id", WORLDS)
@@ -76,6 +82,33 @@ def test_repeats_are_the_same_in_all_forms_and_by_definition(form, shape):
     rows = slate_BK.tolist()
     truth = torch.tensor([[x in row[:k] for k, x in enumerate(row)] for row in rows])
     assert torch.equal(engine.repeated(slate_BK), truth)
+
+
+@compiler
+def test_a_compiler_draws_the_same():
+    """With a purpose that the counter takes past 32 bits; ten draws leave a vector half full."""
+    large, user_B = 1_999_999_999, torch.arange(4, dtype=torch.int32)
+    drawn = torch.compile(lambda stream_B: Luck(stream_B).uniform(large, 10), fullgraph=True)
+    stream_B = Luck.at(luck.key(0 * user_B, user_B, 0 * user_B), 0 * user_B).stream
+    assert torch.equal(drawn(stream_B), Luck(stream_B).uniform(large, 10))
+
+
+@compiler
+def test_compiling_changes_no_result_in_one_small_world():
+    """One of all the worlds that the slow tests compile."""
+    world, (eager, fast) = make_world("InterestExploration-v0"), ([], [])
+    for compile, told in ((False, eager), (True, fast)):
+        env = SlateVectorEnv(world, num_envs=4, max_episode_steps=3, compile=compile)
+        env.reset(seed=0)
+        env.action_space.seed(0)
+        told.extend(env.step(env.action_space.sample()) for _ in range(7))
+    assert data_equivalence(
+        [(reward_B, cut_B) for _, reward_B, _, cut_B, _ in eager],
+        [(reward_B, cut_B) for _, reward_B, _, cut_B, _ in fast],
+    )
+    for (obs, *_), (seen, *_) in zip(eager, fast, strict=True):
+        for name, x in obs.items():
+            np.testing.assert_allclose(x, seen[name], atol=1e-5)
 
 
 @pytest.mark.slow

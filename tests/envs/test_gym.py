@@ -1,7 +1,5 @@
 """The Gymnasium faces: spaces, seeding, auto-reset modes, tensors, saving, mistakes."""
 
-import shutil
-
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -251,23 +249,6 @@ def test_a_state_of_another_size_is_refused():
     env.reset(seed=0)
     with pytest.raises(ValueError, match="holds 2 users, this environment 3"):
         other.set_state(env.get_state())
-
-
-@pytest.mark.skipif(
-    not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile needs a C++ compiler"
-)
-def test_compiling_changes_no_result_in_one_small_world():
-    """One of all the worlds that the slow tests compile."""
-    settings = {"num_envs": 4, "max_episode_steps": 3}
-    world = make_world("InterestExploration-v0")
-    eager, fast = (run(SlateVectorEnv(world, compile=c, **settings), 7) for c in (False, True))
-    assert data_equivalence(
-        [(reward_B, cut_B) for _, reward_B, _, cut_B, _ in eager],
-        [(reward_B, cut_B) for _, reward_B, _, cut_B, _ in fast],
-    )
-    for (obs, *_), (seen, *_) in zip(eager, fast, strict=True):
-        for name, x in obs.items():
-            np.testing.assert_allclose(x, seen[name], atol=1e-5)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from small_worlds import small_log
 from slategym.envs.engine import arrive
 from slategym.envs.luck import Luck
 from slategym.envs.types import CLICK, Catalogue, Column, Context, Items, Signal
+from slategym.models.classics.oblivious import Growing
 from slategym.models.closed_form.cooccurrence import Sums
 from slategym.models.data.log import Log
 from slategym.models.multitask.columns import ColumnInputs
@@ -28,6 +30,7 @@ from slategym.models.multitask.query import Query
 from slategym.models.multitask.requests import Known, requests
 from slategym.models.multitask.sequences import Sequences, plan_epoch
 from slategym.models.multitask.train import TrainingSettings, read_about, train_multitask
+from slategym.models.people import classic
 from slategym.models.people.reading import answer, ask
 from slategym.models.people.registry import families
 from slategym.models.people.types import Party
@@ -41,6 +44,9 @@ SMALL = MultiTaskSettings(width=16, feedforward=32, max_history=8)
 QUICK = TrainingSettings(epochs=1, batch_events=128, warmup_steps=4)
 PLAYED = 64  # people
 SLATES = 8  # shown to each of the shop's people: one visit
+LONGEST = 12  # events of a user, at most: rows are described click by click
+TREES = 24
+Once = Callable[[str], tuple[MultiTaskBert, Path]]
 
 
 def with_signals(log: Log, signals: tuple[Signal, ...], **columns: np.ndarray) -> Log:
@@ -53,7 +59,7 @@ def with_signals(log: Log, signals: tuple[Signal, ...], **columns: np.ndarray) -
 
 def scaled(low: float, high: float) -> Log:
     """Ratings from `low` to `high` instead of 1 to 5, liked from three quarters of the way."""
-    log = small_log(40, 40)
+    log = small_log(40, 40, longest=LONGEST)
     stars = log.events["rating"].to_numpy()
     rating = np.rint(low + (stars - 1) / 4 * (high - low))
     cut = low + 0.75 * (high - low)
@@ -68,14 +74,14 @@ def scaled(low: float, high: float) -> Log:
 
 
 def clicks_alone() -> Log:
-    log = small_log(40, 40)
+    log = small_log(40, 40, longest=LONGEST)
     rng = np.random.default_rng(0)
     return with_signals(log, (CLICK,), click=rng.random(len(log.events)) < 0.5)
 
 
 def dwelling() -> Log:
     """Clicks, seconds of which a few are not known, plays, and a mood from -1 to 1."""
-    log = small_log(40, 40)
+    log = small_log(40, 40, longest=LONGEST)
     rng = np.random.default_rng(0)
     E = len(log.events)
     click = rng.random(E) < 0.7
@@ -101,7 +107,7 @@ def dwelling() -> Log:
 
 def bought() -> Log:
     """Clicks, one in four of which is a purchase; what was paid is known of purchases alone."""
-    log = small_log(40, 40)
+    log = small_log(40, 40, longest=LONGEST)
     rng = np.random.default_rng(0)
     E = len(log.events)
     click = rng.random(E) < 0.7
@@ -117,7 +123,7 @@ def bought() -> Log:
 
 def unrated() -> Log:
     """The small log with one rating that was not observed."""
-    log = small_log(40, 40)
+    log = small_log(40, 40, longest=LONGEST)
     events = log.events.copy()
     events.loc[5, ["rating", "like"]] = np.nan
     return replace(log, events=events)
@@ -137,6 +143,29 @@ LOGS = {
 @pytest.fixture(scope="module", params=LOGS)
 def log(request: pytest.FixtureRequest) -> Log:
     return LOGS[request.param]()
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """The network of one of LOGS and its folder, fitted once for all tests that ask of it."""
+    found: dict[str, tuple[MultiTaskBert, Path]] = {}
+
+    def of(name: str) -> tuple[MultiTaskBert, Path]:
+        if name not in found:
+            folder = tmp_path_factory.mktemp("once")
+            found[name] = fitted(LOGS[name](), folder), folder
+        return found[name]
+
+    return of
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_trees() -> Iterator[None]:
+    """That trees can be grown on every log is tested, not how well."""
+    with pytest.MonkeyPatch.context() as patch:
+        small = replace(classic.TREES, growing=Growing(most=TREES))
+        patch.setattr(classic, "TREES", small)
+        yield
 
 
 def text_of(log: Log) -> torch.Tensor:
@@ -198,13 +227,14 @@ def plays_as_people(log: Log, taste: Taste[Any]) -> None:
     assert bool(moved_BN.isfinite().all()) and float(moved_BN.abs().max()) > 0
 
 
-def test_the_network_fits_and_plays(log: Log, tmp_path: Path) -> None:
-    model = fitted(log, tmp_path)
+@pytest.mark.parametrize("name", LOGS)
+def test_the_network_fits_and_plays(name: str, once: Once) -> None:
+    log, (model, folder) = LOGS[name](), once(name)
     assert is_finite(model)
     assert model.heads == (*(signal.name for signal in log.signals), "next")
-    about = read_about(tmp_path)
+    about = read_about(folder)
     assert all(math.isfinite(v) for row in about["history"] for v in row.values())
-    again = MultiTaskBert.from_pretrained(tmp_path)
+    again = MultiTaskBert.from_pretrained(folder)
     assert repr(again.tasks) == repr(model.tasks) and again.context == log.context
     plays_as_people(log, StateEncoder(again, seconds_per_event=30.0))
 
@@ -243,7 +273,7 @@ def test_it_is_evaluated(
 
 
 def test_a_figure_of_one_class_is_a_sentence(tmp_path: Path) -> None:
-    log = small_log(40, 40)
+    log = small_log(40, 40, longest=LONGEST)
     always = replace(log, events=log.events.assign(like=np.float32(1)))
     fitted(always, tmp_path)
     figures = read_about(tmp_path)["figures"]
@@ -252,10 +282,9 @@ def test_a_figure_of_one_class_is_a_sentence(tmp_path: Path) -> None:
     assert "only one outcome occurs" in (tmp_path / "README.md").read_text()
 
 
-def test_nothing_is_paid_without_a_purchase(tmp_path: Path) -> None:
+def test_nothing_is_paid_without_a_purchase(once: Once) -> None:
     """In draws and in expectation; what history shows of it is what the log shows."""
-    log = bought()
-    model = fitted(log, tmp_path)
+    model, _ = once("bought")
     taste = StateEncoder(model, seconds_per_event=60.0)
     users = LearnedUsers(taste, skip=0.0, temperature=1.0)
     outputs = tuple(torch.full((2000, 1), x) for x in (0.0, -1.0, 1.0))
@@ -270,7 +299,7 @@ def test_nothing_is_paid_without_a_purchase(tmp_path: Path) -> None:
         def outputs(self, id_xC: torch.Tensor | None) -> torch.Tensor:
             return torch.arange(30.0).sin().view(3, 5, 2)
 
-    asked = Query(state, Sums.of(torch.zeros(3, 2, log.num_items)), Said())
+    asked = Query(state, Sums.of(torch.zeros(3, 2, len(model.item_bias_YN[0]))), Said())
     whole, odds = (model.expected(name, asked, items_ND, id_3C) for name in ("paid", "purchase"))
     output = model.logits("paid", asked, items_ND, id_3C)
     torch.testing.assert_close(whole, odds * model.tasks[2].mean(output, None))
@@ -292,9 +321,9 @@ def test_what_is_given_something_given_is_not_observed_without_either() -> None:
     assert seen[:, 3].tolist() == [True, True, False]
 
 
-def test_a_worlds_people_pay_for_what_they_buy(tmp_path: Path) -> None:
+def test_a_worlds_people_pay_for_what_they_buy(once: Once) -> None:
     log = bought()
-    taste = StateEncoder(fitted(log, tmp_path), seconds_per_event=60.0)
+    taste = StateEncoder(once("bought")[0], seconds_per_event=60.0)
     users = LearnedUsers(taste, skip=0.0, temperature=1.0)
     people = population(log, np.arange(log.num_users), starts=2, warm=5, seed=0)
     user_B = torch.arange(people.size, dtype=torch.int32)
@@ -332,7 +361,7 @@ def test_halves_are_told_apart(tmp_path: Path) -> None:
         CLICK._replace(provenance="derived"),
         Signal("rating", "ordinal", "*", 0.5, 5, "logged", 0.5),
     )
-    log = small_log(40, 40)
+    log = small_log(40, 40, longest=LONGEST)
     rating = log.events["rating"].to_numpy() - 0.5
     halves = with_signals(log, signals, click=np.ones(len(rating)), rating=rating)
     model = fitted(halves, tmp_path)
@@ -387,13 +416,14 @@ def test_clicks_are_learned_from_what_was_shown(tmp_path: Path) -> None:
     assert predictions.rank_x.max() < 20
 
 
-def test_without_slates_the_card_says_that_items_were_drawn(tmp_path: Path) -> None:
-    fitted(clicks_alone(), tmp_path)
-    card = (tmp_path / "README.md").read_text()
+def test_without_slates_the_card_says_that_items_were_drawn(once: Once) -> None:
+    card = (once("clicks")[1] / "README.md").read_text()
     assert "against items drawn at random, since the log does not hold what was passed over" in card
 
 
-def test_context_and_item_columns_start_at_nothing_and_are_learned(tmp_path: Path) -> None:
+def test_context_and_item_columns_start_at_nothing_and_are_learned(
+    tmp_path: Path, once: Once
+) -> None:
     log = shop_log(slates=SLATES)
     plain = replace(log, context=(), item_columns=())
     training = replace(QUICK, epochs=1, learning_rate=0.0)
@@ -404,7 +434,7 @@ def test_context_and_item_columns_start_at_nothing_and_are_learned(tmp_path: Pat
     assert torch.equal(
         both.sequence.query(state, hour, day, extra), neither.sequence.query(state, hour, day)
     )
-    learned = fitted(log, tmp_path / "c")
+    learned, _ = once("shop")
     assert not torch.equal(
         learned.sequence.query(state, hour, day, extra), learned.sequence.query(state, hour, day)
     )
@@ -428,7 +458,7 @@ def test_columns_by_hand() -> None:
 
 
 def test_a_sampled_softmax_is_the_whole_one_on_average(tmp_path: Path) -> None:
-    log = small_log(40, 200)
+    log = small_log(40, 200, longest=LONGEST)
     model = fitted(log, tmp_path)
     sequences = Sequences.from_log(log)
     rng = np.random.default_rng(0)
@@ -455,7 +485,7 @@ def test_a_sampled_softmax_is_the_whole_one_on_average(tmp_path: Path) -> None:
 
 
 def test_a_large_catalogue_touches_some_of_its_items_at_a_time(tmp_path: Path) -> None:
-    log = small_log(40, 300)
+    log = small_log(40, 300, longest=LONGEST)
     settings = replace(QUICK, softmax_items=64)
     model = fitted(log, tmp_path / "sampled", settings)
     again = fitted(log, tmp_path / "again", settings)

@@ -33,6 +33,7 @@ from slategym.models.data.folder import load_folder, write_folder
 from slategym.models.data.log import Log
 from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.multitask.training_settings import TrainingSettings
+from slategym.models.simulator.builder import Recipe
 from slategym.models.simulator.parties import PartySettings
 from slategym.models.simulator.world import FITS, LIGHT, learned_world
 
@@ -47,13 +48,16 @@ from serve import Policy
 print(json.dumps(Policy(".")(json.load(open("requests.json")))))
 assert sys.argv[1] not in sys.modules
 """
-SMALL = replace(  # networks that read ten events: a recording of them is short, and all code is met
-    LIGHT,
-    parties=PartySettings(
-        model=MultiTaskSettings(width=16, num_layers=1, feedforward=16, max_history=10),
-        training=TrainingSettings(epochs=2, batch_events=1_472),
-    ),
-)
+TRAINED = TrainingSettings(epochs=2, batch_events=1_472)
+
+
+def fit_of(events: int) -> Recipe:
+    """With networks that read so many: of few a recording is short, and all code is met."""
+    model = MultiTaskSettings(width=16, num_layers=1, feedforward=16, max_history=events)
+    return replace(LIGHT, parties=PartySettings(model, TRAINED))
+
+
+FEW, LONG = fit_of(10), fit_of(MultiTaskSettings().max_history)  # a visit of rated films is longer
 TINY = PPOSettings(num_steps=24, num_users=4, rollout=3, epochs=1, minibatch=6)
 DERIVED = ("click", "like")  # not said: they follow from the rest, or from the row itself
 
@@ -86,12 +90,11 @@ def case(
         events = pd.read_csv(log / "events.csv")
         events.drop(columns=["click", "like"], errors="ignore").to_csv(log / "events.csv")
         (log / "log.sha256").unlink()  # the change is ours
-    fit = (
-        "small" if request.param == "shop" else "whole"
-    )  # a visit of rated films is longer than that
+    fit = "few" if request.param == "shop" else "long"
     settings = {"log": str(log), "slate_size": 3, "fit": fit}
     with small_home(folder / "home"), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FITS, "small", SMALL)
+        patch.setitem(FITS, "few", FEW)
+        patch.setitem(FITS, "long", LONG)
         Training("plackett-luce", "Log-v0", settings, TINY).run(run)
         assert answer(build, ["export", str(run), "--no-latency"]) == 0
         world = learned_world(log, slate_size=3, users="evaluation", fit=fit)

@@ -54,6 +54,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setattr(training, "LEAST_TUNED", 300)
         small_networks(patch)
         patch.setattr(pace, "STATED_HORIZON", 6)  # of the log of clicks alone
+        for bound in ("SHORTEST", "LONGEST"):  # visits of six slates, not of ten
+            patch.setattr(pace, bound, 6)
         yield
 
 

@@ -19,6 +19,7 @@ from slategym.models.multitask.train import TrainingSettings, read_about, train_
 from slategym.models.tasks import head_weights
 
 FAST = TrainingSettings(epochs=4, batch_events=64, warmup_steps=4)
+ONE = replace(FAST, epochs=1)
 HELD = np.arange(15, 20)  # users
 
 
@@ -35,6 +36,15 @@ def train(tiny_log, tiny_settings, tiny_vectors):
         return train_multitask(tiny_log, np.arange(15), tiny_settings, training, folder, **given)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_log, tiny_settings, tiny_vectors, tmp_path_factory):
+    """A model of one epoch, and its folder, which no test changes."""
+    folder = tmp_path_factory.mktemp("trained")
+    given = {"validation": HELD, "text_vectors_ND0": tiny_vectors, "progress": False}
+    rows = np.arange(15)
+    return train_multitask(tiny_log, rows, tiny_settings, ONE, folder, **given), folder
 
 
 def same_weights(a, b):
@@ -73,22 +83,21 @@ def test_a_killed_run_resumes_to_the_same_weights(train, tmp_path):
     assert not (tmp_path / "killed" / "checkpoint.safetensors").exists()
 
 
-def test_a_complete_folder_is_returned_at_once(train, tmp_path, monkeypatch):
-    first = train(tmp_path)
+def test_a_complete_folder_is_returned_at_once(train, trained, monkeypatch):
+    first, folder = trained
 
     def refused(lock, *arguments, **options):
         raise PermissionError(f"read-only: {lock.lock_file}")
 
     monkeypatch.setattr(BaseFileLock, "acquire", refused)  # as where nothing may be written
-    again = train(tmp_path, on_epoch=lambda epoch, losses: pytest.fail("trained again"))
+    again = train(folder, ONE, on_epoch=lambda epoch, losses: pytest.fail("trained again"))
     assert same_weights(first, again)
-    assert same_weights(first, MultiTaskBert.from_pretrained(tmp_path))
+    assert same_weights(first, MultiTaskBert.from_pretrained(folder))
 
 
-def test_a_folder_of_another_spec_is_refused(train, tmp_path):
-    train(tmp_path, replace(FAST, epochs=1))
+def test_a_folder_of_another_spec_is_refused(train, trained):
     with pytest.raises(ValueError, match="holds a model of another spec"):
-        train(tmp_path, replace(FAST, epochs=1, negatives=3))
+        train(trained[1], replace(ONE, negatives=3))
 
 
 def test_a_checkpoint_of_another_spec_is_passed_over(train, tmp_path):
@@ -101,14 +110,13 @@ def test_a_checkpoint_of_another_spec_is_passed_over(train, tmp_path):
     assert same_weights(train(tmp_path / "a", few), train(tmp_path / "b", few))
 
 
-def test_the_seed_decides_and_global_generators_are_untouched(train, tmp_path):
-    one = replace(FAST, epochs=1)
+def test_the_seed_decides_and_global_generators_are_untouched(train, trained, tmp_path):
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    first = train(tmp_path / "1", one)
+    first, _ = trained
     torch.manual_seed(77)
-    again = train(tmp_path / "2", one)
+    again = train(tmp_path / "2", ONE)
     torch.set_rng_state(before)
-    other = train(tmp_path / "3", one, seed=1)
+    other = train(tmp_path / "3", ONE, seed=1)
     assert torch.equal(torch.get_rng_state(), before)
     assert same_weights(first, again)
     assert not same_weights(first, other)
@@ -162,7 +170,7 @@ def test_refit_trains_on_both_for_the_best_number_of_epochs(train, tmp_path):
 
 def test_a_refitted_model_serves_the_shares_that_held_out_people_gave(train, tmp_path, monkeypatch):
     monkeypatch.setattr(fit, "find_shares", lambda *of: {"rating": (0.0, 0.0)})
-    model = train(tmp_path, replace(FAST, epochs=1), refit=True)
+    model = train(tmp_path, ONE, refit=True)
     like, rating = model.wide.last.weight
     assert (rating == 0.0).all() and (like != 0.0).any()
     assert model.wide.gate_V[1] == 0.0
@@ -179,7 +187,7 @@ def test_sums_hold_all_clicks_that_still_count_before_a_window(
 
     sums_before = asked.sums_before
     monkeypatch.setattr(asked, "sums_before", seen)
-    train(tmp_path, replace(FAST, epochs=1))
+    train(tmp_path, ONE)
     trained = [known for known in met if known.fold_U is not None]  # not those who are held out
     assert trained
     window = tiny_settings.max_history
@@ -187,10 +195,10 @@ def test_sums_hold_all_clicks_that_still_count_before_a_window(
         assert known.earlier >= max(window, reach(known.tables.fade_T)) > window
 
 
-def test_the_card_says_what_it_is(train, tmp_path):
-    train(tmp_path, replace(FAST, epochs=1))
-    card = (tmp_path / "README.md").read_text(encoding="utf-8")
-    config = json.loads((tmp_path / "config.json").read_text())
+def test_the_card_says_what_it_is(trained):
+    _, folder = trained
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    config = json.loads((folder / "config.json").read_text())
     assert f"trained on {config['about']['rows']['rows']} rows of 15 users" in card
     assert "width: 16" in card
     assert "held-out ECE" in card
@@ -235,11 +243,9 @@ def test_rows_without_any_click_are_refused(tiny_log, tiny_settings, tiny_vector
         )
 
 
-def test_training_losses_equal_those_of_predictions(
-    tiny_log, tiny_settings, tiny_vectors, train, tmp_path
-):
+def test_training_losses_equal_those_of_predictions(tiny_log, trained):
     """Two ways to the same numbers: masked losses of a batch, and from predicted rows."""
-    model = train(tmp_path, replace(FAST, epochs=1))
+    model, _ = trained
     weights = head_weights(model.tasks, {})
     events = tiny_log.events.copy()
     events.loc[::3, "like"] = np.nan

@@ -27,15 +27,21 @@ def rated(log: Log, rating_E: np.ndarray) -> Log:
 
 def error(values: BoostedValues, log: Log, people: np.ndarray) -> float:
     """Mean squared, of strangers' values, each told those before it."""
-    found = []
-    for user in people:
-        own = log.events[log.events["user"] == user]
-        belief = values.initial(torch.zeros(1, 0, dtype=torch.int64), torch.zeros(1, 0))
-        for item, value in zip(own["item"], own["rating"], strict=True):
-            item_B, value_B = torch.tensor([item]), torch.tensor([float(value)])
-            found.append(float(values.mean(belief, item_B[:, None]) - value_B) ** 2)
-            belief = values.after(belief, item_B, value_B, torch.ones(1, dtype=torch.bool))
-    return float(np.mean(found))
+    found = list[torch.Tensor]()
+    own = [log.events[log.events["user"] == user] for user in people]
+    B = len(people)
+    belief = values.initial(torch.zeros(B, 0, dtype=torch.int64), torch.zeros(B, 0))
+    for at in range(max(map(len, own))):  # everybody's next row, where there is one
+        took_B = torch.tensor([at < len(rows) for rows in own])
+        last = [min(at, len(rows) - 1) for rows in own]
+        item_B, value_B = (
+            torch.tensor([rows[name].iloc[t] for rows, t in zip(own, last, strict=True)])
+            for name in ("item", "rating")
+        )
+        value_B = value_B.float()
+        found.append((values.mean(belief, item_B[:, None])[:, 0] - value_B)[took_B].square())
+        belief = values.after(belief, item_B, value_B, took_B)
+    return float(torch.cat(found).double().mean())
 
 
 def test_where_items_differ_by_luck_alone_trees_take_back_what_was_made_of_few_rows() -> None:

@@ -26,6 +26,8 @@ from slategym.models.people.types import Party
 from slategym.models.simulator.population import population
 from slategym.models.tasks import tasks_of
 
+pytestmark = pytest.mark.usefixtures("whole_searches")
+
 CLASSIC = ("factor", "gp", "covisitation", "trees")
 
 
@@ -45,7 +47,10 @@ def texts(log: Log) -> Tensor:
 
 def fit(log: Log, family: str, people: np.ndarray) -> ClassicTaste:
     party = Party(log, people, people[::4], texts(log), history=12)
-    taste = families.find(family).load().fit(party)
+    kind = families.find(family).load()
+    if kind.growing is not None:
+        kind = replace(kind, growing=replace(kind.growing, most=32))  # trees
+    taste = kind.fit(party)
     assert isinstance(taste, ClassicTaste)
     return taste
 

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from slategym.models.classics import families, gaussian, next_figures
+from slategym.models.classics import families, gaussian, next_figures, trees, value_figures
 from slategym.models.classics.reading import Reading
 from slategym.models.multitask.scores import heading
 from slategym.models.quality import classics
@@ -14,10 +14,12 @@ from slategym.models.quality.evaluation import Evaluation
 
 @pytest.fixture
 def quick(monkeypatch, tiny_vectors, tmp_path) -> None:
-    """Two families, one ladder, no encoder to fetch."""
+    """Two families, one ladder, small trees, no encoder to fetch."""
     few = {name: families.FAMILIES[name] for name in ("popularity", "ease")}
     monkeypatch.setattr(next_figures, "FAMILIES", few)
     monkeypatch.setattr(gaussian, "LADDERS", {"bias": (0.15, 0.4)})
+    small = trees.TreeSettings(folds=3, least_rows=5, most=20, patience=5, members=1)
+    monkeypatch.setattr(value_figures, "TreeSettings", lambda: small)
     monkeypatch.setattr(classics, "item_text_vectors", lambda texts, progress: tiny_vectors)
     monkeypatch.setenv("SLATEGYM_HOME", str(tmp_path))
 

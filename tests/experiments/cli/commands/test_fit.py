@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from slategym.models import fit
 from slategym.models.multitask import training_settings
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.train import read_about
+from slategym.models.quality import evaluation
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,12 @@ def test_reporters_by_name(shop: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert list(Path("reported/reports/tensorboard").rglob("events*"))
 
 
-def test_a_folder_is_evaluated(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_is_evaluated(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = evaluation.RECIPES["time"]
+    few = replace(recipe, training=replace(recipe.training, epochs=2))
+    monkeypatch.setitem(evaluation.RECIPES, "time", few)
     words = ["evaluate-model", str(shop), "--no-loo", "--no-single-task", "--groups", "--quiet"]
     assert answer(build, [*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
