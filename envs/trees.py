@@ -27,6 +27,16 @@ def map_tensors(fn: Callable[..., Tensor], first: T, *rest: T) -> T:
     return replace(first, **leaves)
 
 
+def at_rows(state: T, row_R: Tensor) -> T:
+    """These rows of every leaf, copied: several times as fast as `x[row_R]` or by a mask.
+
+    Args:
+        state: whose leaves have B rows each.
+        row_R: int64, in [0, B).
+    """
+    return map_tensors(lambda x: x.index_select(0, row_R), state)
+
+
 def where(mask_B: Tensor, yes: T, no: T) -> T:
     """Row-by-row choice between two states; this is all that auto-reset is."""
     return map_tensors(

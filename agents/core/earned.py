@@ -10,7 +10,7 @@ from torch import Tensor
 from slategym.agents.types import Policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
-from slategym.envs.trees import map_tensors
+from slategym.envs.trees import at_rows
 from slategym.envs.types import World
 
 
@@ -36,6 +36,6 @@ def earned(world: World, policy: Policy, user_B: Tensor, seed: int) -> Tensor:
         return_B[lane_B] += outcome.expected_reward
         going_B = ~(outcome.left | outcome.cut)
         if not going_B.all():
-            session = map_tensors(lambda x, keep_B=going_B: x[keep_B], session)
+            session = at_rows(session, going_B.nonzero()[:, 0])
             lane_B = lane_B[going_B]
     return return_B

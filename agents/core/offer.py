@@ -145,7 +145,8 @@ class Offers:
         best_B1: Tensor,
     ) -> Offer:
         """With features; `best_B1` is the utility of the best candidate of each request."""
-        utility_BC, reward_BC = self._utility(said), self.ranker.value(query, id_BC)
+        known = {head: said[head] for head in self.heads[1:]}  # clicks are of what may be shown
+        utility_BC, reward_BC = self._utility(said), self.ranker.value(query, id_BC, known)
         parts = [said[head] / LOG_ODDS for head in self.heads]
         parts += [reward_BC, (utility_BC - best_B1).clamp(min=-FARTHEST) / LOG_ODDS]
         parts.append(self._fame_N[id_BC])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple, Protocol
@@ -199,16 +199,20 @@ class Ranker:
                 utility_BW = utility_BW + weight * said(head)
         return utility_BW
 
-    def value(self, query: Query, id_BK: Tensor | None) -> Tensor:
+    def value(
+        self, query: Query, id_BK: Tensor | None, known: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
         """Mean reward of a click on each of these items, (B, K).
 
         Args:
             query: users at a request.
             id_BK: int64 item ids; None: all N items.
+            known: log-odds of these items by head, (B, K) each, which are not computed again.
         """
         width = self.encoder.items_ND.shape[0] if id_BK is None else id_BK.shape[1]
         like_BK = query.state.new_zeros(query.state.shape[0], width)
-        return self._value(self._said(query, id_BK), like_BK)
+        said, known = self._said(query, id_BK), known or {}
+        return self._value(lambda head: known[head] if head in known else said(head), like_BK)
 
     def _value(self, said: Heads, like_BK: Tensor) -> Tensor:
         """The same from what the heads say; `like_BK` has its shape."""

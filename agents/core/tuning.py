@@ -33,7 +33,7 @@ from slategym.agents.core.reporting import bar
 from slategym.agents.types import Action, Policy
 from slategym.envs import engine
 from slategym.envs.luck import Luck
-from slategym.envs.trees import map_tensors
+from slategym.envs.trees import at_rows
 from slategym.envs.types import Observation, Outcome, Session, World
 from slategym.models.console import plain_console
 from slategym.models.files import kept
@@ -327,7 +327,7 @@ def _returns(
         shown += len(whose_B)
         going_B = ~(outcome.left | outcome.cut)
         if not going_B.all():
-            session = map_tensors(lambda x, keep_B=going_B: x[keep_B], session)
+            session = at_rows(session, going_B.nonzero()[:, 0])
             whose_B = whose_B[going_B]
     return [float(x) for x in return_P], shown
 
@@ -341,7 +341,7 @@ def _slates(world: World, policies: Sequence[Policy], session: Session, whose_B:
     for p, policy in enumerate(policies):
         row_b = torch.nonzero(whose_B == p)[:, 0]
         if len(row_b):
-            seen, luck = map_tensors(lambda x, at=row_b: x[at], (observation, now))
+            seen, luck = at_rows((observation, now), row_b)
             slate_BK[row_b] = policy.act(seen, luck).slate
     return slate_BK
 

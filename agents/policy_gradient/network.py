@@ -58,6 +58,10 @@ class Face(Protocol):
         """A new one: logits (B, C) and topic penalties (B, G), nats."""
         ...
 
+    def vector(self, observation: Observation) -> Tensor:
+        """The input vector alone, (B, X): the "x" of `show`."""
+        ...
+
     def show(self, observation: Observation) -> Shown:
         """Input vector "x"; "id", unless a place is an item id; "allowed", unless all are."""
         ...
@@ -235,9 +239,13 @@ class Whole(ByPosition):
         """From scratch."""
         return PolicyNetwork(self.inputs)
 
+    def vector(self, observation: Observation) -> Tensor:
+        """The input vector alone, (B, X)."""
+        return self.inputs.vector(observation)
+
     def show(self, observation: Observation) -> Shown:
         """The input vector and the offer."""
-        shown = {"x": self.inputs.vector(observation)}
+        shown = {"x": self.vector(observation)}
         if observation.candidates is not None:
             shown["id"] = observation.candidates.long()
         if observation.allowed is not None:
@@ -277,12 +285,16 @@ class Shortlist:
             )
         )
 
+    def vector(self, observation: Observation) -> Tensor:
+        """The input vector alone, (B, X): nothing is retrieved for it."""
+        return self.inputs.vector(observation)
+
     def show(self, observation: Observation) -> Shown:
         """The input vector, the retrieved candidates, best first, and what is known of the user."""
         best = self.start.candidates(observation, self.num_candidates)
         assert observation.state is not None
         x_BX, where, recent = (
-            self.inputs.vector(observation),
+            self.vector(observation),
             self.inputs.remembered,
             self.inputs.topics,
         )

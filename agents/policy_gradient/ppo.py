@@ -238,7 +238,7 @@ class SlatePPO(Agent, Stochastic):
             observation = step.next
         if self.privileged:
             observation = replace(observation, hidden=self.sessions.session)
-        last_LX = face.show(observation)["x"]
+        last_LX = face.vector(observation)
         return Rollout(requests.parts, last=last_LX.view(S, -1, last_LX.shape[1]), **outcomes.parts)
 
     def _charged(self, excess_Ln: Tensor) -> Tensor:
@@ -262,7 +262,7 @@ class SlatePPO(Agent, Stochastic):
         """Value after sessions that were cut off, (L,); 0 where the user left or goes on."""
         if not self.settings.bootstrap or not bool(step.ended.any()):
             return torch.zeros_like(step.outcome.reward)
-        x_LX = self.learning_face.show(step.last)["x"]
+        x_LX = self.learning_face.vector(step.last)
         value_SB = self.value(x_LX.view(len(self.seeds), -1, x_LX.shape[1]))
         value_L: Tensor = (value_SB * self.scale_S[:, None]).flatten()
         return value_L * (step.ended & ~step.outcome.left)

@@ -35,7 +35,7 @@ from slategym.envs import engine
 from slategym.envs.luck import Luck
 from slategym.envs.names import UsageError
 from slategym.envs.settings import Amount, Count, Rate
-from slategym.envs.trees import map_tensors
+from slategym.envs.trees import at_rows
 from slategym.envs.types import Observation, Session, World
 
 LEARNED = 1 / 2  # of all slates, from which the model of people is learned; the rest is the search
@@ -213,7 +213,7 @@ class AdaptiveTrace(RuleFirst):
                 begun_P.index_add_(0, now_B, torch.ones_like(outcome.reward))
             shown, step = shown + len(rule_B), step + 1
             going_B = ~(outcome.left | outcome.cut)
-            session = map_tensors(lambda x, keep_B=going_B: x[keep_B], session)
+            session = at_rows(session, going_B.nonzero()[:, 0])
             rule_B, traces = rule_B[going_B], traces.at(going_B)
             effects = [effect_ZBK[:, going_B] for effect_ZBK in effects]
         sessions = float(n * P)

@@ -16,7 +16,7 @@ from slategym.envs.luck import Luck
 from slategym.envs.memory import check_users
 from slategym.envs.protocols import Tiring
 from slategym.envs.seating import seed_word
-from slategym.envs.trees import map_tensors
+from slategym.envs.trees import at_rows
 from slategym.envs.types import History, Items, Outcome, Population, Session, World
 from slategym.experiments.measure.exposure import Exposure
 from slategym.experiments.statistics.exposure import COLUMNS, SESSION
@@ -124,7 +124,7 @@ def _play_batch(
         going_B = ~(outcome.left | outcome.cut)
         if not going_B.all():
             # nobody's luck depends on the others: whoever has finished is dropped
-            session = map_tensors(lambda x, keep_B=going_B: x[keep_B], session)
+            session = at_rows(session, going_B.nonzero()[:, 0])
             lane_B = lane_B[going_B]
     return tally.frame()
 

@@ -108,6 +108,10 @@ class Told(ByPosition):
         G = self.world.catalogue.num_topics
         return ToldNetwork(self.width, self.features_NW, G, self.sharpness)
 
+    def vector(self, observation: Observation) -> Tensor:
+        """The input vector, (B, X)."""
+        return self.show(observation)["x"]
+
     def show(self, observation: Observation) -> Shown:
         """What is observed and by topic how much worse than the best its best item is; the worth.
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from slategym.envs import engine
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.seating import seed_word
-from slategym.envs.trees import map_tensors
+from slategym.envs.trees import at_rows
 from slategym.envs.types import Observation, World
 from slategym.experiments.measure.slate_log import ABOUT
 from slategym.experiments.ope.slates import LoggedSlates, from_rows
@@ -132,6 +132,5 @@ class Replayed:
             following_B = slate_B + 1
             going_B = following_B < len(self.step_S)
             going_B &= self.step_S[following_B.clip(max=len(self.step_S) - 1)] > 0
-            keep_B = torch.as_tensor(going_B)
-            session = map_tensors(lambda x, keep_B=keep_B: x[keep_B], session)
+            session = at_rows(session, torch.as_tensor(going_B).nonzero()[:, 0])
             slate_B = following_B[going_B]

@@ -12,7 +12,7 @@ from torch import Tensor
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.start import Start
 from slategym.agents.core.supervised import Supervised
-from slategym.agents.policy_gradient.network import Shortlist
+from slategym.agents.policy_gradient.network import Shortlist, Whole
 from slategym.agents.policy_gradient.ppo import PlackettLuce, PPOSettings
 from slategym.agents.policy_gradient.residual import ResidualNetwork, ResidualSettings
 from slategym.agents.slates.plackett_luce import log_prob
@@ -66,6 +66,16 @@ def observed(world: World, size: int = B) -> tuple[Observation, Luck]:
         slate_BK = engine.observe(world, session).allowed.float().topk(K).indices.int()
         session, _ = engine.transition(world, session, slate_BK)
     return engine.observe(world, session), Luck.at(session.key, session.step)
+
+
+def test_the_input_vector_alone_is_that_which_is_shown(world: World) -> None:
+    policy = Supervised(ranker_in(world), world.catalogue.topic.long(), K)
+    observation = observed(world)[0]
+    for face in (
+        Shortlist(Start(policy, 4.0), C, world, Inputs(world)),
+        Whole(world, Inputs(world)),
+    ):
+        assert torch.equal(face.vector(observation), face.show(observation)["x"])
 
 
 def test_fresh_it_shows_the_rankers_own_slate(world: World) -> None:
