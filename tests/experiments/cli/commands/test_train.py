@@ -20,6 +20,7 @@ from small_agents import Counting, CountingSettings
 from small_worlds import learned_world
 
 from slategym.agents import policies
+from slategym.agents.core import tuning
 from slategym.agents.core.agent import CHECKPOINT, Callback, Progress
 from slategym.agents.core.tuning import Budget, Tuning
 from slategym.agents.entries import POLICIES, PolicyEntry
@@ -329,6 +330,7 @@ def test_what_it_begins_at_is_tuned_with_as_many_slates_as_it_trains_on(
         spent.append(budget.total)
         return [Tuning("begins-at", {"heads": 1.0})]
 
+    monkeypatch.setattr(tuning, "SLATES", 4_000)
     monkeypatch.setattr(policies, "tune_start_steps", tune)
     beginning = ENTRY._replace(tuning=f"{policies.__name__}:tune_start_steps")
     monkeypatch.setitem(POLICIES, "counting", beginning)
