@@ -41,7 +41,7 @@ FIRST = 2  # slates whose variety is held against how long the visit then lasts
 SURE, FEWEST = 0.05, 30  # adjusted p; people, below which nothing is said
 # logs that speak of boredom, of how many: by the strength at which scenarios wrote them, 10,000
 # visits each by a ranker that errs, every fifth slate at random; see `benchmark truth`
-SPOKEN = {0.0: (0, 12), 1.0: (11, 12)}
+SPOKEN = {0.0: (0, 24), 1.0: (21, 24)}
 READING = "supported@2"  # changes where another answer follows from the same log
 Floats = NDArray[np.float64]
 
