@@ -21,6 +21,8 @@ from slategym.envs.registry import make_world
 from slategym.envs.types import Arrival, Observation, World
 from slategym.models.classics.families import FAMILIES, Rows
 
+pytestmark = pytest.mark.usefixtures("whole_searches")
+
 
 @pytest.fixture(scope="module")
 def world() -> World:
