@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,14 @@ from slategym.envs.types import Arrival, Observation, World
 from slategym.models.classics.families import FAMILIES, Rows
 
 pytestmark = pytest.mark.usefixtures("whole_searches")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What short searches of other files found is kept in theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLATEGYM_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(scope="module")
