@@ -168,15 +168,19 @@ def _accuracy(plan: Plan, store: Store) -> dict[str, Any]:
 
 
 def _tunings(plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
-    """Every step of every tuning, with where it was made."""
+    """Every step of every tuning, with where it was made; what several begin with, once."""
     home = plan.study.main[0].name
     made: dict[str, str] = {}
     for name, unit in plan.tunings.items():
         made.setdefault(unit.id, name.partition(", ")[2] or home)
     units = {unit.id: unit for unit in plan.tunings.values()}
+    told: list[dict[str, Any]] = []
     for id, where in made.items():
         for step in store.read(units[id])["steps"]:
-            yield {**step, "where": where}
+            one = {**step, "where": where}
+            if one not in told:
+                told.append(one)
+                yield one
 
 
 def _labels(plan: Plan, store: Store) -> tuple[tuple[str, str, str], ...]:

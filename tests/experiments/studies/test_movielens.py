@@ -384,6 +384,8 @@ def test_the_report_and_the_verdict_begin_with_the_headroom(ran: Ran) -> None:
     assert found["users"] == 5 and found["returns"].keys() >= {"random", "supervised"}
     said = "something" if found["something_to_plan_for"] else "nothing"
     summary = json.loads((ran.folder / "summary.json").read_text())
+    tuned = [json.dumps(step, sort_keys=True) for step in summary["tunings"]]
+    assert len(tuned) == len({*tuned}) > 4  # what several tunings begin with is told once
     assert summary["verdict"].startswith(f"There is {said} to plan for under mild: told the truth")
     html = ran.report.read_text()
     assert html.index('<section id="headroom"') < html.index('<section id="verdict"')
