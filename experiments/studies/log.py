@@ -270,7 +270,7 @@ def _swept(
     policies = ("supervised", *(["supervised-capped"] if capped else []), "rule-aware")
     for strength in (sweep.value * times for times in STRENGTHS):
         if strength != sweep.value:
-            name = f"{find_assumptions(assumptions).base}:boredom={strength:g}"
+            name = find_assumptions(f"{assumptions}:boredom={strength:g}").name
             world, judge, *_ = _places(where, name, request, strength)
             for place in (world, judge):
                 yield replace(place, role="sweep", of="world", policies=policies)

@@ -176,6 +176,9 @@ def test_the_strength_of_boredom_is_swept_where_it_is_assumed(shop: Path, clicks
     assert stronger.sweep is not None and stronger.sweep.value == 8.0
     named = {p.settings["assumptions"] for p in stronger.of_role("sweep")}
     assert named == {"lasting:boredom=0", "lasting:boredom=4", "lasting:boredom=16"}
+    longer = study(Request(log=str(shop), assumptions="lasting:duration=8"))  # which is kept
+    named = {p.settings["assumptions"] for p in longer.of_role("sweep")}
+    assert named == {f"lasting:duration=8:boredom={x}" for x in (0, 1, 4)}
     for request in (
         Request("smoke", log=str(shop), assumptions="mild"),
         Request(log=str(shop), assumptions="habit"),
