@@ -110,11 +110,11 @@ def copies() -> dict[str, str]:
 
 def worlds() -> dict[str, str]:
     """A page a world: its builder's docstring, its settings, how to make it."""
-    from slategym.envs.outline import outline
+    from slategym.envs.docstrings import meanings, sections
+    from slategym.envs.pages import SETTINGS, docstring_of
     from slategym.envs.registry import NAMESPACE, ON_EVERY_PAGE
     from slategym.envs.registry import worlds as registry
     from slategym.experiments.cli.declared import parameters_of
-    from slategym.experiments.cli.docstring import meanings, sections
     from slategym.experiments.cli.world_page import written
 
     made, rows = {}, []
@@ -122,13 +122,12 @@ def worlds() -> dict[str, str]:
         if not name.startswith(NAMESPACE):
             continue
         bare = name.removeprefix(NAMESPACE)
-        found = outline(entry.builder)
-        told = (found.doc if found else "") or entry.one_line
-        parts = [f"# {bare}", *_sections(told, without=("Args",))]
+        told = docstring_of(entry)
+        parts = [f"# {bare}", *_sections(told, without=(SETTINGS,))]
         meant = dict(
             pair
             for section in sections(told.splitlines())
-            if section.heading == "Args"
+            if section.heading == SETTINGS
             for pair in meanings(section.lines)
         )
         open_ = [p for p in parameters_of(entry.builder) if p.name not in dict(entry.fixed)]
@@ -576,7 +575,7 @@ def _signature(name: str, value: Any) -> str:
 
 def _sections(doc: str, without: tuple[str, ...] = (), level: int = 2) -> list[str]:
     """A docstring as Markdown."""
-    from slategym.experiments.cli.docstring import meanings, paragraphs, sections
+    from slategym.envs.docstrings import meanings, paragraphs, sections
 
     parts: list[str] = []
     for section in sections(doc.splitlines()):

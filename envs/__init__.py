@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from slategym.envs.luck import Luck as Luck
     from slategym.envs.luck import purpose as purpose
     from slategym.envs.names import UsageError as UsageError
+    from slategym.envs.pages import describe_world as describe_world
     from slategym.envs.protocols import Candidates as Candidates
     from slategym.envs.protocols import ChoiceModel as ChoiceModel
     from slategym.envs.protocols import ContextProcess as ContextProcess
     from slategym.envs.protocols import Observer as Observer
     from slategym.envs.protocols import UserModel as UserModel
-    from slategym.envs.registry import describe_world as describe_world
     from slategym.envs.registry import find_user_model as find_user_model
     from slategym.envs.registry import find_world as find_world
     from slategym.envs.registry import make_user_model as make_user_model
@@ -112,8 +112,8 @@ else:
             "slategym.envs.single": ("SlateEnv",),
             "slategym.envs.luck": ("Luck", "purpose"),
             "slategym.envs.names": ("UsageError",),
+            "slategym.envs.pages": ("describe_world",),
             "slategym.envs.registry": (
-                "describe_world",
                 "find_user_model",
                 "find_world",
                 "make_user_model",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slategym.envs.names import (
@@ -50,6 +49,7 @@ class WorldEntry(NamedTuple):
     one_line: str
     fixed: tuple[tuple[str, Any], ...] = ()  # settings that the id decides
     about: str = ""  # what its page says beside the builder's docstring
+    recipe_of: str = ""  # the world whose page says what the builder's docstring leaves out
 
     def load(self) -> Callable[..., World]:
         """The function that builds it.
@@ -80,11 +80,13 @@ WORLDS: dict[str, WorldEntry] = {
         "slategym.models.simulator.movielens:movielens",
         "people fitted on MovieLens-100K who tire of genres and lose patience (assumed)",
         (("role", "world"),),
+        recipe_of="slategym/Log-v0",
     ),
     "slategym/MovieLens-Judge-v0": WorldEntry(
         "slategym.models.simulator.movielens:movielens",
         "the same films before an independent model, of another family, fitted on other people",
         (("role", "judge"),),
+        recipe_of="slategym/Log-v0",
     ),
     "slategym/Log-v0": WorldEntry(
         "slategym.models.simulator.world:log_world",
@@ -288,23 +290,6 @@ def find_world(id: str) -> tuple[str, WorldEntry]:
         UsageError: there is no such world; the nearest is offered.
     """
     return worlds.whole(id), worlds.find(id)
-
-
-def describe_world(id: str) -> str:
-    """A world's page: the docstring of its builder.
-
-    Raises:
-        UsageError: there is no such world; the nearest is offered.
-    """
-    name, entry = find_world(id)
-    page = inspect.getdoc(entry.load()) or entry.one_line
-    said = "\n".join(map(_paragraph, ON_EVERY_PAGE))
-    about = f"\n\nThis one:\n{_paragraph(entry.about)}" if entry.about else ""
-    return f"{name}\n\n{page}{about}\n\nIn programs:\n{said}"
-
-
-def _paragraph(text: str) -> str:
-    return fill(text, 96, initial_indent="    ", subsequent_indent="    ")
 
 
 def find_user_model(name: str) -> Callable[..., UserModel[Any]]:

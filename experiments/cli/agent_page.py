@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from slategym.agents.registry import find_agent, find_entry
+from slategym.envs.docstrings import sections
 from slategym.envs.outline import Parameter, outline
 from slategym.experiments.cli.declared import settings_of
-from slategym.experiments.cli.docstring import call, prose, sections
+from slategym.experiments.cli.docstring import call, prose
 from slategym.experiments.cli.world_page import written
 
 HIDDEN = ("Args",)  # of a class's docstring: how a program makes it

@@ -10,13 +10,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from slategym.envs.outline import Unread, outline
+from slategym.envs.docstrings import meanings, sections
+from slategym.envs.outline import Unread
+from slategym.envs.pages import SETTINGS, docstring_of
 from slategym.envs.registry import NAMESPACE, ON_EVERY_PAGE, WorldEntry, find_world
 from slategym.experiments.cli.declared import parameters_of
-from slategym.experiments.cli.docstring import call, meanings, prose, sections
+from slategym.experiments.cli.docstring import call, prose
 from slategym.experiments.presets import all_presets, find_preset
-
-SETTINGS = "Args"  # the section of a docstring that is shown as a table
 
 
 def page(id: str) -> RenderableType:
@@ -29,10 +29,8 @@ def page(id: str) -> RenderableType:
         UsageError: if there is no such world; the nearest is offered.
     """
     name, entry = find_world(id)
-    found = outline(entry.builder)
-    told = (found.doc if found else "") or entry.one_line
     parts: list[RenderableType] = [Text(name, style="bold"), ""]
-    for section in sections(told.splitlines()):
+    for section in sections(docstring_of(entry).splitlines()):
         if section.heading == SETTINGS:
             parts += ["", Text("Settings", style="bold"), _settings(entry, section.lines)]
         else:

@@ -157,7 +157,7 @@ def study(request: Request) -> Study:
 
 
 def _supported(log: Log) -> str:
-    from slategym.experiments.validation.evidence import kept_supported  # figures come with it
+    from slategym.experiments.validation.supported import kept_supported  # figures come with it
 
     return kept_supported(log)
 

@@ -21,7 +21,7 @@ from slategym.experiments.runs.units import Unit
 from slategym.experiments.studies import log
 from slategym.experiments.study import SUPPORTED, Learner, Profile, Study
 from slategym.experiments.truth.units import FIRST, FOLDER, HANDOVER, WRITER
-from slategym.experiments.validation.evidence import kept_supported
+from slategym.experiments.validation.supported import kept_supported
 from slategym.models.data.datasets import load_log
 
 NAME = "truth"

@@ -44,7 +44,7 @@ MOVIELENS = Recipe(
 )
 
 
-def movielens(
+def movielens(  # noqa: D417 - the page of Log-v0 says what the other settings mean
     role: Literal["world", "judge"] = "world",
     static: bool = False,
     users: str = "training",
@@ -82,40 +82,16 @@ def movielens(
     Reward:
         1 per click and 1 per like; with `pessimism`, less where models of the people disagree.
 
-    Start:
-        At a random point of a real person's history.
-
     End:
         Terminated when patience is gone; truncated after 30 slates.
 
     Args:
-        role: "world" or "judge" (slategym/MovieLens-Judge-v0): people whom no other model has met,
-            played by another family of models under the same assumed rules.
-        static: True: the negative control, without boredom, patience, drift and clock.
-        users: whose histories: "training" (people of A and B), or "calibration", "selection",
-            "evaluation", "control" (groups of J's people).
         slate_size: slots.
-        assumptions: what is added because no log shows it: "none", "mild", "lasting", "mixed",
-            "habit", "smooth" or "return" (docs/assumptions.md), perhaps with other numbers, as in
-            "lasting:duration=8".
         boredom: log-odds that boredom takes, 0 for none; null: as assumed.
-        state: False leaves out the agents' model and its embedding, which is faster.
-        starts: points of each person's history at which they may arrive.
-        pessimism: for training: reward that a click loses per unit of disagreement; 0: none.
         ensemble: models of the world's people that are asked, each fitted in about a minute.
-        family: of the people: bert, factor, gp, covisitation, trees; null: bert, of the judge
-            factor.
-        anyway: True takes a family that does worse than no model on people unknown to it.
-        split: which of three ways to part the people: turned round, so that A's place is taken by
-            those who were B's, B's by J's, J's by A's.
-        device: of every tensor.
 
     Source:
         MovieLens-100K (Harper and Konstan 2015, doi:10.1145/2827872); the models' cards.
-
-    Version history:
-        v0: first; the usual judge has since been mended, its family may be chosen, and a third of
-            the evaluation people have become the control's.
     """
     assumed = find_assumptions(assumptions)
     if boredom is not None:

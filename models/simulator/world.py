@@ -73,7 +73,7 @@ def learned_world(
         users: whose histories: "training" (people of A and B), or "calibration", "selection",
             "evaluation", "control" (groups of J's people).
         slate_size: slots; None: as the log's slates have, else 5.
-        state: False leaves out the B-model and its embedding, which is faster.
+        state: False leaves out the agents' model (B's) and its embedding, which is faster.
         starts: points of each person's history at which they may arrive.
         pessimism: for training: reward that a click loses per unit of disagreement, the standard
             deviation of the item's expected reward over an ensemble; 0: none.
@@ -253,7 +253,7 @@ def log_world(
         users: whose histories: "training" (people of A and B), or "calibration", "selection",
             "evaluation", "control" (groups of J's people).
         slate_size: slots; null: as the log's slates have, else 5.
-        state: False leaves out the B-model and its embedding, which is faster.
+        state: False leaves out the agents' model (B's) and its embedding, which is faster.
         starts: points of each person's history at which they may arrive.
         pessimism: for training: reward that a click loses per unit of disagreement, the standard
             deviation of the item's expected reward over an ensemble; 0: none.

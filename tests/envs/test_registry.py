@@ -9,6 +9,8 @@ import pytest
 
 from slategym.envs import names
 from slategym.envs.names import UsageError
+from slategym.envs.outline import outline
+from slategym.envs.pages import describe_world
 from slategym.envs.registry import (
     WORLDS,
     find_user_model,
@@ -21,21 +23,42 @@ from slategym.envs.registry import (
 from slategym.envs.users.likes import Likes
 from slategym.envs.worlds.workbench import workbench
 
+SECTIONS = (
+    *("Description:", "Observation space:", "Action space:", "Reward:", "Start:", "End:"),
+    *("Args:", "Source:", "Version history:"),
+)
+
 
 def test_a_world_is_its_id_and_has_a_page(world_id, world):
     assert world.name == world_id
     module, name = WORLDS[world_id].builder.split(":")
     builder = getattr(__import__(module, fromlist=[name]), name)
     page = inspect.getdoc(builder)
-    sections = ["Description:", "Observation space:", "Action space:", "Reward:", "Start:", "End:"]
-    sections += ["Args:", "Source:", "Version history:"]
-    places = [page.find(section) for section in sections]
+    places = [page.find(section) for section in SECTIONS]
     assert -1 not in places and places == sorted(places)
     fixed = dict(WORLDS[world_id].fixed)
     for setting in inspect.signature(builder).parameters:
         assert f"    {setting}: " in page, f"{setting} is not documented"
         assert setting in fixed or setting in page.split("Args:")[1]
     assert "static" in inspect.signature(builder).parameters
+
+
+@pytest.mark.parametrize("name", sorted(WORLDS))
+def test_a_page_says_what_every_setting_means(name):
+    """Of a recipe, what its builder does not say is said by the world that it is a recipe of."""
+    page, entry = describe_world(name), WORLDS[name]
+    places = [page.find(f"\n{section}\n") for section in SECTIONS]
+    assert -1 not in places and places == sorted(places)
+    told = page.split("\nArgs:\n")[1].split("\nSource:\n")[0]
+    for parameter in outline(entry.builder).parameters:
+        assert f"    {parameter.name}: " in told, f"{parameter.name} is not told of"
+
+
+def test_a_recipe_says_its_own_first():
+    page = describe_world("MovieLens-v0")
+    assert "truncated after 30 slates" in page and "10 to 100" not in page
+    assert "    slate_size: slots.\n" in page and "objective" not in page.split("Args:")[1]
+    assert page.count("\nArgs:") == page.count("\nEnd:") == 1
 
 
 @pytest.mark.parametrize(

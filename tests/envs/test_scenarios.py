@@ -16,7 +16,8 @@ from slategym.envs.check import check_user_model
 from slategym.envs.luck import Luck, purpose
 from slategym.envs.names import UsageError
 from slategym.envs.observation import observation_space, show
-from slategym.envs.registry import WORLDS, describe_world, make_world
+from slategym.envs.pages import describe_world
+from slategym.envs.registry import WORLDS, make_world
 from slategym.envs.scenarios.constants import SCENARIOS
 from slategym.envs.scenarios.pages import PAGES
 from slategym.envs.trees import map_tensors

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from slategym.experiments.cli.main import answer, build
-from slategym.experiments.validation import evidence as traces
-from slategym.experiments.validation.evidence import evidence
+from slategym.experiments.validation.boredom import EXPOSURE
+from slategym.experiments.validation.evidence import BACK, NAMES, WORTH, Evidence, evidence
+from slategym.experiments.validation.supported import SPOKEN, error_rates
+from slategym.experiments.validation.traces import Trace
 from slategym.models.data.datasets import load_log
 
 USERS, VISITS, SLATES, SLOTS, ITEMS, TOPICS = 120, 2, 12, 4, 40, 4
@@ -71,12 +73,12 @@ def test_nothing_is_found_where_nothing_carries_over(tmp_path: Path) -> None:
     found = evidence(load_log(str(write_log(tmp_path / "log"))))
     assert not found.something, found.sentence
     assert found.sentence.startswith("No: of 3 traces"), found.sentence  # all visits last as long
-    assert [x.counts for x in found.traces if x.name == traces.BACK] == [False]
+    assert [x.counts for x in found.traces if x.name == BACK] == [False]
 
 
 @pytest.mark.parametrize(
     ("how", "name", "sign"),
-    [({"tiring": 2.5}, traces.EXPOSURE, -1), ({"trust": 1.0}, traces.WORTH, 1)],
+    [({"tiring": 2.5}, EXPOSURE, -1), ({"trust": 1.0}, WORTH, 1)],
 )
 def test_what_carries_over_is_found(
     tmp_path: Path, how: dict[str, float], name: str, sign: int
@@ -85,20 +87,20 @@ def test_what_carries_over_is_found(
     [trace] = [x for x in found.traces if x.name == name]
     assert trace.clear and trace.figure is not None and trace.figure * sign > 0
     assert found.something and name in found.sentence
-    if name == traces.EXPOSURE:  # 2.5 log-odds, a slot clicked about one time in three
+    if name == EXPOSURE:  # 2.5 log-odds, a slot clicked about one time in three
         assert -2.5 < trace.figure < -1.0
 
 
 def test_a_policy_that_shows_favourites_is_no_carry_over(tmp_path: Path) -> None:
     found = evidence(load_log(str(write_log(tmp_path / "log", favourites=1.0))))
-    [trace] = [x for x in found.traces if x.name == traces.EXPOSURE]
+    [trace] = [x for x in found.traces if x.name == EXPOSURE]
     assert not trace.clear, trace
 
 
 def test_what_does_not_count_is_no_reason() -> None:
-    back = traces.Trace(traces.BACK, "said", 0.2, 0.1, 0.3, p=1e-6, counts=False)
-    assert not back.clear and traces.Trace("x", "said", 0.2, 0.1, 0.3, p=1e-6).clear
-    found = traces.Evidence((back,))
+    back = Trace(BACK, "said", 0.2, 0.1, 0.3, p=1e-6, counts=False)
+    assert not back.clear and Trace("x", "said", 0.2, 0.1, 0.3, p=1e-6).clear
+    found = Evidence((back,))
     assert not found.something and found.sentence.startswith("The log does not tell")
 
 
@@ -118,10 +120,10 @@ def test_the_command_reads_a_log_and_says_what_is_next(
     assert said.startswith("Yes: what was shown lately")
     assert "--assumptions none,mild,lasting" in said
     assert "so worlds learned from it assume: mild" in said
-    assert f"how often that is right: {traces.error_rates()}" in said
+    assert f"how often that is right: {error_rates()}" in said
     assert answer(build, ["diagnose", str(folder), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["something"] is True and len(document["traces"]) == len(traces.NAMES)
+    assert document["something"] is True and len(document["traces"]) == len(NAMES)
     assert [x["strength"] for x in document["of_known_truth"]] == [0.0, 1.0]
     for words, why in (
         (["diagnose", str(folder), "--set", "static=true"], "--set is for worlds"),
@@ -135,6 +137,6 @@ def test_the_command_reads_a_log_and_says_what_is_next(
 def test_error_rates_are_those_of_the_published_table() -> None:
     """One line of docs/results/truth.md counts the logs of the grid that speak of boredom."""
     page = (Path(__file__).parents[2] / "docs/results/truth.md").read_text(encoding="utf-8")
-    (wrong, silent), (found, loud) = traces.SPOKEN[0.0], traces.SPOKEN[1.0]
+    (wrong, silent), (found, loud) = SPOKEN[0.0], SPOKEN[1.0]
     said = f"{wrong} of {silent} at strength 0, {found} of {loud} at strength 1"
     assert f"Logs that speak of boredom, as slategym diagnose reads them: {said}." in page

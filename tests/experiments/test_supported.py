@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slategym.experiments.validation import evidence as traces
-from slategym.experiments.validation.evidence import evidence, supported
+from slategym.experiments.validation.boredom import EXPOSURE, TIRING
+from slategym.experiments.validation.evidence import IMPATIENCE, evidence
+from slategym.experiments.validation.supported import supported, supported_by
+from slategym.experiments.validation.traces import SURE, Trace
 from slategym.models.data.datasets import load_log
 
 USERS, VISITS, SLATES, SLOTS, ITEMS, TOPICS = 150, 3, 10, 4, 24, 4
@@ -70,9 +72,9 @@ def write_log(
     return folder
 
 
-def exposure(folder: Path) -> traces.Trace:
+def exposure(folder: Path) -> Trace:
     found = evidence(load_log(str(folder)))
-    [trace] = [x for x in found.traces if x.name == traces.EXPOSURE]
+    [trace] = [x for x in found.traces if x.name == EXPOSURE]
     return trace
 
 
@@ -101,16 +103,14 @@ def test_as_much_boredom_is_assumed_as_clicks_show(tmp_path: Path) -> None:
     base, _, size = supported(load_log(str(folder))).partition(":boredom=")
     assert base == "mild" and 1.2 <= float(size) <= 3.0
     found = evidence(load_log(str(folder)))
-    [trace] = [x for x in found.traces if x.name == traces.TIRING]
-    assert trace.p is not None and trace.p < traces.SURE and not trace.clear
+    [trace] = [x for x in found.traces if x.name == TIRING]
+    assert trace.p is not None and trace.p < SURE and not trace.clear
     exposed = replace(found, traces=tuple(replace(x, figure=0.0) for x in found.traces))
-    assert (
-        traces.supported_by(exposed) == "none"
-    )  # by itself it says nothing: taste, mood and habit
+    assert supported_by(exposed) == "none"  # by itself it says nothing: taste, mood and habit
 
 
 def test_impatience_is_no_reason_to_plan(tmp_path: Path) -> None:
     found = evidence(load_log(str(write_log(tmp_path / "log", leaving=0.7))))
-    [trace] = [x for x in found.traces if x.name == traces.IMPATIENCE]
-    assert not trace.clear and trace.p is not None and trace.p < traces.SURE
+    [trace] = [x for x in found.traces if x.name == IMPATIENCE]
+    assert not trace.clear and trace.p is not None and trace.p < SURE
     assert trace.figure is not None and 0.4 < trace.figure < 0.8  # of .7, people's last visits cut

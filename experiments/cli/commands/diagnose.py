@@ -153,7 +153,8 @@ def diagnose_log(
 ) -> None:
     """Say what a log shows, and what looking ahead is worth in the worlds learned from it."""
     from slategym.experiments.runs.store import write_json
-    from slategym.experiments.validation.evidence import SPOKEN, error_rates, evidence, supported_by
+    from slategym.experiments.validation.evidence import evidence
+    from slategym.experiments.validation.supported import SPOKEN, error_rates, supported_by
     from slategym.models.data.datasets import load_log
     from slategym.models.simulator.assumptions import find_assumptions
 

@@ -34,7 +34,7 @@ from slategym.experiments.runs.units import closure
 from slategym.experiments.studies import log as log_study
 from slategym.experiments.studies.log import STRENGTHS, study
 from slategym.experiments.study import Learner, Study
-from slategym.experiments.validation.evidence import supported
+from slategym.experiments.validation.supported import supported
 from slategym.models.data.datasets import load_log
 from slategym.models.simulator import pace
 from slategym.models.simulator.assumptions import find_assumptions
