@@ -130,6 +130,9 @@ def test_fit_and_evaluate(shop: Shop, capsys: pytest.CaptureFixture[str]) -> Non
     assert "slates" in card  # where the click head's negatives come from
     words = ["evaluate-model", "shop", "--no-loo", "--no-single-task", "--quiet", "--json"]
     assert 0.0 < json.loads(say(capsys, *words))["click_auc"] < 1.0
+    table = say(capsys, *words[:-1])  # fits a terminal of 80 characters, whatever is measured
+    assert "return AUC" in table and "…" not in table
+    assert table.splitlines()[-1] == "next: slategym fit shop · slategym benchmark log shop"
 
 
 @pytest.mark.parametrize("world", ["slategym/Log-v0", "slategym/Log-Judge-v0"])
@@ -151,7 +154,8 @@ def test_worlds_show_the_logs_context(shop: Shop, world: str, static: bool) -> N
 
 def test_train_and_export(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     words = "train plackett-luce --world Log-v0 --set log=shop --steps 512 --out agent"
-    say(capsys, *words.split())
+    again = "slategym compare Log-v0 --set log=shop --policies agent,random"
+    assert f"next: {again} · slategym app agent" in say(capsys, *words.split())
     say(capsys, "export", "agent")
     assert list(Path("agent").rglob("*.pt"))
 

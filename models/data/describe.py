@@ -53,6 +53,14 @@ MAX_LEVELS = 101
 ENDS = (1.0, 3.0, 4.0, 5.0, 6.0, 7.0, 10.0, 20.0, 100.0)  # of scales that people use
 ID_NAME = re.compile(r"(^|_)(id|url|uri|link|image|img|hash|uuid)$")
 
+USUAL = {  # comments of lines about which there is nothing else to say, by table and key
+    "signals.kind": "guess: levels, a step apart",
+    "signals.unit": "guess; what its values are counted in",
+    "signals.step": "from one level to the next",
+    "context.kind": "category: one of some words; number: any number",
+    "item_columns.kind": "category: one of some words; number: any number",
+    "item_columns.unit": "guess by its name",
+}
 WORDS_LINES = """
 # What people call things here; take the marks away to use them.
 # [words]
@@ -75,7 +83,12 @@ class Guess:
 
     def toml(self) -> str:
         """The file, with what was left aside at its end."""
-        text = to_toml(self.description, self.comments) + WORDS_LINES
+        usual = {
+            f"{table}.{entry.name}.{key}": comment
+            for (table, key), comment in ((k.split("."), said) for k, said in USUAL.items())
+            for entry in getattr(self.description, table)
+        }
+        text = to_toml(self.description, usual | self.comments) + WORDS_LINES
         if self.aside:
             text += "\n# Not used:\n"
             text += "".join(f"# {_line(name)}: {why}\n" for name, why in self.aside.items())
@@ -238,7 +251,10 @@ def _deed(name: str, values: pd.Series, found: Guess) -> SignalEntry:
 def _said(entry: SignalEntry, found: Guess) -> SignalEntry:
     found.comments[f"signals.{entry.name}.weight"] = "reward per unit; 0: no part of the objective"
     if entry.unit:
-        found.comments[f"signals.{entry.name}.unit"] = "guess by its name"
+        named = _unit(entry.name) or _amount(entry.name)
+        found.comments[f"signals.{entry.name}.unit"] = (
+            "guess by its name" if named == entry.unit else "guess by its kind"
+        )
     return entry
 
 

@@ -48,6 +48,11 @@ class Calibration:
 
     def sentence(self) -> str:
         """For a card or a protocol."""
+        if np.isnan(self.ece_raw):
+            return (
+                f"{self.head}: no Platt scaling tried: it takes two people held out with "
+                f"predictions of it ({self.rows} validation predictions)"
+            )
         verb = "kept" if self.kept else "tried and not kept"
         return (
             f"{self.head}: Platt scaling {verb}, held-out ECE {self.ece_raw:.4f} raw, "

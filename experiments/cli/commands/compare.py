@@ -10,7 +10,7 @@ import typer
 
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.completion import of_policies, of_worlds
-from slategym.experiments.cli.next_step import quoted, say_next
+from slategym.experiments.cli.next_step import quoted, say_next, with_settings
 from slategym.experiments.cli.options import (
     AsJson,
     Batch,
@@ -129,7 +129,8 @@ def compare(
     typer.echo(str(found))
     if out is not None:
         typer.echo(f"rows: {out}")
-    say_next(f"slategym diagnose {quoted(world)}", f"slategym app {quoted(world)}")
+    at = with_settings(world, given)
+    say_next(quoted("slategym", "diagnose", *at), quoted("slategym", "app", *at))
 
 
 def _document(found: Comparison) -> dict[str, Any]:

@@ -289,6 +289,10 @@ def describe(
     path = folder / FILE
     if not write:
         typer.echo(found, nl=False)
+        if path.exists():
+            typer.echo(plain(f"{path} is there already and counts; this is a new guess"), err=True)
+        else:
+            say_next(f"slategym data describe {quoted(folder)} --write", to_person=True)
         return
     if path.exists() and not force:
         raise UsageError(f"{path} is there already; --force replaces it")

@@ -12,7 +12,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from slategym.experiments.cli.next_step import quoted, say_next
+from slategym.experiments.cli.next_step import further, say_next
 from slategym.experiments.cli.options import AsJson, Device, Encoder, ModelSettings, Quiet
 from slategym.experiments.runs.store import check_place
 from slategym.models.console import plain_console
@@ -228,17 +228,14 @@ def evaluate_model(
         return
     console = plain_console()
     for evaluation, figures in zip(evaluations, results, strict=True):
-        console.print(_table(evaluation, figures))
+        console.print(_table(evaluation, figures, console.width))
     if len(cosines["heads"]) > 1:
         console.print(_cosine_table(cosines))
     if report is not None:
         print_groups(console, report)
-    say_next(
-        f"slategym fit {quoted(log)}",
-        "slategym benchmark movielens"
-        if log == "movielens-100k"
-        else f"slategym benchmark log {quoted(log)}",
-    )
+    after = further(data, log, "evaluate-model")
+    shorter = {"slategym benchmark log movielens-100k": "slategym benchmark movielens"}
+    say_next(*(shorter.get(each, each) for each in after))
 
 
 def use_one_thread() -> None:
@@ -348,7 +345,8 @@ def _cosine_table(cosines: dict[str, Any]) -> Table:
     return table
 
 
-def _table(evaluation: Evaluation, figures: list[Figures]) -> Table:
+def _table(evaluation: Evaluation, figures: list[Figures], width: int) -> Table:
+    """Models by figures, or figures by models, whichever the width has room for."""
     from slategym.models.multitask.scores import heading
 
     notes = [f"{row.model}: {note}." for row in figures for note in row.notes]
@@ -364,10 +362,26 @@ def _table(evaluation: Evaluation, figures: list[Figures]) -> Table:
         pad_edge=False,
         padding=0,
     )
-    table.add_column("model", no_wrap=True)
-    for name in shown:
-        table.add_column(heading(name), justify="right", no_wrap=True)
-    for row in figures:
-        values = [row.get(name) for name in shown]
-        table.add_row(row.model, *("" if v is None else f"{v:.4f}" for v in values))
+    cells = [[_four(figure.get(name)) for name in shown] for figure in figures]
+    models, headings = [figure.model for figure in figures], [heading(name) for name in shown]
+    across = [[model, *row] for model, row in zip(models, cells, strict=True)]
+    down = [[name, *row] for name, row in zip(headings, zip(*cells, strict=True), strict=True)]
+    grids = [(["model", *headings], across), (["figure", *models], down)]
+    grids += [([head.replace(" ", "\n") for head in heads], rows) for heads, rows in grids]
+    heads, rows = next((grid for grid in grids if _width(*grid) <= width), grids[2])
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="right" if number else "left", no_wrap=True)
+    for line in rows:
+        table.add_row(*line)
     return table
+
+
+def _four(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _width(heads: list[str], rows: list[list[str]]) -> int:
+    """Of a table of these, with a blank between columns and at both ends."""
+    columns = zip(heads, *rows, strict=True)
+    wide = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    return sum(wide) + len(wide) + 1

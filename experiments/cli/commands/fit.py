@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slategym.experiments.cli.next_step import further
 from slategym.experiments.cli.options import (
     AsJson,
     Device,
@@ -151,14 +151,9 @@ def _document(about: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _lines(log: Log, about: dict[str, Any], folder: Path, given: str) -> list[str]:
     """What came of it, for people, and what to do next."""
-    from slategym.models.data.fitness import COMMANDS, facts, left_out, uses
+    from slategym.models.data.fitness import left_out
 
-    fit_for = {use.name for use in uses(log, facts(log)) if use.fit}
-    further = [
-        f"slategym {command} {shlex.quote(given)}"
-        for use, command in COMMANDS.items()
-        if use in fit_for and command != "fit"
-    ]
+    after = further(log, given, "fit")
     rows, held = about["rows"], about["validation"]
     measured = {n: x for n, x in about["figures"].items() if isinstance(x, int | float)}
     missing = [n for n, x in about["figures"].items() if x is None]
@@ -176,5 +171,5 @@ def _lines(log: Log, about: dict[str, Any], folder: Path, given: str) -> list[st
         *notes,
         *(f"  {row['sentence']}" for row in about["calibration"]),
         f"model: {folder} (README.md is its card)",
-        *([f"next: {', or '.join(reversed(further))}"] if further else []),
+        *([f"next: {' · '.join(after)}"] if after else []),
     ]

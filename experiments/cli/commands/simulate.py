@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.completion import of_policies, of_worlds
-from slategym.experiments.cli.next_step import quoted, say_next
+from slategym.experiments.cli.next_step import quoted, say_next, with_settings
 from slategym.experiments.cli.options import (
     AsJson,
     Batch,
@@ -362,8 +362,6 @@ def _print(summary: dict[str, Any], out: Path | None, log: Path | None) -> None:
     if log is not None:
         console.print(f"log: {log}")
         return say_next(f"slategym data check {quoted(log)}")
-    world = str(summary["world"]).removeprefix("slategym/")
-    told = {n: x if isinstance(x, str) else json.dumps(x) for n, x in summary["settings"].items()}
-    where = [word for name, value in told.items() for word in ("--set", f"{name}={value}")]
+    at = with_settings(str(summary["world"]).removeprefix("slategym/"), summary["settings"])
     policy, other = summary["policy"], "myopic" if summary["policy"] == "random" else "random"
-    say_next(quoted("slategym", "compare", world, *where, "--policies", f"{policy},{other}"))
+    say_next(quoted("slategym", "compare", *at, "--policies", f"{policy},{other}"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ import typer
 
 from slategym.envs.names import UsageError, lookup
 from slategym.experiments.cli.completion import of_learners, of_worlds
+from slategym.experiments.cli.next_step import quoted, say_next, with_settings
 from slategym.experiments.cli.options import (
     MOST_SEEDS,
     AgentSettings,
@@ -228,9 +228,9 @@ def _print(training: Training, trained: Agent, folder: Path) -> None:
     for at_seed, served in zip(trained.seeds, trained.served, strict=False):
         console.print(f"seed {at_seed} serves its {served}")
     console.print(f"agent: {folder}")
-    at = shlex.quote(str(folder))
-    console.print(
-        f"next: slategym compare {training.world} --policies {at},random · slategym app {at} · "
-        f"slategym export {at}",
-        markup=False,
+    at = with_settings(training.world, training.world_settings)
+    say_next(
+        quoted("slategym", "compare", *at, "--policies", f"{folder},random"),
+        quoted("slategym", "app", folder),
+        quoted("slategym", "export", folder),
     )

@@ -155,6 +155,17 @@ def test_visits_repeats_and_slates_are_measured() -> None:
     assert guessed(slates).slate_size == 2  # the user changes with every row
 
 
+def test_every_line_has_a_comment(tmp_path: Path) -> None:
+    write_shop(tmp_path)
+    events = pd.read_csv(tmp_path / "events.csv")
+    events["score"] = np.arange(len(events)) % 11
+    events["votes"] = np.arange(len(events)) % 7
+    events.to_csv(tmp_path / "events.csv", index=False)
+    lines = guess(read_tables(tmp_path)).toml().splitlines()
+    assert any(line.startswith("step = ") for line in lines)
+    assert [line for line in lines if " = " in line and "#" not in line] == []
+
+
 def test_ages_become_brackets_and_post_codes_no_trait(tmp_path: Path) -> None:
     write_shop(tmp_path)
     users = pd.read_csv(tmp_path / "users.csv")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -63,6 +65,12 @@ def test_a_calibrated_head_is_left_alone_and_it_says_so():
     assert not found.kept
     assert found.platt == Platt()
     assert "tried and not kept" in found.sentence()
+
+
+def test_of_one_person_nothing_is_tried_and_it_says_so():
+    found = calibrate(replace(predictions(*world(1.0, 0.0)), user_x=np.zeros(6000, int)), "like")
+    assert found.platt == Platt() and "no Platt scaling tried" in found.sentence()
+    assert "nan" not in found.sentence()
 
 
 def test_unobserved_likes_are_left_out():

@@ -304,8 +304,11 @@ def test_describe_proposes_writes_and_does_not_overwrite(tmp_path: Path) -> None
     code, proposed = run("describe", str(folder))
     assert code == 0 and "[signals.dwell]" in proposed
     assert not (folder / "log.toml").exists()
+    proposed, _, further = proposed.partition("next: ")
+    assert further == f"slategym data describe {folder} --write\n"
     run("describe", str(folder), "--write")
     assert (folder / "log.toml").read_text() == proposed
+    assert "is there already and counts" in run("describe", str(folder))[1]
     output = run("check", str(folder))[1]
     assert "signal dwell" in output and "dwell (" not in output
     (folder / "log.toml").write_text("pause = 60\n")
