@@ -216,8 +216,11 @@ def test_functions_and_results_that_are_not_there(bench: Bench) -> None:
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
+# a shell has its background programs ignore SIGINT
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, sys.argv[1])
 from rich.console import Console
 from toy_units import toy
