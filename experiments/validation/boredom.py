@@ -33,7 +33,7 @@ def exposure(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:
             EXPOSURE, "no slates with topics", "slate_id and position of all that is shown"
         )
     G = len(log.topic_names)
-    if (weight_S := _inverse_chance(rows)) is not None:
+    if (weight_S := inverse_chance(rows)) is not None:
         return _exposure_weighed(rows, G, weight_S, rng)
     visit, turn = rows["visit"].to_numpy(), rows["turn"].to_numpy()
     topic, slate = rows["topic"].to_numpy(), rows["slate"].to_numpy()
@@ -62,18 +62,21 @@ def exposure(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trace:
     )
 
 
-def _inverse_chance(rows: pd.DataFrame) -> Floats | None:
+def inverse_chance(rows: pd.DataFrame, alike: bool = False) -> Floats | None:
     """One over the propensity of every slate, clipped, (S,) in the order of slates.
 
     None where the log holds none of whole slates, where some slate was sure to be shown, where
-    all were drawn alike, and where too little weight is left.
+    all were drawn alike (unless `alike`: then all weigh alike), and where too little weight is
+    left.
     """
     if "propensity" not in rows:
         return None
     by_slate = rows.groupby("slate", sort=True)["propensity"]
     chance_S = by_slate.first().to_numpy(np.float64)
     whole = by_slate.nunique(dropna=False).to_numpy().max() == 1 and np.isfinite(chance_S).all()
-    if not whole or chance_S.max() >= 1 or chance_S.max() <= SPREAD * chance_S.min():
+    if not whole or chance_S.max() >= 1:
+        return None
+    if not alike and chance_S.max() <= SPREAD * chance_S.min():
         return None
     size_S = by_slate.size().to_numpy()
     fair_S = np.where(size_S == size_S.max(), 1.0 / chance_S, 0.0)  # of one number of slots

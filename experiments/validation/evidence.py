@@ -8,6 +8,9 @@ what was shown before is weighed as if it had been drawn at random. When people 
 whether a visit ends for want of a click, is said and does not count: season, habit and mood move
 both. Nor do runs of topics count where the log holds no slates, nor how often a topic is clicked
 that has most of the last clicks: a mood that lasts raises it.
+
+What a click changes of later ones (`carry_over`) is read where the log holds every slate's chance;
+it says what a world should assume, and is no reason for the answer either.
 """
 
 from __future__ import annotations
@@ -19,12 +22,21 @@ import numpy as np
 import pandas as pd
 
 from slategym.experiments.statistics.estimate import holm
-from slategym.experiments.validation.boredom import EXPOSURE, RUNS, TIRING, exposure, runs, tiring
-from slategym.experiments.validation.resampling import Floats
+from slategym.experiments.validation.boredom import (
+    EXPOSURE,
+    RUNS,
+    TIRING,
+    exposure,
+    inverse_chance,
+    runs,
+    tiring,
+)
+from slategym.experiments.validation.carry_over import Carried, carried
 from slategym.experiments.validation.rows import logged_rows
 from slategym.experiments.validation.traces import FEWEST, Trace, means_by, missing, others, slope
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
+from slategym.models.data.worth import rewards, worth_of
 
 LONGEST = 200  # slates of a visit that are read
 FIRST = 2  # slates whose variety is held against how long the visit then lasts
@@ -35,6 +47,7 @@ class Evidence:
     """What the log says."""
 
     traces: tuple[Trace, ...]
+    carried: tuple[Carried, ...] = ()  # where slates were drawn, with a chance that the log holds
 
     @property
     def something(self) -> bool:
@@ -73,7 +86,8 @@ def evidence(log: Log, seed: int = 0) -> Evidence:
         known.append("propensity")
     rows = logged_rows(log, LONGEST, ["hour", "weekday", *known])
     rows["topic"] = log.items["topic"].to_numpy()[rows["item"]]
-    rows["reward"] = _reward(log, rows)
+    names = [signal.name for signal in log.signals]
+    rows["reward"] = rewards(rows, names, worth_of(log).weights)
     rows["time"] = rows["weekday"].to_numpy() * 24 + rows["hour"].to_numpy().astype(int)
     if rows["user"].nunique() < FEWEST:
         people = f"{rows['user'].nunique()} people; {FEWEST} are needed"
@@ -91,7 +105,10 @@ def evidence(log: Log, seed: int = 0) -> Evidence:
     adjusted = holm([found[n].p or 0.0 for n in read]) if read else []
     for n, p in zip(read, adjusted, strict=True):
         found[n] = replace(found[n], p=float(p))
-    return Evidence(tuple(found))
+    drawn = has_slates(log) and len(log.topic_names) > 1
+    weight_S = inverse_chance(rows, alike=True) if drawn else None
+    lasting = () if weight_S is None else carried(rows, log, weight_S, rng)
+    return Evidence((*found, *(one.trace for one in lasting)), lasting)
 
 
 WORTH = "what the last click was worth changes what comes after it"
@@ -209,13 +226,3 @@ def _coming_back(rows: pd.DataFrame, log: Log, rng: np.random.Generator) -> Trac
         "after a visit better by a standard deviation the next is {:+.1%} farther, within people",
     )
     return replace(found, counts=False)
-
-
-def _reward(log: Log, rows: pd.DataFrame) -> Floats:
-    """By the log's declared weights; where it declares none, every signal counts one."""
-    weights = [signal.weight for signal in log.signals]
-    if not any(weights[1:]):
-        weights = [1.0] * len(weights)
-    columns = [rows[signal.name].fillna(0.0).to_numpy(np.float64) for signal in log.signals]
-    reward: Floats = np.sum([w * c for w, c in zip(weights, columns, strict=True)], axis=0)
-    return reward

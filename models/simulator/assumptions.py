@@ -18,6 +18,7 @@ from typing import Any
 
 from slategym.envs.names import UsageError, lookup
 from slategym.envs.types import Provenance
+from slategym.envs.users.carry_over import CarryOver
 from slategym.envs.users.returns import Returns
 from slategym.envs.users.satiation import (
     Effect,
@@ -64,7 +65,10 @@ class Assumptions:
     @property
     def bores(self) -> bool:
         """Whether somebody may have too much of a topic."""
-        return any(not isinstance(effect, Habit) for _, effect in self.parts)
+        return any(
+            effect.penalty > 0 if isinstance(effect, CarryOver) else not isinstance(effect, Habit)
+            for _, effect in self.parts
+        )
 
     @property
     def boredom(self) -> float | None:
@@ -107,7 +111,8 @@ class Assumptions:
         if isinstance(effect, Mixed):
             effect = replace(effect, effects=tuple(effects))
         elif effects:
-            effect = None if name == "boredom" and value == 0 else effects[0]
+            none = name == "boredom" and value == 0 and not isinstance(effects[0], CarryOver)
+            effect = None if none else effects[0]
         return replace(self, effect=effect, returns=returns)
 
     def labels(
@@ -131,9 +136,8 @@ class Assumptions:
         elif self.parts:
             for share, effect in self.parts:
                 who = "" if share == 1.0 else f"{share:.0%} of people, drawn once for each: "
-                told.append(
-                    (effect.called, "assumed", f"{who}{effect.rule(words.topic)}; the log has none")
-                )
+                how = f"{who}{effect.rule(words.topic)}; {_whence(effect, words)}"
+                told.append((effect.called, "assumed", how))
             why = None if log is None else runs_told(log, words)
             told += [] if why is None else [(f"runs on a {words.topic}", "derived", why)]
         if self.impatience:
@@ -187,14 +191,17 @@ UNITS = {
     "duration": "slates",
     "most": "clicks that count",
     "keep": "of the level, per slate",
+    "per_click": "log-odds of everything, per click",
+    "per_worth": "log-odds of everything, per unit of a click's worth",
     "pause": "days, mean",
     "strength": "of log pause, per unit of satisfaction",
-    "inertia": "of satisfaction, per slate with a click",
+    "inertia": "of satisfaction, per slate with a click; of carry-over, per slate",
     "days": "days",
     "longest": "slates of a visit",
 }
 MILD_RULE = GenreSatiation(1)
 MILD = Assumptions(MILD_RULE, name="mild")
+CARRY_OVER = Assumptions(CarryOver(1), name="carryover")
 WEARY = GenreSatiation(1, memory=5, threshold=3, penalty=2.0, duration=4, scope="everything")
 ASSUMPTIONS: dict[str, Assumptions] = {
     value.name: value
@@ -206,6 +213,7 @@ ASSUMPTIONS: dict[str, Assumptions] = {
         Assumptions(Mixed((WEARY, Habit(1)), (0.5, 0.5)), name="mixed"),
         Assumptions(Habit(1), name="habit"),
         Assumptions(FadingSatiation(1), name="smooth"),
+        CARRY_OVER,
         Assumptions(GenreSatiation(1), returns=Returns(), name="return"),
     )
 }
@@ -217,6 +225,8 @@ SAYS = {
     "mixed": "half of the people tire as in lasting, half like more of the same",
     "habit": "everybody likes more of the same",
     "smooth": "every click on a topic takes from its appeal, less with every slate since",
+    "carryover": "clicks change later ones, of the topic and of all, by what they were worth; by "
+    "its own numbers, 0 as they stand: as much as a log shows, where it shows it",
     "return": "as mild, in several visits; the better liked, the sooner the next",
 }
 
@@ -256,6 +266,16 @@ def _numbers(piece: Any) -> dict[str, float]:
     """Numbers of a piece that may be changed, by name."""
     values = {field.name: getattr(piece, field.name) for field in fields(piece)}
     return {name: float(value) for name, value in values.items() if name in UNITS}
+
+
+def _whence(effect: Effect[Any], words: Words) -> str:
+    """What the log says of it."""
+    if isinstance(effect, CarryOver):
+        return (
+            f"that clicks add up and fade alike; how much of it a log of {words.items} that were "
+            "drawn shows, `slategym diagnose` says"
+        )
+    return "no column of the log says so"
 
 
 def _said(number: str) -> str:

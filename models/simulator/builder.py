@@ -22,6 +22,7 @@ from slategym.envs.protocols import UserModel
 from slategym.envs.trees import map_tensors
 from slategym.envs.types import AgentLog, Catalogue, Column, Keys, Population, World
 from slategym.envs.users.assumed import Assumed
+from slategym.envs.users.carry_over import CarryOver
 from slategym.envs.users.patience import Patience
 from slategym.envs.users.returns import Returns
 from slategym.models.data.datasets import load_log
@@ -29,6 +30,7 @@ from slategym.models.data.dynamics import Dynamics, dynamics
 from slategym.models.data.log import Log, liked_by
 from slategym.models.data.sittings import repetition
 from slategym.models.data.slates import SLATE_SIZE, default_slate, slates_left, too_few_left
+from slategym.models.data.worth import worth_of
 from slategym.models.files import kept
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
 from slategym.models.multitask.scores import heading
@@ -299,6 +301,8 @@ class WorldBuilder:
     ) -> UserModel[Any]:
         """The people with what no log shows; patience None: the chosen one."""
         satiation = assumptions.satiation(len(self.log.topic_names))
+        if isinstance(satiation, CarryOver):
+            satiation = replace(satiation, **asdict(worth_of(self.log)))
         impatience = None
         if assumptions.impatience:
             impatience = Patience(self.patience.patience if patience is None else patience)

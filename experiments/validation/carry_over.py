@@ -1,0 +1,171 @@
+"""What a click changes of later clicks, by instrumental variables.
+
+Who clicks more now clicks more later whatever clicks do, by taste and mood. But what was shown was
+drawn, with a chance that the log holds: weighed by one over it, a slate depends neither on the
+person nor on any mood. So clicks on a topic are counted as far as the topic's slots in the slate
+explain them, all clicks as far as the usual click rates of what was shown do, and what clicks were
+worth as far as what clicks on it are usually worth; and these parts are held against the clicks of
+one, two and three slates later. What clicks are in this sense and nothing else carries over is
+assumed; so is that an effect fades geometrically, of whose speeds the likeliest of four is taken.
+Only visits that go on are read.
+
+Source: Wright 1928; Angrist, Imbens and Rubin 1996 (instrumental variables, two-stage least
+squares); Robins, Hernan and Brumback 2000 (weights).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from slategym.experiments.statistics.estimate import holm
+from slategym.experiments.validation.resampling import DRAWS, Floats
+from slategym.experiments.validation.traces import FEWEST, Trace, means_by
+from slategym.models.data.log import Log
+from slategym.models.data.worth import rewards, worth_of
+
+LAGS = (1, 2, 3)  # slates later
+FADES = (0.5, 0.7, 0.8, 0.9)  # of an effect, what may be left with every slate
+CREDIT = 5.0  # slots with no click that every item is credited with
+TOPIC, CLICKS, WORTH = (
+    "a click on a topic changes later clicks on it",
+    "a click changes all later ones",
+    "a click that is worth more changes all later ones",
+)
+NAMES = (TOPIC, CLICKS, WORTH)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What one click does to the log-odds of clicks one slate later, and what is left of it."""
+
+    name: str
+    figure: float  # log-odds, one slate later
+    error: float
+    left: float  # of it, with every further slate
+    p: float  # adjusted over the three
+
+    @property
+    def trace(self) -> Trace:
+        """For people."""
+        low, high = self.figure - 1.96 * self.error, self.figure + 1.96 * self.error
+        said = (
+            f"{self.figure:+.2f} log-odds one slate later [{low:+.2f}, {high:+.2f}], of which "
+            f"{self.left:.0%} are left with every further one; by what was drawn to be shown"
+        )
+        return Trace(self.name, said, self.figure, low, high, self.p, counts=False)
+
+
+def carried(
+    rows: pd.DataFrame, log: Log, weight_S: Floats, rng: np.random.Generator
+) -> tuple[Carried, ...]:
+    """The three effects, in the order of `NAMES`; none where the log is too small for them.
+
+    Args:
+        rows: `logged_rows` of the log, with `topic`.
+        log: whose signals are worth something.
+        weight_S: one over the propensity of every slate.
+        rng: of the bootstrap over people.
+    """
+    found = _Slates(rows, log)
+    lags = [found.later(lag, weight_S, rng) for lag in LAGS]
+    if any(lag is None for lag in lags):
+        return ()
+    figure_LJ = np.stack([lag[0] for lag in lags if lag is not None])
+    draws_DLJ = np.stack([lag[1] for lag in lags if lag is not None], 1)
+    faded = [_faded(figure_LJ[:, j], draws_DLJ[:, :, j]) for j in range(figure_LJ.shape[1])]
+    adjusted = holm([p for *_, p in faded])
+    return tuple(
+        Carried(name, figure, error, left, float(p))
+        for name, (figure, error, left, _), p in zip(NAMES, faded, adjusted, strict=False)
+    )
+
+
+def _faded(figure_L: Floats, draws_DL: Floats) -> tuple[float, float, float, float]:
+    """Figure one slate later, its error, what is left with every slate, p; by least squares."""
+    precision = np.linalg.pinv(np.cov(draws_DL.T))
+    tries = []
+    for left in FADES:
+        shape_L = left ** np.arange(len(figure_L))
+        scale = float(shape_L @ precision @ shape_L)
+        figure = float(shape_L @ precision @ figure_L) / scale
+        rest_L = figure_L - figure * shape_L
+        tries.append((float(rest_L @ precision @ rest_L), figure, scale**-0.5, left))
+    _, figure, error, left = min(tries)
+    return figure, error, left, float(2 * ndtr(-abs(figure) / error))
+
+
+class _Slates:
+    """What was clicked of every slate, and what was to be expected of what was shown."""
+
+    def __init__(self, rows: pd.DataFrame, log: Log) -> None:
+        self.user, self.topic = rows["user"].to_numpy(), rows["topic"].to_numpy()
+        self.turn = rows["turn"].to_numpy()
+        click = rows["click"].to_numpy(np.float64)
+        item, position = rows["item"].to_numpy(), rows["position"].to_numpy()
+        slate = rows["slate"].to_numpy()
+        begins = np.r_[True, slate[1:] != slate[:-1]]
+        self.at = np.cumsum(begins) - 1  # of each row, its slate
+        S, G = int(begins.sum()), len(log.topic_names)
+        level = means_by(self.topic * (int(position.max()) + 1) + position, click)
+        self.above = click - level
+        self.variance = float(np.mean(level * (1.0 - level)))  # clicks per log-odds
+        measure = worth_of(log)
+        names = [signal.name for signal in log.signals]
+        worth = np.where(click > 0, measure(rewards(rows, names, measure.weights)), 0.0)
+        self.clicked_SG, self.shown_SG = np.zeros((S, G)), np.zeros((S, G))
+        np.add.at(self.clicked_SG, (self.at, self.topic), click)
+        np.add.at(self.shown_SG, (self.at, self.topic), 1.0)
+        # what is usual of an item, by the other half of the people
+        half = (self.user % 2).astype(np.int64)
+        told = [_usual(item, half, x) for x in (click, worth)]
+        self.sums_SX = np.stack([np.bincount(self.at, x, S) for x in (click, worth)], 1)
+        self.usual_SX = np.stack([np.bincount(self.at, x, S) for x in told], 1)
+        if not measure.spread:
+            self.sums_SX, self.usual_SX = self.sums_SX[:, :1], self.usual_SX[:, :1]
+
+    def later(
+        self, lag: int, weight_S: Floats, rng: np.random.Generator
+    ) -> tuple[Floats, Floats] | None:
+        """Log-odds of clicks so many slates later, (J,), and of bootstraps, (D, J)."""
+        some = self.turn >= lag
+        before, topic = self.at[some] - lag, self.topic[some]
+        w = weight_S[before]
+        x_XJ = np.c_[self.clicked_SG[before, topic], self.sums_SX[before]]
+        z_XJ = np.c_[self.shown_SG[before, topic], self.usual_SX[before]]
+        people, place = np.unique(self.user[some], return_inverse=True)
+        if len(people) < FEWEST:
+            return None
+        y, x_XJ, z_XJ = (
+            np.stack([column - means_by(topic, column, w) for column in part.T], 1)
+            for part in (self.above[some][:, None], x_XJ, z_XJ)
+        )
+        J = x_XJ.shape[1]
+        sums = [
+            [np.bincount(place, w * z_XJ[:, i] * column) for column in (*x_XJ.T, y[:, 0])]
+            for i in range(J)
+        ]
+        by_person = np.array(sums)  # (J, J + 1, people)
+
+        def solved(chosen: NDArray[np.int64]) -> Floats:
+            total = by_person[:, :, chosen].sum(2)
+            found: Floats = np.linalg.lstsq(total[:, :J], total[:, J], rcond=None)[0]
+            found /= self.variance
+            return found
+
+        everybody = np.arange(len(people))
+        draws = [solved(rng.integers(len(people), size=len(people))) for _ in range(DRAWS)]
+        return solved(everybody), np.stack(draws)
+
+
+def _usual(item: NDArray[np.int64], half: NDArray[np.int64], values: Floats) -> Floats:
+    """Of each row's item, the mean of the other half's rows, towards 0 where they are few."""
+    number = 2 * (int(item.max()) + 1)
+    total = np.bincount(2 * item + half, values, number)
+    count = np.bincount(2 * item + half, minlength=number)
+    mean: Floats = total / (count + CREDIT)
+    return mean[2 * item + 1 - half]
