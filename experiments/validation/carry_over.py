@@ -153,9 +153,9 @@ class _Slates:
 
         def solved(chosen: NDArray[np.int64]) -> Floats:
             total = by_person[:, :, chosen].sum(2)
-            found: Floats = np.linalg.lstsq(total[:, :J], total[:, J], rcond=None)[0]
-            found /= self.variance
-            return found
+            found = np.linalg.lstsq(total[:, :J], total[:, J], rcond=None)[0]
+            per_log_odds: Floats = found / self.variance
+            return per_log_odds
 
         everybody = np.arange(len(people))
         draws = [solved(rng.integers(len(people), size=len(people))) for _ in range(DRAWS)]
