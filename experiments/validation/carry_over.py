@@ -30,6 +30,7 @@ from slategym.models.data.worth import rewards, worth_of
 
 LAGS = (1, 2, 3)  # slates later
 FADES = (0.5, 0.7, 0.8, 0.9)  # of an effect, what may be left with every slate
+STRONG = 10.0  # F of an instrument, from which it is one (Staiger and Stock 1997)
 CREDIT = 5.0  # slots with no click that every item is credited with
 TOPIC, CLICKS, WORTH = (
     "a click on a topic changes later clicks on it",
@@ -63,7 +64,10 @@ class Carried:
 def carried(
     rows: pd.DataFrame, log: Log, weight_S: Floats, rng: np.random.Generator
 ) -> tuple[Carried, ...]:
-    """The three effects, in the order of `NAMES`; none where the log is too small for them.
+    """What of the three can be read, in the order of `NAMES`; p-values adjusted over them.
+
+    Not read are effects of what was shown hardly moved (`STRONG`), and nothing where people or
+    longer visits are few.
 
     Args:
         rows: `logged_rows` of the log, with `topic`.
@@ -71,17 +75,21 @@ def carried(
         weight_S: one over the propensity of every slate.
         rng: of the bootstrap over people.
     """
-    found = _Slates(rows, log)
-    lags = [found.later(lag, weight_S, rng) for lag in LAGS]
-    if any(lag is None for lag in lags):
+    slates = _Slates(rows, log)
+    lags = [_Lag(slates, lag, weight_S) for lag in LAGS]
+    if any(lag.people < FEWEST for lag in lags):
         return ()
-    figure_LJ = np.stack([lag[0] for lag in lags if lag is not None])
-    draws_DLJ = np.stack([lag[1] for lag in lags if lag is not None], 1)
-    faded = [_faded(figure_LJ[:, j], draws_DLJ[:, :, j]) for j in range(figure_LJ.shape[1])]
+    strong = [j for j in range(lags[0].number) if lags[0].strength(j) > STRONG]
+    if not strong:
+        return ()
+    figure_LJ = np.stack([lag.solved(strong) for lag in lags]) / slates.variance
+    draws_DLJ = np.stack([[lag.solved(strong, rng) for _ in range(DRAWS)] for lag in lags], axis=1)
+    draws_DLJ /= slates.variance
+    faded = [_faded(figure_LJ[:, j], draws_DLJ[:, :, j]) for j in range(len(strong))]
     adjusted = holm([p for *_, p in faded])
     return tuple(
-        Carried(name, figure, error, left, float(p))
-        for name, (figure, error, left, _), p in zip(NAMES, faded, adjusted, strict=False)
+        Carried(NAMES[j], figure, error, left, float(p))
+        for j, (figure, error, left, _), p in zip(strong, faded, adjusted, strict=True)
     )
 
 
@@ -128,38 +136,45 @@ class _Slates:
         if not measure.spread:
             self.sums_SX, self.usual_SX = self.sums_SX[:, :1], self.usual_SX[:, :1]
 
-    def later(
-        self, lag: int, weight_S: Floats, rng: np.random.Generator
-    ) -> tuple[Floats, Floats] | None:
-        """Log-odds of clicks so many slates later, (J,), and of bootstraps, (D, J)."""
-        some = self.turn >= lag
-        before, topic = self.at[some] - lag, self.topic[some]
+
+class _Lag:
+    """Clicks so many slates later, and what was clicked and shown before them; sums by person."""
+
+    def __init__(self, slates: _Slates, lag: int, weight_S: Floats) -> None:
+        some = slates.turn >= lag
+        before, topic = slates.at[some] - lag, slates.topic[some]
         w = weight_S[before]
-        x_XJ = np.c_[self.clicked_SG[before, topic], self.sums_SX[before]]
-        z_XJ = np.c_[self.shown_SG[before, topic], self.usual_SX[before]]
-        people, place = np.unique(self.user[some], return_inverse=True)
-        if len(people) < FEWEST:
-            return None
-        y, x_XJ, z_XJ = (
-            np.stack([column - means_by(topic, column, w) for column in part.T], 1)
-            for part in (self.above[some][:, None], x_XJ, z_XJ)
+        people, place = np.unique(slates.user[some], return_inverse=True)
+        self.people = len(people)
+        x_XJ = np.c_[slates.clicked_SG[before, topic], slates.sums_SX[before]]
+        z_XJ = np.c_[slates.shown_SG[before, topic], slates.usual_SX[before]]
+        self.number = x_XJ.shape[1]  # J
+        y, *columns = (
+            column - means_by(topic, column, w) for column in (slates.above[some], *x_XJ.T, *z_XJ.T)
         )
-        J = x_XJ.shape[1]
-        sums = [
-            [np.bincount(place, w * z_XJ[:, i] * column) for column in (*x_XJ.T, y[:, 0])]
-            for i in range(J)
-        ]
-        by_person = np.array(sums)  # (J, J + 1, people)
+        x, z = columns[: self.number], columns[self.number :]
+        self.by_person = np.array(  # (J, J + 1, people)
+            [[np.bincount(place, w * a * b) for b in (*x, y)] for a in z]
+        )
+        self.own = np.array([np.bincount(place, w * a * a) for a in z])  # (J, people)
 
-        def solved(chosen: NDArray[np.int64]) -> Floats:
-            total = by_person[:, :, chosen].sum(2)
-            found = np.linalg.lstsq(total[:, :J], total[:, J], rcond=None)[0]
-            per_log_odds: Floats = found / self.variance
-            return per_log_odds
+    def strength(self, j: int) -> float:
+        """F of what was clicked on what was shown, errors by person."""
+        moved_p, spread_p = self.by_person[j, j], self.own[j]
+        if not (total := float(spread_p.sum())):
+            return 0.0
+        slope = float(moved_p.sum()) / total
+        error = float(np.square(moved_p - slope * spread_p).sum()) ** 0.5 / total
+        return (slope / error) ** 2 if error else 0.0
 
-        everybody = np.arange(len(people))
-        draws = [solved(rng.integers(len(people), size=len(people))) for _ in range(DRAWS)]
-        return solved(everybody), np.stack(draws)
+    def solved(self, chosen: list[int], rng: np.random.Generator | None = None) -> Floats:
+        """Clicks that each effect chosen adds, (J,); of people drawn anew where there is luck."""
+        sums = self.by_person[chosen]
+        if rng is not None:
+            sums = sums[:, :, rng.integers(self.people, size=self.people)]
+        total = sums.sum(2)
+        found: Floats = np.linalg.lstsq(total[:, chosen], total[:, -1], rcond=None)[0]
+        return found
 
 
 def _usual(item: NDArray[np.int64], half: NDArray[np.int64], values: Floats) -> Floats:
@@ -167,5 +182,6 @@ def _usual(item: NDArray[np.int64], half: NDArray[np.int64], values: Floats) -> 
     number = 2 * (int(item.max()) + 1)
     total = np.bincount(2 * item + half, values, number)
     count = np.bincount(2 * item + half, minlength=number)
-    mean: Floats = total / (count + CREDIT)
-    return mean[2 * item + 1 - half]
+    mean = total / (count + CREDIT)
+    found: Floats = mean[2 * item + 1 - half]
+    return found

@@ -47,10 +47,11 @@ def supported_by(said: Evidence) -> str:
     exposure, tiring, impatience = found[EXPOSURE], found[TIRING], found[IMPATIENCE]
     if exposure.figure is None:
         return MILD.name
-    if numbers := carried_numbers(said.carried):
+    bores = exposure.clear and exposure.figure < 0
+    if numbers := carried_numbers(said.carried, bores):
         told = ":".join(f"{name}={value:g}" for name, value in numbers.items())
         return f"{CARRY_OVER.name}:{told}"
-    if not said.carried and exposure.clear and exposure.figure < 0:
+    if bores and not said.carried:
         if tiring.figure is None or tiring.p is None or tiring.p >= SURE or tiring.figure >= 0:
             return MILD.name
         if size := min(round(-tiring.figure, 1), MILD_RULE.penalty):
@@ -59,13 +60,17 @@ def supported_by(said: Evidence) -> str:
     return "impatience" if impatience.figure is None or sooner else "none"
 
 
-def carried_numbers(carried: Sequence[Carried]) -> dict[str, float]:
+def carried_numbers(carried: Sequence[Carried], bores: bool) -> dict[str, float]:
     """What is clear of it, as numbers of the assumptions `carryover`.
 
     More clicks on a topic that was clicked are no boredom and not taken up. What changes
     everything fades at the speed of the clearer of the two.
+
+    Args:
+        carried: what a click changes.
+        bores: whether it is known that topics shown lately are clicked less; only how much is not.
     """
-    clear = {one.name: one for one in carried if one.p < TAKEN}
+    clear = {one.name: one for one in carried if one.p < TAKEN or (bores and one.name == TOPIC)}
     found: dict[str, float] = {}
     if (topic := clear.get(TOPIC)) is not None and topic.figure < 0:
         found |= {"boredom": -topic.figure, "keep": topic.left}
@@ -74,7 +79,8 @@ def carried_numbers(carried: Sequence[Carried]) -> dict[str, float]:
             found[number] = clear[name].figure
     if either := [clear[name] for name in (CLICKS, WORTH) if name in clear]:
         found["inertia"] = min(either, key=lambda one: one.p).left
-    return {name: round(value, 2) for name, value in found.items()}
+    rounded = {name: round(value, 2) for name, value in found.items()}
+    return {} if set(rounded) == {"boredom", "keep"} and not rounded["boredom"] else rounded
 
 
 def error_rates() -> str:
