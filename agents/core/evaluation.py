@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from slategym.agents.core.agent import Agent, Progress
-from slategym.agents.core.earned import earned
-from slategym.agents.core.step_back import BATCH, LUCK
+from slategym.agents.core.earned import BATCH, earned
+from slategym.agents.core.step_back import LUCK
 from slategym.agents.types import Policy
 from slategym.envs.names import UsageError
 from slategym.envs.types import World

@@ -13,11 +13,14 @@ they earn before selection people (`tune_start`).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from slategym.agents.core.earned import earned_by_many
 from slategym.agents.core.history_rule import (
     RULE,
     HistoryRule,
@@ -25,6 +28,7 @@ from slategym.agents.core.history_rule import (
     tune_history_rule,
 )
 from slategym.agents.core.ranker import Ranker, Retrieved, has_ranker
+from slategym.agents.core.step_back import FEWEST, paired_interval
 from slategym.agents.core.supervised import (
     DIVERSITIES,
     PLAIN,
@@ -36,14 +40,26 @@ from slategym.agents.core.supervised import (
     tune_ranker,
     tune_supervised,
 )
-from slategym.agents.core.tuning import WHOLE, Budget, Setting, Tuning, once_per_world, tune
+from slategym.agents.core.tuning import (
+    WHOLE,
+    Budget,
+    Setting,
+    Tried,
+    Tuning,
+    noted,
+    once_per_world,
+    shown_in,
+)
 from slategym.agents.slates.plackett_luce import SPAN
 from slategym.agents.slates.top import FORBIDDEN
 from slategym.envs import engine
 from slategym.envs.types import Observation, World
+from slategym.models.files import kept
 
 START = "start"  # what is tuned, by name
 SHARE = 0.1  # of a budget: two policies are left to be told apart
+LUCK = 1_006  # seed of what happens then; no tuning, training or step back has it
+FORMAT = 2  # of how it is decided
 ENTROPY = 2.3  # nats, of the first slot drawn at the start, at first requests
 NEAR = 1.2  # the same from a rule on: what that shows varies with the session by itself
 MOST = 0.95  # of an even draw's entropy, where candidates are few: a wrong order is unlearnt
@@ -110,16 +126,50 @@ class Start:
 
 @once_per_world
 def tune_start(world: World, budget: Budget = WHOLE) -> Tuning:
-    """Which serves selection people better, tuned `supervised` or the tuned history rule."""
+    """Tuned `supervised`, or the tuned history rule where that is clearly better.
 
-    def make(where: World, setting: Setting) -> Supervised | HistoryRule:
-        ranker = ranker_of(world, budget)
-        if setting["policy"] == RULE:
-            return history_rule_with(where, tune_history_rule(world, budget).chosen, ranker)
-        return supervised_with(where, tune_supervised(world, budget).chosen, ranker)
+    Both meet the same selection people with the same luck; clear is a paired interval over people
+    that leaves out zero, as where a training is served.
+    """
+    settings: list[Setting] = [{"policy": SUPERVISED}, {"policy": RULE}]
+    if START in world.chosen:
+        return Tuning(START, world.chosen[START], untried="tuned elsewhere")
+    where = None if world.selection is None else world.selection()
+    if where is None:
+        return Tuning(START, settings[0])
+    ranker, slates = ranker_of(world, budget), budget.share(SHARE).total
+    plain = supervised_with(where, tune_supervised(world, budget).chosen, ranker)
+    rule = history_rule_with(where, tune_history_rule(world, budget).chosen, ranker)
+    size = where.population.size
+    number = min(size, max(FEWEST, slates // (2 * where.horizon)))
+    order_U = torch.randperm(size, generator=torch.Generator().manual_seed(LUCK))
+    user_x = order_U[:number].int().to(where.device)
 
-    settings = [{"policy": SUPERVISED}, {"policy": RULE}]
-    return tune(world, START, settings, make, budget.share(SHARE))
+    def compute() -> dict[str, Any]:
+        plain_x, rule_x = (earned_by_many(where, p, user_x, LUCK) for p in (plain, rule))
+        person_U = where.population.person
+        person_x = user_x if person_U is None else person_U[user_x.long()]
+        gain, low, high = paired_interval((rule_x - plain_x).double().cpu(), person_x.cpu())
+        means = [float(x.double().mean()) for x in (plain_x, rule_x)]
+        ends = (low, high) if math.isfinite(low) else (None, None)  # of one person
+        return {"means": means, "gain": gain, "low": ends[0], "high": ends[1]}
+
+    decides = [where.name, size, where.horizon, number, LUCK, FORMAT]
+    decides += [shown_in(where, plain), shown_in(where, rule)]
+    found = kept("constants/tuned-start", decides, compute)
+    clear = found["low"] is not None and found["low"] > 0
+    tried = [Tried(s, number, mean) for s, mean in zip(settings, found["means"], strict=True)]
+    return Tuning(
+        START, settings[clear], tuple(tried), slates, where.name, noted(_told(found, clear))
+    )
+
+
+def _told(found: Mapping[str, Any], clear: bool) -> str:
+    """What the rule gains, in words."""
+    why = "" if clear else ", which is not clear"
+    if found["low"] is None:
+        return f"the rule gains {found['gain']:+.2f}, without an interval{why}"
+    return f"the rule gains {found['gain']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}]{why}"
 
 
 def start_of(
@@ -158,7 +208,7 @@ def start_of(
 
 
 def rule_of(world: World, ranker: Ranker) -> HistoryRule | None:
-    """The tuned history rule, where it serves selection people better than `supervised`."""
+    """The tuned history rule, where it is clearly better than `supervised`."""
     if tune_start(world).chosen["policy"] != RULE:
         return None
     return history_rule_with(world, tune_history_rule(world).chosen, ranker)

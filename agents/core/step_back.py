@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slategym.agents.core.earned import earned
+from slategym.agents.core.earned import earned_by_many
 from slategym.agents.core.tuning import shown_in
 from slategym.agents.types import Policy
 from slategym.envs.types import World
@@ -26,7 +26,6 @@ from slategym.models.files import kept
 LUCK = 1_003  # seed of what happens to selection people; no training or tuning has it
 SHARE = 1 / 4  # slates shown to decide, start and one trained policy, of those of a training
 FEWEST = 64  # sessions read in any case, if there are as many arrivals
-BATCH = 512  # sessions side by side; changes no result
 RESAMPLES = 4_000  # bootstrap draws of people
 
 
@@ -81,7 +80,7 @@ def decide(
     before_x = _earned_before(where, start, user_x, decides)
     found = []
     for policy in trained:
-        gain_x = _earned(where, policy, user_x) - before_x
+        gain_x = earned_by_many(where, policy, user_x, LUCK) - before_x
         mean, low, high = paired_interval(gain_x.double().cpu(), person_x.cpu())
         found.append(
             Served(
@@ -103,11 +102,11 @@ def _earned_before(
     """What the start earns in each session, (x,)."""
 
     def compute() -> list[float]:
-        earned_x: list[float] = _earned(world, start, user_x).tolist()
+        earned_x: list[float] = earned_by_many(world, start, user_x, LUCK).tolist()
         return earned_x
 
     if decides is None:
-        return _earned(world, start, user_x)
+        return earned_by_many(world, start, user_x, LUCK)
     people = [world.name, world.population.size, world.horizon, user_x.tolist(), LUCK]
     found = kept("constants/start", [dict(decides), people, shown_in(world, start)], compute)
     return torch.tensor(found, device=world.device)
@@ -151,8 +150,3 @@ def from_json(kept: Iterable[Mapping[str, Any]]) -> tuple[Served, ...]:
         Served(**{**one, **{end: x for end, x in least.items() if one[end] is None}})
         for one in kept
     )
-
-
-def _earned(world: World, policy: Policy, user_x: Tensor) -> Tensor:
-    parts = torch.split(user_x, BATCH)  # type: ignore[no-untyped-call]
-    return torch.cat([earned(world, policy, part_b, LUCK) for part_b in parts])

@@ -31,6 +31,7 @@ from slategym.models.data.worth import rewards, worth_of
 LAGS = (1, 2, 3)  # slates later
 FADES = (0.5, 0.7, 0.8, 0.9)  # of an effect, what may be left with every slate
 STRONG = 10.0  # F of an instrument, from which it is one (Staiger and Stock 1997)
+SAME = 1e-6  # share of an instrument that no other one holds, below which it is theirs
 CREDIT = 5.0  # slots with no click that every item is credited with
 TOPIC, CLICKS, WORTH = (
     "a click on a topic changes later clicks on it",
@@ -66,8 +67,8 @@ def carried(
 ) -> tuple[Carried, ...]:
     """What of the three can be read, in the order of `NAMES`; p-values adjusted over them.
 
-    Not read are effects of what was shown hardly moved (`STRONG`), and nothing where people or
-    longer visits are few.
+    What was shown must move what was clicked, beside the others (`STRONG`), or the effect is not
+    read; nothing is where people who stay for some slates are few.
 
     Args:
         rows: `logged_rows` of the log, with `topic`.
@@ -79,8 +80,7 @@ def carried(
     lags = [_Lag(slates, lag, weight_S) for lag in LAGS]
     if any(lag.people < FEWEST for lag in lags):
         return ()
-    strong = [j for j in range(lags[0].number) if lags[0].strength(j) > STRONG]
-    if not strong:
+    if not (strong := lags[0].strong()):
         return ()
     figure_LJ = np.stack([lag.solved(strong) for lag in lags]) / slates.variance
     draws_DLJ = np.stack([[lag.solved(strong, rng) for _ in range(DRAWS)] for lag in lags], axis=1)
@@ -153,15 +153,38 @@ class _Lag:
             column - means_by(topic, column, w) for column in (slates.above[some], *x_XJ.T, *z_XJ.T)
         )
         x, z = columns[: self.number], columns[self.number :]
-        self.by_person = np.array(  # (J, J + 1, people)
+        self.by_person = np.array(  # (J, J + 1, people), what was shown by what was clicked
             [[np.bincount(place, w * a * b) for b in (*x, y)] for a in z]
         )
-        self.own = np.array([np.bincount(place, w * a * a) for a in z])  # (J, people)
+        self.shown = np.array([[np.bincount(place, w * a * b) for b in z] for a in z])
 
-    def strength(self, j: int) -> float:
-        """F of what was clicked on what was shown, errors by person."""
-        moved_p, spread_p = self.by_person[j, j], self.own[j]
-        if not (total := float(spread_p.sum())):
+    def strong(self) -> list[int]:
+        """Which effects can be read together; the one with the weakest instrument goes first."""
+        chosen = list(range(self.number))
+        while chosen:
+            strength = [self.strength(j, [i for i in chosen if i != j]) for j in chosen]
+            weakest = min(range(len(chosen)), key=lambda n: (strength[n], -n))
+            if strength[weakest] > STRONG:
+                break
+            chosen.pop(weakest)
+        return chosen
+
+    def strength(self, j: int, others: list[int]) -> float:
+        """F of what was clicked on what was shown, beside the others; errors by person.
+
+        Source: Sanderson and Windmeijer 2016, where effects are as many as instruments.
+        """
+        both, every = self.by_person.sum(2)[:, : self.number], self.shown.sum(2)
+        click_J, show_J = np.zeros(self.number), np.zeros(self.number)
+        click_J[j] = show_J[j] = 1.0
+        if others:
+            place = np.ix_(others, others)
+            click_J[others] = -np.linalg.lstsq(both[place], both[others, j], rcond=None)[0]
+            show_J[others] = -np.linalg.lstsq(every[place], every[others, j], rcond=None)[0]
+        moved_p = np.einsum("i,ijp,j->p", show_J, self.by_person[:, : self.number], click_J)
+        spread_p = np.einsum("i,ijp,j->p", show_J, self.shown, show_J)
+        total = float(spread_p.sum())
+        if total <= SAME * float(every[j, j]):
             return 0.0
         slope = float(moved_p.sum()) / total
         error = float(np.square(moved_p - slope * spread_p).sum()) ** 0.5 / total
