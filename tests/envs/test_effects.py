@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from slategym.envs.check import check_user_model
 from slategym.envs.luck import Luck, key
 from slategym.envs.types import Catalogue, Items, World
 from slategym.envs.users.assumed import Assumed
+from slategym.envs.users.carry_over import CarryOver
 from slategym.envs.users.likes import Likes
 from slategym.envs.users.patience import Patience
 from slategym.envs.users.returns import Returns
@@ -25,6 +27,7 @@ WEARY = GenreSatiation(3, penalty=2.0, duration=2, scope="everything")
 EVERY = [
     WEARY,
     FadingSatiation(3),
+    CarryOver(3, penalty=0.5, per_click=-0.1),
     Habit(3),
     Mixed((WEARY, Habit(3)), (0.5, 0.5)),
 ]
@@ -64,6 +67,37 @@ def test_fading_satiation_adds_and_decays() -> None:
     # keep * (level + clicks): .5; .5 * 1.5; .5 * .75 and .5; half of each
     assert levels == [[0.5, 0, 0], [0.75, 0, 0], [0.375, 0.5, 0], [0.1875, 0.25, 0]]
     assert rule.cost(state).tolist() == [[0.375, 0.5, 0.0]]
+
+
+def test_carry_over_is_of_the_topic_and_of_everything_by_what_clicks_were_worth() -> None:
+    rule = CarryOver(
+        3,
+        penalty=0.4,
+        keep=0.5,
+        per_click=-0.1,
+        per_worth=0.3,
+        inertia=0.8,
+        weights=(0.0, 1.0),
+        centre=2.0,
+        spread=0.5,
+    )
+    state = rule.initial(USER_1)
+    assert rule.cost(state).tolist() == [[0.0, 0.0, 0.0]]
+    shown = Items(torch.tensor([[0, 1]], dtype=torch.int32), CATALOGUE)
+    # a click on topic 0, worth tanh((3 - 2) / .5); what was not clicked is worth nothing
+    state = rule.update(state, shown, torch.tensor([[[1.0, 3.0], [0.0, 9.0]]]))
+    worth = math.tanh(2.0)
+    everything = 0.1 - 0.3 * worth
+    want = torch.tensor([[0.4 + everything, everything, everything]])
+    torch.testing.assert_close(rule.cost(state), want)
+    assert rule.about_to_bore(state).tolist() == [[True, False, False]]
+    state = rule.update(state, shown, torch.zeros(1, 2, 2))  # nothing clicked: it fades
+    want = torch.tensor([[0.2, 0.0, 0.0]]) + 0.8 * everything
+    torch.testing.assert_close(rule.cost(state), want)
+    assert rule.rested(state, torch.tensor([True])).clicks.tolist() == [0.0]
+    plain = CarryOver(3, per_worth=0.3)  # clicks are all worth alike: a spread of 0
+    state = plain.update(plain.initial(USER_1), shown, torch.ones(1, 2, 2))
+    assert (plain.cost(state) == 0).all() and not plain.about_to_bore(state).any()
 
 
 def test_habit_gains_for_at_most_three_of_the_last_five_clicks() -> None:
@@ -181,6 +215,8 @@ def test_who_runs_out_of_patience_pauses_and_goes_when_the_days_are_over() -> No
     ("make", "named"),
     [
         (lambda: FadingSatiation(3, keep=1.0), "keep"),
+        (lambda: CarryOver(3, inertia=1.0), "inertia"),
+        (lambda: CarryOver(3, penalty=-1.0), "penalty"),
         (lambda: Habit(3, most=6), "most"),
         (lambda: Mixed((WEARY,), (1.0,)), "shares"),
         (lambda: Mixed((WEARY, Habit(3)), (0.5, 0.6)), "shares"),

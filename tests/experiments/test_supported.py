@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,22 +92,36 @@ def test_logged_chances_tell_a_mood_from_carry_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("how", "name"),
-    [({}, "none"), ({"leaving": 0.7}, "impatience"), ({"tiring": 3.0}, "mild")],
+    [
+        ({}, "none"),
+        ({"leaving": 0.7}, "impatience"),
+        ({"tiring": 3.0}, "carryover"),
+        ({"tiring": 3.0, "moods": 0.7, "propensities": False}, "mild"),
+    ],
 )
-def test_a_log_says_what_to_assume(tmp_path: Path, how: dict[str, float], name: str) -> None:
-    assert supported(load_log(str(write_log(tmp_path / "log", **how)))) == name
+def test_a_log_says_what_to_assume(tmp_path: Path, how: dict[str, Any], name: str) -> None:
+    found = supported(load_log(str(write_log(tmp_path / "log", **how))))
+    assert found.partition(":")[0] == name
 
 
 def test_as_much_boredom_is_assumed_as_clicks_show(tmp_path: Path) -> None:
-    """Where what was shown lately is clicked less; of 3 log-odds moods that last hide a half."""
-    folder = write_log(tmp_path / "log", boring=3.0, moods=1.0)
+    """Without chances: where what was shown lately is clicked less; here 3 log-odds."""
+    how = {"boring": 3.0, "tiring": 3.0, "moods": 0.7}
+    folder = write_log(tmp_path / "log", **how, propensities=False)
     base, _, size = supported(load_log(str(folder))).partition(":boredom=")
-    assert base == "mild" and 1.2 <= float(size) <= 3.0
+    assert base == "mild" and 2.0 <= float(size) <= 4.0
     found = evidence(load_log(str(folder)))
     [trace] = [x for x in found.traces if x.name == TIRING]
     assert trace.p is not None and trace.p < SURE and not trace.clear
     exposed = replace(found, traces=tuple(replace(x, figure=0.0) for x in found.traces))
     assert supported_by(exposed) == "none"  # by itself it says nothing: taste, mood and habit
+
+
+def test_clicks_on_what_bored_lately_are_told_from_moods(tmp_path: Path) -> None:
+    """Of 3 log-odds moods that last hide a half."""
+    found = evidence(load_log(str(write_log(tmp_path / "log", boring=3.0, moods=1.0))))
+    [trace] = [x for x in found.traces if x.name == TIRING]
+    assert trace.figure is not None and 1.2 <= -trace.figure <= 3.0
 
 
 def test_impatience_is_no_reason_to_plan(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from slategym.envs.names import UsageError
+from slategym.envs.users.carry_over import CarryOver
 from slategym.envs.users.satiation import FadingSatiation, GenreSatiation, Habit, Mixed
 from slategym.models.data.dynamics import Dynamics, returns_told, runs_told
 from slategym.models.data.log import PLAIN
@@ -41,9 +42,23 @@ def test_numbers_can_be_changed_by_name() -> None:
     assert not find_assumptions("mild:boredom=0").bores and not ASSUMPTIONS["habit"].bores
 
 
+def test_carry_over_has_the_numbers_that_a_log_shows() -> None:
+    found = find_assumptions("carryover:boredom=0.4:keep=0.5:per_worth=-0.3:inertia=0.9")
+    want = CarryOver(1, penalty=0.4, keep=0.5, per_worth=-0.3, inertia=0.9)
+    assert found.effect == want and found.bores and found.boredom == 0.4
+    without = find_assumptions("carryover:boredom=0:per_worth=0.3")
+    assert without.effect == CarryOver(1, per_worth=0.3) and not without.bores
+    told = {what: why for what, _, why in found.labels(PLAIN, 3, True)}
+    assert "takes 0.4 log-odds from its topic, of which 50%" in told["carry-over"]
+    assert "`slategym diagnose` says" in told["carry-over"]
+    assert "clicks change nothing" in CarryOver(3).rule("topic")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("carryover:duration=3", "it has boredom, inertia, keep, per_click, per_worth"),
+        ("carryover:inertia=1", "keep and inertia in"),
         ("lastign", "unknown assumptions 'lastign'; did you mean 'lasting'"),
         ("none:boredom=1", "assumptions 'none' have no 'boredom'; it has no numbers"),
         ("smooth:duration=8", "have no 'duration'; it has boredom, keep"),
