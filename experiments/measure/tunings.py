@@ -17,6 +17,7 @@ TUNE_COST = 40.0  # seconds, roughly
 RANKER = POLICIES["supervised"].tuning  # of the supervised ranker, on which others rest
 RULE = POLICIES["history-rule"].tuning
 BEGINNING = POLICIES["plackett-luce"].tuning  # of what learners begin from
+DECIDED = 2  # how a learner's start is: 1 by the higher mean, 2 the rule where it is clearly better
 Tunings = Mapping[str, Mapping[str, Unit]]  # by open place, then by policy
 
 
@@ -53,6 +54,8 @@ def _tuned_in(
         before = (RANKER, RULE) if path == BEGINNING else (RANKER,)
         needs = (*first, *(unit for at, unit in units.items() if at in before))
         spec = {**where, "tuning": path, "slates": round(size.training * SLATES)}
+        if path == BEGINNING:
+            spec["decided"] = DECIDED
         label = f"tune {name}" + ("" if place == study.of_role("open")[0] else f", {place.name}")
         label += in_split(place)
         units[path] = Unit(label, "tune@1", spec, needs, "json", cost=TUNE_COST)

@@ -173,6 +173,23 @@ def test_the_start_is_what_earns_more_before_selection_people() -> None:
         assert found.chosen == {"policy": better} and len(found.tried) == 2
 
 
+def test_a_rule_that_gains_nothing_clear_is_no_start() -> None:
+    """Its slates are those of the ranker, but for a click now and then: a draw, won by luck."""
+    taste = plain_taste([0.0] * 6, [1.0] * 6)
+    chosen = {
+        "ranker": {"heads": {"click": 1.0}, "nothing": None},
+        "supervised": {"kind": "none", "strength": 0.0},
+        "history-rule": {"strength": 50.0, "fading": 0.9},
+    }
+    believed = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    people = fixed_world(taste, [0, 0, 0, 1, 1, 1], believed, slate_size=2, horizon=10)
+    world = replace(people, selection=lambda: people, chosen=chosen)
+    found = tune_start(world, Budget(20_000))
+    assert found.chosen == {"policy": "supervised"}
+    assert "which is not clear" in found.note
+    assert found.tried[0].sessions == found.tried[1].sessions
+
+
 def test_only_who_asks_for_rules_begins_from_one() -> None:
     world = with_rule(world_with("none", 0.0))
     plain, ruled = start_of(world, 12), start_of(world, 12, rules=True)
