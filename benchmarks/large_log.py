@@ -38,7 +38,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from slategym.envs.types import World
-    from slategym.models.simulator.builder import Recipe
+    from slategym.models.simulator.recipe import Recipe
 
 TOML = """\
 [signals.dwell]
@@ -159,7 +159,7 @@ def recipe(asked: Asked) -> Recipe:
 
 def models(asked: Asked) -> str:
     """A, B and J."""
-    from slategym.models.simulator.builder import builder_of
+    from slategym.models.simulator.cache import builder_of
 
     shutil.rmtree(asked.home / "models", ignore_errors=True)
     parties = builder_of(str(asked.folder), recipe(asked)).parties
@@ -171,7 +171,7 @@ def models(asked: Asked) -> str:
 def learned_world(asked: Asked) -> World:
     """`slategym/Log-v0`, with the agents' state embedding."""
     from slategym.models.simulator.assumptions import MILD
-    from slategym.models.simulator.builder import WorldSettings
+    from slategym.models.simulator.recipe import WorldSettings
     from slategym.models.simulator.world import build_world
 
     settings = WorldSettings(

@@ -24,8 +24,9 @@ from slategym.models.data.datasets import DATASETS, DataSet
 from slategym.models.data.log import Log
 from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.multitask.training_settings import TrainingSettings
-from slategym.models.simulator import builder, world
+from slategym.models.simulator import cache, world
 from slategym.models.simulator import movielens as movielens_world
+from slategym.models.simulator.builder import WorldBuilder
 from slategym.models.simulator.parties import PartySettings
 from slategym.models.text import vectors
 from slategym.models.text.settings import DEFAULT_ENCODER
@@ -89,14 +90,14 @@ def know_texts(home: Path, log: Log, patch: pytest.MonkeyPatch) -> None:
         vectors.item_text_vectors(log.items["text"].tolist(), progress=False)
 
 
-def films() -> builder.WorldBuilder:
+def films() -> WorldBuilder:
     """What all worlds of MovieLens share, one a process."""
-    return builder.builder_of(movielens_world.DATASET, movielens_world.MOVIELENS)
+    return cache.builder_of(movielens_world.DATASET, movielens_world.MOVIELENS)
 
 
 def forget() -> None:
     """Empty the caches of a process, as a new one would find them."""
-    builder.forget()
+    cache.forget()
     units._world.cache_clear()
 
 

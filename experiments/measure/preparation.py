@@ -13,7 +13,8 @@ from slategym.models.people.card import against
 from slategym.models.people.figures import Quality
 from slategym.models.people.registry import BERT
 from slategym.models.simulator.assumptions import find_assumptions
-from slategym.models.simulator.builder import WorldBuilder, builder_of
+from slategym.models.simulator.builder import WorldBuilder
+from slategym.models.simulator.cache import builder_of
 from slategym.models.simulator.movielens import MOVIELENS
 from slategym.models.simulator.parties import USUAL
 from slategym.models.simulator.world import LIGHT, LOG

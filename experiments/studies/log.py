@@ -31,7 +31,8 @@ from slategym.experiments.study import SUPPORTED, Learner, Profile, Roles, Study
 from slategym.models.data.fitness import FEWEST_STUDIED
 from slategym.models.data.log import Log
 from slategym.models.simulator.assumptions import MILD, Assumptions, find_assumptions
-from slategym.models.simulator.builder import WorldBuilder, builder_of
+from slategym.models.simulator.builder import WorldBuilder
+from slategym.models.simulator.cache import builder_of
 from slategym.models.simulator.world import LOG, read_objective
 
 WORLD, JUDGE = "slategym/Log-v0", "slategym/Log-Judge-v0"

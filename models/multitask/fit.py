@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,9 +21,9 @@ from slategym.models import finite
 from slategym.models.closed_form.fades import reach
 from slategym.models.multitask.auxiliary import cloze_batch, contrastive_loss, disturbed
 from slategym.models.multitask.balance import Balance, Gradients, balance_of, cosines
-from slategym.models.multitask.calibrate import calibrate
 from slategym.models.multitask.checkpoint import TrainingState, read_checkpoint, write_checkpoint
 from slategym.models.multitask.crossfit import CrossFitted
+from slategym.models.multitask.judging import JUDGED_ROWS, Judgement, judge, sample
 from slategym.models.multitask.losses import (
     ClickLoss,
     Proposal,
@@ -33,8 +33,8 @@ from slategym.models.multitask.losses import (
     task_losses,
 )
 from slategym.models.multitask.network import ItemTable, MultiTaskBert
+from slategym.models.multitask.optimizer import optimizer_of
 from slategym.models.multitask.predict import (
-    Predictions,
     clearly_above,
     loss_parts,
     mean_losses,
@@ -43,43 +43,28 @@ from slategym.models.multitask.predict import (
 from slategym.models.multitask.prior_start import ROWS, Sample, begin
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.requests import Known, requests, sums_before
-from slategym.models.multitask.scores import model_figures
 from slategym.models.multitask.sequences import (
     Batch,
     Bools,
-    Ints,
     Replay,
     Sequences,
     Windows,
     plan_epoch,
 )
-from slategym.models.multitask.shares import HeldOut, Shares, find_shares, serve_shares
+from slategym.models.multitask.shares import HeldOut
 from slategym.models.multitask.team import ALONE, Team
 from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.multitask.values_start import begin_values
-from slategym.models.optimizers import AdamW
-from slategym.models.tasks import Task, head_weights
+from slategym.models.tasks import head_weights
 from slategym.models.text.tuned import TunedEncoder
 
 WATCHED_ROWS = 3000  # validation rows read after each epoch
 LARGE = 5_000  # items above which the next-item softmax is sampled
 SAMPLED = 2_048  # draws of it
-JUDGED_ROWS = 10_000  # validation rows that shares, calibration and figures are taken on
-SCALES_RATE = 0.05  # learning rate of the few numbers that scale closed forms: they move by units
 WARMUP_SHARE = 0.25  # of all updates, at most, before the learning rate is whole
 MEASURED = 2  # steps of an epoch at which the cosines between heads' gradients are taken
 
 Listener = Callable[[int, dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What the validation rows say of a trained model."""
-
-    tasks: tuple[Task, ...]  # with their spreads measured
-    calibration: list[dict[str, Any]]  # what calibrating did, per binary signal
-    shares: Shares  # of the heads' parts, as served
-    figures: dict[str, Any]  # of the calibrated model, with notes
 
 
 class Part(NamedTuple):
@@ -160,7 +145,7 @@ class Fit:
         hooks = self.team.average(self.model)
         learned = self._learned()
         watched = self._watched()
-        optimizer = self._optimizer()
+        optimizer = optimizer_of(self.model, self.balance, self.text, self.training)
         state = read_checkpoint(checkpoint, spec, self.model, optimizer)
         if self.new and not state.epoch and learned.tables is not None:
             begin(self.model, self._samples(learned))
@@ -213,33 +198,13 @@ class Fit:
         return {name: value.detach().clone() for name, value in kept.items()}
 
     def judge(self) -> Judgement:
-        """On validation rows, if there are any: shares, which are served from now on; the rest.
-
-        The calibration and the spreads are fitted, and the figures are taken, of the model as it is
-        served.
-        """
-        tasks, weights = self.model.tasks, self.weights
-        if self.held_E is None:
-            return Judgement(tasks, [], {}, {})
-        held = self._held_out(self.held_E)
-        shares = find_shares(self.model, held, self._shared())
-        serve_shares(self.model, shares)
-        judged = predict(self.model, self.sequences, held.row_x, seed=self.seed, known=held.known)
-        trained = [task.signal.name for task in tasks if task.calibrated]
-        found = [calibrate(judged, head) for head in trained if weights[head]]
-        platt = {calibration.head: calibration.platt for calibration in found}
-        figures = model_figures("", judged, platt, weights).to_json()
-        del figures["model"]
-        return Judgement(
-            tuple(_measured(task, judged, m) for m, task in enumerate(tasks)),
-            [calibration.to_json() for calibration in found],
-            shares,
-            figures,
-        )
+        """What the validation rows say of the model, whose shares are served from now on."""
+        held = None if self.held_E is None else self._held_out(self.held_E)
+        return judge(self.model, held, self._shared(), self.weights)
 
     def _held_out(self, held_E: Bools) -> HeldOut:
         """The rows on which shares are found, and all that is judged."""
-        rows, proposal = _sample(held_E, JUDGED_ROWS), self._proposal()
+        rows, proposal = sample(held_E, JUDGED_ROWS), self._proposal()
         most, num_items = self.training.softmax_items or SAMPLED, self.sequences.num_items
         return HeldOut(
             self.sequences,
@@ -420,30 +385,6 @@ class Fit:
         losses = self._losses(asked, None)
         return {head: self.weights[head] * loss for head, loss in losses.items()}
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        """AdamW; item biases and the prior's scales are no matrices, and do not decay."""
-        decayed: list[nn.Parameter] = []
-        free: list[nn.Parameter] = []
-        scales: list[nn.Parameter] = []
-        scaled = self.model.scales
-        for name, parameter in self._own:
-            is_matrix = parameter.dim() > 1 and name != "item_bias_YN"
-            (scales if name in scaled else decayed if is_matrix else free).append(parameter)
-        training = self.training
-        groups: list[dict[str, Any]] = [
-            {"params": decayed, "weight_decay": training.weight_decay},
-            {"params": [*free, *self.balance.learned()], "weight_decay": 0.0},
-        ]
-        for group in groups:
-            group["peak"] = training.learning_rate
-        if scales:
-            groups.append({"params": scales, "weight_decay": 0.0, "peak": SCALES_RATE})
-        if self.text is not None:
-            tuned = [parameter for _, parameter in self._of_text]
-            peak = self.text.settings.rate
-            groups.append({"params": tuned, "weight_decay": training.weight_decay, "peak": peak})
-        return AdamW(groups, lr=training.learning_rate, fused=True)
-
     def _proposal(self) -> Proposal | None:
         """Where the next-item softmax is sampled, what draws its items."""
         sequences, asked = self.sequences, self.training.softmax_items
@@ -505,7 +446,7 @@ class Fit:
         """What those of all training rows say of the rows that are watched."""
         if self.held_E is None:
             return None
-        return Known.of(self.model, self.sequences, _sample(self.held_E, WATCHED_ROWS))
+        return Known.of(self.model, self.sequences, sample(self.held_E, WATCHED_ROWS))
 
     def _watch(self, state: TrainingState, watched: Known | None) -> dict[str, float]:
         """Losses on validation rows; keeps the weights unless they are clearly worse than the best.
@@ -514,7 +455,7 @@ class Fit:
         planned for all of them, and a few people's noise would stop it anywhere.
         """
         assert self.held_E is not None
-        rows = _sample(self.held_E, WATCHED_ROWS)
+        rows = sample(self.held_E, WATCHED_ROWS)
         weights = self.weights
         predictions = predict(
             self.model.eval(), self.sequences, rows, seed=self.seed, known=watched
@@ -552,19 +493,3 @@ def _seeded(
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _measured(task: Task, judged: Predictions, m: int) -> Task:
-    """The task with its spread and level measured, where some row observes it."""
-    seen_x = judged.seen(m)
-    if not seen_x.any():
-        return task
-    return task.measured(judged.output_xM[seen_x, m], judged.value_xM[seen_x, m])
-
-
-def _sample(mask_E: Bools, most: int) -> Ints:
-    """At most so many of the rows, spread evenly, the same every time."""
-    row_x = np.flatnonzero(mask_E)
-    if len(row_x) <= most:
-        return row_x
-    return row_x[np.linspace(0, len(row_x) - 1, most).astype(np.int64)]

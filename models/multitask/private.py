@@ -46,8 +46,9 @@ from slategym.models.data.slates import has_slates
 from slategym.models.hashes import hash_of
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.checkpoint import TrainingState, read_checkpoint, write_checkpoint
-from slategym.models.multitask.fit import JUDGED_ROWS, Listener
+from slategym.models.multitask.fit import Listener
 from slategym.models.multitask.item_extras import item_extras
+from slategym.models.multitask.judging import JUDGED_ROWS
 from slategym.models.multitask.losses import batch_targets, task_losses
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.predict import predict

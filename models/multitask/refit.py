@@ -22,8 +22,9 @@ from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.hashes import content_hash, hash_of
 from slategym.models.multitask.crossfit import cross_fit
-from slategym.models.multitask.fit import Fit, Judgement, Listener
+from slategym.models.multitask.fit import Fit, Listener
 from slategym.models.multitask.grow import Grown, grown
+from slategym.models.multitask.judging import Judgement
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.reporters import check_reporters, open_reporters

@@ -28,8 +28,9 @@ from slategym.models.files import sweep
 from slategym.models.hashes import content_hash, hash_of
 from slategym.models.multitask.biases import fitted_tasks, item_biases
 from slategym.models.multitask.crossfit import cross_fit
-from slategym.models.multitask.fit import Fit, Judgement, Listener
+from slategym.models.multitask.fit import Fit, Listener
 from slategym.models.multitask.item_extras import item_extras
+from slategym.models.multitask.judging import Judgement
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.position import click_weights
 from slategym.models.multitask.pretrained import (

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,10 @@ from slategym.envs.users.assumed import Assumed
 from slategym.envs.users.carry_over import CarryOver
 from slategym.envs.users.patience import Patience
 from slategym.envs.users.returns import Returns
-from slategym.models.data.datasets import load_log
 from slategym.models.data.dynamics import Dynamics, dynamics
 from slategym.models.data.log import Log, liked_by
 from slategym.models.data.sittings import repetition
-from slategym.models.data.slates import SLATE_SIZE, default_slate, slates_left, too_few_left
+from slategym.models.data.slates import default_slate, slates_left, too_few_left
 from slategym.models.data.worth import worth_of
 from slategym.models.files import kept
 from slategym.models.multitask.incremental import BertObserver, StateEncoder
@@ -44,7 +42,6 @@ from slategym.models.simulator.assumptions import (
     Label,
 )
 from slategym.models.simulator.click_rates import (
-    ClickRates,
     Constants,
     nearest,
     raw_appeal,
@@ -54,9 +51,10 @@ from slategym.models.simulator.click_rates import (
 from slategym.models.simulator.fits import Network, fit_side_by_side
 from slategym.models.simulator.labels import label_of_choice, labels_of_log
 from slategym.models.simulator.pace import Pace, moves_of, pace_of
-from slategym.models.simulator.parties import USUAL, Parties, PartySettings, Split
+from slategym.models.simulator.parties import USUAL, Parties, Split
 from slategym.models.simulator.pessimism import pessimistic
 from slategym.models.simulator.population import first, usual
+from slategym.models.simulator.recipe import Recipe, WorldSettings
 from slategym.models.simulator.sessions import PATIENCES, PatienceChosen, choose_patience
 from slategym.models.simulator.shown import MIN_SLATES, has_refusals, logged_slates
 from slategym.models.simulator.users import LearnedUsers, Taste
@@ -64,60 +62,6 @@ from slategym.models.simulator.users import LearnedUsers, Taste
 PREPARED = 50_000  # arrivals whose histories are read beforehand; of more, as they arrive
 CALIBRATED = 2**25  # entries of a table of people by items, at most, while constants are found
 SHOWN = 30  # slates of a session that agents may look back on, at most
-REMEMBERED = 4  # builders that a process keeps: of the splits of a log, or of several logs
-LOGS = 2  # that a process keeps
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a kind of learned world states instead of reading it off its log."""
-
-    world: str  # its id
-    judge: str  # its judge's id
-    seconds_per_slate: float | None = None  # None: as the log tells
-    horizon: int | None = None  # slates; None: as the log tells
-    rates: ClickRates = field(default_factory=ClickRates)  # where the log has no refusals
-    rates_slate: int = SLATE_SIZE  # slots of the slates that the rates speak of
-    objective: tuple[float, ...] | None = None  # reward per unit of each signal
-    labels: tuple[Label, ...] = ()  # instead of those that follow
-    parties: PartySettings = field(default_factory=PartySettings)
-
-
-@dataclass(frozen=True)
-class WorldSettings:
-    """The settings of one world; `learned_world` says what they mean."""
-
-    role: str  # "A" or "J": whose people
-    static: bool
-    users: str
-    slate_size: int | None  # K
-    assumptions: Assumptions
-    state: bool
-    starts: int
-    device: str
-    objective: tuple[tuple[str, float], ...] | None = None  # by signal
-    pessimism: float = 0.0  # reward per unit of disagreement
-    ensemble: int = 3  # models that may disagree, the world's own included
-    family: str | None = None  # of the people; None: the role's usual one
-    anyway: bool = False  # whether people who do worse than no model are taken all the same
-    split: Split = 0  # of the people into parties
-
-    @property
-    def people(self) -> str:
-        """The family."""
-        return self.family or USUAL[self.role]
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.pessimism < float("inf"):
-            raise UsageError(f"pessimism is taken from rewards and is >= 0, got {self.pessimism}")
-        if self.pessimism and self.role == "J":
-            raise UsageError(
-                "pessimism is for training, and a judge's people train nobody; drop it"
-            )
-        if self.pessimism and self.ensemble < 2:
-            raise UsageError(f"an ensemble needs at least 2 models, got {self.ensemble}")
-        if self.starts < 1:
-            raise UsageError(f"starts must be at least 1 arrival per person, got {self.starts}")
 
 
 class WorldBuilder:
@@ -479,46 +423,6 @@ class WorldBuilder:
                 f"slate_size must be in [1, {left}], got {slate_size}: some users have consumed "
                 f"{most} of {N} {items} and take up to one in each of {horizon} slates"
             )
-
-
-_BUILDERS: dict[tuple[Any, ...], WorldBuilder] = {}
-_READ: dict[tuple[Any, ...], Log] = {}
-
-
-def builder_of(log: Log | str, recipe: Recipe, split: Split = 0) -> WorldBuilder:
-    """The builder of that log, one a process for equal content.
-
-    Args:
-        log: itself, a folder's path, or the name of a data set.
-        recipe: of its worlds.
-        split: of its people into parties, see `parties`.
-    """
-    read = log if isinstance(log, Log) else _read(log)
-    key = (read.sha256, read.name, recipe.world, repr(recipe.parties), split)
-    if key not in _BUILDERS:
-        while len(_BUILDERS) >= REMEMBERED:
-            _BUILDERS.pop(next(iter(_BUILDERS)))
-        _BUILDERS[key] = WorldBuilder(read, recipe, split)
-    return _BUILDERS[key]
-
-
-def forget() -> None:
-    """Empty the caches of a process, as a new one would find them."""
-    _BUILDERS.clear()
-    _READ.clear()
-
-
-def _read(log: str) -> Log:
-    """The log at that place, read again only if one of its files has changed."""
-    folder = Path(log).expanduser()
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    stamps = [(f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.is_file()]
-    key = (log, str(folder.absolute()), *stamps)
-    if key not in _READ:
-        while len(_READ) >= LOGS:
-            _READ.pop(next(iter(_READ)))
-        _READ[key] = load_log(log)
-    return _READ[key]
 
 
 def _choosing(taste: Taste[Any], constants: Constants, static: bool = False) -> LearnedUsers:

@@ -9,9 +9,9 @@ from slategym.envs.settings import Amount, Count
 from slategym.envs.types import World
 from slategym.models.people.registry import find_family
 from slategym.models.simulator.assumptions import MILD_RULE, Label, find_assumptions
-from slategym.models.simulator.builder import Recipe, WorldSettings
 from slategym.models.simulator.click_rates import ClickRates
 from slategym.models.simulator.parties import Split
+from slategym.models.simulator.recipe import Recipe, WorldSettings
 from slategym.models.simulator.world import ROLES, build_world
 
 DATASET = "movielens-100k"

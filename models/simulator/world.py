@@ -21,8 +21,9 @@ from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.people.registry import find_family
 from slategym.models.simulator.assumptions import Assumptions, find_assumptions
-from slategym.models.simulator.builder import Recipe, WorldSettings, builder_of
+from slategym.models.simulator.cache import builder_of
 from slategym.models.simulator.parties import PartySettings, Split
+from slategym.models.simulator.recipe import Recipe, WorldSettings
 
 ROLES = {"world": "A", "judge": "J"}
 LOG = Recipe("slategym/Log-v0", "slategym/Log-Judge-v0")

@@ -33,8 +33,8 @@ from slategym.models.data.folder import load_folder, write_folder
 from slategym.models.data.log import Log
 from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.multitask.training_settings import TrainingSettings
-from slategym.models.simulator.builder import Recipe
 from slategym.models.simulator.parties import PartySettings
+from slategym.models.simulator.recipe import Recipe
 from slategym.models.simulator.world import FITS, LIGHT, learned_world
 
 ELSEWHERE = """

@@ -11,7 +11,7 @@ import torch
 from small_worlds import small_log
 
 from slategym.models.closed_form.cooccurrence import Sums
-from slategym.models.multitask import fit
+from slategym.models.multitask import optimizer
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.prior_start import Sample, begin
 from slategym.models.multitask.train import train_multitask
@@ -115,7 +115,7 @@ def test_a_training_begins_there_and_moves_on_at_a_rate_of_its_own(
     log, training = small_log(40, 30), TrainingSettings(epochs=1, batch_events=200, warmup_steps=4)
     found = []
     for rate in (0.0, 1.0):
-        monkeypatch.setattr(fit, "SCALES_RATE", rate)
+        monkeypatch.setattr(optimizer, "SCALES_RATE", rate)
         model = train_multitask(
             log,
             np.arange(40),

@@ -8,7 +8,7 @@ from filelock import BaseFileLock
 
 from slategym.models import metrics
 from slategym.models.closed_form.fades import reach
-from slategym.models.multitask import fit, training_settings
+from slategym.models.multitask import judging, training_settings
 from slategym.models.multitask import requests as asked
 from slategym.models.multitask.losses import batch_targets, task_losses
 from slategym.models.multitask.network import MultiTaskBert
@@ -124,7 +124,7 @@ def test_the_seed_decides_and_global_generators_are_untouched(train, trained, tm
 
 
 def test_it_stops_early_and_keeps_the_best_epoch(train, tiny_log, tmp_path, monkeypatch):
-    monkeypatch.setattr(fit, "find_shares", lambda *asked: {})  # they come after, and change it
+    monkeypatch.setattr(judging, "find_shares", lambda *asked: {})  # they come after, and change it
     # a rate this high overshoots: the validation loss rises from some epoch on
     training = replace(FAST, epochs=30, patience=2, learning_rate=0.03)
     model = train(tmp_path, training)
@@ -169,7 +169,7 @@ def test_refit_trains_on_both_for_the_best_number_of_epochs(train, tmp_path):
 
 
 def test_a_refitted_model_serves_the_shares_that_held_out_people_gave(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(fit, "find_shares", lambda *of: {"rating": (0.0, 0.0)})
+    monkeypatch.setattr(judging, "find_shares", lambda *of: {"rating": (0.0, 0.0)})
     model = train(tmp_path, ONE, refit=True)
     like, rating = model.wide.last.weight
     assert (rating == 0.0).all() and (like != 0.0).any()

@@ -15,9 +15,9 @@ from slategym.models.multitask.network import MultiTaskSettings
 from slategym.models.multitask.train import TrainingSettings
 from slategym.models.simulator import builder, fits
 from slategym.models.simulator.assumptions import find_assumptions
-from slategym.models.simulator.builder import WorldSettings
 from slategym.models.simulator.fits import Network, fit_side_by_side
 from slategym.models.simulator.parties import Parties, PartySettings
+from slategym.models.simulator.recipe import WorldSettings
 
 QUICK = PartySettings(
     model=MultiTaskSettings(width=16, feedforward=16, num_layers=1, max_history=8),

@@ -19,8 +19,9 @@ from slategym.models.files import home
 from slategym.models.multitask.network import MultiTaskSettings
 from slategym.models.multitask.train import TrainingSettings
 from slategym.models.simulator.assumptions import MILD
-from slategym.models.simulator.builder import WorldSettings, builder_of
+from slategym.models.simulator.cache import builder_of
 from slategym.models.simulator.parties import PartySettings
+from slategym.models.simulator.recipe import WorldSettings
 from slategym.models.simulator.world import LOG, build_world
 
 NAME = "movielens-100k"

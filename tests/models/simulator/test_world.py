@@ -37,7 +37,7 @@ from slategym.models.data.log import Log
 from slategym.models.multitask.incremental import BertObserver
 from slategym.models.people.taste import ClassicTaste
 from slategym.models.simulator.assumptions import ASSUMPTIONS, VISITS, Assumptions
-from slategym.models.simulator.builder import builder_of
+from slategym.models.simulator.cache import builder_of
 from slategym.models.simulator.users import LearnedUsers
 from slategym.models.simulator.world import FITS, learned_world, read_objective
 
