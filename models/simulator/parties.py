@@ -369,5 +369,6 @@ class Parties:
 def _too_few(log: Log, found: str) -> str:
     return (
         f"a learned world parts people in three, and the last third in three groups: at least "
-        f"{FEWEST_PEOPLE} people are needed, some with a click in each group; {log.name} {found}"
+        f"{FEWEST_PEOPLE} people are needed, some with a click in each group; {log.name} {found}; "
+        "add people, or see what else it is fit for: slategym data check"
     )
