@@ -36,6 +36,7 @@ LEVEL = 0.2  # mean of the transitions that there are
 FLOOR = 0.02  # evidence of transitions that counts as none
 EASE_GAIN = 5.0  # makes EASE's sums of order one
 LEAST = 0.01  # of EASE's sums: a root mean square that counts as none
+USUAL = 32.0  # clicks and one, of a history by whose length nothing changes
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ class Tables:
         """Sums of users who did nothing yet, (B, T, N)."""
         return self.weight.new_zeros(num_users, self.weight.shape[2], num_items)
 
-    def told(self, sum_xTN: Tensor) -> Sums:
+    def told(self, sum_xTN: Tensor, clicks_x: Tensor) -> Sums:
         """Sums of all items with their units: items that came later change none of them."""
-        return Sums.of(sum_xTN, self.fitted)
+        return Sums.of(sum_xTN, self.fitted, clicks_x)
 
     def after(self, sum_BTN: Tensor, fold_B: Tensor, item_B: Tensor, took_B: Tensor) -> Tensor:
         """The sums after one more click each; rows where took_B is False are left as they are."""
@@ -119,27 +120,37 @@ class Sums:
 
     value: Tensor  # (x, T, A)
     unit: Tensor  # (x, T), of all items: FLOOR of transitions, else a root mean square
+    clicks: Tensor  # (x,) of each user so far, forgotten ones too
 
     @staticmethod
-    def of(value_xTN: Tensor, fitted: Tensor | None = None) -> Sums:
+    def of(value_xTN: Tensor, fitted: Tensor | None = None, clicks_x: Tensor | None = None) -> Sums:
         """Sums of all items.
 
         Args:
             value_xTN: the sums.
             fitted: items of which any can be other than 0; None: all.
+            clicks_x: of each user so far; None: as many as change nothing.
         """
+        if clicks_x is None:
+            clicks_x = value_xTN.new_full(value_xTN.shape[:-2], USUAL - 1)
         number = value_xTN.new_tensor(value_xTN.shape[-1]) if fitted is None else fitted
         norm_xT = torch.linalg.vector_norm(value_xTN[..., 1:, :], dim=-1)
         size_xT = norm_xT / number.sqrt()
-        return Sums(value_xTN, functional.pad(size_xT + LEAST, (1, 0), value=FLOOR))
+        unit_xT = functional.pad(size_xT + LEAST, (1, 0), value=FLOOR)
+        return Sums(value_xTN, unit_xT, clicks_x)
+
+    @property
+    def length(self) -> Tensor:
+        """How long histories are, (x, 1): the logarithm of 1 + clicks over USUAL."""
+        return ((1.0 + self.clicks) / USUAL).log()[..., None]
 
     def at_items(self, at_A: Tensor) -> Sums:
         """Of these alone, in the same units."""
-        return Sums(self.value.index_select(-1, at_A), self.unit)
+        return Sums(self.value.index_select(-1, at_A), self.unit, self.clicks)
 
     def of_users(self, at_x: Tensor) -> Sums:
         """Of these alone."""
-        return Sums(self.value[at_x], self.unit[at_x])
+        return Sums(self.value[at_x], self.unit[at_x], self.clicks[at_x])
 
     def evidence(self, id_xC: Tensor | None = None) -> Tensor:
         """Sums as they enter log-odds, (x, T, C): 0 where nothing is known.

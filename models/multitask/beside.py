@@ -24,6 +24,7 @@ class Beside:
 
     reading: Reading | None  # of their values; None: the model has no wide part
     sums: Tensor | None  # (B, T, N) of co-occurrence; None: it has no prior
+    clicks: Tensor  # (B,) int64, that were read
 
 
 def read_beside(model: MultiTaskBert, history_BH: Tensor, feedback_BHM: Tensor) -> Beside | None:
@@ -43,7 +44,7 @@ def read_beside(model: MultiTaskBert, history_BH: Tensor, feedback_BHM: Tensor) 
         evidence_BHV = evidence_of(model.tasks, feedback_BHM)
         for h, item_B in enumerate(history_BH.clamp(min=0).long().unbind(1)):
             reading = reader.after(reading, item_B, evidence_BHV[:, h], history_BH[:, h] >= 0)
-    return Beside(reading, read_sums(model, history_BH))
+    return Beside(reading, read_sums(model, history_BH), (history_BH >= 0).sum(1))
 
 
 def read_sums(model: MultiTaskBert, history_BH: Tensor) -> Tensor | None:
@@ -70,7 +71,7 @@ def beside_after(
         reading = model.wide.reader.after(reading, item_B, evidence_BV, took_B)
     if model.prior is not None and sums is not None:
         sums = model.prior.tables.after(sums, torch.zeros_like(item_B), item_B, took_B)
-    return replace(beside, reading=reading, sums=sums)
+    return replace(beside, reading=reading, sums=sums, clicks=beside.clicks + took_B)
 
 
 def query_beside(
@@ -93,5 +94,5 @@ def query_beside(
         values = UserValues(model.wide, beside.reading, about_BJ, model.tasks[1:])
     sums = None
     if model.prior is not None and beside.sums is not None:
-        sums = model.prior.tables.told(beside.sums)
+        sums = model.prior.tables.told(beside.sums, beside.clicks)
     return Query(state_BD, sums, values)

@@ -9,6 +9,7 @@ from typing import Any
 from slategym.envs.names import in_markdown
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.scores import Figures, heading
+from slategym.models.tasks import NEXT
 from slategym.models.terms import terms
 
 LEARNED = {
@@ -154,11 +155,15 @@ def _shares(shares: Mapping[str, Sequence[float]]) -> list[str]:
     """How much of each part of a head is served, where not all of it is; see `shares`."""
     lines = []
     for head, found in shares.items():
-        names = ["the network", "the items' biases", "transitions", "EASE"][: len(found)]
+        names = ["the network", "the items' biases", "transitions", "EASE"]
+        last = ""
         if len(found) == 2:
             names = ["the small network", "the sequence"]
+        elif head != NEXT:  # of T tables, a level, and what a history's length adds
+            names = names[: (len(found) - 1) // 2]
+            last = "; more or less of biases, tables and the level by the length of a history"
         parts = [f"{share:.2f} of {name}" for name, share in zip(names, found, strict=False)]
-        lines.append(f"- {in_markdown(head)}: {', '.join(parts)}")
+        lines.append(f"- {in_markdown(head)}: {', '.join(parts)}{last}")
     return lines or ["- all of each part"]
 
 

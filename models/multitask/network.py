@@ -250,7 +250,11 @@ class MultiTaskBert(nn.Module):
             return self._with_prior(NEXT, logits_xC, query, id_xC)
         logits_xC = torch.add(logits_xC, self.queries.level(index, query.state))
         if index == 0:
-            return self._with_prior("click", logits_xC, query, id_xC)
+            told_xC = self._with_prior("click", logits_xC, query, id_xC)
+            if self.prior is None or query.sums is None:
+                return told_xC
+            own_xC = bias_N if id_xC is None else F.embedding(id_xC, bias_N[:, None]).squeeze(-1)
+            return self.prior.by_length(told_xC, query.sums, own_xC)
         if self.wide is not None:
             if query.values is None:
                 raise ValueError(_UNTOLD.format("values"))

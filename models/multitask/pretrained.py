@@ -30,7 +30,7 @@ from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.vocabulary import Vocabulary
 from slategym.models.tensor_files import read_weights
 
-CLASS, FORMAT = "MultiTaskBert", 8  # of the folder; raise it when what is written changes
+CLASS, FORMAT = "MultiTaskBert", 9  # of the folder; raise it when what is written changes
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 VOCABULARY = "vocabulary.json"
 # what a configuration of other values can cause where a network is made of it

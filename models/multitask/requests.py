@@ -138,15 +138,17 @@ def sums_before(
     place_H = torch.arange(batch.id_BH.shape[1], device=user_B.device)
     if batch.row_BR.shape[1] == 1:  # one row each: nobody asks about the positions before it
         history_BH = torch.where(place_H < batch.at_BR, batch.id_BH, -1)
-        sums = tables.told(tables.read(fold_B, torch.cat([earlier_BP, history_BH], 1), N))
+        sum_BTN = tables.read(fold_B, torch.cat([earlier_BP, history_BH], 1), N)
+        sums = tables.told(sum_BTN, sequences.order_E[batch.row_BR[:, 0]])
         return sums if id_A is None else sums.at_items(id_A)
     sum_BTN = tables.read(fold_B, earlier_BP, N)
     everybody_B = torch.ones_like(user_B, dtype=torch.bool)
+    clicks_B = sequences.order_E[batch.row_BR[:, 0]]  # each row's own are taken below
     positions = list[Sums]()
     for item_B in (None, *batch.id_BH.unbind(1)):
         if item_B is not None:
             sum_BTN = tables.after(sum_BTN, fold_B, item_B, everybody_B)
-        sums = tables.told(sum_BTN)
+        sums = tables.told(sum_BTN, clicks_B)
         positions.append(sums if id_A is None else sums.at_items(id_A))
     line_x = batch.real_BR.nonzero()[:, 0]
     at_x = batch.at_BR[batch.real_BR]
@@ -154,4 +156,4 @@ def sums_before(
     value = torch.cat([sums.value for sums in positions])
     unit = torch.cat([sums.unit for sums in positions])
     value_xTA = F.embedding(place_x, value.flatten(1)).view(len(at_x), *value.shape[1:])
-    return Sums(value_xTA, unit[place_x])
+    return Sums(value_xTA, unit[place_x], sequences.order_E[batch.row_BR[batch.real_BR]])

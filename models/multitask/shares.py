@@ -7,6 +7,10 @@ in them; of what the network adds at most all is served. They are kept only if t
 other people lower a fold's loss by more than a standard error of the folds (of two folds: both).
 They are multiplied into the weights: serving costs nothing.
 
+Of a click the level, and how much tables and items' biases count, may move with the length of a
+history: who took up much has less left of what is popular. Rows that were trained on tell this
+wrongly, since the network knows by heart the people who have many of them.
+
 Axis letters beyond the legend of `envs/types.py`: x held-out rows, V signals given a click, T kinds
 of co-occurrence tables, A items of a table, W shares of a head.
 
@@ -105,6 +109,7 @@ class _Choices:
     next_xA: Tensor  # the network's match with each item
     click_xC: Tensor  # the same and the user's level, of the row's item and those against it
     slot_x1: Tensor  # what the slot adds to a click
+    length_x1: Tensor  # of histories
 
     @staticmethod
     def of(
@@ -122,7 +127,8 @@ class _Choices:
         if sequences.slot_E is not None:
             slot_x1 = model.slot_effect(sequences.slot_E[targets.row_x])[:, None]
         click_xC = match(0, sample.asked_xC) + model.queries.level(0, query.state)
-        return _Choices(sample, match(len(model.heads) - 1, None), click_xC, slot_x1)
+        next_xA = match(len(model.heads) - 1, None)
+        return _Choices(sample, next_xA, click_xC, slot_x1, query.sums.length)
 
 
 Loss = Callable[[Sequence[Any], Tensor], Tensor]  # mean over rows, with these shares
@@ -150,14 +156,16 @@ def _next_loss(weight_1T: Tensor, reads: Sequence[_Choices], share_W: Tensor) ->
 
 
 def _click_loss(weight_1T: Tensor, reads: Sequence[_Choices], share_W: Tensor) -> Tensor:
-    """Cross-entropy of clicks; the last of the shares is added to all."""
-    part_W, level = share_W[:-1], share_W[-1]
+    """Cross-entropy of clicks; behind the shares what is added to all, and what length adds."""
+    number = weight_1T.shape[1]
+    part_W, level, length_W = share_W[: number + 2], share_W[number + 2], share_W[number + 3 :]
     losses = []
     for read in reads:
-        table_T1 = (part_W[2:] * weight_1T[0])[:, None]
-        said_xC = (read.sample.told_xTC * table_T1).sum(1)
-        said_xC = said_xC + part_W[0] * read.click_xC + part_W[1] * read.sample.bias_xC
-        losses.append(click_loss(read.sample, said_xC + level + read.slot_x1))
+        weight_xT1 = (part_W[2:] * weight_1T + length_W[:-2] * read.length_x1)[..., None]
+        said_xC = (read.sample.told_xTC * weight_xT1).sum(1) + part_W[0] * read.click_xC
+        bias_x1 = part_W[1] * (1.0 + length_W[-2] * read.length_x1)
+        said_xC = said_xC + bias_x1 * read.sample.bias_xC + level + length_W[-1] * read.length_x1
+        losses.append(click_loss(read.sample, said_xC + read.slot_x1))
     return torch.stack(losses).mean()
 
 
@@ -205,7 +213,8 @@ def find_shares(model: MultiTaskBert, held: HeldOut, heads: Sequence[str]) -> Sh
 
     Returns:
         By signal given a click: of the small network and of the deep part. Of "next": of the match,
-        the items' biases and each table. Of the click: the same and, last, what is added to all.
+        the items' biases and each table. Of the click: the same, what is added to all, and what a
+        history's length adds (`Prior.length`).
     """
     rows = held.row_x
     user_x = held.sequences.user_E.cpu().numpy()[rows]
@@ -247,7 +256,9 @@ def find_shares(model: MultiTaskBert, held: HeldOut, heads: Sequence[str]) -> Sh
             take(NEXT, partial(_next_loss, weights[NEXT].detach()), folds, ones, bounds)
         if click in heads:
             loss = partial(_click_loss, weights["click"].detach())
-            take(click, loss, folds, [*ones, 0.0], [*bounds, LEVEL])
+            start = [*ones, 0.0, *model.prior.length.tolist()]
+            free = [LEVEL] * (len(start) - len(ones))
+            take(click, loss, folds, start, [*bounds, *free])
     return found
 
 
@@ -274,7 +285,8 @@ def serve_shares(model: MultiTaskBert, shares: Shares) -> None:
             level = model.queries.user_levels[0]
             for parameter in level.parameters():
                 parameter.mul_(share[0])
-            level.get_parameter("bias").add_(share[-1])
+            level.get_parameter("bias").add_(share[2 + number])
+            model.prior.length.copy_(torch.tensor(share[3 + number :]))
 
 
 def _match(model: MultiTaskBert, head: int) -> Iterator[Tensor]:

@@ -7,7 +7,8 @@ so that a like is known by the stars that it is derived from. The deep part's ow
 through a gate that starts at 0.
 
 *Prior* (click and next item): fading sums of co-occurrence tables (`closed_form.cooccurrence`) with
-a learned weight each.
+a learned weight each. With the length of a history a click's log-odds move, and so does how much
+tables and items' biases count: whoever took up much has less of what is popular left to take up.
 
 Statistics are buffers, fitted before the weights are; while training, a user is described by those
 that other users' rows gave (`crossfit`).
@@ -271,6 +272,7 @@ class Prior(nn.Module):
 
     fade_T: Tensor
     fitted: Tensor
+    length: Tensor
 
     def __init__(self, num_items: int, sizes: WideSizes) -> None:
         super().__init__()
@@ -284,6 +286,9 @@ class Prior(nn.Module):
         self.weights = nn.ParameterDict(
             {k: nn.Parameter(torch.tensor([start[: sizes.kinds]])) for k, start in START.items()}
         )
+        # what a history's length adds in a click: to the tables' weights, to items' biases as a
+        # share of them, and to all items; found on people held out, as part of the shares served
+        self.register_buffer("length", torch.zeros(sizes.kinds + 2))
 
     def take(self, tables: Tables) -> None:
         """Read by the last set of these tables from now on."""
@@ -310,5 +315,23 @@ class Prior(nn.Module):
             sums: of users.
             id_xC: places among the sums' items; None: all.
         """
-        weight_1T: Tensor = self.weights[kind]
-        return (weight_1T @ sums.evidence(id_xC)).squeeze(-2)
+        weight_xT: Tensor = self.weights[kind]
+        if kind == "click":
+            weight_xT = self.click_weights(sums)
+        return (weight_xT[..., None, :] @ sums.evidence(id_xC)).squeeze(-2)
+
+    def click_weights(self, sums: Sums) -> Tensor:
+        """Of the tables in a click, by the length of histories, (x, T)."""
+        weight_1T: Tensor = self.weights["click"]
+        return weight_1T + sums.length * self.length[:-2]
+
+    def by_length(self, logits_xC: Tensor, sums: Sums, bias_xC: Tensor) -> Tensor:
+        """A click's log-odds and what the length of histories adds beside tables, (x, C).
+
+        Args:
+            logits_xC: the log-odds without it.
+            sums: of users.
+            bias_xC: of items, the click's; (C,) of the same for all.
+        """
+        added_xC = self.length[-2] * bias_xC + self.length[-1]
+        return torch.addcmul(logits_xC, sums.length, added_xC)

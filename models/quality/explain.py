@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from slategym.envs.names import UsageError, lookup
-from slategym.models.closed_form.cooccurrence import Sums
+from slategym.models.closed_form.cooccurrence import USUAL, Sums
 from slategym.models.data.log import Log
 from slategym.models.multitask.beside import query_beside, read_beside
 from slategym.models.multitask.network import MultiTaskBert
@@ -388,7 +388,7 @@ class Explainer:
         model, B = self.model, len(state_BD)
         T = 0 if model.wide_sizes is None else model.wide_sizes.kinds
         nothing = state_BD.new_zeros(1, 1, 1).expand(B, T, model.num_items)
-        sums = Sums(nothing, state_BD.new_ones(B, T))
+        sums = Sums(nothing, state_BD.new_ones(B, T), state_BD.new_full((B,), USUAL - 1))
         return Query(state_BD, sums, RowValues(state_BD.new_zeros(B, len(model.tasks) - 1)))
 
     def _asked(self, state_BD: Tensor, readers: Readers) -> Query:

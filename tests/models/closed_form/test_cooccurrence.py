@@ -40,6 +40,9 @@ def test_a_longer_history_of_the_same_kind_says_the_same_of_ease() -> None:
 
 def test_nothing_is_known_of_users_who_did_nothing() -> None:
     assert (Sums.of(torch.zeros(2, 2, 5)).evidence() == 0.0).all()
+    assert (Sums.of(torch.zeros(2, 2, 5)).length == 0.0).all()  # of which nothing is said
+    lengths = Sums.of(torch.zeros(3, 2, 5), None, torch.tensor([0, 31, 63])).length[:, 0]
+    torch.testing.assert_close(lengths, torch.tensor([1 / 32, 1.0, 2.0]).log())
     assert (Sums.of(torch.zeros(2, 1, 5)).evidence() == 0.0).all()  # transitions alone
 
 

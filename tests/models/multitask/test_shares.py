@@ -10,6 +10,7 @@ import pytest
 import torch
 from small_worlds import small_log
 
+from slategym.models.closed_form.cooccurrence import USUAL
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.predict import Predictions, predict
 from slategym.models.multitask.requests import Known
@@ -144,8 +145,23 @@ def test_shares_are_multiplied_into_each_part(model: MultiTaskBert) -> None:
     np.testing.assert_allclose(bare.output_xM[:, 2], alone_xV[:, 1].detach(), rtol=1e-5)
     assert np.ptp(bare.rank_x) < np.ptp(whole.rank_x)  # nothing is told apart but what is barred
     np.testing.assert_array_equal(bare.output_xM[:, 1], whole.output_xM[:, 1])  # likes are as was
-    serve_shares(model, {"click": (1.0, 1.0, 1.0, 1.0, 0.75)})
+    as_it_is = model.prior.length.tolist()
+    serve_shares(model, {"click": (1.0, 1.0, 1.0, 1.0, 0.75, *as_it_is)})
     np.testing.assert_allclose(read(model).click_xC, bare.click_xC + 0.75, atol=1e-5)
+
+
+def test_what_a_historys_length_adds_to_a_click_is_found(model: MultiTaskBert) -> None:
+    """On people held out; what is served then is taken for it, not added."""
+    assert model.prior is not None
+    held, before = asked(model), read(model).click_xC
+    serve_shares(model, {"click": (1.0, 1.0, 1.0, 1.0, 0.0, 0.1, 0.2, 0.3, 5.0)})
+    assert model.prior.length.tolist() == pytest.approx([0.1, 0.2, 0.3, 5.0])
+    order_x = held.sequences.order_E.numpy()[np.sort(held.row_x)]
+    added_x = (read(model).click_xC - before)[:, 0]
+    far_x = np.log((1 + order_x) / USUAL)
+    assert np.corrcoef(added_x, far_x)[0, 1] > 0.9  # nearly the level alone, which is far too high
+    *_, level = find_shares(model, held, ["click"])["click"]
+    assert abs(level) < 2.5
 
 
 def test_a_trained_model_says_what_it_serves(folder: Path) -> None:
@@ -154,7 +170,7 @@ def test_a_trained_model_says_what_it_serves(folder: Path) -> None:
     assert len(said) == max(1, len(read_about(folder)["shares"]))
     for head, shares in read_about(folder)["shares"].items():
         assert head in ("click", "like", "rating", "next")
-        assert len(shares) == {"click": 5, "next": 4}.get(head, 2)
+        assert len(shares) == {"click": 9, "next": 4}.get(head, 2)
 
 
 def test_one_person_alone_decides_nothing(model: MultiTaskBert) -> None:

@@ -55,6 +55,7 @@ def model(log: Log, tmp_path_factory: pytest.TempPathFactory) -> MultiTaskBert:
         for part in (model.wide, model.prior):
             for parameter in part.parameters():
                 parameter += 0.1 * torch.arange(parameter.numel()).view_as(parameter).sin()
+        model.prior.length.copy_(torch.tensor([0.1, -0.2, 0.3, 0.2]))
     return model
 
 
@@ -284,5 +285,6 @@ def test_sums_that_do_not_fade_know_of_clicks_before_the_window(
             history_BH = sequences.item_E[clicks][None]
             whole_BTN = tables.read(torch.zeros(1, dtype=torch.int64), history_BH, log.num_items)
             torch.testing.assert_close(sum_TN, whole_BTN[0])
+        assert sums.clicks.tolist() == sequences.order_E[windows.row_B].tolist()  # none forgotten
     finally:
         model.prior.fade_T.copy_(usual_T)
