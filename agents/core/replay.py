@@ -40,13 +40,13 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Replay:
+class SlateReplay:
     """The last rounds. `put` writes in place."""
 
     kept: Shown  # every tensor (S, T, B, ...)
 
     @staticmethod
-    def like(shown: Shown, num_rounds: int, most_bytes: int) -> Replay:
+    def like(shown: Shown, num_rounds: int, most_bytes: int) -> SlateReplay:
         """Room for as many rounds as wanted and as fit.
 
         Args:
@@ -57,7 +57,7 @@ class Replay:
         parts = leaves(shown).values()
         num_bytes = sum(x[0].numel() * x.element_size() for x in parts)
         T = max(2, min(num_rounds, most_bytes // num_bytes))
-        return Replay(map_tensors(lambda x: x.new_zeros(x.shape[0], T, *x.shape[1:]), shown))
+        return SlateReplay(map_tensors(lambda x: x.new_zeros(x.shape[0], T, *x.shape[1:]), shown))
 
     @property
     def num_rounds(self) -> int:

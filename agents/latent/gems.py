@@ -26,7 +26,13 @@ from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import Ensemble, adam_state, load_adam, ready_adam
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.sessions import TrainingSessions
-from slategym.agents.latent.sac import Replay, SacSettings, SoftActorCritic, mean_action, sample
+from slategym.agents.latent.sac import (
+    SacSettings,
+    SoftActorCritic,
+    TransitionReplay,
+    mean_action,
+    sample,
+)
 from slategym.agents.latent.slate_vae import (
     SlateDecoder,
     SlateEncoder,
@@ -100,8 +106,8 @@ class Gems(Agent):
             self.inputs.width, Z, SacSettings(gamma=asked.gamma), self.seeds, device
         )
         none_K = torch.zeros(K, device=device)
-        self.log = Replay(S, asked.num_logged, {"slate": none_K.int(), "click": none_K})
-        self.replay = Replay(S, asked.buffer, self._blank())
+        self.log = TransitionReplay(S, asked.num_logged, {"slate": none_K.int(), "click": none_K})
+        self.replay = TransitionReplay(S, asked.buffer, self._blank())
         self.key_S = seed_words(self.seeds, device)
         self.sessions: TrainingSessions | None = None
 

@@ -47,7 +47,7 @@ from slategym.agents.latent.hyper_action import (
     what_it_shows,
     width_of,
 )
-from slategym.agents.latent.sac import Replay, TwinCritic
+from slategym.agents.latent.sac import TransitionReplay, TwinCritic
 from slategym.agents.slates.top import allowed_only, top_slate
 from slategym.agents.types import Action
 from slategym.envs import engine
@@ -113,7 +113,7 @@ class Hac(Agent):
         zero, K = torch.zeros((), device=device), world.slate_size
         blank = {"seen": zero.expand(X), "next": zero.expand(X), "reward": zero, "alive": zero}
         exposed = {"id": zero.int().expand(K), "shown": zero.expand(K), "label": zero.expand(K)}
-        self.replay = Replay(S, asked.buffer, {**blank, **exposed})
+        self.replay = TransitionReplay(S, asked.buffer, {**blank, **exposed})
         self.key_S = seed_words(self.seeds, device)
         self.sessions: TrainingSessions | None = None
 

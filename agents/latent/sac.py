@@ -76,7 +76,7 @@ class TwinCritic(nn.Module):
         return torch.stack([self.first(both_BX)[:, 0], self.second(both_BX)[:, 0]])
 
 
-class Replay:
+class TransitionReplay:
     """The last R transitions of every seed, a ring on the device.
 
     Args:

@@ -27,7 +27,7 @@ class Rollout(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Batch:
+class RolloutBatch:
     """Slates to learn from, n of every seed."""
 
     shown: Shown  # (S, n, ...) each; "slots" too, where a critic reads them
@@ -38,9 +38,9 @@ class Batch:
     target: Tensor  # (S, n) of the value
     future: Tensor  # (S, n) advantage of the slate less its reward, in units of the value
 
-    def at(self, row_SR: Tensor) -> Batch:
+    def at(self, row_SR: Tensor) -> RolloutBatch:
         """These R rows of every seed."""
-        return Batch(
+        return RolloutBatch(
             shown={name: rows(x_Sn, row_SR) for name, x_Sn in self.shown.items()},
             slate=rows(self.slate, row_SR),
             logp=rows(self.logp, row_SR),
@@ -50,11 +50,11 @@ class Batch:
             future=rows(self.future, row_SR),
         )
 
-    def parts(self, num: int) -> Iterator[Batch]:
+    def parts(self, num: int) -> Iterator[RolloutBatch]:
         """Views of R = num rows of every seed, one after the other."""
         for begin in range(0, self.value.shape[1], num):
             here = slice(begin, begin + num)
-            yield Batch(
+            yield RolloutBatch(
                 shown={name: x_Sn[:, here] for name, x_Sn in self.shown.items()},
                 slate=self.slate[:, here],
                 logp=self.logp[:, here],

@@ -34,7 +34,7 @@ from slategym.agents.core.start import start_chosen
 from slategym.agents.core.stochastic import PointMass
 from slategym.agents.core.supervised import SUPERVISED
 from slategym.agents.core.tuning import Setting
-from slategym.agents.policy_gradient.batch import Batch, Rollout, Told, figures_of
+from slategym.agents.policy_gradient.batch import Rollout, RolloutBatch, Told, figures_of
 from slategym.agents.policy_gradient.network import (
     Face,
     Shortlist,
@@ -301,7 +301,7 @@ class SlatePPO(Agent, Stochastic):
         return {**dict(zip(figures, values, strict=True)), "train/learning_rate": rate}
 
     @torch.no_grad()
-    def _batch(self, rollout: Rollout) -> Batch:
+    def _batch(self, rollout: Rollout) -> RolloutBatch:
         """What there is to learn from a rollout."""
         s = self.settings
         reward_STB = rollout.reward.sum(3)
@@ -330,7 +330,7 @@ class SlatePPO(Agent, Stochastic):
             advantage_SnK = slot_advantages(reward_SnK, effect_SnK)
         elif s.credit == "item":
             advantage_SnK = advantage_SnK - (reward_SnK.sum(2, keepdim=True) - reward_SnK)
-        return Batch(
+        return RolloutBatch(
             shown=shown,
             slate=slate_SnK,
             logp=rollout.logp.flatten(1, 2),
@@ -346,14 +346,14 @@ class SlatePPO(Agent, Stochastic):
         every = {name: x_Sn.flatten(0, 1) for name, x_Sn in shown.items()}
         return self.slots(every, slate_SnK.flatten(0, 1)).view(*slate_SnK.shape, -1)
 
-    def _unexplained(self, few: Batch) -> Tensor:
+    def _unexplained(self, few: RolloutBatch) -> Tensor:
         """Mean squared error of what the critic foresees, (S,)."""
         assert self.critic is not None
         base_SR, effect_SRK = self.critic(few.shown["x"], few.shown["slots"])
         missed_SR: Tensor = base_SR + effect_SRK.sum(2) - few.future
         return missed_SR.square().mean(1)
 
-    def _update(self, few: Batch, rate: float, going: Sequence[bool]) -> Told:
+    def _update(self, few: RolloutBatch, rate: float, going: Sequence[bool]) -> Told:
         """One step of Adam on a minibatch of every seed that is still going."""
         S = len(self.seeds)
         shown = {name: x.flatten(0, 1) for name, x in few.shown.items()}

@@ -26,7 +26,7 @@ from slategym.agents.core.agent import Agent
 from slategym.agents.core.ensemble import Ensemble, adam_state, clip_each, load_adam, ready_adam
 from slategym.agents.core.inputs import Inputs
 from slategym.agents.core.random_slates import Random
-from slategym.agents.core.replay import Replay, Scene, Shown
+from slategym.agents.core.replay import Scene, Shown, SlateReplay
 from slategym.agents.core.tree import filled, leaves
 from slategym.agents.slateq.click_odds import CHOICES, ClickOdds, check_choice
 from slategym.agents.slateq.network import ItemNetwork, of_candidates
@@ -124,7 +124,7 @@ class SlateQ(Agent):
         whole_SB = number_SB.long()
         slate_SBK = whole_SB[..., None].expand(-1, -1, world.slate_size)
         shown = Shown(scene, slate_SBK, whole_SB, number_SB, number_SB.bool())
-        self.replay = Replay.like(shown, self._num_rounds, MOST_BYTES)
+        self.replay = SlateReplay.like(shown, self._num_rounds, MOST_BYTES)
 
     def cycle(self) -> tuple[int, dict[str, float]]:
         """Some slates for every user, with one update after each."""

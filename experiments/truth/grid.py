@@ -147,7 +147,7 @@ SIZES = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class GridSettings:
     """What is asked for; None: as the profile has it."""
 
     profile: str = "quick"

@@ -14,7 +14,7 @@ from rich.console import Console
 from slategym.experiments.runs.run import backend_of, run_units
 from slategym.experiments.runs.store import Store, open_store, write_json, write_parquet
 from slategym.experiments.truth.claims import judged
-from slategym.experiments.truth.grid import Asked, Size, log_of, part_of
+from slategym.experiments.truth.grid import GridSettings, Size, log_of, part_of
 from slategym.models.console import plain_console
 from slategym.models.files import checked_path
 
@@ -35,7 +35,9 @@ class Grid:
     seconds: float  # of all units together, as they were computed
 
 
-def run_truth(asked: Asked, screen: Console | None = None, progress: Console | None = None) -> Path:
+def run_truth(
+    asked: GridSettings, screen: Console | None = None, progress: Console | None = None
+) -> Path:
     """Compute what is missing of the grid, then write and print what it says.
 
     Args:
@@ -87,7 +89,7 @@ def run_truth(asked: Asked, screen: Console | None = None, progress: Console | N
     return path
 
 
-def grid_of(asked: Asked, store: Store) -> Grid:
+def grid_of(asked: GridSettings, store: Store) -> Grid:
     """What the completed units say."""
     size = asked.size
     parts = [part_of(cell, size, store) for cell in size.cells]

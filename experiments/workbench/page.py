@@ -17,9 +17,9 @@ from slategym.envs.names import UsageError
 from slategym.envs.registry import make_world
 from slategym.envs.types import World
 from slategym.experiments.workbench import bench as benches
-from slategym.experiments.workbench.asked import Asked, label_of
 from slategym.experiments.workbench.bench import Bench, Side
 from slategym.experiments.workbench.markup import STYLE, bars, past_tables, slate_table
+from slategym.experiments.workbench.settings import PageSettings, label_of
 from slategym.experiments.workbench.watch import watch
 
 SECONDS = 5  # between two looks at a running study
@@ -28,7 +28,7 @@ SECONDS = 5  # between two looks at a running study
 @st.cache_resource(show_spinner="The world is made; a learned one takes a minute the first time.")  # type: ignore[untyped-decorator]
 def world_of(text: str) -> World:
     """The world that was asked for."""
-    asked = Asked.from_text(text)
+    asked = PageSettings.from_text(text)
     torch.set_num_threads(1)
     settings = {n: tuple(x) if isinstance(x, list) else x for n, x in asked.settings.items()}
     return make_world(asked.world, **settings)
@@ -42,7 +42,7 @@ def policy_of(text: str, name: str) -> Policy:
 
 def main(text: str) -> None:
     """The whole page."""
-    asked = Asked.from_text(text)
+    asked = PageSettings.from_text(text)
     st.set_page_config(page_title="slategym", layout="wide")
     st.html(STYLE)
     st.title(asked.world.removeprefix("slategym/"))
@@ -60,7 +60,7 @@ def main(text: str) -> None:
             draw_report(asked.run)
 
 
-def draw_session(text: str, asked: Asked) -> None:
+def draw_session(text: str, asked: PageSettings) -> None:
     """Who, when and where; two slates side by side; what was shown."""
     world, state = world_of(text), st.session_state
     who, left, right, luck = st.columns([2, 3, 3, 2])

@@ -46,7 +46,7 @@ from slategym.models.multitask.requests import Known, requests, sums_before
 from slategym.models.multitask.sequences import (
     Batch,
     Bools,
-    Replay,
+    Rehearsal,
     Sequences,
     Windows,
     plan_epoch,
@@ -101,7 +101,7 @@ class Fit:
     held_E: Bools | None
     training: TrainingSettings
     seed: int
-    replay: Replay | None = None  # of a model that is fitted further
+    replay: Rehearsal | None = None  # of a model that is fitted further
     text: TunedEncoder | None = None  # the item texts' encoder, if it learns too
     click_weight_E: Tensor | None = None  # of each row in the click's loss; None: all alike
     team: Team = ALONE  # processes that train together

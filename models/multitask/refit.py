@@ -28,7 +28,7 @@ from slategym.models.multitask.judging import Judgement
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.reporters import check_reporters, open_reporters
-from slategym.models.multitask.sequences import Bools, Replay, Sequences
+from slategym.models.multitask.sequences import Bools, Rehearsal, Sequences
 from slategym.models.multitask.train import BEGUN, CHECKPOINT, describe, is_complete, write
 from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
@@ -225,7 +225,7 @@ def refit_multitask(
         ).model
         for parameter in new.parameters():
             parameter.requires_grad_(True)
-        replay = Replay(parted.fresh_E, settings.replay)
+        replay = Rehearsal(parted.fresh_E, settings.replay)
         crossfit = cross_fit(
             log,
             parted.train_E,

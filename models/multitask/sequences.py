@@ -47,7 +47,7 @@ class Windows(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Replay:
+class Rehearsal:
     """New rows are all learned from, of the old ones only so many: against forgetting."""
 
     fresh_E: Bools  # (E,) the new rows
@@ -334,7 +334,7 @@ def plan_epoch(
     chunk: int,
     batch_events: int,
     rng: np.random.Generator,
-    replay: Replay | None = None,
+    replay: Rehearsal | None = None,
 ) -> list[Windows]:
     """Cut each user's training rows into chunks from a random offset, and group them by length.
 

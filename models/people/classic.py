@@ -34,7 +34,7 @@ from slategym.models.closed_form.residuals import Base
 from slategym.models.people.boosted import best_number, fit_boosted
 from slategym.models.people.calibration import FEWEST, Mix, fit_mix, plain
 from slategym.models.people.packing import pack, unpack
-from slategym.models.people.reading import Asked, Ints, ask, rows_of
+from slategym.models.people.reading import Ints, Queries, ask, rows_of
 from slategym.models.people.taste import ClassicTaste, Scorer, Values
 from slategym.models.people.types import Party, roots
 from slategym.models.statistics import smoothed_rate
@@ -275,7 +275,7 @@ def _calibrated(party: Party, taste: ClassicTaste) -> tuple[tuple[Task, ...], tu
 
 
 @torch.no_grad()
-def inputs(taste: ClassicTaste, asked: Asked) -> tuple[Floats, Floats]:
+def inputs(taste: ClassicTaste, asked: Queries) -> tuple[Floats, Floats]:
     """What the mixes mix at these rows: (x, C, F) of the click, (x, F) of the values."""
     score, mean = [], []
     for at, arrival, _ in asked.batches():

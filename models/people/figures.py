@@ -14,7 +14,7 @@ from slategym.models import metrics
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.multitask.scores import TOP, heading
-from slategym.models.people.reading import Asked, Ints, Said, answer, ask, rows_of
+from slategym.models.people.reading import Ints, Queries, Said, answer, ask, rows_of
 from slategym.models.quality.anchors import Anchors, fit_anchors
 from slategym.models.taste import Taste
 
@@ -150,7 +150,7 @@ def refuse(name: str, role: str, found: Quality, others: Sequence[str]) -> None:
     )
 
 
-def _click(said: Said, asked: Asked, at: Ints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _click(said: Said, asked: Queries, at: Ints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels, log-odds and users of clicks and what they are compared with."""
     used_xC = asked.used_xC[at]
     label_xC = np.zeros(used_xC.shape)
@@ -159,7 +159,7 @@ def _click(said: Said, asked: Asked, at: Ints) -> tuple[np.ndarray, np.ndarray, 
     return label_xC[used_xC], said.click_xC[at][used_xC], user_xC[used_xC]
 
 
-def _figures(said: Said, asked: Asked, at: Ints) -> dict[str, float]:
+def _figures(said: Said, asked: Queries, at: Ints) -> dict[str, float]:
     label_x, logit_x, _ = _click(said, asked, at)
     name, took_x = said.tasks[0].signal.name, asked.value_xM[at, 0] > 0
     found = {f"{name}_auc": metrics.auc(label_x, logit_x)}
@@ -176,7 +176,9 @@ def _figures(said: Said, asked: Asked, at: Ints) -> dict[str, float]:
     return {k: v for k, v in found.items() if np.isfinite(v)}
 
 
-def _anchored(said: Said, anchors: Anchors, asked: Asked, at: Ints) -> dict[str, dict[str, float]]:
+def _anchored(
+    said: Said, anchors: Anchors, asked: Queries, at: Ints
+) -> dict[str, dict[str, float]]:
     popular = Said(
         said.tasks, np.log(anchors.count_N[asked.id_xC] + 0.5), said.output_xM, said.rank_x
     )
@@ -196,7 +198,7 @@ def _anchored(said: Said, anchors: Anchors, asked: Asked, at: Ints) -> dict[str,
     return {k: {n: v for n, v in own.items() if np.isfinite(v)} for k, own in kept.items() if own}
 
 
-def _surely_worse(name: str, said: Said, anchors: Anchors, asked: Asked) -> bool:
+def _surely_worse(name: str, said: Said, anchors: Anchors, asked: Queries) -> bool:
     """Whether a figure is worse by two standard errors, by the jackknife over people."""
     sign = 1.0 if name.endswith(LOWER) else -1.0
 
@@ -220,7 +222,7 @@ def _surely_worse(name: str, said: Said, anchors: Anchors, asked: Asked) -> bool
     return bool(whole > SURE * error)
 
 
-def _reliability(said: Said, asked: Asked) -> list[dict[str, Any]]:
+def _reliability(said: Said, asked: Queries) -> list[dict[str, Any]]:
     """Rows for a reliability diagram of every binary signal."""
     every = np.arange(len(asked.row_x))
     label_x, logit_x, _ = _click(said, asked, every)

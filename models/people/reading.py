@@ -38,7 +38,7 @@ DRAW_SEED = 0
 
 
 @dataclass(frozen=True)
-class Asked:
+class Queries:
     """Rows to read, and everything that is known before each."""
 
     log: Log
@@ -87,7 +87,7 @@ def rows_of(log: Log, people: Ints, *, least: int, most: int) -> Ints:
     return row_x
 
 
-def ask(log: Log, row_x: Ints, history: int) -> Asked:
+def ask(log: Log, row_x: Ints, history: int) -> Queries:
     """Everything that is known before these rows.
 
     Args:
@@ -118,11 +118,11 @@ def ask(log: Log, row_x: Ints, history: int) -> Asked:
         used_xC = np.concatenate([used_xC, free_xC], 1)
     tasks = tasks_of(log.signals, log.like_from)
     value_xM = observed_only(tasks, sequences.feedback_EM[row_B]).double().numpy()
-    return Asked(log, row_x, user_x, id_xC, used_xC, value_xM, sequences, population)
+    return Queries(log, row_x, user_x, id_xC, used_xC, value_xM, sequences, population)
 
 
 @torch.no_grad()
-def answer(taste: Taste[Any], asked: Asked) -> Said:
+def answer(taste: Taste[Any], asked: Queries) -> Said:
     """What a taste says of the rows."""
     click, output, rank = [], [], []
     for at, arrival, context in asked.batches():
@@ -137,7 +137,7 @@ def answer(taste: Taste[Any], asked: Asked) -> Said:
     return Said(taste.tasks, *(np.concatenate(x) for x in (click, output, rank)))
 
 
-def ranks(score_BN: Tensor, asked: Asked, at: slice) -> Tensor:
+def ranks(score_BN: Tensor, asked: Queries, at: slice) -> Tensor:
     """Places of the rows' items among all that could be next, of equal scores the middle one."""
     sequences, row_B = asked.barred, torch.as_tensor(asked.row_x[at])
     own_B1 = score_BN.gather(1, torch.as_tensor(asked.id_xC[at, :1]))

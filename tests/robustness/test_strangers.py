@@ -17,7 +17,7 @@ from slategym.experiments.measure.compare import settings_of_training
 from slategym.experiments.measure.training import trained_in
 from slategym.experiments.report.side_by_side import read_finished as read_study
 from slategym.experiments.runs.backends.ray import check_answers
-from slategym.experiments.workbench.asked import asked_of
+from slategym.experiments.workbench.settings import asked_of
 from slategym.models.data.folder import load_folder, write_folder
 
 WORKBENCH = "slategym/Workbench-v0"

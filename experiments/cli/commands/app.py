@@ -63,7 +63,7 @@ def app(
 ) -> None:
     """Open a live page on this machine: sessions by hand, a running study, its report."""
     from slategym.experiments.cli.world_settings import read_settings
-    from slategym.experiments.workbench.asked import asked_of
+    from slategym.experiments.workbench.settings import asked_of
 
     names = tuple(name.strip() for name in policies.split(",") if name.strip())
     asked = asked_of(what, world, None, names)

@@ -219,12 +219,12 @@ def _truth(
     )
     strong = _listed(strengths, float, "--strengths")
     sizes = _listed(visits, int, "--visits")
-    from slategym.experiments.truth.grid import Asked
+    from slategym.experiments.truth.grid import GridSettings
     from slategym.experiments.truth.run import run_truth
     from slategym.models.threads import processors
 
     report = run_truth(
-        Asked(
+        GridSettings(
             profile=profile,
             out=out or Path("runs") / f"{TRUTH}-{profile}",
             workers=processors() if workers is None else workers,

@@ -7,9 +7,9 @@ import torch
 from slategym.agents.core.ensemble import Ensemble
 from slategym.agents.latent.sac import (
     GaussianActor,
-    Replay,
     SacSettings,
     SoftActorCritic,
+    TransitionReplay,
     mean_action,
     sample,
 )
@@ -42,7 +42,7 @@ def test_the_squashed_density_is_that_of_torch() -> None:
 
 
 def test_the_oldest_make_room_and_seeds_keep_apart() -> None:
-    replay = Replay(2, 5, {"x": torch.zeros(())})
+    replay = TransitionReplay(2, 5, {"x": torch.zeros(())})
     for begin in (0, 3, 6):
         x_B = torch.arange(begin, begin + 3).float()
         replay.add({"x": torch.stack([x_B, 100 + x_B])})
@@ -55,7 +55,7 @@ def test_the_oldest_make_room_and_seeds_keep_apart() -> None:
 
 
 def test_only_what_is_there_is_drawn() -> None:
-    replay = Replay(1, 50, {"x": torch.zeros(())})
+    replay = TransitionReplay(1, 50, {"x": torch.zeros(())})
     replay.add({"x": torch.ones(1, 4)})
     assert replay.draw(luck_at(0), 64)["x"].eq(1).all()
 

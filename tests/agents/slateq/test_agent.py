@@ -10,7 +10,7 @@ import torch
 from small_worlds import learned_world
 
 from slategym.agents.core.agent import Agent
-from slategym.agents.core.replay import Replay, Scene, Shown
+from slategym.agents.core.replay import Scene, Shown, SlateReplay
 from slategym.agents.registry import find_agent
 from slategym.agents.slateq.agent import SlateQ, SlateQSettings
 from slategym.envs import engine
@@ -258,7 +258,7 @@ def numbered(round, S=2, B=3) -> Shown:
 
 
 def test_replay_gives_rounds_and_what_followed_them():
-    replay = Replay.like(numbered(0), 4, most_bytes=10_000)
+    replay = SlateReplay.like(numbered(0), 4, most_bytes=10_000)
     stream_S = Luck(torch.tensor([5, 6], dtype=torch.int32))
     for newest in range(7):
         replay.put(newest, numbered(newest))
@@ -277,5 +277,5 @@ def test_replay_keeps_what_fits():
     one = numbered(0)
     per_seed = sum(x[0].numel() * x.element_size() for x in (one.reward, one.ended, one.slot))
     per_seed += one.slate[0].numel() * 8 + one.scene.x[0].numel() * 4
-    assert Replay.like(one, 1_000, most_bytes=10 * per_seed).num_rounds == 10
-    assert Replay.like(one, 7, most_bytes=10 * per_seed).num_rounds == 7
+    assert SlateReplay.like(one, 1_000, most_bytes=10 * per_seed).num_rounds == 10
+    assert SlateReplay.like(one, 7, most_bytes=10 * per_seed).num_rounds == 7

@@ -14,20 +14,22 @@ from small_movielens import small_movielens
 
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.main import answer, build
-from slategym.experiments.truth.grid import SIZES, Asked, Cell, log_of, told_of
+from slategym.experiments.truth.grid import SIZES, Cell, GridSettings, log_of, told_of
 from slategym.experiments.truth.page import print_grid, sentences, write_page
 from slategym.experiments.truth.run import Grid, run_truth
 
 
 def test_what_is_asked_for_is_repeated_by_its_command() -> None:
-    asked = Asked("quick", scenarios=("News",), strengths=(0.0, 0.4), visits=(1_000,), seeds=3)
+    asked = GridSettings(
+        "quick", scenarios=("News",), strengths=(0.0, 0.4), visits=(1_000,), seeds=3
+    )
     assert [cell.name for cell in asked.size.cells[:2]] == ["news-0-1000-0", "news-0.4-1000-0"]
     assert len(asked.size.cells) == 6
     assert asked.command == (
         "slategym benchmark truth --profile quick --scenarios News --strengths 0,0.4 "
         "--visits 1000 --seeds 3"
     )
-    assert len(Asked("full").size.cells) == 12 * 3 * 3 * 5
+    assert len(GridSettings("full").size.cells) == 12 * 3 * 3 * 5
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     changes: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        run_truth(Asked(**{"out": tmp_path / "run", **changes}))  # type: ignore[arg-type]
+        run_truth(GridSettings(**{"out": tmp_path / "run", **changes}))  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
 
 
@@ -149,7 +151,7 @@ def test_a_grid_of_one_from_log_to_page_and_again(tmp_path: Path) -> None:
 
 
 def _one_and_again(tmp_path: Path) -> None:
-    asked, told = Asked("smoke", tmp_path / "run"), io.StringIO()
+    asked, told = GridSettings("smoke", tmp_path / "run"), io.StringIO()
     first = run_truth(asked, Console(quiet=True), Console(file=told, width=200)).read_text()
     assert " computed, " in told.getvalue()
     claims = pd.read_parquet(tmp_path / "run" / "claims.parquet")

@@ -17,7 +17,7 @@ import pytest
 from browser import AXE_RUN, axe_source
 
 from slategym.experiments.cli.commands.app import command_of
-from slategym.experiments.workbench.asked import Asked
+from slategym.experiments.workbench.settings import PageSettings
 
 pytest.importorskip("streamlit", reason="needs the extra app")
 pytest.importorskip("playwright", reason="needs playwright")
@@ -46,7 +46,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    asked = Asked("slategym/DayInLife-v0", {}, ("myopic", "random", "popularity"), str(run))
+    asked = PageSettings("slategym/DayInLife-v0", {}, ("myopic", "random", "popularity"), str(run))
     page = subprocess.Popen(command_of(asked.as_text(), port), stdout=subprocess.DEVNULL)
     until = time.monotonic() + WAIT / 1_000
     while True:

@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from slategym.envs.names import UsageError
 from slategym.experiments.cli.commands import app as command
 from slategym.experiments.cli.main import answer, build
-from slategym.experiments.workbench.asked import DEFAULT, PLAIN, Asked, asked_of, label_of
+from slategym.experiments.workbench.settings import DEFAULT, PLAIN, PageSettings, asked_of, label_of
 from slategym.experiments.workbench.watch import watch
 
 WORLD = "slategym/Sardine-SlateTopK-Bored-v0"
@@ -70,10 +70,10 @@ def test_what_is_no_run_is_said(tmp_path: Path) -> None:
 
 
 def test_a_word_stands_for_a_world_or_a_run(study: Path) -> None:
-    assert asked_of("") == Asked(f"slategym/{DEFAULT}", {}, PLAIN)
+    assert asked_of("") == PageSettings(f"slategym/{DEFAULT}", {}, PLAIN)
     asked = asked_of("DayInLife-v0", policies=("myopic", "random"))
     assert (asked.world, asked.policies) == ("slategym/DayInLife-v0", ("myopic", "random"))
-    assert Asked.from_text(asked.as_text()) == asked
+    assert PageSettings.from_text(asked.as_text()) == asked
     found = asked_of(str(study))
     assert (found.world, found.settings) == (WORLD, {"num_items": 50})
     assert (found.policies, found.run) == (PLAIN, str(study))

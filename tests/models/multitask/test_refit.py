@@ -16,7 +16,7 @@ from slategym.models.multitask.grow import grown
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.predict import predict
 from slategym.models.multitask.refit import RefitSettings, refit_multitask, since_fit
-from slategym.models.multitask.sequences import Replay, Sequences, Windows
+from slategym.models.multitask.sequences import Rehearsal, Sequences, Windows
 from slategym.models.multitask.train import TrainingSettings, read_about, train_multitask
 from slategym.models.multitask.vocabulary import anonymous
 
@@ -145,11 +145,11 @@ def test_old_rows_make_the_share_that_is_asked():
     first = np.arange(0, 1000, 10)
     windows = Windows(first, first + 10, first, first + 10)
     for share in (0.0, 0.25, 0.5):
-        chosen = Replay(fresh_E, share).chosen(windows, np.random.default_rng(0))
+        chosen = Rehearsal(fresh_E, share).chosen(windows, np.random.default_rng(0))
         rows = np.concatenate([np.arange(10) + first[w] for w in chosen])
         assert set(np.flatnonzero(fresh_E)) <= set(rows)
         assert 1 - fresh_E[rows].mean() == pytest.approx(share, abs=0.06)
-    everything = Replay(fresh_E, 0.99).chosen(windows, np.random.default_rng(0))
+    everything = Rehearsal(fresh_E, 0.99).chosen(windows, np.random.default_rng(0))
     assert sorted(everything) == list(range(100))
 
 

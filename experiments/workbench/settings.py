@@ -19,7 +19,7 @@ DEFAULT = "Sardine-SlateTopK-Bored-v0"  # needs no download
 
 
 @dataclass(frozen=True)
-class Asked:
+class PageSettings:
     """What to show at first; the page can change policies and people."""
 
     world: str
@@ -34,10 +34,10 @@ class Asked:
         return json.dumps(asdict(self))
 
     @staticmethod
-    def from_text(text: str) -> Asked:
+    def from_text(text: str) -> PageSettings:
         """The inverse of `as_text`."""
         said = json.loads(text)
-        return Asked(said["world"], said["settings"], tuple(said["policies"]), said["run"])
+        return PageSettings(said["world"], said["settings"], tuple(said["policies"]), said["run"])
 
 
 def asked_of(
@@ -45,7 +45,7 @@ def asked_of(
     world: str = "",
     settings: dict[str, Any] | None = None,
     policies: tuple[str, ...] = (),
-) -> Asked:
+) -> PageSettings:
     """What a word on the command line stands for.
 
     Args:
@@ -67,10 +67,10 @@ def asked_of(
         if "/" in name or name.startswith("."):
             raise UsageError(f"there is no folder {name}")
         id, _ = find_world(name)
-        return Asked(id, settings or {}, policies or PLAIN)
+        return PageSettings(id, settings or {}, policies or PLAIN)
     found = _of_study(folder) if (folder / STUDY).is_file() else _of_training(folder)
     id = find_world(world)[0] if world else found.world
-    return Asked(
+    return PageSettings(
         id,
         settings or ({} if world and id != found.world else found.settings),
         policies or found.policies,
@@ -78,23 +78,23 @@ def asked_of(
     )
 
 
-def _of_study(folder: Path) -> Asked:
+def _of_study(folder: Path) -> PageSettings:
     """The first open place; all that acted there, the folders of those that learned."""
     place = open_place(folder)
     means = place.means or {}
     best_first = sorted(means, key=lambda name: -means[name])
     found = (acting(folder, policy, place.name) for policy in best_first)
     chosen = [one for one in found if one is not None]
-    return Asked(place.world, place.settings, tuple(chosen) or PLAIN, str(folder))
+    return PageSettings(place.world, place.settings, tuple(chosen) or PLAIN, str(folder))
 
 
-def _of_training(folder: Path) -> Asked:
+def _of_training(folder: Path) -> PageSettings:
     if not (folder / ABOUT).is_file():
         find_policy(folder)  # says why not
     about = read_about(folder)["about"]
     if "world" not in about:
         raise UsageError(f"{folder} does not say where it was trained; slategym train's folders do")
-    return Asked(about["world"], about["world_settings"], (str(folder), *PLAIN), str(folder))
+    return PageSettings(about["world"], about["world_settings"], (str(folder), *PLAIN), str(folder))
 
 
 def label_of(policy: str) -> str:
