@@ -49,11 +49,11 @@ class Processes:
     """
 
     workers: int
-    crew: list[Worker] = field(default_factory=list)
+    running: list[Worker] = field(default_factory=list)
 
     def run(self, queue: Queue, store: Store, settings: Mapping[str, Any], view: View) -> None:
         """See `Backend`."""
-        if any((worker.store, worker.settings) != (store, settings) for worker in self.crew):
+        if any((worker.store, worker.settings) != (store, settings) for worker in self.running):
             self.close()
         try:
             self._work_off(queue, store, settings, view)
@@ -64,35 +64,35 @@ class Processes:
     def _work_off(
         self, queue: Queue, store: Store, settings: Mapping[str, Any], view: View
     ) -> None:
-        crew = self.crew
+        running = self.running
         again: set[str] = set()  # ids of units whose process died once
         while queue.undone:
-            idle = [worker for worker in crew if worker.unit is None]
-            while idle or len(crew) < self.workers:
+            idle = [worker for worker in running if worker.unit is None]
+            while idle or len(running) < self.workers:
                 free = idle.pop() if idle else None
-                elsewhere = {worker.world for worker in crew if worker is not free} - {""}
+                elsewhere = {worker.world for worker in running if worker is not free} - {""}
                 found = queue.next("" if free is None else free.world, elsewhere)
                 if found is None:
                     break
                 if free is None:
                     free = Worker(store, settings)
-                    crew.append(free)
+                    running.append(free)
                 view.start(found)
                 free.give(found)
-            for worker in _ended(crew, view):
+            for worker in _ended(running, view):
                 unit = worker.unit
                 assert unit is not None
                 try:
                     ended = worker.take()
                 except BrokenProcessPool:
                     died = death(unit, worker.end())
-                    crew.remove(worker)
+                    running.remove(worker)
                     if unit.id in again:
                         raise died from None
                     again.add(unit.id)
                     view.say(f"{died}; trying once more")
-                    crew.append(Worker(store, settings))
-                    crew[-1].give(unit)
+                    running.append(Worker(store, settings))
+                    running[-1].give(unit)
                     continue
                 raise_unless_done(unit, ended)
                 view.finish(unit)
@@ -100,12 +100,12 @@ class Processes:
 
     def close(self) -> None:
         """End all of them."""
-        for worker in self.crew:
+        for worker in self.running:
             worker.ask_to_end()
         until = time.monotonic() + PATIENCE
-        for worker in self.crew:
+        for worker in self.running:
             worker.end(until - time.monotonic())
-        self.crew.clear()
+        self.running.clear()
 
 
 class Worker:
@@ -170,9 +170,9 @@ class Worker:
         return self.process.exitcode
 
 
-def _ended(crew: list[Worker], view: View) -> list[Worker]:
+def _ended(running: list[Worker], view: View) -> list[Worker]:
     """Workers whose unit has ended, waiting a moment for one; the others' progress is shown."""
-    working = {worker.future: worker for worker in crew if worker.unit is not None}
+    working = {worker.future: worker for worker in running if worker.unit is not None}
     done = wait(working, timeout=REPORT_EVERY, return_when=FIRST_COMPLETED).done
     for worker in working.values():
         with suppress(EOFError, OSError):  # of a process that is gone; its future says so
