@@ -21,13 +21,16 @@ from slategym.experiments.statistics.words import TRANSFER, signed_number, trans
 
 LOOK: dict[str, Any] = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
 MOST_PLACES = 4  # in one table
+PLACE, OTHERS = 20, 29  # characters of a place's column; of policy and score beside the places
 TONES = {"wins": "green", "bad": "red", "unsure": "yellow"}
 
 
 def print_report(result: Result, numbers: Numbers, console: Console) -> None:
     """The ladder, the differences, what the lead consists of, and the verdict."""
+    room = max(1, (console.width - OTHERS) // PLACE)
     for places in _tables(result, numbers):
-        console.print(_ladder(result, numbers, places))
+        for at in range(0, len(places), room):
+            console.print(_ladder(result, numbers, places[at : at + room], scored=not at))
     if numbers.differences or numbers.control:
         console.print(_differences(result, numbers))
     parts = [a for a in numbers.attributions if a.agent == numbers.verdict.agent and a.steps]
@@ -52,10 +55,12 @@ def _tables(result: Result, numbers: Numbers) -> list[list[Place]]:
     return found
 
 
-def _ladder(result: Result, numbers: Numbers, places: Sequence[Place]) -> Table:
+def _ladder(
+    result: Result, numbers: Numbers, places: Sequence[Place], scored: bool = True
+) -> Table:
     study = result.study
     first = places[0].name
-    scored = any(first in standing.score for standing in numbers.ladder)
+    scored = scored and any(first in standing.score for standing in numbers.ladder)
     names = [place.name for place in places]
     published = {(p.policy, p.place): p.value for p in study.published if p.place in names}
     metric = numbers.metric.replace("_", " ")

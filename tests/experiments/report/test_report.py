@@ -256,8 +256,11 @@ def test_the_terminal_ends_in_the_verdict(written: Report, width: int) -> None:
     assert max(len(line) for line in text.splitlines()) <= width
     flat = " ".join(text.split())
     assert flat.endswith(written.numbers.verdict.sentence)
+    assert re.search(r"\bscore\b", text)
     for standing in written.numbers.ladder:
         assert standing.policy in text
+        for mean in standing.mean.values():  # on one line, whatever the width
+            assert mean.rounded(2 if abs(mean.value) < 10 else 1) in text
     for d in written.numbers.differences:
         if d.agent == written.numbers.verdict.agent or d.baseline == "supervised":
             assert d.estimate.signed() in text
