@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 from small_movielens import forget, small_home, small_movielens
 from small_worlds import small_log
 
@@ -20,7 +21,7 @@ from slategym.models.multitask.network import MultiTaskSettings
 from slategym.models.multitask.train import TrainingSettings
 from slategym.models.simulator.assumptions import MILD
 from slategym.models.simulator.cache import builder_of
-from slategym.models.simulator.parties import PartySettings
+from slategym.models.simulator.parties import USUAL, PartySettings
 from slategym.models.simulator.recipe import WorldSettings
 from slategym.models.simulator.world import LOG, build_world
 
@@ -76,8 +77,12 @@ def rows_of_everybody(log: str) -> pd.DataFrame:
 def weights_of_everybody(log: str) -> dict[str, torch.Tensor]:
     """Of the three models."""
     parties = builder_of(log, SMALL).parties
-    models = {"A": parties.bert("A"), "B": parties.bert("B"), "J": parties.judge()}
-    return {f"{p}.{n}": w for p, model in models.items() for n, w in model.state_dict().items()}
+    models = {party: parties.bert(party).state_dict() for party in "AB"}
+    parties.taste(USUAL["J"], "J")
+    kept = parties.folder("J", 0, USUAL["J"])
+    models |= {f"J.{path.name}": load_file(path) for path in kept.rglob("*.safetensors")}
+    assert len(models) > 2
+    return {f"{party}.{n}": w for party, model in models.items() for n, w in model.items()}
 
 
 @pytest.mark.slow
