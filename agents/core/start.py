@@ -6,8 +6,8 @@ A slate policy that fills slot after slot by
 
 serves, greedily, exactly what `supervised` serves, whatever makes that various, and exactly what
 the history rule serves. So a learner whose corrections are zero at first serves its start, and what
-it adds is its own. Which of the two a learner starts from is decided as all settings are: by what
-they earn before selection people (`tune_start`).
+it adds is its own. It starts from the rule where that is clearly better before selection people
+(`tune_start`): the best of many rules looks good by luck.
 """
 
 from __future__ import annotations
