@@ -30,7 +30,7 @@ from slategym.experiments.studies.ladder import ADAPTIVE, SLOW, ladder
 from slategym.experiments.study import SUPPORTED, Learner, Profile, Roles, Study, Sweep
 from slategym.models.data.fitness import FEWEST_STUDIED
 from slategym.models.data.log import Log
-from slategym.models.simulator.assumptions import MILD, Assumptions, find_assumptions
+from slategym.models.simulator.assumptions import CARRY_OVER, MILD, Assumptions, find_assumptions
 from slategym.models.simulator.builder import WorldBuilder
 from slategym.models.simulator.cache import builder_of
 from slategym.models.simulator.world import LOG, read_objective
@@ -175,9 +175,11 @@ def _assumed_of(name: str, said: str) -> str:
         return f"{name}, as asked for; the log itself speaks for {said}; {seen}"
     if said == MILD.name:
         return f"{name}: the log cannot tell of boredom with topics, or not how much; {seen}"
+    if find_assumptions(said).base == CARRY_OVER.name:
+        return f"{name}: what a click changes of later ones, by what was drawn to be shown; {seen}"
     if find_assumptions(said).bores:
         return f"{name}: the log speaks of boredom with topics, and of so much; {seen}"
-    return f"{name}: as far as the log speaks of boredom and impatience, it shows no more; {seen}"
+    return f"{name}: of carry-over and impatience the log shows no more; {seen}"
 
 
 def _whole(log: str) -> str:

@@ -135,18 +135,18 @@ def sentences(grid: Grid) -> Iterator[str]:
 
 
 def _spoken(grid: Grid) -> Iterator[str]:
-    """How often logs themselves speak of boredom, which worlds learned from them then assume."""
+    """How often logs themselves speak of carry-over, which worlds learned from them then assume."""
     if grid.size.assumptions != (SUPPORTED,):
         return
     counts = [
-        f"{int(mine['assumptions'].map(_bores).sum())} of {len(mine)} at strength {strength:g}"
+        f"{int(mine['assumptions'].map(_changes).sum())} of {len(mine)} at strength {strength:g}"
         for strength, mine in grid.claims.groupby("strength")
     ]
-    yield f"Logs that speak of boredom, as slategym diagnose reads them: {', '.join(counts)}."
+    yield f"Logs that speak of carry-over, as slategym diagnose reads them: {', '.join(counts)}."
 
 
-def _bores(assumptions: str) -> bool:
-    return find_assumptions(assumptions).bores
+def _changes(assumptions: str) -> bool:
+    return find_assumptions(assumptions).effect is not None
 
 
 def _line(found: Summary) -> list[str]:

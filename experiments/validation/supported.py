@@ -12,9 +12,9 @@ from slategym.models.data.log import Log
 from slategym.models.files import kept
 from slategym.models.simulator.assumptions import CARRY_OVER, MILD, MILD_RULE
 
-# logs that speak of boredom, of how many: by the strength at which scenarios wrote them, 10,000
+# logs that speak of carry-over, of how many: by the strength at which scenarios wrote them, 10,000
 # visits each by a ranker that errs, every fifth slate at random; see `benchmark truth`
-SPOKEN = {0.0: (0, 24), 1.0: (21, 24)}
+SPOKEN = {0.0: (0, 24), 1.0: (22, 24)}
 TAKEN = 0.01  # adjusted p of what a click changes, below which a world has it
 READING = "supported@3"  # changes where another answer follows from the same log
 
@@ -84,10 +84,10 @@ def carried_numbers(carried: Sequence[Carried], bores: bool) -> dict[str, float]
 
 
 def error_rates() -> str:
-    """How often logs of worlds of known truth speak of boredom, in words."""
+    """How often logs of worlds of known truth speak of carry-over, in words."""
     (wrong, silent), (found, loud) = SPOKEN[0.0], SPOKEN[1.0]
     return (
-        f"logs of worlds of known truth speak of boredom in {wrong} of {silent} cases where "
+        f"logs of worlds of known truth speak of carry-over in {wrong} of {silent} cases where "
         f"nothing shown changes what comes next, and in {found} of {loud} where it strongly does"
     )
 

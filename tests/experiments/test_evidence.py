@@ -135,8 +135,8 @@ def test_the_command_reads_a_log_and_says_what_is_next(
 
 
 def test_error_rates_are_those_of_the_published_table() -> None:
-    """One line of docs/results/truth.md counts the logs of the grid that speak of boredom."""
+    """One line of docs/results/truth.md counts the logs of the grid that speak of carry-over."""
     page = (Path(__file__).parents[2] / "docs/results/truth.md").read_text(encoding="utf-8")
     (wrong, silent), (found, loud) = SPOKEN[0.0], SPOKEN[1.0]
     said = f"{wrong} of {silent} at strength 0, {found} of {loud} at strength 1"
-    assert f"Logs that speak of boredom, as slategym diagnose reads them: {said}." in page
+    assert f"Logs that speak of carry-over, as slategym diagnose reads them: {said}." in page
