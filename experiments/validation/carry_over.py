@@ -15,6 +15,7 @@ squares); Robins, Hernan and Brumback 2000 (weights).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,10 +100,13 @@ def _faded(figure_L: Floats, draws_DL: Floats) -> tuple[float, float, float, flo
     tries = []
     for left in FADES:
         shape_L = left ** np.arange(len(figure_L))
-        scale = float(shape_L @ precision @ shape_L)
+        if (scale := float(shape_L @ precision @ shape_L)) <= 0:
+            continue  # nothing varies
         figure = float(shape_L @ precision @ figure_L) / scale
         rest_L = figure_L - figure * shape_L
         tries.append((float(rest_L @ precision @ rest_L), figure, scale**-0.5, left))
+    if not tries:
+        return 0.0, math.inf, FADES[0], 1.0
     _, figure, error, left = min(tries)
     return figure, error, left, float(2 * ndtr(-abs(figure) / error))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slategym.experiments.validation.carry_over import CLICKS, TOPIC, WORTH, Carried
+from slategym.experiments.validation.carry_over import CLICKS, TOPIC, WORTH, Carried, _faded
 from slategym.experiments.validation.evidence import evidence
 from slategym.experiments.validation.supported import carried_numbers, supported
 from slategym.models.data.datasets import load_log
@@ -125,6 +126,10 @@ def test_without_chances_nothing_is_said_of_it(tmp_path: Path) -> None:
     folder = write_log(tmp_path / "log", Truth(tiring=0.8), propensities=False)
     assert read(folder) == {}
     assert not supported(load_log(str(folder))).startswith("carryover")
+
+
+def test_what_does_not_vary_says_nothing() -> None:
+    assert _faded(np.zeros(3), np.zeros((20, 3))) == (0.0, math.inf, 0.5, 1.0)
 
 
 def test_what_is_taken_up() -> None:
