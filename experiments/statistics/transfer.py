@@ -33,7 +33,8 @@ import numpy as np
 LEVEL = 0.95  # of calibrating scenarios, as of every interval
 # of what the opponent earns: the least that holds 47 of 48 logs of twelve scenarios (each weighs
 # alike: a log of a thirteenth is held with a chance of (11 + 3 / 4) / 13, 90 %; all 48 would take
-# 1.69); by `slategym benchmark truth --profile wide`, see docs/results/truth.md
+# 1.69; .49 hold as many of 48 cells read since); by `slategym benchmark truth --profile wide`, see
+# docs/results/truth.md
 MODEL = 0.51
 MODEL_ALONE = 0.51  # the same where nobody was read under other assumptions
 
