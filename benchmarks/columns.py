@@ -8,7 +8,9 @@ difference, by jackknife over twenty groups of people, the same rows for both.
 What was clicked of what was shown, in a log with slates, is told of classics as a figure alone: its
 error is that of our own figure. Prints each classic's figures, ours with the calibration's errors,
 then a line a column, and JSON with `--out`. `--closed-forms` leaves out what is trained by
-gradients: asymmetric factors and SASRec.
+gradients: asymmetric factors and SASRec. With `--kept FILE.npz` the classics' scores of each row
+are written there, and read at the next call, so that another network is read beside them without
+fitting them again; with `--no-network` as well nothing else is done.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,15 +30,17 @@ from slategym.experiments.cli.model_settings import read_model_choices
 from slategym.models import metrics
 from slategym.models.classics.families import FAMILIES
 from slategym.models.classics.figures import classic_figures
-from slategym.models.classics.reading import Reading, popular_negatives
+from slategym.models.classics.reading import ClassicFigures, Reading, popular_negatives
 from slategym.models.data.datasets import load_log
 from slategym.models.data.slates import has_slates
 from slategym.models.data.splits import split_time
 from slategym.models.files import place_of
+from slategym.models.hashes import content_hash, hash_of
 from slategym.models.multitask.predict import predict
 from slategym.models.multitask.scores import TOP, heading, model_figures, platt_of
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.multitask.train import FORMAT, read_about, train_multitask
+from slategym.models.quality.classics import FORMAT as CLASSICS
 from slategym.models.quality.evaluation import recipe_of
 from slategym.models.quality.resampling import dealt
 from slategym.models.tasks import head_weights
@@ -55,12 +59,21 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--trees", action="store_true", help="boosted trees, too")
     parser.add_argument("--closed-forms", action="store_true", help="of the classics, only these")
+    parser.add_argument("--kept", type=Path, help=".npz: the classics' scores, written or read")
+    parser.add_argument("--no-network", action="store_true", help="only the classics, with --kept")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     log = load_log(asked.log)
     parts, choices = split_time(log), read_model_choices(asked.set)
     reading = Reading(log, parts.train, parts.validation, parts.test, refit=False)
+    families = [name for name, one in FAMILIES.items() if not (asked.closed_forms and one.search)]
+    if asked.no_network:
+        if asked.kept is None:
+            parser.error("--no-network keeps the classics: give --kept FILE.npz")
+        for _ in _classics(reading, families, asked.trees, asked.kept):
+            pass
+        return
     rows = np.flatnonzero(parts.test)
     settings, training = choices.settings(), choices.training(recipe_of("time").training)
     folder = place_of("models/columns", [log.sha256, settings, training, asked.seed, FORMAT])
@@ -79,11 +92,8 @@ def main() -> None:
     there_xC = np.concatenate([predicted.used_xC[:, 1:], popular_xC >= 0], 1)
     ours = _figures(log, predicted.row_x, _of_network(predicted), there_xC, model=True)
     best: dict[str, tuple[str, float, Figure]] = {}
-    text_ND0 = item_text_vectors(log.items["text"].tolist(), progress=False)
     begun = time.process_time()
-    families = [name for name, one in FAMILIES.items() if not (asked.closed_forms and one.search)]
-    for classic in classic_figures(reading, text_ND0, trees=asked.trees, families=families):
-        _tell(f"{classic.model} {dict(classic.settings)}", classic.figures)
+    for classic in _classics(reading, families, asked.trees, asked.kept):
         figures = _figures(log, rows, classic.rows, there_xC)
         if has_slates(log) and "click_auc" in classic.figures:
             figures["click_auc"] = partial(_always, classic.figures["click_auc"])
@@ -110,6 +120,48 @@ def main() -> None:
         )
     if asked.out:
         asked.out.write_text(json.dumps({"log": log.name, "seed": asked.seed, "columns": found}))
+
+
+def _classics(
+    reading: Reading, families: Sequence[str], trees: bool, kept: Path | None
+) -> Iterator[ClassicFigures]:
+    """Each classic's figures, told as they are read; from the file where it has these very ones."""
+    parts = content_hash(reading.train, reading.validation, reading.test)
+    key = hash_of([reading.log.sha256, parts, reading.negatives, families, trees, CLASSICS])
+    found = _read(kept, key)
+    if found is None:
+        text_ND0 = item_text_vectors(reading.log.items["text"].tolist(), progress=False)
+        fitted = classic_figures(reading, text_ND0, trees=trees, families=families)
+    told: list[ClassicFigures] = []
+    for classic in fitted if found is None else found:
+        name = f"{classic.model} {dict(classic.settings)}, {classic.seconds:.0f} CPU s"
+        _tell(name, classic.figures)
+        told.append(classic)
+        yield classic
+    if kept is not None and found is None:
+        about = [[one.model, one.figures, one.settings, one.seconds] for one in told]
+        arrays: dict[str, Any] = {
+            f"{n} {name}": row_x for n, one in enumerate(told) for name, row_x in one.rows.items()
+        }
+        np.savez_compressed(kept, key=key, about=json.dumps(about), **arrays)
+
+
+def _read(kept: Path | None, key: str) -> list[ClassicFigures] | None:
+    """The classics that a file keeps; None: it is not there, or is of others."""
+    if kept is None or not kept.exists():
+        return None
+    with np.load(kept) as file:
+        if str(file["key"]) != key:
+            return None
+        rows: dict[int, dict[str, np.ndarray]] = {}
+        for label in set(file.files) - {"key", "about"}:
+            number, name = label.split(" ", 1)
+            rows.setdefault(int(number), {})[name] = file[label]
+        about = enumerate(json.loads(str(file["about"])))
+    return [
+        ClassicFigures(model, figures, settings, seconds, rows.get(n, {}))
+        for n, (model, figures, settings, seconds) in about
+    ]
 
 
 def _tell(name: str, figures: Mapping[str, float]) -> None:

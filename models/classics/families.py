@@ -30,6 +30,7 @@ from slategym.models.closed_form.fading import Fading, FadingPair, Popular
 from slategym.models.closed_form.item_to_item import (
     cosine_neighbours,
     ease,
+    together,
     transition_counts,
     transitions,
 )
@@ -38,7 +39,7 @@ V = TypeVar("V")
 
 TOP = 10  # places of the NDCG by which settings are chosen
 ASYMMETRIC, SASREC = Training(rate=1e-2), Training(rate=1e-3)
-TABLES = 3  # item-to-item tables that are kept while settings are tried
+TABLES = 3  # item-to-item tables that are kept while settings are tried, those used last
 
 
 class Rows:
@@ -61,11 +62,11 @@ class Rows:
     def table(self, name: str, settings: Sequence[float], make: Callable[[], Any]) -> Any:
         """What `make` gives under this name and these settings, kept for a while."""
         key = (name, *settings)
-        if key not in self._tables:
-            while len(self._tables) >= TABLES:
-                del self._tables[next(iter(self._tables))]
-            self._tables[key] = make()
-        return self._tables[key]
+        found = self._tables.pop(key) if key in self._tables else make()
+        while len(self._tables) >= TABLES:
+            del self._tables[next(iter(self._tables))]
+        self._tables[key] = found  # last: what was not asked for the longest goes first
+        return found
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,14 @@ def _popularity(rows: Rows, settings: Settings) -> Popular:
 
 
 def _knn(rows: Rows, s: Settings) -> Fading:
+    def counted() -> Any:
+        return together(rows.met_UN)
+
     def make() -> Tensor:
-        most = int(s["neighbours"])
-        return cosine_neighbours(rows.met_UN, most=most, shrink=s["shrink"], power=s["power"])
+        most, both_NN = int(s["neighbours"]), rows.table("both", [], counted)
+        return cosine_neighbours(
+            rows.met_UN, most=most, shrink=s["shrink"], power=s["power"], both_NN=both_NN
+        )
 
     key = [s["neighbours"], s["shrink"], s["power"]]
     return Fading("item-kNN", rows.table("knn", key, make), s["fade"])

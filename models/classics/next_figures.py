@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,10 @@ VALIDATION_ROWS = 4_000  # on which settings are chosen, at most
 
 
 def next_item_figures(
-    reading: Reading, events: Events, families: Collection[str] = tuple(FAMILIES)
+    reading: Reading,
+    events: Events,
+    families: Collection[str] = tuple(FAMILIES),
+    begins: Callable[[str], None] = lambda name: None,
 ) -> Iterator[ClassicFigures]:
     """Choose, fit and read next-item scorers.
 
@@ -36,6 +39,7 @@ def next_item_figures(
         reading: which rows are for what.
         events: the reading's log.
         families: by name; one made of others begins at what was chosen for those.
+        begins: told each one's name before anything is tried for it.
     """
     log = reading.log
     validation_x = np.flatnonzero(reading.validation & events.took_E)
@@ -53,6 +57,7 @@ def next_item_figures(
     for name, family in FAMILIES.items():
         if name not in families:
             continue
+        begins(name)
         begun = time.process_time()
         chosen[name] = family.start
         if family.ladders or family.search:

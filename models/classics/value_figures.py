@@ -27,6 +27,8 @@ from slategym.models.classics.types import Ints, Predicted, ValueModel
 from slategym.models.closed_form.events import Bools, Events, Floats
 from slategym.models.closed_form.sides import Sides
 
+VALUES = ("online biases", "online biases with drift", "Gaussian process")
+TREES = "boosted trees"
 VALIDATION_USERS = 200  # on whom settings are chosen, at most
 ONLINE = {"bias": 1 / 15, "drift": 0.0, "tau": 1.0}  # shrinks by 15 pseudo-events
 DRIFT_START = {"bias": 0.2, "drift": 0.1, "tau": 10.0}
@@ -50,7 +52,12 @@ Make = Callable[[Bools, Settings, float], ValueModel]  # rows to fit on, setting
 
 
 def value_figures(
-    reading: Reading, events: Events, text_ND0: Tensor | None, *, trees: bool
+    reading: Reading,
+    events: Events,
+    text_ND0: Tensor | None,
+    *,
+    trees: bool,
+    begins: Callable[[str], None] = lambda name: None,
 ) -> Iterator[ClassicFigures]:
     """Choose, fit and read every family on every signal beside the click that all parts hold.
 
@@ -59,6 +66,7 @@ def value_figures(
         events: the reading's log.
         text_ND0: vectors of the items' texts; None: texts are not read.
         trees: whether to grow boosted trees.
+        begins: told each family's name before anything is tried for it.
     """
     signals = [s for s, value_E in events.values.items() if _readable(value_E, reading)]
     if not signals:
@@ -75,21 +83,23 @@ def value_figures(
     def process(signal: str) -> Make:
         return lambda keep_E, s, noise: fit_gaussian(events, signal, keep_E, sides, s, noise)
 
-    families: dict[str, tuple[Callable[[str], Make], Mapping[str, Any], Settings]] = {
-        "online biases": (biases, {}, ONLINE),
-        "online biases with drift": (biases, DRIFT_LADDERS, DRIFT_START),
-        "Gaussian process": (process, ladders, gaussian.START),
-    }
+    families: tuple[tuple[Callable[[str], Make], Mapping[str, Any], Settings], ...] = (
+        (biases, {}, ONLINE),
+        (biases, DRIFT_LADDERS, DRIFT_START),
+        (process, ladders, gaussian.START),
+    )
     guesses: dict[str, Guess] = {}
-    for name, (make, steps, start) in families.items():
+    for name, (make, steps, start) in zip(VALUES, families, strict=True):
+        begins(name)
         begun = time.process_time()
         guesses = {s: _chosen(reading, events, s, make(s), steps, start) for s in signals}
         yield _figures(name, reading, events, guesses, time.process_time() - begun)
     if trees:
+        begins(TREES)
         begun = time.process_time()
         processes = {signal: guess.settings for signal, guess in guesses.items()}
         grown = _grown(reading, events, sides, processes)
-        yield _figures("boosted trees", reading, events, grown, time.process_time() - begun)
+        yield _figures(TREES, reading, events, grown, time.process_time() - begun)
 
 
 def _readable(value_E: Floats, reading: Reading) -> bool:

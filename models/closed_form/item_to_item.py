@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 from torch import Tensor
@@ -27,7 +28,9 @@ def check_size(num_items: int) -> None:
         )
 
 
-def cosine_neighbours(met_UN: csr_array, *, most: int, shrink: float, power: float) -> Tensor:
+def cosine_neighbours(
+    met_UN: csr_array, *, most: int, shrink: float, power: float, both_NN: csr_array | None = None
+) -> Tensor:
     """Item-kNN: shrunk cosine of who took up both, the best `most` rows of each column kept.
 
     Args:
@@ -35,6 +38,7 @@ def cosine_neighbours(met_UN: csr_array, *, most: int, shrink: float, power: flo
         most: neighbours of an item.
         shrink: pseudo-users who took up one of two but not both.
         power: of the product of the two popularities; .5 is the cosine.
+        both_NN: `together` of the same, where it is at hand.
 
     Returns:
         (N, N) float32, diagonal 0.
@@ -42,14 +46,18 @@ def cosine_neighbours(met_UN: csr_array, *, most: int, shrink: float, power: flo
     Source: Sarwar et al. 2001; shrinkage as in Bell and Koren 2007.
     """
     check_size(met_UN.shape[1])
-    both_NN = _together(met_UN)
-    count_N = both_NN.diagonal().copy()
-    similar_NN = both_NN / (np.outer(count_N, count_N) ** power + shrink + 1e-9)
-    np.fill_diagonal(similar_NN, 0)
-    if most < len(similar_NN):
-        least_N = np.partition(similar_NN, -most, axis=0)[-most]
-        similar_NN[similar_NN < least_N] = 0
-    return torch.as_tensor(similar_NN, dtype=torch.float32)
+    both_NN = together(met_UN) if both_NN is None else both_NN
+    count_N = both_NN.diagonal()
+    row_P = np.repeat(np.arange(len(count_N)), np.diff(both_NN.indptr))
+    at_P = both_NN.indices
+    similar_P = both_NN.data / ((count_N[row_P] * count_N[at_P]) ** power + shrink + 1e-9)
+    similar_P[row_P == at_P] = 0
+    for begin, end in pairwise(both_NN.indptr):  # a row is the item's column: nothing is ordered
+        if end - begin > most:
+            value = similar_P[begin:end]
+            value[value < np.partition(value, -most)[-most]] = 0
+    similar = (similar_P.astype(np.float32), at_P, both_NN.indptr)
+    return torch.as_tensor(csr_array(similar, both_NN.shape).T.toarray())
 
 
 def ease(met_UN: csr_array, ridge: float) -> Tensor:
@@ -82,13 +90,13 @@ def ease(met_UN: csr_array, ridge: float) -> Tensor:
         weight_NN.flat[:: N + 1] += 1.0
         weight_NN /= ridge
     else:
-        weight_NN = cho_solve(cho_factor(_together(met_UN) + ridge * np.eye(N)), np.eye(N))
+        weight_NN = cho_solve(cho_factor(together(met_UN).toarray() + ridge * np.eye(N)), np.eye(N))
     weight_NN /= -weight_NN.diagonal()
     np.fill_diagonal(weight_NN, 0)
     return torch.as_tensor(weight_NN, dtype=torch.float32)
 
 
-def transition_counts(events: Events, keep_E: Bools, *, window: int, decay: float) -> Floats:
+def transition_counts(events: Events, keep_E: Bools, *, window: int, decay: float) -> csr_array:
     """How often item j came within `window` clicks after item i: (N, N).
 
     Args:
@@ -101,16 +109,15 @@ def transition_counts(events: Events, keep_E: Bools, *, window: int, decay: floa
     at_x = np.flatnonzero(keep_E & events.took_E)
     user_x, item_x = events.user_E[at_x], events.item_E[at_x]
     N = events.num_items
-    total: NDArray[np.float64] = np.zeros((N, N))
+    pairs, weights = [np.zeros((2, 0), np.int64)], [np.zeros(0)]
     for gap in range(1, window + 1):
         same = user_x[gap:] == user_x[:-gap]
-        pairs = (item_x[:-gap][same], item_x[gap:][same])
-        counts = csr_array((np.full(int(same.sum()), decay ** (gap - 1)), pairs), (N, N))
-        total += counts
-    return total
+        pairs.append(np.stack([item_x[:-gap][same], item_x[gap:][same]]))
+        weights.append(np.full(int(same.sum()), decay ** (gap - 1)))
+    return csr_array((np.concatenate(weights), tuple(np.concatenate(pairs, 1))), (N, N))
 
 
-def transitions(count_NN: Floats, popular_N: Floats, *, power: float, prior: float) -> Tensor:
+def transitions(count_NN: csr_array, popular_N: Floats, *, power: float, prior: float) -> Tensor:
     """Transition counts in relation to how often either item was taken up at all.
 
     Args:
@@ -125,11 +132,14 @@ def transitions(count_NN: Floats, popular_N: Floats, *, power: float, prior: flo
     Source: Ludewig and Jannach 2018, "Evaluation of session-based recommendation algorithms",
         section 3.1 (sequential rules).
     """
-    source_N1 = (popular_N**power + prior)[:, None]
+    source_N = popular_N**power + prior
     target_N = np.maximum(popular_N, 1) ** (power / 2)
-    return torch.as_tensor(count_NN / source_N1 / target_N, dtype=torch.float32)
+    source_P = np.repeat(source_N, np.diff(count_NN.indptr))
+    weight_P = (count_NN.data / source_P / target_N[count_NN.indices]).astype(np.float32)
+    weighted = (weight_P, count_NN.indices, count_NN.indptr)
+    return torch.as_tensor(csr_array(weighted, count_NN.shape).toarray())
 
 
-def _together(met_UN: csr_array) -> Floats:
-    together_NN: Floats = (met_UN.T @ met_UN).toarray()
-    return together_NN
+def together(met_UN: csr_array) -> csr_array:
+    """How many users took up both of two items, (N, N); the diagonal: either."""
+    return csr_array(met_UN.T @ met_UN)

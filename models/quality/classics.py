@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from slategym.models.classics.figures import classic_figures
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+
+from slategym.models.classics.figures import NAMES, classic_figures
 from slategym.models.classics.reading import Reading
 from slategym.models.console import plain_console
 from slategym.models.data.log import Log
@@ -25,7 +28,7 @@ def classic_rows(name: str, reading: Reading, *, progress: bool) -> list[Figures
     Args:
         name: of the split.
         reading: which rows are for what.
-        progress: whether to say on stderr what was read.
+        progress: whether to show a bar on stderr, and what was read.
     """
     trees = find_spec("sklearn") is not None
     log, console = reading.log, plain_console(stderr=True, quiet=not progress)
@@ -33,11 +36,18 @@ def classic_rows(name: str, reading: Reading, *, progress: bool) -> list[Figures
     def read() -> list[dict[str, Any]]:
         text_ND0 = item_text_vectors(log.items["text"].tolist(), progress=progress)
         rows: list[dict[str, Any]] = []
-        for row in classic_figures(reading, text_ND0, trees=trees):
-            console.print(f"{row.model}: {row.seconds:.0f} s", highlight=False)
-            figures = defined(row.model, row.figures).to_json()
-            told = {"settings": dict(row.settings), "seconds": row.seconds}
-            rows.append({"figures": figures, **told})
+        with _bar(console, shown=progress) as bar:
+            shown = bar.add_task("classics", total=len(NAMES))
+
+            def begins(one: str) -> None:
+                bar.update(shown, description=f"classics: {one}", completed=NAMES.index(one))
+
+            for row in classic_figures(reading, text_ND0, trees=trees, begins=begins):
+                bar.console.print(f"{row.model}: {row.seconds:.0f} s", highlight=False)
+                figures = defined(row.model, row.figures).to_json()
+                told = {"settings": dict(row.settings), "seconds": row.seconds}
+                rows.append({"figures": figures, **told})
+            bar.update(shown, description="classics", completed=len(NAMES))
         return rows
 
     decides = [log.sha256, name, reading.refit, reading.max_history, reading.negatives]
@@ -45,6 +55,17 @@ def classic_rows(name: str, reading: Reading, *, progress: bool) -> list[Figures
     found: list[Mapping[str, Any]] = kept(_place(log, name), decides, read)
     rows = [Figures.from_json(row["figures"]) for row in found]
     return rows if trees else [*rows, TREES]
+
+
+def _bar(console: Console, *, shown: bool) -> Progress:
+    """How many classics are read, which one is being fitted, and since when."""
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=12),
+        TextColumn("{task.completed}/{task.total} classics"),
+        TimeElapsedColumn(),
+    ]
+    return Progress(*columns, console=console, disable=not shown)
 
 
 def _place(log: Log, split: str) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from slategym.models.classics.families import Rows
 from slategym.models.classics.ials import fit_ials
 from slategym.models.classics.replay import moments, rank
 from slategym.models.classics.search import climb
@@ -85,7 +86,7 @@ def test_transition_counts_by_hand():
     want_NN = np.zeros((4, 4))
     want_NN[0, 1] = want_NN[1, 2] = want_NN[1, 0] = 1
     want_NN[0, 2] = 0.5
-    np.testing.assert_allclose(count_NN, want_NN)
+    np.testing.assert_allclose(count_NN.toarray(), want_NN)
     scaled_NN = transitions(count_NN, np.array([2.0, 2, 1, 0]), power=1.0, prior=5.0)
     assert scaled_NN[1, 0] == pytest.approx(1 / (2 + 5) / np.sqrt(2))
 
@@ -194,3 +195,10 @@ def test_climb_finds_the_bottom_and_says_where_it_may_begin():
     assert (found, loss) == ({"x": 2, "y": 2}, 0)
     with pytest.raises(ValueError, match="x begins at 9, which is not among"):
         climb({"x": ladder}, {"x": 9}, bowl)
+
+
+def test_tables_used_last_are_kept(events, everything):
+    rows, made = Rows(events, everything), []
+    for name in ("a", "b", "c", "a", "d", "a", "b"):  # when d comes, b has waited the longest
+        rows.table(name, [], lambda name=name: made.append(name))
+    assert made == ["a", "b", "c", "d", "b"]

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import pytest
 
 from slategym.models.classics import families, gaussian, next_figures, trees, value_figures
+from slategym.models.classics.figures import NAMES
 from slategym.models.classics.reading import Reading
 from slategym.models.multitask.scores import heading
 from slategym.models.quality import classics
@@ -60,6 +61,7 @@ def test_progress_is_said_on_stderr(quick, tiny_log, capsys):
     classic_rows("time", reading, progress=True)
     told = capsys.readouterr()
     assert not told.out and "EASE: 0 s" in told.err
+    assert f"{len(NAMES)}/{len(NAMES)} classics" in told.err
 
 
 def test_headings():
