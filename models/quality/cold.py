@@ -1,10 +1,11 @@
-"""Items that nobody has met: how well their texts tell who will want them, against no text.
+"""Items that nobody has met: how well their texts tell who will want them, against less.
 
 A share of the items is drawn, and every row of them before the test is taken out of the log: they
 arrive when the test begins, so nothing is drawn against them before and they have no residual: a
 network that is told all along that nobody takes these items learns to set those lowest that its
-texts speak for. The same network is trained with the items' texts and without, and both are read on
-the test rows of these items, among these items alone.
+texts speak for. The same network is trained with the items' texts, with their topics and categories
+alone, which cost no encoder, and with neither; all are read on the test rows of these items, among
+these items alone.
 
 Axis letters beyond the legend of `envs/types.py`: x rows that are read, C the cold items.
 """
@@ -25,10 +26,12 @@ from slategym.models.data.log import Log
 from slategym.models.data.splits import split_time
 from slategym.models.files import kept, place_of
 from slategym.models.hashes import hash_of
+from slategym.models.multitask.item_extras import attributes
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.requests import Known, requests
 from slategym.models.multitask.scores import TOP
 from slategym.models.multitask.sequences import NEVER, Bools, Ints, Sequences, windows_before
+from slategym.models.multitask.settings import ItemSettings
 from slategym.models.multitask.train import FORMAT, TrainingSettings, train_multitask
 from slategym.models.tasks import NEXT, head_weights
 
@@ -37,16 +40,18 @@ READING = 2  # raise it when the same model would be read otherwise
 LEAST = 20  # clicked test rows of cold items, to be read at all
 BATCH = 256  # windows encoded together
 CONFIDENCE = 0.95
-ARMS = {"text": True, "no text": False}
+TEXT, ATTRIBUTES, NO_TEXT = "text", "attributes", "no text"  # what is known of a cold item
+GRAPH = "spectral"  # how attributes are told to the network
 
 
 @dataclass(frozen=True)
 class ColdFigure:
-    """One figure over the seeds: with text, without, and the difference."""
+    """One figure over the seeds: with text, with less, and the difference."""
 
     name: str
+    against: str  # what is known instead: "attributes" or "no text"
     text: float  # mean over seeds
-    no_text: float
+    other: float
     difference: float
     low: float  # of the difference, 95 % by Student's t over seeds; NaN of one seed
     high: float
@@ -73,7 +78,8 @@ class ColdReading:
             f"seeds, and their rows before the test taken away; read on their test rows "
             f"({min(self.rows):,} to {max(self.rows):,}), among these items alone: AUC against the "
             f"cold items that the user never meets, HR@{TOP} full rank. 95 % intervals of the "
-            "difference by Student's t over seeds, each with its own items and training."
+            "difference by Student's t over seeds, each with its own items and training. "
+            f"{ATTRIBUTES}: topics and categories without text; {NO_TEXT}: without either."
         )
 
 
@@ -197,12 +203,13 @@ def read_cold_items(
     device: str = "cpu",
     progress: bool = True,
 ) -> ColdReading:
-    """Train with and without texts for each seed, and read both on cold items.
+    """Train with texts, attributes alone and neither for each seed; read them on cold items.
 
     Args:
         log: the data.
-        settings: the architecture; its text is switched off for the one arm, and a residual is of
-            items with training rows alone.
+        settings: the architecture; its text is switched off for the other arms, and a residual is
+            of items with training rows alone. Attributes are an arm of their own where the log has
+            them and the settings have no graph of them.
         training: how to train, items without training rows left out; stopped early on validation
             rows, not refitted.
         seeds: each draws its items and its training.
@@ -217,6 +224,7 @@ def read_cold_items(
     if settings.items.residual == "always":
         settings = replace(settings, items=replace(settings.items, residual="seen"))
     training = replace(training, unseen="left-out")
+    arms = _arms(log, settings.items)
     found: list[dict[str, dict[str, float]]] = []
     rows: list[int] = []
     for seed in seeds:
@@ -226,17 +234,30 @@ def read_cold_items(
             {
                 arm: _figures_of(
                     cold,
-                    replace(settings, items=replace(settings.items, text=text)),
+                    replace(settings, items=items),
                     training,
                     f"{log.name} cold {arm}",
                     seed,
                     device,
                     progress,
                 )
-                for arm, text in ARMS.items()
+                for arm, items in arms.items()
             }
         )
     return ColdReading(_compared(found), tuple(seeds), tuple(rows), round(SHARE * log.num_items))
+
+
+def _arms(log: Log, items: ItemSettings) -> dict[str, ItemSettings]:
+    """What the network may know of an item, by arm."""
+    bare = replace(items, text=False)
+    arms = {TEXT: items, NO_TEXT: bare}
+    if items.graph == "none":
+        try:
+            attributes(log)
+        except UsageError:  # none tell its items apart
+            return arms
+        arms[ATTRIBUTES] = replace(bare, graph=GRAPH)
+    return arms
 
 
 def _figures_of(
@@ -275,21 +296,24 @@ def _figures_of(
 
 def _compared(found: Sequence[dict[str, dict[str, float]]]) -> tuple[ColdFigure, ...]:
     """Each figure that every seed has, with its interval."""
-    names = [
-        n for n in found[0]["text"] if all(n in arm for arms in found for arm in arms.values())
-    ]
-    figures = []
-    for name in names:
-        text, without = (np.array([arms[arm][name] for arms in found]) for arm in ARMS)
-        moved = text - without
-        half = math.nan
-        if len(moved) > 1:
-            quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(moved) - 1))
-            half = quantile * float(moved.std(ddof=1)) / math.sqrt(len(moved))
-        mean = float(moved.mean())
-        figures.append(
-            ColdFigure(
-                name, float(text.mean()), float(without.mean()), mean, mean - half, mean + half
-            )
-        )
-    return tuple(figures)
+    arms = [arm for arm in found[0] if arm != TEXT]
+    return tuple(
+        _difference(name, arm, *([each[one][name] for each in found] for one in (TEXT, arm)))
+        for arm in arms
+        for name in found[0][TEXT]
+        if all(name in each[TEXT] and name in each[arm] for each in found)
+    )
+
+
+def _difference(
+    name: str, against: str, text: Sequence[float], other: Sequence[float]
+) -> ColdFigure:
+    """One figure of both arms, seed by seed."""
+    moved, half = np.subtract(text, other), math.nan
+    if len(moved) > 1:
+        quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(moved) - 1))
+        half = quantile * float(moved.std(ddof=1)) / math.sqrt(len(moved))
+    mean = float(moved.mean())
+    return ColdFigure(
+        name, against, float(np.mean(text)), float(np.mean(other)), mean, mean - half, mean + half
+    )

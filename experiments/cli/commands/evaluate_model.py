@@ -94,8 +94,8 @@ def evaluate_model(
         bool,
         typer.Option(
             "--cold-items",
-            help="Instead: how well texts tell who wants items that nobody has met, against no "
-            "text; --seed is the first of --cold-seeds.",
+            help="Instead: how well texts tell who wants items that nobody has met, against their "
+            "topics and categories alone and no text; --seed is the first of --cold-seeds.",
         ),
     ] = False,
     cold_seeds: Annotated[
@@ -302,7 +302,7 @@ def _cold_table(log: str, reading: ColdReading) -> Table:
     from slategym.models.multitask.scores import heading
 
     table = Table(
-        title=f"{log}, items that nobody has met: text against no text",
+        title=f"{log}, items that nobody has met: text against less",
         title_justify="left",
         caption=reading.sentence(),
         caption_justify="left",
@@ -311,14 +311,16 @@ def _cold_table(log: str, reading: ColdReading) -> Table:
         padding=0,
     )
     table.add_column("figure", no_wrap=True)
-    for name in ("text", "no text", "difference", "95 %", "clear"):
+    table.add_column("against", no_wrap=True)
+    for name in ("text", "other", "difference", "95 %", "clear"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in reading.figures:
         between = "" if isnan(row.low) else f"[{row.low:+z.4f}, {row.high:+z.4f}]"
         table.add_row(
             heading(row.name),
+            row.against,
             f"{row.text:.4f}",
-            f"{row.no_text:.4f}",
+            f"{row.other:.4f}",
             f"{row.difference:+z.4f}",
             between,
             "yes" if row.clear else "no",

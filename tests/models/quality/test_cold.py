@@ -11,7 +11,7 @@ from slategym.envs.names import UsageError
 from slategym.models.multitask import train
 from slategym.models.multitask.settings import ItemSettings
 from slategym.models.multitask.train import TrainingSettings, read_about
-from slategym.models.quality.cold import _compared, cold_log, read_cold_items
+from slategym.models.quality.cold import _arms, _compared, cold_log, read_cold_items
 
 FAST = TrainingSettings(epochs=8, patience=8, batch_events=128, warmup_steps=4, learning_rate=0.02)
 
@@ -33,7 +33,8 @@ def log(tiny_log, monkeypatch):
     events = events.assign(like=like, rating=like * 3 + 2).sort_values(["user", "time"])
     users = pd.DataFrame({"key": [str(u) for u in range(NUM_USERS)]})
     users = users.assign(age=np.int32(0), gender=np.arange(NUM_USERS, dtype=np.int32) % 2)
-    return replace(tiny_log, events=events.reset_index(drop=True), users=users)
+    thirds = np.eye(3, dtype=np.float32)[np.arange(30) % 3]  # topics that tell nothing of parity
+    return replace(tiny_log, events=events.reset_index(drop=True), users=users, item_topics=thirds)
 
 
 def test_cold_items_have_no_row_before_the_test(log):
@@ -55,7 +56,9 @@ def test_texts_that_tell_taste_win_on_cold_items(
     monkeypatch.setattr(train, "item_text_vectors", lambda texts, *_, **__: tiny_vectors)
     bare = replace(tiny_settings, wide="none", prior="none")
     reading = read_cold_items(log, bare, FAST, seeds=(0, 1, 2), progress=False)
-    like = next(row for row in reading.figures if row.name == "like_auc")
+    like = next(r for r in reading.figures if (r.name, r.against) == ("like_auc", "no text"))
+    beside = next(r for r in reading.figures if (r.name, r.against) == ("like_auc", "attributes"))
+    assert beside.clear and beside.difference > 0.15
     assert (
         like.clear and like.difference > 0.15
     )  # people like what has their parity, and the text tells it
@@ -73,9 +76,19 @@ def test_the_interval_is_students():
     found = [{"text": {"like_auc": 0.7 + d}, "no text": {"like_auc": 0.6}} for d in (0.0, 0.1, 0.2)]
     (row,) = _compared(found)
     half = 4.302653 * 0.1 / 3**0.5  # t of two degrees of freedom
-    assert (row.text, row.no_text) == pytest.approx((0.8, 0.6))
+    assert (row.against, row.text, row.other) == ("no text", pytest.approx(0.8), pytest.approx(0.6))
     assert (row.low, row.high) == pytest.approx((0.2 - half, 0.2 + half))
     assert not row.clear
+
+
+def test_attributes_are_an_arm_where_there_are_any(log):
+    usual = ItemSettings()
+    arms = _arms(log, usual)
+    assert set(arms) == {"text", "attributes", "no text"}
+    assert arms["attributes"] == ItemSettings(text=False, graph="spectral")
+    same = replace(log, item_topics=np.ones_like(log.item_topics))
+    assert set(_arms(same, usual)) == {"text", "no text"}
+    assert set(_arms(log, ItemSettings(graph="spectral"))) == {"text", "no text"}
 
 
 def test_what_cannot_be_read_is_refused(log, tiny_settings):
