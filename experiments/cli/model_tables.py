@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from slategym.experiments.cli.column_blocks import print_whole
 from slategym.models.console import plain_console
 from slategym.models.multitask.scores import heading
 
@@ -24,7 +25,6 @@ def print_groups(console: Console, report: GroupReport) -> None:
     names = dict.fromkeys(n for group in report.groups for n in group.figures if n.endswith(SHOWN))
     table = Table(
         title="groups: value [95 %, people drawn again]",
-        title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
@@ -46,7 +46,7 @@ def print_groups(console: Console, report: GroupReport) -> None:
         ]
         counts = (f"{group.rows:,}", f"{group.people:,}")
         table.add_row(f"{group.column}: {group.name}", *counts, *cells)
-    console.print(table)
+    print_whole(console, table)
     for line in report.summary():
         console.print(line, highlight=False, soft_wrap=True)
 
@@ -68,7 +68,6 @@ def print_label_curve(log: str, seeds: int, device: str, as_json: bool, quiet: b
         return
     table = Table(
         title=f"{curve.log}: figures by budget of labels, mean and standard error over seeds",
-        title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
@@ -84,7 +83,7 @@ def print_label_curve(log: str, seeds: int, device: str, as_json: bool, quiet: b
                 f"{count:,} ({share:.0%})", way, *(f"{m:.4f} ± {e:.4f}" for m, e in cells)
             )
     console = plain_console(soft_wrap=True)
-    console.print(table)
+    print_whole(console, table, keys=2)
     for line in (*curve.summary(), curve.protocol, f"figure: {picture.path}"):
         console.print(line)
 

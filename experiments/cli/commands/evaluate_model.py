@@ -12,6 +12,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from slategym.experiments.cli.column_blocks import print_whole
 from slategym.experiments.cli.next_step import further, say_next
 from slategym.experiments.cli.options import AsJson, Device, Encoder, ModelSettings, Quiet
 from slategym.experiments.runs.store import check_place
@@ -192,7 +193,7 @@ def evaluate_model(
             found = {**asdict(reading), "protocol": reading.sentence()}
             typer.echo(json.dumps({"dataset": data.name, "cold_items": found}, indent=2))
         else:
-            plain_console().print(_cold_table(data.name, reading))
+            print_whole(plain_console(), _cold_table(data.name, reading))
         return
     asked = [(split, fold) for fold in range(FOLDS if split == "random" else 1)]
     asked += [("loo", 0)] if split == "time" and loo else []
@@ -228,9 +229,9 @@ def evaluate_model(
         return
     console = plain_console()
     for evaluation, figures in zip(evaluations, results, strict=True):
-        console.print(_table(evaluation, figures, console.width))
+        print_whole(console, _table(evaluation, figures, console.width))
     if len(cosines["heads"]) > 1:
-        console.print(_cosine_table(cosines))
+        print_whole(console, _cosine_table(cosines))
     if report is not None:
         print_groups(console, report)
     after = further(data, log, "evaluate-model")
@@ -303,9 +304,7 @@ def _cold_table(log: str, reading: ColdReading) -> Table:
 
     table = Table(
         title=f"{log}, items that nobody has met: text against less",
-        title_justify="left",
         caption=reading.sentence(),
-        caption_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
         padding=0,
@@ -332,9 +331,7 @@ def _cosine_table(cosines: dict[str, Any]) -> Table:
     """Cosines between the heads' gradients in the last epoch, a row a head."""
     table = Table(
         title="cosines between the heads' gradients at the weights they share, last epoch",
-        title_justify="left",
         caption="1: they pull the same way; below 0: against each other. Weighted losses.",
-        caption_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
         padding=0,
@@ -357,9 +354,7 @@ def _table(evaluation: Evaluation, figures: list[Figures], width: int) -> Table:
     shown = [name for name in names if not name.endswith(HIDDEN)]
     table = Table(
         title=f"{evaluation.log.name}, split {evaluation.split.name}",
-        title_justify="left",
         caption="\n".join(caption),
-        caption_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
         padding=0,

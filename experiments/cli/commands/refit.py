@@ -11,6 +11,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from slategym.experiments.cli.column_blocks import print_whole
 from slategym.experiments.cli.next_step import quoted, say_next
 from slategym.experiments.cli.options import AsJson, Device, Quiet, Seed, place
 from slategym.experiments.runs.store import check_folder
@@ -108,7 +109,7 @@ def refit(
         return
     console = plain_console(soft_wrap=True)
     for table in _tables(done.drift):
-        console.print(table)
+        print_whole(console, table)
     for line in done.drift.summary():
         console.print(line)
     console.print(f"model: {folder} (README.md is its card); figure: {picture.path}")
@@ -161,7 +162,7 @@ def _tables(report: DriftReport) -> list[Table]:
 
 
 def _table(title: str, columns: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
     for n, column in enumerate(columns):
         table.add_column(column, no_wrap=True, justify="left" if n == 0 else "right")
     return table
