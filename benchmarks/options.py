@@ -152,7 +152,8 @@ def _in_time(
 ) -> tuple[MultiTaskBert, Path, Ints]:
     """The model, where it is kept, and the rows to read."""
     parts = split_time(log)
-    folder = place_of("models/options", [log.sha256, settings, training, seed, FORMAT])
+    decides = [log.sha256, settings, training, seed, FORMAT, *training.versions.items()]
+    folder = place_of("models/options", decides)
     model = train_multitask(
         log,
         parts.train,

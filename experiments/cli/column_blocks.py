@@ -1,4 +1,4 @@
-"""A table that is wider than its console, as several beneath one another: no number is cut short."""
+"""A table that is wider than its console, as several beneath one another: nothing is cut."""
 
 from __future__ import annotations
 

@@ -17,7 +17,20 @@ from torch import Tensor, nn
 
 from slategym.envs.names import UsageError, lookup
 
-APART = "item_bias_YN"  # one table, a row a head: no weight of it is shared
+# tables with a row a head: several heads reach them, and no weight of them is shared
+APART = frozenset(
+    {
+        "item_bias_YN",
+        "queries.sharing.share_YY",
+        "wide.gate_V",
+        "wide.last.bias",
+        "wide.last.weight",
+        "wide.told.bias",
+        "wide.told.weight",
+    }
+)
+AT_SHARED = ("gradnorm", "pcgrad", "cagrad", "aligned-mtl", "mgda")  # look at shared weights
+SHARED = 2  # which weights are shared; raise it when the same ones would be told otherwise
 TINY = 1e-8
 GRADNORM_ALPHA, GRADNORM_RATE = 1.5, 0.025
 CAGRAD_RADIUS = 0.4  # c, of the mean gradient's norm
@@ -77,7 +90,7 @@ class Gradients:
             for loss in losses.values()
         ]
         self.shared = [
-            name != APART and sum(row[i] is not None for row in self.rows_G) > 1
+            name not in APART and sum(row[i] is not None for row in self.rows_G) > 1
             for i, (name, _) in enumerate(parameters)
         ]
 

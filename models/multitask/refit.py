@@ -210,6 +210,7 @@ def refit_multitask(
         },
         "format": FORMAT,
     }
+    about |= training.versions
     label = f"{about['from']['label'].removesuffix(', refitted')}, refitted"
     about |= {"spec": hash_of(about), "label": label, "encoder": before.get("encoder")}
     if is_complete(folder, about["spec"]):  # without a lock: the folder may be read-only

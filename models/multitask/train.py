@@ -26,6 +26,7 @@ from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.files import sweep
 from slategym.models.hashes import content_hash, hash_of
+from slategym.models.multitask.balance import SHARED
 from slategym.models.multitask.biases import fitted_tasks, item_biases
 from slategym.models.multitask.crossfit import cross_fit
 from slategym.models.multitask.fit import Fit, Listener
@@ -148,6 +149,7 @@ def train_multitask(
         "text": content_hash(text_vectors_ND0.cpu().numpy()),
         "format": FORMAT,
     }
+    about |= training.versions
     if team.size > 1:  # each takes its share of the batches: other updates
         about["processes"] = team.size
     about |= {"spec": _spec(about, settings, extras.media_NV), "label": label, "encoder": encoder}
@@ -243,7 +245,11 @@ def train_multitask(
             "calibration": judgement.calibration,
             "shares": judgement.shares,
             "figures": judgement.figures,
-            "gradient_cosines": {"heads": list(fit.trained), "epochs": state.cosines},
+            "gradient_cosines": {
+                "heads": list(fit.trained),
+                "epochs": state.cosines,
+                "shared": SHARED,
+            },
         }
         if text is not None and team.first:
             text.save(folder / "text")

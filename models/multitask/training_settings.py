@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from slategym.envs.names import lookup
-from slategym.models.multitask.balance import BALANCES
+from slategym.models.multitask.balance import AT_SHARED, BALANCES, SHARED
 from slategym.models.multitask.loss_settings import LossSettings
 
 MOST_ROWS = 1_200_000  # training rows of all epochs together, where nobody says how many epochs
@@ -73,6 +73,11 @@ class TrainingSettings:
             )
         if self.softmax_items is not None and self.softmax_items < 1:
             raise ValueError(f"softmax_items must be at least 1 or None, got {self.softmax_items}")
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """What decides the weights beside these values, by name: kept models are told by it too."""
+        return {"shared": SHARED} if self.balance in AT_SHARED else {}
 
     def for_rows(self, num_rows: int) -> TrainingSettings:
         """The same with fewer epochs on many rows: MOST_ROWS in all, and no fewer than FEWEST.

@@ -271,6 +271,7 @@ def _figures_of(
 ) -> dict[str, float]:
     """One arm of one seed, trained and read once."""
     decides = [cold.log.sha256, settings, training, seed, FORMAT, device]
+    decides += training.versions.items()
     name = label.lower().replace(" ", "-")
 
     def measure() -> dict[str, float]:

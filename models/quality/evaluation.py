@@ -18,6 +18,7 @@ from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.data.splits import hold_out, random_test, split_time
 from slategym.models.files import kept, place_of
+from slategym.models.multitask.balance import SHARED
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.predict import Predictions, predict
 from slategym.models.multitask.scores import (
@@ -41,6 +42,7 @@ from slategym.models.quality.groups import FORMAT as GROUPS_FORMAT
 from slategym.models.quality.groups import GroupReport, group_report
 from slategym.models.tasks import NEXT, Task, head_weights, tasks_of
 
+LABEL = "multi-task BERT"
 NEGATIVES = 4  # per test click
 FOLDS = 5  # of the split "random"
 DRAW_SEED = 0  # of the negatives: the same for every model and training seed
@@ -264,7 +266,7 @@ class Evaluation:
 
     def multi_task(self) -> Figures:
         """The multi-task BERT."""
-        return self._trained("multi-task BERT", self.recipe.training)
+        return self._trained(LABEL, self.recipe.training)
 
     def single_tasks(self) -> list[Figures]:
         """The same network and budget with one head trained at a time, of those given a click."""
@@ -321,17 +323,23 @@ class Evaluation:
         return [row["sentence"] for row in self._about()["calibration"]]
 
     def cosines(self) -> dict[str, Any]:
-        """Cosines between the heads' gradients at the weights they share, by epoch of training."""
+        """Cosines between the heads' gradients at the weights they share, by epoch of training.
+
+        Of a fit that told otherwise which weights these are, none.
+        """
         found: dict[str, Any] = self._about()["gradient_cosines"]
-        return found
+        return found if found.get("shared") == SHARED else {"heads": [], "epochs": []}
+
+    @property
+    def folder(self) -> Path:
+        """Where the multi-task BERT is kept, or will be."""
+        return self._folder(LABEL, self.recipe.training)
 
     def _about(self) -> dict[str, Any]:
         """What the multi-task BERT's folder says of its training."""
-        label, training = "multi-task BERT", self.recipe.training
-        model_folder = self._folder(label, training)
-        if not (model_folder / "config.json").exists():
-            self.model(label, training)
-        return read_about(model_folder)
+        if not (self.folder / "config.json").exists():
+            self.model(LABEL, self.recipe.training)
+        return read_about(self.folder)
 
     def model(self, label: str, training: TrainingSettings) -> MultiTaskBert:
         """Train or load a model of this split."""
@@ -351,10 +359,10 @@ class Evaluation:
 
     def groups(self) -> GroupReport:
         """How well groups of people, and popular and rare items, are served; computed once."""
-        label, training = "multi-task BERT", self.recipe.training
+        training = self.recipe.training
 
         def measure() -> dict[str, Any]:
-            model = self.model(label, training)
+            model = self.model(LABEL, training)
             known_E = self.split.train | (self.split.validation & self.recipe.refit)
             weights = head_weights(self.tasks, training.weights)
             if self.split.held_out:  # what comes next is not asked
@@ -370,7 +378,7 @@ class Evaluation:
             return report.to_json()
 
         decides = [*self._decides(training), self.split.name, NEGATIVES, DRAW_SEED, GROUPS_FORMAT]
-        return GroupReport.from_json(kept(f"groups/{self._words(label)}", decides, measure))
+        return GroupReport.from_json(kept(f"groups/{self._words(LABEL)}", decides, measure))
 
     def _predictions(self, model: MultiTaskBert) -> Predictions:
         return predict(model, self.sequences, self.rows, negatives=NEGATIVES, seed=DRAW_SEED)
@@ -420,7 +428,7 @@ class Evaluation:
         """Everything that a model of this split depends on."""
         return [
             *(self.log.sha256, self.settings, training, self.recipe.refit),
-            *(self.seed, FORMAT, self.device),
+            *(self.seed, FORMAT, self.device, *training.versions.items()),
         ]
 
     def _words(self, label: str) -> str:

@@ -150,7 +150,9 @@ class Parties:
         decides: list[Any] = [self.log.sha256, SHARES, SPLIT_SEED, party]
         decides += [self.split] if self.split else []
         if family == BERT:
-            decides += [s.model, self.training(party), s.validation_share, member, FORMAT]
+            training = self.training(party)
+            decides += [s.model, training, s.validation_share, member, FORMAT]
+            decides += training.versions.items()
             return f"models/{self.slug}-{party}", decides
         kind = families.find(family).load()
         decides += [family, kind.version, HELD_SHARE, LEFT_OUT, member, self._history]

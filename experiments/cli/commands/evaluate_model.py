@@ -26,6 +26,10 @@ if TYPE_CHECKING:  # pandas, torch and transformers are imported by the command,
 HIDDEN = ("_ece_raw",)  # figures that only --json shows, by their ends
 OWN = "--split, --classics, --single-task, --encoder, --set and --figure"
 LABEL_SEEDS = 3  # of a label curve
+OTHER_COSINES = (
+    "no cosines between the heads' gradients: this fit of an earlier slategym took them at weights "
+    "of one head too; to have them, remove {folder}"
+)
 EPILOG = r"""
 **On what came later, as one JSON object**\
 `slategym evaluate-model movielens-100k --split time --json`
@@ -217,9 +221,12 @@ def evaluate_model(
     if split == "random":
         evaluations, results = evaluations[:1], [mean_figures(results)]
     cosines = evaluations[0].cosines()
+    other = OTHER_COSINES.format(folder=evaluations[0].folder)
     if figure is not None:
         from slategym.experiments.report.cosines import draw_cosines
 
+        if not cosines["epochs"]:
+            raise UsageError(f"--figure {figure}: {other}")
         draw_cosines(cosines, figure)
     report = evaluations[0].groups() if groups else None
     if as_json:
@@ -232,6 +239,8 @@ def evaluate_model(
         print_whole(console, _table(evaluation, figures, console.width))
     if len(cosines["heads"]) > 1:
         print_whole(console, _cosine_table(cosines))
+    elif not cosines["epochs"]:
+        console.print(other)
     if report is not None:
         print_groups(console, report)
     after = further(data, log, "evaluate-model")

@@ -9,6 +9,7 @@ import torch
 
 from slategym.envs.names import UsageError
 from slategym.envs.types import Column
+from slategym.models.multitask import fit as fit_module
 from slategym.models.multitask.balance import BALANCES
 from slategym.models.multitask.chains import CHAINS
 from slategym.models.multitask.item_extras import attributes, graph_vectors
@@ -119,7 +120,33 @@ def test_cosines_between_gradients_are_kept(train, tiny_settings, tmp_path):
     assert len(found["epochs"]) == 2 and last.shape == (4, 4)
     np.testing.assert_allclose(last.diagonal(), 1, atol=1e-6)
     np.testing.assert_allclose(last, last.T, atol=1e-9)
-    assert last[1, 2] > 0  # who likes more, rates higher
+    assert last[1, 2] > 0.5  # who likes more, rates higher: a rating of 4 is a like
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [*({"sharing": name} for name in SHARINGS), *({"chain": name} for name in CHAINS)],
+    ids=str,
+)
+def test_what_is_called_shared_is_moved_by_several_heads(
+    settings, train, tiny_settings, tmp_path, monkeypatch
+):
+    reached: dict[str, torch.Tensor] = {}  # how many heads' gradients each weight has met at once
+
+    class Spy(fit_module.Gradients):
+        def __init__(self, losses, parameters):
+            super().__init__(losses, parameters)
+            for at, (name, parameter) in enumerate(parameters):
+                if self.shared[at]:
+                    rows = [row[at] for row in self.rows_G if row[at] is not None]
+                    count = torch.stack([row != 0 for row in rows]).sum(0)
+                    before = reached.setdefault(name, torch.zeros_like(parameter, dtype=int))
+                    reached[name] = torch.maximum(before, count)
+
+    monkeypatch.setattr(fit_module, "Gradients", Spy)
+    train(tmp_path, replace(tiny_settings, dropout=0.0, **settings))
+    alone = {name for name, count in reached.items() if count.any() and int(count.max()) < 2}
+    assert len(reached) > 20 and not alone
 
 
 def test_given_vectors_and_an_encoder_that_learns_is_refused(train, tiny_settings, tmp_path):
