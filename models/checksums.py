@@ -218,7 +218,8 @@ def inside(folder: Path, name: str) -> Path:
     """
     path = folder / name
     whole, ends = Path(os.path.realpath(path)), [Path(os.path.realpath(folder))]
-    if ends[0].parent.name == "snapshots" and Path(name).name == name:
+    below = not Path(name).is_absolute() and ".." not in Path(name).parts
+    if ends[0].parent.name == "snapshots" and below:
         ends.append(ends[0].parents[1] / "blobs")
     if not any(whole.is_relative_to(end) for end in ends):
         raise Damaged(f"{folder} names {name!r}, which lies outside of it")

@@ -44,20 +44,33 @@ def upload(
 
     Returns:
         The commit's address, as the api says it.
+
+    Raises:
+        UsageError: that is no repository's name, or the hub did not take it; the folder is as it
+            was.
     """
+    if not is_repository(repo_id):
+        raise UsageError(f"{repo_id} is no repository of the hub: its form is owner/name")
     if api is None:
         from huggingface_hub import HfApi
 
         api = HfApi()
-    api.create_repo(repo_id, private=private, exist_ok=True)
-    return str(
-        api.upload_folder(
-            repo_id=repo_id,
-            folder_path=str(folder),
-            commit_message=message,
-            allow_patterns=list(names),
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        return str(
+            api.upload_folder(
+                repo_id=repo_id,
+                folder_path=str(folder),
+                commit_message=message,
+                allow_patterns=list(names),
+            )
         )
-    )
+    except Exception as error:  # of whatever library carries it: no connection, no token, no right
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise UsageError(
+            f"{repo_id}: the hub did not take it ({reason}); uploading needs a connection and a "
+            "token that may write, which `hf auth login` keeps"
+        ) from error
 
 
 def is_repository(name: str) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from slategym.envs.names import in_markdown
+from slategym.models.multitask.balance import SHARED
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.scores import Figures, heading
+from slategym.models.multitask.settings import PRIORS, WIDE, MultiTaskSettings
 from slategym.models.tasks import NEXT
 from slategym.models.terms import terms
 
@@ -27,14 +30,15 @@ UNIFORM = {
     True: "clicks against rows without one, if any, and 4 uniform other items",
 }
 PROTOCOL = (
-    "Of {whose} on the validation rows (10,000 of them at most), which also served early stopping "
-    "and calibration: a little flattering. Each row is predicted from the profile, its context and "
-    "the user's earlier clicks; {clicks}; hr10 and ndcg10 full rank, {masked}."
+    "Of {whose} on the validation rows (10,000 of them at most){served}. Each row is predicted "
+    "from the profile, its context and the user's earlier clicks; {clicks}; hr10 and ndcg10 full "
+    "rank, {masked}."
 )
-TEXTS = {
-    "frozen": "Item texts enter as vectors of a frozen encoder, kept in this folder.",
-    "tuned": "Item texts enter as vectors, kept in this folder, of an encoder that was tuned with "
-    "the network ({tuning}; what was learned of it is in `text/`).",
+SERVED = ", which also served early stopping and calibration: a little flattering"
+READERS = {
+    "causal": "A causal BERT",
+    "gru": "A gated recurrent network (GRU)",
+    "cloze": "A BERT that sees both sides of what is asked (Cloze)",
 }
 LIMITS = (
     "knows only these items and profile columns; an item without training rows is its text alone",
@@ -57,7 +61,7 @@ def card_text(model: MultiTaskBert) -> str:
     if about is None or "data" not in about:
         body = ["# multi-task BERT", "", "Nothing is known of how this model was trained.", ""]
         return "\n".join(["---", _front({}).strip(), "---", *body])
-    return "\n".join(["---", _front(about).strip(), "---", *_body(about)])
+    return "\n".join(["---", _front(about).strip(), "---", *_body(model, about)])
 
 
 def _front(about: dict[str, Any]) -> str:
@@ -89,19 +93,20 @@ def _front(about: dict[str, Any]) -> str:
     return str(card.to_yaml())
 
 
-def _body(about: dict[str, Any]) -> list[str]:
+def _body(model: MultiTaskBert, about: dict[str, Any]) -> list[str]:
     """Lines for people."""
     data, rows, validation = about["data"], about["rows"], about["validation"]
-    tuning = "frozen" if about["settings"]["text"]["tuning"] == "frozen" else "tuned"
+    reader = READERS[model.settings.sequence]
     lines = [
         f"# {in_markdown(about['label'])}",
         "",
-        f"A causal BERT over a user's events with {_heads(about['tasks'])}, by slategym.",
-        TEXTS[tuning].format(**about["settings"]["text"]),
+        f"{reader} over a user's events with {_heads(about['tasks'])}, by slategym.",
+        _beside(model.settings),
+        _texts(model.settings),
         "",
         "## Data",
         f"- {in_markdown(data['name'])}, content sha256 `{data['sha256']}`",
-        f"- trained on {rows['rows']:,} rows of {rows['users']:,} users",
+        f"- trained on {rows['rows']:,} rows of {rows['users']:,} users; {_extent(model)}",
         f"- clicks: {LEARNED[about['clicks']]}",
         f"- consumed items: {REPEATS[about['repeats']]}",
     ]
@@ -125,9 +130,11 @@ def _body(about: dict[str, Any]) -> list[str]:
             "a fixed number of epochs, heads not calibrated"
         )
     else:
+        held = model.vocabulary is not None and model.vocabulary.held
+        whose = "people held out from training" if held else "users"
         lines.append(
             f"- stopped early and calibrated on {validation['rows']:,} rows of "
-            f"{validation['users']:,} users"
+            f"{validation['users']:,} {whose}"
         )
     if spent := about.get("spent"):
         lines += ["", "## Privacy", *(f"- {sentence}" for sentence in spent["sentences"])]
@@ -144,6 +151,7 @@ def _body(about: dict[str, Any]) -> list[str]:
         figures = Figures.from_json({"model": "", **about["figures"]})
         lines += [f"- {name}: {value:.4f}" for name, value in figures.values.items()]
         lines += [f"- {note}" for note in figures.notes]
+    lines += _agreement(about.get("gradient_cosines", {}))
     lines += ["", "## Calibration"]
     lines += [f"- {in_markdown(row['sentence'])}" for row in about["calibration"]] or ["- none"]
     lines += ["", "## Shares served", *_shares(about.get("shares", {}))]
@@ -165,6 +173,64 @@ def _shares(shares: Mapping[str, Sequence[float]]) -> list[str]:
         parts = [f"{share:.2f} of {name}" for name, share in zip(names, found, strict=False)]
         lines.append(f"- {in_markdown(head)}: {', '.join(parts)}{last}")
     return lines or ["- all of each part"]
+
+
+def _beside(settings: MultiTaskSettings) -> str:
+    """What is read beside the sequence."""
+    parts = [] if settings.wide == "none" else [f"values of a click by {WIDE[settings.wide]}"]
+    parts += [] if settings.prior == "none" else [f"clicks and next by {PRIORS[settings.prior]}"]
+    return f"Read beside the sequence: {'; '.join(parts) or 'nothing'}."
+
+
+def _texts(settings: MultiTaskSettings) -> str:
+    """How item texts enter."""
+    text = settings.text
+    if not settings.items.text:
+        return "Item texts are not read."
+    told = []
+    if text.masked_epochs:
+        told.append(f"adapted to the texts by guessing masked words (passes: {text.masked_epochs})")
+    if text.tuning != "frozen":
+        told.append(f"tuned with the network ({text.tuning})")
+    if text.pooling == "attention":
+        told.append("with a pooling of its tokens that was learned with the network")
+    if not told:
+        return "Item texts enter as vectors of a frozen encoder, kept in this folder."
+    return (
+        f"Item texts enter as vectors, kept in this folder, of an encoder {', '.join(told)}; what "
+        "was learned of it, and its tokenizer, are in `text/`."
+    )
+
+
+def _extent(model: MultiTaskBert) -> str:
+    """How many items the model knows, and until when its log goes."""
+    items = f"{model.num_items:,} items"
+    if model.vocabulary is None:
+        return items
+    until = datetime.fromtimestamp(model.vocabulary.until, tz=UTC)
+    return f"{items}; the log's last moment is {until:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _agreement(cosines: Mapping[str, Any]) -> list[str]:
+    """Cosines between the heads' gradients in the last epoch, where they were taken."""
+    heads = cosines.get("heads", [])
+    if cosines.get("shared") != SHARED or len(heads) < 2 or not cosines["epochs"]:
+        return []
+    rows = [
+        f"| {in_markdown(head)} | {' | '.join(f'{value:+z.2f}' for value in row)} |"
+        for head, row in zip(heads, cosines["epochs"][-1], strict=True)
+    ]
+    return [
+        "",
+        "## Do the heads agree?",
+        "",
+        "Cosines between their gradients at the weights that they share, last epoch; below 0 they "
+        "pull against each other.",
+        "",
+        f"| head | {' | '.join(map(in_markdown, heads))} |",
+        f"|---|{'--:|' * len(heads)}",
+        *rows,
+    ]
 
 
 def _use(about: dict[str, Any]) -> list[str]:
@@ -196,7 +262,8 @@ def _protocol(about: dict[str, Any], whose: str) -> str:
     shown = about["clicks"] == "shown"
     clicks = "clicks among what was shown" if shown else UNIFORM[about["repeats"]]
     masked = "no item masked" if about["repeats"] else "earlier items masked"
-    return PROTOCOL.format(whose=whose, clicks=clicks, masked=masked)
+    served = "" if "spent" in about else SERVED
+    return PROTOCOL.format(whose=whose, served=served, clicks=clicks, masked=masked)
 
 
 def _heads(tasks: list[dict[str, Any]]) -> str:

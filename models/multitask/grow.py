@@ -26,6 +26,7 @@ from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.sequences import Bools
 from slategym.models.multitask.vocabulary import Vocabulary
 from slategym.models.tasks import tasks_of
+from slategym.models.text.kept import kept_vectors
 from slategym.models.text.settings import HUB_NAME
 from slategym.models.text.vectors import item_text_vectors
 
@@ -42,6 +43,14 @@ class Grown:
     model: MultiTaskBert
     new_items: Ints  # ids in the log, of items that the model had not
     left_out: int  # items of the model that the log has not
+    changed: int = 0  # items whose text is another than it was
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report should say of it."""
+        if not self.changed:
+            return ()
+        return (f"items whose text is another than at the first fit, read anew: {self.changed:,}",)
 
 
 def grown(
@@ -58,13 +67,13 @@ def grown(
         model: trained, with its vocabulary.
         log: has the model's signals and columns.
         train_E: rows of it from which new items' popularity may be taken.
-        text_vectors_ND0: of the log's items; None: the model's where it has the item, else made
-            by its text encoder.
+        text_vectors_ND0: of the log's items; None: the model's where it has the item and its text
+            is what it was, else made by its text encoder.
         progress: whether to draw a bar on stderr.
 
     Raises:
         UsageError: the log lacks a signal or a column of the model's, or has others; the model
-            keeps no vocabulary; its encoder is not known and there are new items.
+            keeps no vocabulary; its encoder is not known or not at hand and texts are new.
     """
     vocabulary = model.vocabulary
     if vocabulary is None:
@@ -76,9 +85,10 @@ def grown(
     keys = [str(key) for key in log.items["key"]]
     row_N = _rows(vocabulary.items, keys)
     new_items = np.flatnonzero(row_N < 0)
-    if text_vectors_ND0 is None:
-        text_vectors_ND0 = _text_vectors(model, log, row_N, progress)
     now = Vocabulary.of(log)
+    changed_N = _changed(vocabulary, now, row_N)
+    if text_vectors_ND0 is None:
+        text_vectors_ND0 = _text_vectors(model, log, np.where(changed_N, -1, row_N), progress)
     extra = [log.items[column.name].to_numpy(np.float32) for column in log.item_columns]
     fresh = MultiTaskBert(
         model.settings,
@@ -108,9 +118,9 @@ def grown(
         state["prior.weight_FNTP"] = state["prior.weight_FNTP"] * (moved >= 0)
         state["prior.id_FNTP"] = moved.clamp(min=0).int()
     fresh.load_state_dict(state)
-    fresh.vocabulary, fresh.about = now, model.about
+    fresh.vocabulary, fresh.about, fresh.text_folder = now, model.about, model.text_folder
     left_out = len(vocabulary.items) - int((row_N >= 0).sum())
-    return Grown(fresh.to(model.device).eval(), new_items, left_out)
+    return Grown(fresh.to(model.device).eval(), new_items, left_out, int(changed_N.sum()))
 
 
 def _check_same(model: MultiTaskBert, vocabulary: Vocabulary, log: Log) -> None:
@@ -149,33 +159,45 @@ def _ranges_of(old: Sequence[Column], new: Sequence[Column]) -> tuple[Column, ..
     )
 
 
+def _changed(was: Vocabulary, now: Vocabulary, row_N: Ints) -> Bools:
+    """Which items the model knows by another text, (N,)."""
+    if not was.texts:
+        return np.zeros(len(row_N), dtype=bool)
+    old_N = np.array([*was.texts, ""])[row_N]  # row -1 is the last
+    changed_N: Bools = (row_N >= 0) & (old_N != np.array(now.texts))
+    return changed_N
+
+
 def _text_vectors(model: MultiTaskBert, log: Log, row_N: Ints, progress: bool) -> Tensor:
-    """The model's own where it has the item, else its encoder's."""
+    """The model's own where it has the item (row_N is not -1), else its encoder's."""
     known_N = row_N >= 0
     old_ND0 = _buffer(model, "text_vectors_ND0")
     vectors_ND0 = torch.zeros(len(row_N), old_ND0.shape[1])
     vectors_ND0[torch.from_numpy(known_N)] = old_ND0[torch.from_numpy(row_N[known_N])]
     if known_N.all():
         return vectors_ND0
-    encoder = (model.about or {}).get("encoder")
+    texts = log.items["text"][~known_N].tolist()
+    vectors_ND0[torch.from_numpy(~known_N)] = _encoded(model, texts, log.name, progress)
+    return vectors_ND0
+
+
+def _encoded(model: MultiTaskBert, texts: list[str], log: str, progress: bool) -> Tensor:
+    """Texts as the model's own encoder reads them."""
+    text, encoder = model.settings.text, (model.about or {}).get("encoder")
     if encoder is None:
         raise UsageError(
-            f"{int((~known_N).sum())} items of {log.name} are new and it is not known which text "
-            "encoder made the model's vectors; give text_vectors_ND0"
+            f"{len(texts)} items of {log} are new or have a new text, and it is not known which "
+            "text encoder made the model's vectors; give text_vectors_ND0"
         )
-    text = model.settings.text
-    if text.learns:
+    if model.text_folder is not None:
+        return kept_vectors(model.text_folder, texts, text, progress=progress)
+    if text.learns or text.masked_epochs:
         raise UsageError(
-            f"{int((~known_N).sum())} items of {log.name} are new and the text encoder was tuned "
-            "with the model; give text_vectors_ND0, of all items: TunedEncoder.load(FOLDER / "
-            "'text', texts).all_vectors()"
+            f"{len(texts)} items of {log} are new or have a new text, and the model's folder lacks "
+            "its text encoder, which was trained; fit it again, or give text_vectors_ND0"
         )
-    texts = log.items["text"][~known_N].tolist()
     given = {} if encoder == HUB_NAME else {"encoder": encoder}
-    if text.pooling != "mean":
-        given["pooling"] = text.pooling
-    vectors_ND0[torch.from_numpy(~known_N)] = item_text_vectors(texts, progress=progress, **given)
-    return vectors_ND0
+    return item_text_vectors(texts, pooling=text.pooling, progress=progress, **given)
 
 
 def _buffer(model: MultiTaskBert, leaf: str) -> Tensor:

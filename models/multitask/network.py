@@ -123,6 +123,7 @@ class MultiTaskBert(nn.Module):
         self.extra_widths = extras.widths
         self.about: dict[str, Any] | None = None  # what is known of its training
         self.vocabulary: Vocabulary | None = None  # what its rows stand for
+        self.text_folder: Path | None = None  # of its text encoder; None: see models/text/kept
         self.register_buffer("offset_M", torch.tensor(biases.offset_M, dtype=torch.float32))
         self.register_buffer("platt_scale_M", torch.ones(len(tasks)))
         self.register_buffer("platt_shift_M", torch.zeros(len(tasks)))

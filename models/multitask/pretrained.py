@@ -4,6 +4,7 @@
     model.safetensors  weights and buffers; the items' text vectors are among them
     vocabulary.json    which item, profile category and context category each row stands for
     README.md          the card, with front matter that the hub reads
+    text/              the text encoder, where it was tuned or adapted: see models/text/kept
 
 config.json is written last, with a checksum of its own: a folder without it is no complete model.
 Reading checks every file's sha256 before anything is built from it.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import torch
@@ -29,6 +31,8 @@ from slategym.models.multitask.card import card_text
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.vocabulary import Vocabulary
 from slategym.models.tensor_files import read_weights
+from slategym.models.text.kept import FOLDER as TEXT
+from slategym.models.text.kept import kept_files
 
 CLASS, FORMAT = "MultiTaskBert", 9  # of the folder; raise it when what is written changes
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -36,7 +40,7 @@ VOCABULARY = "vocabulary.json"
 # what a configuration of other values can cause where a network is made of it
 UNFIT = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError)
 SPARSE = ("vectors.extra_NZ", "vectors.media_NV")  # NaN where an item has no such value
-PUBLISHED = (CONFIG, WEIGHTS, CARD, VOCABULARY)  # what goes to the hub
+PUBLISHED = (CONFIG, WEIGHTS, CARD, VOCABULARY)  # what goes to the hub, beside TEXT
 
 
 def write_model(model: MultiTaskBert, folder: str | Path) -> None:
@@ -60,6 +64,7 @@ def write_model(model: MultiTaskBert, folder: str | Path) -> None:
     if model.vocabulary is not None:
         with atomic_path(folder / VOCABULARY) as path:
             path.write_text(model.vocabulary.to_json() + "\n", encoding="utf-8")
+    texts = _written_text(model, folder / TEXT)
     with atomic_path(folder / CARD) as path:
         path.write_text(card_text(model), encoding="utf-8")
     config = {
@@ -68,7 +73,7 @@ def write_model(model: MultiTaskBert, folder: str | Path) -> None:
         "status": "finished",
         "sha256": {
             name: sha256_of(folder / name)
-            for name in (WEIGHTS, VOCABULARY)
+            for name in (WEIGHTS, VOCABULARY, *texts)
             if (folder / name).exists()
         },
         **model.config(),
@@ -76,6 +81,15 @@ def write_model(model: MultiTaskBert, folder: str | Path) -> None:
     }
     with atomic_path(folder / CONFIG) as path:
         path.write_text(json.dumps(with_checksum(config), indent=2) + "\n", encoding="utf-8")
+
+
+def _written_text(model: MultiTaskBert, folder: Path) -> list[str]:
+    """Bring the model's text encoder along; names of its files in the model's folder."""
+    if model.text_folder is None:
+        return []
+    if model.text_folder.resolve() != folder.resolve():
+        copytree(model.text_folder, folder, dirs_exist_ok=True)
+    return kept_files(folder)
 
 
 def read_model(source: str | Path, *, revision: str | None = None) -> MultiTaskBert:
@@ -109,6 +123,9 @@ def read_model(source: str | Path, *, revision: str | None = None) -> MultiTaskB
             "train it again"
         ) from error
     model.about = config.get("about")
+    encoder = model.settings.text
+    if (encoder.learns or encoder.masked_epochs) and (folder / TEXT).is_dir():
+        model.text_folder = folder / TEXT
     return model.eval()
 
 
@@ -182,7 +199,7 @@ def model_folder(source: str | Path, *, revision: str | None = None) -> Path:
             f"{name}: no such folder; a model is a folder that `slategym fit` wrote, or the hub's "
             "owner/name"
         )
-    return fetched(name, PUBLISHED, revision=revision)
+    return fetched(name, (*PUBLISHED, f"{TEXT}/*"), revision=revision)
 
 
 def push_model(
@@ -209,4 +226,5 @@ def push_model(
         ValueError: the folder holds no complete model, or a file of it was altered.
     """
     read_model(folder)
-    return upload(folder, repo_id, PUBLISHED, private=private, message=message, api=api)
+    names = dict.fromkeys([*PUBLISHED, *read_config(Path(folder))["sha256"]])
+    return upload(folder, repo_id, list(names), private=private, message=message, api=api)

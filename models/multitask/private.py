@@ -65,6 +65,7 @@ from slategym.models.multitask.train import (
     describe,
     is_complete,
     item_columns_of,
+    kept_encoder,
     text_vectors_of,
     write,
 )
@@ -305,6 +306,8 @@ def train_private(
         keys = log.users["key"].iloc[held]
         known = Vocabulary.of(log, tuple(anonymous(str(key)) for key in keys))
         model.vocabulary = replace(known, until=math.ceil(known.until / DAY) * DAY)
+        if encoder is not None:
+            model.text_folder = kept_encoder(folder, log, settings.text)
         write(model, folder, about)
     return model
 

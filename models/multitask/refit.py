@@ -206,7 +206,7 @@ def refit_multitask(
             "new_rows": int(parted.fresh_E.sum()),
             "new_items": len(start.new_items),
             "replay": settings.replay,
-            "notes": list(parted.notes),
+            "notes": [*parted.notes, *start.notes],
         },
         "format": FORMAT,
     }
@@ -261,6 +261,7 @@ def refit_multitask(
             "figures": judgement.figures,
         }
         held = log.users["key"].iloc[np.unique(log.events["user"].to_numpy()[parted.held_E])]
+        new.text_folder = model.text_folder
         new.vocabulary = Vocabulary.of(log, tuple(anonymous(str(key)) for key in held))
         write(new, folder, about)
     return Refitted(start, new, parted)

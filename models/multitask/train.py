@@ -52,6 +52,8 @@ from slategym.models.status import status_kept, write_status
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
 from slategym.models.tensor_files import remove_checkpoints
 from slategym.models.text.encoder import encoder_version, find_encoder
+from slategym.models.text.kept import FOLDER as TEXT
+from slategym.models.text.kept import keep_encoder
 from slategym.models.text.masked import adapted
 from slategym.models.text.settings import DEFAULT_ENCODER, HUB_NAME, EncoderSettings
 from slategym.models.text.tuned import TunedEncoder
@@ -251,8 +253,8 @@ def train_multitask(
                 "shared": SHARED,
             },
         }
-        if text is not None and team.first:
-            text.save(folder / "text")
+        if encoder is not None and team.first:
+            model.text_folder = kept_encoder(folder, log, settings.text, text)
         model.vocabulary = Vocabulary.of(log, _held(log, None if refit else validation))
         write(model, folder, about, files=team.first)
     return model
@@ -267,6 +269,14 @@ def text_vectors_of(log: Log, text: EncoderSettings, progress: bool) -> Tensor:
     if text.encoder == DEFAULT_ENCODER and pooling == "mean":
         return item_text_vectors(texts, progress=progress)
     return item_text_vectors(texts, text.encoder, pooling=pooling, progress=progress)
+
+
+def kept_encoder(
+    folder: Path, log: Log, text: EncoderSettings, tuned: TunedEncoder | None = None
+) -> Path | None:
+    """Keep the text encoder in the model's folder, if it is nowhere else; where it is then."""
+    found = adapted(text, log.items["text"].tolist(), progress=False)  # made already
+    return folder / TEXT if keep_encoder(folder / TEXT, text, found, tuned) else None
 
 
 def _tuned(

@@ -20,6 +20,7 @@ class Vocabulary:
     until: int  # unix seconds UTC, the last moment of the log that the model was fitted on
     rows: int  # of that log
     held: tuple[str, ...]  # hashes of the keys of people held out from training; none: no such
+    texts: tuple[str, ...] = ()  # N hashes of the items' texts; none: not known
 
     @staticmethod
     def of(log: Log, held: tuple[str, ...] = ()) -> Vocabulary:
@@ -32,6 +33,7 @@ class Vocabulary:
             int(log.events["time"].max()),
             len(log.events),
             held,
+            tuple(map(anonymous, map(str, log.items["text"]))),
         )
 
     def to_json(self) -> str:
@@ -44,10 +46,15 @@ class Vocabulary:
         found = json.loads(text)
         profile = tuple((name, tuple(categories)) for name, categories in found["profile"])
         return Vocabulary(
-            tuple(found["items"]), profile, found["until"], found["rows"], tuple(found["held"])
+            tuple(found["items"]),
+            profile,
+            found["until"],
+            found["rows"],
+            tuple(found["held"]),
+            tuple(found.get("texts", ())),
         )
 
 
 def anonymous(key: str) -> str:
-    """A person's key as a short hash: enough to know them again, not to read who they are."""
+    """A key or a text as a short hash: enough to know it again, not to read whose or what it is."""
     return sha256(key.encode()).hexdigest()[:DIGITS]

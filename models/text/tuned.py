@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ MOST_KEPT = 2**30  # bytes of kept states; more are computed again each time
 CLOSE = 1e-4  # kept layers must give the whole encoder's states up to this
 POOL = "pool."
 WEIGHTS, ABOUT = "tuned.safetensors", "encoder.json"
+ENCODER = "encoder"  # folder of the encoder beside them, where it is nowhere else
 FORMAT = 1  # of these files; raise it when what is written changes
 
 
@@ -82,6 +83,7 @@ class TunedEncoder:
         source = find_encoder(settings.encoder, progress=progress)
         self.version = encoder_version(source)
         tokenizer, model = load_encoder(source)
+        self.tokenizer = tokenizer
         found = tokenize(texts, tokenizer, source)
         self.tokens = Tokens(found.id_NL.to(device), found.mask_NL.to(device))
         self.kept_NLD: Tensor | None = None
@@ -238,8 +240,9 @@ class TunedEncoder:
         load_allocator(self.encoder, measured)
 
     def save(self, folder: Path) -> None:
-        """Write what was learned, and of which encoder it is."""
+        """Write what was learned, of which encoder it is, and its tokenizer."""
         folder.mkdir(parents=True, exist_ok=True)
+        self.tokenizer.save_pretrained(folder)
         tensors = {name: value.cpu().contiguous() for name, value in self.state_dict().items()}
         with atomic_path(folder / WEIGHTS) as path:
             save_file(tensors, path, metadata={"format": "pt"})
@@ -251,13 +254,16 @@ class TunedEncoder:
 
     @classmethod
     def load(cls, folder: Path, texts: Sequence[str], *, progress: bool = True) -> TunedEncoder:
-        """The encoder that `save` wrote, on these texts.
+        """The encoder that `save` wrote, on these texts; what it was tuned from may lie elsewhere.
 
         Raises:
             ValueError: if the pretrained encoder or what was learned is not as it was saved.
         """
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        found = cls(texts, EncoderSettings(**about["settings"]), progress=progress)
+        settings = EncoderSettings(**about["settings"])
+        if (folder / ENCODER).is_dir():
+            settings = replace(settings, encoder=str(folder / ENCODER))
+        found = cls(texts, settings, progress=progress)
         if found.version != about["version"]:
             raise ValueError(
                 f"{folder} was tuned from version {about['version']} of "

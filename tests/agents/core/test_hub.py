@@ -96,3 +96,10 @@ def test_what_cannot_go_up_or_come_down_is_said(trained: Path, tmp_path: Path) -
     with pytest.raises(Damaged):
         sg.agents.push_to_hub(trained, "me/x", api=Hub(tmp_path))
     weights.write_bytes(whole)
+
+
+def test_what_the_hub_does_not_take_is_said_in_a_line(trained: Path) -> None:
+    with pytest.raises(UsageError, match=r"^me/bandit: the hub did not take it \(.*hf auth login"):
+        sg.agents.push_to_hub(trained, "me/bandit")  # tests are offline
+    with pytest.raises(UsageError, match="bandit is no repository of the hub"):
+        sg.agents.push_to_hub(trained, "bandit")
