@@ -38,13 +38,13 @@ class Belief:
 class Regression:
     """Weights start at mean 0 and variance 1 each: amplitudes are in the features."""
 
-    drift: float = 0.2  # variance of the drift; 0: none
-    events: float = 20.0  # after which 1 / e of a drift is left
+    drift: Tensor  # () variance of the drift; 0: none
+    keep: Tensor  # () what is left of a drift after one event
 
-    @property
-    def keep(self) -> float:
-        """What is left of a drift after one event."""
-        return math.exp(-1.0 / self.events)
+    @staticmethod
+    def of(drift: float, events: float) -> Regression:
+        """With a drift of this variance, of which 1 / e is left after so many events."""
+        return Regression(torch.tensor(drift), torch.tensor(math.exp(-1.0 / events)))
 
     def start(self, feature_NR: Tensor, num_users: int) -> Belief:
         """Nothing known of these users.
@@ -61,7 +61,7 @@ class Regression:
             drift=zero_BR.new_zeros(num_users),
             covariance=eye_RR.expand(num_users, R, R),
             cross=zero_BR,
-            variance=zero_BR.new_full((num_users,), self.drift),
+            variance=self.drift.expand(num_users),
         )
 
     def update(
@@ -76,6 +76,19 @@ class Regression:
                 nothing is learned.
             took_B: bool.
         """
+        return self.innovate(belief, feature_BR, residual_B, took_B)[0]
+
+    def innovate(
+        self, belief: Belief, feature_BR: Tensor, residual_B: Tensor, took_B: Tensor
+    ) -> tuple[Belief, Tensor, Tensor]:
+        """The same, and of the residual what was not foretold and its variance, (B,) each.
+
+        Args:
+            belief: before the event.
+            feature_BR: of the items.
+            residual_B: as in `update`; nothing counts as not foretold where it is not learned from.
+            took_B: bool.
+        """
         told_B = residual_B.isfinite() & took_B
         gain_BR, drift_gain_B, total_B = self._gains(belief, feature_BR)
         expected_B = torch.linalg.vecdot(belief.mean, feature_BR) + belief.drift
@@ -84,7 +97,7 @@ class Regression:
         keep_B = torch.where(took_B, self.keep, 1.0)
         scaled_BR = gain_BR * share_B[:, None]
         variance_B = belief.variance - drift_gain_B.square() * share_B
-        return Belief(
+        after = Belief(
             mean=torch.addcmul(belief.mean, scaled_BR, error_B[:, None]),
             drift=keep_B * (belief.drift + drift_gain_B * share_B * error_B),
             covariance=torch.addcmul(
@@ -93,6 +106,7 @@ class Regression:
             cross=keep_B[:, None] * (belief.cross - scaled_BR * drift_gain_B[:, None]),
             variance=keep_B.square() * variance_B + (1 - keep_B.square()) * self.drift,
         )
+        return after, error_B, total_B
 
     def outlook(
         self, belief: Belief, feature_BCR: Tensor, blocks: Sequence[int]

@@ -2,8 +2,8 @@
 
 Users with training rows are put into folds. While the network trains, a user is described by
 statistics of the other folds' rows; everybody else, and everybody once the model is trained, by
-those of all training rows. What is chosen once for a log, how fast sums fade and the ridge of EASE,
-is a number each and chosen on all training rows.
+those of all training rows. What is chosen once for a log, how fast sums fade, the ridge of EASE and
+the variances of the regressions, is a number each and chosen on all training rows.
 
 Axis letters beyond the legend of `envs/types.py`: x rows, V signals given a click, X features.
 """
@@ -29,14 +29,11 @@ from slategym.models.closed_form.cooccurrence import (
 )
 from slategym.models.closed_form.events import Events
 from slategym.models.closed_form.fades import with_fades
-from slategym.models.closed_form.readings import (
-    ItemStatistics,
-    Reader,
-    ReadingSettings,
-    fit_statistics,
-)
+from slategym.models.closed_form.item_statistics import ItemSources, ItemStatistics
+from slategym.models.closed_form.readings import Reader
 from slategym.models.closed_form.ridges import with_ease_for
 from slategym.models.closed_form.sides import Sides
+from slategym.models.closed_form.variances import chosen_variances
 from slategym.models.data.log import Log
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.sequence import time_features
@@ -140,17 +137,17 @@ def cross_fit(
         rng = np.random.default_rng([seed, FOLDS])
         fold_U[rng.permutation(users)] = np.arange(len(users)) % folds
     statistics: tuple[ItemStatistics, ...] = ()
-    reading = ReadingSettings()
     blocks: tuple[int, ...] = ()
     if values:
         sides = Sides.from_log(log, text_ND0 if settings.items.text else None)
         names = [task.signal.name for task in tasks[1:]]
         chosen = [names[v] for v in regressed(tasks)]
         others = [train_E & (fold_U[events.user_E] != fold) for fold in range(folds)]
-        fits = [
-            fit_statistics(events, names, chosen, rows_E, sides, reading)
-            for rows_E in [*others, train_E]
+        sources = [
+            ItemSources.of(events, names, chosen, rows_E, sides) for rows_E in [*others, train_E]
         ]
+        variances = chosen_variances(events, chosen, sources[:-1], fold_U, train_E)
+        fits = [source.statistics(variances) for source in sources]
         statistics = tuple(fit.items for fit in fits)
         blocks = fits[-1].blocks
     tables = None

@@ -34,7 +34,7 @@ from slategym.models.tensor_files import read_weights
 from slategym.models.text.kept import FOLDER as TEXT
 from slategym.models.text.kept import kept_files
 
-CLASS, FORMAT = "MultiTaskBert", 9  # of the folder; raise it when what is written changes
+CLASS, FORMAT = "MultiTaskBert", 10  # of the folder; raise it when what is written changes
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 VOCABULARY = "vocabulary.json"
 # what a configuration of other values can cause where a network is made of it

@@ -36,7 +36,7 @@ from slategym.models.status import status_kept, write_status
 from slategym.models.tasks import to_json
 
 HELD_SHARE = 0.1  # of the people who came since, as of those of the first fit
-FORMAT = 5  # raise it when the same spec would give other weights
+FORMAT = 6  # raise it when the same spec would give other weights
 
 
 @dataclass(frozen=True)

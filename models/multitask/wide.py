@@ -21,7 +21,7 @@ them, Z hidden width, T kinds of tables, F sets of tables.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import NamedTuple
 
@@ -31,13 +31,8 @@ from torch.nn import functional as F
 
 from slategym.envs.trees import map_tensors
 from slategym.models.closed_form.cooccurrence import Sums, Tables
-from slategym.models.closed_form.readings import (
-    RECENT,
-    ItemStatistics,
-    Reader,
-    Reading,
-    ReadingSettings,
-)
+from slategym.models.closed_form.item_statistics import ItemStatistics
+from slategym.models.closed_form.readings import RECENT, Reader, Reading
 from slategym.models.multitask.sequence import TIME_FEATURES
 from slategym.models.tasks import Task
 
@@ -79,6 +74,8 @@ class WideValues(nn.Module):
     item_VN: Tensor
     about_NI: Tensor
     feature_WNR: Tensor
+    drift_W: Tensor
+    keep_W: Tensor
     middle_X: Tensor
     spread_X: Tensor
 
@@ -92,13 +89,14 @@ class WideValues(nn.Module):
         V, R = len(tasks) - 1, sum(sizes.blocks)
         self.blocks = sizes.blocks
         self.regressed = regressed(tasks)
-        self.regression = ReadingSettings().regression
         W = len(self.regressed)
         self.register_buffer("mean_V", torch.zeros(V))
         self.register_buffer("scale_V", torch.ones(V))
         self.register_buffer("item_VN", torch.zeros(V, num_items))
         self.register_buffer("about_NI", torch.zeros(num_items, sizes.about))
         self.register_buffer("feature_WNR", torch.zeros(W, num_items, R))
+        self.register_buffer("drift_W", torch.zeros(W))
+        self.register_buffer("keep_W", torch.ones(W))
         own = 1 + V * (3 + len(RECENT)) + sizes.about + 3 * W
         self.num_user = own + TIME_FEATURES
         self.num_item, self.num_pair = sizes.about, W * (1 + len(sizes.blocks))
@@ -129,13 +127,12 @@ class WideValues(nn.Module):
     @property
     def reader(self) -> Reader:
         """Of the statistics taken last."""
-        names = ("mean_V", "scale_V", "item_VN", "about_NI", "feature_WNR")
-        statistics = ItemStatistics(*(getattr(self, name) for name in names))
-        return self.reader_of(statistics)
+        own = {one.name: getattr(self, one.name) for one in fields(ItemStatistics)}
+        return self.reader_of(ItemStatistics(**own))
 
     def reader_of(self, statistics: ItemStatistics) -> Reader:
         """Of others, fitted in the same way."""
-        return Reader(statistics, self.regression, self.regressed, self.blocks)
+        return Reader(statistics, self.regressed, self.blocks)
 
     def forward(self, feature_xX: Tensor, expected_xV: Tensor, tasks: Sequence[Task]) -> Tensor:
         """Outputs of the V signals, (x, V), the deep part's term left out.

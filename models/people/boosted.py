@@ -20,13 +20,13 @@ from torch.nn import functional as F
 from slategym.envs.trees import map_tensors
 from slategym.models.classics.oblivious import Growing, ObliviousTrees, grow
 from slategym.models.closed_form.events import Events, Floats, Ints
-from slategym.models.closed_form.readings import (
+from slategym.models.closed_form.item_statistics import (
+    ItemSources,
     ItemStatistics,
-    Reader,
-    Reading,
-    ReadingSettings,
-    fit_statistics,
+    RegressionSettings,
 )
+from slategym.models.closed_form.readings import Reader, Reading
+from slategym.models.closed_form.variances import with_variances_for
 from slategym.models.people.types import Party
 
 FOLDS = 5  # of people, while trees are grown
@@ -34,7 +34,6 @@ FOLLOWED = 300  # rows of each person on which they are grown, the first
 AT_ONCE = 128  # people who are followed together
 PAIRS_AT_ONCE = 16_384
 FEWEST_HELD = 5  # people below which no number of trees is chosen
-SETTINGS = ReadingSettings()
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class BoostedValues:
     @property
     def reader(self) -> Reader:
         """Of the statistics."""
-        return Reader(self.statistics, SETTINGS.regression, (0,), self.blocks)
+        return Reader(self.statistics, (0,), self.blocks)
 
     def initial(self, history_BH: Tensor, value_BH: Tensor) -> Reading:
         """After these items and values, oldest first; item -1: none, value NaN: unknown."""
@@ -97,16 +96,17 @@ def fit_boosted(party: Party, signal: str, people: Ints, growing: Growing) -> Bo
         people: user ids.
         growing: of the trees; most 0: none.
     """
-    own = _described_by(party, signal, people)
-    if not growing.most:
-        return own
     folds = max(1, min(FOLDS, len(people) // 2))
     fold_x = np.random.default_rng(party.seed).permutation(len(people)) % folds
+    others = [people[fold_x != fold] if folds > 1 else people for fold in range(folds)]
+    sources = [_sources(party, signal, known) for known in others]
+    fold_U = np.full(party.events.num_users, -1)
+    fold_U[people] = fold_x
+    settings = with_variances_for(party.events, signal, sources, fold_U, party.rows(people))
+    own = _described_by(_sources(party, signal, people), settings)
     features, lefts = [], []
-    for fold in range(folds):
-        others = people[fold_x != fold] if folds > 1 else people
-        described = _described_by(party, signal, others)
-        mine = people[fold_x == fold]
+    for fold in range(folds if growing.most else 0):
+        described, mine = _described_by(sources[fold], settings), people[fold_x == fold]
         for feature_xX, left_x in _followed(described, party.events, signal, mine):
             features.append(feature_xX)
             lefts.append(left_x)
@@ -132,11 +132,15 @@ def best_number(party: Party, signal: str, growing: Growing) -> int:
     return numbers[int(np.argmin(errors))]
 
 
-def _described_by(party: Party, signal: str, people: Ints) -> BoostedValues:
-    """By the statistics of these people's rows; no tree yet."""
-    fitted = fit_statistics(
-        party.events, [signal], [signal], party.rows(people), party.sides, SETTINGS
-    )
+def _sources(party: Party, signal: str, people: Ints) -> ItemSources:
+    """Items as these people's rows tell of them."""
+    rows_E = party.rows(people)
+    return ItemSources.of(party.events, [signal], [signal], rows_E, party.sides)
+
+
+def _described_by(sources: ItemSources, settings: RegressionSettings) -> BoostedValues:
+    """By these statistics of one signal; no tree yet."""
+    fitted = sources.statistics(dict.fromkeys(sources.source, settings))
     none = torch.zeros(0, 1)
     return BoostedValues(fitted.items, fitted.blocks, ObliviousTrees(none.long(), none, none))
 

@@ -331,4 +331,5 @@ TREES = ClassicFamily(
     (("knn", None), ("transitions", 1e-4)),
     (),
     growing=Growing(),
+    version=2,
 )

@@ -14,7 +14,7 @@ from slategym.models.classics.ials import IALS, SolvedIALS
 from slategym.models.classics.oblivious import ObliviousTrees
 from slategym.models.classics.sequential import FadingFactors
 from slategym.models.closed_form.fading import Fading, Popular
-from slategym.models.closed_form.readings import ItemStatistics
+from slategym.models.closed_form.item_statistics import ItemStatistics
 from slategym.models.closed_form.recursive import Regression
 from slategym.models.people.boosted import BoostedValues
 from slategym.models.people.calibration import Mix

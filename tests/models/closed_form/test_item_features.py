@@ -20,7 +20,7 @@ from slategym.models.closed_form.item_features import (
     standardised,
     text_features,
 )
-from slategym.models.closed_form.readings import ReadingSettings, fit_statistics
+from slategym.models.closed_form.item_statistics import TEXT, ItemSources
 from slategym.models.closed_form.sides import Sides
 
 
@@ -86,8 +86,8 @@ def test_features_of_texts_are_found_once_for_all_folds(monkeypatch: pytest.Monk
     assert sides.text_features(0.3, 6) is first
     np.testing.assert_array_equal(first, text_features(sides.text_ND, 0.3, 6).numpy())
     assert sides.text_features(0.3, 4).shape == (30, 4)
-    events, settings = Events.from_log(log), ReadingSettings()
+    events = Events.from_log(log)
     every_E = np.ones(len(log.events), bool)
     for keep_E in (every_E, every_E & (events.user_E > 5)):
-        fit_statistics(events, ["rating"], ["rating"], keep_E, sides, settings)
-    assert found == [(0.3, 6), (0.3, 4), (settings.amplitudes.length, settings.text)]
+        ItemSources.of(events, ["rating"], ["rating"], keep_E, sides)
+    assert found == [(0.3, 6), (0.3, 4), (Amplitudes().length, TEXT)]
