@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
 from importlib import import_module
@@ -14,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from slategym import __version__
-from slategym.envs.names import UsageError, lookup
+from slategym.envs.names import UsageError, lookup, plain
 from slategym.experiments.runs.errors import DEFECTS, describe
 from slategym.experiments.runs.memory import keep_freed_memory
 from slategym.models.checksums import Damaged
@@ -140,7 +141,16 @@ def main() -> int:
     keep_freed_memory()
     raise_when_told_to_end()
     spell_what_cannot_be_printed()
+    if "--debug" not in sys.argv:
+        warnings.formatwarning = _warning_line
     return answer(_build_here, sys.argv[1:])
+
+
+def _warning_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: Any = None
+) -> str:
+    """A warning as a user needs it; where in the code it arose --debug shows."""
+    return f"warning: {plain(str(message))}\n"
 
 
 def _build_here() -> typer.Typer:

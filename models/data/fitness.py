@@ -213,10 +213,9 @@ def warnings(log: Log, found: Facts) -> list[str]:
             "no signal has a weight: worlds of this log pay 1 a click; write weight in log.toml, "
             "or give an objective"
         )
+    said += one_valued(log)
     for signal in log.signals[1:]:
         values = log.events[signal.name].dropna()
-        if len(values) and values.min() == values.max():
-            said.append(f"{signal.name} is {values.iloc[0]:g} wherever it was observed")
         if signal.kind == "ordinal" and signal.low == 0 and (zero := (values == 0).mean()) > 0.2:
             said.append(
                 f"{signal.name} is 0 in {zero:.0%} of what was observed: if 0 means that nothing "
@@ -253,6 +252,17 @@ def left_out(log: Log) -> list[str]:
         "nothing was observed in them. Where that means that the item was consumed, give them "
         "a click of 1"
     ]
+
+
+def one_valued(log: Log) -> list[str]:
+    """Signals of which nothing can be learned, as they never differ; a line each."""
+    said = []
+    for signal in log.signals[1:]:
+        values = log.events[signal.name].dropna()
+        if len(values) and values.min() == values.max():
+            no_auc = ": of one outcome there is no AUC" if signal.kind == "binary" else ""
+            said.append(f"{signal.name} is {values.iloc[0]:g} wherever it was observed{no_auc}")
+    return said
 
 
 def _followers(log: Log) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,11 +12,14 @@ import numpy as np
 
 from slategym.envs.names import UsageError
 from slategym.models.data.datasets import load_log
+from slategym.models.data.fitness import one_valued
 from slategym.models.data.log import Log
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
 from slategym.models.multitask.private import PrivacySettings, train_private
 from slategym.models.multitask.train import train_multitask
 from slategym.models.multitask.training_settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
 
 HELD_SHARE = 0.1  # of the people: stop early and calibrate on them
 
@@ -65,6 +69,8 @@ def fit(
         raise UsageError(
             f"{log.name} is of {log.num_users} person; two are needed, of whom one is held out"
         )
+    for line in one_valued(log):
+        logger.warning("%s", line)
     how = training or TrainingSettings()
     people = np.random.default_rng(seed).permutation(log.num_users)
     held = max(1, round(HELD_SHARE * log.num_users))

@@ -16,10 +16,11 @@ from slategym.models.console import plain_console
 from slategym.models.files import home, kept_path
 from slategym.models.text.encoder import (
     MAX_TOKENS,
-    Tokens,
+    Met,
     encoder_version,
     find_encoder,
     load_encoder,
+    met,
     pooled,
     say_what_is_cut,
     warn_of_unknown,
@@ -52,7 +53,7 @@ def item_text_vectors(
         UsageError: if there is no such encoder.
 
     Warns:
-        UserWarning: if more than 3 % of the tokens are unknown to the encoder.
+        UserWarning: if the encoder does not know the texts' language.
     """
     shelf = f"vectors/{encoder_version(encoder)}-{pooling}-{MAX_TOKENS}"
 
@@ -108,7 +109,8 @@ def encode(
         UsageError: if the source is neither a folder nor a hub id with an encoder in it.
     """
     tokenizer, model = load_encoder(source)
-    met: list[tuple[Tokens, int | None]] = []
+    parts: list[Met] = []
+    full = 0
     # texts of like length together: padding costs as much as words
     order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
     vectors: list[Tensor] = [torch.empty(0)] * len(texts)
@@ -123,13 +125,13 @@ def encode(
                 return_tensors="pt",
             )
             mask_BL = tokens["attention_mask"]
-            met.append((Tokens(tokens["input_ids"], mask_BL), tokenizer.unk_token_id))
+            parts.append(met(tokens, tokenizer))
+            full += int((mask_BL.sum(1) >= MAX_TOKENS).sum())
             hidden_BLD = model(**tokens).last_hidden_state
             for n, vector in zip(part, pooled(pooling, hidden_BLD, mask_BL), strict=True):
                 vectors[n] = vector
             bar.advance(task, len(part))
-    warn_of_unknown(met, source)
-    full = sum(int((tokens.mask_NL.sum(1) >= MAX_TOKENS).sum()) for tokens, _ in met)
+    warn_of_unknown(parts, source)
     say_what_is_cut(full, len(texts))
     return torch.stack(vectors).float()
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from slategym.envs.names import UsageError
+from slategym.models.multitask.fitting import fit
 from slategym.models.multitask.loss_settings import LossSettings
 from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.settings import MultiTaskSettings
@@ -20,6 +21,7 @@ from slategym.models.text.encoder import find_encoder
 from slategym.models.text.settings import EncoderSettings
 
 QUICK = TrainingSettings(epochs=1, batch_events=64, warmup_steps=2)
+NOWHERE = MultiTaskSettings(text=EncoderSettings(encoder="./nowhere"))
 
 
 @pytest.fixture
@@ -70,6 +72,13 @@ def test_a_task_of_one_class_has_no_auc_and_says_so(train, tiny_log, tmp_path: P
     assert "only one outcome occurs" in (tmp_path / "README.md").read_text()
     model = MultiTaskBert.from_pretrained(tmp_path)
     assert all(bool(p.isfinite().all()) for p in model.parameters())
+
+
+def test_a_signal_that_never_differs_is_said_before_any_training(tiny_log, tmp_path, caplog):
+    log = replace(tiny_log, events=tiny_log.events.assign(like=np.float32(0)))
+    with pytest.raises(UsageError, match="no such folder"):
+        fit(log, tmp_path / "m", settings=NOWHERE, progress=False)
+    assert caplog.messages == ["like is 0 wherever it was observed: of one outcome there is no AUC"]
 
 
 def test_an_empty_split(train, tiny_log, tmp_path: Path):

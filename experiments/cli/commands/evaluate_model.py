@@ -145,6 +145,7 @@ def evaluate_model(
     from slategym.experiments.cli.main import resolve_device
     from slategym.experiments.cli.model_settings import read_model_choices
     from slategym.models.data.datasets import data_sets, find_log, load_log
+    from slategym.models.data.fitness import one_valued
 
     find_log(log)  # what may be mistyped first: torch takes seconds to import
     if figure is not None:
@@ -177,6 +178,8 @@ def evaluate_model(
         print_saved(model, log, groups, seed, chosen, as_json, quiet)
         return
     data = load_log(log, progress=not quiet)
+    for line in one_valued(data):
+        typer.echo(line, err=True)
     if cold_items:
         if split != "time" or classics or single_task or groups or figure is not None:
             raise UsageError(

@@ -17,7 +17,7 @@ from slategym import __version__
 from slategym.envs.names import UsageError
 from slategym.experiments.cli import commands
 from slategym.experiments.cli import main as cli
-from slategym.experiments.cli.main import answer, build, resolve_device
+from slategym.experiments.cli.main import _warning_line, answer, build, resolve_device
 from slategym.experiments.runs.errors import UnitError
 from slategym.models.checksums import Damaged
 
@@ -126,7 +126,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
     code = (
-        "import sys, time; from slategym.experiments.cli.main import answer, build; "
+        "import sys, time; from slategym.experiments.cli.main import _warning_line, answer, build; "
         "assert answer(build, ['--help']) == 0; "
         "print([m for m in ('torch', 'transformers', 'pandas', 'pyarrow', 'matplotlib', 'scipy', "
         "'stable_baselines3') if m in sys.modules], time.process_time())"
@@ -182,3 +182,7 @@ def test_devices() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="--device cuda: torch sees no CUDA device"):
             resolve_device("cuda")
+
+
+def test_a_warning_is_one_line_that_no_terminal_acts_upon() -> None:
+    assert _warning_line("\x1b[31mred", UserWarning, "x.py", 3) == "warning: \\x1b[31mred\n"

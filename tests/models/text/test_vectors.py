@@ -68,7 +68,13 @@ def test_a_language_that_the_encoder_cannot_read_is_warned_of(encoder):
         encode(["玩具总动员 2", "toy"], encoder, progress=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        encode(["toy story film"], encoder, progress=False)
+        encode(["toy story film", "toy 12 film 9"], encoder, progress=False)
+
+
+def test_words_that_are_read_letter_by_letter_are_warned_of(encoder):
+    # as MiniLM reads Russian or Arabic: it has their letters, and none of their words
+    with pytest.warns(UserWarning, match=r"^71% of the tokens of the item texts are letters to"):
+        encode(["98765 43210 toy film"], encoder, progress=False)  # 10 of 14, its ends among them
 
 
 def test_no_encoder_is_one_clear_line(tmp_path):
