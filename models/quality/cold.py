@@ -5,7 +5,8 @@ arrive when the test begins, so nothing is drawn against them before and they ha
 network that is told all along that nobody takes these items learns to set those lowest that its
 texts speak for. The same network is trained with the items' texts, with their topics and categories
 alone, which cost no encoder, and with neither; all are read on the test rows of these items, among
-these items alone.
+these items alone. Beside them stands the strongest that is had without training: closed forms of
+the same texts and of the same attributes.
 
 Axis letters beyond the legend of `envs/types.py`: x rows that are read, C the cold items.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +24,8 @@ from scipy import stats
 from torch import Tensor
 
 from slategym.envs.names import UsageError
+from slategym.models.classics.alike import alike_figures, fit_alike
+from slategym.models.closed_form.events import Events, Floats
 from slategym.models.data.log import Log
 from slategym.models.data.splits import split_time
 from slategym.models.files import kept, place_of
@@ -34,13 +38,15 @@ from slategym.models.multitask.sequences import NEVER, Bools, Ints, Sequences, w
 from slategym.models.multitask.settings import ItemSettings
 from slategym.models.multitask.train import FORMAT, TrainingSettings, train_multitask
 from slategym.models.tasks import NEXT, head_weights
+from slategym.models.text.vectors import item_text_vectors
 
 SHARE = 0.2  # of the items
 READING = 2  # raise it when the same model would be read otherwise
 LEAST = 20  # clicked test rows of cold items, to be read at all
 BATCH = 256  # windows encoded together
 CONFIDENCE = 0.95
-TEXT, ATTRIBUTES, NO_TEXT = "text", "attributes", "no text"  # what is known of a cold item
+TEXT, TOPICS, NO_TEXT = "text", "topics", "no text"  # what is known of a cold item
+TEXT_COSINES, TOPIC_COSINES = "text cosines", "topic cosines"  # closed forms
 GRAPH = "spectral"  # how attributes are told to the network
 
 
@@ -49,7 +55,7 @@ class ColdFigure:
     """One figure over the seeds: with text, with less, and the difference."""
 
     name: str
-    against: str  # what is known instead: "attributes" or "no text"
+    against: str  # "topics" or "no text": what is known instead; or a closed form
     text: float  # mean over seeds
     other: float
     difference: float
@@ -79,7 +85,8 @@ class ColdReading:
             f"({min(self.rows):,} to {max(self.rows):,}), among these items alone: AUC against the "
             f"cold items that the user never meets, HR@{TOP} full rank. 95 % intervals of the "
             "difference by Student's t over seeds, each with its own items and training. "
-            f"{ATTRIBUTES}: topics and categories without text; {NO_TEXT}: without either."
+            f"{TOPICS}: topics and categories without text; {NO_TEXT}: without either; "
+            "cosines: closed forms, popularity by traits and likeness to what was taken up."
         )
 
 
@@ -224,7 +231,7 @@ def read_cold_items(
     if settings.items.residual == "always":
         settings = replace(settings, items=replace(settings.items, residual="seen"))
     training = replace(training, unseen="left-out")
-    arms = _arms(log, settings.items)
+    arms, traits = _arms(log, settings.items), _traits(log, progress)
     found: list[dict[str, dict[str, float]]] = []
     rows: list[int] = []
     for seed in seeds:
@@ -243,6 +250,7 @@ def read_cold_items(
                 )
                 for arm, items in arms.items()
             }
+            | {name: _alike(cold, trait_ND) for name, trait_ND in traits.items()}
         )
     return ColdReading(_compared(found), tuple(seeds), tuple(rows), round(SHARE * log.num_items))
 
@@ -252,12 +260,28 @@ def _arms(log: Log, items: ItemSettings) -> dict[str, ItemSettings]:
     bare = replace(items, text=False)
     arms = {TEXT: items, NO_TEXT: bare}
     if items.graph == "none":
-        try:
+        with suppress(UsageError):  # no attribute tells its items apart
             attributes(log)
-        except UsageError:  # none tell its items apart
-            return arms
-        arms[ATTRIBUTES] = replace(bare, graph=GRAPH)
+            arms[TOPICS] = replace(bare, graph=GRAPH)
     return arms
+
+
+def _traits(log: Log, progress: bool) -> dict[str, Floats]:
+    """What closed forms read of items, (N, D) each."""
+    text_ND0 = item_text_vectors(log.items["text"].tolist(), progress=progress)
+    traits = {TEXT_COSINES: text_ND0.numpy().astype(np.float64)}
+    with suppress(UsageError):  # no attribute tells its items apart
+        traits[TOPIC_COSINES] = attributes(log)
+    return traits
+
+
+def _alike(cold: Cold, trait_ND: Floats) -> dict[str, float]:
+    """A closed form of these traits, chosen and read once."""
+    events, repeats = Events.from_log(cold.log), cold.log.repeats
+    held_x = np.flatnonzero(cold.held_E & events.took_E)
+    row_x = cold.row_x[events.took_E[cold.row_x]]
+    model, _ = fit_alike(events, cold.train_E, held_x, cold.item_C, trait_ND, repeats=repeats)
+    return alike_figures(model, events, row_x, cold.item_C, repeats=repeats)
 
 
 def _figures_of(

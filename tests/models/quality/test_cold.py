@@ -11,6 +11,7 @@ from slategym.envs.names import UsageError
 from slategym.models.multitask import train
 from slategym.models.multitask.settings import ItemSettings
 from slategym.models.multitask.train import TrainingSettings, read_about
+from slategym.models.quality import cold as cold_module
 from slategym.models.quality.cold import _arms, _compared, cold_log, read_cold_items
 
 FAST = TrainingSettings(epochs=8, patience=8, batch_events=128, warmup_steps=4, learning_rate=0.02)
@@ -53,12 +54,15 @@ def test_texts_that_tell_taste_win_on_cold_items(
     log, tiny_settings, tiny_vectors, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("SLATEGYM_HOME", str(tmp_path))
-    monkeypatch.setattr(train, "item_text_vectors", lambda texts, *_, **__: tiny_vectors)
+    for module in (train, cold_module):
+        monkeypatch.setattr(module, "item_text_vectors", lambda texts, *_, **__: tiny_vectors)
     bare = replace(tiny_settings, wide="none", prior="none")
     reading = read_cold_items(log, bare, FAST, seeds=(0, 1, 2), progress=False)
     like = next(r for r in reading.figures if (r.name, r.against) == ("like_auc", "no text"))
-    beside = next(r for r in reading.figures if (r.name, r.against) == ("like_auc", "attributes"))
+    beside = next(r for r in reading.figures if (r.name, r.against) == ("like_auc", "topics"))
     assert beside.clear and beside.difference > 0.15
+    told = {row.against for row in reading.figures if row.name == "click_auc"}
+    assert told >= {"topics", "no text", "text cosines", "topic cosines"}
     assert (
         like.clear and like.difference > 0.15
     )  # people like what has their parity, and the text tells it
@@ -84,8 +88,8 @@ def test_the_interval_is_students():
 def test_attributes_are_an_arm_where_there_are_any(log):
     usual = ItemSettings()
     arms = _arms(log, usual)
-    assert set(arms) == {"text", "attributes", "no text"}
-    assert arms["attributes"] == ItemSettings(text=False, graph="spectral")
+    assert set(arms) == {"text", "topics", "no text"}
+    assert arms["topics"] == ItemSettings(text=False, graph="spectral")
     same = replace(log, item_topics=np.ones_like(log.item_topics))
     assert set(_arms(same, usual)) == {"text", "no text"}
     assert set(_arms(log, ItemSettings(graph="spectral"))) == {"text", "no text"}
