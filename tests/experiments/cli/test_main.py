@@ -126,7 +126,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
     code = (
-        "import sys, time; from slategym.experiments.cli.main import _warning_line, answer, build; "
+        "import sys, time; from slategym.experiments.cli.main import answer, build; "
         "assert answer(build, ['--help']) == 0; "
         "print([m for m in ('torch', 'transformers', 'pandas', 'pyarrow', 'matplotlib', 'scipy', "
         "'stable_baselines3') if m in sys.modules], time.process_time())"
