@@ -23,7 +23,7 @@ from slategym.envs.choice import MultinomialLogit, MultinomialProportional
 from slategym.envs.names import UsageError
 from slategym.envs.trees import map_tensors
 from slategym.envs.types import Observation, World
-from slategym.models.multitask.incremental import BertObserver, StateEncoder
+from slategym.models.multitask.incremental import BertObserver, NoState, StateEncoder
 from slategym.models.multitask.query import Query
 
 MOST_PAIRS = 2**27  # users by items that are looked at together: 512 MiB for each of their numbers
@@ -235,6 +235,22 @@ class Ranker:
         query = self.encoder.asked(observation)
         with torch.no_grad():
             return self.log_odds("click", query, id_BK.long()).sigmoid()
+
+    def doubt(self, observation: Observation, signal: str, id_BK: Tensor) -> Tensor:
+        """How unsure the regression is of what these users give these items, (B, K).
+
+        A standard deviation in the unit of the signal's evidence, noise left out: of a rating in
+        points, of a binary signal in its share. To be taken off for pessimism, or drawn with for
+        Thompson sampling.
+
+        Raises:
+            ValueError: if the observation has no state embedding, or no regression reads the
+                signal.
+        """
+        if observation.state is None:
+            raise NoState("the ranker needs a world with an observer (state=True)")
+        encoded = self.encoder.read_of(observation, observation.state)
+        return self.encoder.doubt(encoded, signal, id_BK)
 
     def log_odds(self, head: str, query: Query, id_BK: Tensor | None) -> Tensor:
         """Calibrated, of these items or of all, (B, K)."""

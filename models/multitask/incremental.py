@@ -274,37 +274,44 @@ class StateEncoder:
         return query_beside(self.model, state_BD, encoded.beside, context.hour, context.weekday)
 
     def asked(self, observation: Observation) -> Query:
-        """The same about what a policy sees.
-
-        An observation that came through another face holds no view of the session: statistics are
-        then read anew from the clicks that it remembers, of which a signal that was not observed
-        counts as 0.
+        """The same about what a policy sees; see `read_of`.
 
         Raises:
             NoState: the observation has no state embedding.
         """
         if observation.state is None:
             raise NoState("the ranker needs a world with an observer (state=True)")
-        model, context = self.model, observation.context
-        if model.wide is None and model.prior is None:
+        if self.model.wide is None and self.model.prior is None:
             return Query(observation.state)
-        encoded = observation.view
-        if encoded is None:
-            history = observation.history
-            arrival = Arrival(
-                user_id=observation.step,
-                profile=observation.profile,
-                history=history.id,
-                feedback=history.feedback,
-                gap=None,
-                hour=None,
-                weekday=None,
-            )
-            length_B = torch.zeros_like(observation.step)
-            encoded = Encoded(
-                (), observation.state, length_B, observation.context.gap, self.beside(arrival)
-            )
-        return self.query(encoded, context, observation.state)
+        encoded = self.read_of(observation, observation.state)
+        return self.query(encoded, observation.context, observation.state)
+
+    def read_of(self, observation: Observation, state_BD: Tensor) -> Encoded:
+        """What was read of the users whom a policy sees.
+
+        An observation that came through another face holds no view of the session: statistics are
+        then read anew from the clicks that it remembers, of which a signal that was not observed
+        counts as 0.
+
+        Args:
+            observation: of B users.
+            state_BD: their state embedding.
+        """
+        if observation.view is not None:
+            seen: Encoded = observation.view
+            return seen
+        history = observation.history
+        arrival = Arrival(
+            user_id=observation.step,
+            profile=observation.profile,
+            history=history.id,
+            feedback=history.feedback,
+            gap=None,
+            hour=None,
+            weekday=None,
+        )
+        length_B = torch.zeros_like(observation.step)
+        return Encoded((), state_BD, length_B, observation.context.gap, self.beside(arrival))
 
     @torch.no_grad()
     def doubt(self, encoded: Encoded, signal: str, id_BC: Tensor) -> Tensor:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 
+import numpy as np
+import pytest
 import torch
-from small_worlds import learned_world
+from small_worlds import learned_world, small_log
 
 from slategym.agents.core.choice import LEAST_VALUE
+from slategym.agents.core.ranker import stated_ranker
 from slategym.agents.core.supervised import ranker_of
 from slategym.envs import engine
-from slategym.models.multitask.incremental import BertObserver
+from slategym.envs.names import UsageError
+from slategym.envs.types import World
+from slategym.models.multitask.incremental import BertObserver, NoState, StateEncoder
+from slategym.models.multitask.settings import MultiTaskSettings
+from slategym.models.multitask.train import train_multitask
+from slategym.models.multitask.training_settings import TrainingSettings
 
 
 def test_every_signal_counts_with_its_weight() -> None:
@@ -40,3 +49,38 @@ def test_where_clicks_cost_the_score_stays_finite() -> None:
     observation = engine.observe(world, engine.start(world, user_B, user_B, 0 * user_B))
     best = ranker_of(world).retrieve(observation, 5)
     assert bool(best.score.isfinite().all()) and 0 < LEAST_VALUE < 1e-3
+
+
+@pytest.fixture(scope="module")
+def regressing() -> World:
+    """A world whose ranker has a regression of ratings."""
+    log, world = small_log(30, 40), learned_world()
+    with TemporaryDirectory() as folder:
+        model = train_multitask(
+            log,
+            np.arange(30),
+            MultiTaskSettings(width=16, feedforward=32, max_history=8),
+            TrainingSettings(epochs=1, batch_events=64),
+            folder,
+            text_vectors_ND0=torch.randn(40, 8, generator=torch.Generator().manual_seed(1)),
+            progress=False,
+        )
+    encoder = StateEncoder(model, seconds_per_event=60.0).prepared(world.population)
+    return replace(world, observer=BertObserver(encoder))
+
+
+def test_doubt_is_what_policies_see_of_the_regressions_spread(regressing: World) -> None:
+    user_B = torch.arange(6, dtype=torch.int32)
+    observation = engine.observe(regressing, engine.start(regressing, user_B, user_B, 0 * user_B))
+    ranker = stated_ranker(regressing)
+    best = ranker.retrieve(observation, 5)
+    doubt_BK = ranker.doubt(observation, "rating", best.id)
+    assert doubt_BK.shape == (6, 5) and bool((doubt_BK > 0).all())
+    for wrong, said in (("ratin", "did you mean 'rating'"), ("like", "unknown regressed signal")):
+        with pytest.raises(UsageError, match=said):
+            ranker.doubt(observation, wrong, best.id)
+    with pytest.raises(NoState):
+        ranker.doubt(replace(observation, state=None), "rating", best.id)
+    # another face shows the same people without a view of the session
+    blind = ranker.doubt(replace(observation, view=None), "rating", best.id)
+    torch.testing.assert_close(blind, doubt_BK)
