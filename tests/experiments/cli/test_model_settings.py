@@ -1,11 +1,18 @@
 """--encoder and --set: checked before anything is trained."""
 
+from pathlib import Path
+
 import pytest
 
 from slategym.envs.names import UsageError
-from slategym.experiments.cli.model_settings import read_model_choices
-from slategym.models.multitask.settings import MultiTaskSettings
+from slategym.experiments.cli.model_settings import _kinds, read_model_choices
+from slategym.models.multitask.balance import BALANCES
+from slategym.models.multitask.chains import CHAINS
+from slategym.models.multitask.ranking import CLICK_LOSSES
+from slategym.models.multitask.settings import GRAPHS, SEQUENCES, MultiTaskSettings
+from slategym.models.multitask.sharing import SHARINGS
 from slategym.models.multitask.training_settings import TrainingSettings
+from slategym.models.text.settings import POOLINGS, TUNINGS
 
 
 def test_names_reach_the_settings_that_they_are_of():
@@ -46,3 +53,12 @@ def test_the_encoder_is_given_once(tmp_path):
         read_model_choices(["text.encoder=./a"], "./b")
     with pytest.raises(UsageError, match=r"lacks config.json"):
         read_model_choices([], str(tmp_path))
+
+
+def test_every_choice_is_in_the_table_of_choices():
+    page = (Path(__file__).parents[3] / "docs" / "results" / "options.md").read_text()
+    names = {*_kinds(MultiTaskSettings()), *_kinds(TrainingSettings()), "weights.HEAD"}
+    missing = [name for name in names - {"weights"} if f"`{name}`" not in page]
+    assert not missing
+    for choices in (SEQUENCES, SHARINGS, CHAINS, BALANCES, TUNINGS, POOLINGS, CLICK_LOSSES, GRAPHS):
+        assert not [name for name in choices if f"`{name}`" not in page]
