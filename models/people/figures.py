@@ -143,9 +143,10 @@ def refuse(name: str, role: str, found: Quality, others: Sequence[str]) -> None:
         said.append(
             f"{heading(figure)} {found.figures[figure]:.3f} against {anchor[1]:.3f} of {anchor[0]}"
         )
+    instead = f"try {', '.join(others)}" if others else "no family passes on this log"
     raise UsageError(
         f"the family {name!r} is refused as a {role}: on {found.people} people unknown to it it is "
-        f"worse than no model ({'; '.join(said)}); try {', '.join(others)}, or anyway=True for "
+        f"worse than no model ({'; '.join(said)}); {instead}; or take it with anyway=True for "
         "research, which the labels will say"
     )
 

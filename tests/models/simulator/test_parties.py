@@ -222,7 +222,10 @@ def test_a_family_that_is_worse_than_no_model_is_refused_with_its_figures(
         sides.check("trees", party)
     online = found.anchors["online biases"]["like_auc"]
     assert f"like AUC 0.400 against {online:.3f} of online biases" in str(no.value)
-    assert "try bert, factor, gp, covisitation, or anyway=True" in str(no.value)
+    assert "try bert, factor, gp, covisitation; or take it with anyway=True" in str(no.value)
+    monkeypatch.setattr(Parties, "quality", lambda self, family, party: poor)
+    with pytest.raises(UsageError, match="no family passes on this log; or take it with anyway"):
+        sides.check("trees", party)
 
 
 def test_an_unknown_family_is_answered_with_the_nearest(log: Log) -> None:
