@@ -142,7 +142,7 @@ class Fit:
                 f"{self.team.size} processes average gradients of the heads' sum, and balance "
                 f"{self.training.balance!r} makes others of it; take balance='fixed'"
             )
-        hooks = self.team.average(self.model)
+        hooks = self.team.average(p for _, p in self._parameters)
         learned = self._learned()
         watched = self._watched()
         optimizer = optimizer_of(self.model, self.balance, self.text, self.training)

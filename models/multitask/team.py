@@ -8,7 +8,7 @@ are there, so that all make the same updates. The first one alone writes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ class Team:
         each = len(batches) // self.size
         return list(batches[self.rank : each * self.size : self.size]) if each else list(batches)
 
-    def average(self, model: nn.Module) -> list[Any]:
+    def average(self, parameters: Iterable[nn.Parameter]) -> list[Any]:
         """Average each gradient over all processes once it is there; returns what undoes it."""
         if self.accelerator is None:
             return []
@@ -73,7 +73,7 @@ class Team:
 
         return [
             parameter.register_post_accumulate_grad_hook(averaged)  # type: ignore[no-untyped-call]
-            for parameter in model.parameters()
+            for parameter in parameters
             if parameter.requires_grad
         ]
 

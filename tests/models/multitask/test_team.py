@@ -23,16 +23,19 @@ from slategym.models.hashes import content_hash
 from slategym.models.multitask.settings import MultiTaskSettings
 from slategym.models.multitask.team import Team
 from slategym.models.multitask.train import TrainingSettings, train_multitask
+from slategym.models.text.settings import EncoderSettings
 torch.set_num_threads(1)
 log = shop_log(24, 12, slates=8)
-generator = torch.Generator().manual_seed(0)
+vectors_ND0 = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
+text = EncoderSettings({encoder!r}, tuning={tuning!r}, texts_per_step=3, learning_rate=0.01)
 model = train_multitask(
-    log, np.arange(20), MultiTaskSettings(width=8, num_layers=1, feedforward=8, max_history=8),
+    log, np.arange(20),
+    MultiTaskSettings(width=8, num_layers=1, feedforward=8, max_history=8, text=text),
     TrainingSettings(epochs=2, batch_events=32, warmup_steps=2), Path({folder!r}),
-    validation=np.arange(20, 24), text_vectors_ND0=torch.randn(12, 6, generator=generator),
+    validation=np.arange(20, 24), text_vectors_ND0=None if text.learns else vectors_ND0,
     progress=False,
 )
-weights = content_hash(*(p.detach().numpy() for p in model.parameters()))
+weights = content_hash(*(x.numpy() for x in model.state_dict().values()))
 Path({folder!r} + f"-{{Team.launched().rank}}").write_text(weights)
 """
 
@@ -49,7 +52,7 @@ def test_alone_nothing_is_averaged(monkeypatch):
 
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     team = Team.launched()
-    assert team.first and team.average(torch.nn.Linear(2, 2)) == []
+    assert team.first and team.average(torch.nn.Linear(2, 2).parameters()) == []
     assert team.mean({"a": 2.0}) == {"a": 2.0}
 
 
@@ -63,10 +66,12 @@ def test_accelerate_is_asked_for_only_where_it_is_needed(monkeypatch):
 
 
 @pytest.mark.slow
-def test_two_processes_end_with_the_same_weights(tmp_path):
+@pytest.mark.parametrize("tuning", ["frozen", "adalora"])
+def test_two_processes_end_with_the_same_weights(tuning, encoder, tmp_path):
     script = tmp_path / "train.py"
     folder = str(tmp_path / "model")
-    script.write_text(SCRIPT.format(tests=str(ROOT / "tests"), folder=folder))
+    given = {"tests": str(ROOT / "tests"), "encoder": str(encoder), "tuning": tuning}
+    script.write_text(SCRIPT.format(folder=folder, **given))
     launch = [
         sys.executable,
         "-m",
@@ -80,6 +85,6 @@ def test_two_processes_end_with_the_same_weights(tmp_path):
     first, second = (Path(f"{folder}-{rank}").read_text() for rank in range(2))
     assert first == second
     alone = tmp_path / "alone"
-    script.write_text(SCRIPT.format(tests=str(ROOT / "tests"), folder=str(alone)))
+    script.write_text(SCRIPT.format(folder=str(alone), **given))
     subprocess.run([sys.executable, str(script)], check=True, env=environment, timeout=300)
     assert Path(f"{alone}-0").read_text() != first  # a process alone makes twice the updates
