@@ -120,6 +120,9 @@ def encoder_version(source: str | Path) -> str:
 def load_encoder(source: str | Path) -> tuple[Any, Any]:
     """Tokenizer and model in evaluation mode; a local folder never asks the network.
 
+    Of an encoder with a decoder behind it (T5) the encoder alone; a tokenizer that pads nothing
+    (GPT-2) pads with its end.
+
     Raises:
         UsageError: if the source is neither a folder nor a hub id with an encoder in it.
     """
@@ -141,6 +144,10 @@ def load_encoder(source: str | Path) -> tuple[Any, Any]:
     finally:
         if had_bars:
             bars.enable_progress_bar()  # type: ignore[no-untyped-call]
+    if model.config.is_encoder_decoder:
+        model = model.get_encoder()
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
     return tokenizer, model.eval()
 
 

@@ -15,6 +15,7 @@ from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from slategym.envs.names import UsageError
 from slategym.models.console import plain_console
 from slategym.models.files import kept_path
 from slategym.models.optimizers import AdamW
@@ -35,11 +36,17 @@ IGNORED = -100  # label of what is not guessed
 
 
 class _Words(nn.Module):
-    """From states to words: a layer, then the encoder's own word vectors."""
+    """From states to words: a layer, then the encoder's own word vectors.
 
-    def __init__(self, width: int, num_words: int) -> None:
+    Args:
+        width: of the states.
+        of_words: of the word vectors, which Albert has narrower.
+        num_words: W.
+    """
+
+    def __init__(self, width: int, of_words: int, num_words: int) -> None:
         super().__init__()
-        self.layer = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
+        self.layer = nn.Sequential(nn.Linear(width, of_words), nn.GELU(), nn.LayerNorm(of_words))
         self.bias = nn.Parameter(torch.zeros(num_words))
 
     def forward(self, hidden_ALD: Tensor, words_WD: Tensor) -> Tensor:
@@ -64,11 +71,19 @@ def adapted_encoder(
         seed: decides masks and order.
         progress: whether to draw a bar on stderr.
 
+    Raises:
+        UsageError: the encoder has no token for what is masked.
+
     Source: Devlin et al. 2019, arXiv:1810.04805, section 3.1, task 1.
     """
 
     def make(folder: Path) -> None:
         tokenizer, model = load_encoder(source)
+        if tokenizer.mask_token_id is None:
+            raise UsageError(
+                f"{source} masks no words: its tokenizer has no mask token; leave "
+                f"masked_epochs={epochs} out, or take an encoder of the kind of BERT"
+            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             losses = _adapt(model, tokenizer, tokenize(texts, tokenizer, source), epochs, progress)
@@ -93,7 +108,7 @@ def adapted(text: EncoderSettings, texts: Sequence[str], *, progress: bool) -> E
 def _adapt(model: Any, tokenizer: Any, tokens: Tokens, epochs: int, shown: bool) -> list[float]:
     """Train in place; mean loss by epoch, nats a guessed token."""
     words_WD = model.get_input_embeddings().weight
-    guess = _Words(words_WD.shape[1], words_WD.shape[0])
+    guess = _Words(int(model.config.hidden_size), words_WD.shape[1], words_WD.shape[0])
     parameters = [*model.parameters(), *guess.parameters()]
     optimizer = AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.01)
     special = torch.tensor(sorted(tokenizer.all_special_ids))

@@ -45,6 +45,13 @@ class Adapter(nn.Module):
             return (self._moved(output[0]), *output[1:])
         return self._moved(output)
 
+    def __getattr__(self, name: str) -> Any:
+        """What an encoder asks of its layers: ModernBERT which attention each has."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("layer"), name)
+
     def _moved(self, hidden_ALD: Tensor) -> Tensor:
         return torch.add(hidden_ALD, self.up(nn.functional.gelu(self.down(hidden_ALD))))
 
@@ -102,7 +109,9 @@ def _low_rank(model: nn.Module, settings: EncoderSettings, steps: int) -> nn.Mod
             f"tuning {settings.tuning!r} needs peft; pip install 'slategym[tuning]', or take "
             "'top-layers', 'adapter' or 'full'"
         ) from error
+    inside, outside = _linear(model)
     lora: dict[str, Any] = {"lora_alpha": 2 * settings.rank, "lora_dropout": 0.0}
+    lora |= {"exclude_modules": outside or None}
     if settings.tuning == "lora":
         config: Any = LoraConfig(r=settings.rank, **lora)
     else:
@@ -117,11 +126,22 @@ def _low_rank(model: nn.Module, settings: EncoderSettings, steps: int) -> nn.Mod
         )
     with warnings.catch_warnings():  # peft 0.21 asks transformers for a name that it will drop
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        warnings.filterwarnings("ignore", "fan_in_fan_out", UserWarning)  # GPT-2's; it sees to it
         try:
             return get_peft_model(model, config)  # type: ignore[arg-type,no-any-return]
         except ValueError:  # an encoder whose queries and values peft does not know by name
-            config.target_modules = "all-linear"
+            config.target_modules = inside
             return get_peft_model(model, config)  # type: ignore[arg-type,no-any-return]
+
+
+def _linear(model: nn.Module) -> tuple[list[str], list[str]]:
+    """Names of linear maps in the encoder's layers, and of others, which its states may not need.
+
+    Nothing is learned of a pooler: the last states do not go through it.
+    """
+    layers = {id(module) for module in layers_of(model).all.modules()}
+    maps = {n: id(m) in layers for n, m in model.named_modules() if isinstance(m, nn.Linear)}
+    return [n for n, within in maps.items() if within], [n for n, w in maps.items() if not w]
 
 
 def trained_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
