@@ -31,12 +31,13 @@ from slategym.models.multitask.reporters import check_reporters, open_reporters
 from slategym.models.multitask.sequences import Bools, Rehearsal, Sequences
 from slategym.models.multitask.train import BEGUN, CHECKPOINT, describe, is_complete, write
 from slategym.models.multitask.training_settings import TrainingSettings
+from slategym.models.multitask.unseen import describe_unseen
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
 from slategym.models.status import status_kept, write_status
 from slategym.models.tasks import to_json
 
 HELD_SHARE = 0.1  # of the people who came since, as of those of the first fit
-FORMAT = 6  # raise it when the same spec would give other weights
+FORMAT = 7  # raise it when the same spec would give other weights
 
 
 @dataclass(frozen=True)
@@ -250,6 +251,8 @@ def refit_multitask(
         stands = partial(write_status, folder / BEGUN, {"format": FORMAT, "spec": about["spec"]})
         with status_kept(stands), EpochBar(label, training.epochs, progress, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
+        if fit.left_N is not None:
+            describe_unseen(new, fit.left_N)
         judgement = fit.judge() if watched_E is not None else _as_before(new, before)
         about |= {
             "history": state.history,

@@ -47,6 +47,7 @@ from slategym.models.multitask.sequences import Bools, Ints, Sequences, as_mask,
 from slategym.models.multitask.shares import serve_shares
 from slategym.models.multitask.team import Team
 from slategym.models.multitask.training_settings import TrainingSettings as TrainingSettings
+from slategym.models.multitask.unseen import describe_unseen
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
 from slategym.models.status import status_kept, write_status
 from slategym.models.tasks import from_json, head_weights, tasks_of, to_json
@@ -61,7 +62,7 @@ from slategym.models.text.vectors import item_text_vectors
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 14  # raise it when the same spec would give other weights
+FORMAT = 15  # raise it when the same spec would give other weights
 MOST_SLOTS = 100  # of a slate; those beyond count as the last
 CHECKPOINT = "checkpoint.safetensors"
 BEGUN = "fit.json"  # while a fit runs, and where it failed or was killed: how it stands
@@ -235,6 +236,8 @@ def train_multitask(
         status_first = status_kept(stands) if team.first else nullcontext()
         with status_first, EpochBar(label, training.epochs, progress and team.first, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
+        if fit.left_N is not None:
+            describe_unseen(model, fit.left_N)
         if judgement is None:
             judgement = fit.judge()
         else:
