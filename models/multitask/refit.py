@@ -21,6 +21,7 @@ from slategym.envs.names import UsageError
 from slategym.models.data.log import Log
 from slategym.models.data.slates import has_slates
 from slategym.models.hashes import content_hash, hash_of
+from slategym.models.multitask.biases import item_biases
 from slategym.models.multitask.crossfit import cross_fit
 from slategym.models.multitask.fit import Fit, Listener
 from slategym.models.multitask.grow import Grown, grown
@@ -29,7 +30,14 @@ from slategym.models.multitask.network import MultiTaskBert
 from slategym.models.multitask.progress import EpochBar
 from slategym.models.multitask.reporters import check_reporters, open_reporters
 from slategym.models.multitask.sequences import Bools, Rehearsal, Sequences
-from slategym.models.multitask.train import BEGUN, CHECKPOINT, describe, is_complete, write
+from slategym.models.multitask.train import (
+    BEGUN,
+    CHECKPOINT,
+    describe,
+    is_complete,
+    slots_of,
+    write,
+)
 from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.multitask.unseen import describe_unseen
 from slategym.models.multitask.vocabulary import Vocabulary, anonymous
@@ -252,7 +260,14 @@ def refit_multitask(
         with status_kept(stands), EpochBar(label, training.epochs, progress, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         if fit.left_N is not None:
-            describe_unseen(new, fit.left_N)
+            counted = item_biases(
+                log.events[parted.train_E],
+                new.tasks,
+                sequences.num_users,
+                sequences.num_items,
+                slots_of(sequences, parted.train_E),
+            )
+            describe_unseen(new, fit.left_N, counted)
         judgement = fit.judge() if watched_E is not None else _as_before(new, before)
         about |= {
             "history": state.history,

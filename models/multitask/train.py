@@ -189,20 +189,15 @@ def train_multitask(
                 selection["figures"],
             )
             train_E, held_E = train_E | held_E, None
-        events, slots = log.events[train_E], _slots(sequences, train_E)
+        events, slots = log.events[train_E], slots_of(sequences, train_E)
         tasks = fitted_tasks(events, tasks) if judgement is None else judgement.tasks
         crossfit = cross_fit(log, train_E, text_vectors_ND0, settings, tasks, seed)
+        biases = item_biases(events, tasks, sequences.num_users, sequences.num_items, slots)
         model = MultiTaskBert(
             settings,
             tasks,
             text_vectors_ND0=text_vectors_ND0,
-            biases=item_biases(
-                events,
-                tasks,
-                sequences.num_users,
-                sequences.num_items,
-                slots,
-            ),
+            biases=biases,
             profile_sizes=log.profile_sizes,
             num_items=sequences.num_items,
             context=log.context,
@@ -237,7 +232,7 @@ def train_multitask(
         with status_first, EpochBar(label, training.epochs, progress and team.first, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
         if fit.left_N is not None:
-            describe_unseen(model, fit.left_N)
+            describe_unseen(model, fit.left_N, biases)
         if judgement is None:
             judgement = fit.judge()
         else:
@@ -314,7 +309,7 @@ def _click_weights(
     log: Log, sequences: Sequences, train_E: Bools, training: TrainingSettings
 ) -> Tensor | None:
     """Weights of rows in the click's loss; None: all weigh alike."""
-    slots = _slots(sequences, np.ones_like(train_E))
+    slots = slots_of(sequences, np.ones_like(train_E))
     return click_weights(log, train_E, slots, training.losses.position)
 
 
@@ -342,7 +337,7 @@ def item_columns_of(log: Log) -> Tensor | None:
     return torch.as_tensor(np.stack(columns, axis=1))
 
 
-def _slots(sequences: Sequences, train_E: Bools) -> Ints | None:
+def slots_of(sequences: Sequences, train_E: Bools) -> Ints | None:
     """The slot of each training row, at most MOST_SLOTS - 1; None: the log has no slates."""
     if sequences.slot_E is None:
         return None

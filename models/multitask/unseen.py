@@ -6,7 +6,9 @@ trained model say nothing of them. They are filled in from what is known of othe
 - transitions into and out of such an item are the mean of those of the items nearest by text;
 - EASE's column is the cosine of the texts, on the scale of EASE's entries: what was taken up speaks
   for what reads like it; its row is the nearest items' mean;
-- biases of click and next item are a ridge regression of the others' biases on the texts.
+- biases of click and next item differ from the others' mean by what the texts tell of popularity, a
+  ridge regression of counts. The biases of other items are no guide: EASE tells how popular these
+  are, so that their trained biases may even take some of it back, and a cosine does not.
 
 Where items without rows are drawn against (`unseen="drawn"`), training says that nobody takes them,
 and nothing is filled in.
@@ -27,6 +29,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.network import MultiTaskBert
 
 NEAREST = 30  # items by which an unseen one is described
@@ -37,12 +40,13 @@ NUMBERS = 4_000_000  # of tables that are worked on together
 
 
 @torch.no_grad()
-def describe_unseen(model: MultiTaskBert, unseen_N: Tensor) -> None:
+def describe_unseen(model: MultiTaskBert, unseen_N: Tensor, counted: ItemBiases) -> None:
     """Fill in tables and biases of a trained model; without texts nothing is.
 
     Args:
         model: its tables and biases are changed.
         unseen_N: bool, items without training rows.
+        counted: where biases start by counts of the training rows.
     """
     text_ND = model.vectors.text_vectors_ND0
     seen_K, at_U = (~unseen_N).nonzero()[:, 0], unseen_N.nonzero()[:, 0]
@@ -51,7 +55,9 @@ def describe_unseen(model: MultiTaskBert, unseen_N: Tensor) -> None:
     unit_ND = F.normalize(text_ND - text_ND[seen_K].mean(0), dim=1)
     for head in (0, -1):
         bias_N = model.item_bias_YN[head]
-        bias_N[at_U] = _by_texts(unit_ND[seen_K], bias_N[seen_K], unit_ND[at_U])
+        counted_K = torch.as_tensor(counted.item_YN[head], device=bias_N.device)[seen_K]
+        told_U = _by_texts(unit_ND[seen_K], counted_K, unit_ND[at_U])
+        bias_N[at_U] = bias_N[seen_K].mean() + told_U.to(bias_N.dtype)
     if model.prior is None:
         return
     tables = model.prior.tables
@@ -136,18 +142,18 @@ def _keep(weight_NP: Tensor, id_NP: Tensor | None, at_B: Tensor, row_BN: Tensor)
     weight_NP[at_B], id_NP[at_B] = row_BN.gather(1, best_BP), best_BP.to(id_NP.dtype)
 
 
-def _by_texts(unit_KD: Tensor, bias_K: Tensor, unit_UD: Tensor) -> Tensor:
-    """A ridge regression of biases on texts, its ridge by generalised cross-validation."""
-    left_KR, value_R, right_RD = torch.linalg.svd(unit_KD.double(), full_matrices=False)
-    mean = bias_K.double().mean()
-    told_R = left_KR.T @ (bias_K.double() - mean)
-    rest = (bias_K.double() - mean).square().sum() - told_R.square().sum()
-    best, weight_R = float("inf"), torch.zeros_like(value_R)
+def _by_texts(unit_KD: Tensor, value_K: Tensor, unit_UD: Tensor) -> Tensor:
+    """Above the mean, by a ridge regression on texts; its ridge by generalised cross-validation."""
+    left_KR, singular_R, right_RD = torch.linalg.svd(unit_KD.double(), full_matrices=False)
+    about_K = value_K.double() - value_K.double().mean()
+    told_R = left_KR.T @ about_K
+    rest = about_K.square().sum() - told_R.square().sum()
+    best, weight_R = float("inf"), torch.zeros_like(singular_R)
     for ridge in RIDGES:
-        kept_R = value_R.square() / (value_R.square() + ridge)
+        kept_R = singular_R.square() / (singular_R.square() + ridge)
         missed = ((1 - kept_R) * told_R).square().sum() + rest
-        error = float(missed / (1 - (kept_R.sum() + 1) / len(bias_K)).square())
+        error = float(missed / (1 - (kept_R.sum() + 1) / len(about_K)).square())
         if error < best:
-            best, weight_R = error, kept_R * told_R / value_R.clamp(min=1e-9)
-    told_U: Tensor = mean + unit_UD.double() @ (right_RD.T @ weight_R)
-    return told_U.to(bias_K.dtype)
+            best, weight_R = error, kept_R * told_R / singular_R.clamp(min=1e-9)
+    found_U: Tensor = unit_UD.double() @ (right_RD.T @ weight_R)
+    return found_U

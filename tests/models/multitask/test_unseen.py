@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from small_worlds import TASKS
 from torch import Tensor
+from torch.nn import functional as F
 
 from slategym.models.multitask import unseen
 from slategym.models.multitask.biases import ItemBiases
@@ -19,6 +21,7 @@ from slategym.models.multitask.wide import WideSizes
 N, TWINS, WIDTH = 70, 6, 4  # the last items are twins of the first ones by their texts
 UNSEEN_N = torch.arange(N) >= N - TWINS
 FIRST, LAST = slice(0, TWINS), slice(N - TWINS, N)
+COUNTED = ItemBiases.neutral(N, len(TASKS))
 SMALL = MultiTaskSettings(width=8, feedforward=16, max_history=8)
 
 
@@ -63,7 +66,7 @@ def test_a_twin_of_one_item_is_described_by_it(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(unseen, "NEAREST", 1)
     model = _model()
     before = _whole(model)
-    describe_unseen(model, UNSEEN_N)
+    describe_unseen(model, UNSEEN_N, COUNTED)
     after = _whole(model)
     others = slice(TWINS, N - TWINS)
     torch.testing.assert_close(after[others, 0, LAST], before[others, 0, FIRST])
@@ -79,43 +82,43 @@ def test_a_twin_of_one_item_is_described_by_it(monkeypatch: pytest.MonkeyPatch) 
 
 def test_rows_that_are_cut_are_filled_in_as_whole_ones() -> None:
     whole, cut = _model(), _model(kept=N)
-    describe_unseen(whole, UNSEEN_N)
-    describe_unseen(cut, UNSEEN_N)
+    describe_unseen(whole, UNSEEN_N, COUNTED)
+    describe_unseen(cut, UNSEEN_N, COUNTED)
     torch.testing.assert_close(_whole(cut), _whole(whole))
 
 
 def test_of_rows_that_are_cut_the_strongest_entries_stay() -> None:
     few = 9
     model, whole = _model(kept=few), _model()
-    describe_unseen(model, UNSEEN_N)
-    describe_unseen(whole, UNSEEN_N)
+    describe_unseen(model, UNSEEN_N, COUNTED)
+    describe_unseen(whole, UNSEEN_N, COUNTED)
     row_NP, seen = _whole(model)[:, 1], slice(0, N - TWINS)
     assert (row_NP[seen].count_nonzero(1) == few).all()
     assert row_NP[seen, LAST].any()
 
 
-def test_biases_of_click_and_next_follow_the_texts() -> None:
+def test_biases_of_click_and_next_follow_what_texts_tell_of_counts() -> None:
     model = _model()
-    with torch.no_grad():
-        told_N = model.vectors.text_vectors_ND0 @ torch.tensor([3.0, -2.0, 1.0, 0.0])
-        length_N = (
-            model.vectors.text_vectors_ND0 - model.vectors.text_vectors_ND0[: N - TWINS].mean(0)
-        ).norm(dim=1)
-        model.item_bias_YN[:] = told_N / length_N
-        model.item_bias_YN[:, LAST] = -5.0
+    about_ND = model.vectors.text_vectors_ND0 - model.vectors.text_vectors_ND0[: N - TWINS].mean(0)
+    told_N = 3.0 + F.normalize(about_ND, dim=1) @ torch.tensor([3.0, -2.0, 1.0, 0.0])
+    counted_YN = np.zeros((len(TASKS) + 1, N))
+    counted_YN[0], counted_YN[-1] = told_N, 2.0 * told_N
     before = copy.deepcopy(model.item_bias_YN)
-    describe_unseen(model, UNSEEN_N)
-    found = model.item_bias_YN
-    for head in (0, -1):
-        assert torch.corrcoef(torch.stack([found[head, LAST], before[head, FIRST]]))[0, 1] > 0.9
+    describe_unseen(model, UNSEEN_N, ItemBiases(counted_YN, (0.0,) * len(TASKS)))
+    found, seen = model.item_bias_YN, slice(0, N - TWINS)
+    for head, scale in ((0, 1.0), (-1, 2.0)):
+        above_U = found[head, LAST] - before[head, seen].mean()
+        right_U = scale * (told_N[LAST] - told_N[seen].mean())
+        within = 0.1 * float(right_U.abs().max())  # the ridge pulls to the mean
+        torch.testing.assert_close(above_U, right_U, rtol=0.0, atol=within)
     assert torch.equal(found[1:-1], before[1:-1])
-    assert torch.equal(found[:, : N - TWINS], before[:, : N - TWINS])
+    assert torch.equal(found[:, seen], before[:, seen])
 
 
 def test_units_of_sums_stay_what_they_were_on_average() -> None:
     model = _model()
     fitted = float(model.prior.fitted)
-    describe_unseen(model, UNSEEN_N)
+    describe_unseen(model, UNSEEN_N, COUNTED)
     assert float(model.prior.fitted) == pytest.approx(fitted * N / (N - TWINS))
 
 
@@ -127,12 +130,12 @@ def test_where_nothing_tells_nothing_changes(why: str) -> None:
         unseen_N = torch.arange(N) >= unseen.FEWEST - 1
     model = _model(settings=settings)
     before = copy.deepcopy(model.state_dict())
-    describe_unseen(model, unseen_N)
+    describe_unseen(model, unseen_N, COUNTED)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
 
 
 def test_transitions_alone() -> None:
     model = _model(kinds=1)
-    describe_unseen(model, UNSEEN_N)
+    describe_unseen(model, UNSEEN_N, COUNTED)
     assert _whole(model)[: N - TWINS, 0, LAST].all(1).any()
