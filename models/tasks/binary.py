@@ -31,6 +31,11 @@ class Binary:
     num_levels: int = 3  # unobserved, no, yes
     usual_ease: float = 3.0
 
+    @property
+    def declared_start(self) -> float:
+        """None is declared: 0."""
+        return 0.0
+
     def fitted(self, value_x: Array) -> Binary:
         """Itself: it has no scale."""
         return self

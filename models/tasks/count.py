@@ -31,6 +31,11 @@ class Count:
     num_levels: int = BINS + 1
     usual_ease: float = 0.0
 
+    @property
+    def declared_start(self) -> float:
+        """None is declared: 0."""
+        return 0.0
+
     def fitted(self, value_x: Array) -> Count:
         """Itself: it has no scale."""
         return self

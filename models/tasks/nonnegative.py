@@ -43,6 +43,11 @@ class Nonnegative:
     num_levels: int = BINS + 1
     usual_ease: float = 0.0
 
+    @property
+    def declared_start(self) -> float:
+        """None is declared: 0."""
+        return 0.0
+
     def fitted(self, value_x: Array) -> Nonnegative:
         """With the median of the positive values as its scale."""
         positive_x = value_x[value_x > 0]

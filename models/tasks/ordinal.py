@@ -37,6 +37,11 @@ class Ordinal(Scaled):
         return (self.signal.high - self.signal.low) / 4.0
 
     @property
+    def declared_start(self) -> float:
+        """The middle of the range."""
+        return (self.signal.high + self.signal.low) / 2.0 / self.scale
+
+    @property
     def spread(self) -> float:
         """Standard deviation around the mean, in the signal's unit; stated, not measured."""
         return SPREAD * self.scale

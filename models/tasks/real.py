@@ -38,6 +38,11 @@ class Real(Scaled):
     num_levels: int = BINS + 1
     usual_ease: float = 1.0
 
+    @property
+    def declared_start(self) -> float:
+        """None is declared: 0."""
+        return 0.0
+
     def fitted(self, value_x: Array) -> Real:
         """With the standard deviation of these values as its scale."""
         scale, middle = spread_of(value_x), float(value_x.mean()) if len(value_x) else 0.0

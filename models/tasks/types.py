@@ -62,6 +62,11 @@ class Task(Protocol):
         """Where the judge starts: what a person who likes everything adds to the output."""
         ...
 
+    @property
+    def declared_start(self) -> float:
+        """An output to start from where no row may be asked: by what is declared alone."""
+        ...
+
     def fitted(self, value_x: Array) -> Self:
         """With its scale taken from these observed training values, where its kind has one."""
         ...

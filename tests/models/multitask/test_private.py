@@ -135,6 +135,14 @@ def test_a_window_is_of_rows_in_reach(fit):
         assert seen == set(range(first, first + int(s.count_U[person])))
 
 
+def test_heads_start_from_what_is_declared(train, tiny_log, tmp_path):
+    model = train(tmp_path)
+    middle = [task.signal.name == "rating" and 3.0 / task.scale for task in model.tasks]
+    assert model.offset_M.tolist() == middle  # of stars from 1 to 5; nothing is said of clicks
+    point = torch.tensor([middle[-1]])
+    assert float(model.tasks[-1].mean(point, None)) == pytest.approx(3.0, abs=0.01)
+
+
 def test_nothing_of_the_rows_passes_the_noise(train, tiny_log, tmp_path):
     """With the same noise, other rows of people that take no part change not one weight."""
     before = {}
