@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def refit(
     seed: int = 0,
     device: str = "cpu",
     progress: bool = True,
+    report_to: Sequence[str] = (),
 ) -> Refit:
     """Fit a model further on a log's new rows, replaying old ones, and say what moved.
 
@@ -54,9 +56,11 @@ def refit(
         seed: decides everything random.
         device: "cpu" or "cuda".
         progress: whether to draw bars on stderr.
+        report_to: names of reporters: tensorboard, wandb, mlflow.
 
     Raises:
-        UsageError: there is no such model or log, or nothing new in the log. ValueError: a folder
+        UsageError: there is no such model or log, nothing new in the log, or a reporter is not
+            installed. ValueError: a folder
             is damaged or holds another model.
     """
     if not isinstance(model, MultiTaskBert):
@@ -64,7 +68,14 @@ def refit(
     if not isinstance(log, Log):
         log = load_log(log if isinstance(log, str) else Path(log), progress=progress)
     done = refit_multitask(
-        model.to(device), log, Path(folder), settings, since=since, seed=seed, progress=progress
+        model.to(device),
+        log,
+        Path(folder),
+        settings,
+        since=since,
+        seed=seed,
+        progress=progress,
+        report_to=report_to,
     )
     report = drift_report(log, done, seed=seed)
     with atomic_path(Path(folder) / REPORT) as path:

@@ -62,6 +62,10 @@ def refit(
         str | None,
         typer.Option(help="Rows after this moment are new, such as 2024-05-01T00:00; UTC."),
     ] = None,
+    report_to: Annotated[
+        list[str] | None,
+        typer.Option(help="Also to tensorboard, wandb or mlflow; may be given several times."),
+    ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
     as_json: AsJson = False,
@@ -73,8 +77,10 @@ def refit(
     weights; a finished one computes only its report.
     """
     from slategym.models.data.datasets import find_log
+    from slategym.models.multitask.reporters import check_reporters
 
     find_log(log)
+    check_reporters(report_to or ())
     if out is not None:
         check_folder(out)
     moment = None if since is None else _seconds(since)
@@ -102,6 +108,7 @@ def refit(
         seed=seed,
         device=on,
         progress=not quiet,
+        report_to=report_to or (),
     )
     picture = draw_drift(done.drift, folder)
     if as_json:
