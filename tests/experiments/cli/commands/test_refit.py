@@ -36,11 +36,12 @@ def test_a_grown_log_makes_the_next_model_and_says_what_moved(
 ) -> None:
     words = ["refit", "model", "shop", "--epochs", "1", "--quiet"]
     capsys.readouterr()
-    assert answer(build, words) == 0
+    assert answer(build, [*words, "--report-to", "tensorboard"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "old rows" in out and "which products" in out and "chance 95 %" in out
     folder = Path("runs/refit-shop")
     assert (folder / "drift.png").stat().st_size > 1000
+    assert list((folder / "reports" / "tensorboard").rglob("events*"))
     assert MultiTaskBert.from_pretrained(folder).vocabulary is not None
     kept = json.loads((folder / "drift.json").read_text())
     assert (kept.pop("status"), kept.pop("format")) == ("finished", 1)
@@ -57,6 +58,7 @@ def test_a_grown_log_makes_the_next_model_and_says_what_moved(
     [
         (["nowhere", "shop"], "nowhere: no such folder; a model is a folder"),
         (["model", "shopp/"], "shopp/: no such folder; a log is a folder"),
+        (["model", "shop", "--report-to", "tensorbord"], "did you mean 'tensorboard'"),
         (["model", "shop", "--replay", "1"], "replay is the share of old rows"),
         (["model", "shop", "--since", "May"], "--since is a time such as 2024-05-01"),
         (["model", "shop", "--since", "2099-01-01"], "has no row after 2099-01-01 00:00:00 UTC"),
