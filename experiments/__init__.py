@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from slategym.experiments.measure.compare import PairedDifference as PairedDifference
     from slategym.experiments.measure.compare import compare as compare
     from slategym.experiments.measure.compare import play as play
+    from slategym.experiments.measure.families import FamilyGrid as FamilyGrid
+    from slategym.experiments.measure.families import compare_families as compare_families
     from slategym.experiments.measure.offline import d3rlpy_dataset as d3rlpy_dataset
     from slategym.experiments.measure.offline import minari_dataset as minari_dataset
     from slategym.experiments.measure.offline import obp_feedback as obp_feedback
@@ -50,6 +52,7 @@ else:
                 "compare",
                 "play",
             ),
+            "slategym.experiments.measure.families": ("FamilyGrid", "compare_families"),
             "slategym.experiments.measure.offline": (
                 "d3rlpy_dataset",
                 "minari_dataset",

@@ -26,6 +26,7 @@ from slategym.models.console import plain_console
 if TYPE_CHECKING:
     from slategym.experiments.measure.compare import Comparison
 
+OF_A_LOG = "slategym/Log-v0"
 EPILOG = r"""
 **Does looking ahead by a rule pay, told the truth?**\
 `slategym compare Sardine-SlateTopK-Bored-v0 --policies myopic,capped,random --users 500`
@@ -36,6 +37,10 @@ EPILOG = r"""
 
 **A user model of your own, one JSON object**\
 `slategym compare Workbench-v0 --set users=weary_users:Weary --policies popularity,random --json`
+
+**Does a lead depend on who plays the people? Worlds and judges of every family**\
+`slategym compare Log-v0 --set log=my-log/ --policies supervised,ease,popularity --families all \
+--users 200`
 
 Every policy meets the same people with the same luck, so that a difference is taken user by user;
 its 95 % interval resamples people. It is called clear where the interval and the p-value, adjusted
@@ -68,6 +73,14 @@ def compare(
     batch: Batch = 512,
     device: Device = "auto",
     settings: WorldSettings = None,
+    families: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Read them in worlds and before judges of these families of people, or of all "
+            "(worlds of a log, Log-v0).",
+        ),
+    ] = None,
     trust: Trust = False,
     as_json: AsJson = False,
     out: Annotated[
@@ -103,6 +116,10 @@ def compare(
     from slategym.experiments.runs.store import check_place, write_parquet
     from slategym.models.files import checked_path
 
+    if families is not None:
+        made = {**given, **({} if on == "cpu" else {"device": on})}
+        _in_families(id, names, users, seed, batch, families, made, out, as_json)
+        return
     if out is not None:
         check_place(out)
     torch.set_num_threads(1)
@@ -131,6 +148,51 @@ def compare(
         typer.echo(f"rows: {out}")
     at = with_settings(world, given)
     say_next(quoted("slategym", "diagnose", *at), quoted("slategym", "app", *at))
+
+
+def _in_families(
+    id: str,
+    names: list[str],
+    users: int,
+    seed: int,
+    batch: int,
+    families: str,
+    given: dict[str, Any],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Read the policies in every role and family, and print the table."""
+    import torch
+
+    from slategym.experiments.cli.family_table import families_json, print_families
+    from slategym.experiments.measure.families import compare_families
+
+    if id != OF_A_LOG or "log" not in given:
+        raise UsageError(
+            "--families reads worlds and judges of a log: slategym compare Log-v0 --set log=LOG"
+        )
+    if out is not None:
+        raise UsageError("--out writes the rows of one world; leave it or --families out")
+    torch.set_num_threads(1)
+    screen = plain_console(stderr=True, soft_wrap=True)
+    settings = dict(given)
+    grid = compare_families(
+        settings.pop("log"),
+        names,
+        users,
+        families=None if families == "all" else [name.strip() for name in families.split(",")],
+        seed=seed,
+        batch=batch,
+        on_cell=(lambda role, family: screen.print(f"{role} {family}"))
+        if screen.is_terminal
+        else None,
+        **settings,
+    )
+    if as_json:
+        typer.echo(json.dumps({"world": id, "settings": given, **families_json(grid)}))
+        return
+    print_families(grid)
+    say_next(quoted("slategym", "benchmark", "log", given["log"]))
 
 
 def _document(found: Comparison) -> dict[str, Any]:
