@@ -17,6 +17,7 @@ from rich.console import Console
 from slategym.agents.core.files import ABOUT, read_about
 from slategym.agents.core.step_back import as_json as served_as_json
 from slategym.agents.core.step_back import from_json
+from slategym.experiments.measure.judging import with_fit_judges
 from slategym.experiments.measure.plan import ACCURACY, FIT, Plan, plan_of
 from slategym.experiments.report.report import write_report
 from slategym.experiments.report.results import Artefact, Constant, Result
@@ -72,7 +73,9 @@ def run_study(
     # without models to fit there is nothing for which starting processes would pay
     alone = not plan.preparation
     with closing(backend_of(request.workers, request.ray)) as where:
-        before = compute(plan.before_learning, where=Here() if alone else where)
+        first = partial(compute, where=Here() if alone else where)
+        plan = plan_of(with_fit_judges(study, plan.study, request, first, store), request)
+        before = first(plan.before_learning)
         write_json(fixed(plan, store), store.folder / FIXED)  # before anything is learned
         after = compute(plan.units, where=where)
     if not before.computed + after.computed:
@@ -96,6 +99,7 @@ def fixed(plan: Plan, store: Store) -> dict[str, Any]:
         "places": as_json(plan.study.places),
         "size": as_json(plan.size),
         "preparation": {name: store.read(unit) for name, unit in plan.preparation.items()},
+        "judging": {name: store.read(unit) for name, unit in plan.judging.items()},
         "worlds": {name: store.read(unit) for name, unit in plan.descriptions.items()},
         "tunings": {name: store.read(unit) for name, unit in plan.tunings.items()},
         "validation": {name: store.read(unit) for name, unit in plan.validations.items()},

@@ -58,6 +58,83 @@ class Place:
         return self.of or self.name
 
 
+@dataclass(frozen=True)
+class Judging:
+    """Which families of people judge in a study, and which were refused."""
+
+    families: tuple[str, ...]  # that judge, the first judge's first
+    tried: tuple[tuple[str, str], ...]  # party and family, in this order, until enough passed
+    refused: Mapping[str, str] = field(default_factory=dict)  # by family: in which figures
+    wanted: int = 1  # judges that the study would have
+
+    @property
+    def unfit(self) -> bool:
+        """Whether those judge who are refused, since none passes."""
+        return bool(self.refused) and set(self.families) <= set(self.refused)
+
+    def sentences(self) -> tuple[str, ...]:
+        """What a report says of it; nothing where nobody was refused."""
+        if not self.refused:
+            return ()
+        why = "; ".join(f"{family} ({reason})" for family, reason in self.refused.items())
+        if self.unfit:
+            judge = " and ".join(self.families)
+            return (
+                f"No judge of this study can be relied on: every family that could judge does "
+                f"worse than no model on people unknown to it: {why}. So {judge} judge all the "
+                "same, which the labels say.",
+            )
+        instead = f"Instead {' and '.join(self.families)} judge."
+        fewer = self.wanted - len(self.families)
+        if fewer:
+            judges = "one judge" if fewer == 1 else f"{fewer} judges"
+            instead = f"{' and '.join(self.families)} passed: the study has {judges} fewer."
+        return (f"Refused as judges, since they do worse than no model: {why}. {instead}",)
+
+
+def family_of(place: Place, usual: str) -> str:
+    """Who plays a judge's people.
+
+    Args:
+        place: a judge.
+        usual: the family where its settings name none.
+    """
+    return str(place.settings.get("family") or usual)
+
+
+def judged_by(
+    places: Sequence[Place], families: Mapping[str, str | None], usual: str
+) -> tuple[Place, ...]:
+    """The places with judges of other families.
+
+    Args:
+        places: of a study.
+        families: by a judge's family: who judges instead; None: that judge is left out.
+        usual: the family where a judge's settings name none.
+    """
+    judges = {place.name for place in places if place.role == "judge"}
+    found = []
+    for place in places:
+        before = family_of(place, usual)
+        if place.name not in judges or families.get(before, before) == before:
+            found.append(place)
+        elif (family := families[before]) is not None:
+            kept = {k: v for k, v in place.settings.items() if k not in ("family", "anyway")}
+            named = place.name.endswith(f"-{before}")
+            found.append(
+                replace(
+                    place,
+                    name=f"{place.name.removesuffix(before)}{family}" if named else place.name,
+                    title=place.title.removesuffix(before) + family
+                    if named
+                    else f"{place.heading} (family {family})",
+                    settings={**kept, "family": family},
+                    people=("J", family),
+                )
+            )
+    return tuple(found)
+
+
 def assuming(place: Place, name: str) -> Place:
     """The place under other assumptions; its strength goes with the old ones."""
     settings = {key: value for key, value in place.settings.items() if key != "boredom"}

@@ -36,6 +36,7 @@ from slategym.envs.names import UsageError
 from slategym.experiments.places import (
     FIRST_USER,
     MAIN,
+    Judging,
     Place,
     Role,
     assuming,
@@ -246,6 +247,7 @@ class Study:
     left_out: tuple[str, ...] = ()  # what this log or world does not allow, and why
     headroom: int = 0  # users on whom the headroom of open places is read; 0: it is not
     most_users: int = FIRST_USER
+    judging: Judging | None = None  # of its judges, once families were read; None: as they stand
     words: Words = WORDS  # what people call things
 
     @property

@@ -10,6 +10,7 @@ import pandas as pd
 
 from slategym.envs.registry import find_world
 from slategym.experiments.measure.goodhart import SNAPSHOTS
+from slategym.experiments.measure.judging import asked_for, judging_unit, log_of
 from slategym.experiments.measure.showing import serving_of, slates_of, traits_of, with_traits
 from slategym.experiments.measure.tunings import (
     Tunings,
@@ -47,6 +48,7 @@ class Plan:
     # of the first split of the people into parties alone: preparation by its bare names (log, fits,
     # constants, accuracy; empty without a log), descriptions, headroom and watches
     preparation: Mapping[str, Unit]
+    judging: Mapping[str, Unit]  # how families do that judge, or were to, "J: gp"
     descriptions: Mapping[str, Unit]  # of the worlds, by name of a main place
     tunings: Mapping[str, Unit]  # by name of the policy whose settings are tuned
     headroom: Mapping[str, Unit]  # of open places, by name
@@ -62,7 +64,8 @@ class Plan:
     @property
     def before_learning(self) -> list[Unit]:
         """What is fixed before any learner sees a world."""
-        first = (self.preparation, self.descriptions, self.validations, self.tunings, self.headroom)
+        models = (self.preparation, self.judging)
+        first = (*models, self.descriptions, self.validations, self.tunings, self.headroom)
         units = [unit for units in first for unit in units.values()]
         return list({unit.id: unit for unit in units}.values())  # several policies, one tuning
 
@@ -119,6 +122,7 @@ def plan_of(study: Study, request: Request) -> Plan:
         first,
         study=study,
         preparation=_joined([part.preparation for part in parts]),
+        judging=_joined([part.judging for part in parts]),
         tunings=_joined([part.tunings for part in parts]),
         trainings=tuple(unit for part in parts for unit in part.trainings),
         readings=tuple(unit for part in parts for unit in part.readings),
@@ -173,6 +177,10 @@ def _plan_in(study: Study, size: Profile, request: Request, split: int) -> Plan:
         size,
         request.command(study),
         preparation,
+        {
+            f"{who}: {family}": judging_unit(study, who, family, split)
+            for who, family in asked_for(study)
+        },
         descriptions,
         {
             name if home == study.main[0].name else f"{name}, {home}": unit
@@ -264,23 +272,29 @@ def _headroom(study: Study, place: Place, size: Profile, needs: tuple[Unit, ...]
     return Unit(label, "headroom@1", spec, needs, "json", HEADROOM_COST * users)
 
 
+def _judges(study: Study, family: str) -> bool:
+    """Whether the usual judge still judges: it may have been refused."""
+    found = study.judging
+    return found is None or family not in found.refused or family in found.families
+
+
 def _preparation(study: Study, split: int) -> dict[str, Unit]:
     """The log's models and the worlds' constants, in the order in which they are needed."""
     if study.log is None:
         return {}
-    about: dict[str, Any] = {"log": study.log, "content": study.content, "recipe": study.recipe}
-    log = Unit("log and item texts", "log@1", about, kind="json")
-    about = {**about, **({"split": split} if split else {})}
+    about, log = log_of(study, split)
     there = f", split {split}" if split else ""
+    usual = [who for who in USUAL_PEOPLE if who[0] != "J" or _judges(study, who[1])]
     fitted = {
         party: Unit(f"fit {party}{there}", FIT, {**about, "party": party}, (log,), "json", cost)
         for party, cost in PARTIES.items()
+        if party == "B" or party in dict(usual)
     }
     for party, family in study.families:
         spec = {**about, "party": party, "family": family}
         label = f"{party}: {family}"
         fitted[label] = Unit(f"fit {label}{there}", FIT, spec, (log,), "json", FAMILY_COST)
-    families = (*USUAL_PEOPLE, *study.families)
+    families = (*usual, *study.families)
     needs = tuple(fitted.values())
     return {
         "log": log,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from slategym.envs.names import UsageError
 from slategym.experiments.runs.units import Progress, Work
 from slategym.models.multitask.fit import Listener
 from slategym.models.people.card import against
@@ -175,6 +176,21 @@ def accuracy(work: Work) -> dict[str, Any]:
         "metrics": [*table, *(row for rows in anchors.values() for row in rows)],
         "reliability": reliability,
     }
+
+
+def judging(work: Work) -> dict[str, Any]:
+    """Whether a family may play people: how it does on selection people, beside no model.
+
+    Returns:
+        "people", "worse" (names of figures), "why" (what speaks against it, "": nothing).
+    """
+    try:
+        found = builder_for(work.spec).parties.quality(work.spec["family"], work.spec["party"])
+    except UsageError as error:
+        return {"people": 0, "worse": [], "why": f"it cannot be fitted on this log: {error}"}
+    why = found.shortfall()
+    why = f"{why}, on {found.people} people unknown to it" if why else ""
+    return {"people": found.people, "worse": list(found.worse), "why": why}
 
 
 def _epochs(progress: Progress, epochs: int) -> Listener:

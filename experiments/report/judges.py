@@ -16,6 +16,8 @@ SAID = ("click_auc", "click_ece", "like_auc", "like_ece", "rating_rmse")  # wher
 
 def judge_sentences(result: Result) -> Iterator[str]:
     """The accuracy and calibration of every judge, and the read people whom its fit has met."""
+    judging = result.study.judging
+    yield from () if judging is None else judging.sentences()
     judges = [m for m in result.model_metrics if str(m["model"]) in result.met]
     if not judges:
         return

@@ -229,6 +229,7 @@ def _summary(
         "attribution": [_parts(a) for a in numbers.attributions],
         "headroom": as_json(result.headroom),
         "left_out": list(study.left_out),
+        "judging": None if study.judging is None else as_json(study.judging),
         "numbers": [entry._asdict() for entry in ledger.entries],
         "model_metrics": [dict(metrics) for metrics in result.model_metrics],
         "served": [dict(one) for one in result.served],

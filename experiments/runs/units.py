@@ -36,6 +36,7 @@ FUNCTIONS = {  # what units compute: a name for good, with its version, and wher
     "fit@2": f"{MEASURE}.preparation:fit",
     "constants@1": f"{MEASURE}.preparation:constants",
     "accuracy@2": f"{MEASURE}.preparation:accuracy",
+    "judging@1": f"{MEASURE}.preparation:judging",
     "validate@1": "slategym.experiments.validation.unit:validate",
     "write-log@2": "slategym.experiments.truth.units:write",
     "told@1": "slategym.experiments.truth.units:told",

@@ -252,7 +252,7 @@ def part_of(cell: Cell, size: Size, store: Store) -> Part:
     kept = {name: unit for name, unit in plan.preparation.items() if name != "accuracy"}
     watched = plan.watches if cell.strength >= size.watched_from else ()
     ahead = [u for u in watched if _training_of(u).spec["policy"] in plan.study.ahead]
-    unshown = replace(plan, traits=(), slates=(), serving=())
+    unshown = replace(plan, judging={}, traits=(), slates=(), serving=())
     plan = replace(unshown, preparation=kept, watches=tuple(ahead), stops=())
     opens = plan.study.of_role("open")
     truths = {place.name: tuple(_readings(cell, size, plan, place)) for place in opens}

@@ -66,6 +66,16 @@ class Quality:
                 return name, own[figure]
         return None
 
+    def shortfall(self) -> str:
+        """The figures in which it is worse than no model, each beside the anchor's; "": in none."""
+        said = []
+        for figure in self.worse:
+            anchor = self.against(figure)
+            assert anchor is not None
+            value = self.figures[figure]
+            said.append(f"{heading(figure)} {value:.3f} against {anchor[1]:.3f} of {anchor[0]}")
+        return "; ".join(said)
+
     def sentence(self) -> str:
         """Every figure that an anchor has too, beside the anchor's."""
         said = []
@@ -136,17 +146,10 @@ def refuse(name: str, role: str, found: Quality, others: Sequence[str]) -> None:
     """
     if not found.worse:
         return
-    said = []
-    for figure in found.worse:
-        anchor = found.against(figure)
-        assert anchor is not None
-        said.append(
-            f"{heading(figure)} {found.figures[figure]:.3f} against {anchor[1]:.3f} of {anchor[0]}"
-        )
     instead = f"try {', '.join(others)}" if others else "no family passes on this log"
     raise UsageError(
         f"the family {name!r} is refused as a {role}: on {found.people} people unknown to it it is "
-        f"worse than no model ({'; '.join(said)}); {instead}; or take it with anyway=True for "
+        f"worse than no model ({found.shortfall()}); {instead}; or take it with anyway=True for "
         "research, which the labels will say"
     )
 

@@ -28,6 +28,7 @@ from slategym.experiments.benchmark import fixed, result_of, run_study
 from slategym.experiments.measure import preparation, units
 from slategym.experiments.measure import training as training_module
 from slategym.experiments.measure import tunings as tunings_module
+from slategym.experiments.measure.judging import with_fit_judges
 from slategym.experiments.measure.plan import Plan, plan_of
 from slategym.experiments.places import CONTROL_LUCK, EVALUATION_LUCK, SELECTION_LUCK
 from slategym.experiments.report.results import Result
@@ -355,12 +356,18 @@ class Ran:
         self.store: Store = open_store(self.folder)
         self.about = json.loads((self.folder / "study.json").read_text())
         self.run(self.again)
-        self.plan = plan_of(TINY, self.request)
+        self.plan = self.as_run()
         self.found: Result = result_of(self.plan, self.store, 1.0)
 
     @property
     def request(self) -> Request:
         return Request(out=self.folder, seeds=1, users=5, slate_size=3, assumptions="mild")
+
+    def as_run(self) -> Plan:
+        """With the judges that were chosen: on so small a log some families are refused."""
+        asked = plan_of(TINY, self.request).study
+        made = with_fit_judges(TINY, asked, self.request, lambda units: None, self.store)
+        return plan_of(made, self.request)
 
     def run(self, told: io.StringIO) -> Path:
         screen, progress = Console(file=self.screen, width=160), Console(file=told, width=200)
@@ -426,7 +433,9 @@ def test_rows_are_of_the_same_people_for_every_policy(ran: Ran) -> None:
     assert set(control["variant"]) == {"static"}
     selection = rows[rows["group"] == "selection"]
     assert set(selection["person"]) <= set(films().parties.people["selection"])
-    assert set(rows["variant"]) == {"world", "static", "judge", "judge-gp"}
+    assert ran.plan.study.judging is not None
+    _, second = ran.plan.study.judging.families
+    assert set(rows["variant"]) == {"world", "static", "judge", f"judge-{second}"}
     assert set(rows["strength"]) == {0.0, BOREDOM}
     assert rows["world"].str.contains("Judge").eq(rows["variant"].str.startswith("judge")).all()
     assert set(rows["policy"]) == {*LADDER, *TINY_AGENTS}
@@ -473,10 +482,13 @@ def test_the_report_has_every_section_and_the_note_on_what_it_does_not_say(ran: 
     found = ran.found
     assert set(found.curves["policy"]) == {*TINY_AGENTS}
     models = [str(row["model"]) for row in found.model_metrics]
-    assert models[:4] == ["A: multi-task BERT", "B: multi-task BERT", "J: factor", "J: gp"]
+    assert ran.plan.study.judging is not None
+    judges = [f"J: {family}" for family in ran.plan.study.judging.families]
+    assert models[:4] == ["A: multi-task BERT", "B: multi-task BERT", *judges]
     assert {"A: online biases", "J: popularity"} < set(models[4:])
     assert all(0 <= row["click_auc"] <= 1 and row["protocol"] for row in found.model_metrics[:4])
-    assert set(found.reliability["model"]) == {"A", "B", "J", "J: gp"}
+    short = {name.removesuffix(": factor") for name in judges}  # as the usual judge is called
+    assert set(found.reliability["model"]) == {"A", "B", *short}
     assert dict(found.timings)["training plackett-luce, all runs"] > 0
     assert list((ran.store.folder / "tensorboard").rglob("events.out.tfevents.*"))
     html = ran.report.read_text()

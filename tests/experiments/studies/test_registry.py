@@ -17,7 +17,7 @@ from slategym.experiments.runs.units import FUNCTIONS, Unit
 from slategym.experiments.studies.registry import STUDIES, find_study, studies
 
 FROZEN = {  # of the quick studies: number of units and a digest of their ids, in order
-    "movielens": (214, "69b6108e535e"),
+    "movielens": (216, "4d7da7639148"),
     "slateq": (56, "2c2ce1634566"),
     "sardine": (115, "5e35439083d8"),
     "topicrec": (41, "2ce39a6feb1a"),
