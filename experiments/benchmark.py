@@ -17,8 +17,8 @@ from rich.console import Console
 from slategym.agents.core.files import ABOUT, read_about
 from slategym.agents.core.step_back import as_json as served_as_json
 from slategym.agents.core.step_back import from_json
-from slategym.experiments.measure.judging import with_fit_judges
-from slategym.experiments.measure.plan import ACCURACY, FIT, Plan, plan_of
+from slategym.experiments.measure.judging import with_families, with_fit_judges
+from slategym.experiments.measure.plan import ACCURACY, FIT, FURTHER, Plan, plan_of
 from slategym.experiments.report.report import write_report
 from slategym.experiments.report.results import Artefact, Constant, Result
 from slategym.experiments.report.terminal import print_report
@@ -74,7 +74,9 @@ def run_study(
     alone = not plan.preparation
     with closing(backend_of(request.workers, request.ray)) as where:
         first = partial(compute, where=Here() if alone else where)
-        plan = plan_of(with_fit_judges(study, plan.study, request, first, store), request)
+        for chosen in (with_fit_judges, with_families):
+            study = chosen(study, plan.study, request, first, store)
+            plan = plan_of(study, request)
         before = first(plan.before_learning)
         write_json(fixed(plan, store), store.folder / FIXED)  # before anything is learned
         after = compute(plan.units, where=where)
@@ -118,7 +120,12 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
     """
     study, size = plan.study, plan.size
     accuracy = _accuracy(plan, store)
-    constants = store.read(plan.preparation["constants"]) if plan.preparation else {}
+    constants = [
+        constant
+        for name in ("constants", FURTHER)
+        if name in plan.preparation
+        for constant in store.read(plan.preparation[name])["constants"]
+    ]
     written = Artefact(store.folder / FIXED, "what was fixed before any learning")
     return Result(
         study=study,
@@ -139,7 +146,7 @@ def result_of(plan: Plan, store: Store, seconds: float) -> Result:
         labels=_labels(plan, store),
         headroom={name: store.read(unit) for name, unit in plan.headroom.items()},
         validation={name: store.read(unit) for name, unit in plan.validations.items()},
-        constants=tuple(Constant(**constant) for constant in constants.get("constants", [])),
+        constants=tuple(dict.fromkeys(Constant(**constant) for constant in constants)),
         settings=_settings(plan, store),
         learners=tuple(dict(_trained(plan)).items()),
         served=tuple(_served(plan, store)),

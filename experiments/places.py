@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-Role = Literal["open", "judge", "control", "selection", "sweep", "assumed"]
+Role = Literal["open", "judge", "control", "selection", "sweep", "assumed", "family"]
 """What a place is for.
 
 open: looking ahead may pay; learners are trained and everybody is read.
@@ -15,6 +15,7 @@ control: nothing changes people, so that looking ahead is worth nothing; trained
 selection: people on whom something is chosen, and on whom nothing is claimed.
 sweep: an open place or a judge with an assumption made stronger or weaker; read only.
 assumed: an open place under other assumptions; what was learned in the open place is read.
+family: an open place or a judge whose people another family plays; what was learned is read.
 """
 MAIN = ("open", "judge", "control")  # roles of the places that stand in the first table
 # seeds of what happens to people; no training has one as high, and none of these is met by a choice
@@ -66,6 +67,7 @@ class Judging:
     tried: tuple[tuple[str, str], ...]  # party and family, in this order, until enough passed
     refused: Mapping[str, str] = field(default_factory=dict)  # by family: in which figures
     wanted: int = 1  # judges that the study would have
+    unread: Mapping[str, str] = field(default_factory=dict)  # worlds and judges of a grid, and why
 
     @property
     def unfit(self) -> bool:
@@ -100,6 +102,22 @@ def family_of(place: Place, usual: str) -> str:
         usual: the family where its settings name none.
     """
     return str(place.settings.get("family") or usual)
+
+
+def in_family(place: Place, party: str, family: str) -> Place:
+    """An open place or a judge whose people another family plays, for everybody of the study."""
+    kept = {k: v for k, v in place.settings.items() if k not in ("family", "anyway")}
+    what = "judge" if party == "J" else "world"
+    return replace(
+        place,
+        name=f"{place.name}-of-{family}",
+        title=f"{what} of family {family}",
+        role="family",
+        of=place.trained_in,
+        settings={**kept, "family": family},
+        policies=None,
+        people=(party, family),
+    )
 
 
 def judged_by(

@@ -29,6 +29,7 @@ class Request:
     objective: tuple[tuple[str, float], ...] = ()  # reward per unit of a signal; (): the log's
     assumptions: str | None = None  # names with commas, of studies of logs; None: the profile's
     splits: int | None = None  # of the people into parties, of studies of logs
+    families: str | None = None  # of a grid: names with commas, "all" or "none"; None: profile's
 
     def of(self, study: Study) -> Study:
         """The study with the learners, slates and assumptions that were asked for.
@@ -40,6 +41,7 @@ class Request:
             study = study.with_agents(self.agents)
         if self.slate_size is not None and self.slate_size != study.slates:
             study = study.with_slates(self.slate_size)
+        self.in_families(study)
         further = lookup("profile", self.profile, study.profiles).assumptions
         if self.assumptions is not None:
             return study.under(study.named(self.assumptions) or (study.assumptions,), {})
@@ -72,6 +74,23 @@ class Request:
             splits=splits,
         )
 
+    def in_families(self, study: Study) -> tuple[str, ...]:
+        """Families in whose worlds and before whose judges everybody is read; (): of the study's.
+
+        Raises:
+            UsageError: there is no such family or profile, or the study is not of a log.
+        """
+        from slategym.models.people.registry import family_names, find_family
+
+        profile = lookup("profile", self.profile, study.profiles)
+        if self.families is None:
+            return family_names() if profile.families and study.log is not None else ()
+        if study.log is None:
+            raise UsageError(f"--families is for studies of logs, not for {study.name}")
+        if self.families in ("all", "none"):
+            return family_names() if self.families == "all" else ()
+        return tuple(find_family(name.strip()) for name in self.families.split(","))
+
     def _splits(self, study: Study, profile: Profile) -> int:
         """In how many ways the people are parted."""
         from slategym.models.simulator.parties import MOST_SPLITS
@@ -100,6 +119,7 @@ class Request:
             ("--slate-size", self.slate_size),
             ("--assumptions", self.assumptions),
             ("--splits", self.splits),
+            ("--families", self.families),
         ):
             words += [] if value is None else [option, str(value)]
         return shlex.join(words)

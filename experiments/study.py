@@ -158,6 +158,7 @@ class Profile:
     every_seed_watched: bool = False
     sweep: bool = True  # whether everybody is read where an assumption is weaker and stronger
     splits: int = 1  # of the people into parties, in each of which all is done again
+    families: bool = False  # whether all is read in worlds and before judges of every family
     # further assumptions by name, under which all is done as well, each with the learners that are
     # trained under it; (): all of them
     assumptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -267,7 +268,14 @@ class Study:
     @property
     def families(self) -> tuple[tuple[str, str], ...]:
         """Party and family of everybody who plays people beside the usual ones."""
-        return tuple(dict.fromkeys(p.people for p in self.places if p.people is not None))
+        found = (p.people for p in self.places if p.people is not None and p.role != "family")
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def further_families(self) -> tuple[tuple[str, str], ...]:
+        """The same of those who play people only where everybody is read by family."""
+        found = dict.fromkeys(p.people for p in self.of_role("family") if p.people is not None)
+        return tuple(who for who in found if who not in self.families)
 
     def place(self, name: str) -> Place:
         """The main place of that name."""

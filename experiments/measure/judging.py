@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from slategym.experiments.places import Judging, family_of, judged_by
+from slategym.experiments.places import Judging, Place, family_of, in_family, judged_by
 from slategym.experiments.request import Request
 from slategym.experiments.runs.store import Store
 from slategym.experiments.runs.units import Unit
@@ -91,6 +91,50 @@ def with_fit_judges(
     others = [*passed, *[None] * len(own)] if passed else own
     places = judged_by(study.places, dict(zip(own, others, strict=False)), USUAL["J"])
     return replace(study, places=places, judging=judging)
+
+
+def with_families(
+    study: Study,
+    asked: Study,
+    request: Request,
+    compute: Callable[[Sequence[Unit]], object],
+    store: Store,
+) -> Study:
+    """The study with a world and a judge of every family that is asked for and passes.
+
+    They vary the study's first open place and its first judge; everybody is read in all of them
+    with what was tuned and learned in that open place. A family that does worse than no model is
+    left out there, and said. The arguments are those of `with_fit_judges`, which comes first.
+    """
+    names = request.in_families(asked)
+    opens = [place for place in study.places if place.role == "open"][:1]
+    if not names or not opens:
+        return study
+    judges = [p for p in study.of_role("judge") if p.of == opens[0].name]
+    read = {("A", family_of(place, USUAL["A"])) for place in opens}
+    read |= {("J", family_of(place, USUAL["J"])) for place in judges}
+    cells = [
+        (place, party, family)
+        for party, places in (("A", opens), ("J", judges[:1]))
+        for place in places
+        for family in names
+        if (party, family) not in read
+    ]
+    splits = range(request.size(asked).splits)
+    units = {(p, f, n): judging_unit(study, p, f, n) for _, p, f in cells for n in splits}
+    compute(list(units.values()))
+    found, unread = list[Place](), dict[str, str]()
+    for place, party, family in cells:
+        there = in_family(place, party, family)
+        if why := _why_not([store.read(units[party, family, n])["why"] for n in splits]):
+            unread[there.heading] = why
+        else:
+            found.append(there)
+    before = study.judging or Judging((), ())
+    tried = dict.fromkeys((*before.tried, *((party, family) for _, party, family in cells)))
+    whole = tuple(replace(p, policies=None) if p in judges else p for p in study.places)
+    judging = replace(before, tried=tuple(tried), unread=unread)
+    return replace(study, places=(*whole, *found), judging=judging)
 
 
 def _why_not(reasons: Sequence[str]) -> str:

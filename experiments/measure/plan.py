@@ -29,6 +29,7 @@ from slategym.experiments.study import Baseline, Learner, Profile, Study
 
 PARTIES = {"A": 40.0, "B": 40.0, "J": 12.0}  # seconds, roughly
 USUAL_PEOPLE = (("A", "bert"), ("J", "factor"))  # who play the world's people and the judge's
+FURTHER = "constants of further families"
 FIT, ACCURACY = "fit@2", "accuracy@2"
 FAMILY_COST = 20.0  # seconds, roughly
 OTHERWISE = 200  # users before whom policies are read under other assumptions, at most
@@ -151,16 +152,22 @@ def _plan_in(study: Study, size: Profile, request: Request, split: int) -> Plan:
     tunings = tunings_of(study, size, first)
     trainings = tuple(_trainings(study, size, first, tunings))
     watches = tuple(watches_of(study, [unit for _, unit in trainings], first, tunings))
+    before = dict.fromkeys((place.role for place in study.places), first)
+    if FURTHER in preparation:
+        before["family"] = (*first, preparation[FURTHER])
     readings = [
         _reading(
-            place, size, baseline, (*first, *tunings_for(baseline, tunings_there(tunings, place)))
+            place,
+            size,
+            baseline,
+            (*before[place.role], *tunings_for(baseline, tunings_there(tunings, place))),
         )
         for place in study.places
         for baseline in study.baselines
         if place.policies is None or baseline.name in place.policies
     ]
     readings += [
-        _reading_of(place, size, learner, name, unit, (*first, *starts))
+        _reading_of(place, size, learner, name, unit, (*before[place.role], *starts))
         for learner, unit in trainings
         for place in study.places
         if place.trained_in == unit.spec["place"] and learner.takes_part_in(place)
@@ -168,7 +175,7 @@ def _plan_in(study: Study, size: Profile, request: Request, split: int) -> Plan:
         for starts in [
             ()
             if _of_training(place, unit)
-            else _starts(study, place, size, tunings_there(tunings, place), first)
+            else _starts(study, place, size, tunings_there(tunings, place), before[place.role])
         ]
         for name in learner.served
     ]
@@ -290,27 +297,48 @@ def _preparation(study: Study, split: int) -> dict[str, Unit]:
         for party, cost in PARTIES.items()
         if party == "B" or party in dict(usual)
     }
-    for party, family in study.families:
-        spec = {**about, "party": party, "family": family}
-        label = f"{party}: {family}"
-        fitted[label] = Unit(f"fit {label}{there}", FIT, spec, (log,), "json", FAMILY_COST)
-    families = (*usual, *study.families)
-    needs = tuple(fitted.values())
-    return {
+    fitted |= {f"{p}: {f}": _fit_of(about, log, p, f) for p, f in study.families}
+    families, needs = (*usual, *study.families), tuple(fitted.values())
+    further = {f"{p}: {f}": _fit_of(about, log, p, f) for p, f in study.further_families}
+    every = (*families, *study.further_families)
+    accuracy = {**about, "families": every}
+    found = {
         "log": log,
         **fitted,
-        "constants": Unit(
-            f"world's constants{there}",
-            "constants@1",
-            {**about, "assumptions": study.assumptions, "families": families},
-            needs,
-            "json",
-            8.0,
-        ),
+        "constants": _constants(study, about, families, f"world's constants{there}", needs),
+        **further,
         "accuracy": Unit(
-            f"model accuracy{there}", ACCURACY, {**about, "families": families}, needs, "json", 30.0
+            f"model accuracy{there}",
+            ACCURACY,
+            accuracy,
+            (*needs, *further.values()),
+            "json",
+            30.0,
         ),
     }
+    if further:  # nothing that is trained or tuned rests on them
+        families, label = study.further_families, f"constants of further families{there}"
+        found[FURTHER] = _constants(study, about, families, label, tuple(further.values()))
+    return found
+
+
+def _fit_of(about: Mapping[str, Any], log: Unit, party: str, family: str) -> Unit:
+    """The fit of a family on a party's people."""
+    there = f", split {about['split']}" if "split" in about else ""
+    spec = {**about, "party": party, "family": family}
+    return Unit(f"fit {party}: {family}{there}", FIT, spec, (log,), "json", FAMILY_COST)
+
+
+def _constants(
+    study: Study,
+    about: Mapping[str, Any],
+    families: Sequence[tuple[str, str]],
+    label: str,
+    needs: tuple[Unit, ...],
+) -> Unit:
+    """What is calibrated of worlds in which these families play the people."""
+    spec = {**about, "assumptions": study.assumptions, "families": tuple(families)}
+    return Unit(label, "constants@1", spec, needs, "json", 8.0)
 
 
 def _trainings(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from slategym.experiments.report.families import family_sentences
 from slategym.experiments.report.results import Result
 from slategym.experiments.report.words import metric_name
 from slategym.experiments.statistics.numbers import Numbers
@@ -46,7 +47,7 @@ def judge_sentences(result: Result) -> Iterator[str]:
 
 def with_judges(result: Result, numbers: Numbers) -> Numbers:
     """The numbers with a verdict that says how good its judges are."""
-    found = tuple(judge_sentences(result))
+    found = (*judge_sentences(result), *family_sentences(result, numbers))
     verdict = numbers.verdict
     if not found:
         return numbers

@@ -21,6 +21,7 @@ from slategym.experiments.report import sections
 from slategym.experiments.report.attribution import draw_attribution
 from slategym.experiments.report.background import File
 from slategym.experiments.report.curves import draw_curves
+from slategym.experiments.report.families import families_json
 from slategym.experiments.report.figures import Picture, draw_all
 from slategym.experiments.report.gallery import SLATES
 from slategym.experiments.report.goodhart import STOPPED, WATCHED, draw_goodhart, with_warnings
@@ -228,6 +229,7 @@ def _summary(
         "validation": as_json(result.validation),
         "attribution": [_parts(a) for a in numbers.attributions],
         "headroom": as_json(result.headroom),
+        "families": families_json(result, numbers),
         "left_out": list(study.left_out),
         "judging": None if study.judging is None else as_json(study.judging),
         "numbers": [entry._asdict() for entry in ledger.entries],

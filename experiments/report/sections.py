@@ -14,6 +14,7 @@ from slategym.experiments.report.comparisons import (
     source_note,
 )
 from slategym.experiments.report.exposure import exposure_section
+from slategym.experiments.report.families import families_table
 from slategym.experiments.report.gallery import gallery_section
 from slategym.experiments.report.goodhart import goodhart_section
 from slategym.experiments.report.headroom import headroom_section
@@ -293,8 +294,9 @@ def _judge(
                     ledger.estimate(drop, signed=True),
                 ]
             )
+    by_family = families_table(result, numbers, ledger)
     if not body:
-        return []
+        return [by_family, source_note()] if by_family is not None else []
     caption = (
         f"Advantage over {opponent} ({study.unit}) in the world and before the judge, a model of "
         "another family fitted on other people. Drop: world minus judge, paired; positive where "
@@ -302,7 +304,7 @@ def _judge(
     )
     head = ["agent", "judge", "in the world", "before the judge", "same sign", "drop"]
     grid = _families(result, numbers, ledger)
-    return [pictures.get("judge"), table(caption, head, body), grid, source_note()]
+    return [pictures.get("judge"), table(caption, head, body), grid, by_family, source_note()]
 
 
 def _families(result: Result, numbers: Numbers, ledger: Ledger) -> Html | None:

@@ -80,6 +80,8 @@ class Numbers:
     verdict: Verdict
     # the learner that speaks for RL minus the opponent, by what sets people apart
     segments: tuple[Segment, ...] = ()
+    # who looks ahead minus the opponent, by who plays the people, with p-values of their own table
+    families: tuple[Difference, ...] = ()
 
     @property
     def control(self) -> tuple[Difference, ...]:
@@ -164,6 +166,7 @@ def _numbers(study: Study, rows: pd.DataFrame, curves: pd.DataFrame, starts: Sta
         ),
         drops={agent: _drops(study, rows, agent) for agent in study.ahead},
         selection=_selection(study, rows),
+        families=_families(study, rows),
         verdict=Verdict("", "unsure", "", ()),
     )
     if study.log is not None:
@@ -276,6 +279,14 @@ def _strengths(study: Study) -> list[Place]:
     every = [*study.of_role("sweep"), *(p for p in study.main if p.name in varied)]
     order = {place.name: at for at, place in enumerate(study.main)}
     return sorted(every, key=lambda place: (order[place.name], place.strength or 0.0))
+
+
+def _families(study: Study, rows: pd.DataFrame) -> tuple[Difference, ...]:
+    """In the world and judges of every family; nothing where a study reads no further ones."""
+    homes = {place.of for place in study.of_role("family")}
+    read = [p for p in study.of_role("open", "judge", "family") if p.trained_in in homes]
+    opponent = study.roles.opponent
+    return table_of(study, rows, [(a, opponent, place) for a in study.ahead for place in read])
 
 
 def _drops(study: Study, rows: pd.DataFrame, agent: str) -> tuple[tuple[str, Estimate], ...]:

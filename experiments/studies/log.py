@@ -76,6 +76,7 @@ PROFILES = {
         every_seed_watched=True,
         control_seeds=None,
         validated=1_000,
+        families=True,
         assumptions={"lasting": ()},
     ),
 }

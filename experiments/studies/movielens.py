@@ -166,6 +166,7 @@ STUDY = Study(
             every_seed_watched=True,
             control_seeds=None,
             validated=1_000,
+            families=True,
             assumptions={"lasting": ()},
         ),
     },

@@ -23,6 +23,7 @@ def run_study(
     objective: Mapping[str, float] | None = None,
     assumptions: str | None = None,
     splits: int | None = None,
+    families: str | None = None,
     seeds: int | None = None,
     users: int | None = None,
     slate_size: int | None = None,
@@ -41,6 +42,8 @@ def run_study(
         objective: reward per unit of signals by name, for the study `log`.
         assumptions: what no log shows of people, by name, several with commas, for studies of logs.
         splits: ways to part the people, 1 to 3, for studies of logs.
+        families: of people, in whose worlds and before whose judges everybody is read as well:
+            names with commas, "all" or "none"; for studies of logs.
         seeds: of training, each learner.
         users: on whom policies are read.
         slate_size: items per slate, where the study lets it be chosen.
@@ -78,6 +81,7 @@ def run_study(
         objective=tuple((objective or {}).items()),
         assumptions=assumptions,
         splits=splits,
+        families=families,
     )
     chosen = find_study(study, request) if isinstance(study, str) else study
     return benchmark.run_study(chosen, request)

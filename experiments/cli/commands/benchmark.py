@@ -99,6 +99,13 @@ def benchmark(
             "(studies of logs)."
         ),
     ] = None,
+    families: Annotated[
+        str | None,
+        typer.Option(
+            help="Read everybody in worlds and before judges of these families of people, too: "
+            "names with commas, all or none; by default all in the full profile (studies of logs)."
+        ),
+    ] = None,
     seeds: Annotated[
         int | None, typer.Option(help="Training seeds per agent; by default the profile's.")
     ] = None,
@@ -142,7 +149,7 @@ def benchmark(
     grid = {"--scenarios": scenarios, "--strengths": strengths, "--visits": visits}
     if study == TRUTH:
         others = {"LOG": log, "--objective": objective, "--agents": agents, "--splits": splits}
-        others |= {"--slate-size": slate_size, "--ray": ray}
+        others |= {"--slate-size": slate_size, "--ray": ray, "--families": families}
         for option, value in others.items():
             if value is not None:
                 raise UsageError(f"{option} is for other studies, not for {TRUTH}")
@@ -165,6 +172,7 @@ def benchmark(
     weights = _weights(objective)
     learners = tuple(name.strip() for name in agents.split(",")) if agents else ()
     _check_words(study, profile, assumptions, learners, device)
+    _check_families(families)
     if log is not None:
         from slategym.models.data.datasets import find_log
 
@@ -190,6 +198,7 @@ def benchmark(
         objective=weights,
         assumptions=assumptions,
         splits=splits,
+        families=families,
     )
     report = run_study(find_study(study, request), request)
     screen = plain_console(stderr=True, soft_wrap=True)
@@ -276,6 +285,14 @@ def _check_words(
     for name in agents:
         if ":" not in name and name not in own and plain_name(name) not in own:
             find_learner(name)
+
+
+def _check_families(names: str | None) -> None:
+    """Refuse a mistyped family before anything is imported that takes seconds."""
+    from slategym.models.people.registry import find_family
+
+    for name in names.split(",") if names not in (None, "all", "none") else ():
+        find_family(name.strip())
 
 
 def _weights(objective: str | None) -> tuple[tuple[str, float], ...]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 from small_log import write_shop
@@ -18,12 +19,13 @@ from slategym.agents.bandits.linear import LinearBanditSettings
 from slategym.envs.names import UsageError
 from slategym.experiments.benchmark import run_study
 from slategym.experiments.measure import training, tunings
-from slategym.experiments.measure.judging import with_fit_judges
+from slategym.experiments.measure.judging import with_families, with_fit_judges
 from slategym.experiments.measure.plan import plan_of
 from slategym.experiments.request import Request
 from slategym.experiments.runs.run import run_units
 from slategym.experiments.runs.store import open_store
 from slategym.experiments.studies import log as log_study
+from slategym.experiments.studies.registry import find_study
 from slategym.experiments.study import Learner, Study
 from slategym.models.people.figures import Quality
 from slategym.models.simulator.parties import Parties
@@ -57,12 +59,16 @@ def read_as(patch: pytest.MonkeyPatch, *worse: str, split: int | None = None) ->
     patch.setattr(Parties, "quality", quality)
 
 
-def decided(shop: Path, out: Path, splits: int | None = None) -> Study:
-    """The study of the shop's log, its judges chosen."""
-    request = Request(log=str(shop), assumptions="mild", splits=splits)
+def decided(
+    shop: Path, out: Path, splits: int | None = None, request: Request | None = None
+) -> Study:
+    """The study of the shop's log, its judges and who else plays people chosen."""
+    request = request or Request(log=str(shop), assumptions="mild", splits=splits)
     made, store = log_study.study(request), open_store(out)
     compute = partial(run_units, store=store, console=Console(file=io.StringIO()))
-    return with_fit_judges(made, plan_of(made, request).study, request, compute, store)
+    for choose in (with_fit_judges, with_families):
+        made = choose(made, plan_of(made, request).study, request, compute, store)
+    return made
 
 
 def judges(study: Study) -> list[tuple[str, str | None]]:
@@ -151,13 +157,47 @@ def test_a_family_that_cannot_be_fitted_is_passed_over(
     assert "gp (it cannot be fitted on this log: too few rows)" in found.judging.sentences()[0]
 
 
+def test_a_grid_has_a_world_and_a_judge_of_every_family_that_passes(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_as(monkeypatch, "trees")  # as a judge; as a world it passes
+    request = Request(log=str(shop), assumptions="mild", families="all")
+    found = decided(shop, tmp_path, request=request)
+    grid = {p.name: (p.of, p.people, p.settings["family"]) for p in found.of_role("family")}
+    assert grid == {
+        **{f"world-of-{x}": ("world", ("A", x), x) for x in EVERY},
+        **{f"judge-of-{x}": ("world", ("J", x), x) for x in ("bert", "covisitation")},
+    }
+    assert found.judging is not None and found.judging.unread == {"judge of family trees": WHY}
+    assert {p.policies for p in found.of_role("judge", "family")} == {None}
+    plan = plan_of(found, request)
+    names = {unit.spec["label"] for unit in plan.readings if unit.spec["place"] == "world"}
+    for place in found.of_role("family"):
+        there = [unit for unit in plan.readings if unit.spec["place"] == place.name]
+        assert {unit.spec["label"] for unit in there} == names
+        rest_on = {n.id for unit in there for n in unit.needs if n.function == "tune@1"}
+        assert rest_on <= {unit.id for unit in plan.tunings.values()}  # of the study's own world
+    assert len({unit.id for unit in plan.trainings}) == len(
+        plan_of(log_study.study(request), request).trainings
+    )  # nobody is trained for it
+    further = found.under(("mild", "lasting"), {})
+    assert len(further.of_role("family")) == len(grid)  # of the study's own assumptions alone
+    assert Request("full").in_families(found)[0] == "bert"
+    assert Request("full", families="none").in_families(found) == Request().in_families(found) == ()
+    with pytest.raises(UsageError, match="did you mean 'covisitation'"):
+        Request(families="covisit").of(found)
+    with pytest.raises(UsageError, match="--families is for studies of logs, not for sardine"):
+        plan_of(find_study("sardine", Request()), Request(families="all"))
+
+
 @pytest.mark.parametrize("worse", [EVERY, ("factor",)])
 def test_the_report_says_who_was_refused(
     worse: tuple[str, ...], shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nobody passes, those judge whom the study has, and it says that they are not fit to."""
     read_as(monkeypatch, *worse)
-    request = Request("smoke", tmp_path, users=8, log=str(shop), assumptions="mild")
+    grid = None if worse == EVERY else "gp,trees"
+    request = Request("smoke", tmp_path, users=8, log=str(shop), assumptions="mild", families=grid)
     made = log_study.study(request)
     smoke = made.profiles["smoke"]
     made = replace(
@@ -185,6 +225,21 @@ def test_the_report_says_who_was_refused(
         assert judge == {"judge": "gp", "judge-covisitation": "covisitation"}
         said = f"Refused as judges, since they do worse than no model: factor ({WHY})."
         assert not any("taken anyway" in why for *_, why in labels(path.parent))
+        told = {(x["role"], x["family"]): x for x in summary["families"]}
+        assert list(told) == [
+            *(("world", "bert"), ("judge", "gp"), ("judge", "covisitation")),
+            *(("world", "gp"), ("world", "trees"), ("judge", "trees")),
+        ]
+        ahead = sum(x["value"] > 0 for x in told.values())
+        assert f"linucb - supervised is above zero in {ahead} (clearly in " in summary["verdict"]
+        assert "in 6 worlds and judges of 4 families" in summary["verdict"]
+        assert "before its judge</th>" in path.read_text()
+        rows = pd.read_parquet(path.parent / "rows.parquet")
+        assert {"world-of-gp", "world-of-trees", "judge-of-trees"} < {*rows["variant"]}
+        for place in {x["place"] for x in told.values()}:
+            assert {*rows[rows["variant"] == place]["policy"]} == {*rows["policy"]}
+        assert " --families gp,trees" in summary["command"]
+    assert (worse == EVERY) == (summary["families"] == [])
     for text in (path.read_text(), summary["verdict"], " ".join(screen.getvalue().split())):
         assert said in text
 
