@@ -5,12 +5,13 @@ classics' settings chosen there), nothing is fitted again, and test rows are rea
 classic of a column is the best *on these test rows*, which favours it. The standard error is of the
 difference, by jackknife over twenty groups of people, the same rows for both.
 
-What was clicked of what was shown, in a log with slates, is told of classics as a figure alone: its
-error is that of our own figure. Prints each classic's figures, ours with the calibration's errors,
-then a line a column, and JSON with `--out`. `--closed-forms` leaves out what is trained by
-gradients: asymmetric factors and SASRec. With `--kept FILE.npz` the classics' scores of each row
-are written there, and read at the next call, so that another network is read beside them without
-fitting them again; with `--no-network` as well nothing else is done.
+In a log with slates values are judged at the first click of each slate. What was clicked of what
+was shown is told there of classics as a figure alone: its error is that of our own figure. Prints
+each classic's figures, ours with the calibration's errors, then a line a column, and JSON with
+`--out`. `--closed-forms` leaves out what is trained by gradients: asymmetric factors and SASRec.
+With `--kept FILE.npz` the classics' scores of each row are written there, and read at the next
+call, so that another network is read beside them without fitting them again; with `--no-network`
+as well nothing else is done.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from slategym.models.classics.families import FAMILIES
 from slategym.models.classics.figures import classic_figures
 from slategym.models.classics.reading import ClassicFigures, Reading, popular_negatives
 from slategym.models.data.datasets import load_log
-from slategym.models.data.slates import has_slates
+from slategym.models.data.slates import first_clicks, has_slates
 from slategym.models.data.splits import split_time
 from slategym.models.files import place_of
 from slategym.models.hashes import content_hash, hash_of
@@ -240,6 +241,7 @@ def _figures(
     """
     events = log.events.iloc[rows]
     user_x, took_x = events["user"].to_numpy(), events["click"].to_numpy() > 0
+    first_x = took_x & first_clicks(log)[rows]
     found: dict[str, Figure] = {}
     if "rank" in told:
         rank_x = told["rank"]
@@ -257,7 +259,7 @@ def _figures(
             own_x = told["own"]
             found["click_auc"] = lambda kept: metrics.auc(took_x[kept], own_x[kept])
     for signal in log.signals[1:]:
-        value_x = np.where(took_x, events[signal.name].to_numpy(np.float64), np.nan)
+        value_x = np.where(first_x, events[signal.name].to_numpy(np.float64), np.nan)
         score = told.get(f"{signal.name} score")
         if score is not None:
             found[f"{signal.name}_auc"] = partial(_auc, value_x, score)

@@ -1,4 +1,8 @@
-"""How well likes, ratings and other signals are predicted online by classics."""
+"""How well likes, ratings and other signals are predicted online by classics.
+
+In a log of slates values are judged at the first click of each slate: rows are read one by one, and
+what another click of the same slate was worth is no earlier knowledge.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,7 @@ from slategym.models.classics.trees import (
 from slategym.models.classics.types import Ints, Predicted, ValueModel
 from slategym.models.closed_form.events import Bools, Events, Floats
 from slategym.models.closed_form.sides import Sides
+from slategym.models.data.slates import first_clicks
 
 VALUES = ("online biases", "online biases with drift", "Gaussian process")
 TREES = "boosted trees"
@@ -120,7 +125,8 @@ def _chosen(
     validation_x, test_x = np.flatnonzero(reading.validation), np.flatnonzero(reading.test)
     users = np.unique(events.user_E[validation_x])
     some = np.random.default_rng(reading.seed).permutation(users)[:VALIDATION_USERS]
-    some_x = validation_x[np.isin(events.user_E[validation_x], some)]
+    judged_x = validation_x[first_clicks(reading.log)[validation_x]]
+    some_x = judged_x[np.isin(events.user_E[judged_x], some)]
     choosing, last = _readable_events(reading, events)
 
     def loss(settings: Settings) -> float:
@@ -151,6 +157,8 @@ def _grown(
     growing = TreeSettings()
     validation_x, test_x = np.flatnonzero(reading.validation), np.flatnonzero(reading.test)
     everything = np.flatnonzero(reading.train | reading.validation | reading.test)
+    first_E = first_clicks(reading.log)
+    train, known = reading.train & first_E, reading.known & first_E
     choosing, read = _readable_events(reading, events)
     first = CrossFitted.fit(events, reading.train, sides, processes, growing.folds)
     last = first
@@ -161,12 +169,13 @@ def _grown(
         last_table = last.describe(read, everything)
     guesses = {}
     for signal in processes:
-        num = best_size(events, signal, reading.train, reading.validation, table, growing)
-        trees = fit_trees(events, signal, reading.train, first, table, num, growing)
+        held = reading.validation & first_E
+        num = best_size(events, signal, train, held, table, growing)
+        trees = fit_trees(events, signal, train, first, table, num, growing)
         validated = trees.of(table, validation_x)
         error = noise_of(events.value(signal)[validation_x], validated)
         if reading.refit:
-            trees = fit_trees(events, signal, reading.known, last, last_table, num, growing)
+            trees = fit_trees(events, signal, known, last, last_table, num, growing)
         tested = trees.scaled(error).of(last_table, test_x)
         guesses[signal] = Guess(validated, tested, {"trees": num})
     return guesses
@@ -177,12 +186,13 @@ def _figures(
 ) -> ClassicFigures:
     """Errors of every signal; see `_ranking` for those of two classes."""
     validation_x, test_x = np.flatnonzero(reading.validation), np.flatnonzero(reading.test)
+    first_E = first_clicks(reading.log)
     figures: dict[str, float] = {}
     settings: dict[str, Any] = {signal: dict(g.settings) for signal, g in guesses.items()}
     rows = {signal: guess.test.mean for signal, guess in guesses.items()}
     for signal, guess in guesses.items():
         value_E = events.value(signal)
-        told_x = np.isfinite(value_E[test_x])
+        told_x = np.isfinite(value_E[test_x]) & first_E[test_x]
         value_x, mean_x = value_E[test_x][told_x], guess.test.mean[told_x]
         if not is_binary(value_x):
             known_E = reading.known & np.isfinite(value_E)
@@ -191,7 +201,9 @@ def _figures(
             rows[signal] = guess.test.mean.clip(low, high)
             figures[f"{signal}_{error}"] = metrics.rmse(value_x, mean_x.clip(low, high))
             continue
-        settings[f"{signal}_ranked_by"], score_x = _ranking(guesses, value_E[validation_x])
+        settings[f"{signal}_ranked_by"], score_x = _ranking(
+            guesses, np.where(first_E, value_E, np.nan)[validation_x]
+        )
         rows[f"{signal} score"] = score_x
         score_x = score_x[told_x]
         figures[f"{signal}_auc"] = metrics.auc(value_x, score_x)

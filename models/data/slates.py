@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from slategym.models.data.log import Log
 
 SLATE_SIZE = 5  # slots, where the log has no slates
@@ -11,6 +14,21 @@ LEAST_LEFT = 5  # slates that a catalogue must be good for
 def has_slates(log: Log) -> bool:
     """Whether the log holds what was shown and passed over: slates, and rows without a click."""
     return "slate_id" in log.events and bool((log.events["click"] == 0).any())
+
+
+def first_clicks(log: Log) -> NDArray[np.bool_]:
+    """Rows before which no other click of their own slate was read, (E,); without slates all.
+
+    What the clicks of a slate were worth is known together: read row by row, the first tells of the
+    second, which no ranker could have known.
+    """
+    table = log.events
+    if not has_slates(log):
+        return np.ones(len(table), bool)
+    took_E = table["click"].to_numpy() > 0
+    again_E = table["slate_id"].where(took_E).duplicated().to_numpy()
+    first_E: NDArray[np.bool_] = took_E & ~again_E
+    return first_E
 
 
 def default_slate(log: Log) -> int:

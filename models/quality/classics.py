@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,12 +14,15 @@ from slategym.models.classics.figures import NAMES, classic_figures
 from slategym.models.classics.reading import Reading
 from slategym.models.console import plain_console
 from slategym.models.data.log import Log
+from slategym.models.data.slates import has_slates
 from slategym.models.files import kept
 from slategym.models.multitask.scores import Figures, defined
 from slategym.models.text.settings import DEFAULT_ENCODER
 from slategym.models.text.vectors import item_text_vectors
 
-FORMAT = 3  # of the classics and their search; a change of either is a new one
+FORMAT = 4  # of the classics and their search; a change of either is a new one
+CHOSEN = ("click", "hr", "ndcg")  # figures of what is chosen begin so, others are of values
+FIRST = "values are judged at the first click of each slate, those of the network at all"
 TREES = Figures("boosted trees", {}, ("need scikit-learn, pip install 'slategym[classics]'",))
 
 
@@ -44,7 +48,7 @@ def classic_rows(name: str, reading: Reading, *, progress: bool) -> list[Figures
 
             for row in classic_figures(reading, text_ND0, trees=trees, begins=begins):
                 bar.console.print(f"{row.model}: {row.seconds:.0f} s", highlight=False)
-                figures = defined(row.model, row.figures).to_json()
+                figures = _noted(defined(row.model, row.figures), log).to_json()
                 told = {"settings": dict(row.settings), "seconds": row.seconds}
                 rows.append({"figures": figures, **told})
             bar.update(shown, description="classics", completed=len(NAMES))
@@ -55,6 +59,13 @@ def classic_rows(name: str, reading: Reading, *, progress: bool) -> list[Figures
     found: list[Mapping[str, Any]] = kept(_place(log, name), decides, read)
     rows = [Figures.from_json(row["figures"]) for row in found]
     return rows if trees else [*rows, TREES]
+
+
+def _noted(figures: Figures, log: Log) -> Figures:
+    """With a sentence on which rows its values are of, where these are not all clicked ones."""
+    if not has_slates(log) or all(name.startswith(CHOSEN) for name in figures.values):
+        return figures
+    return replace(figures, notes=(*figures.notes, FIRST))
 
 
 def _bar(console: Console, *, shown: bool) -> Progress:
