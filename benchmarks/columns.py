@@ -194,7 +194,10 @@ def _of_network(p: Any) -> dict[str, Any]:
         else:
             scale = getattr(task, "scale", 1.0)
             low, high = task.signal.low, task.signal.high
-            told[name] = (output_x * scale).clip(low, high)
+            if task.signal.kind == "nonnegative":  # on the log scale, as classics tell it
+                told[name] = np.log1p(scale * np.expm1(output_x.clip(min=0.0)))
+            else:
+                told[name] = (output_x * scale).clip(low, high)
     return told
 
 
@@ -266,6 +269,8 @@ def _figures(
             found[f"{signal.name}_gauc"] = partial(_gauc, user_x, value_x, score)
         elif signal.name in told and signal.kind == "ordinal":
             found[f"{signal.name}_rmse"] = partial(_rmse, value_x, told[signal.name])
+        elif signal.name in told and signal.kind == "nonnegative":
+            found[f"{signal.name}_rmsle"] = partial(_rmse, np.log1p(value_x), told[signal.name])
     return found
 
 
