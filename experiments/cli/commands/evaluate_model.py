@@ -145,7 +145,6 @@ def evaluate_model(
     from slategym.experiments.cli.main import resolve_device
     from slategym.experiments.cli.model_settings import read_model_choices
     from slategym.models.data.datasets import data_sets, find_log, load_log
-    from slategym.models.data.fitness import one_valued
 
     find_log(log)  # what may be mistyped first: torch takes seconds to import
     if figure is not None:
@@ -157,6 +156,7 @@ def evaluate_model(
     settings = read_model_choices(choices or [], encoder)
     chosen = resolve_device(device)
     from slategym.experiments.cli.model_tables import print_groups, print_label_curve, print_saved
+    from slategym.models.data.fitness import one_valued
     from slategym.models.quality.evaluation import FOLDS, Evaluation, mean_figures, recipe_of
 
     use_one_thread()
