@@ -4,8 +4,9 @@
 
 The item itself is exact: its bias in the head. The others are integrated gradients over the tokens
 that enter the transformer, from empty tokens to the real ones, and `rest` is what the integral
-misses. Whether the attributions can be believed is tested: the events that are attributed most are
-taken out of the history, and the output must fall by more than without random ones.
+misses. Beside them stands what each head adds to the reward of a click: a ranker sets by click and
+worth together. Whether the attributions can be believed is tested: the events that are attributed
+most are taken out of the history, and the output must fall by more than without random ones.
 
 Source: Sundararajan, Taly and Yan 2017, arXiv:1703.01365, equation 1; deletion: Samek et al. 2017,
 arXiv:1509.06321, section III.
@@ -123,6 +124,7 @@ class Explanation:
     rest: float  # that the integral misses
     asked: float  # by how much the moment of the request moves the output, by leaving it out
     heads: dict[str, tuple[float, float]]  # of each head: output, share of items below it
+    worth: dict[str, float]  # of a click on it, expected reward by signal; the parts add up
 
     def to_json(self) -> dict[str, Any]:
         """For a file."""
@@ -229,7 +231,7 @@ class Explainer:
         statistics = float(beside_B - left_BH.sum())
         with torch.no_grad():
             unasked_B = self._output(readers, item_B, asked=False)
-            heads = self._heads(readers, item)
+            heads, worth = self._heads(readers, item), self._worth(readers, item_B)
         titles, names = self.log.items["title"], [s.name for s in self.log.signals]
         history = []
         for h in range(int(readers.length_B)):
@@ -254,6 +256,7 @@ class Explainer:
             rest=output - empty - float(adds_BS.sum() - left_BH.sum()),
             asked=output - float(unasked_B),
             heads=heads,
+            worth=worth,
         )
 
     def attributions(self, readers: Readers, item_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -444,6 +447,23 @@ class Explainer:
             met_BN = self.sequences.rank(readers.user_B) < NEVER
             output_BN = output_BN.masked_fill(met_BN, -torch.inf)
         return output_BN.topk(min(top, self.model.num_items), dim=1).indices
+
+    def _worth(self, readers: Readers, item_B: Tensor) -> dict[str, float]:
+        """What each signal adds to the expected reward of a click, by the log's weights.
+
+        A click counts 1 where no signal has a weight.
+        """
+        state_BD = self._state(*self._tokens(readers), readers.length_B)
+        query = self._asked(self.model.sequence.query(state_BD, *readers.asked_BX), readers)
+        click = self.model.heads[0]
+        declared = {signal.name: signal.weight for signal in self.log.signals if signal.weight}
+        found = {}
+        for name, weight in (declared or {click: 1.0}).items():
+            mean = 1.0
+            if name != click:
+                mean = float(self.model.expected(name, query, self.items_ND, item_B[:, None]))
+            found[name] = weight * mean
+        return found
 
     def _heads(self, readers: Readers, item: int) -> dict[str, tuple[float, float]]:
         """Every head's output for the item, and the share of items that it sets below."""

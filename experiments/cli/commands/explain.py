@@ -100,10 +100,15 @@ def _table(one: Explanation) -> Table:
         f"{head} {value:+z.2f} (above {below:.0%} of all)"
         for head, (value, below) in one.heads.items()
     )
+    total = sum(one.worth.values())
+    parts = ", ".join(f"{name} {part:.2f}" for name, part in one.worth.items())
     table = Table(
         title=f"{one.title} ({one.item}) for {one.user}: {one.head} {one.output:+z.3f}",
         title_justify="left",
-        caption=f"heads: {heads}\nthe moment of the request moves {one.head} by {one.asked:+z.3f}",
+        caption=(
+            f"heads: {heads}\na click is worth {total:.2f}: {parts}\n"
+            f"the moment of the request moves {one.head} by {one.asked:+z.3f}"
+        ),
         caption_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,

@@ -52,6 +52,20 @@ def test_an_explanation_adds_up(explainer, tiny_log):
         assert all(set(e.feedback) == {"click", "like", "rating"} for e in one.history)
 
 
+def test_the_worth_of_a_click_is_the_reward_that_heads_expect(model, tiny_log):
+    weights = {"click": 0.5, "like": 2.0, "rating": 0.0}
+    signals = tuple(s._replace(weight=weights[s.name]) for s in tiny_log.signals)
+    (one,) = Explainer(model, replace(tiny_log, signals=signals), "like").explain("3", top=1)
+    at = [task.signal.name for task in model.tasks].index("like")
+    scaled = one.heads["like"][0] * float(model.platt_scale_M[at]) + float(model.platt_shift_M[at])
+    likely = 1 / (1 + np.exp(-scaled))
+    assert one.worth == {"click": 0.5, "like": pytest.approx(2.0 * likely, abs=1e-5)}
+
+
+def test_a_click_is_worth_one_where_no_signal_has_a_weight(explainer):
+    assert explainer.explain("3", top=1)[0].worth == {"click": 1.0}
+
+
 def test_the_output_is_that_of_predictions(explainer, model, tiny_log):
     """The last row of a user, read from all before it: two ways to one number."""
     user, events = 4, tiny_log.events
