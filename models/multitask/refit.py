@@ -45,7 +45,7 @@ from slategym.models.status import status_kept, write_status
 from slategym.models.tasks import to_json
 
 HELD_SHARE = 0.1  # of the people who came since, as of those of the first fit
-FORMAT = 7  # raise it when the same spec would give other weights
+FORMAT = 8  # raise it when the same spec would give other weights
 
 
 @dataclass(frozen=True)
@@ -259,6 +259,7 @@ def refit_multitask(
         stands = partial(write_status, folder / BEGUN, {"format": FORMAT, "spec": about["spec"]})
         with status_kept(stands), EpochBar(label, training.epochs, progress, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
+        judgement = fit.judge() if watched_E is not None else _as_before(new, before)
         if fit.left_N is not None:
             counted = item_biases(
                 log.events[parted.train_E],
@@ -268,7 +269,6 @@ def refit_multitask(
                 slots_of(sequences, parted.train_E),
             )
             describe_unseen(new, fit.left_N, counted)
-        judgement = fit.judge() if watched_E is not None else _as_before(new, before)
         about |= {
             "history": state.history,
             "best_epoch": state.best_epoch,

@@ -62,7 +62,7 @@ from slategym.models.text.vectors import item_text_vectors
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 15  # raise it when the same spec would give other weights
+FORMAT = 16  # raise it when the same spec would give other weights
 MOST_SLOTS = 100  # of a slate; those beyond count as the last
 CHECKPOINT = "checkpoint.safetensors"
 BEGUN = "fit.json"  # while a fit runs, and where it failed or was killed: how it stands
@@ -231,12 +231,12 @@ def train_multitask(
         status_first = status_kept(stands) if team.first else nullcontext()
         with status_first, EpochBar(label, training.epochs, progress and team.first, told) as bar:
             state = fit.run(folder / CHECKPOINT, about["spec"], bar, on_epoch)
-        if fit.left_N is not None:
-            describe_unseen(model, fit.left_N, biases)
         if judgement is None:
             judgement = fit.judge()
         else:
             serve_shares(model, judgement.shares)
+        if fit.left_N is not None:  # after the shares, which are not of what is filled in
+            describe_unseen(model, fit.left_N, biases)
         about |= {
             "history": state.history,
             "best_epoch": state.best_epoch,
