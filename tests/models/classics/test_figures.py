@@ -18,6 +18,7 @@ from slategym.models.classics.reading import (
 )
 from slategym.models.classics.replay import rank
 from slategym.models.closed_form.events import Events
+from slategym.models.data.slates import first_clicks
 from slategym.models.multitask.sequences import Sequences
 from slategym.models.quality.anchors import fit_anchors
 from slategym.models.quality.evaluation import leave_one_out, time_split
@@ -185,3 +186,18 @@ def test_settings_are_those_that_rank_validation_rows_best(reading):
 def test_an_unknown_family_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'ease'"):
         fit_next("eas", None, None)
+
+
+def test_values_of_slates_are_judged_at_the_first_click_of_each(quick):
+    log = shop_log()  # of at most a click a slate: two make one
+    log = replace(log, events=log.events.assign(slate_id=log.events["slate_id"] // 2))
+    events, split = Events.from_log(log), time_split(log)
+    reading = Reading(log, split.train, split.validation, split.test, refit=False)
+    biases = next(iter(value_figures.value_figures(reading, events, None, trees=False)))
+    rows = np.flatnonzero(split.test)
+    name = next(n for n in events.logged if f"{n}_rmsle" in biases.figures)
+    value_x, told_x = events.value(name)[rows], first_clicks(log)[rows]
+    judged_x = told_x & np.isfinite(value_x)
+    assert 0 < judged_x.sum() < np.isfinite(value_x).sum()
+    error = metrics.rmse(value_x[judged_x], biases.rows[name][judged_x])
+    assert biases.figures[f"{name}_rmsle"] == pytest.approx(error)

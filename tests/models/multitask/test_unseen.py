@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from small_worlds import TASKS
+from small_worlds import TASKS, small_log
 from torch import Tensor
 from torch.nn import functional as F
 
-from slategym.models.multitask import unseen
+from slategym.models.multitask import train, unseen
 from slategym.models.multitask.biases import ItemBiases
 from slategym.models.multitask.network import MultiTaskBert, MultiTaskSettings
+from slategym.models.multitask.training_settings import TrainingSettings
 from slategym.models.multitask.unseen import describe_unseen
 from slategym.models.multitask.wide import WideSizes
 
@@ -139,3 +141,23 @@ def test_transitions_alone() -> None:
     model = _model(kinds=1)
     describe_unseen(model, UNSEEN_N, COUNTED)
     assert _whole(model)[: N - TWINS, 0, LAST].all(1).any()
+
+
+@pytest.mark.parametrize("how", ["drawn", "left-out"])
+def test_a_training_describes_them_where_they_are_left_out(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Tensor] = []
+    described = lambda model, unseen_N, counted: told.append(unseen_N)  # noqa: E731
+    monkeypatch.setattr(train, "describe_unseen", described)
+    log = small_log(20, 30)
+    kept_E = (log.events["item"] != 3).to_numpy()
+    training = TrainingSettings(epochs=1, batch_events=200, warmup_steps=4, unseen=how)
+    text_ND0 = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
+    log = replace(log, events=log.events[kept_E].reset_index(drop=True))
+    people = np.arange(log.num_users)
+    train.train_multitask(
+        log, people, SMALL, training, tmp_path, text_vectors_ND0=text_ND0, progress=False
+    )
+    assert len(told) == (how == "left-out")
+    assert all(bool(unseen_N[3]) for unseen_N in told)
